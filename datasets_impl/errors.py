@@ -1,0 +1,41 @@
+"""The one error a user can cause.
+
+Everything a person can get wrong (a missing folder, an unknown profile, a full disk) is raised as
+`StudyError` with one sentence that names the file, the field and the remedy. Command lines turn it
+into that sentence on standard error and exit code 2; see `exit_on_study_error`.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+from rich.console import Console
+
+P = ParamSpec("P")
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+
+class StudyError(Exception):
+    """A condition the user can mend; its text is one complete sentence."""
+
+
+def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
+    """Wrap a command's `main`: a `StudyError` becomes one line and exit code 2, Ctrl-C 130."""
+
+    @functools.wraps(main)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except StudyError as error:
+            stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+            stderr.print(f"error: {error}", style="red", markup=False)
+            return BAD_INPUT
+        except KeyboardInterrupt:
+            print("interrupted; run the same command again to go on", file=sys.stderr)
+            return INTERRUPTED
+
+    return wrapped

@@ -1,0 +1,1 @@
+"""From asv results to verdicts: evidence, inference, figures, page and tables."""

@@ -1,0 +1,152 @@
+"""What flows from inference to the page: the study, its claims, their cells.
+
+These dataclasses are the whole interface between judging (`inference.py`) and showing
+(`render_report.py`, `figures.py`, `tables.py`). They hold plain values, already sorted, so that
+the same evidence renders to the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+Verdict = Literal["supported", "challenged", "conditional", "inconclusive", "not tested"]
+Outcome = Literal["for", "against", "unclear", "skipped"]
+VERDICTS: tuple[Verdict, ...] = (
+    "supported",
+    "challenged",
+    "conditional",
+    "inconclusive",
+    "not tested",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of factor levels, judged.
+
+    `estimate`, `low`, `high`: a ratio (1 = equal), a share (0-1), a slope or an exact value, as
+    `quantity` says; `low`/`high` are the 95 % interval over blocks, None for exact cells and for
+    evidence without samples. `counts` is False for context cells, which are shown but not judged.
+    """
+
+    test: str  # label of the test within the claim, for example "naive / preloaded, per epoch"
+    quantity: Literal["ratio", "share", "slope", "value"]
+    factors: dict[str, Any]  # for example {"n": 1024, "px": 256, "workers": 2}
+    estimate: float | None
+    low: float | None
+    high: float | None
+    outcome: Outcome
+    blocks: int
+    benchmark: str  # asv name, for example "epoch.ByResolution.track_epoch"
+    machine: str
+    bar: str = ""  # the bar in words, for example "> 1.05" or "= 0"
+    counts: bool = True
+    reason: str = ""  # why a cell was skipped or is unclear
+    reading: str = ""  # an exact value in words, for example "raises ValueError"
+    treatment: str = ""  # the arm above the line, for example "naive"
+    baseline: str = ""  # the arm below the line, for example "preloaded"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The headline effect of a claim: one cell, chosen in claims.toml before the run."""
+
+    metric: str  # for example "microseconds per image, one epoch"
+    arms: list[str]  # [treatment, baseline], or one name for a share or exact value
+    estimate: float
+    low: float | None
+    high: float | None
+    quantity: str
+    factors: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CellCounts:
+    total: int
+    for_: int
+    against: int
+    unclear: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A claim with its verdict and everything needed to show why."""
+
+    id: str
+    title: str
+    section: str  # section of the post, or "beyond the post"
+    origin: Literal["post", "beyond"]
+    restated: str
+    method: str  # how it is tested, one or two sentences
+    advice: str  # what to do instead
+    verdict: Verdict
+    finding: str  # one sentence with numbers
+    boundary: str  # where a conditional verdict flips; "" otherwise
+    missing: str  # for "not tested" and "inconclusive": which evidence is lacking; "" otherwise
+    effect: Effect | None
+    cells: CellCounts
+    evidence: list[Cell]
+    by_machine: dict[str, Verdict]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A/A arms: the same implementation under two names."""
+
+    cells: int
+    false_alarms: int
+    rate: float | None  # None when no A/A arm was measured
+    widest: float | None  # largest |ratio - 1| among the A/A estimates
+    evidence: list[Cell] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and when a set of results was measured; `details` is shown as a two-column table."""
+
+    name: str
+    summary: str  # one line: CPU, cores, RAM, storage
+    details: dict[str, str]
+    warnings: list[str]  # for example "dirty work tree", "no samples: medians only"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The images a run used, from the corpus manifest."""
+
+    label: str  # "bundled photographs" or "own images"
+    resolution: int
+    count: int
+    quality: str
+    bytes_per_pixel: float
+    content_hash: str
+    skipped: list[str]  # one sentence per file that could not be read
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything the page and the tables show.
+
+    `measurements`: one row per measured cell, for overview figures and CSV files; columns
+    machine, benchmark, metric, unit, n, px, quality, workers, start_method, medium, transform,
+    stage, impl, median, low, high, blocks. Rows are sorted; missing factors are "" or NaN.
+    """
+
+    commit: str
+    dirty: bool
+    claims_hash: str
+    corpus_hash: str
+    profile: str
+    rounds: int
+    versions: dict[str, str]
+    machines: list[Machine]
+    corpora: list[Corpus]
+    noise: Noise
+    claims: list[ClaimResult]
+    measurements: pd.DataFrame
+    answer: str  # the one-paragraph answer, plain text
+    notes: list[str]  # limits of this evidence, one sentence each
