@@ -1,0 +1,42 @@
+# Each target sets up what it needs: a virtual environment in this folder, one installation for all.
+# Needs only Python >= 3.11 with pip and venv, git and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN := $(BIN)/python -m
+
+.PHONY: study standard full report test lint clean
+.DEFAULT_GOAL := study
+
+study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
+	@$(RUN) scripts.study --profile quick $(ARGS)
+
+standard: $(READY)  ## the profile of the committed results (up to 75 minutes)
+	@$(RUN) scripts.study --profile standard $(ARGS)
+
+full: $(READY)  ## bigger counts and sizes (hours)
+	@$(RUN) scripts.study --profile full $(ARGS)
+
+report: $(READY)  ## render the committed results again
+	@$(RUN) scripts.render_report $(ARGS)
+
+test: $(READY)
+	@$(RUN) pytest $(ARGS)
+
+lint: $(READY)
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+
+clean:  ## remove the environment and everything a run left in this folder
+	rm -rf $(VENV) .asv out build
+
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is older than Python 3.11; run make PYTHON=/path/to/a/newer/python" >&2; exit 2; }
+	@echo "Setting up $(VENV): about two minutes and 6 GB, once."
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "error: $(PYTHON) cannot make virtual environments; install its venv package (Debian: python3-venv)" >&2; exit 2; }
+	@$(RUN) pip install --quiet --upgrade pip
+	@$(RUN) pip install --quiet --requirement requirements-dev.txt
+	@$(RUN) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(READY)

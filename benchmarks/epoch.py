@@ -1,0 +1,57 @@
+"""Time of an epoch per image, swept as a star around the centre."""
+
+from .common import _Benchmark
+from .grids import DOCUMENTED, GRID, MEDIA, star
+from .measure import epoch, item_share
+
+FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
+
+
+class _Epoch(_Benchmark):
+    param_names = FACTORS
+
+    def track_epoch(self, *levels):
+        return self.measured(levels, epoch)
+
+    track_epoch.unit = "us"
+
+
+class ByResolution(_Epoch):
+    params = star(FACTORS, px=GRID.px, impl=DOCUMENTED)
+
+
+class ByWorkers(_Epoch):
+    params = star(FACTORS, px=GRID.px_pair, workers=GRID.workers, impl=DOCUMENTED)
+
+
+class ByCount(_Epoch):
+    params = star(FACTORS, n=GRID.counts, impl=DOCUMENTED)
+
+
+class ByStorage(_Epoch):
+    params = star(FACTORS, px=(64, 256), medium=MEDIA, impl=DOCUMENTED)
+
+
+class ByStartMethod(_Epoch):
+    params = star(
+        FACTORS,
+        workers=(2,),
+        start_method=GRID.start_methods,
+        impl=("preloaded", "mapped", "mapped-fixed"),
+    )
+
+
+class ByTransform(_Epoch):
+    params = star(FACTORS, px=(64, 256), workers=(0, 2), transform=("light", "heavy"))
+
+
+class ItemShare(_Benchmark):
+    """Part of a single-process epoch spent in item access (C01)."""
+
+    param_names = ["n", "px", "impl"]
+    params = star(param_names, n=GRID.counts, px=GRID.px_pair)
+
+    def track_item_share(self, *levels):
+        return self.measured(levels, item_share)
+
+    track_item_share.unit = "%"

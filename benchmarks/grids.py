@@ -1,0 +1,128 @@
+"""Every grid of the study: the factors, the centre of the star, and the three profiles.
+
+A benchmark sweeps one factor (or a pair that a claim needs) and leaves the others at the centre.
+Only grids and rounds differ between profiles, never code.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from datasets_impl.corpus import DEFAULT_QUALITY
+from datasets_impl.errors import StudyError
+
+PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Levels of one profile; `rounds` is the number of blocks."""
+
+    rounds: int
+    n: int  # the centre's image count
+    counts: tuple[int, ...]
+    px: tuple[int, ...]
+    px_pair: tuple[int, ...]  # the sizes at which px is crossed with another factor
+    workers: tuple[int, ...]
+    start_methods: tuple[str, ...]
+    qualities: tuple[int, ...]
+    control_workers: tuple[int, ...]
+
+
+PROFILES = {
+    "quick": Grid(
+        rounds=5,
+        n=512,
+        counts=(256, 1024),
+        px=(64, 256, 512),
+        px_pair=(64, 256),
+        workers=(0, 1, 2, 4),
+        start_methods=("fork",),
+        qualities=(75, DEFAULT_QUALITY),
+        control_workers=(0, 2),
+    ),
+    "standard": Grid(
+        rounds=7,
+        n=1024,
+        counts=(256, 1024, 4096),
+        px=(64, 128, 256, 512),
+        px_pair=(64, 128, 256, 512),
+        workers=(0, 1, 2, 4),
+        start_methods=("fork", "forkserver", "spawn"),
+        qualities=(50, 75, DEFAULT_QUALITY, 98),
+        control_workers=(0, 2),
+    ),
+    "full": Grid(
+        rounds=15,
+        n=1024,
+        counts=(256, 1024, 4096, 16384),
+        px=(64, 128, 224, 256, 512, 1024),
+        px_pair=(64, 128, 224, 256, 512, 1024),
+        workers=(0, 1, 2, 4, 8),
+        start_methods=("fork", "forkserver", "spawn"),
+        qualities=(30, 50, 75, DEFAULT_QUALITY, 98),
+        control_workers=(0, 1, 2, 4),
+    ),
+}
+
+
+def profile_name() -> str:
+    """The profile asked for by `DATASET_STUDY_PROFILE`, "quick" by default.
+
+    Raises:
+        StudyError: no profile has that name.
+    """
+    name = os.environ.get(PROFILE_VARIABLE, "quick")
+    if name not in PROFILES:
+        raise StudyError(
+            f"{PROFILE_VARIABLE} names the unknown profile {name!r}; choose one of "
+            f"{', '.join(PROFILES)}."
+        )
+    return name
+
+
+GRID = PROFILES[profile_name()]
+MEDIA = ("ramdisk", "disk-warm", "disk-cold")
+DOCUMENTED = ("naive", "preloaded", "mapped")
+CENTRE: dict[str, Any] = {
+    "n": GRID.n,
+    "px": 256,
+    "quality": DEFAULT_QUALITY,
+    "workers": 0,
+    "start_method": "fork",
+    "medium": "disk-warm",
+    "transform": "none",
+    "stage": "item",
+    "impl": "naive",
+}
+
+
+def star(names: list[str], **levels: Any) -> list[list[Any]]:
+    """asv parameter lists for `names`: the levels given, and the centre for the others."""
+    unknown = set(levels) - set(names)
+    if unknown:
+        raise ValueError(f"no such factor here: {', '.join(sorted(unknown))}")
+    return [list(levels.get(name, [CENTRE[name]])) for name in names]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of factor levels, with the centre filled in."""
+
+    n: int
+    px: int
+    quality: int
+    workers: int
+    start_method: str
+    medium: str
+    transform: str
+    stage: str
+    impl: str
+
+    @classmethod
+    def at(cls, names: list[str], levels: tuple[Any, ...]) -> Cell:
+        """The cell with `levels` for `names`; a name that is no cell factor stays with its caller."""
+        given = dict(zip(names, levels, strict=True))
+        return cls(**{name: given.get(name, centre) for name, centre in CENTRE.items()})

@@ -1,0 +1,42 @@
+"""Time of one item, whole and by stage, in this process."""
+
+from .common import _Benchmark
+from .grids import GRID, MEDIA, star
+from .measure import item
+
+FACTORS = ["n", "px", "medium", "stage", "impl"]
+
+
+class _Item(_Benchmark):
+    param_names = FACTORS
+
+    def track_item(self, *levels):
+        return self.measured(levels, item)
+
+    track_item.unit = "us"
+
+
+class ByStage(_Item):
+    """Stages of the naive item with warm files (C13)."""
+
+    params = star(FACTORS, px=GRID.px, stage=("item", "read", "decode", "convert"))
+
+
+class ByStorage(_Item):
+    """Reading alone beside the whole naive item, on each medium (C03)."""
+
+    params = star(FACTORS, px=GRID.px, medium=MEDIA, stage=("item", "read"))
+
+
+class ByImplementation(_Item):
+    """The naive item beside its alternatives (C13, C14, C17)."""
+
+    params = star(
+        FACTORS,
+        px=GRID.px,
+        impl=("pil-to-tensor", "naive", "decode-image", "preloaded", "mapped"),
+    )
+
+
+class ByCount(_Item):
+    params = star(FACTORS, n=GRID.counts, impl=("naive", "preloaded", "mapped"))

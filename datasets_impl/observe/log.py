@@ -1,0 +1,22 @@
+"""A log of what surrounded each measurement: verified cache state, load, reasons for skipping.
+
+asv keeps one number per sample. Everything else a reader needs to trust it is appended to the JSON
+Lines file named by `DATASET_STUDY_OBSERVATIONS`, when a study sets it; a plain `asv run` does not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+LOG_VARIABLE = "DATASET_STUDY_OBSERVATIONS"
+
+
+def observe(record: dict[str, Any]) -> None:
+    """Append one record as a single write, so that a killed run leaves no half line behind it."""
+    path = os.environ.get(LOG_VARIABLE)
+    if path:
+        line = json.dumps(record, sort_keys=True, default=str) + "\n"
+        with open(path, "ab", buffering=0) as log:  # noqa: PTH123 - unbuffered append
+            log.write(line.encode())

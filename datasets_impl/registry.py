@@ -1,0 +1,175 @@
+"""Every implementation the study compares, in one table.
+
+Adding one takes a file in `variants/` and a row here; the contract test then covers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
+from datasets_impl.documented.memory_mapped import DATA_FILE
+from datasets_impl.transforms import make_transform
+from datasets_impl.variants.decode_image import DecodeImageDataset
+from datasets_impl.variants.files import jpeg_files
+from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
+from datasets_impl.variants.naive_fixed import LazyJpegDataset
+from datasets_impl.variants.pil_to_tensor import PilToTensorDataset
+from datasets_impl.variants.preloaded_fixed import PreloadedDataset
+
+AGAIN = "-again"
+
+
+def _no_files(dataset: Any) -> list[Path]:
+    return []
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """How to build a dataset and what its samples are.
+
+    `build(root, process)` returns a map-style dataset over the JPEG files in `root`; `process` is
+    a uint8 tensor transform or None. `files(dataset)` are the files an epoch reads, so that their
+    page-cache state can be set and verified; with `one_file_per_item` they stand in index order.
+    """
+
+    name: str
+    build: Callable[[Path, Any], Dataset[Any]]
+    origin: Literal["documented", "corrected", "variant"]
+    layout: Literal["HWC", "CHW"]
+    stored: str
+    claims: tuple[str, ...]
+    files: Callable[[Any], list[Path]] = _no_files
+    sample: Literal["tensor", "tuple"] = "tensor"
+    takes_transform: bool = False
+    pickles_pixels: bool = False
+    one_file_per_item: bool = False
+
+
+def _image_files(dataset: Any) -> list[Path]:
+    return [Path(path) for path in dataset.image_paths]
+
+
+_ROWS = (
+    Implementation(
+        "naive",
+        lambda root, process: InefficientDataset(root, process),
+        "documented",
+        "HWC",
+        "paths",
+        ("C01", "C03", "C04", "C08", "C13", "C14", "C20"),
+        files=_image_files,
+        one_file_per_item=True,
+        sample="tuple",
+        takes_transform=True,
+    ),
+    Implementation(
+        "preloaded",
+        lambda root, process: ImprovedDataset(root, v2.PILToTensor()),
+        "documented",
+        "CHW",
+        "decoded pixels, one tensor per image, in a list",
+        ("C04", "C07", "C14", "C15", "C17", "X02"),
+        pickles_pixels=True,
+    ),
+    Implementation(
+        "mapped",
+        lambda root, process: MemoryMappedDataset(root),
+        "documented",
+        "HWC",
+        "decoded pixels in one mapped file",
+        ("C07", "C16", "C17", "C18", "C19", "X02"),
+        files=lambda dataset: [Path(dataset.root_dir) / DATA_FILE],
+        pickles_pixels=True,
+    ),
+    Implementation(
+        "naive-fixed",
+        lambda root, process: LazyJpegDataset(root, process),
+        "corrected",
+        "HWC",
+        "paths",
+        ("C01", "C13"),
+        files=_image_files,
+        one_file_per_item=True,
+        takes_transform=True,
+    ),
+    Implementation(
+        "preloaded-fixed",
+        lambda root, process: PreloadedDataset(root, process),
+        "corrected",
+        "CHW",
+        "decoded pixels, one tensor per image, in a list",
+        ("C15", "X02"),
+        pickles_pixels=True,
+    ),
+    Implementation(
+        "mapped-fixed",
+        lambda root, process: ReadOnlyMappedDataset(root),
+        "corrected",
+        "HWC",
+        "decoded pixels in one mapped file",
+        ("C16", "C17", "C19", "X01", "X02"),
+        files=lambda dataset: [dataset.data_file],
+    ),
+    Implementation(
+        "pil-to-tensor",
+        lambda root, process: PilToTensorDataset(root),
+        "variant",
+        "CHW",
+        "paths",
+        ("C13",),
+        files=_image_files,
+        one_file_per_item=True,
+    ),
+    Implementation(
+        "decode-image",
+        lambda root, process: DecodeImageDataset(root),
+        "variant",
+        "CHW",
+        "paths",
+        ("C13",),
+        files=_image_files,
+        one_file_per_item=True,
+    ),
+)
+IMPLEMENTATIONS: dict[str, Implementation] = {row.name: row for row in _ROWS}
+
+
+def implementation(name: str) -> Implementation:
+    """Look up `name`; `<name>-again` is the same implementation, as the second arm of an A/A pair.
+
+    Raises:
+        KeyError: no such implementation.
+    """
+    return IMPLEMENTATIONS[name.removesuffix(AGAIN)]
+
+
+def build(name: str, root: Path, transform: str = "none", px: int = 0) -> Dataset[Any]:
+    """Build the dataset `name` over the JPEG files in `root`.
+
+    Raises:
+        ValueError: the implementation has no place for a transform.
+    """
+    entry = implementation(name)
+    if transform != "none" and not entry.takes_transform:
+        raise ValueError(f"{name} is measured without a transform, not with {transform!r}")
+    return entry.build(root, make_transform(transform, px))
+
+
+def pixels(entry: Implementation, sample: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The sample's pixels as height x width x channel uint8, whatever its layout."""
+    tensor: torch.Tensor = sample[0] if entry.sample == "tuple" else sample
+    return np.asarray(tensor if entry.layout == "HWC" else tensor.permute(1, 2, 0))
+
+
+def listed(dataset: Any, root: Path) -> list[str]:
+    """File of each index, in the dataset's own order."""
+    return list(getattr(dataset, "image_paths", None) or jpeg_files(root))

@@ -1,0 +1,1 @@
+"""Where bytes live while they are measured."""

@@ -1,0 +1,142 @@
+"""Working folders on a chosen medium: RAM disk, disk with warm or with cold page cache.
+
+A dataset may write beside its images (example 3 does), so each measurement works in a folder of
+its own: hard links to the cached corpus on disk, copies on the RAM disk. Folders carry the pid of
+their owner; `sweep` removes those whose owner is gone, so a killed run leaves nothing for long.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from datasets_impl.atomic import describe_write_error
+from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.paths import cache_dir
+
+MEDIA = ("ramdisk", "disk-warm", "disk-cold")
+PREFIX = "dataset-study-"
+RAM_DISK = Path("/dev/shm")  # noqa: S108 - the RAM disk is the point
+MEMORY_FILESYSTEMS = {"tmpfs", "ramfs"}
+
+
+def filesystem(path: Path) -> str:
+    """Type of the file system that holds `path`, for example "ext4" or "tmpfs"."""
+    resolved = path.resolve()
+    best = max(
+        (part for part in psutil.disk_partitions(all=True) if resolved.is_relative_to(part.mountpoint)),
+        key=lambda part: len(part.mountpoint),
+        default=None,
+    )
+    return best.fstype if best else "unknown"
+
+
+def scratch_parent(medium: str) -> Path:
+    """The folder in which working folders on `medium` are made.
+
+    Raises:
+        Unsupported: this machine does not have the medium.
+    """
+    if medium == "ramdisk":
+        if not RAM_DISK.is_dir() or filesystem(RAM_DISK) not in MEMORY_FILESYSTEMS:
+            raise Unsupported("this machine has no RAM disk at /dev/shm")
+        return RAM_DISK
+    parent = cache_dir() / "scratch"
+    parent.mkdir(parents=True, exist_ok=True)
+    if filesystem(parent) in MEMORY_FILESYSTEMS:
+        raise Unsupported(
+            "the cache folder is on a RAM disk, so no disk can be measured; set "
+            "DATASET_STUDY_CACHE to a folder on a disk"
+        )
+    return parent
+
+
+@contextmanager
+def workspace(images: Path, medium: str) -> Iterator[Path]:
+    """A folder on `medium` that holds the JPEG files of `images`, removed afterwards.
+
+    Raises:
+        Unsupported: this machine does not have the medium, or not enough room on it.
+        StudyError: the folder cannot be written.
+    """
+    parent = scratch_parent(medium)
+    sweep(parent)
+    if medium == "ramdisk":
+        _require_room(images, parent)
+    try:
+        home = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
+    except OSError as error:
+        raise describe_write_error(error, parent) from error
+    with _removed_on_termination(home):
+        # A dataset may also write beside its image folder, so the folder stands in one of its own.
+        folder = home / "images"
+        try:
+            folder.mkdir()
+            for source in sorted(images.iterdir()):
+                _place(source, folder / source.name, link=medium != "ramdisk")
+        except OSError as error:
+            raise describe_write_error(error, folder) from error
+        yield folder
+
+
+def _require_room(images: Path, parent: Path) -> None:
+    # Room for the files, for their pixels (about 5 to 10 times as many bytes) and for the workers.
+    need = 12 * sum(path.stat().st_size for path in images.iterdir())
+    if shutil.disk_usage(parent).free < need:
+        raise Unsupported(f"less than {need / 1e6:,.0f} MB free on the RAM disk {parent}")
+
+
+def _place(source: Path, target: Path, link: bool) -> None:
+    if link:
+        try:
+            target.hardlink_to(source)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def _removed_on_termination(folder: Path) -> Iterator[None]:
+    """Remove `folder` at the end of the block, also when the process is asked to stop."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise SystemExit(128 + signum)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    owner = os.getpid()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        if os.getpid() == owner:  # forked workers run this too when they unwind
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(parent: Path) -> int:
+    """Remove working folders below `parent` whose owner no longer runs; returns how many."""
+    removed = 0
+    for folder in parent.glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+    return removed
+
+
+def sweep_all() -> int:
+    """`sweep` on every medium of this machine."""
+    removed = 0
+    for medium in ("ramdisk", "disk-warm"):
+        try:
+            removed += sweep(scratch_parent(medium))
+        except Unsupported:
+            continue  # a medium that does not exist holds no leftovers
+    return removed

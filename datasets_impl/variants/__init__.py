@@ -1,0 +1,1 @@
+"""Variants, one idea a file; each class can be copied into a project of its own."""

@@ -1,0 +1,28 @@
+"""Decode straight into a tensor, with no PIL image and no NumPy array between (C13).
+
+A sample is a uint8 tensor, channel x height x width, 0-255. Construction lists the folder; memory
+holds the path strings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+from torchvision.io import ImageReadMode, decode_jpeg, read_file
+
+from datasets_impl.variants.files import jpeg_files
+
+
+class DecodeImageDataset(Dataset[torch.Tensor]):
+    """Read the bytes and decode them with torchvision's libjpeg-turbo."""
+
+    def __init__(self, root_dir: str | Path) -> None:
+        self.image_paths = jpeg_files(root_dir)
+
+    def __len__(self) -> int:
+        return len(self.image_paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return decode_jpeg(read_file(self.image_paths[index]), mode=ImageReadMode.RGB)

@@ -1,0 +1,99 @@
+"""The smallest repair of example 3: built once, opened read-only, lazily in each process.
+
+Beside `MemoryMappedDataset` (C16, C17, C19, X01, X02). A sample is a uint8 tensor, height x width
+x channel, 0-255, a copy of the mapped pixels. The first construction decodes every file once into
+a file beside the image folder; later ones open nothing but its header. Memory holds the shape;
+pixels live in the page cache, shared by all workers. Pickles to a few hundred bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from datasets_impl.atomic import atomic_file, atomic_write
+from datasets_impl.errors import StudyError
+from datasets_impl.variants.files import jpeg_files
+
+
+class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
+    """Pixels of equally shaped images in one read-only mapped file.
+
+    Args:
+        root_dir: folder of JPEG files.
+        data_file: where the pixels go; by default `<root_dir>.pixels` beside the folder.
+
+    Raises:
+        StudyError: the folder has no JPEG file, or one whose shape differs from the first; nothing
+            is written then.
+    """
+
+    def __init__(self, root_dir: str | Path, data_file: str | Path | None = None) -> None:
+        root = Path(root_dir)
+        self.data_file = Path(data_file) if data_file else root.with_name(root.name + ".pixels")
+        header_file = self.data_file.with_name(self.data_file.name + ".header")
+        paths = jpeg_files(root)
+        fingerprint = _fingerprint(paths)
+        header = _read_header(header_file)
+        if header.get("fingerprint") != fingerprint or not self.data_file.exists():
+            header = {"fingerprint": fingerprint, "shape": _write_pixels(paths, self.data_file)}
+            # The header is renamed into place last: pixels without it are never read.
+            atomic_write(header_file, json.dumps(header))
+        self.shape: tuple[int, ...] = tuple(header["shape"])
+        self._pixels: np.memmap[Any, Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # np.memmap pickles by value (numpy#2049); a worker opens the file for itself instead.
+        return {**self.__dict__, "_pixels": None}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self._pixels is None:
+            self._pixels = np.memmap(self.data_file, dtype=np.uint8, mode="r", shape=self.shape)
+        return torch.from_numpy(np.array(self._pixels[index]))
+
+
+def _fingerprint(paths: list[str]) -> str:
+    """Changes whenever a file is added, removed, or rewritten."""
+    digest = hashlib.sha256()
+    for path in paths:
+        status = Path(path).stat()
+        digest.update(f"{Path(path).name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _read_header(header_file: Path) -> dict[str, Any]:
+    try:
+        header = json.loads(header_file.read_text())
+    except (OSError, ValueError):
+        return {}  # absent or unreadable: the pixels are built anew
+    return header if isinstance(header, dict) else {}
+
+
+def _write_pixels(paths: list[str], data_file: Path) -> list[int]:
+    if not paths:
+        raise StudyError(f"No JPEG file to map for {data_file}; name a folder that holds some.")
+    shape: tuple[int, ...] | None = None
+    with atomic_file(data_file) as handle:
+        for path in paths:
+            with Image.open(path) as picture:
+                pixels = np.array(picture.convert("RGB"))
+            shape = shape or pixels.shape
+            if pixels.shape != shape:
+                raise StudyError(
+                    f"{path} is {pixels.shape[1]}x{pixels.shape[0]} pixels and the first image is "
+                    f"{shape[1]}x{shape[0]}; one mapped array needs one shape: resize or crop them "
+                    "first."
+                )
+            handle.write(pixels.tobytes())
+    assert shape is not None
+    return [len(paths), *shape]

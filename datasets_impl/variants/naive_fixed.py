@@ -1,0 +1,37 @@
+"""The smallest repair of example 1: the same work per item, without its traps.
+
+Beside `InefficientDataset` (C01, C13). A sample is a uint8 tensor, height x width x channel,
+0-255. Construction lists the folder; memory holds the path strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from datasets_impl.variants.files import jpeg_files
+
+
+class LazyJpegDataset(Dataset[torch.Tensor]):
+    """Decode on access; sorted order, `.jpeg` and `.JPG` too, file closed at once, plain tensor."""
+
+    def __init__(
+        self,
+        root_dir: str | Path,
+        process: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        self.process = process
+        self.image_paths = jpeg_files(root_dir)
+
+    def __len__(self) -> int:
+        return len(self.image_paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with Image.open(self.image_paths[index]) as picture:
+            pixels = torch.from_numpy(np.array(picture.convert("RGB")))
+        return pixels if self.process is None else self.process(pixels)

@@ -1,0 +1,40 @@
+"""The smallest repair of example 2: keep the pixels, transform on access.
+
+Beside `ImprovedDataset` (C15, X02). A sample is a uint8 tensor, channel x height x width, 0-255
+(or what the transform returns). Construction decodes every file once; memory holds the pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from datasets_impl.variants.files import jpeg_files
+
+
+class PreloadedDataset(Dataset[torch.Tensor]):
+    """Decode once; a random transform stays random, and a caller cannot change what is stored."""
+
+    def __init__(
+        self,
+        root_dir: str | Path,
+        transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        self.transform = transform
+        self.data: list[torch.Tensor] = []
+        for path in jpeg_files(root_dir):
+            with Image.open(path) as picture:
+                self.data.append(pil_to_tensor(picture.convert("RGB")))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        # A copy, because collate copies a batch but a caller without batching gets the item itself.
+        sample = self.data[index].clone()
+        return sample if self.transform is None else self.transform(sample)
