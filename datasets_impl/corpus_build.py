@@ -1,0 +1,261 @@
+"""Write the images of a corpus with threads, and put a finished folder in place under a lock.
+
+Threads, not processes: nothing is orphaned when the builder is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock, Timeout
+from PIL import Image
+
+from datasets_impl.atomic import describe_write_error
+from datasets_impl.photographs import Picture, Pixels, assign_sources, cut, source_of, window_of
+
+THREADS = 4  # also the number of decoded pictures in memory at once
+MAX_DRAWS = 32
+FLAT = 24  # a crop whose channels span fewer levels shows nothing, and soon repeats itself
+MARK = ".building."
+
+
+def file_name(index: int) -> str:
+    """The name of image `index`; five digits, so that sorting by name is sorting by index."""
+    return f"{index:05d}.jpg"
+
+
+def is_flat(pixels: Pixels) -> bool:
+    """Whether no channel of a height x width x 3 crop spans `FLAT` levels."""
+    flat = pixels.reshape(-1, 3)
+    return int((flat.max(axis=0) - flat.min(axis=0)).max()) < FLAT
+
+
+def encode(pixels: Pixels, quality: int, source: Picture | None = None) -> bytes:
+    """A baseline JPEG of `pixels`, 4:2:0, or with the tables and subsampling of `source`.
+
+    Encoded in memory: Pillow, when it writes to a file itself, does not notice a short write on a
+    full disk and would leave a truncated file.
+    """
+    buffer = io.BytesIO()
+    image = Image.fromarray(pixels)
+    if source is not None and source.tables is not None:
+        tables = [list(table) for table in source.tables]
+        image.save(buffer, "JPEG", qtables=tables, subsampling=source.subsampling)
+    else:
+        image.save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    return buffer.getvalue()
+
+
+class Written(NamedTuple):
+    """SHA-256 of an image's pixels and of its file, the file's bytes, and if it equals another."""
+
+    pixels_hash: bytes
+    file_hash: bytes
+    size: int
+    repeated: bool
+
+
+@dataclass
+class Writer:
+    """Writes `count` images of `side` x `side` pixels into `folder`; `images` says what came out.
+
+    Crops are encoded at `quality`, or with their source's tables if `own_tables`; `advance` is
+    called once per image.
+    """
+
+    count: int
+    side: int
+    seed: int
+    folder: Path
+    quality: int
+    own_tables: bool
+    advance: Callable[[], None]
+    stop: threading.Event = field(default_factory=threading.Event)
+    images: dict[int, Written] = field(default_factory=dict)
+
+    def run(self, pictures: list[Picture]) -> None:
+        """Write crops of `pictures`, or uniform noise if there are none; one source per task.
+
+        Raises:
+            StudyError: a picture cannot be read or a file not written. On this, as on Ctrl-C, no
+                thread is left running.
+        """
+        if pictures:
+            groups = assign_sources(self.seed, self.count, len(pictures))
+            pairs = zip(pictures, groups, strict=True)
+            tasks = [partial(self._cut_group, picture, group) for picture, group in pairs if group]
+        else:
+            tasks = [partial(self._noise, range(n, self.count, THREADS)) for n in range(THREADS)]
+        pool = ThreadPoolExecutor(THREADS)
+        try:
+            for future in wait([pool.submit(task) for task in tasks], None, FIRST_EXCEPTION).done:
+                future.result()
+        finally:
+            self.stop.set()
+            pool.shutdown(cancel_futures=True)
+        self._settle(pictures)
+
+    def content_hash(self) -> str:
+        """SHA-256 over each file's name and SHA-256, in order of name."""
+        digest = hashlib.sha256()
+        for index in range(self.count):
+            digest.update(file_name(index).encode() + self.images[index].file_hash)
+        return digest.hexdigest()
+
+    def _cut_group(self, picture: Picture, indices: list[int]) -> None:
+        pixels = picture.load()
+        seen: set[bytes] = set()
+        for index in indices:
+            if self.stop.is_set():
+                return
+            self._write_crop(index, picture, pixels, seen)
+            self.advance()
+
+    def _settle(self, pictures: list[Picture]) -> None:
+        """Redraw what equals a crop of another picture (a copy of a file, say), in index order.
+
+        Each image still depends on lower indices alone, so a smaller corpus stays a prefix.
+        """
+        seen: set[bytes] = set()
+        for index in range(self.count):
+            image = self.images[index]
+            if pictures and image.pixels_hash in seen and not image.repeated:
+                picture = pictures[source_of(self.seed, index, len(pictures))]
+                self._write_crop(index, picture, picture.load(), seen)
+            seen.add(self.images[index].pixels_hash)
+
+    def _write_crop(self, index: int, picture: Picture, pixels: Pixels, seen: set[bytes]) -> None:
+        """Write image `index` as its first draw that shows something and is not in `seen`.
+
+        When no draw is both, the first one not in `seen` will do, and then the first one of all.
+        """
+        fallback: tuple[bool, Pixels, bytes] | None = None
+        for draw in range(MAX_DRAWS):
+            window = window_of(self.seed, index, draw, self.side, *pixels.shape[:2])
+            crop = cut(pixels, window, self.side)
+            digest = hashlib.sha256(crop.data).digest()
+            repeated = digest in seen
+            if not repeated and not is_flat(crop):
+                break
+            if fallback is None or (fallback[0] and not repeated):
+                fallback = (repeated, crop, digest)
+        else:
+            assert fallback is not None
+            repeated, crop, digest = fallback
+        seen.add(digest)
+        self._write(index, crop, digest, repeated, picture)
+
+    def _noise(self, indices: range) -> None:
+        for index in indices:
+            if self.stop.is_set():
+                return
+            numbers = np.random.default_rng([self.seed, index, self.side])
+            pixels = np.frombuffer(numbers.bytes(self.side * self.side * 3), np.uint8)
+            digest = hashlib.sha256(pixels.data).digest()
+            self._write(index, pixels.reshape(self.side, self.side, 3), digest, False, None)
+            self.advance()
+
+    def _write(
+        self, index: int, pixels: Pixels, digest: bytes, repeated: bool, picture: Picture | None
+    ) -> None:
+        encoded = encode(pixels, self.quality, picture if self.own_tables else None)
+        path = self.folder / file_name(index)
+        try:
+            with path.open("wb") as handle:
+                handle.write(encoded)
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError as error:
+            raise describe_write_error(error, path) from error
+        file_hash = hashlib.sha256(encoded).digest()
+        self.images[index] = Written(digest, file_hash, len(encoded), repeated)
+
+
+@contextmanager
+def replacing(
+    folder: Path, needed: Callable[[], bool], waiting: Callable[[], None]
+) -> Iterator[Path | None]:
+    """Under `folder`'s lock, yield a new empty folder that becomes `folder` at the end.
+
+    Yields None when `needed()`, asked under the lock, says no. `waiting` is called when another
+    process holds the lock. On any error, Ctrl-C included, nothing is left behind; what killed
+    builders left is swept here by the next one.
+
+    Raises:
+        StudyError: the cache cannot be written or the disk is full.
+    """
+    parent = folder.parent
+    container: Path | None = None
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with _locked(parent / f".{folder.name}.lock", waiting):
+            _sweep(parent, folder.name)
+            if not needed():
+                yield None
+                return
+            container = Path(tempfile.mkdtemp(dir=parent, prefix=f".{folder.name}{MARK}"))
+            new = container / "new"
+            new.mkdir()
+            yield new
+            for written in (*new.iterdir(), new):
+                if written.is_dir():
+                    _fsync_folder(written)
+            if folder.exists():  # damaged: a whole one is never replaced
+                folder.rename(container / "old")
+            new.rename(folder)
+            _fsync_folder(parent)
+            shutil.rmtree(container, ignore_errors=True)
+    except OSError as error:
+        raise describe_write_error(error, folder) from error
+    finally:
+        if container is not None:
+            shutil.rmtree(container, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sweep(parent: Path, name: str) -> None:
+    """Remove the folders of killed builders: those of `name`, and any whose lock is free."""
+    for leftover in parent.glob(f".*{MARK}*"):
+        owner = leftover.name[1 : leftover.name.rindex(MARK)]
+        if owner == name:
+            shutil.rmtree(leftover, ignore_errors=True)
+            continue
+        try:
+            with FileLock(parent / f".{owner}.lock", timeout=0):
+                shutil.rmtree(leftover, ignore_errors=True)
+        except (Timeout, OSError):
+            continue
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
