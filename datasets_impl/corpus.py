@@ -54,7 +54,7 @@ class CorpusSpec:
 
     `images` is a folder of the user's own pictures (None: the bundled photographs); at the default
     quality they are encoded with their own quantization tables. `content="noise"` gives uniform
-    noise, the most bytes a JPEG of that size can take; `images` plays no part in it.
+    noise, a bound that no photograph comes near; `images` plays no part in it.
     """
 
     count: int

@@ -18,15 +18,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from datasets_impl.errors import StudyError
 from datasets_impl.photographs import Picture, Pixels, seeded
 
 SUFFIXES = (".jpg", ".jpeg")
-# JPEG files named .jpg, and the PNG files so named that occur even in ImageNet. No other format:
-# some of Pillow's readers start external programs.
-FORMATS = ("JPEG", "MPO", "PNG")
+# JPEG (with the several-in-one files of some cameras), and PNG files named .jpg, as even ImageNet
+# has. No other format: some of Pillow's readers start external programs.
+FORMATS = (JpegImagePlugin.JpegImageFile.format, PngImagePlugin.PngImageFile.format)
 MAX_SOURCES = 256  # pictures used as sources; more would only cost decoding time
 MAX_PIXELS = 89_478_485  # where Pillow starts to warn of decompression bombs
 REMEDY = "give a folder that holds readable .jpg or .jpeg files"
@@ -181,8 +181,8 @@ def _open(
     with Image.open(path, formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError(
-                f"it has {image.width * image.height / 1e6:.0f} megapixels, more than the "
-                f"{MAX_PIXELS / 1e6:.0f} that are safe to decode"
+                f"it has {image.width} x {image.height} pixels, more than the {MAX_PIXELS:,} that "
+                "are safe to decode"
             )
         tables, subsampling = None, -1
         if isinstance(image, JpegImagePlugin.JpegImageFile):
@@ -203,7 +203,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "it is not there"
     if isinstance(error, Image.DecompressionBombError) and "safe to decode" not in str(error):
-        return f"it has more than the {MAX_PIXELS / 1e6:.0f} megapixels that are safe to decode"
+        return f"it has more than the {MAX_PIXELS:,} pixels that are safe to decode"
     if "truncated" in str(error):
         return "it is truncated"
     return f"{str(error).rstrip('.') or type(error).__name__}"
