@@ -17,7 +17,7 @@ class _Epoch(_Benchmark):
 
 
 class ByResolution(_Epoch):
-    params = star(FACTORS, px=GRID.px, impl=DOCUMENTED)
+    params = star(FACTORS, px=GRID.px, impl=(*DOCUMENTED, "preloaded-chw"))
 
 
 class ByWorkers(_Epoch):
@@ -42,7 +42,7 @@ class ByStartMethod(_Epoch):
 
 
 class ByTransform(_Epoch):
-    params = star(FACTORS, px=(64, 256), workers=(0, 2), transform=("light", "heavy"))
+    params = star(FACTORS, px=(64, 256), workers=(0, 2), transform=("none", "light", "heavy"))
 
 
 class ItemShare(_Benchmark):

@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
-from datasets_impl.transforms import make_transform
+from datasets_impl.transforms import ToUint8, make_transform
 from datasets_impl.variants.decode_image import DecodeImageDataset
 from datasets_impl.variants.files import jpeg_files
 from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
@@ -73,9 +73,9 @@ _ROWS = (
     ),
     Implementation(
         "preloaded",
-        lambda root, process: ImprovedDataset(root, v2.PILToTensor()),
+        lambda root, process: ImprovedDataset(root, ToUint8()),
         "documented",
-        "CHW",
+        "HWC",
         "decoded pixels, one tensor per image, in a list",
         ("C04", "C07", "C14", "C15", "C17", "X02"),
         pickles_pixels=True,
@@ -105,9 +105,10 @@ _ROWS = (
         "preloaded-fixed",
         lambda root, process: PreloadedDataset(root, process),
         "corrected",
-        "CHW",
+        "HWC",
         "decoded pixels, one tensor per image, in a list",
         ("C15", "X02"),
+        takes_transform=True,
         pickles_pixels=True,
     ),
     Implementation(
@@ -118,6 +119,15 @@ _ROWS = (
         "decoded pixels in one mapped file",
         ("C16", "C17", "C19", "X01", "X02"),
         files=lambda dataset: [dataset.data_file],
+    ),
+    Implementation(
+        "preloaded-chw",
+        lambda root, process: ImprovedDataset(root, v2.PILToTensor()),
+        "variant",
+        "CHW",
+        "decoded pixels, a channel-first view of each image, in a list",
+        ("C04", "C17"),
+        pickles_pixels=True,
     ),
     Implementation(
         "pil-to-tensor",

@@ -1,6 +1,6 @@
-"""Per-item transforms of three weights, for the tensors of the naive dataset and for PIL images.
+"""Per-item transforms of three weights, and the conversion that the preloading dataset is given.
 
-Both take and return uint8; the light one flips, the heavy one is a usual training recipe
+The weighted ones take and return uint8 tensors, height x width x channel; the light one flips, the heavy one is a usual training recipe
 (random resized crop with antialiasing, colour jitter, flip). Classes at module level, so that
 spawn and forkserver workers can unpickle them.
 """
@@ -9,10 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from PIL import Image
 from torchvision.transforms import v2
 
 TRANSFORMS = ("none", "light", "heavy")
+
+
+class ToUint8:
+    """PIL image to a uint8 tensor, height x width x channel, contiguous in memory.
+
+    The layout all three documented datasets share in the study. torchvision's `PILToTensor` gives
+    a channel-first *view* of the same memory, and collating such views transposes every image:
+    that would be charged to preloading, so it is an arm of its own (`preloaded-chw`).
+    """
+
+    def __call__(self, picture: Image.Image) -> torch.Tensor:
+        return torch.from_numpy(np.array(picture))
 
 
 class OnChannelsLast:

@@ -21,6 +21,7 @@ from torchvision.transforms import v2
 from datasets_impl import registry
 from datasets_impl.documented import ImprovedDataset, InefficientDataset
 from datasets_impl.observe.files_opened import counting_opened_images
+from datasets_impl.transforms import ToUint8
 from datasets_impl.variants.preloaded_fixed import PreloadedDataset
 
 READS = 20
@@ -89,10 +90,10 @@ def mixed_shapes(name: str, folder: Path, mix: str) -> int:
 def distinct_reads(name: str, folder: Path, num_workers: int) -> int:
     """How many of `READS` epochs see a different version of item 0 under a random crop."""
     side = 16
-    crop = v2.RandomCrop(side)
+    crop = _CropChannelsLast(side)
     makers: dict[str, Callable[[], Dataset[Any]]] = {
-        "naive": lambda: InefficientDataset(folder, _CropChannelsLast(side)),
-        "preloaded": lambda: ImprovedDataset(folder, v2.Compose([v2.PILToTensor(), crop])),
+        "naive": lambda: InefficientDataset(folder, crop),
+        "preloaded": lambda: ImprovedDataset(folder, v2.Compose([ToUint8(), crop])),
         "preloaded-fixed": lambda: PreloadedDataset(folder, crop),
     }
     torch.manual_seed(0)

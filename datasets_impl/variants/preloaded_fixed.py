@@ -1,6 +1,6 @@
 """The smallest repair of example 2: keep the pixels, transform on access.
 
-Beside `ImprovedDataset` (C15, X02). A sample is a uint8 tensor, channel x height x width, 0-255
+Beside `ImprovedDataset` (C15, X02). A sample is a uint8 tensor, height x width x channel, 0-255
 (or what the transform returns). Construction decodes every file once; memory holds the pixels.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from datasets_impl.variants.files import jpeg_files
 
@@ -29,7 +29,7 @@ class PreloadedDataset(Dataset[torch.Tensor]):
         self.data: list[torch.Tensor] = []
         for path in jpeg_files(root_dir):
             with Image.open(path) as picture:
-                self.data.append(pil_to_tensor(picture.convert("RGB")))
+                self.data.append(torch.from_numpy(np.array(picture.convert("RGB"))))
 
     def __len__(self) -> int:
         return len(self.data)

@@ -1,0 +1,65 @@
+"""Build every corpus of the chosen profile before anything is measured, with progress.
+
+Run as `python -m benchmarks.prepare`; asv builds a missing corpus on first use just the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import itertools
+import json
+import sys
+from pathlib import Path
+
+from datasets_impl.atomic import atomic_write
+from datasets_impl.corpus import CorpusSpec, ensure_corpus
+from datasets_impl.errors import exit_on_study_error
+from datasets_impl.paths import images_dir
+
+from . import controls, epoch, exact, item, startup
+from .common import _Benchmark
+from .grids import Cell
+
+TOPICS = (controls, epoch, exact, item, startup)
+
+
+def benchmark_classes() -> list[type[_Benchmark]]:
+    """Every benchmark class of the suite, as asv discovers them."""
+    return [
+        member
+        for topic in TOPICS
+        for name, member in inspect.getmembers(topic, inspect.isclass)
+        if issubclass(member, _Benchmark) and not name.startswith("_")
+    ]
+
+
+def corpora() -> list[CorpusSpec]:
+    """The corpora that the profile's cells need, without repetition."""
+    specs = set()
+    for benchmark in benchmark_classes():
+        for levels in itertools.product(*benchmark.params):
+            cell = Cell.at(benchmark.param_names, levels)
+            specs.add(
+                CorpusSpec(
+                    count=cell.n, resolution=cell.px, quality=cell.quality, images=images_dir()
+                )
+            )
+    return sorted(specs, key=lambda spec: (spec.resolution, spec.count, spec.quality))
+
+
+@exit_on_study_error
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare")
+    parser.add_argument("--manifests", type=Path, help="write the corpora's manifests to this file")
+    options = parser.parse_args()
+    manifests = [
+        ensure_corpus(spec, progress=True).manifest.model_dump(mode="json") for spec in corpora()
+    ]
+    if options.manifests:
+        atomic_write(options.manifests, json.dumps(manifests))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

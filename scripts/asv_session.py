@@ -1,0 +1,235 @@
+"""A session of measurement: asv rounds that can be interrupted and resumed, then published."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asv import util
+from asv.results import Results
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from datasets_impl.atomic import atomic_write, describe_write_error
+from datasets_impl.errors import StudyError
+from datasets_impl.observe.log import LOG_VARIABLE
+from datasets_impl.paths import CACHE_VARIABLE, IMAGES_VARIABLE, cache_dir
+from scripts import provenance
+from scripts.child import child, run_child
+from scripts.root import ASV_CONFIG, ROOT
+
+PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
+REPEATED = "^(?!exact[.])"  # exact findings are measured in the first round only
+CORPORA = "corpora.json"  # beside the session's folder
+ENVIRONMENT_NAME = f"existing-py{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def environment(profile: str, images: Path | None) -> dict[str, str]:
+    """Environment variables of a session; everything that could differ between arms is set."""
+    variables = {
+        **os.environ,
+        PROFILE_VARIABLE: profile,
+        CACHE_VARIABLE: str(cache_dir()),
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
+    if images is not None:
+        variables[IMAGES_VARIABLE] = str(images.resolve())
+    return variables
+
+
+@dataclass
+class Session:
+    """State in `<folder>/session.json`; finished rounds in `<folder>/results`."""
+
+    folder: Path
+    state: dict[str, Any]
+    environment: Mapping[str, str]
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        profile: str,
+        rounds: int | None,
+        bench: str | None,
+        machine: str,
+        environment: Mapping[str, str],
+    ) -> Session:
+        """Go on with the session in `folder` if it measures the same thing, else start anew."""
+        planned = rounds or _profile_rounds(environment)
+        key = {
+            "profile": profile,
+            "bench": bench,
+            "machine": machine,
+            "images": environment.get(IMAGES_VARIABLE),
+            "code": provenance.code_state(),
+        }
+        try:
+            state = json.loads((folder / "session.json").read_text())
+        except (OSError, ValueError):
+            state = None
+        if not isinstance(state, dict) or state.get("key") != key or state.get("published"):
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / "results").mkdir(parents=True)
+            state = {"key": key, "done": 0, "log_bytes": 0, "rounds": []}
+        session = cls(folder, {**state, "planned": planned}, environment)
+        session._save()
+        return session
+
+    def _save(self) -> None:
+        atomic_write(self.folder / "session.json", json.dumps(self.state, indent=1))
+
+    @property
+    def machine(self) -> str:
+        return str(self.state["key"]["machine"])
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "observations.jsonl"
+
+    def run(self, console: Console) -> None:
+        """Run the rounds that are still missing."""
+        self._register_machine()
+        if self.state["done"]:
+            console.print(f"Going on after round {self.state['done']} of an interrupted study.")
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("measurements"),
+            TimeElapsedColumn(),
+            console=console,
+        ) as progress:
+            while self.state["done"] < self.state["planned"]:
+                self._run_round(self.state["done"] + 1, progress)
+
+    def _register_machine(self) -> None:
+        # asv keeps machine names in the home folder and asks for them without one.
+        run_child(
+            [sys.executable, "-m", "asv", "machine", "--yes", "--machine", self.machine],
+            self.environment,
+            what="Registering this machine with asv",
+            output=self.folder / "asv.log",
+        )
+
+    def _run_round(self, number: int, progress: Progress) -> None:
+        attempt = self.folder / "round"
+        shutil.rmtree(attempt, ignore_errors=True)
+        shutil.copytree(self.folder / "results", attempt)
+        self._forget_unfinished_observations()
+        config = self.folder / "asv.conf.json"
+        settings = util.load_json(str(ASV_CONFIG), js_comments=True)
+        settings |= {
+            "repo": str(ROOT),
+            "benchmark_dir": str(ROOT / "benchmarks"),
+            "results_dir": str(attempt),
+            "env_dir": str(self.folder / "env"),
+        }
+        atomic_write(config, json.dumps(settings))
+        started = provenance.load_now()
+        before = time.monotonic()
+        command = [sys.executable, "-m", "asv", "run", "--config", str(config)]
+        command += ["-E", f"existing:{sys.executable}", "--set-commit-hash", "HEAD"]
+        command += ["--machine", self.machine, "--record-samples", "--attribute", "rounds=1"]
+        command += ["--append-samples"] if number > 1 else []
+        bench = self.state["key"]["bench"] or (REPEATED if number > 1 else None)
+        command += ["--bench", bench] if bench else []
+        self._follow(command, number, progress)
+        if not list(attempt.glob("*/*-*.json")):
+            raise StudyError(
+                f"asv saved no result in round {number}; see {self.folder / 'asv.log'}."
+            )
+        shutil.rmtree(self.folder / "results")
+        attempt.rename(self.folder / "results")
+        self.state["done"] = number
+        self.state["log_bytes"] = self.log.stat().st_size if self.log.exists() else 0
+        self.state["rounds"].append(
+            {**started, "seconds": round(time.monotonic() - before, 1), "round": number}
+        )
+        self._save()
+
+    def _forget_unfinished_observations(self) -> None:
+        if self.log.exists():
+            with self.log.open("r+b") as log:
+                log.truncate(self.state["log_bytes"])
+
+    def _follow(self, command: list[str], number: int, progress: Progress) -> None:
+        """Run one round and move the bar with every measurement that reaches the log."""
+        label = f"Round {number} of {self.state['planned']}"
+        total = _cells_per_round(self.environment, exact=number == 1)
+        task = progress.add_task(label, total=None if self.state["key"]["bench"] else total)
+        variables = {**self.environment, LOG_VARIABLE: str(self.log)}
+        with child(command, variables, self.folder / "asv.log") as process:
+            while process.poll() is None:
+                time.sleep(0.5)
+                progress.update(task, completed=self._observed())
+        progress.update(task, completed=self._observed(), total=self._observed())
+        # asv ends with 2 when single benchmarks failed; the report names those cells.
+        if process.returncode not in (0, 2):
+            raise StudyError(
+                f"asv ended with exit code {process.returncode} in round {number}; see "
+                f"{self.folder / 'asv.log'}."
+            )
+
+    def _observed(self) -> int:
+        if not self.log.exists():
+            return 0
+        with self.log.open("rb") as log:
+            log.seek(self.state["log_bytes"])
+            return sum(1 for _ in log)
+
+    def publish(self, target: Path) -> None:
+        """Copy the finished session into `target`, each file atomically, without local paths."""
+        if self.state["done"] < self.state["planned"]:
+            raise StudyError("The session is not finished; run the same command again.")
+        source = self.folder / "results"
+        home = target / self.machine
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            _copy(source / "benchmarks.json", target / "benchmarks.json")
+            _copy(source / self.machine / "machine.json", home / "machine.json")
+            for path in sorted((source / self.machine).glob("*-*.json")):
+                data = util.load_json(str(path), Results.api_version)
+                data["env_name"] = ENVIRONMENT_NAME
+                stem = f"{data['commit_hash'][:8]}-{ENVIRONMENT_NAME}"
+                facts = provenance.collect(
+                    self.state, self.environment, self.folder.parent / CORPORA
+                )
+                atomic_write(home / f"{stem}.provenance.jsonl", json.dumps(facts, sort_keys=True))
+                atomic_write(home / f"{stem}.observations.jsonl", self.log.read_bytes())
+                text = json.dumps({**data, "version": Results.api_version})
+                atomic_write(home / f"{stem}.json", text)
+        except OSError as error:
+            raise describe_write_error(error, target) from error
+        self.state["published"] = True
+        self._save()
+
+
+def _copy(source: Path, target: Path) -> None:
+    atomic_write(target, source.read_bytes())
+
+
+def _ask_grid(environment: Mapping[str, str], question: str) -> int:
+    """Ask the benchmark suite about its grid in a process of its own; nothing here imports it."""
+    answer = util.check_output(
+        [sys.executable, "-m", "benchmarks.plan", question], env=dict(environment), cwd=str(ROOT)
+    )
+    return int(answer.split()[-1])
+
+
+def _profile_rounds(environment: Mapping[str, str]) -> int:
+    return _ask_grid(environment, "rounds")
+
+
+def _cells_per_round(environment: Mapping[str, str], exact: bool) -> int:
+    return _ask_grid(environment, "cells" if exact else "repeated-cells")

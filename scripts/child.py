@@ -1,0 +1,91 @@
+"""Run a child process so that it never outlives its parent, and stop it cleanly."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from datasets_impl.errors import BAD_INPUT, StudyError
+from scripts.root import ROOT
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+GRACE_SECONDS = 20
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to interrupt this process when its parent dies, even by SIGKILL (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+@contextmanager
+def child(
+    command: Sequence[str], environment: Mapping[str, str], output: Path | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start `command` in the project's folder; on the way out it is interrupted, then killed."""
+    sink = output.open("ab") if output else None
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=sink,
+        stderr=subprocess.STDOUT if sink else None,
+        preexec_fn=_die_with_parent,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            # asv stops its server and the benchmark in it when interrupted, not when terminated.
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if sink:
+            sink.close()
+
+
+def run_child(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    what: str,
+    inherit_output: bool = False,
+    output: Path | None = None,
+) -> None:
+    """Run `command` to its end.
+
+    Raises:
+        StudyError: it ended with an error; a child that has already printed one sentence (exit
+            code 2) is not repeated.
+    """
+    with child(command, environment, None if inherit_output else output) as process:
+        code = process.wait()
+    if code == BAD_INPUT and inherit_output:
+        raise SystemExit(BAD_INPUT)
+    if code:
+        where = f"; its output is in {output}" if output else ""
+        raise StudyError(f"{what} failed with exit code {code}{where}.")
+
+
+@contextmanager
+def stopping_on_termination() -> Iterator[None]:
+    """Treat SIGTERM and a closed terminal like Ctrl-C, so that children and folders are cleaned."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    previous = [signal.signal(number, stop) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, previous, strict=True):
+            signal.signal(number, handler)
