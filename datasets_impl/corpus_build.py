@@ -26,7 +26,9 @@ from PIL import Image
 from datasets_impl.atomic import describe_write_error
 from datasets_impl.photographs import Picture, Pixels, assign_sources, cut, source_of, window_of
 
-THREADS = 4  # also the number of decoded pictures in memory at once
+# Also the number of a user's decoded pictures in memory at once, at 7 bytes per pixel while one is
+# being read (Pillow's copy and NumPy's).
+THREADS = min(4, os.cpu_count() or 1)
 MAX_DRAWS = 32
 FLAT = 24  # a crop whose channels span fewer levels shows nothing, and soon repeats itself
 MARK = ".building."
@@ -90,8 +92,8 @@ class Writer:
         """Write crops of `pictures`, or uniform noise if there are none; one source per task.
 
         Raises:
-            StudyError: a picture cannot be read or a file not written. On this, as on Ctrl-C, no
-                thread is left running.
+            StudyError: a picture cannot be read.
+            OSError: a file cannot be written. On any error, Ctrl-C included, no thread is left.
         """
         if pictures:
             groups = assign_sources(self.seed, self.count, len(pictures))
@@ -173,13 +175,10 @@ class Writer:
     ) -> None:
         encoded = encode(pixels, self.quality, picture if self.own_tables else None)
         path = self.folder / file_name(index)
-        try:
-            with path.open("wb") as handle:
-                handle.write(encoded)
-                handle.flush()
-                os.fsync(handle.fileno())
-        except OSError as error:
-            raise describe_write_error(error, path) from error
+        with path.open("wb") as handle:
+            handle.write(encoded)
+            handle.flush()
+            os.fsync(handle.fileno())
         file_hash = hashlib.sha256(encoded).digest()
         self.images[index] = Written(digest, file_hash, len(encoded), repeated)
 

@@ -192,7 +192,9 @@ def _open(
         if reduced:
             image.draft("RGB", (1, 1))
         image.load()
-        return ImageOps.exif_transpose(image).convert("RGB"), tables, subsampling
+        ImageOps.exif_transpose(image, in_place=True)
+        # `convert` copies even what is RGB, and a user's picture may take hundreds of megabytes.
+        return image if image.mode == "RGB" else image.convert("RGB"), tables, subsampling
 
 
 def _reason(error: Exception) -> str:
