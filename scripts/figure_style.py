@@ -1,0 +1,149 @@
+"""The look of the figures, and the step from matplotlib's SVG to one that fits the page.
+
+Figures are drawn once, in fixed "ink" colours. `finish` turns every ink into a CSS variable with
+the ink as its fallback, so one drawing follows the page's light or dark mode; `standalone` adds
+the variables to a figure that is a file of its own. Text stays text (searchable, in the reader's
+font), and the bytes depend on nothing but the data.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+
+import matplotlib
+
+matplotlib.use("Agg")  # before seaborn imports pyplot: no display is needed or looked for
+
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# name: (light, dark). Light series colours keep 4.5:1 on white, dark ones on #14171c, and they
+# differ in lightness as well as hue, so they survive colour blindness and grey printing.
+INKS: dict[str, tuple[str, str]] = {
+    "ink": ("#1c2230", "#e7eaf0"),
+    "muted": ("#596273", "#a3adbd"),
+    "grid": ("#e2e6ec", "#2c323c"),
+    "axis": ("#b4bcc8", "#525b69"),
+    "band": ("#eceff4", "#252a33"),
+    "paper": ("#fefefe", "#171b21"),
+    "for": ("#0b63a5", "#6cb8f0"),
+    "against": ("#b8460b", "#ff9d66"),
+    "unclear": ("#6a7383", "#97a1b1"),
+    "s1": ("#be480c", "#ff9c65"),
+    "s2": ("#0a64a6", "#6db9f1"),
+    "s3": ("#04785b", "#4fd0a8"),
+    "s4": ("#a8437f", "#ef9fce"),
+    "s5": ("#8a6200", "#e5b94e"),
+    "s6": ("#5b4bb5", "#b3a6ff"),
+    "s7": ("#4d5b6a", "#a9b6c6"),
+    "s8": ("#7a3b1d", "#d8a182"),
+}
+INK = {name: pair[0] for name, pair in INKS.items()}
+SERIES = [INK[f"s{i}"] for i in range(1, 9)]
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
+OUTCOME_INK = {"for": INK["for"], "against": INK["against"], "unclear": INK["unclear"]}
+OUTCOME_MARKER = {"for": "o", "against": "D", "unclear": "o"}
+FONT_STACK = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
+WIDTH = 7.0  # inches; 672 CSS pixels, the width of the page's figure column
+TEXT = 9.0  # points; 12 CSS pixels
+
+
+@contextmanager
+def drawing(name: str) -> Iterator[None]:
+    """Matplotlib settings of a figure; `name` salts the ids, so two inlined figures differ."""
+    rc = {
+        "svg.hashsalt": name,
+        "svg.fonttype": "none",
+        "font.family": "DejaVu Sans",  # ships with matplotlib: the same layout on every machine
+        "font.size": TEXT,
+        "text.color": INK["ink"],
+        "axes.edgecolor": INK["axis"],
+        "axes.labelcolor": INK["muted"],
+        "axes.linewidth": 0.8,
+        "axes.labelsize": TEXT,
+        "axes.titlesize": TEXT,
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+        "savefig.facecolor": "none",
+        "xtick.color": INK["muted"],
+        "ytick.color": INK["muted"],
+        "xtick.labelsize": TEXT,
+        "ytick.labelsize": TEXT,
+        "grid.color": INK["grid"],
+        "grid.linewidth": 0.8,
+        "lines.linewidth": 1.6,
+        "axes.axisbelow": True,
+        "axes.unicode_minus": False,
+    }
+    with sns.axes_style("ticks"), matplotlib.rc_context(rc):
+        yield
+
+
+def plain_axes(ax: Axes, grid: str = "x") -> None:
+    """Only what helps reading: one spine, a pale grid across the values, no tick marks."""
+    sns.despine(ax=ax, left=True, top=True, right=True, bottom=grid == "x")
+    ax.tick_params(length=0, pad=4, which="both")
+    ax.grid(axis=grid, which="major")  # type: ignore[arg-type]
+    ax.minorticks_off()
+
+
+def to_svg(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue().decode()
+
+
+def finish(svg: str, name: str, title: str, description: str) -> str:
+    """An inline-ready SVG: themable inks, ids of its own, a title and a description."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    # matplotlib's style element would leak into the whole page; its rule moves to the root.
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.S)
+    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.S)
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
+    svg = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", svg)
+    svg = svg.replace("xlink:href", "href")
+    for ink, (light, _) in INKS.items():
+        svg = svg.replace(light, f"var(--fig-{ink}, {light})")
+    svg = re.sub(
+        r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--fig-font, sans-serif)", svg
+    )
+    view = re.search(r'viewBox="([^"]+)"', svg)
+    width, height = (float(x) for x in (view[1].split()[2:] if view else (500, 300)))
+    root = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {width:g} {height:g}"'
+        f' width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}" role="img"'
+        f' aria-labelledby="{name}-title {name}-desc"'
+        ' style="stroke-linejoin:round;stroke-linecap:butt">'
+        f'<title id="{name}-title">{escape(title)}</title>'
+        f'<desc id="{name}-desc">{escape(description)}</desc>'
+    )
+    svg = root + svg[svg.index(">", svg.index("<svg")) + 1 :]
+    svg = re.sub(r"\n\s*", "\n", svg)
+    return re.sub(r"(\d+\.\d{2})\d+", r"\1", svg).replace(">\n<", "><").strip()
+
+
+def variables(dark: bool) -> str:
+    """The inks as CSS custom properties."""
+    return "".join(f"--fig-{name}:{pair[dark]};" for name, pair in INKS.items())
+
+
+def standalone(svg: str) -> str:
+    """The same figure as a file: it carries its variables and follows the viewer's mode."""
+    style = (
+        f"<style>svg{{{variables(False)}--fig-font:{FONT_STACK}}}"
+        f"@media (prefers-color-scheme:dark){{svg{{{variables(True)}background:#14171c}}}}</style>"
+    )
+    start = svg.index(">") + 1
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{svg[:start]}{style}{svg[start:]}\n'
+
+
+def page_variables() -> tuple[str, str]:
+    """(light, dark) declarations for the page's stylesheet."""
+    return variables(False) + f"--fig-font:{FONT_STACK};", variables(True)

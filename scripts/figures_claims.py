@@ -1,0 +1,322 @@
+"""One figure per claim: a panel for each of its tests, on one shared layout.
+
+Left column: what the row or the line is. Middle: the estimate with its 95 % interval on a log
+axis (ratios), a 0-100 % axis (shares) or a linear one. Right: the numbers. A test with a numeric
+factor of three or more levels becomes lines over that factor; anything else a forest plot.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from scripts import wording
+from scripts.figure_style import (
+    INK,
+    OUTCOME_INK,
+    OUTCOME_MARKER,
+    TEXT,
+    WIDTH,
+    drawing,
+    finish,
+    plain_axes,
+    to_svg,
+)
+from scripts.figures import Chart, cell_table, source_line
+from scripts.model import Cell, ClaimResult, Study
+
+LEFT, RIGHT = 0.335, 0.80  # the plot column, as fractions of the width
+ROW, HEAD, AXIS, LINES = 0.235, 0.36, 0.46, 2.05  # inches
+MOST_ROWS = 26  # a longer forest is a wall; the rest stays in the table and the CSV file
+TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000]
+
+
+@dataclass
+class Panel:
+    """The cells of one test, and how they are drawn."""
+
+    test: str
+    quantity: str
+    cells: list[Cell]
+    over: str = ""  # the numeric factor of a line panel, "" for a forest
+    left_out: int = 0
+
+    @property
+    def height(self) -> float:
+        return LINES if self.over else ROW * len(self.cells) + 0.1
+
+    @property
+    def bottom(self) -> float:
+        return AXIS + (0.14 if self.over else 0)
+
+
+def drawable(cell: Cell) -> bool:
+    return cell.estimate is not None and math.isfinite(cell.estimate) and cell.outcome != "skipped"
+
+
+def series_of(cell: Cell, names: list[str], machines: bool) -> str:
+    words = wording.factors(cell.factors, names)
+    return f"{words}, {cell.machine}".lstrip(", ") if machines else words
+
+
+def line_factor(cells: list[Cell]) -> str:
+    """The numeric factor with most levels (three or more) that leaves few, full lines; or ""."""
+    if len(cells) < 7:
+        return ""  # a handful of rows with their numbers says more than a line
+    names, machines = wording.varying(cells), len({c.machine for c in cells}) > 1
+    best, most = "", 2
+    for name in names:
+        levels = {c.factors.get(name) for c in cells}
+        if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels):
+            continue
+        others = [n for n in names if n != name]
+        keys = [(series_of(c, others, machines), c.factors[name]) for c in cells]
+        lines = {key for key, _ in keys}
+        unique = len(set(keys)) == len(keys)
+        full = len(cells) >= 2.5 * len(lines)
+        if len(levels) > most and unique and full and len(lines) <= 6:
+            best, most = name, len(levels)
+    return best
+
+
+def panels_of(claim: ClaimResult) -> list[Panel]:
+    panels = []
+    cells = [c for c in claim.evidence if drawable(c)]
+    keys = dict.fromkeys((c.test, c.quantity) for c in cells)
+    for test, quantity in keys:
+        group = [c for c in cells if (c.test, c.quantity) == (test, quantity)]
+        if quantity == "value" and (len(group) < 3 or any(c.reading for c in group)):
+            continue  # exact readings are words or a count or two: the table is clearer
+        over = line_factor(group)
+        shown = group if over else sorted(group, key=lambda c: not c.counts)[:MOST_ROWS]
+        panels.append(Panel(test, quantity, shown, over, len(group) - len(shown)))
+    return panels
+
+
+def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
+    """Scale, limits, ticks, margin and bar of the value axis ("x" for forests, "y" for lines)."""
+    values = [v for c in panel.cells for v in (c.estimate, c.low, c.high) if v is not None]
+    bars = {wording.bar_value(c.bar) for c in panel.cells}
+    bar = bars.pop() if len(bars) == 1 else None
+    limits, scale = (ax.set_xlim, ax.set_xscale) if axis == "x" else (ax.set_ylim, ax.set_yscale)
+    line, span = (ax.axvline, ax.axvspan) if axis == "x" else (ax.axhline, ax.axhspan)
+    target = ax.xaxis if axis == "x" else ax.yaxis
+    if panel.quantity == "ratio" and min(values) > 0:
+        low = min([*values, 0.9] + ([bar] if bar and bar > 0 else []))
+        high = max([*values, 1.12] + ([bar] if bar else []))
+        pad = (high / low) ** 0.06
+        scale("log")
+        limits(low / pad, high * pad)
+        ticks = [t for t in TICKS if low / pad <= t <= high * pad]
+        ticks = ticks if len(ticks) <= 6 else [t for t in ticks if str(t).lstrip("0.")[0] == "1"]
+        if high / low < 2.5:
+            ticks = [t for t in (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2) if low <= t <= high]
+        target.set_ticks(ticks)
+        target.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}{wording.TIMES}"))
+        target.set_minor_formatter(NullFormatter())
+        span(0.95, 1.05, facecolor=INK["band"], edgecolor="none", zorder=0)
+        line(1, color=INK["muted"], linewidth=1, zorder=1)
+        draw_bar(ax, line, bar if bar and not 0.94 < bar < 1.06 else None)
+    elif panel.quantity == "share":
+        limits(0, max(1.0, *values))
+        target.set_ticks([0, 0.25, 0.5, 0.75, 1])
+        target.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g} %"))
+        draw_bar(ax, line, bar)
+    else:
+        low, high = min(0.0, *values), max(0.0, *values)
+        pad = 0.06 * (high - low or 1)
+        limits(low - pad * (low < 0), high + pad)
+        line(0, color=INK["muted"], linewidth=1, zorder=1)
+        draw_bar(ax, line, bar if bar else None)
+
+
+def draw_bar(ax: Axes, line: Callable[..., object], bar: float | None) -> None:
+    """The claim's own bar, dashed, when it is another than the margin."""
+    if bar is not None:
+        line(bar, color=INK["ink"], linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+
+
+def draw_cell(ax: Axes, x: float, y: float, cell: Cell, upright: bool) -> None:
+    """A marker by outcome and its interval; context cells are small and pale."""
+    ink = OUTCOME_INK[cell.outcome]
+    if cell.low is not None and cell.high is not None:
+        ends = ([x, x], [cell.low, cell.high]) if upright else ([cell.low, cell.high], [y, y])
+        ax.plot(*ends, color=ink, linewidth=1.6, solid_capstyle="butt", zorder=3)
+    hollow = cell.outcome == "unclear" or not cell.counts
+    ax.plot(
+        [x],
+        [y],
+        OUTCOME_MARKER[cell.outcome],
+        markersize=6.2 if cell.counts else 4.5,
+        markerfacecolor=INK["paper"] if hollow else ink,
+        markeredgecolor=ink,
+        markeredgewidth=1.4,
+        zorder=4,
+    )
+
+
+def draw_forest(figure: Figure, ax: Axes, panel: Panel, machines: bool) -> None:
+    names = wording.varying(panel.cells)
+    set_value_axis(ax, panel, "x")
+    ax.set_ylim(len(panel.cells) - 0.4, -0.6)
+    ax.set_yticks([])
+    plain_axes(ax, "x")
+    for row, cell in enumerate(panel.cells):
+        assert cell.estimate is not None  # panels hold drawable cells only
+        draw_cell(ax, cell.estimate, row, cell, upright=False)
+        label = series_of(cell, names, machines) or wording.factors(cell.factors) or cell.treatment
+        label += "" if cell.counts else " (context)"
+        at: Any = {"transform": ax.get_yaxis_transform(), "va": "center_baseline", "fontsize": TEXT}
+        ax.text(-0.03, row, textwrap.shorten(label, 40, placeholder="\u2026"), ha="right", **at)
+        ax.text(1.03, row, wording.with_interval(cell), ha="left", color=INK["muted"], **at)
+
+
+def draw_lines(figure: Figure, ax: Axes, panel: Panel, machines: bool) -> None:
+    """Estimate over a numeric factor; levels are spaced evenly, each line has its own dash."""
+    others = [n for n in wording.varying(panel.cells) if n != panel.over]
+    levels = sorted({c.factors[panel.over] for c in panel.cells})
+    set_value_axis(ax, panel, "y")
+    plain_axes(ax, "y")
+    ax.set_xlim(-0.35, len(levels) - 0.65)
+    ax.set_xticks(range(len(levels)), [f"{x:,}" for x in levels])
+    ax.set_xlabel(wording.AXIS_WORDS.get(panel.over, panel.over.replace("_", " ")))
+    names = list(dict.fromkeys(series_of(c, others, machines) for c in panel.cells))
+    dashes = [(0, ()), (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 4))]
+    ends: list[tuple[float, str]] = []
+    for i, name in enumerate(names):
+        shift = 0.05 * (i - (len(names) - 1) / 2)  # so that intervals do not hide each other
+        cells = [c for c in panel.cells if series_of(c, others, machines) == name]
+        cells.sort(key=lambda c: c.factors[panel.over])
+        xs = [levels.index(c.factors[panel.over]) + shift for c in cells]
+        ys = [c.estimate or 0.0 for c in cells]
+        ax.plot(xs, ys, color=INK["axis"], linewidth=1.3, linestyle=dashes[i % 6], zorder=2)
+        for x, y, cell in zip(xs, ys, cells, strict=True):
+            draw_cell(ax, x, y, cell, upright=True)
+        ends.append(
+            (ax.transAxes.inverted().transform(ax.transData.transform((0, ys[-1])))[1], name)
+        )
+    for position, (name, _) in spread(ends, 0.088).items():
+        text = "\n".join(textwrap.wrap(name, 21)[:2])
+        ax.text(1.03, position, text, transform=ax.transAxes, va="center", ha="left", fontsize=TEXT)
+
+
+def spread(ends: list[tuple[float, str]], gap: float) -> dict[float, tuple[str, float]]:
+    """Move labels apart to at least `gap`, keeping their order; new position -> (name, old)."""
+    placed: dict[float, tuple[str, float]] = {}
+    ordered = sorted(ends)
+    sizes = [gap * (1 + (len(name) > 21)) for _, name in ordered]
+    positions: list[float] = []
+    for (at, _), size in zip(ordered, sizes, strict=True):
+        floor = positions[-1] + size if positions else size / 2
+        positions.append(max(at, floor))
+    excess = max(0.0, positions[-1] - 1) if positions else 0.0
+    for i in reversed(range(len(positions))):
+        limit = positions[i + 1] - sizes[i + 1] if i + 1 < len(positions) else 1.0
+        positions[i] = min(positions[i], limit) if excess else positions[i]
+    for position, (at, name) in zip(positions, ordered, strict=True):
+        placed[position] = (name, at)
+    return placed
+
+
+def claim_chart(study: Study, claim: ClaimResult) -> Chart | None:
+    """The claim's figure, None when it has nothing to draw."""
+    panels = panels_of(claim)
+    if not panels:
+        return None
+    shown = list(itertools.chain.from_iterable(p.cells for p in panels))
+    machines = len({c.machine for c in shown}) > 1
+    legend = 0.3
+    height = legend + sum(HEAD + p.height + p.bottom for p in panels)
+    with drawing(claim.id):
+        figure = Figure(figsize=(WIDTH, height))
+        top = height - legend
+        for panel in panels:
+            low = top - HEAD - panel.height
+            left = 0.085 if panel.over else LEFT
+            box = (
+                left,
+                low / height,
+                RIGHT - left - (0.01 if panel.over else 0),
+                panel.height / height,
+            )
+            ax = figure.add_axes(box)
+            draw = draw_lines if panel.over else draw_forest
+            draw(figure, ax, panel, machines)
+            title = textwrap.shorten(panel.test, 92, placeholder="\u2026")
+            figure.text(0.008, (top - 0.19) / height, title, fontweight="bold", va="center")
+            top = low - panel.bottom
+        figure.legend(
+            handles=legend_handles(shown),
+            loc="upper left",
+            bbox_to_anchor=(-0.005, 1.0),
+            ncols=6,
+            frameon=False,
+            fontsize=TEXT,
+            handletextpad=0.3,
+            columnspacing=1.6,
+            borderpad=0.1,
+        )
+        svg = to_svg(figure)
+    caption = (
+        describe(panels, shown)
+        + " "
+        + source_line(
+            study,
+            sorted({c.benchmark for c in shown}),
+            len(shown),
+            sorted({c.machine for c in shown}),
+        )
+    )
+    title = f"{claim.id}: {claim.title}"
+    description = f"Verdict: {claim.verdict}. {claim.finding or claim.missing}"
+    return Chart(
+        claim.id,
+        title,
+        caption,
+        finish(svg, claim.id, title, description),
+        cell_table(claim.evidence),
+    )
+
+
+def legend_handles(cells: list[Cell]) -> list[Line2D]:
+    """Only the outcomes that occur."""
+    words = {"for": "for the claim", "against": "against it", "unclear": "unclear"}
+    return [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=OUTCOME_MARKER[o],
+            markersize=6,
+            color=OUTCOME_INK[o],
+            markeredgewidth=1.4,
+            markerfacecolor=INK["paper"] if o == "unclear" else OUTCOME_INK[o],
+            label=word,
+        )
+        for o, word in words.items()
+        if any(c.outcome == o for c in cells)
+    ]
+
+
+def describe(panels: list[Panel], cells: list[Cell]) -> str:
+    """What the marks mean, only for marks that are there."""
+    words = []
+    if any(c.low is not None for c in cells):
+        words.append("Points are estimates, bars 95 % intervals over blocks.")
+    if any(p.quantity == "ratio" for p in panels):
+        words.append("The line stands at equal, the band at the \u00b15 % margin.")
+    own = {c.bar for c in cells if (b := wording.bar_value(c.bar)) and not 0.94 < b < 1.06}
+    if own:
+        words.append(f"Dashed: the claim's own bar ({', '.join(sorted(own))}).")
+    if left := sum(p.left_out for p in panels):
+        words.append(f"{left} more cells are in the table below.")
+    return " ".join(words)

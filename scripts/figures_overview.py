@@ -1,0 +1,350 @@
+"""The overview: what the machine does, before any claim is judged.
+
+Each figure picks the one benchmark that varies its factor most, holds the other factors at their
+commonest level, and says so. Each returns a `Chart`, or the sentence for why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from scripts import wording
+from scripts.figure_style import INK, SERIES, TEXT, WIDTH, drawing, finish, plain_axes, to_svg
+from scripts.figures import Chart, source_line
+from scripts.figures_claims import spread
+from scripts.model import Study
+
+FACTORS = ["n", "px", "quality", "workers", "start_method", "medium", "transform"]
+MEDIA = ["ramdisk", "disk-warm", "disk-cold", "throttled", "object-store"]
+STAGES = ["read", "decode", "convert", "array", "tensor", "transform", "collate"]
+# An implementation keeps its colour and marker in every figure; a corrected twin is dashed.
+IMPLS = {
+    "naive": (0, "o"),
+    "preloaded": (1, "s"),
+    "mapped": (2, "D"),
+    "decode-image": (3, "^"),
+    "pil-to-tensor": (4, "v"),
+}
+PLOT_H, TOP, BOTTOM = 2.7, 0.12, 0.56
+
+
+def style_of(impl: str, others: list[str]) -> dict[str, object]:
+    base = impl.removesuffix("-fixed")
+    spare = [name for name in others if name.removesuffix("-fixed") not in IMPLS]
+    index, marker = IMPLS.get(base) or (5 + spare.index(impl) % 3, "P")
+    dashed = (0, (4, 2)) if impl != base else "-"
+    return {"color": SERIES[index], "marker": marker, "linestyle": dashed}
+
+
+def select(study: Study, metric: str, over: str, **fixed: object) -> pd.DataFrame:
+    """Rows of one sweep: the benchmark with most levels of `over`, other factors held fixed.
+
+    Factors in `fixed` set to None stay free; all others keep their commonest level.
+    """
+    rows: pd.DataFrame = study.measurements
+    if rows.empty or not {"metric", "median", over, "impl"} <= set(rows.columns):
+        return rows.iloc[:0]
+    rows = rows[(rows["metric"] == metric) & rows["median"].notna()]
+    rows = rows[~rows["impl"].astype(str).str.endswith("-again")]
+    rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]
+    for name, level in fixed.items():
+        if level is not None and name in rows.columns:
+            rows = rows[rows[name] == level]
+    if rows.empty:
+        return rows
+    counts = rows.groupby("benchmark").agg({over: "nunique", "impl": "nunique"})
+    best = sorted(counts.index, key=lambda b: (*(-counts.loc[b, [over, "impl"]]), b))[0]
+    rows = rows[rows["benchmark"] == best]
+    for name in FACTORS:
+        if name == over or name in fixed or name not in rows.columns:
+            continue
+        shown = rows[name].astype(str)
+        levels = shown.value_counts()
+        if len(levels) > 1:
+            top = sorted(levels[levels == levels.max()].index)[0]
+            rows = rows[shown == top]
+    return rows.sort_values(["machine", "impl", over]).reset_index(drop=True)
+
+
+def held(rows: pd.DataFrame, but: list[str]) -> str:
+    """The factors that were held fixed, in words."""
+    levels = {
+        name: rows[name].iloc[0]
+        for name in FACTORS
+        if name in rows.columns
+        and name not in but
+        and rows[name].nunique(dropna=False) == 1
+        and str(rows[name].iloc[0]) not in ("", "nan")
+    }
+    whole = {k: int(v) if isinstance(v, float) and v == int(v) else v for k, v in levels.items()}
+    return wording.factors({k: getattr(v, "item", lambda v=v: v)() for k, v in whole.items()})
+
+
+def compact(value: float) -> str:
+    return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
+
+
+def log_axis(ax: Axes, values: list[float]) -> None:
+    low, high = min(values), max(values)
+    ax.set_yscale("log")
+    ax.set_ylim(low / 1.25, high * 1.25)
+    ticks = [m * 10.0**e for e in range(-2, 8) for m in (1, 2, 5)]
+    inside = [t for t in ticks if low / 1.25 <= t <= high * 1.25]
+    tens = [t for t in inside if f"{t:e}"[0] == "1"]
+    ax.set_yticks(inside if len(inside) <= 5 or len(tens) < 2 else tens)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: compact(y)))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def tick_label(level: object) -> str:
+    if isinstance(level, int | float) or hasattr(level, "item"):
+        return f"{float(level):,.0f}"  # type: ignore[arg-type]
+    return str(level).replace("disk-", "disk, ")
+
+
+def order(levels: list[object], known: list[str]) -> list[object]:
+    return sorted(levels, key=lambda x: (known.index(str(x)) if str(x) in known else 99, x))
+
+
+def chart(
+    study: Study,
+    name: str,
+    title: str,
+    lead: str,
+    rows: pd.DataFrame,
+    but: list[str],
+    draw: Callable[[Axes, pd.DataFrame], None],
+    ylabel: str,
+) -> Chart:
+    """One panel per machine, stacked, and the caption."""
+    machines = sorted(rows["machine"].unique())
+    each = TOP + PLOT_H + BOTTOM + 0.3
+    height = each * len(machines)
+    with drawing(name):
+        figure = Figure(figsize=(WIDTH, height))
+        for i, machine in enumerate(machines):
+            low = height - (i + 1) * each + BOTTOM
+            ax = figure.add_axes((0.085, low / height, 0.70, PLOT_H / height))
+            draw(ax, rows[rows["machine"] == machine])
+            label = ylabel if len(machines) == 1 else f"{ylabel} \u2013 {machine}"
+            figure.text(
+                0.008, (low + PLOT_H + 0.2) / height, label, color=INK["muted"], va="center"
+            )
+        svg = to_svg(figure)
+    fixed = held(rows, but)
+    caption = f"{lead}{f' Held fixed: {fixed}.' if fixed else ''} " + source_line(
+        study, sorted(rows["benchmark"].unique()), len(rows), machines
+    )
+    return Chart(name, title, caption, finish(svg, name, title, lead), rows)
+
+
+def lines(ax: Axes, rows: pd.DataFrame, over: str, series: str, known: list[str]) -> None:
+    """Values with intervals over evenly spaced levels, lines labelled at their ends."""
+    levels = order(list(rows[over].unique()), known)
+    names = sorted(
+        rows[series].unique(), key=lambda x: (list(IMPLS).index(x) if x in IMPLS else 9, x)
+    )
+    log_axis(ax, [v for c in ("value", "value_low", "value_high") for v in rows[c].dropna()])
+    plain_axes(ax, "y")
+    ax.set_xlim(-0.15, len(levels) - 0.85)
+    ax.set_xticks(range(len(levels)), [tick_label(x) for x in levels])
+    ax.set_xlabel(wording.AXIS_WORDS.get(over, over.replace("_", " ")))
+    ends: list[tuple[float, str]] = []
+    for name in names:
+        part = (
+            rows[rows[series] == name]
+            .groupby(over, as_index=False)[["value", "value_low", "value_high"]]
+            .median()
+        )
+        part = part.assign(x=[levels.index(v) for v in part[over]]).sort_values("x")
+        style = style_of(name, names)
+        for _, point in part.dropna(subset=["value_low", "value_high"]).iterrows():
+            ax.plot(
+                [point["x"]] * 2,
+                [point["value_low"], point["value_high"]],
+                color=str(style["color"]),
+                linewidth=1.2,
+                zorder=2,
+            )
+        ax.plot(part["x"], part["value"], markersize=5, zorder=3, **style)  # type: ignore[arg-type]
+        last = (0.0, float(part["value"].iloc[-1]))
+        ends.append((ax.transAxes.inverted().transform(ax.transData.transform(last))[1], name))
+    for position, (name, _) in spread(ends, 0.072).items():
+        ax.text(
+            1.025,
+            position,
+            name,
+            transform=ax.transAxes,
+            va="center",
+            fontsize=TEXT,
+            color=str(style_of(name, names)["color"]),
+        )
+
+
+def with_throughput(rows: pd.DataFrame) -> pd.DataFrame:
+    """Add images per second; the ends of the interval change places."""
+    per = {"value": "median", "value_low": "high", "value_high": "low"}
+    found = {new: 1e6 / pd.to_numeric(rows[old], errors="coerce") for new, old in per.items()}
+    return rows.assign(**found)
+
+
+def throughput(
+    study: Study, name: str, over: str, title: str, lead: str, known: list[str], **fixed: object
+) -> Chart | str:
+    rows = select(study, "epoch", over, **fixed)
+    if rows.empty or rows[over].nunique() < 2:
+        return f"{title}: no run measured an epoch at two or more levels of this factor."
+    return chart(
+        study,
+        name,
+        title,
+        lead,
+        with_throughput(rows),
+        [over, *fixed],
+        lambda ax, part: lines(ax, part, over, "impl", known),
+        "images per second, log scale",
+    )
+
+
+def throughput_by_resolution(study: Study) -> Chart | str:
+    return throughput(
+        study,
+        "throughput-by-resolution",
+        "px",
+        "Throughput by resolution",
+        "Images per second in the main process (W = 0); higher is better.",
+        [],
+        workers=0,
+    )
+
+
+def throughput_by_workers(study: Study) -> Chart | str:
+    return throughput(
+        study,
+        "throughput-by-workers",
+        "workers",
+        "Throughput by worker processes",
+        "Images per second as num_workers grows; higher is better.",
+        [],
+        start_method=None,
+    )
+
+
+def throughput_by_medium(study: Study) -> Chart | str:
+    return throughput(
+        study,
+        "throughput-by-medium",
+        "medium",
+        "Throughput by storage",
+        "Images per second by where the bytes lie; higher is better.",
+        MEDIA,
+    )
+
+
+def first_batch(study: Study) -> Chart | str:
+    """Start-up by start method; one line per implementation at the most workers measured."""
+    title = "Time to the first batch"
+    rows = select(study, "first_batch", "start_method", workers=None)
+    if rows.empty:
+        return f"{title}: no run measured it."
+    shared = rows.groupby("workers")["start_method"].nunique()
+    most = shared[shared == shared.max()].index.max()
+    rows = rows[rows["workers"] == most]
+    rows = rows.assign(
+        value=rows["median"] / 1000, value_low=rows["low"] / 1000, value_high=rows["high"] / 1000
+    )
+    return chart(
+        study,
+        "first-batch",
+        title,
+        f"Seconds until the first batch arrives, by start method, with {most:g} workers; "
+        "lower is better.",
+        rows,
+        ["start_method"],
+        lambda ax, part: lines(ax, part, "start_method", "impl", ["fork", "forkserver", "spawn"]),
+        "seconds, log scale",
+    )
+
+
+def item_stages(study: Study) -> Chart | str:
+    title = "Where the time of one naive item goes"
+    rows = select(study, "item", "px", impl="naive", stage=None)
+    rows = rows[~rows["stage"].isin(["", "whole"])] if not rows.empty else rows
+    if rows.empty:
+        return f"{title}: no run measured the stages of an item."
+    return chart(
+        study,
+        "item-stages",
+        title,
+        "Share of each stage in one item of the naive dataset, by resolution.",
+        rows,
+        ["px"],
+        stacked,
+        "share of the item's time",
+    )
+
+
+def stacked(ax: Axes, rows: pd.DataFrame) -> None:
+    """Horizontal bars to 100 %, stages in the order they happen, whole time at the end."""
+    table = rows.pivot_table(index="px", columns="stage", values="median", aggfunc="median")
+    stages = [str(s) for s in order(list(table.columns), STAGES)]
+    totals = table.sum(axis=1)
+    left = pd.Series(0.0, index=table.index)
+    for i, stage in enumerate(stages):
+        share = (table[stage] / totals).fillna(0)
+        ax.barh(
+            range(len(table)),
+            share,
+            left=left,
+            height=0.56,
+            color=SERIES[(1, 0, 4, 2, 3, 5)[i % 6]],
+            edgecolor=INK["paper"],
+            linewidth=1.5,
+            label=stage,
+        )
+        for row, (start, width) in enumerate(zip(left, share, strict=True)):
+            if width > 0.09:
+                ax.text(
+                    start + width / 2,
+                    row,
+                    f"{100 * width:.0f} %",
+                    color=INK["paper"],
+                    ha="center",
+                    va="center",
+                    fontsize=TEXT,
+                )
+        left += share
+    for row, total in enumerate(totals):
+        text = f"{total:,.0f} \u00b5s" if total < 10000 else f"{total / 1000:,.1f} ms"
+        ax.text(
+            1.025, row, text, va="center", color=INK["muted"], transform=ax.get_yaxis_transform()
+        )
+    plain_axes(ax, "x")
+    ax.set_xlim(0, 1)
+    ax.set_ylim(len(table) - 0.5, -0.5)
+    ax.set_yticks(range(len(table)), [f"{px:,.0f} px" for px in table.index])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g} %"))
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(-0.01, -0.07),
+        ncols=6,
+        frameon=False,
+        handlelength=0.9,
+        handleheight=0.9,
+        columnspacing=1.4,
+        handletextpad=0.5,
+    )
+
+
+OVERVIEW: list[Callable[[Study], Chart | str]] = [
+    throughput_by_resolution,
+    throughput_by_workers,
+    throughput_by_medium,
+    first_batch,
+    item_stages,
+]

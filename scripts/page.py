@@ -1,0 +1,115 @@
+"""The page: one self-contained index.html from the templates beside this file.
+
+No network, no fonts, no images: figures are inline SVG, styles are inline, and a content security
+policy forbids the rest. The one script opens folded parts before printing; the policy names it by
+its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from scripts import cite, wording
+from scripts.figure_style import page_variables
+from scripts.figures import Figures
+from scripts.model import Cell, ClaimResult, Study
+from scripts.tables import headline
+
+TEMPLATES = Path(__file__).parent / "templates"
+PARTS = (("for", "for"), ("against", "against"), ("unclear", "unclear"), ("skipped", "skipped"))
+
+
+def slug(verdict: str) -> str:
+    """A verdict as a CSS class."""
+    return verdict.replace(" ", "-")
+
+
+def environment() -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    env.filters.update(slug=slug, headline=headline, with_interval=wording.with_interval)
+    env.globals.update(
+        factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
+        number=wording.number, columns=columns, common=common, mini=mini, split=split,
+        listed=listed, decided=decided,
+    )  # fmt: skip
+    return env
+
+
+def columns(cells: list[Cell]) -> list[str]:
+    """Factors that get a column of their own in an evidence table."""
+    return wording.varying(cells)
+
+
+def common(cells: list[Cell]) -> str:
+    """Factors all cells share, said once above the table."""
+    if not cells:
+        return ""
+    names = [n for n in cells[0].factors if n not in wording.varying(cells)]
+    return wording.factors(cells[0].factors, names)
+
+
+def listed(text: str) -> str:
+    """`_` and `.` may break a line: benchmark names are long and screens are narrow."""
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(Markup.escape(text))))
+
+
+def mini(claim: ClaimResult) -> list[tuple[str, int]]:
+    """(outcome, cells) for the small bar of a claim's cells, empty outcomes left out."""
+    counts = {"for": claim.cells.for_, "against": claim.cells.against,
+              "unclear": claim.cells.unclear, "skipped": claim.cells.skipped}  # fmt: skip
+    return [(word, counts[name]) for name, word in PARTS if counts[name]]
+
+
+def decided(claim: ClaimResult) -> str:
+    """The cells in words: "8 for, 2 against of 12"."""
+    words = [f"{count} {name}" for name, count in mini(claim)]
+    return f"{', '.join(words)} (of {claim.cells.total})" if words else "no cells"
+
+
+def split(claim: ClaimResult) -> bool:
+    """Do the machines disagree?"""
+    return len(set(claim.by_machine.values())) > 1
+
+
+def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8").strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    light, dark = page_variables()
+    return {
+        "study": study,
+        "figures": figures,
+        "svg": {chart.name: Markup(chart.svg) for chart in figures.all()},
+        "asv_pages": asv_pages,
+        "tally": wording.tally(study),
+        "noise": wording.noise_sentence(study),
+        "noisy": study.noise.rate is not None and study.noise.rate > 0.05,
+        "commit": wording.short_commit(study),
+        "groups": [
+            ("claims", "The post\u2019s claims", [c for c in study.claims if c.origin == "post"]),
+            ("beyond", "Beyond the post", [c for c in study.claims if c.origin == "beyond"]),
+        ],
+        "bibtex": {c.id: cite.bibtex(study, c) for c in study.claims},
+        "citation": {c.id: cite.text(study, c) for c in study.claims},
+        "css": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "ink_light": Markup(light),
+        "ink_dark": Markup(dark),
+        "script": Markup(script),
+        "script_hash": f"sha256-{digest}",
+    }
+
+
+def page(study: Study, figures: Figures, asv_pages: str) -> str:
+    """The whole of index.html."""
+    template = environment().get_template("index.html.j2")
+    html = template.render(context(study, figures, asv_pages))
+    return "\n".join(line.rstrip() for line in html.splitlines() if line.strip()) + "\n"
