@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from typing import Any
 
 import matplotlib
 
@@ -56,10 +57,11 @@ TEXT = 9.0  # points; 12 CSS pixels
 @contextmanager
 def drawing(name: str) -> Iterator[None]:
     """Matplotlib settings of a figure; `name` salts the ids, so two inlined figures differ."""
-    rc = {
+    rc: Any = {
         "svg.hashsalt": name,
         "svg.fonttype": "none",
         "font.family": "DejaVu Sans",  # ships with matplotlib: the same layout on every machine
+        "text.parse_math": False,  # a dollar sign in a label is a dollar sign
         "font.size": TEXT,
         "text.color": INK["ink"],
         "axes.edgecolor": INK["axis"],

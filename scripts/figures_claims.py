@@ -16,8 +16,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from scripts import wording
 from scripts.figure_style import (
@@ -32,12 +31,21 @@ from scripts.figure_style import (
     to_svg,
 )
 from scripts.figures import Chart, cell_table, source_line
+from scripts.figures_labels import legend_handles, spread
 from scripts.model import Cell, ClaimResult, Study
 
 LEFT, RIGHT = 0.335, 0.80  # the plot column, as fractions of the width
 ROW, HEAD, AXIS, LINES = 0.235, 0.36, 0.46, 2.05  # inches
 MOST_ROWS = 26  # a longer forest is a wall; the rest stays in the table and the CSV file
-TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000]
+# Tick sets from fine to coarse: the finest with at most six ticks inside the limits is taken.
+TICKS: list[list[float]] = [
+    [0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2],
+    [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.5],
+    [0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4],
+    [m * 10.0**e for e in range(-4, 7) for m in (1, 2, 5)],
+    [10.0**e for e in range(-4, 9)],
+    [100.0**e for e in range(-3, 7)],
+]
 
 
 @dataclass
@@ -116,11 +124,7 @@ def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
         pad = (high / low) ** 0.06
         scale("log")
         limits(low / pad, high * pad)
-        ticks = [t for t in TICKS if low / pad <= t <= high * pad]
-        ticks = ticks if len(ticks) <= 6 else [t for t in ticks if str(t).lstrip("0.")[0] == "1"]
-        if high / low < 2.5:
-            ticks = [t for t in (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2) if low <= t <= high]
-        target.set_ticks(ticks)
+        target.set_ticks(ratio_ticks(low / pad, high * pad))
         target.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}{wording.TIMES}"))
         target.set_minor_formatter(NullFormatter())
         span(0.95, 1.05, facecolor=INK["band"], edgecolor="none", zorder=0)
@@ -135,8 +139,18 @@ def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
         low, high = min(0.0, *values), max(0.0, *values)
         pad = 0.06 * (high - low or 1)
         limits(low - pad * (low < 0), high + pad)
+        target.set_major_locator(MaxNLocator(4))
+        target.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}"))
         line(0, color=INK["muted"], linewidth=1, zorder=1)
         draw_bar(ax, line, bar if bar else None)
+
+
+def ratio_ticks(low: float, high: float) -> list[float]:
+    for ticks in TICKS:
+        inside = [t for t in ticks if low <= t <= high]
+        if ticks[0] <= low * 1.6 and high <= ticks[-1] * 1.6 and len(inside) <= 6:
+            return inside
+    return [1.0]
 
 
 def draw_bar(ax: Axes, line: Callable[..., object], bar: float | None) -> None:
@@ -209,24 +223,6 @@ def draw_lines(figure: Figure, ax: Axes, panel: Panel, machines: bool) -> None:
         ax.text(1.03, position, text, transform=ax.transAxes, va="center", ha="left", fontsize=TEXT)
 
 
-def spread(ends: list[tuple[float, str]], gap: float) -> dict[float, tuple[str, float]]:
-    """Move labels apart to at least `gap`, keeping their order; new position -> (name, old)."""
-    placed: dict[float, tuple[str, float]] = {}
-    ordered = sorted(ends)
-    sizes = [gap * (1 + (len(name) > 21)) for _, name in ordered]
-    positions: list[float] = []
-    for (at, _), size in zip(ordered, sizes, strict=True):
-        floor = positions[-1] + size if positions else size / 2
-        positions.append(max(at, floor))
-    excess = max(0.0, positions[-1] - 1) if positions else 0.0
-    for i in reversed(range(len(positions))):
-        limit = positions[i + 1] - sizes[i + 1] if i + 1 < len(positions) else 1.0
-        positions[i] = min(positions[i], limit) if excess else positions[i]
-    for position, (at, name) in zip(positions, ordered, strict=True):
-        placed[position] = (name, at)
-    return placed
-
-
 def claim_chart(study: Study, claim: ClaimResult) -> Chart | None:
     """The claim's figure, None when it has nothing to draw."""
     panels = panels_of(claim)
@@ -285,26 +281,6 @@ def claim_chart(study: Study, claim: ClaimResult) -> Chart | None:
         finish(svg, claim.id, title, description),
         cell_table(claim.evidence),
     )
-
-
-def legend_handles(cells: list[Cell]) -> list[Line2D]:
-    """Only the outcomes that occur."""
-    words = {"for": "for the claim", "against": "against it", "unclear": "unclear"}
-    return [
-        Line2D(
-            [],
-            [],
-            linestyle="none",
-            marker=OUTCOME_MARKER[o],
-            markersize=6,
-            color=OUTCOME_INK[o],
-            markeredgewidth=1.4,
-            markerfacecolor=INK["paper"] if o == "unclear" else OUTCOME_INK[o],
-            label=word,
-        )
-        for o, word in words.items()
-        if any(c.outcome == o for c in cells)
-    ]
 
 
 def describe(panels: list[Panel], cells: list[Cell]) -> str:

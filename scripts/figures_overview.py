@@ -16,10 +16,10 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from scripts import wording
 from scripts.figure_style import INK, SERIES, TEXT, WIDTH, drawing, finish, plain_axes, to_svg
 from scripts.figures import Chart, source_line
-from scripts.figures_claims import spread
+from scripts.figures_labels import spread
 from scripts.model import Study
+from scripts.sweeps import held, order, select, with_throughput
 
-FACTORS = ["n", "px", "quality", "workers", "start_method", "medium", "transform"]
 MEDIA = ["ramdisk", "disk-warm", "disk-cold", "throttled", "object-store"]
 STAGES = ["read", "decode", "convert", "array", "tensor", "transform", "collate"]
 # An implementation keeps its colour and marker in every figure; a corrected twin is dashed.
@@ -41,50 +41,6 @@ def style_of(impl: str, others: list[str]) -> dict[str, object]:
     return {"color": SERIES[index], "marker": marker, "linestyle": dashed}
 
 
-def select(study: Study, metric: str, over: str, **fixed: object) -> pd.DataFrame:
-    """Rows of one sweep: the benchmark with most levels of `over`, other factors held fixed.
-
-    Factors in `fixed` set to None stay free; all others keep their commonest level.
-    """
-    rows: pd.DataFrame = study.measurements
-    if rows.empty or not {"metric", "median", over, "impl"} <= set(rows.columns):
-        return rows.iloc[:0]
-    rows = rows[(rows["metric"] == metric) & rows["median"].notna()]
-    rows = rows[~rows["impl"].astype(str).str.endswith("-again")]
-    rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]
-    for name, level in fixed.items():
-        if level is not None and name in rows.columns:
-            rows = rows[rows[name] == level]
-    if rows.empty:
-        return rows
-    counts = rows.groupby("benchmark").agg({over: "nunique", "impl": "nunique"})
-    best = sorted(counts.index, key=lambda b: (*(-counts.loc[b, [over, "impl"]]), b))[0]
-    rows = rows[rows["benchmark"] == best]
-    for name in FACTORS:
-        if name == over or name in fixed or name not in rows.columns:
-            continue
-        shown = rows[name].astype(str)
-        levels = shown.value_counts()
-        if len(levels) > 1:
-            top = sorted(levels[levels == levels.max()].index)[0]
-            rows = rows[shown == top]
-    return rows.sort_values(["machine", "impl", over]).reset_index(drop=True)
-
-
-def held(rows: pd.DataFrame, but: list[str]) -> str:
-    """The factors that were held fixed, in words."""
-    levels = {
-        name: rows[name].iloc[0]
-        for name in FACTORS
-        if name in rows.columns
-        and name not in but
-        and rows[name].nunique(dropna=False) == 1
-        and str(rows[name].iloc[0]) not in ("", "nan")
-    }
-    whole = {k: int(v) if isinstance(v, float) and v == int(v) else v for k, v in levels.items()}
-    return wording.factors({k: getattr(v, "item", lambda v=v: v)() for k, v in whole.items()})
-
-
 def compact(value: float) -> str:
     return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
 
@@ -96,7 +52,7 @@ def log_axis(ax: Axes, values: list[float]) -> None:
     ticks = [m * 10.0**e for e in range(-2, 8) for m in (1, 2, 5)]
     inside = [t for t in ticks if low / 1.25 <= t <= high * 1.25]
     tens = [t for t in inside if f"{t:e}"[0] == "1"]
-    ax.set_yticks(inside if len(inside) <= 5 or len(tens) < 2 else tens)
+    ax.set_yticks(inside if len(inside) <= 7 or len(tens) < 2 else tens)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: compact(y)))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
@@ -105,10 +61,6 @@ def tick_label(level: object) -> str:
     if isinstance(level, int | float) or hasattr(level, "item"):
         return f"{float(level):,.0f}"  # type: ignore[arg-type]
     return str(level).replace("disk-", "disk, ")
-
-
-def order(levels: list[object], known: list[str]) -> list[object]:
-    return sorted(levels, key=lambda x: (known.index(str(x)) if str(x) in known else 99, x))
 
 
 def chart(
@@ -146,12 +98,13 @@ def chart(
 def lines(ax: Axes, rows: pd.DataFrame, over: str, series: str, known: list[str]) -> None:
     """Values with intervals over evenly spaced levels, lines labelled at their ends."""
     levels = order(list(rows[over].unique()), known)
+    ordered = not known
     names = sorted(
         rows[series].unique(), key=lambda x: (list(IMPLS).index(x) if x in IMPLS else 9, x)
     )
     log_axis(ax, [v for c in ("value", "value_low", "value_high") for v in rows[c].dropna()])
     plain_axes(ax, "y")
-    ax.set_xlim(-0.15, len(levels) - 0.85)
+    ax.set_xlim(-0.15 - 0.2 * (not ordered), len(levels) - 0.85 + 0.2 * (not ordered))
     ax.set_xticks(range(len(levels)), [tick_label(x) for x in levels])
     ax.set_xlabel(wording.AXIS_WORDS.get(over, over.replace("_", " ")))
     ends: list[tuple[float, str]] = []
@@ -161,16 +114,16 @@ def lines(ax: Axes, rows: pd.DataFrame, over: str, series: str, known: list[str]
             .groupby(over, as_index=False)[["value", "value_low", "value_high"]]
             .median()
         )
-        part = part.assign(x=[levels.index(v) for v in part[over]]).sort_values("x")
+        shift = 0.0 if ordered else 0.07 * (names.index(name) - (len(names) - 1) / 2)
+        part = part.assign(x=[levels.index(v) + shift for v in part[over]]).sort_values("x")
         style = style_of(name, names)
+        ink = str(style["color"])
+        if not ordered:  # categories: a pale thread, so the eye follows without reading a slope
+            ax.plot(part["x"], part["value"], color=INK["axis"], linewidth=0.9, zorder=1)
+            style["linestyle"] = "none"
         for _, point in part.dropna(subset=["value_low", "value_high"]).iterrows():
-            ax.plot(
-                [point["x"]] * 2,
-                [point["value_low"], point["value_high"]],
-                color=str(style["color"]),
-                linewidth=1.2,
-                zorder=2,
-            )
+            ends_of = [point["value_low"], point["value_high"]]
+            ax.plot([point["x"]] * 2, ends_of, color=ink, linewidth=1.4, zorder=2)
         ax.plot(part["x"], part["value"], markersize=5, zorder=3, **style)  # type: ignore[arg-type]
         last = (0.0, float(part["value"].iloc[-1]))
         ends.append((ax.transAxes.inverted().transform(ax.transData.transform(last))[1], name))
@@ -184,13 +137,6 @@ def lines(ax: Axes, rows: pd.DataFrame, over: str, series: str, known: list[str]
             fontsize=TEXT,
             color=str(style_of(name, names)["color"]),
         )
-
-
-def with_throughput(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add images per second; the ends of the interval change places."""
-    per = {"value": "median", "value_low": "high", "value_high": "low"}
-    found = {new: 1e6 / pd.to_numeric(rows[old], errors="coerce") for new, old in per.items()}
-    return rows.assign(**found)
 
 
 def throughput(

@@ -67,7 +67,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--claims", type=Path, default=ROOT / "claims.toml", metavar="FILE",
                         help="the claims and their rules (default: claims.toml)")  # fmt: skip
     parser.add_argument("--asv-pages", default="", metavar="URL",
-                        help="address of the published asv site, for links from the evidence")  # fmt: skip
+                        help="address of the published asv site, for links")  # fmt: skip
     return parser.parse_args(argv)
 
 

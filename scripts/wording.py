@@ -50,8 +50,8 @@ def number(value: float | None, decimals: int | None = None) -> str:
         size = abs(value)
         if size >= 100 or value == int(value):
             decimals = 0
-        elif size >= 0.01:
-            decimals = 2 - max(0, min(2, math.floor(math.log10(size))))
+        elif size >= 0.0001:
+            decimals = 2 - math.floor(math.log10(size))
         else:
             return f"{value:.2g}"
     return f"{value:,.{decimals}f}"
@@ -68,7 +68,7 @@ def _decimals(estimate: float, quantity: str) -> int | None:
 
 
 def estimate(value: float | None, quantity: str) -> str:
-    """One quantity with its unit: `5.2×`, `62 %` or a plain number."""
+    """One quantity with its unit: `5.2x`, `62 %` or a plain number."""
     if value is None or not math.isfinite(value):
         return "n/a"
     digits = _decimals(value, quantity)
@@ -86,11 +86,13 @@ def interval(value: float | None, low: float | None, high: float | None, quantit
     if not all(math.isfinite(x) for x in (value, low, high)):
         return ""
     digits, scale = _decimals(value, quantity), 100 if quantity == "share" else 1
+    if digits is None and abs(value) >= 0.0001:  # as many as the estimate's three significant ones
+        digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"[{number(scale * low, digits)}{DASH}{number(scale * high, digits)}]"
 
 
 def with_interval(item: Cell | Effect) -> str:
-    """`5.2× [4.9-5.6]` of a cell or a headline effect."""
+    """`5.2x [4.9-5.6]` of a cell or a headline effect."""
     first = estimate(item.estimate, item.quantity)
     return f"{first} {interval(item.estimate, item.low, item.high, item.quantity)}".strip()
 
@@ -155,7 +157,7 @@ def noise_sentence(study: Study) -> str:
     noise = study.noise
     if noise.rate is None:
         return "no A/A arm was measured, so false alarms are unknown"
-    widest = "" if noise.widest is None else f", widest difference {noise.widest:.1%}"
+    widest = "" if noise.widest is None else f", widest difference {100 * noise.widest:.1f}{NBSP}%"
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
     return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}{widest})"
 

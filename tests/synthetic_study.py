@@ -286,7 +286,8 @@ def measurements(machines: tuple[str, ...]) -> pd.DataFrame:
             }
         )
 
-    for k, machine in enumerate(machines):
+    for k, name in enumerate(machines):
+        machine = name
         for impl, us in cost.items():
             us *= 1 + 0.3 * k
             for px in (64, 128, 256, 512):
