@@ -51,7 +51,7 @@ PROFILES = {
         px_pair=(64, 128, 256, 512),
         workers=(0, 1, 2, 4),
         start_methods=("fork", "forkserver", "spawn"),
-        qualities=(50, 75, DEFAULT_QUALITY, 98),
+        qualities=(50, 75, 90, DEFAULT_QUALITY),
         control_workers=(0, 2),
     ),
     "full": Grid(
@@ -62,7 +62,7 @@ PROFILES = {
         px_pair=(64, 128, 224, 256, 512, 1024),
         workers=(0, 1, 2, 4, 8),
         start_methods=("fork", "forkserver", "spawn"),
-        qualities=(30, 50, 75, DEFAULT_QUALITY, 98),
+        qualities=(30, 50, 75, 90, DEFAULT_QUALITY),
         control_workers=(0, 1, 2, 4),
     ),
 }

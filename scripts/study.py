@@ -21,8 +21,9 @@ from scripts import asv_session, provenance
 from scripts.child import run_child, stopping_on_termination
 from scripts.claims import load_claims
 from scripts.judge import load_study
-from scripts.render_report import render, show
+from scripts.render_report import render
 from scripts.root import CLAIMS, ROOT
+from scripts.terminal import print_study
 
 PROFILES = ("quick", "standard", "full")
 
@@ -73,7 +74,7 @@ def main() -> int:
             lock.release()
     study = load_study([results], CLAIMS)
     written = render(study, out / "report", asv_pages="../../../.asv/html/index.html")
-    show(study, written)
+    print_study(study, written[0])
     return 0
 
 

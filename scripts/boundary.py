@@ -1,0 +1,138 @@
+"""Where a conditional verdict flips, in terms of the factors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from scripts.model import Cell
+
+NAMES = {
+    "n": "{} images",
+    "px": "{} px",
+    "quality": "JPEG quality {}",
+    "workers": "{} workers",
+    "impl": "{}",
+    "medium": "{}",
+    "start_method": "{}",
+    "transform": "{} transform",
+    "stage": "stage {}",
+    "phase": "{}",
+    "mix": "{}",
+    "access": "access by {}",
+    "where": "in {}",
+    "test": "{}",
+}
+
+
+def boundary(cells: Sequence[Cell]) -> str:
+    """One sentence on where the decided cells turn from for to against; "" if they do not."""
+    decided = [cell for cell in cells if cell.outcome in ("for", "against")]
+    if len({cell.outcome for cell in decided}) < 2:
+        return ""
+    factors = _varying(decided)
+    for factor in factors:
+        if split := _split(decided, factor):
+            return _sentence(factor, *split)
+    for first in factors:
+        parts = _by_level(decided, first, [name for name in factors if name != first])
+        if parts:
+            return "; ".join(parts) + "."
+    return "For: " + _listing(decided, "for", factors) + ". Against: " + _listing(
+        decided, "against", factors
+    ) + "."
+
+
+def _level(cell: Cell, factor: str) -> Any:
+    return cell.test if factor == "test" else cell.factors.get(factor)
+
+
+def _varying(cells: Sequence[Cell]) -> list[str]:
+    """Factors with two levels or more, the ones readers can act on first."""
+    order = [name for name in NAMES if name != "test"] + ["test"]
+    return [name for name in order if len({str(_level(cell, name)) for cell in cells}) > 1]
+
+
+def _split(cells: Sequence[Cell], factor: str) -> tuple[list[Any], list[Any]] | None:
+    """Levels for and levels against, if `factor` alone tells the outcome."""
+    levels: dict[Any, set[str]] = {}
+    for cell in cells:
+        if _level(cell, factor) is None:
+            return None
+        levels.setdefault(_level(cell, factor), set()).add(cell.outcome)
+    if any(len(outcomes) > 1 for outcomes in levels.values()):
+        return None
+    return (
+        [level for level, outcomes in levels.items() if outcomes == {"for"}],
+        [level for level, outcomes in levels.items() if outcomes == {"against"}],
+    )
+
+
+def _sentence(factor: str, for_: list[Any], against: list[Any]) -> str:
+    return f"For {_levels(factor, for_, against)}; against {_levels(factor, against, for_)}."
+
+
+def _levels(factor: str, mine: list[Any], others: list[Any]) -> str:
+    """ "at 256 px and more", when the levels are numbers on one side of the others; else a list."""
+    numeric = all(isinstance(level, int | float) for level in [*mine, *others])
+    if numeric and min(mine) > max(others):
+        return f"at {_name(factor, min(mine))} and more"
+    if numeric and max(mine) < min(others):
+        return f"at {_name(factor, max(mine))} and less"
+    return "at " + _join([_name(factor, level) for level in sorted(mine, key=_order)])
+
+
+def _order(level: Any) -> tuple[int, float, str]:
+    if isinstance(level, int | float):
+        return (0, float(level), "")
+    return (1, 0.0, str(level))
+
+
+def _name(factor: str, level: Any) -> str:
+    if factor == "workers" and level == 1:
+        return "1 worker"
+    return NAMES[factor].format(level)
+
+
+def _join(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _by_level(cells: Sequence[Cell], first: str, others: list[str]) -> list[str]:
+    """One phrase for each level of `first`, if within each another factor tells the outcome."""
+    groups: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(_level(cell, first), []).append(cell)
+    if len(groups) > 6:
+        return []
+    phrases = []
+    for level, group in sorted(groups.items(), key=lambda entry: _order(entry[0])):
+        outcomes = {cell.outcome for cell in group}
+        name = _name(first, level) if level is not None else "elsewhere"
+        if len(outcomes) == 1:
+            phrases.append(f"{name}: {outcomes.pop()}")
+            continue
+        split = next((found for o in others if (found := _named_split(group, o))), None)
+        if split is None:
+            return []
+        phrases.append(f"{name}: {split}")
+    return phrases
+
+
+def _named_split(cells: Sequence[Cell], factor: str) -> str:
+    split = _split(cells, factor)
+    if not split:
+        return ""
+    return f"for {_levels(factor, *split)}, against {_levels(factor, split[1], split[0])}"
+
+
+def _listing(cells: Sequence[Cell], outcome: str, factors: list[str]) -> str:
+    """The cells with `outcome`, by the factors that vary; long lists end in a count."""
+    named = [
+        " ".join(_name(f, _level(cell, f)) for f in factors if _level(cell, f) is not None)
+        for cell in cells
+        if cell.outcome == outcome
+    ]
+    shown = 6
+    rest = len(named) - shown
+    return "; ".join(named[:shown]) + (f"; and {rest} more" if rest > 0 else "")

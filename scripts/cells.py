@@ -1,0 +1,246 @@
+"""A claim's test applied to the evidence: pair the arms, judge every cell."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from scripts import inference
+from scripts.claims import OPERATORS, Rules, Test
+from scripts.evidence import FACTORS
+from scripts.inference import Interval
+from scripts.model import Cell, Outcome
+
+EXACT: dict[str, Callable[[float, float], bool]] = dict(
+    zip(OPERATORS, (operator.eq, operator.ge, operator.le), strict=True)
+)
+SIGNS = {"above": ">", "below": "<"}
+
+
+def judge_test(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
+    """Every cell of `test` in the evidence, judged; an empty list when nothing was measured."""
+    chosen = cells[(cells["metric"] == test.metric) & cells["benchmark"].isin(test.benchmarks)]
+    chosen = chosen[_allowed(chosen, test.where)]
+    if test.kind == "exact":
+        return [_exact(test, row) for row in _records(chosen)]
+    if test.kind == "level":
+        return [_level(test, row, rules) for row in _records(chosen)]
+    pairs = [_ratio(test, *pair, rules) for pair in _pairs(test, chosen)]
+    if test.kind == "slope":
+        return _slopes(test, chosen, rules)
+    return pairs
+
+
+def bar_of(test: Test, rules: Rules) -> float:
+    """The test's own bar, or the margin in its direction."""
+    if test.bar is not None:
+        return test.bar
+    return 1 + rules.margin if test.direction == "above" else 1 - rules.margin
+
+
+def _allowed(cells: pd.DataFrame, where: dict[str, list[Any]]) -> pd.Series[bool]:
+    keep = pd.Series(True, index=cells.index)
+    for factor, levels in where.items():
+        refused = [str(level)[1:] for level in levels if str(level).startswith("!")]
+        if refused:
+            keep &= ~cells[factor].astype(str).isin(refused)
+        else:
+            keep &= cells[factor].isin(levels)
+    return keep
+
+
+def _records(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in cells.to_dict("records")]
+
+
+def factors_of(row: dict[str, Any]) -> dict[str, Any]:
+    """The row's factor levels, without the factors its benchmark does not have."""
+    return {name: row[name] for name in FACTORS if row.get(name) is not None and row[name] == row[name]}
+
+
+def _pairs(test: Test, cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """(treatment, baseline) rows that agree in machine, benchmark and every other factor."""
+    arms = set(test.treatment)
+    rows = _records(cells)
+
+    def place(row: dict[str, Any]) -> tuple[Any, ...]:
+        others = {key: level for key, level in factors_of(row).items() if key not in arms}
+        return (row["machine"], row["benchmark"], tuple(others.items()))
+
+    baselines = {place(row): row for row in rows if _is(row, test.baseline)}
+    for row in rows:
+        if _is(row, test.treatment) and not _is(row, test.baseline) and place(row) in baselines:
+            yield row, baselines[place(row)]
+
+
+def _is(row: dict[str, Any], arm: dict[str, Any]) -> bool:
+    return all(level == "*" or row[factor] == level for factor, level in arm.items())
+
+
+def _label(row: dict[str, Any], arm: dict[str, Any]) -> str:
+    return ", ".join(
+        str(row[factor]) if isinstance(row[factor], str) else f"{factor}={row[factor]}"
+        for factor in arm
+    )
+
+
+def _interval(
+    test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules
+) -> tuple[Interval | None, str]:
+    """The ratio of two rows, or None with the reason."""
+    for row in (treatment, baseline):
+        if row["status"] != "ok":
+            return None, row["reason"]
+    if treatment["samples"] and baseline["samples"]:
+        if len(treatment["samples"]) != len(baseline["samples"]):
+            return None, "the two arms were not measured in the same blocks"
+        return inference.ratio(treatment["samples"], baseline["samples"], rules.confidence), ""
+    return inference.unpaired_ratio(_quartiles(treatment), _quartiles(baseline), rules.confidence), ""
+
+
+def _quartiles(row: dict[str, Any]) -> tuple[float, float, float, int]:
+    known = row["q25"] is not None and row["q25"] == row["q25"]
+    if not known:
+        return (row["median"], row["median"], row["median"], 1)
+    return (row["median"], row["q25"], row["q75"], int(row["repeat"]))
+
+
+def _judged(test: Test, interval: Interval, rules: Rules) -> tuple[Outcome, str]:
+    bar = bar_of(test, rules)
+    if interval.low is None:
+        return "unclear", "one block gives no interval"
+    if not interval.paired:
+        wider = 1 + rules.margin * inference.UNPAIRED_MARGIN_FACTOR
+        bar = bar * wider / (1 + rules.margin) if test.direction == "above" else bar / wider
+        return inference.outcome(interval, test.direction, bar), "from medians, arms not paired"
+    return inference.outcome(interval, test.direction, bar), ""
+
+
+def _ratio(test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules) -> Cell:
+    interval, reason = _interval(test, treatment, baseline, rules)
+    result: Outcome = "skipped"
+    if interval is not None:
+        result, reason = _judged(test, interval, rules)
+    return Cell(
+        test=test.label,
+        quantity="share" if test.kind == "share" else "ratio",
+        factors=factors_of(treatment),
+        estimate=interval.estimate if interval else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        outcome=result,
+        blocks=interval.blocks if interval else 0,
+        benchmark=treatment["name"],
+        machine=treatment["machine"],
+        bar=f"{SIGNS[test.direction]} {bar_of(test, rules):g}",
+        counts=test.counts,
+        reason=reason,
+        treatment=_label(treatment, test.treatment),
+        baseline=_label(baseline, test.baseline),
+    )
+
+
+def _level(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
+    interval: Interval | None = None
+    result, reason = "skipped", row["reason"]
+    if row["status"] == "ok":
+        values = [value / 100 for value in row["samples"] or [row["median"]]]
+        interval = inference.share(values, rules.confidence)
+        result, reason = _judged(test, interval, rules)
+    return Cell(
+        test=test.label,
+        quantity="share",
+        factors=factors_of(row),
+        estimate=interval.estimate if interval else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        outcome=result,  # type: ignore[arg-type]
+        blocks=interval.blocks if interval else 0,
+        benchmark=row["name"],
+        machine=row["machine"],
+        bar=f"{SIGNS[test.direction]} {bar_of(test, rules):g}",
+        counts=test.counts,
+        reason=reason,
+        treatment=str(row.get("impl") or ""),
+    )
+
+
+def _exact(test: Test, row: dict[str, Any]) -> Cell:
+    sign, _, number = (test.expect or "").partition(" ")
+    value = row["median"] if row["status"] == "ok" else None
+    result: Outcome = "skipped"
+    if value is not None and not math.isnan(value):
+        result = "for" if EXACT[sign](value, float(number)) else "against"
+    return Cell(
+        test=test.label,
+        quantity="value",
+        factors=factors_of(row),
+        estimate=value,
+        low=None,
+        high=None,
+        outcome=result,
+        blocks=1 if value is not None else 0,
+        benchmark=row["name"],
+        machine=row["machine"],
+        bar=(test.expect or "").replace("==", "="),
+        counts=test.counts,
+        reason=row["reason"],
+        reading=test.readings.get(f"{value:g}", "") if value is not None else "",
+        treatment=str(row.get("impl") or ""),
+    )
+
+
+def _slopes(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
+    """One cell for each machine and setting of the factors other than the one the slope runs over."""
+    over = test.over or ""
+    groups: dict[tuple[Any, ...], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for treatment, baseline in _pairs(test, cells):
+        others = tuple((k, v) for k, v in factors_of(treatment).items() if k != over)
+        groups.setdefault((treatment["machine"], treatment["name"], others), []).append(
+            (treatment, baseline)
+        )
+    return [_slope(test, pairs, over, rules) for pairs in groups.values()]
+
+
+def _slope(
+    test: Test, pairs: list[tuple[dict[str, Any], dict[str, Any]]], over: str, rules: Rules
+) -> Cell:
+    first, second = pairs[0]
+    usable = [pair for pair in pairs if pair[0]["samples"] and pair[1]["samples"]]
+    lengths = {len(row["samples"]) for pair in usable for row in pair}
+    interval: Interval | None = None
+    result, reason = "skipped", "needs samples at two levels or more"
+    if len(usable) >= 2 and len(lengths) == 1:
+        logs = [
+            [math.log(a / b) for a, b in zip(top["samples"], bottom["samples"], strict=True)]
+            for top, bottom in usable
+        ]
+        # px is a side length: the number of pixels grows with its square.
+        positions = [
+            float(top[over]) ** 2 if over == "px" else float(top[over]) for top, _ in usable
+        ]
+        interval = inference.slope(logs, positions, rules.confidence)
+        result, reason = _judged(test, interval, rules)
+    factors = factors_of(first)
+    factors[over] = " to ".join(str(level) for level in (pairs[0][0][over], pairs[-1][0][over]))
+    return Cell(
+        test=test.label,
+        quantity="slope",
+        factors=factors,
+        estimate=interval.estimate if interval else None,
+        low=interval.low if interval else None,
+        high=interval.high if interval else None,
+        outcome=result,  # type: ignore[arg-type]
+        blocks=interval.blocks if interval else 0,
+        benchmark=first["name"],
+        machine=first["machine"],
+        bar=f"{SIGNS[test.direction]} {bar_of(test, rules):g}",
+        counts=test.counts,
+        reason=reason,
+        treatment=_label(first, test.treatment),
+        baseline=_label(second, test.baseline),
+    )

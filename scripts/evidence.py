@@ -1,0 +1,247 @@
+"""asv results -> one tidy table, a row for each measured cell.
+
+Results are read through asv's own API. A row holds the cell's factors and its samples, one for
+each block (asv round); results of a plain `asv run` have no samples, only a median and quartiles.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from asv import util
+from asv.results import Results, iter_results_paths
+
+from datasets_impl.errors import StudyError
+
+FACTORS = (
+    "n",
+    "px",
+    "quality",
+    "workers",
+    "start_method",
+    "medium",
+    "transform",
+    "stage",
+    "phase",
+    "mix",
+    "access",
+    "where",
+    "impl",
+)
+TOPICS = ("controls", "epoch", "exact", "item", "startup")
+
+
+@dataclass
+class MachineResults:
+    """What one machine's newest result file says, with the log and provenance beside it."""
+
+    name: str
+    commit: str
+    params: dict[str, Any]
+    provenance: dict[str, Any]
+    observations: list[dict[str, Any]]
+    sampled: bool
+
+
+@dataclass
+class Evidence:
+    """`cells`: columns machine, benchmark, metric, unit, the factors, samples (list or None),
+    median, q25, q75, repeat, status ("ok", "skipped", "failed", "incomplete"), reason."""
+
+    cells: pd.DataFrame
+    machines: list[MachineResults] = field(default_factory=list)
+
+
+def load_evidence(folders: list[Path]) -> Evidence:
+    """Read every machine below `folders`; of each machine the newest result file.
+
+    Raises:
+        StudyError: a folder is missing, holds no results of this suite, or a file is damaged.
+    """
+    newest: dict[str, tuple[int, Path, Results, dict[str, Any]]] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise StudyError(
+                f"The results folder {folder} does not exist; run `make study` or name another "
+                "with --results."
+            )
+        units = _benchmarks(folder)
+        for root, name, machine in _result_files(folder):
+            path = Path(root) / name
+            results = _load(path, machine)
+            when = max([value or 0 for value in results.started_at.values()], default=0)
+            if machine not in newest or when >= newest[machine][0]:
+                newest[machine] = (when, path, results, units)
+    if not newest:
+        raise StudyError(
+            f"No asv results in {', '.join(map(str, folders))}; run `make study` or `asv run` first."
+        )
+    rows: list[dict[str, Any]] = []
+    machines = []
+    for machine, (_, path, results, units) in sorted(newest.items()):
+        beside = _MachineFiles(path)
+        found = _rows(machine, results, units, beside.skipped())
+        if not found:
+            raise StudyError(
+                f"{path} holds results of another asv suite; name the results folder of this "
+                "study with --results."
+            )
+        rows += found
+        machines.append(
+            MachineResults(
+                name=machine,
+                commit=results.commit_hash,
+                params=dict(results.params),
+                provenance=beside.provenance,
+                observations=beside.observations,
+                sampled=any(row["samples"] for row in found),
+            )
+        )
+    table = pd.DataFrame(rows)
+    for factor in FACTORS:
+        if factor not in table:
+            table[factor] = None
+        table[factor] = table[factor].astype(object)
+    return Evidence(table.sort_values(["machine", "benchmark"], kind="stable"), machines)
+
+
+def _benchmarks(folder: Path) -> dict[str, Any]:
+    path = folder / "benchmarks.json"
+    try:
+        found: dict[str, Any] = util.load_json(str(path))
+    except FileNotFoundError:
+        raise StudyError(
+            f"{path} is missing, so units of the results are unknown; run asv again, or name the "
+            "folder that holds it with --results."
+        ) from None
+    except (util.UserError, ValueError) as error:
+        raise StudyError(f"{path} is damaged; run asv again to write it anew.") from error
+    return found
+
+
+def _result_files(folder: Path) -> list[tuple[str, str, str]]:
+    for path in folder.glob("*/machine.json"):
+        try:
+            json.loads(path.read_text())
+        except ValueError as error:
+            raise StudyError(f"{path} is damaged; restore it or run asv again.") from error
+    return sorted(iter_results_paths(str(folder)))
+
+
+def _load(path: Path, machine: str) -> Results:
+    try:
+        return Results.load(str(path), machine_name=machine)
+    except (util.UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(
+            f"The result file {path} is damaged or cut short; delete it or run the study again."
+        ) from error
+
+
+class _MachineFiles:
+    """The log and the provenance beside a result file; both are absent after a plain `asv run`."""
+
+    def __init__(self, result: Path) -> None:
+        stem = result.with_suffix("")
+        provenance = _json_lines(stem.with_name(stem.name + ".provenance.jsonl"))
+        self.provenance: dict[str, Any] = provenance[0] if provenance else {}
+        self.observations = _json_lines(stem.with_name(stem.name + ".observations.jsonl"))
+
+    def skipped(self) -> dict[tuple[str, tuple[Any, ...]], str]:
+        """Reason for each cell that was skipped or void."""
+        reasons = {}
+        for entry in self.observations:
+            reason = entry.get("skipped") or entry.get("failed")
+            if reason:
+                reasons[entry["benchmark"], tuple(sorted(entry["factors"].items()))] = reason
+        return reasons
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except ValueError as error:
+        raise StudyError(f"{path} is damaged; restore it or run the study again.") from error
+
+
+def _rows(
+    machine: str,
+    results: Results,
+    units: dict[str, Any],
+    reasons: dict[tuple[str, tuple[Any, ...]], str],
+) -> list[dict[str, Any]]:
+    rows = []
+    for key in sorted(results.get_all_result_keys()):
+        module, _, method = key.rpartition(".")
+        if module.split(".")[0] not in TOPICS or not method.startswith("track_"):
+            continue
+        entry = units.get(key)
+        if entry is None:
+            continue
+        params = results.get_result_params(key)
+        values = results.get_result_value(key, params)
+        samples = results.get_result_samples(key, params) if results._samples.get(key) else None
+        stats = results.get_result_stats(key, params) if results._stats.get(key) else None
+        most = max((len(cell) for cell in samples or [] if cell), default=0)
+        for position, levels in enumerate(itertools.product(*params)):
+            factors = dict(
+                zip(entry["param_names"], (ast.literal_eval(level) for level in levels), strict=True)
+            )
+            reason = reasons.get((module, tuple(sorted(factors.items()))), "")
+            rows.append(
+                {
+                    "machine": machine,
+                    "benchmark": module,
+                    "name": key,
+                    "metric": method.removeprefix("track_"),
+                    "unit": entry.get("unit", ""),
+                    **factors,
+                    **_cell(
+                        values[position],
+                        samples[position] if samples else None,
+                        (stats[position] if stats else None) or {},
+                        most,
+                        reason,
+                    ),
+                }
+            )
+    return rows
+
+
+def _cell(
+    value: float | None,
+    samples: list[float] | None,
+    stats: dict[str, float],
+    most: int,
+    reason: str,
+) -> dict[str, Any]:
+    """Status and numbers of one cell.
+
+    asv drops the earlier samples of a cell that fails in a later round, so a cell with fewer
+    samples than its neighbours no longer lines up with their blocks.
+    """
+    status = "ok"
+    if value is None:
+        status, reason = "failed", reason or "the measurement failed; see asv's log"
+    elif math.isnan(value):
+        status, reason = "skipped", reason or "not available on this machine"
+    elif samples is not None and len(samples) < most:
+        status = "incomplete"
+        reason = f"only {len(samples)} of {most} blocks: {reason or 'a round failed'}"
+    return {
+        "samples": list(samples) if samples and status == "ok" else None,
+        "median": value if status == "ok" else None,
+        "q25": stats.get("q_25"),
+        "q75": stats.get("q_75"),
+        "repeat": int(stats.get("repeat") or (len(samples) if samples else 1)),
+        "status": status,
+        "reason": "" if status == "ok" else reason,
+    }

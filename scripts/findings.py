@@ -1,0 +1,100 @@
+"""The one-sentence finding of a claim: the template in `claims.toml`, filled from its cells.
+
+Fields a template may use: `{headline}` the headline effect with its interval; `{range[i]}` the
+estimates of test i from smallest to largest; `{readings[i]}` counts of the outcomes of test i in
+words; `{list_for}` the combinations that are for; `{total}`, `{for_}`, `{against}` counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from scripts import wording
+from scripts.claims import Claim
+from scripts.model import Cell, Effect
+
+METRIC_WORDS = {
+    "epoch": "microseconds per image, one epoch",
+    "item": "microseconds per item",
+    "item_share": "share of a single-process epoch",
+    "opened": "image files opened per image",
+    "disk_ratio": "bytes on disk per byte of JPEG",
+    "mixed_shapes": "outcome of mixed shapes",
+    "distinct": "distinct versions in 20 epochs",
+    "changed": "stored data changed",
+}
+
+
+def finding(claim: Claim, cells: Sequence[Cell], effect: Effect | None) -> str:
+    """The filled template; without a headline effect, a sentence that says so."""
+    measured = [cell for cell in cells if cell.estimate is not None]
+    if not measured:
+        return "Nothing was measured for this claim."
+    by_test = [[cell for cell in measured if cell.test == test.label] for test in claim.test]
+    counted = [cell for cell in measured if cell.counts]
+    return claim.finding.format(
+        headline=wording.with_interval(effect) if effect else "an unmeasured share",
+        range=[_range(group) for group in by_test],
+        readings=[_readings(group) for group in by_test],
+        list_for=_for_list(counted),
+        total=len(counted),
+        for_=sum(cell.outcome == "for" for cell in counted),
+        against=sum(cell.outcome == "against" for cell in counted),
+    )
+
+
+def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> Effect | None:
+    """The cell that `claims.toml` names, at the centre for every factor it does not name."""
+    wanted = dict(claim.headline)
+    benchmark = wanted.pop("benchmark", None)
+    candidates = [
+        cell
+        for cell in cells
+        if cell.counts
+        and cell.estimate is not None
+        and all(cell.factors.get(name) == level for name, level in wanted.items())
+        and (benchmark is None or cell.benchmark.startswith(f"{benchmark}."))
+    ]
+    if not candidates:
+        return None
+
+    def distance(cell: Cell) -> int:
+        return sum(cell.factors.get(name, level) != level for name, level in centre.items())
+
+    best = min(candidates, key=distance)
+    assert best.estimate is not None
+    metric = next(
+        test.metric for test in claim.test if test.label == best.test
+    )
+    return Effect(
+        metric=METRIC_WORDS.get(metric, metric),
+        arms=[arm for arm in (best.treatment, best.baseline) if arm],
+        estimate=best.estimate,
+        low=best.low,
+        high=best.high,
+        quantity=best.quantity,
+        factors=best.factors,
+    )
+
+
+def _range(cells: Sequence[Cell]) -> str:
+    if not cells:
+        return "not measured"
+    ordered = sorted(cells, key=lambda cell: cell.estimate or 0.0)
+    low, high = (wording.estimate(cell.estimate, cell.quantity) for cell in (ordered[0], ordered[-1]))
+    return low if low == high else f"{low} to {high}"
+
+
+def _readings(cells: Sequence[Cell]) -> str:
+    counts = Counter(cell.reading for cell in cells)
+    return ", ".join(f"{count} {reading}" for reading, count in sorted(counts.items()))
+
+
+def _for_list(cells: Sequence[Cell]) -> str:
+    named = [
+        f"{cell.factors['impl']} by {cell.factors['access']} in {cell.factors['where']}"
+        for cell in cells
+        if cell.outcome == "for" and {"impl", "access", "where"} <= cell.factors.keys()
+    ]
+    return ", ".join(named) if named else "none"

@@ -1,0 +1,125 @@
+"""Blocks -> effect -> interval -> outcome -> verdict, by the rules at the head of `claims.toml`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from scripts.claims import Rules
+from scripts.model import Outcome, Verdict
+
+# Without samples only medians and quartiles are known and arms cannot be paired: the margin doubles.
+UNPAIRED_MARGIN_FACTOR = 2.0
+NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard deviations
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its interval; `low` and `high` are None when one block is all there is."""
+
+    estimate: float
+    low: float | None
+    high: float | None
+    blocks: int
+    paired: bool = True
+
+
+def mean_interval(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
+    """Mean of independent blocks with Student's t interval (SciPy); at least two values."""
+    data = np.asarray(values, dtype=float)
+    mean = float(data.mean())
+    error = float(stats.sem(data))
+    if error == 0:
+        return mean, mean, mean
+    low, high = stats.t.interval(confidence, len(data) - 1, loc=mean, scale=error)
+    return mean, float(low), float(high)
+
+
+def ratio(treatment: Sequence[float], baseline: Sequence[float], confidence: float) -> Interval:
+    """Geometric mean of the ratio within blocks; its interval is Student's t on the log scale.
+
+    The arms must have the same number of blocks, in the same order, and positive values.
+    """
+    logs = np.log(np.asarray(treatment, dtype=float)) - np.log(np.asarray(baseline, dtype=float))
+    if len(logs) < 2:
+        return Interval(float(np.exp(logs.mean())), None, None, len(logs))
+    mean, low, high = mean_interval(logs.tolist(), confidence)
+    return Interval(math.exp(mean), math.exp(low), math.exp(high), len(logs))
+
+
+def share(values: Sequence[float], confidence: float) -> Interval:
+    """Mean of a share (0-1, exclusive) with Student's t interval on the logit scale."""
+    data = np.clip(np.asarray(values, dtype=float), 1e-6, 1 - 1e-6)
+    logits = np.log(data / (1 - data))
+    if len(logits) < 2:
+        return Interval(float(data.mean()), None, None, len(logits))
+    mean, low, high = (1 / (1 + math.exp(-x)) for x in mean_interval(logits.tolist(), confidence))
+    return Interval(mean, low, high, len(logits))
+
+
+def slope(
+    log_ratios: Sequence[Sequence[float]], positions: Sequence[float], confidence: float
+) -> Interval:
+    """Slope of log ratio over log position, fitted in each block; interval over the blocks.
+
+    `log_ratios`: one row for each position, one column for each block.
+    """
+    x = np.log(np.asarray(positions, dtype=float))
+    fitted = np.polyfit(x, np.asarray(log_ratios, dtype=float), 1)[0]
+    if len(fitted) < 2:
+        return Interval(float(fitted.mean()), None, None, len(fitted))
+    mean, low, high = mean_interval(fitted.tolist(), confidence)
+    return Interval(mean, low, high, len(fitted))
+
+
+def unpaired_ratio(
+    treatment: tuple[float, float, float, int],
+    baseline: tuple[float, float, float, int],
+    confidence: float,
+) -> Interval:
+    """Ratio of medians from (median, q25, q75, repeats) of each arm, for results without samples.
+
+    The spread of each arm is taken from its quartiles as if it were lognormal, and the arms as
+    independent, which is wider than pairing. One repeat gives no interval.
+    """
+    estimate = treatment[0] / baseline[0]
+    repeats = min(treatment[3], baseline[3])
+    if repeats < 3 or min(*treatment[:3], *baseline[:3]) <= 0:
+        return Interval(estimate, None, None, repeats, paired=False)
+    variance = sum(
+        (math.log(q75 / q25) / NORMAL_IQR) ** 2 / count for _, q25, q75, count in (treatment, baseline)
+    )
+    half = float(stats.t.ppf((1 + confidence) / 2, repeats - 1)) * math.sqrt(variance)
+    return Interval(
+        estimate, estimate * math.exp(-half), estimate * math.exp(half), repeats, paired=False
+    )
+
+
+def outcome(interval: Interval, direction: str, bar: float) -> Outcome:
+    """*for*: the whole interval beyond the bar in the claimed direction; *against*: none of it."""
+    if interval.low is None or interval.high is None:
+        return "unclear"
+    if direction == "above":
+        return _decide(interval.low > bar, interval.high < bar)
+    return _decide(interval.high < bar, interval.low > bar)
+
+
+def _decide(for_: bool, against: bool) -> Outcome:
+    return "for" if for_ else "against" if against else "unclear"
+
+
+def verdict(outcomes: Sequence[Outcome], rules: Rules) -> Verdict:
+    """The verdict over the outcomes of a claim's counted cells; skipped ones are not evidence."""
+    judged = [name for name in outcomes if name != "skipped"]
+    if not judged:
+        return "not tested"
+    for_, against = judged.count("for"), judged.count("against")
+    if for_ and against:
+        return "conditional"
+    if for_ + against < rules.decided_share * len(judged):
+        return "inconclusive"
+    return "supported" if for_ else "challenged"
