@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -50,8 +51,26 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
 OUTCOME_INK = {"for": INK["for"], "against": INK["against"], "unclear": INK["unclear"]}
 OUTCOME_MARKER = {"for": "o", "against": "D", "unclear": "o"}
 FONT_STACK = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
-WIDTH = 7.0  # inches; 672 CSS pixels, the width of the page's figure column
 TEXT = 9.0  # points; 12 CSS pixels
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things stand, in fractions of the width; the page shows one layout per screen width."""
+
+    suffix: str
+    width: float  # inches of 96 CSS pixels
+    forest: tuple[float, float]  # left and right edge of the plot of a forest
+    lines: tuple[float, float]  # the same of a plot with lines
+    row: float  # inches a forest row takes
+    above: bool  # labels and numbers stand above their row instead of beside it
+    title: int  # characters of a title
+    label: int  # characters of a label before it wraps
+
+
+WIDE = Layout("", 7.0, (0.335, 0.80), (0.085, 0.785), 0.235, False, 92, 21)
+NARROW = Layout("-narrow", 3.65, (0.045, 0.945), (0.15, 0.715), 0.44, True, 46, 14)
+LAYOUTS = (WIDE, NARROW)
 
 
 @contextmanager
@@ -118,8 +137,10 @@ def finish(svg: str, name: str, title: str, description: str) -> str:
     )
     view = re.search(r'viewBox="([^"]+)"', svg)
     width, height = (float(x) for x in (view[1].split()[2:] if view else (500, 300)))
+    kind = "figure narrow" if name.endswith(NARROW.suffix) else "figure"
     root = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" viewBox="0 0 {width:g} {height:g}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}"'
+        f' viewBox="0 0 {width:g} {height:g}"'
         f' width="{width * 4 / 3:.0f}" height="{height * 4 / 3:.0f}" role="img"'
         f' aria-labelledby="{name}-title {name}-desc"'
         ' style="stroke-linejoin:round;stroke-linecap:butt">'

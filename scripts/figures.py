@@ -17,12 +17,13 @@ from scripts.wording import short_commit
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn figure: `svg` for inlining, `file_svg` for the file, its data, its caption."""
+    """A drawn figure: `svg` and `narrow` for inlining, `file_svg` for the file, and its data."""
 
     name: str  # file stem under figures/
     title: str
     caption: str  # what to see, then benchmark, cells, machine and commit
     svg: str
+    narrow: str  # the same for a phone: labels above the rows, not beside them
     data: pd.DataFrame
 
     @property

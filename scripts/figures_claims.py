@@ -8,10 +8,8 @@ factor of three or more levels becomes lines over that factor; anything else a f
 from __future__ import annotations
 
 import itertools
-import math
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -21,10 +19,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from scripts import wording
 from scripts.figure_style import (
     INK,
+    LAYOUTS,
     OUTCOME_INK,
     OUTCOME_MARKER,
     TEXT,
-    WIDTH,
+    Layout,
     drawing,
     finish,
     plain_axes,
@@ -33,10 +32,10 @@ from scripts.figure_style import (
 from scripts.figures import Chart, cell_table, source_line
 from scripts.figures_labels import legend_handles, spread
 from scripts.model import Cell, ClaimResult, Study
+from scripts.panels import Panel, panels_of, series_of
 
-LEFT, RIGHT = 0.335, 0.80  # the plot column, as fractions of the width
-ROW, HEAD, AXIS, LINES = 0.235, 0.36, 0.46, 2.05  # inches
-MOST_ROWS = 26  # a longer forest is a wall; the rest stays in the table and the CSV file
+HEAD, LEGEND = 0.36, 0.3  # inches above a panel and above the figure
+MORE = "\u2026"
 # Tick sets from fine to coarse: the finest with at most six ticks inside the limits is taken.
 TICKS: list[list[float]] = [
     [0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2],
@@ -46,68 +45,6 @@ TICKS: list[list[float]] = [
     [10.0**e for e in range(-4, 9)],
     [100.0**e for e in range(-3, 7)],
 ]
-
-
-@dataclass
-class Panel:
-    """The cells of one test, and how they are drawn."""
-
-    test: str
-    quantity: str
-    cells: list[Cell]
-    over: str = ""  # the numeric factor of a line panel, "" for a forest
-    left_out: int = 0
-
-    @property
-    def height(self) -> float:
-        return LINES if self.over else ROW * len(self.cells) + 0.1
-
-    @property
-    def bottom(self) -> float:
-        return AXIS + (0.14 if self.over else 0)
-
-
-def drawable(cell: Cell) -> bool:
-    return cell.estimate is not None and math.isfinite(cell.estimate) and cell.outcome != "skipped"
-
-
-def series_of(cell: Cell, names: list[str], machines: bool) -> str:
-    words = wording.factors(cell.factors, names)
-    return f"{words}, {cell.machine}".lstrip(", ") if machines else words
-
-
-def line_factor(cells: list[Cell]) -> str:
-    """The numeric factor with most levels (three or more) that leaves few, full lines; or ""."""
-    if len(cells) < 7:
-        return ""  # a handful of rows with their numbers says more than a line
-    names, machines = wording.varying(cells), len({c.machine for c in cells}) > 1
-    best, most = "", 2
-    for name in names:
-        levels = {c.factors.get(name) for c in cells}
-        if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels):
-            continue
-        others = [n for n in names if n != name]
-        keys = [(series_of(c, others, machines), c.factors[name]) for c in cells]
-        lines = {key for key, _ in keys}
-        unique = len(set(keys)) == len(keys)
-        full = len(cells) >= 2.5 * len(lines)
-        if len(levels) > most and unique and full and len(lines) <= 6:
-            best, most = name, len(levels)
-    return best
-
-
-def panels_of(claim: ClaimResult) -> list[Panel]:
-    panels = []
-    cells = [c for c in claim.evidence if drawable(c)]
-    keys = dict.fromkeys((c.test, c.quantity) for c in cells)
-    for test, quantity in keys:
-        group = [c for c in cells if (c.test, c.quantity) == (test, quantity)]
-        if quantity == "value" and (len(group) < 3 or any(c.reading for c in group)):
-            continue  # exact readings are words or a count or two: the table is clearer
-        over = line_factor(group)
-        shown = group if over else sorted(group, key=lambda c: not c.counts)[:MOST_ROWS]
-        panels.append(Panel(test, quantity, shown, over, len(group) - len(shown)))
-    return panels
 
 
 def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
@@ -178,25 +115,32 @@ def draw_cell(ax: Axes, x: float, y: float, cell: Cell, upright: bool) -> None:
     )
 
 
-def draw_forest(figure: Figure, ax: Axes, panel: Panel, machines: bool) -> None:
-    names = wording.varying(panel.cells)
+def draw_forest(ax: Axes, panel: Panel, layout: Layout) -> None:
+    names, machines = wording.varying(panel.cells), len({c.machine for c in panel.cells}) > 1
     set_value_axis(ax, panel, "x")
     ax.set_ylim(len(panel.cells) - 0.4, -0.6)
     ax.set_yticks([])
     plain_axes(ax, "x")
+    lift = 0.31 if layout.above else 0.0
+    left, right = (-0.05, 1.055) if layout.above else (-0.03, 1.03)
+    sides = ("left", "right") if layout.above else ("right", "left")
     for row, cell in enumerate(panel.cells):
         assert cell.estimate is not None  # panels hold drawable cells only
-        draw_cell(ax, cell.estimate, row, cell, upright=False)
+        draw_cell(ax, cell.estimate, row + lift / 3, cell, upright=False)
         label = series_of(cell, names, machines) or wording.factors(cell.factors) or cell.treatment
-        label += "" if cell.counts else " (context)"
+        label = textwrap.shorten(
+            label + ("" if cell.counts else " (context)"), 40, placeholder=MORE
+        )
         at: Any = {"transform": ax.get_yaxis_transform(), "va": "center_baseline", "fontsize": TEXT}
-        ax.text(-0.03, row, textwrap.shorten(label, 40, placeholder="\u2026"), ha="right", **at)
-        ax.text(1.03, row, wording.with_interval(cell), ha="left", color=INK["muted"], **at)
+        ax.text(left, row - lift, label, ha=sides[0], **at)
+        numbers = wording.with_interval(cell)
+        ax.text(right, row - lift, numbers, ha=sides[1], color=INK["muted"], **at)
 
 
-def draw_lines(figure: Figure, ax: Axes, panel: Panel, machines: bool) -> None:
+def draw_lines(ax: Axes, panel: Panel, layout: Layout) -> None:
     """Estimate over a numeric factor; levels are spaced evenly, each line has its own dash."""
     others = [n for n in wording.varying(panel.cells) if n != panel.over]
+    machines = False  # a panel with lines is one machine's
     levels = sorted({c.factors[panel.over] for c in panel.cells})
     set_value_axis(ax, panel, "y")
     plain_axes(ax, "y")
@@ -218,9 +162,38 @@ def draw_lines(figure: Figure, ax: Axes, panel: Panel, machines: bool) -> None:
         ends.append(
             (ax.transAxes.inverted().transform(ax.transData.transform((0, ys[-1])))[1], name)
         )
-    for position, (name, _) in spread(ends, 0.088).items():
-        text = "\n".join(textwrap.wrap(name, 21)[:2])
+    for position, (name, _) in spread(ends, 0.088, layout.label).items():
+        text = "\n".join(textwrap.wrap(name, layout.label)[:2])
         ax.text(1.03, position, text, transform=ax.transAxes, va="center", ha="left", fontsize=TEXT)
+
+
+def draw_panels(name: str, panels: list[Panel], layout: Layout) -> str:
+    """The figure in one layout, as matplotlib's SVG."""
+    height = LEGEND + sum(HEAD + p.height(layout.row) + p.bottom for p in panels)
+    with drawing(name):
+        figure = Figure(figsize=(layout.width, height))
+        top = height - LEGEND
+        for panel in panels:
+            inches = panel.height(layout.row)
+            low = top - HEAD - inches
+            left, right = layout.lines if panel.over else layout.forest
+            ax = figure.add_axes((left, low / height, right - left, inches / height))
+            (draw_lines if panel.over else draw_forest)(ax, panel, layout)
+            title = textwrap.shorten(panel.test, layout.title, placeholder=MORE)
+            figure.text(0, (top - 0.19) / height, title, fontweight="bold", va="center")
+            top = low - panel.bottom
+        figure.legend(
+            handles=legend_handles([c for p in panels for c in p.cells]),
+            loc="upper left",
+            bbox_to_anchor=(-0.08 / layout.width, 1.0),
+            ncols=6,
+            frameon=False,
+            fontsize=TEXT,
+            handletextpad=0.1,
+            columnspacing=1.2,
+            borderpad=0.1,
+        )
+        return to_svg(figure)
 
 
 def claim_chart(study: Study, claim: ClaimResult) -> Chart | None:
@@ -229,58 +202,16 @@ def claim_chart(study: Study, claim: ClaimResult) -> Chart | None:
     if not panels:
         return None
     shown = list(itertools.chain.from_iterable(p.cells for p in panels))
-    machines = len({c.machine for c in shown}) > 1
-    legend = 0.3
-    height = legend + sum(HEAD + p.height + p.bottom for p in panels)
-    with drawing(claim.id):
-        figure = Figure(figsize=(WIDTH, height))
-        top = height - legend
-        for panel in panels:
-            low = top - HEAD - panel.height
-            left = 0.085 if panel.over else LEFT
-            box = (
-                left,
-                low / height,
-                RIGHT - left - (0.01 if panel.over else 0),
-                panel.height / height,
-            )
-            ax = figure.add_axes(box)
-            draw = draw_lines if panel.over else draw_forest
-            draw(figure, ax, panel, machines)
-            title = textwrap.shorten(panel.test, 92, placeholder="\u2026")
-            figure.text(0.008, (top - 0.19) / height, title, fontweight="bold", va="center")
-            top = low - panel.bottom
-        figure.legend(
-            handles=legend_handles(shown),
-            loc="upper left",
-            bbox_to_anchor=(-0.005, 1.0),
-            ncols=6,
-            frameon=False,
-            fontsize=TEXT,
-            handletextpad=0.3,
-            columnspacing=1.6,
-            borderpad=0.1,
-        )
-        svg = to_svg(figure)
-    caption = (
-        describe(panels, shown)
-        + " "
-        + source_line(
-            study,
-            sorted({c.benchmark for c in shown}),
-            len(shown),
-            sorted({c.machine for c in shown}),
-        )
-    )
+    benchmarks, machines = ({getattr(c, n) for c in shown} for n in ("benchmark", "machine"))
+    source = source_line(study, sorted(benchmarks), len(shown), sorted(machines))
     title = f"{claim.id}: {claim.title}"
     description = f"Verdict: {claim.verdict}. {claim.finding or claim.missing}"
-    return Chart(
-        claim.id,
-        title,
-        caption,
-        finish(svg, claim.id, title, description),
-        cell_table(claim.evidence),
-    )
+    svgs = []
+    for layout in LAYOUTS:
+        name = claim.id + layout.suffix
+        svgs.append(finish(draw_panels(name, panels, layout), name, title, description))
+    caption = f"{describe(panels, shown)} {source}"
+    return Chart(claim.id, title, caption, svgs[0], svgs[1], cell_table(claim.evidence))
 
 
 def describe(panels: list[Panel], cells: list[Cell]) -> str:

@@ -1,18 +1,23 @@
-"""Labels of the figures: line ends kept apart, the legend of outcomes."""
+"""Labels of the figures: line ends kept apart, the legend of outcomes, log ticks."""
 
 from __future__ import annotations
 
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from scripts.figure_style import INK, OUTCOME_INK, OUTCOME_MARKER
 from scripts.model import Cell
 
 
-def spread(ends: list[tuple[float, str]], gap: float) -> dict[float, tuple[str, float]]:
-    """Move labels apart to at least `gap`, keeping their order; new position -> (name, old)."""
+def spread(ends: list[tuple[float, str]], gap: float, label: int) -> dict[float, tuple[str, float]]:
+    """Move labels apart to at least `gap`, keeping their order; new position -> (name, old).
+
+    Names longer than `label` take two lines.
+    """
     placed: dict[float, tuple[str, float]] = {}
     ordered = sorted(ends)
-    sizes = [gap * (1 + (len(name) > 21)) for _, name in ordered]
+    sizes = [gap * (1 + (len(name) > label)) for _, name in ordered]
     positions: list[float] = []
     for (at, _), size in zip(ordered, sizes, strict=True):
         floor = positions[-1] + size if positions else size / 2
@@ -44,3 +49,25 @@ def legend_handles(cells: list[Cell]) -> list[Line2D]:
         for o, word in words.items()
         if any(c.outcome == o for c in cells)
     ]
+
+
+def compact(value: float) -> str:
+    return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
+
+
+def log_axis(ax: Axes, values: list[float]) -> None:
+    low, high = min(values), max(values)
+    ax.set_yscale("log")
+    ax.set_ylim(low / 1.25, high * 1.25)
+    ticks = [m * 10.0**e for e in range(-2, 8) for m in (1, 2, 5)]
+    inside = [t for t in ticks if low / 1.25 <= t <= high * 1.25]
+    tens = [t for t in inside if f"{t:e}"[0] == "1"]
+    ax.set_yticks(inside if len(inside) <= 7 or len(tens) < 2 else tens)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: compact(y)))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def tick_label(level: object) -> str:
+    if isinstance(level, int | float) or hasattr(level, "item"):
+        return f"{float(level):,.0f}"  # type: ignore[arg-type]
+    return str(level).replace("disk-", "disk, ")

@@ -11,16 +11,28 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter
 
 from scripts import wording
-from scripts.figure_style import INK, SERIES, TEXT, WIDTH, drawing, finish, plain_axes, to_svg
+from scripts.figure_style import (
+    INK,
+    LAYOUTS,
+    MARKERS,
+    SERIES,
+    TEXT,
+    Layout,
+    drawing,
+    finish,
+    plain_axes,
+    to_svg,
+)
 from scripts.figures import Chart, source_line
-from scripts.figures_labels import spread
+from scripts.figures_labels import log_axis, spread, tick_label
 from scripts.model import Study
 from scripts.sweeps import held, order, select, with_throughput
 
 MEDIA = ["ramdisk", "disk-warm", "disk-cold", "throttled", "object-store"]
+METHODS = ["fork", "forkserver", "spawn"]
 STAGES = ["read", "decode", "convert", "array", "tensor", "transform", "collate"]
 # An implementation keeps its colour and marker in every figure; a corrected twin is dashed.
 IMPLS = {
@@ -36,31 +48,10 @@ PLOT_H, TOP, BOTTOM = 2.7, 0.12, 0.56
 def style_of(impl: str, others: list[str]) -> dict[str, object]:
     base = impl.removesuffix("-fixed")
     spare = [name for name in others if name.removesuffix("-fixed") not in IMPLS]
-    index, marker = IMPLS.get(base) or (5 + spare.index(impl) % 3, "P")
+    other = 5 + spare.index(impl) % 3 if spare and impl in spare else 0
+    index, marker = IMPLS.get(base) or (other, MARKERS[other])
     dashed = (0, (4, 2)) if impl != base else "-"
     return {"color": SERIES[index], "marker": marker, "linestyle": dashed}
-
-
-def compact(value: float) -> str:
-    return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
-
-
-def log_axis(ax: Axes, values: list[float]) -> None:
-    low, high = min(values), max(values)
-    ax.set_yscale("log")
-    ax.set_ylim(low / 1.25, high * 1.25)
-    ticks = [m * 10.0**e for e in range(-2, 8) for m in (1, 2, 5)]
-    inside = [t for t in ticks if low / 1.25 <= t <= high * 1.25]
-    tens = [t for t in inside if f"{t:e}"[0] == "1"]
-    ax.set_yticks(inside if len(inside) <= 7 or len(tens) < 2 else tens)
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: compact(y)))
-    ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def tick_label(level: object) -> str:
-    if isinstance(level, int | float) or hasattr(level, "item"):
-        return f"{float(level):,.0f}"  # type: ignore[arg-type]
-    return str(level).replace("disk-", "disk, ")
 
 
 def chart(
@@ -70,38 +61,52 @@ def chart(
     lead: str,
     rows: pd.DataFrame,
     but: list[str],
-    draw: Callable[[Axes, pd.DataFrame], None],
+    draw: Callable[[Axes, pd.DataFrame, Layout], None],
     ylabel: str,
 ) -> Chart:
     """One panel per machine, stacked, and the caption."""
     machines = sorted(rows["machine"].unique())
-    each = TOP + PLOT_H + BOTTOM + 0.3
-    height = each * len(machines)
-    with drawing(name):
-        figure = Figure(figsize=(WIDTH, height))
-        for i, machine in enumerate(machines):
-            low = height - (i + 1) * each + BOTTOM
-            ax = figure.add_axes((0.085, low / height, 0.70, PLOT_H / height))
-            draw(ax, rows[rows["machine"] == machine])
-            label = ylabel if len(machines) == 1 else f"{ylabel} \u2013 {machine}"
-            figure.text(
-                0.008, (low + PLOT_H + 0.2) / height, label, color=INK["muted"], va="center"
-            )
-        svg = to_svg(figure)
+    drawn = few(rows)
+    svgs = []
+    for layout in LAYOUTS:
+        foot = BOTTOM + (0.25 if layout.above and draw is stacked else 0)  # two rows of legend
+        each = TOP + PLOT_H + foot + 0.3
+        height = each * len(machines)
+        with drawing(name + layout.suffix):
+            figure = Figure(figsize=(layout.width, height))
+            left, right = layout.lines
+            for i, machine in enumerate(machines):
+                low = height - (i + 1) * each + foot
+                ax = figure.add_axes((left, low / height, right - left, PLOT_H / height))
+                draw(ax, drawn[drawn["machine"] == machine], layout)
+                label = ylabel if len(machines) == 1 else f"{ylabel} \u2013 {machine}"
+                at = (low + PLOT_H + 0.2) / height
+                figure.text(0, at, label, color=INK["muted"], va="center")
+            svgs.append(finish(to_svg(figure), name + layout.suffix, title, lead))
     fixed = held(rows, but)
-    caption = f"{lead}{f' Held fixed: {fixed}.' if fixed else ''} " + source_line(
-        study, sorted(rows["benchmark"].unique()), len(rows), machines
-    )
-    return Chart(name, title, caption, finish(svg, name, title, lead), rows)
+    left_out = rows["impl"].nunique() - drawn["impl"].nunique()
+    more = f" {left_out} more implementations are in the data." if left_out else ""
+    source = source_line(study, sorted(rows["benchmark"].unique()), len(rows), machines)
+    caption = f"{lead}{f' Held fixed: {fixed}.' if fixed else ''}{more} {source}"
+    return Chart(name, title, caption, svgs[0], svgs[1], rows)
 
 
-def lines(ax: Axes, rows: pd.DataFrame, over: str, series: str, known: list[str]) -> None:
+def impl_order(name: str) -> tuple[int, str]:
+    """The post's own first, then what the figures have colours for, then the alphabet."""
+    base = name.removesuffix("-fixed")
+    return (list(IMPLS).index(base) if base in IMPLS else len(IMPLS), name)
+
+
+def few(rows: pd.DataFrame) -> pd.DataFrame:
+    """At most eight implementations: more lines than that cannot be told apart."""
+    return rows[rows["impl"].isin(sorted(rows["impl"].unique(), key=impl_order)[:8])]
+
+
+def lines(ax: Axes, rows: pd.DataFrame, layout: Layout, over: str, known: list[str]) -> None:
     """Values with intervals over evenly spaced levels, lines labelled at their ends."""
     levels = order(list(rows[over].unique()), known)
     ordered = not known
-    names = sorted(
-        rows[series].unique(), key=lambda x: (list(IMPLS).index(x) if x in IMPLS else 9, x)
-    )
+    names = sorted(rows["impl"].unique(), key=impl_order)
     log_axis(ax, [v for c in ("value", "value_low", "value_high") for v in rows[c].dropna()])
     plain_axes(ax, "y")
     ax.set_xlim(-0.15 - 0.2 * (not ordered), len(levels) - 0.85 + 0.2 * (not ordered))
@@ -110,7 +115,7 @@ def lines(ax: Axes, rows: pd.DataFrame, over: str, series: str, known: list[str]
     ends: list[tuple[float, str]] = []
     for name in names:
         part = (
-            rows[rows[series] == name]
+            rows[rows["impl"] == name]
             .groupby(over, as_index=False)[["value", "value_low", "value_high"]]
             .median()
         )
@@ -127,7 +132,7 @@ def lines(ax: Axes, rows: pd.DataFrame, over: str, series: str, known: list[str]
         ax.plot(part["x"], part["value"], markersize=5, zorder=3, **style)  # type: ignore[arg-type]
         last = (0.0, float(part["value"].iloc[-1]))
         ends.append((ax.transAxes.inverted().transform(ax.transData.transform(last))[1], name))
-    for position, (name, _) in spread(ends, 0.072).items():
+    for position, (name, _) in spread(ends, 0.072, 40).items():
         ax.text(
             1.025,
             position,
@@ -152,7 +157,7 @@ def throughput(
         lead,
         with_throughput(rows),
         [over, *fixed],
-        lambda ax, part: lines(ax, part, over, "impl", known),
+        lambda ax, part, layout: lines(ax, part, layout, over, known),
         "images per second, log scale",
     )
 
@@ -212,7 +217,7 @@ def first_batch(study: Study) -> Chart | str:
         "lower is better.",
         rows,
         ["start_method"],
-        lambda ax, part: lines(ax, part, "start_method", "impl", ["fork", "forkserver", "spawn"]),
+        lambda ax, part, layout: lines(ax, part, layout, "start_method", METHODS),
         "seconds, log scale",
     )
 
@@ -235,7 +240,7 @@ def item_stages(study: Study) -> Chart | str:
     )
 
 
-def stacked(ax: Axes, rows: pd.DataFrame) -> None:
+def stacked(ax: Axes, rows: pd.DataFrame, layout: Layout) -> None:
     """Horizontal bars to 100 %, stages in the order they happen, whole time at the end."""
     table = rows.pivot_table(index="px", columns="stage", values="median", aggfunc="median")
     stages = [str(s) for s in order(list(table.columns), STAGES)]
@@ -248,13 +253,13 @@ def stacked(ax: Axes, rows: pd.DataFrame) -> None:
             share,
             left=left,
             height=0.56,
-            color=SERIES[(1, 0, 4, 2, 3, 5)[i % 6]],
+            color=SERIES[(6, 5, 4, 3, 7, 2)[i % 6]],
             edgecolor=INK["paper"],
             linewidth=1.5,
             label=stage,
         )
         for row, (start, width) in enumerate(zip(left, share, strict=True)):
-            if width > 0.09:
+            if width > (0.16 if layout.above else 0.09):
                 ax.text(
                     start + width / 2,
                     row,
@@ -278,7 +283,7 @@ def stacked(ax: Axes, rows: pd.DataFrame) -> None:
     ax.legend(
         loc="upper left",
         bbox_to_anchor=(-0.01, -0.07),
-        ncols=6,
+        ncols=3 if layout.above else 6,
         frameon=False,
         handlelength=0.9,
         handleheight=0.9,

@@ -20,7 +20,6 @@ from scripts import cite, wording
 from scripts.figure_style import page_variables
 from scripts.figures import Figures
 from scripts.model import Cell, ClaimResult, Study
-from scripts.tables import headline
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = (("for", "for"), ("against", "against"), ("unclear", "unclear"), ("skipped", "skipped"))
@@ -36,13 +35,19 @@ def environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
-    env.filters.update(slug=slug, headline=headline, with_interval=wording.with_interval)
+    env.filters.update(whole=whole, slug=slug)
     env.globals.update(
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, split=split,
         listed=listed, decided=decided,
     )  # fmt: skip
     return env
+
+
+def whole(text: str) -> Markup:
+    """Keep an interval such as [4.9-5.6] on one line."""
+    keep = r'<span class="keep">\1</span>'
+    return Markup(re.sub(r"((?:\S+ )?\[[-\d., \u2013]{3,24}\])", keep, str(Markup.escape(text))))
 
 
 def columns(cells: list[Cell]) -> list[str]:
@@ -88,7 +93,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
     return {
         "study": study,
         "figures": figures,
-        "svg": {chart.name: Markup(chart.svg) for chart in figures.all()},
+        "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
         "asv_pages": asv_pages,
         "tally": wording.tally(study),
         "noise": wording.noise_sentence(study),

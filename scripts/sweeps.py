@@ -18,7 +18,7 @@ def select(study: Study, metric: str, over: str, **fixed: object) -> pd.DataFram
     rows: pd.DataFrame = study.measurements
     if rows.empty or not {"metric", "median", over, "impl"} <= set(rows.columns):
         return rows.iloc[:0]
-    rows = rows[(rows["metric"] == metric) & rows["median"].notna()]
+    rows = rows[(rows["metric"] == metric) & (rows["median"] > 0)]
     rows = rows[~rows["impl"].astype(str).str.endswith("-again")]
     rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]
     for name, level in fixed.items():

@@ -109,7 +109,7 @@ CONTRAST = """() => {
     const ratio = (pair[0] + .05) / (pair[1] + .05);
     const onBar = svg && el.textContent.trim().endsWith('%') && style.fill !== style.color
       && ratio < 1.5;
-    if (ratio < 4.5 && !onBar) poor.add(el.className + '|' + el.textContent.slice(0, 30) + '|' + ratio.toFixed(2));
+    if (ratio < 4.5 && !onBar) poor.add(el.textContent.slice(0, 30) + ' ' + ratio.toFixed(2));
   }
   return [...poor].slice(0, 20);
 }"""

@@ -6,9 +6,11 @@ import csv
 import json
 import math
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from jsonschema import ValidationError
@@ -181,14 +183,25 @@ def test_terminal_table_fits_80_columns(study: Study, tmp_path: Path) -> None:
 
 
 def test_ids_of_inlined_figures_differ(study: Study) -> None:
-    ids = [i for c in figures.build(study).all() for i in re.findall(r' id="([^"]+)"', c.svg)]
+    drawn = "".join(chart.svg + chart.narrow for chart in figures.build(study).all())
+    ids = re.findall(r' id="([^"]+)"', drawn)
     assert len(ids) == len(set(ids))
 
 
 def test_out_that_is_a_file_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("scripts.judge")
+    monkeypatch.setitem(sys.modules, "scripts.judge", SimpleNamespace(load_study=None))
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--out", str(tmp_path / "file")]) == 2
     assert "give a folder" in capsys.readouterr().err
+
+
+def test_command_renders_what_the_judge_returns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = SimpleNamespace(load_study=lambda results, claims: build(missing=not results))
+    monkeypatch.setitem(sys.modules, "scripts.judge", judge)
+    assert main(["--results", "a", "b", "--out", str(tmp_path / "out")]) == 0
+    assert "6 supported" in capsys.readouterr().out
+    assert (tmp_path / "out" / "claims.json").is_file()
