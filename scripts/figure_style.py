@@ -32,7 +32,7 @@ INKS: dict[str, tuple[str, str]] = {
     "grid": ("#e2e6ec", "#2c323c"),
     "axis": ("#b4bcc8", "#525b69"),
     "band": ("#eceff4", "#252a33"),
-    "paper": ("#fefefe", "#171b21"),
+    "paper": ("#fbfaf8", "#14171c"),
     "for": ("#0b63a5", "#6cb8f0"),
     "against": ("#b8460b", "#ff9d66"),
     "unclear": ("#6a7383", "#97a1b1"),
@@ -149,7 +149,9 @@ def finish(svg: str, name: str, title: str, description: str) -> str:
     )
     svg = root + svg[svg.index(">", svg.index("<svg")) + 1 :]
     svg = re.sub(r"\n\s*", "\n", svg)
-    return re.sub(r"(\d+\.\d{2})\d+", r"\1", svg).replace(">\n<", "><").strip()
+    # Two decimals are plenty for coordinates; text between tags is data and stays as it is.
+    svg = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), svg)
+    return svg.replace(">\n<", "><").strip()
 
 
 def variables(dark: bool) -> str:

@@ -132,6 +132,8 @@ def draw_forest(ax: Axes, panel: Panel, layout: Layout) -> None:
             label + ("" if cell.counts else " (context)"), 40, placeholder=MORE
         )
         at: Any = {"transform": ax.get_yaxis_transform(), "va": "center_baseline", "fontsize": TEXT}
+        if layout.above:  # the text stands on grid lines: give it the page as its ground
+            at["bbox"] = {"facecolor": INK["paper"], "edgecolor": "none", "pad": 0.8}
         ax.text(left, row - lift, label, ha=sides[0], **at)
         numbers = wording.with_interval(cell)
         ax.text(right, row - lift, numbers, ha=sides[1], color=INK["muted"], **at)

@@ -39,7 +39,7 @@ def environment() -> Environment:
     env.globals.update(
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, split=split,
-        listed=listed, decided=decided,
+        listed=listed, decided=decided, by_test=by_test,
     )  # fmt: skip
     return env
 
@@ -53,6 +53,25 @@ def whole(text: str) -> Markup:
 def columns(cells: list[Cell]) -> list[str]:
     """Factors that get a column of their own in an evidence table."""
     return wording.varying(cells)
+
+
+def by_test(cells: list[Cell]) -> list[dict[str, Any]]:
+    """Cells grouped by test in the order of the evidence, with what each group shares."""
+    groups = []
+    for test in dict.fromkeys(cell.test for cell in cells):
+        own = [cell for cell in cells if cell.test == test]
+        arms = [f"{c.treatment} \u00f7 {c.baseline}" for c in own if c.treatment and c.baseline]
+        bars = sorted({c.bar for c in own if c.bar and c.outcome != "skipped"})
+        groups.append(
+            {
+                "test": test,
+                "cells": own,
+                "arms": ", ".join(dict.fromkeys(arms)) if len(set(arms)) <= 3 else "",
+                "bar": bars[0] if len(bars) == 1 else "",
+                "benchmarks": sorted({c.benchmark for c in own}),
+            }
+        )
+    return groups
 
 
 def common(cells: list[Cell]) -> str:

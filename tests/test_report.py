@@ -182,6 +182,11 @@ def test_terminal_table_fits_80_columns(study: Study, tmp_path: Path) -> None:
     assert any("55 % [54-56]" in line for line in lines)
 
 
+def test_figures_print_numbers_whole(study: Study) -> None:
+    """Coordinates are shortened, data is not: 0.012 must not read 0.01."""
+    assert "0.0120 [0.0110" in figures.build(study).by_claim["C06"].svg
+
+
 def test_ids_of_inlined_figures_differ(study: Study) -> None:
     drawn = "".join(chart.svg + chart.narrow for chart in figures.build(study).all())
     ids = re.findall(r' id="([^"]+)"', drawn)
