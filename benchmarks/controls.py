@@ -1,7 +1,7 @@
 """A/A arms: the same implementation under two names. A difference here is a false alarm."""
 
 from .common import _Benchmark
-from .grids import GRID, star
+from .grids import GRID, ITEMS, star
 from .measure import construction, epoch, first_batch, item
 
 EPOCH = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
@@ -18,8 +18,8 @@ class Epoch(_Benchmark):
     params = star(
         EPOCH,
         px=(64, 256),
-        workers=GRID.control_workers,
-        impl=pairs("naive", "preloaded", "mapped"),
+        workers=(0, 2),
+        impl=pairs("naive", "preloaded"),
     )
 
     def track_epoch(self, *levels):
@@ -34,7 +34,7 @@ class ColdEpoch(Epoch):
 
 class Item(_Benchmark):
     param_names = ITEM
-    params = star(ITEM, px=GRID.px, impl=pairs("naive", "preloaded"))
+    params = star(ITEM, n=ITEMS, px=GRID.px, impl=pairs("naive", "preloaded", "mapped"))
 
     def track_item(self, *levels):
         return self.measured(levels, item)

@@ -29,7 +29,7 @@ class ByCount(_Epoch):
 
 
 class ByStorage(_Epoch):
-    params = star(FACTORS, px=(64, 256), medium=MEDIA, impl=DOCUMENTED)
+    params = star(FACTORS, px=GRID.px_storage, medium=MEDIA, impl=DOCUMENTED)
 
 
 class ByStartMethod(_Epoch):
@@ -42,7 +42,7 @@ class ByStartMethod(_Epoch):
 
 
 class ByTransform(_Epoch):
-    params = star(FACTORS, px=(64, 256), workers=(0, 2), transform=("none", "light", "heavy"))
+    params = star(FACTORS, px=GRID.px_storage, workers=(0, 2), transform=("none", "light", "heavy"))
 
 
 class ItemShare(_Benchmark):

@@ -24,24 +24,24 @@ class Grid:
     n: int  # the centre's image count
     counts: tuple[int, ...]
     px: tuple[int, ...]
-    px_pair: tuple[int, ...]  # the sizes at which px is crossed with another factor
+    px_pair: tuple[int, ...]  # the sizes at which px is crossed with workers or count
+    px_storage: tuple[int, ...]  # the sizes at which it is crossed with medium or transform
     workers: tuple[int, ...]
     start_methods: tuple[str, ...]
     qualities: tuple[int, ...]
-    control_workers: tuple[int, ...]
 
 
 PROFILES = {
     "quick": Grid(
         rounds=5,
         n=512,
-        counts=(256, 1024),
-        px=(64, 256, 512),
+        counts=(256, 512),
+        px=(64, 128, 256),
         px_pair=(64, 256),
+        px_storage=(256,),
         workers=(0, 1, 2, 4),
         start_methods=("fork",),
         qualities=(75, DEFAULT_QUALITY),
-        control_workers=(0, 2),
     ),
     "standard": Grid(
         rounds=7,
@@ -49,10 +49,10 @@ PROFILES = {
         counts=(256, 1024, 4096),
         px=(64, 128, 256, 512),
         px_pair=(64, 128, 256, 512),
+        px_storage=(64, 256),
         workers=(0, 1, 2, 4),
         start_methods=("fork", "forkserver", "spawn"),
         qualities=(50, 75, 90, DEFAULT_QUALITY),
-        control_workers=(0, 2),
     ),
     "full": Grid(
         rounds=15,
@@ -60,10 +60,10 @@ PROFILES = {
         counts=(256, 1024, 4096, 16384),
         px=(64, 128, 224, 256, 512, 1024),
         px_pair=(64, 128, 224, 256, 512, 1024),
+        px_storage=(64, 256, 512),
         workers=(0, 1, 2, 4, 8),
         start_methods=("fork", "forkserver", "spawn"),
         qualities=(30, 50, 75, 90, DEFAULT_QUALITY),
-        control_workers=(0, 1, 2, 4),
     ),
 }
 
@@ -85,6 +85,7 @@ def profile_name() -> str:
 
 GRID = PROFILES[profile_name()]
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
+ITEMS = (256,)  # images behind an item benchmark; only its count sweep takes others
 DOCUMENTED = ("naive", "preloaded", "mapped")
 CENTRE: dict[str, Any] = {
     "n": GRID.n,

@@ -1,7 +1,7 @@
 """Time of one item, whole and by stage, in this process."""
 
 from .common import _Benchmark
-from .grids import GRID, MEDIA, star
+from .grids import GRID, ITEMS, MEDIA, star
 from .measure import item
 
 FACTORS = ["n", "px", "medium", "stage", "impl"]
@@ -19,13 +19,13 @@ class _Item(_Benchmark):
 class ByStage(_Item):
     """Stages of the naive item with warm files (C13)."""
 
-    params = star(FACTORS, px=GRID.px, stage=("item", "read", "decode", "convert"))
+    params = star(FACTORS, n=ITEMS, px=GRID.px, stage=("item", "read", "decode", "convert"))
 
 
 class ByStorage(_Item):
     """Reading alone beside the whole naive item, on each medium (C03)."""
 
-    params = star(FACTORS, px=GRID.px, medium=MEDIA, stage=("item", "read"))
+    params = star(FACTORS, n=ITEMS, px=GRID.px, medium=MEDIA, stage=("item", "read"))
 
 
 class ByImplementation(_Item):
@@ -33,10 +33,11 @@ class ByImplementation(_Item):
 
     params = star(
         FACTORS,
+        n=ITEMS,
         px=GRID.px,
         impl=("pil-to-tensor", "naive", "decode-image", "preloaded", "mapped"),
     )
 
 
 class ByCount(_Item):
-    params = star(FACTORS, n=GRID.counts, impl=("naive", "preloaded", "mapped"))
+    params = star(FACTORS, n=GRID.counts, impl=("naive", "preloaded"))

@@ -35,5 +35,5 @@ class ByStartMethod(_FirstBatch):
         FACTORS,
         workers=(2,),
         start_method=GRID.start_methods,
-        impl=(*DOCUMENTED, "mapped-fixed"),
+        impl=("preloaded", "mapped", "mapped-fixed"),
     )
