@@ -68,7 +68,7 @@ class Layout:
     label: int  # characters of a label before it wraps
 
 
-WIDE = Layout("", 7.0, (0.335, 0.80), (0.085, 0.785), 0.235, False, 92, 21)
+WIDE = Layout("", 7.0, (0.325, 0.775), (0.085, 0.775), 0.235, False, 92, 21)
 NARROW = Layout("-narrow", 3.65, (0.045, 0.945), (0.15, 0.715), 0.44, True, 46, 14)
 LAYOUTS = (WIDE, NARROW)
 

@@ -43,7 +43,7 @@ AXIS_WORDS = {
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
-    """A plain number for a reader: about three digits, thousands separated, "n/a" for none."""
+    """A plain number for a reader: two or three digits, thousands separated, "n/a" for none."""
     if value is None or not math.isfinite(value):
         return "n/a"
     if decimals is None:
@@ -51,7 +51,7 @@ def number(value: float | None, decimals: int | None = None) -> str:
         if size >= 100 or value == int(value):
             decimals = 0
         elif size >= 0.0001:
-            decimals = 2 - math.floor(math.log10(size))
+            decimals = (2 if size >= 0.1 else 1) - math.floor(math.log10(size))
         else:
             return f"{value:.2g}"
     return f"{value:,.{decimals}f}"
@@ -86,8 +86,8 @@ def interval(value: float | None, low: float | None, high: float | None, quantit
     if not all(math.isfinite(x) for x in (value, low, high)):
         return ""
     digits, scale = _decimals(value, quantity), 100 if quantity == "share" else 1
-    if digits is None and abs(value) >= 0.0001:  # as many as the estimate's three significant ones
-        digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    if digits is None and abs(value) >= 0.0001:  # as many as the estimate has
+        digits = max(0, (2 if abs(value) >= 0.1 else 1) - math.floor(math.log10(abs(value))))
     return f"[{number(scale * low, digits)}{DASH}{number(scale * high, digits)}]"
 
 

@@ -184,7 +184,7 @@ def test_terminal_table_fits_80_columns(study: Study, tmp_path: Path) -> None:
 
 def test_figures_print_numbers_whole(study: Study) -> None:
     """Coordinates are shortened, data is not: 0.012 must not read 0.01."""
-    assert "0.0120 [0.0110" in figures.build(study).by_claim["C06"].svg
+    assert "0.012 [0.011" in figures.build(study).by_claim["C06"].svg
 
 
 def test_ids_of_inlined_figures_differ(study: Study) -> None:
