@@ -36,6 +36,7 @@ from scripts.panels import Panel, panels_of, series_of
 
 HEAD, LEGEND = 0.36, 0.3  # inches above a panel and above the figure
 MORE = "\u2026"
+REACH = 5  # an interval may stretch a log axis this far beyond the estimates
 # Tick sets from fine to coarse: the finest with at most six ticks inside the limits is taken.
 TICKS: list[list[float]] = [
     [0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2],
@@ -56,6 +57,9 @@ def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
     line, span = (ax.axvline, ax.axvspan) if axis == "x" else (ax.axhline, ax.axhspan)
     target = ax.xaxis if axis == "x" else ax.yaxis
     if panel.quantity == "ratio" and min(values) > 0:
+        middle = [c.estimate for c in panel.cells if c.estimate is not None]
+        # One interval over many decades must not squeeze the rest: it is cut at the edge.
+        values = [min(max(v, min(middle) / REACH), max(middle) * REACH) for v in values]
         low = min([*values, 0.9] + ([bar] if bar and bar > 0 else []))
         high = max([*values, 1.12] + ([bar] if bar else []))
         pad = (high / low) ** 0.06
@@ -216,6 +220,12 @@ def claim_chart(study: Study, claim: ClaimResult) -> Chart | None:
     return Chart(claim.id, title, caption, svgs[0], svgs[1], cell_table(claim.evidence))
 
 
+def cut_off(panel: Panel) -> bool:
+    middle = [c.estimate for c in panel.cells if c.estimate is not None]
+    low, high = min(middle) / REACH, max(middle) * REACH
+    return any((c.low or low) < low or (c.high or high) > high for c in panel.cells)
+
+
 def describe(panels: list[Panel], cells: list[Cell]) -> str:
     """What the marks mean, only for marks that are there."""
     words = []
@@ -223,6 +233,8 @@ def describe(panels: list[Panel], cells: list[Cell]) -> str:
         words.append("Points are estimates, bars 95 % intervals over blocks.")
     if any(p.quantity == "ratio" for p in panels):
         words.append("The line stands at equal, the band at the \u00b15 % margin.")
+    if any(p.quantity == "ratio" and cut_off(p) for p in panels):
+        words.append("Intervals that leave the figure are cut at its edge.")
     own = {c.bar for c in cells if (b := wording.bar_value(c.bar)) and not 0.94 < b < 1.06}
     if own:
         words.append(f"Dashed: the claim's own bar ({', '.join(sorted(own))}).")

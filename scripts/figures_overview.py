@@ -147,7 +147,7 @@ def lines(ax: Axes, rows: pd.DataFrame, layout: Layout, over: str, known: list[s
 def throughput(
     study: Study, name: str, over: str, title: str, lead: str, known: list[str], **fixed: object
 ) -> Chart | str:
-    rows = select(study, "epoch", over, **fixed)
+    rows = select(study, "epoch", over, "", **fixed)
     if rows.empty or rows[over].nunique() < 2:
         return f"{title}: no run measured an epoch at two or more levels of this factor."
     return chart(
@@ -224,8 +224,8 @@ def first_batch(study: Study) -> Chart | str:
 
 def item_stages(study: Study) -> Chart | str:
     title = "Where the time of one naive item goes"
-    rows = select(study, "item", "px", impl="naive", stage=None)
-    rows = rows[~rows["stage"].isin(["", "whole"])] if not rows.empty else rows
+    rows = select(study, "item", "px", having="stage", impl="naive")
+    rows = rows[~rows["stage"].isin(["whole", "item"])] if not rows.empty else rows
     if rows.empty:
         return f"{title}: no run measured the stages of an item."
     return chart(

@@ -45,9 +45,10 @@ def environment() -> Environment:
 
 
 def whole(text: str) -> Markup:
-    """Keep an interval such as [4.9-5.6] on one line."""
+    """Prose: an interval such as [4.9-5.6] stays on one line, `name` becomes code."""
     keep = r'<span class="keep">\1</span>'
-    return Markup(re.sub(r"((?:\S+ )?\[[-\d., \u2013]{3,24}\])", keep, str(Markup.escape(text))))
+    html = re.sub(r"((?:\S+ )?\[[-\d., \u2013]{3,24}\])", keep, str(Markup.escape(text)))
+    return Markup(re.sub(r"`([^`<>]+)`", r"<code>\1</code>", html))
 
 
 def columns(cells: list[Cell]) -> list[str]:

@@ -10,8 +10,10 @@ from scripts.model import Study
 FACTORS = ["n", "px", "quality", "workers", "start_method", "medium", "transform"]
 
 
-def select(study: Study, metric: str, over: str, **fixed: object) -> pd.DataFrame:
+def select(study: Study, metric: str, over: str, having: str = "", **fixed: object) -> pd.DataFrame:
     """Rows of one sweep: the benchmark with most levels of `over`, other factors held fixed.
+
+    `having` names a factor that must be set, whatever its level.
 
     Factors in `fixed` set to None stay free; all others keep their commonest level.
     """
@@ -21,6 +23,8 @@ def select(study: Study, metric: str, over: str, **fixed: object) -> pd.DataFram
     rows = rows[(rows["metric"] == metric) & (rows["median"] > 0)]
     rows = rows[~rows["impl"].astype(str).str.endswith("-again")]
     rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]
+    if having:
+        rows = rows[rows[having].notna() & (rows[having].astype(str) != "")]
     for name, level in fixed.items():
         if level is not None and name in rows.columns:
             rows = rows[rows[name] == level]

@@ -28,7 +28,8 @@ FIXED = (
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}",
+    '"': r"\textquotedbl{}",
     wording.TIMES: r"$\times$", wording.DASH: "--", wording.NBSP: "~", "\u00b1": r"$\pm$",
     "\u00b5": r"$\mu$", "\u2265": r"$\geq$", "\u2264": r"$\leq$", "\u00f7": r"$\div$",
     "\u2013": "--", "\u2014": "---", "\u2026": r"\ldots{}", "\u2192": r"$\to$",

@@ -88,13 +88,23 @@ def interval(value: float | None, low: float | None, high: float | None, quantit
     digits, scale = _decimals(value, quantity), 100 if quantity == "share" else 1
     if digits is None and abs(value) >= 0.0001:  # as many as the estimate has
         digits = max(0, (2 if abs(value) >= 0.1 else 1) - math.floor(math.log10(abs(value))))
-    return f"[{number(scale * low, digits)}{DASH}{number(scale * high, digits)}]"
+    ends = [_end(scale * end, digits) for end in (low, high)]
+    return f"[{ends[0]}{DASH}{ends[1]}]"
 
 
 def with_interval(item: Cell | Effect) -> str:
     """`5.2x [4.9-5.6]` of a cell or a headline effect."""
     first = estimate(item.estimate, item.quantity)
     return f"{first} {interval(item.estimate, item.low, item.high, item.quantity)}".strip()
+
+
+def _end(value: float, digits: int | None) -> str:
+    """An end of an interval: as exact as the estimate, but never a false 0 or a false decimal."""
+    if digits and abs(value) >= 100:
+        return number(value, 0)
+    if digits and value and abs(value) < 0.5 * 10.0**-digits:
+        return f"{value:.1g}"
+    return number(value, digits)
 
 
 def plain(text: str) -> str:
