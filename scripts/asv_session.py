@@ -139,7 +139,7 @@ class Session:
         started = provenance.load_now()
         before = time.monotonic()
         command = [sys.executable, "-m", "asv", "run", "--config", str(config)]
-        command += ["-E", f"existing:{sys.executable}", "--set-commit-hash", "HEAD"]
+        command += ["-E", f"existing:{sys.executable}", "--set-commit-hash", self.state["key"]["code"]["commit"]]
         command += ["--machine", self.machine, "--record-samples", "--attribute", "rounds=1"]
         command += ["--append-samples"] if number > 1 else []
         bench = self.state["key"]["bench"] or (REPEATED if number > 1 else None)
