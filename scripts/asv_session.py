@@ -67,12 +67,13 @@ class Session:
     ) -> Session:
         """Go on with the session in `folder` if it measures the same thing, else start anew."""
         planned = rounds or _profile_rounds(environment)
+        code = provenance.code_state()
         key = {
             "profile": profile,
             "bench": bench,
             "machine": machine,
             "images": environment.get(IMAGES_VARIABLE),
-            "code": provenance.code_state(),
+            "code": code["hash"],
         }
         try:
             state = json.loads((folder / "session.json").read_text())
@@ -81,7 +82,7 @@ class Session:
         if not isinstance(state, dict) or state.get("key") != key or state.get("published"):
             shutil.rmtree(folder, ignore_errors=True)
             (folder / "results").mkdir(parents=True)
-            state = {"key": key, "done": 0, "log_bytes": 0, "rounds": []}
+            state = {"key": key, "code": code, "done": 0, "log_bytes": 0, "rounds": []}
         session = cls(folder, {**state, "planned": planned}, environment)
         session._save()
         return session
@@ -139,7 +140,8 @@ class Session:
         started = provenance.load_now()
         before = time.monotonic()
         command = [sys.executable, "-m", "asv", "run", "--config", str(config)]
-        command += ["-E", f"existing:{sys.executable}", "--set-commit-hash", self.state["key"]["code"]["commit"]]
+        command += ["-E", f"existing:{sys.executable}"]
+        command += ["--set-commit-hash", self.state["code"]["commit"]]
         command += ["--machine", self.machine, "--record-samples", "--attribute", "rounds=1"]
         command += ["--append-samples"] if number > 1 else []
         bench = self.state["key"]["bench"] or (REPEATED if number > 1 else None)

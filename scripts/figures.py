@@ -12,7 +12,7 @@ import pandas as pd
 
 from scripts.figure_style import standalone
 from scripts.model import Cell, ClaimResult, Study
-from scripts.wording import short_commit
+from scripts.wording import level, short_commit
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def cell_table(cells: list[Cell]) -> pd.DataFrame:
             "machine": cell.machine,
             "treatment": cell.treatment,
             "baseline": cell.baseline,
-            **cell.factors,
+            **{name: level(value) for name, value in cell.factors.items()},
             "quantity": cell.quantity,
             "estimate": cell.estimate,
             "low": cell.low,

@@ -131,10 +131,10 @@ def draw_forest(ax: Axes, panel: Panel, layout: Layout) -> None:
     for row, cell in enumerate(panel.cells):
         assert cell.estimate is not None  # panels hold drawable cells only
         draw_cell(ax, cell.estimate, row + lift / 3, cell, upright=False)
-        label = series_of(cell, names, machines) or wording.factors(cell.factors) or cell.treatment
-        label = textwrap.shorten(
-            label + ("" if cell.counts else " (context)"), 40, placeholder=MORE
-        )
+        arms = " / ".join(arm for arm in (cell.treatment, cell.baseline) if arm)
+        label = series_of(cell, names, machines) or arms or wording.factors(cell.factors)
+        label = label + ("" if cell.counts else " (context)")
+        label = textwrap.shorten(label, layout.row_label, placeholder=MORE)
         at: Any = {"transform": ax.get_yaxis_transform(), "va": "center_baseline", "fontsize": TEXT}
         if layout.above:  # the text stands on grid lines: give it the page as its ground
             at["bbox"] = {"facecolor": INK["paper"], "edgecolor": "none", "pad": 0.8}
@@ -151,7 +151,7 @@ def draw_lines(ax: Axes, panel: Panel, layout: Layout) -> None:
     set_value_axis(ax, panel, "y")
     plain_axes(ax, "y")
     ax.set_xlim(-0.35, len(levels) - 0.65)
-    ax.set_xticks(range(len(levels)), [f"{x:,}" for x in levels])
+    ax.set_xticks(range(len(levels)), [f"{wording.level(x):,}" for x in levels])
     ax.set_xlabel(wording.AXIS_WORDS.get(panel.over, panel.over.replace("_", " ")))
     names = list(dict.fromkeys(series_of(c, others, machines) for c in panel.cells))
     dashes = [(0, ()), (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 4))]

@@ -52,7 +52,10 @@ def legend_handles(cells: list[Cell]) -> list[Line2D]:
 
 
 def compact(value: float) -> str:
-    return f"{value / 1000:g}k" if abs(value) >= 1000 else f"{value:g}"
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
 
 
 def log_axis(ax: Axes, values: list[float]) -> None:

@@ -107,7 +107,9 @@ def lines(ax: Axes, rows: pd.DataFrame, layout: Layout, over: str, known: list[s
     levels = order(list(rows[over].unique()), known)
     ordered = not known
     names = sorted(rows["impl"].unique(), key=impl_order)
-    log_axis(ax, [v for c in ("value", "value_low", "value_high") for v in rows[c].dropna()])
+    near = (rows["value"].min() / 5, rows["value"].max() * 5)  # longer intervals are cut there
+    ends_at = [rows[c].dropna().clip(*near) for c in ("value", "value_low", "value_high")]
+    log_axis(ax, [float(v) for column in ends_at for v in column])
     plain_axes(ax, "y")
     ax.set_xlim(-0.15 - 0.2 * (not ordered), len(levels) - 0.85 + 0.2 * (not ordered))
     ax.set_xticks(range(len(levels)), [tick_label(x) for x in levels])
@@ -126,6 +128,7 @@ def lines(ax: Axes, rows: pd.DataFrame, layout: Layout, over: str, known: list[s
         if not ordered:  # categories: a pale thread, so the eye follows without reading a slope
             ax.plot(part["x"], part["value"], color=INK["axis"], linewidth=0.9, zorder=1)
             style["linestyle"] = "none"
+            style["markerfacecolor"] = INK["paper"] if name.endswith("-fixed") else ink
         for _, point in part.dropna(subset=["value_low", "value_high"]).iterrows():
             ends_of = [point["value_low"], point["value_high"]]
             ax.plot([point["x"]] * 2, ends_of, color=ink, linewidth=1.4, zorder=2)
@@ -198,26 +201,31 @@ def throughput_by_medium(study: Study) -> Chart | str:
 
 
 def first_batch(study: Study) -> Chart | str:
-    """Start-up by start method; one line per implementation at the most workers measured."""
+    """Start-up by start method at the most workers; by workers where one method was measured."""
     title = "Time to the first batch"
-    rows = select(study, "first_batch", "start_method", workers=None)
+    over, known = "start_method", METHODS
+    rows = select(study, "first_batch", over, workers=None)
+    if rows.empty or rows[over].nunique() < 2:
+        over, known = "workers", []
+        rows = select(study, "first_batch", over)
     if rows.empty:
         return f"{title}: no run measured it."
-    shared = rows.groupby("workers")["start_method"].nunique()
-    most = shared[shared == shared.max()].index.max()
-    rows = rows[rows["workers"] == most]
-    rows = rows.assign(
-        value=rows["median"] / 1000, value_low=rows["low"] / 1000, value_high=rows["high"] / 1000
-    )
+    lead = "Seconds until the first batch arrives, by number of workers"
+    if over == "start_method":
+        shared = rows.groupby("workers")[over].nunique()
+        most = shared[shared == shared.max()].index.max()
+        rows = rows[rows["workers"] == most]
+        lead = f"Seconds until the first batch arrives, by start method, with {most:g} workers"
+    names = {"value": "median", "value_low": "low", "value_high": "high"}
+    rows = rows.assign(**{new: rows[old] / 1000 for new, old in names.items()})
     return chart(
         study,
         "first-batch",
         title,
-        f"Seconds until the first batch arrives, by start method, with {most:g} workers; "
-        "lower is better.",
+        f"{lead}; lower is better.",
         rows,
-        ["start_method"],
-        lambda ax, part, layout: lines(ax, part, layout, "start_method", METHODS),
+        [over],
+        lambda ax, part, layout: lines(ax, part, layout, over, known),
         "seconds, log scale",
     )
 

@@ -40,6 +40,7 @@ def environment() -> Environment:
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, split=split,
         listed=listed, decided=decided, by_test=by_test,
+        level=wording.level,
     )  # fmt: skip
     return env
 

@@ -91,7 +91,7 @@ def collect(
 
     `corpora` is the file of manifests that building the corpora left.
     """
-    code = session["key"]["code"]
+    code = session["code"]
     return {
         "commit": code["commit"],
         "dirty": code["dirty"],

@@ -20,6 +20,8 @@ def select(study: Study, metric: str, over: str, having: str = "", **fixed: obje
     rows: pd.DataFrame = study.measurements
     if rows.empty or not {"metric", "median", over, "impl"} <= set(rows.columns):
         return rows.iloc[:0]
+    numeric = ["median", "low", "high"]
+    rows = rows.assign(**{c: pd.to_numeric(rows[c], errors="coerce") for c in numeric})
     rows = rows[(rows["metric"] == metric) & (rows["median"] > 0)]
     rows = rows[~rows["impl"].astype(str).str.endswith("-again")]
     rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]

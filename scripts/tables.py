@@ -48,7 +48,9 @@ def clean(value: Any) -> Any:
 def cell_record(cell: Cell) -> dict[str, Any]:
     """A cell with its factors flattened; a factor named like a field gets the prefix `factor_`."""
     fixed = {name: clean(getattr(cell, name)) for name in FIXED}
-    factors = {f"factor_{k}" if k in FIXED else k: clean(v) for k, v in cell.factors.items()}
+    factors = {
+        f"factor_{k}" if k in FIXED else k: clean(wording.level(v)) for k, v in cell.factors.items()
+    }
     return {**factors, **fixed}
 
 
@@ -59,7 +61,7 @@ def claim_record(claim: ClaimResult) -> dict[str, Any]:
             "metric": claim.effect.metric,
             "arms": list(claim.effect.arms),
             "quantity": claim.effect.quantity,
-            "factors": {k: clean(v) for k, v in claim.effect.factors.items()},
+            "factors": {k: clean(wording.level(v)) for k, v in claim.effect.factors.items()},
             **{k: clean(getattr(claim.effect, k)) for k in ("estimate", "low", "high")},
         }
     texts = ("id", "title", "section", "origin", "restated", "method", "advice", "verdict",

@@ -89,7 +89,7 @@ def interval(value: float | None, low: float | None, high: float | None, quantit
     if digits is None and abs(value) >= 0.0001:  # as many as the estimate has
         digits = max(0, (2 if abs(value) >= 0.1 else 1) - math.floor(math.log10(abs(value))))
     ends = [_end(scale * end, digits) for end in (low, high)]
-    return f"[{ends[0]}{DASH}{ends[1]}]"
+    return f"[{ends[0]}{' to ' if low < 0 else DASH}{ends[1]}]"
 
 
 def with_interval(item: Cell | Effect) -> str:
@@ -115,8 +115,15 @@ def plain(text: str) -> str:
     return text
 
 
+def level(value: Any) -> Any:
+    """A factor level as a reader writes it: 64, not 64.0 or a NumPy scalar."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def factor(name: str, value: Any) -> str:
     """One factor level in words, for example "256 px"."""
+    value = level(value)
     shown = f"{value:,}" if isinstance(value, int) and name == "n" else str(value)
     return FACTOR_WORDS.get(name, name.replace("_", " ") + " {}").format(shown)
 
