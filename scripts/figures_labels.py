@@ -62,7 +62,7 @@ def log_axis(ax: Axes, values: list[float]) -> None:
     low, high = min(values), max(values)
     ax.set_yscale("log")
     ax.set_ylim(low / 1.25, high * 1.25)
-    ticks = [m * 10.0**e for e in range(-2, 8) for m in (1, 2, 5)]
+    ticks = [m * 10.0**e for e in range(-6, 9) for m in (1, 2, 5)]
     inside = [t for t in ticks if low / 1.25 <= t <= high * 1.25]
     tens = [t for t in inside if f"{t:e}"[0] == "1"]
     ax.set_yticks(inside if len(inside) <= 7 or len(tens) < 2 else tens)

@@ -24,6 +24,7 @@ def select(study: Study, metric: str, over: str, having: str = "", **fixed: obje
     rows = rows.assign(**{c: pd.to_numeric(rows[c], errors="coerce") for c in numeric})
     rows = rows[(rows["metric"] == metric) & (rows["median"] > 0)]
     rows = rows[~rows["impl"].astype(str).str.endswith("-again")]
+    rows = rows[~rows["benchmark"].astype(str).str.startswith("controls.")]
     rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]
     if having:
         rows = rows[rows[having].notna() & (rows[having].astype(str) != "")]
@@ -32,8 +33,9 @@ def select(study: Study, metric: str, over: str, having: str = "", **fixed: obje
             rows = rows[rows[name] == level]
     if rows.empty:
         return rows
-    counts = rows.groupby("benchmark").agg({over: "nunique", "impl": "nunique"})
-    best = sorted(counts.index, key=lambda b: (*(-counts.loc[b, [over, "impl"]]), b))[0]
+    wanted = [name for name in (having, over, "impl") if name]
+    counts = rows.groupby("benchmark")[wanted].nunique()
+    best = sorted(counts.index, key=lambda b: (*(-counts.loc[b, wanted]), b))[0]
     rows = rows[rows["benchmark"] == best]
     for name in FACTORS:
         if name == over or name in fixed or name not in rows.columns:
@@ -54,7 +56,7 @@ def held(rows: pd.DataFrame, but: list[str]) -> str:
         if name in rows.columns
         and name not in but
         and rows[name].nunique(dropna=False) == 1
-        and str(rows[name].iloc[0]) not in ("", "nan")
+        and str(rows[name].iloc[0]) not in ("", "nan", "None", "<NA>")
     }
     whole = {k: int(v) if isinstance(v, float) and v == int(v) else v for k, v in levels.items()}
     return wording.factors({k: getattr(v, "item", lambda v=v: v)() for k, v in whole.items()})
