@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
+from datasets_impl.allocator import keep_freed_memory
 from datasets_impl.observe.log import observe
 from datasets_impl.observe.page_cache import Unsupported
 
@@ -39,6 +40,7 @@ class _Benchmark:
             "benchmark": f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}",
             "factors": dict(zip(self.param_names, levels, strict=True)),
             "load_before": round(os.getloadavg()[0], 2),
+            "freed_memory_kept": keep_freed_memory(),
         }
         steal, start = _steal(), time.perf_counter()
         try:

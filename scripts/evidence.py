@@ -104,11 +104,11 @@ def load_evidence(folders: list[Path]) -> Evidence:
                 sampled=any(row["samples"] for row in found),
             )
         )
-    table = pd.DataFrame(rows)
-    for factor in FACTORS:
-        if factor not in table:
-            table[factor] = None
-        table[factor] = table[factor].astype(object)
+    # Object columns keep levels as they are: a factor that some benchmarks lack would make 256 px
+    # into 256.0.
+    table = pd.DataFrame([dict.fromkeys(FACTORS) | row for row in rows], dtype=object)
+    for column in ("median", "q25", "q75"):
+        table[column] = table[column].astype(float)
     return Evidence(table.sort_values(["machine", "benchmark"], kind="stable"), machines)
 
 

@@ -202,9 +202,7 @@ def _machine(machine: MachineResults) -> Machine:
         "profile": str(machine.provenance.get("profile", "plain asv run")),
         "measured": f"{rounds[0]['started']} to {rounds[-1]['started']}" if rounds else "",
         "load at the start of each round": ", ".join(str(r["load"][0]) for r in rounds),
-        "settings": ", ".join(
-            f"{name}={value}" for name, value in machine.provenance.get("settings", {}).items()
-        ),
+        "settings": _settings(machine),
         "commit": machine.commit,
         "verified states": _verified(machine.observations),
         **{
@@ -228,6 +226,14 @@ def _machine(machine: MachineResults) -> Machine:
         details={name: value for name, value in details.items() if value},
         warnings=warnings,
     )
+
+
+def _settings(machine: MachineResults) -> str:
+    words = [f"{name}={value}" for name, value in machine.provenance.get("settings", {}).items()]
+    kept = [e["freed_memory_kept"] for e in machine.observations if "freed_memory_kept" in e]
+    if kept:
+        words.append("the allocator keeps freed memory" if all(kept) else "default allocator")
+    return ", ".join(words)
 
 
 def _verified(observations: list[dict[str, Any]]) -> str:
@@ -294,7 +300,8 @@ def _measurements(cells: pd.DataFrame) -> pd.DataFrame:
                 "blocks": len(samples) if samples else 1,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows, dtype=object)
+    return table.astype({name: float for name in ("median", "low", "high") if name in table})
 
 
 def _notes(evidence: Evidence, noise: Noise, rules: Rules, claims_hash: str) -> list[str]:
