@@ -124,6 +124,6 @@ class Cell:
 
     @classmethod
     def at(cls, names: list[str], levels: tuple[Any, ...]) -> Cell:
-        """The cell with `levels` for `names`; a name that is no cell factor stays with its caller."""
+        """The cell with `levels` for `names`; names that are no cell factor stay with the caller."""
         given = dict(zip(names, levels, strict=True))
         return cls(**{name: given.get(name, centre) for name, centre in CENTRE.items()})

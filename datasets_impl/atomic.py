@@ -49,5 +49,5 @@ def describe_write_error(error: OSError, path: Path) -> StudyError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StudyError(f"The disk is full: could not write {path}; free some space and rerun.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StudyError(f"No permission to write {path}; choose another folder or mend its rights.")
+        return StudyError(f"{path} may not be written; choose another folder or mend its rights.")
     return StudyError(f"Could not write {path}: {error.strerror or error}.")

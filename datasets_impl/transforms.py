@@ -1,8 +1,8 @@
 """Per-item transforms of three weights, and the conversion that the preloading dataset is given.
 
-The weighted ones take and return uint8 tensors, height x width x channel; the light one flips, the heavy one is a usual training recipe
-(random resized crop with antialiasing, colour jitter, flip). Classes at module level, so that
-spawn and forkserver workers can unpickle them.
+The weighted ones take and return uint8 tensors, height x width x channel: the light one flips, the
+heavy one is a usual training recipe (random resized crop with antialiasing, colour jitter, flip).
+Classes at module level, so that spawn and forkserver workers can unpickle them.
 """
 
 from __future__ import annotations

@@ -128,15 +128,7 @@ class Session:
         shutil.rmtree(attempt, ignore_errors=True)
         shutil.copytree(self.folder / "results", attempt)
         self._forget_unfinished_observations()
-        config = self.folder / "asv.conf.json"
-        settings = util.load_json(str(ASV_CONFIG), js_comments=True)
-        settings |= {
-            "repo": str(ROOT),
-            "benchmark_dir": str(ROOT / "benchmarks"),
-            "results_dir": str(attempt),
-            "env_dir": str(self.folder / "env"),
-        }
-        atomic_write(config, json.dumps(settings))
+        config = self._configure(results=attempt, pages=self.folder / "pages")
         started = provenance.load_now()
         before = time.monotonic()
         command = [sys.executable, "-m", "asv", "run", "--config", str(config)]
@@ -159,6 +151,30 @@ class Session:
             {**started, "seconds": round(time.monotonic() - before, 1), "round": number}
         )
         self._save()
+
+    def _configure(self, results: Path, pages: Path) -> Path:
+        """The project's asv configuration with folders of this session; returns its path."""
+        settings = util.load_json(str(ASV_CONFIG), js_comments=True)
+        settings |= {
+            "repo": str(ROOT),
+            "benchmark_dir": str(ROOT / "benchmarks"),
+            "results_dir": str(results),
+            "html_dir": str(pages),
+            "env_dir": str(self.folder / "env"),
+        }
+        config = self.folder / "asv.conf.json"
+        atomic_write(config, json.dumps(settings))
+        return config
+
+    def make_pages(self, results: Path, pages: Path) -> None:
+        """Let asv publish `results` as its own pages, which the report links to."""
+        config = self._configure(results, pages)
+        run_child(
+            [sys.executable, "-m", "asv", "publish", "--config", str(config)],
+            self.environment,
+            what="Publishing asv's own pages",
+            output=self.folder / "asv.log",
+        )
 
     def _forget_unfinished_observations(self) -> None:
         if self.log.exists():

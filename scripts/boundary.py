@@ -8,6 +8,7 @@ from typing import Any
 from scripts.model import Cell
 
 NAMES = {
+    "test": "{}",
     "n": "{} images",
     "px": "{} px",
     "quality": "JPEG quality {}",
@@ -21,7 +22,6 @@ NAMES = {
     "mix": "{}",
     "access": "access by {}",
     "where": "in {}",
-    "test": "{}",
 }
 
 
@@ -48,9 +48,8 @@ def _level(cell: Cell, factor: str) -> Any:
 
 
 def _varying(cells: Sequence[Cell]) -> list[str]:
-    """Factors with two levels or more, the ones readers can act on first."""
-    order = [name for name in NAMES if name != "test"] + ["test"]
-    return [name for name in order if len({str(_level(cell, name)) for cell in cells}) > 1]
+    """Factors with two levels or more; which test it is comes first, as tests ask different things."""
+    return [name for name in NAMES if len({str(_level(cell, name)) for cell in cells}) > 1]
 
 
 def _split(cells: Sequence[Cell], factor: str) -> tuple[list[Any], list[Any]] | None:
@@ -79,7 +78,8 @@ def _levels(factor: str, mine: list[Any], others: list[Any]) -> str:
         return f"at {_name(factor, min(mine))} and more"
     if numeric and max(mine) < min(others):
         return f"at {_name(factor, max(mine))} and less"
-    return "at " + _join([_name(factor, level) for level in sorted(mine, key=_order)])
+    listed = _join([_name(factor, level) for level in sorted(mine, key=_order)])
+    return listed if factor == "test" else f"at {listed}"
 
 
 def _order(level: Any) -> tuple[int, float, str]:

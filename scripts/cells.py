@@ -59,7 +59,7 @@ def _records(cells: pd.DataFrame) -> list[dict[str, Any]]:
 
 def factors_of(row: dict[str, Any]) -> dict[str, Any]:
     """The row's factor levels, without the factors its benchmark does not have."""
-    return {name: row[name] for name in FACTORS if row.get(name) is not None and row[name] == row[name]}
+    return {name: row[name] for name in FACTORS if row.get(name) is not None}
 
 
 def _pairs(test: Test, cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

@@ -46,6 +46,7 @@ class Test(_Strict):
     bar: float | None = None
     expect: str | None = None
     readings: dict[str, str] = {}
+    unit: str = ""
     counts: bool = True
 
     @model_validator(mode="after")

@@ -64,17 +64,19 @@ def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> 
 
     best = min(candidates, key=distance)
     assert best.estimate is not None
-    metric = next(
-        test.metric for test in claim.test if test.label == best.test
-    )
+    test = next(test for test in claim.test if test.label == best.test)
+    reading = best.reading
+    if test.unit and not reading:
+        reading = f"{wording.number(best.estimate)} {test.unit}"
     return Effect(
-        metric=METRIC_WORDS.get(metric, metric),
+        metric=METRIC_WORDS.get(test.metric, test.metric),
         arms=[arm for arm in (best.treatment, best.baseline) if arm],
         estimate=best.estimate,
         low=best.low,
         high=best.high,
         quantity=best.quantity,
         factors=best.factors,
+        reading=reading,
     )
 
 

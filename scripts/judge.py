@@ -188,7 +188,7 @@ def _machine(machine: MachineResults) -> Machine:
     ram = facts.get("ram_gb")
     parts = [str(cpu), f"{cores} cores"] + ([f"{ram:.0f} GB RAM"] if ram else [])
     if facts.get("disk_filesystem"):
-        parts.append(f"{facts['disk_filesystem']} on {facts.get('disk_device') or 'a disk'}")
+        parts.append(f"{facts['disk_filesystem']} disk")
     rounds = machine.provenance.get("rounds", [])
     details = {
         "cpu": str(cpu),

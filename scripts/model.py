@@ -61,6 +61,7 @@ class Effect:
     high: float | None
     quantity: str
     factors: dict[str, Any]
+    reading: str = ""  # an exact value in words, for example "1 of 20 reads"
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _caches() -> str:
 
 
 def _device_kind(path: Path) -> str:
-    """ "rotational" or "solid state or virtual", as the kernel says of the device; "" if unknown."""
+    """What the kernel says of the device below `path`: rotational or not; "" if it does not say."""
     device = os.stat(path).st_dev  # noqa: PTH116 - the device number is what is asked for
     block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
     for folder in (block, block.parent):
@@ -150,7 +150,9 @@ def _device_kind(path: Path) -> str:
             rotational = (folder / "queue" / "rotational").read_text().strip() == "1"
         except OSError:
             continue  # a partition has no queue of its own: its parent has
-        return "rotational" if rotational else "solid state or virtual"
+        # Virtual disks often call themselves rotational, so the device is named beside it.
+        kind = "rotational" if rotational else "not rotational"
+        return f"{folder.name}, says it is {kind}"
     return ""
 
 

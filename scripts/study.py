@@ -73,7 +73,7 @@ def main() -> int:
             sweep_all()
             lock.release()
     study = load_study([results], CLAIMS)
-    written = render(study, out / "report", asv_pages="../../../.asv/html/index.html")
+    written = render(study, out / "report", asv_pages="../asv/index.html")
     print_study(study, written[0])
     return 0
 
@@ -98,6 +98,7 @@ def _measure(options: argparse.Namespace, out: Path, console: Console) -> Path:
     session.run(console)
     results: Path = (options.results or out / "results").resolve()
     session.publish(results)
+    session.make_pages(results, out / "asv")
     return results
 
 

@@ -94,6 +94,8 @@ def interval(value: float | None, low: float | None, high: float | None, quantit
 
 def with_interval(item: Cell | Effect) -> str:
     """`5.2x [4.9-5.6]` of a cell or a headline effect."""
+    if isinstance(item, Effect) and item.reading:
+        return item.reading
     first = estimate(item.estimate, item.quantity)
     return f"{first} {interval(item.estimate, item.low, item.high, item.quantity)}".strip()
 

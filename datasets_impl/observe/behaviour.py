@@ -111,7 +111,8 @@ class _CropChannelsLast:
         self.crop = v2.RandomCrop(side)
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.crop(pixels.permute(2, 0, 1))
+        cropped: torch.Tensor = self.crop(pixels.permute(2, 0, 1))
+        return cropped
 
 
 def changed_by_training(name: str, folder: Path, access: str, where: str) -> int:

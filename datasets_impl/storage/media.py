@@ -30,11 +30,9 @@ MEMORY_FILESYSTEMS = {"tmpfs", "ramfs"}
 def filesystem(path: Path) -> str:
     """Type of the file system that holds `path`, for example "ext4" or "tmpfs"."""
     resolved = path.resolve()
-    best = max(
-        (part for part in psutil.disk_partitions(all=True) if resolved.is_relative_to(part.mountpoint)),
-        key=lambda part: len(part.mountpoint),
-        default=None,
-    )
+    mounts = psutil.disk_partitions(all=True)
+    above = [mount for mount in mounts if resolved.is_relative_to(mount.mountpoint)]
+    best = max(above, key=lambda mount: len(mount.mountpoint), default=None)
     return best.fstype if best else "unknown"
 
 

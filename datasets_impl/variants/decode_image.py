@@ -25,4 +25,6 @@ class DecodeImageDataset(Dataset[torch.Tensor]):
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return decode_jpeg(read_file(self.image_paths[index]), mode=ImageReadMode.RGB)
+        encoded = read_file(self.image_paths[index])
+        pixels: torch.Tensor = decode_jpeg(encoded, mode=ImageReadMode.RGB)
+        return pixels

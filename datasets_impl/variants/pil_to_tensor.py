@@ -27,4 +27,5 @@ class PilToTensorDataset(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         with Image.open(self.image_paths[index]) as picture:
-            return pil_to_tensor(picture.convert("RGB"))
+            pixels: torch.Tensor = pil_to_tensor(picture.convert("RGB"))
+        return pixels
