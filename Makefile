@@ -18,13 +18,13 @@ standard: $(READY)  ## the profile of the committed results (up to 75 minutes)
 full: $(READY)  ## bigger counts and sizes (hours)
 	@$(RUN) scripts.study --profile full $(ARGS)
 
-report: $(READY)  ## render the committed results again
-	@$(RUN) scripts.render_report $(ARGS)
+report: $(READY)  ## render the committed results again into results/report
+	@$(RUN) scripts.render_report --out results/report $(ARGS)
 
-test: $(READY)
+test: $(READY)  ## the whole test suite
 	@$(RUN) pytest $(ARGS)
 
-lint: $(READY)
+lint: $(READY)  ## ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
 clean:  ## remove the environment and everything a run left in this folder
