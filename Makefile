@@ -1,22 +1,24 @@
 # Each target sets up what it needs: a virtual environment in this folder, one installation for all.
-# Needs only Python >= 3.11 with pip and venv, git and make.
+# Needs only Python >= 3.11 with pip and venv, git and make. IMAGES=folder measures on your pictures,
+# ROUNDS=n sets the number of blocks, ARGS passes anything else on.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := $(BIN)/python -m
+STUDY := $(RUN) scripts.study $(if $(IMAGES),--images "$(IMAGES)") $(if $(ROUNDS),--rounds $(ROUNDS))
 
 .PHONY: study standard full report test lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
-	@$(RUN) scripts.study --profile quick $(ARGS)
+	@$(STUDY) --profile quick $(ARGS)
 
 standard: $(READY)  ## the profile of the committed results (up to 75 minutes)
-	@$(RUN) scripts.study --profile standard $(ARGS)
+	@$(STUDY) --profile standard $(ARGS)
 
 full: $(READY)  ## bigger counts and sizes (hours)
-	@$(RUN) scripts.study --profile full $(ARGS)
+	@$(STUDY) --profile full $(ARGS)
 
 report: $(READY)  ## render the committed results again into results/report
 	@$(RUN) scripts.render_report --out results/report $(ARGS)
