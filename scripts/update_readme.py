@@ -1,0 +1,73 @@
+"""Write the README's table of claims anew from a rendered report.
+
+    python -m scripts.update_readme [--report DIR]
+
+The table stands between two marker comments; everything else in the README is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from datasets_impl.atomic import atomic_write
+from datasets_impl.errors import StudyError, exit_on_study_error
+from scripts.root import RESULTS, ROOT
+
+BEGIN = "<!-- claims: written by scripts/update_readme.py -->"
+END = "<!-- end of claims -->"
+
+
+def table(report: dict[str, Any], links: str = "results/report/index.html") -> str:
+    """The judged claims as Markdown, then the ids of those not tested."""
+    judged = [claim for claim in report["claims"] if claim["verdict"] != "not tested"]
+    rest = [claim["id"] for claim in report["claims"] if claim["verdict"] == "not tested"]
+    lines = ["| Claim, restated | Verdict | What was measured |", "| --- | --- | --- |"]
+    for claim in judged:
+        where = f" {claim['boundary']}" if claim["boundary"] else ""
+        text = f"{claim['finding']}{where}".replace("|", "\\|")
+        name = f"**[{claim['id']}]({links}#{claim['id']})** {claim['title']}"
+        lines.append(f"| {name} | **{claim['verdict']}** | {text} |")
+    study, noise = report["study"], report["noise"]
+    lines += [
+        "",
+        f"Profile {study['profile']}, {study['rounds']} rounds, commit `{study['commit'][:10]}`; "
+        f"{noise['false_alarms']} of {noise['cells']} A/A cells raised a false alarm.",
+    ]
+    if rest:
+        lines += ["", f"Not tested yet: {', '.join(rest)}; the report says which evidence each lacks."]
+    return "\n".join(lines)
+
+
+def with_table(readme: str, new: str) -> str:
+    """`readme` with the text between the markers replaced.
+
+    Raises:
+        StudyError: the markers are missing.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise StudyError(f"README.md has lost its markers; put {BEGIN} and {END} back.")
+    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+
+
+@exit_on_study_error
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--report", type=Path, default=RESULTS / "report", metavar="DIR")
+    data = parser.parse_args().report / "claims.json"
+    try:
+        report = json.loads(data.read_text())
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{data} cannot be read ({error}); render the report first.") from error
+    readme = ROOT / "README.md"
+    atomic_write(readme, with_table(readme.read_text(), table(report)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
