@@ -7,11 +7,12 @@ Only grids and rounds differ between profiles, never code.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 from datasets_impl.corpus import DEFAULT_QUALITY
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import BAD_INPUT, StudyError
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
 
@@ -83,7 +84,11 @@ def profile_name() -> str:
     return name
 
 
-GRID = PROFILES[profile_name()]
+try:
+    GRID = PROFILES[profile_name()]
+except StudyError as error:  # raised while modules are imported, before any `main` can catch it
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 ITEMS = (256,)  # images behind an item benchmark; only its count sweep takes others
 DOCUMENTED = ("naive", "preloaded", "mapped")

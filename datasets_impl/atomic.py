@@ -19,8 +19,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
     Raises `StudyError` when the folder is read-only or the disk is full; nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
         raise describe_write_error(error, path) from error

@@ -40,8 +40,11 @@ def scratch_parent(medium: str) -> Path:
     """The folder in which working folders on `medium` are made.
 
     Raises:
+        ValueError: no such medium.
         Unsupported: this machine does not have the medium.
     """
+    if medium not in MEDIA:
+        raise ValueError(f"unknown medium {medium!r}; known: {', '.join(MEDIA)}")
     if medium == "ramdisk":
         if not RAM_DISK.is_dir() or filesystem(RAM_DISK) not in MEMORY_FILESYSTEMS:
             raise Unsupported("this machine has no RAM disk at /dev/shm")

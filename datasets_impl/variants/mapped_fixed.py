@@ -31,8 +31,8 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         data_file: where the pixels go; by default `<root_dir>.pixels` beside the folder.
 
     Raises:
-        StudyError: the folder has no JPEG file, or one whose shape differs from the first; nothing
-            is written then.
+        StudyError: the folder has no JPEG file, one that cannot be read, or one whose shape
+            differs from the first; nothing is written then.
     """
 
     def __init__(self, root_dir: str | Path, data_file: str | Path | None = None) -> None:
@@ -43,8 +43,10 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         fingerprint = _fingerprint(paths)
         header = _read_header(header_file)
         if header.get("fingerprint") != fingerprint or not self.data_file.exists():
+            # The old header goes first and the new one comes last: pixels that a killed build left
+            # have no header, and are never read.
+            header_file.unlink(missing_ok=True)
             header = {"fingerprint": fingerprint, "shape": _write_pixels(paths, self.data_file)}
-            # The header is renamed into place last: pixels without it are never read.
             atomic_write(header_file, json.dumps(header))
         self.shape: tuple[int, ...] = tuple(header["shape"])
         self._pixels: np.memmap[Any, Any] | None = None
@@ -85,8 +87,13 @@ def _write_pixels(paths: list[str], data_file: Path) -> list[int]:
     shape: tuple[int, ...] | None = None
     with atomic_file(data_file) as handle:
         for path in paths:
-            with Image.open(path) as picture:
-                pixels = np.array(picture.convert("RGB"))
+            try:
+                with Image.open(path) as picture:
+                    pixels = np.array(picture.convert("RGB"))
+            except OSError as error:  # said here, or it would pass for an error of writing
+                raise StudyError(
+                    f"{path} could not be read ({error.strerror or error}); mend or remove it."
+                ) from error
             shape = shape or pixels.shape
             if pixels.shape != shape:
                 raise StudyError(

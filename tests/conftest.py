@@ -1,0 +1,61 @@
+"""Shared by all tests: a cache of their own, and small photographs to work on.
+
+No test touches the user's cache, pictures or profile, whatever the environment says.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
+from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.paths import CACHE_VARIABLE, IMAGES_VARIABLE
+from datasets_impl.storage.media import scratch_parent
+
+ROOT = Path(__file__).parents[1]
+COUNT, PX = 12, 48
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: starts fresh interpreters, seconds each")
+    # The benchmarks read the profile when they are imported, before any fixture runs.
+    for name in ("DATASET_STUDY_PROFILE", "DATASET_STUDY_OBSERVATIONS", IMAGES_VARIABLE):
+        os.environ.pop(name, None)
+    if str(ROOT) not in sys.path:  # `benchmarks` is not installed; asv finds it by its folder
+        sys.path.insert(0, str(ROOT))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The study's cache folder for this session, in pytest's temporary folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        cache = tmp_path_factory.mktemp("study-cache")
+        patch.setenv(CACHE_VARIABLE, str(cache))
+        yield cache
+
+
+@pytest.fixture(scope="session")
+def corpus(session_cache: Path) -> Corpus:
+    """`COUNT` distinct photographs of `PX` px; read only, since other tests share it."""
+    return ensure_corpus(CorpusSpec(COUNT, PX), cache=session_cache)
+
+
+@pytest.fixture
+def folder(corpus: Corpus, tmp_path: Path) -> Path:
+    """Copies of the photographs in a folder that a test may change, and that stands alone."""
+    return Path(shutil.copytree(corpus.root, tmp_path / "home" / "images"))
+
+
+@pytest.fixture
+def on_disk(session_cache: Path) -> None:
+    """Skip where the temporary folder is no disk, so that no page cache can be evicted."""
+    try:
+        scratch_parent("disk-cold")
+    except Unsupported as reason:
+        pytest.skip(str(reason))

@@ -1,0 +1,161 @@
+"""A file is the old one or the new one; what a user can mend is said in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datasets_impl.atomic import atomic_file, atomic_write, describe_write_error
+from datasets_impl.errors import BAD_INPUT, INTERRUPTED, StudyError, exit_on_study_error
+
+
+def is_one_sentence(text: str) -> bool:
+    return text.endswith(".") and "\n" not in text
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    path = tmp_path / "folder" / "file.json"
+    path.parent.mkdir()
+    path.write_text("old")
+    return path
+
+
+def only(target: Path, content: str) -> bool:
+    """`target` holds `content` and nothing stands beside it."""
+    return target.read_text() == content and list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("content", ["new \N{GREEK SMALL LETTER MU}", b"new \xce\xbc"])
+def test_write(content: str | bytes, target: Path) -> None:
+    atomic_write(target, content)
+    assert target.read_bytes() == b"new \xce\xbc"
+    assert list(target.parent.iterdir()) == [target]
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+def test_write_makes_the_folder(tmp_path: Path) -> None:
+    atomic_write(tmp_path / "a" / "b" / "file", "new")
+    assert only(tmp_path / "a" / "b" / "file", "new")
+
+
+def test_reader_sees_the_old_file_until_the_end(target: Path) -> None:
+    with target.open() as open_before, atomic_file(target) as handle:
+        handle.write(b"new")
+        handle.flush()
+        assert target.read_text() == "old"
+        assert open_before.read() == "old"
+    assert only(target, "new")
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_old_file_stays_when_the_writer_fails(failure: type[BaseException], target: Path) -> None:
+    with pytest.raises(failure), atomic_file(target) as handle:
+        handle.write(b"half of the ne")
+        raise failure
+    assert only(target, "old")
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "disk is full"),
+        (errno.EROFS, "may not be written|No permission"),
+        (errno.EIO, "Could not write"),
+    ],
+)
+def test_error_of_the_disk(
+    code: int, said: str, step: str, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    owner = os if step == "fsync" else Path
+    monkeypatch.setattr(owner, step, fail)
+    with pytest.raises(StudyError, match=said) as raised:
+        atomic_write(target, "new")
+    monkeypatch.undo()
+    assert is_one_sentence(str(raised.value)) and str(target) in str(raised.value)
+    assert only(target, "old")
+
+
+def test_no_temporary_file_can_be_made(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("datasets_impl.atomic.tempfile.mkstemp", full)
+    with pytest.raises(StudyError, match="disk is full"):
+        atomic_write(target, "new")
+    monkeypatch.undo()
+    assert only(target, "old")
+
+
+@pytest.mark.parametrize("below", ["file", "folder/file"])
+def test_a_file_where_a_folder_should_be(below: str, tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("a file")
+    with pytest.raises(StudyError) as raised:
+        atomic_write(tmp_path / "plain" / below, "new")
+    assert is_one_sentence(str(raised.value))
+
+
+def test_sentences_name_the_file_and_a_remedy() -> None:
+    for code in (errno.ENOSPC, errno.EACCES, errno.EIO):
+        sentence = str(describe_write_error(OSError(code, os.strerror(code)), Path("a/b")))
+        assert is_one_sentence(sentence) and "a/b" in sentence
+
+
+# --- exit codes ------------------------------------------------------------------------------
+
+
+def test_study_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = "The folder [bold]x[/bold] " + "is rather long, " * 20 + "and is missing."
+
+    @exit_on_study_error
+    def main() -> int:
+        raise StudyError(sentence)
+
+    assert main() == BAD_INPUT == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err == f"error: {sentence}\n"
+
+
+def test_interrupt_is_one_line_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    @exit_on_study_error
+    def main() -> int:
+        raise KeyboardInterrupt
+
+    assert main() == INTERRUPTED == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_success_and_real_bugs_pass_through() -> None:
+    @exit_on_study_error
+    def fine(code: int) -> int:
+        return 1 // code
+
+    assert fine(1) == 1
+    with pytest.raises(ZeroDivisionError):
+        fine(0)
+
+
+def test_command_line(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("a file")
+    code = (
+        "import sys; from pathlib import Path; from datasets_impl.atomic import atomic_write;"
+        "from datasets_impl.errors import exit_on_study_error;"
+        "sys.exit(exit_on_study_error(lambda: atomic_write(Path(sys.argv[1]), ''))())"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "plain" / "file")],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: ") and run.stderr.count("\n") == 1

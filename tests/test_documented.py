@@ -1,0 +1,370 @@
+"""The documented flaws are kept, and the corrected variants do not have them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import COUNT, PX
+from PIL import Image
+from torch.utils.data import default_collate
+
+from datasets_impl import registry
+from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
+from datasets_impl.documented.memory_mapped import DATA_FILE
+from datasets_impl.errors import StudyError
+from datasets_impl.observe import behaviour
+from datasets_impl.observe.behaviour import (
+    REFUSED,
+    RIGHT,
+    SHAPE_MIXES,
+    WRONG,
+    changed_by_training,
+    distinct_reads,
+    images_opened,
+    mixed_shapes,
+)
+from datasets_impl.observe.files_opened import counting_opened_images
+from datasets_impl.transforms import ToUint8
+from datasets_impl.variants import mapped_fixed
+from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
+
+DOCUMENTED = ("naive", "preloaded", "mapped")
+CORRECTED = ("naive-fixed", "preloaded-fixed", "mapped-fixed")
+PIXELS = COUNT * PX * PX * 3
+
+
+def noise(path: Path, width: int, height: int, seed: int = 0) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, "JPEG", quality=95)
+
+
+def listing(home: Path) -> dict[str, bytes]:
+    """Every file below `home` with its bytes."""
+    return {
+        str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()
+    }
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    folder = tmp_path / "home" / "images"
+    folder.mkdir(parents=True)
+    return folder
+
+
+# --- which files, in which order -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTED, *CORRECTED])
+def test_suffixes(name: str, empty: Path) -> None:
+    for position, label in enumerate(("a.jpg", "b.JPG", "c.jpeg", "d.Jpg")):
+        noise(empty / label, 8, 8, position)
+    Image.new("RGB", (8, 8)).save(empty / "e.png")
+    assert len(registry.build(name, empty)) == (1 if name in DOCUMENTED else 4)
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTED, *CORRECTED])
+def test_order(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = [f"{index:05d}.jpg" for index in (7, 0, 11, 3, 1, 2, 4, 5, 6, 8, 9, 10)]
+    monkeypatch.setattr(os, "listdir", lambda path: list(order))
+    dataset = registry.build(name, folder)
+    monkeypatch.undo()
+    expected = order if name in DOCUMENTED else sorted(order)
+    for index, label in enumerate(expected):
+        with Image.open(folder / label) as picture:
+            reference = np.array(picture.convert("RGB"))
+        found = registry.pixels(registry.implementation(name), dataset[index])
+        np.testing.assert_array_equal(found, reference)
+
+
+# --- example 1 -------------------------------------------------------------------------------
+
+
+def test_naive_yields_a_tuple_of_one(folder: Path) -> None:
+    sample = InefficientDataset(folder)[0]
+    assert isinstance(sample, tuple) and len(sample) == 1
+    batch = default_collate([sample, sample])
+    assert isinstance(batch, list | tuple) and batch[0].shape == (2, PX, PX, 3)
+    assert isinstance(registry.build("naive-fixed", folder)[0], torch.Tensor)
+
+
+# --- example 2 -------------------------------------------------------------------------------
+
+
+def test_preloaded_without_transform_cannot_be_collated(folder: Path) -> None:
+    dataset = ImprovedDataset(folder)
+    assert isinstance(dataset[0], Image.Image)
+    with pytest.raises(TypeError, match="default_collate"):
+        default_collate([dataset[0], dataset[1]])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_random_transform_is_frozen_only_in_the_documented_one(folder: Path, workers: int) -> None:
+    assert distinct_reads("preloaded", folder, workers) == 1
+    assert distinct_reads("preloaded-fixed", folder, workers) > 10
+    assert distinct_reads("naive", folder, workers) > 10
+
+
+def test_preloaded_items_are_the_stored_objects(folder: Path) -> None:
+    stored = ImprovedDataset(folder, ToUint8())
+    assert stored[0] is stored[0]
+    fixed = registry.build("preloaded-fixed", folder)
+    assert fixed[0] is not fixed[0]
+    assert fixed[0].data_ptr() != fixed.data[0].data_ptr()  # type: ignore[attr-defined]
+
+
+# --- example 3 -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "construction", "epoch", "second"),
+    [("naive", 0, 1, 0), ("preloaded", 1, 0, 1), ("mapped", 2, 0, 2), ("mapped-fixed", 1, 0, 0)],
+)
+def test_files_opened(name: str, construction: int, epoch: int, second: int, folder: Path) -> None:
+    """Each phase is asked of a fresh home, or the built file of the phase before would serve it."""
+    found = []
+    for number, phase in enumerate(behaviour.PHASES):
+        home = folder.with_name(f"{folder.name}-{number}")
+        home.mkdir()
+        for source in folder.iterdir():
+            (home / source.name).write_bytes(source.read_bytes())
+        found.append(images_opened(name, home, phase))
+    assert found == [construction, epoch, second]
+
+
+def test_counter_sees_only_jpegs_below_its_root_inside_its_block(folder: Path) -> None:
+    (folder / "notes.txt").write_text("not an image")
+    noise(folder.parent / "beside.jpg", 8, 8)
+    with counting_opened_images(folder) as counter:
+        (folder / "00000.jpg").read_bytes()
+        (folder / "notes.txt").read_text()
+        (folder.parent / "beside.jpg").read_bytes()
+    (folder / "00001.jpg").read_bytes()
+    assert counter.count == 1
+
+
+def test_mapped_rebuilds_the_file_in_place_each_time(folder: Path) -> None:
+    MemoryMappedDataset(folder)
+    inode = (folder / DATA_FILE).stat().st_ino
+    (folder / DATA_FILE).write_bytes(b"spoilt" + bytes(PIXELS - 6))
+    again = MemoryMappedDataset(folder)
+    assert (folder / DATA_FILE).stat().st_ino == inode
+    assert again.mmap.any() and (folder / DATA_FILE).read_bytes() == again.mmap.tobytes()
+
+
+def test_mapped_truncates_the_file_under_another_mapping(folder: Path) -> None:
+    first = MemoryMappedDataset(folder)
+    assert first.mmap[-1].any()
+    noise(Path(first.image_paths[-1]), PX, PX // 2)  # the second construction stops at this image
+    with pytest.raises(ValueError, match="broadcast"):
+        MemoryMappedDataset(folder)
+    assert not first.mmap[-1].any()
+
+
+def test_mapped_shares_its_samples_with_the_file(folder: Path) -> None:
+    dataset = MemoryMappedDataset(folder)
+    size = PX * PX * 3
+    assert any((folder / DATA_FILE).read_bytes()[:size])
+    dataset[0].zero_()
+    content = (folder / DATA_FILE).read_bytes()
+    assert not any(content[:size]) and any(content[size:])
+
+
+def test_mapped_leaves_a_partial_file_on_mixed_shapes(empty: Path) -> None:
+    for label in ("a.jpg", "b.jpg", "c.jpg"):
+        (empty / label).touch()
+    order = os.listdir(empty)  # noqa: PTH208 - the dataset's own order
+    for label, shape in zip(order, ((32, 16), (32, 16), (16, 32)), strict=True):
+        noise(empty / label, *shape)
+    with pytest.raises(ValueError, match="broadcast"):
+        MemoryMappedDataset(empty)
+    content = np.fromfile(empty / DATA_FILE, np.uint8).reshape(3, 16, 32, 3)
+    assert content[0].any() and content[1].any() and not content[2].any()
+
+
+def test_mapped_stretches_one_pixel_over_an_image(empty: Path) -> None:
+    for label in ("a.jpg", "b.jpg"):
+        (empty / label).touch()
+    first, second = os.listdir(empty)  # noqa: PTH208 - the dataset's own order
+    noise(empty / first, 32, 16)
+    Image.new("RGB", (1, 1), (200, 100, 50)).save(empty / second, quality=100)
+    sample = MemoryMappedDataset(empty)[1]
+    assert sample.shape == (16, 32, 3) and bool((sample == sample[0, 0]).all())
+    assert sample[0, 0].sum() > 0
+
+
+# "larger after 1x1" and the mixes that cannot be broadcast are refused; the rest is stretched.
+STRETCHED = {"1x1 after larger", "1 pixel wide after larger", "1 pixel high after larger"}
+
+
+@pytest.mark.parametrize("mix", SHAPE_MIXES)
+def test_mixed_shapes(mix: str, tmp_path: Path) -> None:
+    outcomes = {}
+    for name in ("mapped", "mapped-fixed", "naive", "preloaded-fixed"):
+        folder = tmp_path / name / "images"
+        folder.mkdir(parents=True)
+        outcomes[name] = mixed_shapes(name, folder, mix)
+    equal = mix == "equal shapes"
+    assert outcomes == {
+        "mapped": RIGHT if equal else WRONG if mix in STRETCHED else REFUSED,
+        "mapped-fixed": RIGHT if equal else REFUSED,
+        "naive": RIGHT,
+        "preloaded-fixed": RIGHT,
+    }
+
+
+def test_pickle_of_mapped_holds_all_pixels_and_of_mapped_fixed_none(folder: Path) -> None:
+    assert len(pickle.dumps(MemoryMappedDataset(folder))) >= PIXELS
+    fixed = ReadOnlyMappedDataset(folder)
+    assert fixed[0].any()  # opened by now; the open mapping must not travel
+    assert len(pickle.dumps(fixed)) < 1000
+
+
+# --- a training step that changes its samples in place (X02) ---------------------------------
+
+CORRUPTIBLE = {
+    ("preloaded", "item", "memory"),
+    ("preloaded", "unbatched", "memory"),
+    *(
+        ("mapped", access, where)
+        for access in ("item", "unbatched")
+        for where in ("memory", "disk")
+    ),
+}
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+@pytest.mark.parametrize("access", ["item", "unbatched", "batch"])
+@pytest.mark.parametrize("name", [*DOCUMENTED, *CORRECTED])
+def test_training_step(name: str, access: str, where: str, folder: Path) -> None:
+    changed = changed_by_training(name, folder, access, where)
+    assert changed == ((name, access, where) in CORRUPTIBLE)
+
+
+# --- mapped-fixed ----------------------------------------------------------------------------
+
+
+def pixels_of(dataset: Any) -> np.ndarray[Any, Any]:
+    return np.stack([dataset[index].numpy() for index in range(len(dataset))])
+
+
+def fresh(folder: Path, tmp_path: Path) -> np.ndarray[Any, Any]:
+    """What a build that nothing came before gives."""
+    return pixels_of(ReadOnlyMappedDataset(folder, tmp_path / "reference.pixels"))
+
+
+def test_mapped_fixed_writes_beside_the_folder_and_nothing_into_it(folder: Path) -> None:
+    before = listing(folder)
+    dataset = ReadOnlyMappedDataset(folder)
+    assert listing(folder) == before
+    assert dataset.data_file.parent == folder.parent
+    assert dataset.data_file.stat().st_size == PIXELS
+
+
+def test_mapped_fixed_is_built_once(folder: Path) -> None:
+    built = ReadOnlyMappedDataset(folder).data_file.stat()
+    again = ReadOnlyMappedDataset(folder).data_file.stat()
+    assert (again.st_ino, again.st_mtime_ns) == (built.st_ino, built.st_mtime_ns)
+
+
+@pytest.mark.parametrize("change", ["rewritten", "added", "removed", "renamed"])
+def test_mapped_fixed_is_rebuilt_when_a_file_changes(
+    change: str, folder: Path, tmp_path: Path
+) -> None:
+    before = pixels_of(ReadOnlyMappedDataset(folder))
+    first = folder / "00000.jpg"
+    if change == "rewritten":
+        noise(first, PX, PX)
+    elif change == "added":
+        noise(folder / "99999.jpg", PX, PX)
+    elif change == "removed":
+        first.unlink()
+    else:
+        first.rename(folder / "99999.jpg")
+    after = pixels_of(ReadOnlyMappedDataset(folder))
+    np.testing.assert_array_equal(after, fresh(folder, tmp_path))
+    assert not np.array_equal(after, before)
+
+
+def test_mapped_fixed_refuses_mixed_shapes_and_writes_nothing(empty: Path) -> None:
+    noise(empty / "a.jpg", 32, 16)
+    noise(empty / "b.jpg", 1, 1)
+    before = listing(empty.parent)
+    with pytest.raises(StudyError) as refusal:
+        ReadOnlyMappedDataset(empty)
+    sentence = str(refusal.value)
+    assert "b.jpg" in sentence and "1x1" in sentence and "32x16" in sentence
+    assert sentence.endswith(".") and "\n" not in sentence
+    assert listing(empty.parent) == before
+
+
+def test_mapped_fixed_names_the_image_it_cannot_read(empty: Path) -> None:
+    noise(empty / "a.jpg", 32, 16)
+    (empty / "b.jpg").write_bytes(b"not a JPEG")
+    before = listing(empty.parent)
+    with pytest.raises(StudyError, match=r"b\.jpg") as refusal:
+        ReadOnlyMappedDataset(empty)
+    assert "write" not in str(refusal.value), "reading failed, not writing"
+    assert listing(empty.parent) == before
+
+
+def test_mapped_fixed_refuses_an_empty_folder(empty: Path) -> None:
+    with pytest.raises(StudyError, match="No JPEG file"):
+        ReadOnlyMappedDataset(empty)
+    assert listing(empty.parent) == {}
+
+
+def test_mapped_fixed_keeps_the_old_pixels_when_a_rebuild_fails(folder: Path) -> None:
+    dataset = ReadOnlyMappedDataset(folder)
+    before = dataset.data_file.read_bytes()
+    noise(folder / "99999.jpg", 8, 8)
+    with pytest.raises(StudyError):
+        ReadOnlyMappedDataset(folder)
+    assert dataset.data_file.read_bytes() == before
+    assert not list(folder.parent.glob(".*.tmp"))
+
+
+def test_mapped_fixed_rebuild_does_not_disturb_an_open_mapping(folder: Path) -> None:
+    reader = ReadOnlyMappedDataset(folder)
+    before = pixels_of(reader)
+    noise(folder / "00000.jpg", PX, PX)
+    rebuilt = ReadOnlyMappedDataset(folder)
+    np.testing.assert_array_equal(pixels_of(reader), before)
+    assert not np.array_equal(pixels_of(rebuilt), before)
+
+
+def test_mapped_fixed_never_reads_pixels_whose_header_was_not_written(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between pixels and header, and then the pictures are put back as they were."""
+    ReadOnlyMappedDataset(folder)
+    picture = folder / "00000.jpg"
+    content, status = picture.read_bytes(), picture.stat()
+    noise(picture, PX, PX)
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mapped_fixed, "atomic_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ReadOnlyMappedDataset(folder)
+    monkeypatch.undo()
+    picture.write_bytes(content)
+    os.utime(picture, ns=(status.st_atime_ns, status.st_mtime_ns))
+    found = pixels_of(ReadOnlyMappedDataset(folder))
+    np.testing.assert_array_equal(found, fresh(folder, tmp_path))
+
+
+def test_mapped_fixed_survives_a_spoilt_header(folder: Path) -> None:
+    dataset = ReadOnlyMappedDataset(folder)
+    before = pixels_of(dataset)
+    header = dataset.data_file.with_name(dataset.data_file.name + ".header")
+    for content in ("", "{", "[]", "null"):
+        header.write_text(content)
+        np.testing.assert_array_equal(pixels_of(ReadOnlyMappedDataset(folder)), before)

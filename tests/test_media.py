@@ -1,0 +1,261 @@
+"""Working folders: the same bytes on every medium, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import COUNT
+
+from datasets_impl import registry
+from datasets_impl.corpus import Corpus
+from datasets_impl.errors import StudyError
+from datasets_impl.loading import loader, run_epoch
+from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.paths import CACHE_VARIABLE
+from datasets_impl.storage import media
+from datasets_impl.storage.media import MEDIA, filesystem, scratch_parent, sweep, workspace
+
+every_medium = pytest.mark.parametrize("medium", MEDIA)
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cache and a RAM disk folder of this test's own, so that others' folders do not matter."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    own = media.RAM_DISK / f"pytest-media-{os.getpid()}"
+    if media.RAM_DISK.is_dir():
+        own.mkdir()
+        monkeypatch.setattr(media, "RAM_DISK", own)
+    yield
+    shutil.rmtree(own, ignore_errors=True)
+
+
+def parent_of(medium: str) -> Path:
+    try:
+        return scratch_parent(medium)
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@every_medium
+def test_same_bytes_and_removed(medium: str, corpus: Corpus) -> None:
+    parent = parent_of(medium)
+    with workspace(corpus.root, medium) as folder:
+        assert folder.is_relative_to(parent)
+        assert contents(folder) == contents(corpus.root)
+        (folder / "image_data.dat").write_bytes(b"written by a dataset")
+        (folder.parent / "images.pixels").write_bytes(b"beside the folder")
+    assert list(parent.iterdir()) == []
+    assert len(contents(corpus.root)) == COUNT
+
+
+@every_medium
+def test_removed_after_an_exception(medium: str, corpus: Corpus) -> None:
+    parent = parent_of(medium)
+    with pytest.raises(ZeroDivisionError), workspace(corpus.root, medium):
+        raise ZeroDivisionError
+    assert list(parent.iterdir()) == []
+
+
+def test_ram_disk_holds_copies_in_memory(corpus: Corpus) -> None:
+    parent_of("ramdisk")
+    with workspace(corpus.root, "ramdisk") as folder:
+        assert filesystem(folder) in media.MEMORY_FILESYSTEMS
+        assert all(path.stat().st_nlink == 1 for path in folder.iterdir())
+
+
+def test_disk_without_hard_links_gets_copies(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent_of("disk-warm")
+
+    def refused(self: Path, target: Path) -> None:
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    with workspace(corpus.root, "disk-warm") as folder:
+        assert contents(folder) == contents(corpus.root)
+        assert all(path.stat().st_nlink == 1 for path in folder.iterdir())
+
+
+def test_a_worker_that_ends_leaves_the_folder(corpus: Corpus) -> None:
+    parent_of("disk-warm")
+    with workspace(corpus.root, "disk-warm") as folder:
+        for _ in range(2):
+            with loader(registry.build("naive", folder), 1) as batches:
+                assert run_epoch(batches) == COUNT
+        assert len(contents(folder)) == COUNT
+
+
+def test_a_forked_child_that_is_stopped_leaves_the_folder(corpus: Corpus) -> None:
+    """It inherits the signal handler, and unwinds through the same block as its parent."""
+    parent_of("disk-warm")
+    parent = os.getpid()
+    try:
+        with workspace(corpus.root, "disk-warm") as folder:
+            child = os.fork()
+            if child == 0:
+                os.kill(os.getpid(), signal.SIGTERM)
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGTERM
+            assert len(contents(folder)) == COUNT
+    except BaseException as stop:
+        if os.getpid() != parent:
+            os._exit(stop.code if isinstance(stop, SystemExit) else 1)  # type: ignore[arg-type]
+        raise
+
+
+def test_signal_handler_is_restored(corpus: Corpus) -> None:
+    parent_of("disk-warm")
+    before = signal.getsignal(signal.SIGTERM)
+    with workspace(corpus.root, "disk-warm"):
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+# --- owners that die -------------------------------------------------------------------------
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from datasets_impl.storage import media
+media.RAM_DISK = Path(sys.argv[3])
+with media.workspace(Path(sys.argv[1]), sys.argv[2]) as folder:
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def owner(corpus: Corpus, medium: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """A process that works in a workspace, and the workspace's home."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(corpus.root), medium, str(media.RAM_DISK)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        folder = Path(process.stdout.readline().strip())
+        assert len(contents(folder)) == COUNT
+        yield process, folder.parent
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("medium", ["ramdisk", "disk-warm"])
+def test_removed_after_sigterm(medium: str, corpus: Corpus) -> None:
+    parent = parent_of(medium)
+    with owner(corpus, medium) as (process, home):
+        assert home.exists()
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+        assert list(parent.iterdir()) == []
+
+
+def test_folder_of_a_killed_owner_is_swept_and_of_a_live_one_not(corpus: Corpus) -> None:
+    parent = parent_of("disk-warm")
+    with owner(corpus, "disk-warm") as (process, home):
+        assert sweep(parent) == 0
+        assert len(contents(home / "images")) == COUNT
+        process.kill()
+        process.wait()
+        assert home.exists(), "SIGKILL cannot be caught; if the folder is gone, who removed it?"
+        assert sweep(parent) == 1
+        assert not home.exists()
+
+
+def test_next_workspace_sweeps_what_a_killed_owner_left(corpus: Corpus) -> None:
+    parent = parent_of("disk-warm")
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    left = parent / f"{media.PREFIX}{finished.pid}-abc"
+    left.mkdir()
+    with workspace(corpus.root, "disk-warm") as outer:
+        assert not left.exists()
+        with workspace(corpus.root, "disk-warm"):
+            assert outer.exists(), "this process is alive"
+
+
+def test_sweep_takes_nothing_else(tmp_path: Path) -> None:
+    kept = [f"{media.PREFIX}x-1", "other-1-1", f"{media.PREFIX}{os.getpid()}-1"]
+    for name in kept:
+        (tmp_path / "parent" / name).mkdir(parents=True)
+    assert sweep(tmp_path / "parent") == 0
+    assert sorted(path.name for path in (tmp_path / "parent").iterdir()) == sorted(kept)
+
+
+# --- media that are not there ----------------------------------------------------------------
+
+
+def test_no_ram_disk(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "RAM_DISK", tmp_path / "absent")
+    with pytest.raises(Unsupported, match="RAM disk"), workspace(corpus.root, "ramdisk"):
+        pass
+
+
+def test_a_disk_is_no_ram_disk(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "filesystem", lambda path: "ext4")
+    with pytest.raises(Unsupported, match="RAM disk"), workspace(corpus.root, "ramdisk"):
+        pass
+
+
+@pytest.mark.parametrize("medium", ["disk-warm", "disk-cold"])
+def test_a_cache_on_a_ram_disk_is_no_disk(
+    medium: str, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media, "filesystem", lambda path: "tmpfs")
+    with pytest.raises(Unsupported, match=CACHE_VARIABLE), workspace(corpus.root, medium):
+        pass
+
+
+def test_ram_disk_without_room(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = parent_of("ramdisk")
+    monkeypatch.setattr(media.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(Unsupported, match="free on"), workspace(corpus.root, "ramdisk"):
+        pass
+    assert list(parent.iterdir()) == []
+
+
+def test_full_disk_is_one_sentence_and_leaves_nothing(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = parent_of("disk-warm")
+
+    def full(source: Path, target: Path, link: bool) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(media, "_place", full)
+    with pytest.raises(StudyError, match="disk is full"), workspace(corpus.root, "disk-warm"):
+        pass
+    assert list(parent.iterdir()) == []
+
+
+def test_unknown_medium_is_not_taken_for_a_disk(corpus: Corpus) -> None:
+    with pytest.raises(ValueError, match="floppy"), workspace(corpus.root, "floppy"):
+        pass
+
+
+def test_sweep_all_looks_on_every_medium(monkeypatch: pytest.MonkeyPatch) -> None:
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    for medium in ("ramdisk", "disk-warm"):
+        (parent_of(medium) / f"{media.PREFIX}{finished.pid}-abc").mkdir()
+    assert media.sweep_all() == 2
+    monkeypatch.setattr(media, "RAM_DISK", Path("absent"))
+    assert media.sweep_all() == 0
