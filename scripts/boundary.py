@@ -22,6 +22,8 @@ NAMES = {
     "mix": "{}",
     "access": "access by {}",
     "where": "in {}",
+    "machine": "{}",
+    "benchmark": "{}",
 }
 
 
@@ -44,12 +46,20 @@ def boundary(cells: Sequence[Cell]) -> str:
 
 
 def _level(cell: Cell, factor: str) -> Any:
-    return cell.test if factor == "test" else cell.factors.get(factor)
+    if factor in ("test", "machine", "benchmark"):
+        return str(getattr(cell, factor))
+    return cell.factors.get(factor)
 
 
 def _varying(cells: Sequence[Cell]) -> list[str]:
     """Factors with two levels or more; which test it is comes first, as tests ask different things."""
-    return [name for name in NAMES if len({str(_level(cell, name)) for cell in cells}) > 1]
+    names = [name for name in NAMES if len({str(_level(cell, name)) for cell in cells}) > 1]
+    # Benchmarks overlap in some cells; which one it was matters only where they disagree.
+    factors = [name for name in names if name != "benchmark"]
+    told: dict[tuple[str, ...], set[str]] = {}
+    for cell in cells:
+        told.setdefault(tuple(str(_level(cell, f)) for f in factors), set()).add(cell.outcome)
+    return factors if all(len(outcomes) == 1 for outcomes in told.values()) else names
 
 
 def _split(cells: Sequence[Cell], factor: str) -> tuple[list[Any], list[Any]] | None:

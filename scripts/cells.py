@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ EXACT: dict[str, Callable[[float, float], bool]] = dict(
     zip(OPERATORS, (operator.eq, operator.ge, operator.le), strict=True)
 )
 SIGNS = {"above": ">", "below": "<"}
+UNPAIRED = "from medians, arms not paired"
 
 
 def judge_test(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
@@ -109,14 +111,21 @@ def _quartiles(row: dict[str, Any]) -> tuple[float, float, float, int]:
     return (row["median"], row["q25"], row["q75"], int(row["repeat"]))
 
 
+def widen(low: float, high: float, rules: Rules) -> tuple[float, float]:
+    """An interval of unpaired arms as the rules see it: wider on both sides, as if the margin were
+    doubled, so that medians alone decide less in either direction."""
+    factor = (1 + rules.margin * inference.UNPAIRED_MARGIN_FACTOR) / (1 + rules.margin)
+    return low / factor, high * factor
+
+
 def _judged(test: Test, interval: Interval, rules: Rules) -> tuple[Outcome, str]:
     bar = bar_of(test, rules)
     if interval.low is None:
         return "unclear", "one block gives no interval"
     if not interval.paired:
-        wider = 1 + rules.margin * inference.UNPAIRED_MARGIN_FACTOR
-        bar = bar * wider / (1 + rules.margin) if test.direction == "above" else bar / wider
-        return inference.outcome(interval, test.direction, bar), "from medians, arms not paired"
+        widened = widen(interval.low, interval.high or interval.low, rules)
+        interval = replace(interval, low=widened[0], high=widened[1])
+        return inference.outcome(interval, test.direction, bar), UNPAIRED
     return inference.outcome(interval, test.direction, bar), ""
 
 

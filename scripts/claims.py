@@ -129,6 +129,8 @@ def load_claims(path: Path) -> Claims:
 def _place(data: dict[str, Any], location: tuple[int | str, ...]) -> str:
     """A field's place in words: the claim's id instead of its position."""
     if len(location) >= 2 and location[0] == "claim" and isinstance(location[1], int):
-        identifier = data["claim"][location[1]].get("id", f"claim number {location[1] + 1}")
+        entry = data["claim"][location[1]]
+        known = entry.get("id") if isinstance(entry, dict) else None
+        identifier = known or f"claim number {location[1] + 1}"
         return ".".join([str(identifier), *map(str, location[2:])])
     return ".".join(map(str, location)) or "the top level"

@@ -15,6 +15,7 @@ from scripts.model import Outcome, Verdict
 # Without samples only medians and quartiles are known and arms cannot be paired: the margin doubles.
 UNPAIRED_MARGIN_FACTOR = 2.0
 NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard deviations
+MEDIAN_VARIANCE = math.pi / 2  # variance of a median over that of a mean, normal distribution
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def unpaired_ratio(
     repeats = min(treatment[3], baseline[3])
     if repeats < 3 or min(*treatment[:3], *baseline[:3]) <= 0:
         return Interval(estimate, None, None, repeats, paired=False)
-    variance = sum(
+    variance = MEDIAN_VARIANCE * sum(
         (math.log(q75 / q25) / NORMAL_IQR) ** 2 / count for _, q25, q75, count in (treatment, baseline)
     )
     half = float(stats.t.ppf((1 + confidence) / 2, repeats - 1)) * math.sqrt(variance)

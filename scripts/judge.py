@@ -15,7 +15,7 @@ import pandas as pd
 from scripts import inference
 from scripts.answer import answer
 from scripts.boundary import boundary
-from scripts.cells import factors_of, judge_test
+from scripts.cells import UNPAIRED, factors_of, judge_test, widen
 from scripts.claims import Claim, Claims, Rules, Test, load_claims
 from scripts.evidence import FACTORS, Evidence, MachineResults, load_evidence
 from scripts.findings import finding, headline
@@ -83,12 +83,12 @@ def _judge(claim: Claim, evidence: Evidence, claims: Claims, noise: Noise) -> Cl
     rules = claims.rules
     cells = [cell for test in claim.test for cell in judge_test(test, evidence.cells, rules)]
     counted = [cell for cell in cells if cell.counts]
-    gate = noise.rate is not None and noise.rate > rules.false_alarm_gate
-    verdict, missing = _verdict(claim, counted, rules, gate)
+    noisy = _noisy(noise, rules)
+    verdict, missing = _verdict(claim, counted, rules, noisy)
     effect = headline(claim, cells, CENTRE)
     by_machine = {
         machine.name: _verdict(
-            claim, [cell for cell in counted if cell.machine == machine.name], rules, gate
+            claim, [cell for cell in counted if cell.machine == machine.name], rules, noisy
         )[0]
         for machine in evidence.machines
     }
@@ -112,7 +112,7 @@ def _judge(claim: Claim, evidence: Evidence, claims: Claims, noise: Noise) -> Cl
 
 
 def _verdict(
-    claim: Claim, counted: Sequence[Cell], rules: Rules, gate_closed: bool
+    claim: Claim, counted: Sequence[Cell], rules: Rules, noisy: set[str]
 ) -> tuple[Verdict, str]:
     """The verdict, and for an undecided one what is lacking."""
     if claim.needs:
@@ -124,11 +124,11 @@ def _verdict(
             sorted({name for test in claim.test for name in test.benchmarks})
         )
         return verdict, f"Evidence is missing: {lacking}."
-    timed = any(cell.quantity != "value" for cell in counted)
-    if gate_closed and timed and verdict != "inconclusive":
+    alarmed = sorted({cell.machine for cell in counted if cell.quantity != "value"} & noisy)
+    if alarmed and verdict != "inconclusive":
         return "inconclusive", (
-            "The A/A arms of this session raised more false alarms than the rules allow; measure "
-            "again on a quieter machine."
+            f"The A/A arms on {', '.join(alarmed)} raised more false alarms than the rules allow; "
+            "measure again on a quieter machine."
         )
     if verdict == "inconclusive":
         unclear = sum(cell.outcome == "unclear" for cell in counted)
@@ -172,10 +172,25 @@ def _noise(cells: pd.DataFrame, rules: Rules) -> Noise:
     )
 
 
+def _noisy(noise: Noise, rules: Rules) -> set[str]:
+    """Machines whose own session raised more false alarms than the rules allow."""
+    alarms: dict[str, list[bool]] = {}
+    for cell in noise.evidence:
+        alarms.setdefault(cell.machine, []).append(cell.outcome == "against")
+    return {
+        machine
+        for machine, raised in alarms.items()
+        if sum(raised) > rules.false_alarm_gate * len(raised)
+    }
+
+
 def _two_sided(cell: Cell, rules: Rules) -> Cell:
     assert cell.low is not None and cell.high is not None
-    inside = cell.low > 1 - rules.margin and cell.high < 1 + rules.margin
-    alarm = cell.low > 1 + rules.margin or cell.high < 1 - rules.margin
+    low, high = cell.low, cell.high
+    if cell.reason == UNPAIRED:
+        low, high = widen(low, high, rules)
+    inside = low > 1 - rules.margin and high < 1 + rules.margin
+    alarm = low > 1 + rules.margin or high < 1 - rules.margin
     bar = f"within {rules.margin:.0%} of 1"
     return replace(cell, bar=bar, outcome="against" if alarm else "for" if inside else "unclear")
 
