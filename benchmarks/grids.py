@@ -28,6 +28,7 @@ class Grid:
     px_pair: tuple[int, ...]  # the sizes at which px is crossed with workers or count
     px_storage: tuple[int, ...]  # the sizes at which it is crossed with medium or transform
     workers: tuple[int, ...]
+    workers_started: tuple[int, ...]  # for time to first batch
     start_methods: tuple[str, ...]
     qualities: tuple[int, ...]
 
@@ -41,6 +42,7 @@ PROFILES = {
         px_pair=(64, 256),
         px_storage=(256,),
         workers=(0, 1, 2, 4),
+        workers_started=(0, 2),
         start_methods=("fork",),
         qualities=(75, DEFAULT_QUALITY),
     ),
@@ -52,6 +54,7 @@ PROFILES = {
         px_pair=(64, 128, 256, 512),
         px_storage=(64, 256),
         workers=(0, 1, 2, 4),
+        workers_started=(0, 1, 2, 4),
         start_methods=("fork", "forkserver", "spawn"),
         qualities=(50, 75, 90, DEFAULT_QUALITY),
     ),
@@ -63,6 +66,7 @@ PROFILES = {
         px_pair=(64, 128, 224, 256, 512, 1024),
         px_storage=(64, 256, 512),
         workers=(0, 1, 2, 4, 8),
+        workers_started=(0, 1, 2, 4, 8),
         start_methods=("fork", "forkserver", "spawn"),
         qualities=(30, 50, 75, 90, DEFAULT_QUALITY),
     ),

@@ -27,7 +27,7 @@ class _FirstBatch(_Benchmark):
 
 
 class ByWorkers(_FirstBatch):
-    params = star(FACTORS, workers=GRID.workers, impl=DOCUMENTED)
+    params = star(FACTORS, workers=GRID.workers_started, impl=DOCUMENTED)
 
 
 class ByStartMethod(_FirstBatch):
