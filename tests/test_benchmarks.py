@@ -1,0 +1,418 @@
+"""The suite as asv sees it, its grids, and what a measurement returns, logs and refuses.
+
+Numbers are asked for on a tiny cell and must be positive; no test asserts how long it takes.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import itertools
+import json
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import psutil
+import pytest
+from asv_runner.benchmarks.mark import SkipNotImplemented
+from asv_runner.discovery import disc_benchmarks
+from conftest import COUNT, PX, ROOT
+
+from benchmarks import epoch, item, measure, plan, prepare, startup
+from benchmarks.grids import CENTRE, PROFILE_VARIABLE, PROFILES, Cell, star
+from datasets_impl import registry
+from datasets_impl.corpus import DEFAULT_QUALITY, MAX_COUNT, MAX_RESOLUTION, CorpusSpec
+from datasets_impl.observe import behaviour, page_cache
+from datasets_impl.observe.log import LOG_VARIABLE
+from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
+from datasets_impl.observe.stages import STAGES
+from datasets_impl.paths import CACHE_VARIABLE
+from datasets_impl.storage.media import MEDIA
+from datasets_impl.transforms import TRANSFORMS
+
+every_profile = pytest.mark.parametrize("profile", PROFILES)
+TINY: dict[str, Any] = {"n": COUNT, "px": PX}
+
+
+def tiny(**levels: Any) -> Cell:
+    given = TINY | levels
+    return Cell.at(list(given), tuple(given.values()))
+
+
+def module_of(benchmark: type) -> str:
+    return benchmark.__module__.rpartition(".")[2]
+
+
+# --- as asv sees it --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def discovered() -> list[Any]:
+    return list(disc_benchmarks(str(ROOT / "benchmarks")))
+
+
+def test_asv_finds_every_class_once_and_prepare_the_same(discovered: list[Any]) -> None:
+    names = [benchmark.name for benchmark in discovered]
+    assert len(names) == len(set(names))
+    found = {name.rpartition(".")[0] for name in names}
+    classes = prepare.benchmark_classes()
+    assert found == {f"{module_of(benchmark)}.{benchmark.__name__}" for benchmark in classes}
+    assert len(classes) == len(set(classes)) == len(found)
+
+
+def test_every_benchmark_is_a_track_with_a_unit(discovered: list[Any]) -> None:
+    for benchmark in discovered:
+        assert benchmark.type == "track", benchmark.name
+        assert benchmark.unit != "unit", f"{benchmark.name} has asv's default unit"
+        assert benchmark.version, benchmark.name
+
+
+def test_asv_gets_strings_and_integers_only(discovered: list[Any]) -> None:
+    for benchmark in discovered:
+        assert len(benchmark.params) == len(benchmark.param_names)
+        for level in itertools.chain.from_iterable(benchmark.params):
+            assert type(ast.literal_eval(level)) in (str, int), f"{benchmark.name}: {level}"
+
+
+@pytest.fixture(scope="module", params=PROFILES)
+def suite(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """`benchmarks.prepare` as imported under each profile; the modules of before come back."""
+
+    def ours() -> dict[str, ModuleType]:
+        return {
+            name: module
+            for name, module in sys.modules.items()
+            if name.partition(".")[0] == "benchmarks"
+        }
+
+    before = ours()
+    for name in before:
+        del sys.modules[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PROFILE_VARIABLE, request.param)
+        yield importlib.import_module("benchmarks.prepare")
+    for name in ours():
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+def test_parameters_of_every_class(suite: ModuleType) -> None:
+    for benchmark in suite.benchmark_classes():
+        where = f"{module_of(benchmark)}.{benchmark.__name__}"
+        names = benchmark.param_names
+        assert len(names) == len(set(names)) == len(benchmark.params), where
+        assert "impl" not in names or names[-1] == "impl", f"{where}: implementation goes last"
+        for name, levels in zip(names, benchmark.params, strict=True):
+            assert levels and len(levels) == len(set(levels)), f"{where}.{name}: {levels}"
+            assert all(type(level) in (str, int) for level in levels), f"{where}.{name}: {levels}"
+
+
+def test_every_cell_can_be_built(suite: ModuleType) -> None:
+    """Each level is one that the code knows; a typo would fail hours into a run."""
+    known = {
+        "medium": MEDIA,
+        "transform": TRANSFORMS,
+        "stage": ("item", *STAGES),
+        "start_method": multiprocessing.get_all_start_methods(),
+        "phase": behaviour.PHASES,
+        "mix": tuple(behaviour.SHAPE_MIXES),
+        "access": ("item", "unbatched", "batch"),
+        "where": ("memory", "disk"),
+    }
+    for benchmark in suite.benchmark_classes():
+        where = f"{module_of(benchmark)}.{benchmark.__name__}"
+        for levels in itertools.product(*benchmark.params):
+            given = dict(zip(benchmark.param_names, levels, strict=True))
+            for name, level in given.items():
+                assert level in known.get(name, (level,)), f"{where}: {name}={level}"
+            entry = registry.implementation(given.get("impl", "naive"))
+            assert given.get("transform", "none") == "none" or entry.takes_transform, where
+            # Bytes that workers read are not counted until they end, so a cold epoch has none.
+            assert given.get("medium") != "disk-cold" or not given.get("workers"), where
+
+
+def test_corpora_cover_every_cell(suite: ModuleType) -> None:
+    specs = suite.corpora()
+    assert len(specs) == len(set(specs))
+    for benchmark in suite.benchmark_classes():
+        for levels in itertools.product(*benchmark.params):
+            cell = suite.Cell.at(benchmark.param_names, levels)
+            assert CorpusSpec(cell.n, cell.px, cell.quality) in specs
+
+
+def test_second_arms_stand_behind_their_first(suite: ModuleType) -> None:
+    """Arms that are compared run one after the other."""
+    seen = 0
+    for benchmark in suite.benchmark_classes():
+        if module_of(benchmark) == "controls":
+            arms = benchmark.params[-1]
+            assert arms[1::2] == [f"{arm}{registry.AGAIN}" for arm in arms[::2]]
+            seen += 1
+    assert seen
+
+
+# --- grids -----------------------------------------------------------------------------------
+
+
+@every_profile
+def test_profile_is_valid(profile: str) -> None:
+    grid = PROFILES[profile]
+    assert grid.rounds >= 2, "an interval over blocks needs two"
+    for levels in (grid.counts, grid.px, grid.px_pair, grid.px_storage, grid.workers):
+        assert list(levels) == sorted(set(levels))
+    assert list(grid.qualities) == sorted(set(grid.qualities))
+    assert min(grid.counts) >= 1 and max(grid.counts) <= MAX_COUNT
+    assert min(grid.px) >= 16 and max(grid.px) <= MAX_RESOLUTION
+    assert min(grid.qualities) >= 1 and max(grid.qualities) <= 100
+    assert grid.workers[0] == 0
+    assert set(grid.start_methods) <= set(multiprocessing.get_all_start_methods())
+    assert len(set(grid.start_methods)) == len(grid.start_methods)
+    # A star needs its centre on every arm.
+    assert grid.n in grid.counts and CENTRE["px"] in grid.px and DEFAULT_QUALITY in grid.qualities
+    assert set(grid.px_pair) <= set(grid.px) and set(grid.px_storage) <= set(grid.px)
+    assert CENTRE["start_method"] in grid.start_methods
+
+
+@pytest.mark.parametrize(("small", "large"), [*itertools.pairwise(PROFILES)])
+def test_profiles_are_nested(small: str, large: str) -> None:
+    """A smaller profile's levels are among the larger one's.
+
+    Only the image counts are excused for "quick": its sweep ends at a smaller centre of its own.
+    """
+    inner, outer = PROFILES[small], PROFILES[large]
+    assert inner.rounds <= outer.rounds and inner.n <= outer.n
+    for name in ("px", "px_pair", "px_storage", "workers", "start_methods", "qualities"):
+        assert set(getattr(inner, name)) <= set(getattr(outer, name)), name
+    assert max(inner.counts) <= max(outer.counts) and min(inner.counts) >= min(outer.counts)
+    assert small == "quick" or set(inner.counts) <= set(outer.counts)
+
+
+def test_star_refuses_a_factor_it_does_not_have() -> None:
+    assert star(["n", "px"], px=(1, 2)) == [[CENTRE["n"]], [1, 2]]
+    with pytest.raises(ValueError, match="pix"):
+        star(["n", "px"], pix=(1, 2))
+
+
+def test_cell_takes_the_centre_for_what_is_not_given() -> None:
+    cell = Cell.at(["px", "mix", "impl"], (48, "any", "mapped"))
+    assert (cell.px, cell.impl) == (48, "mapped")
+    assert (cell.n, cell.medium, cell.workers) == (CENTRE["n"], CENTRE["medium"], 0)
+
+
+# --- command lines ---------------------------------------------------------------------------
+
+
+def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env=os.environ | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("command", [("benchmarks.plan", "rounds"), ("benchmarks.prepare",)])
+def test_unknown_profile_is_one_sentence(command: tuple[str, ...]) -> None:
+    answer = run(*command, **{PROFILE_VARIABLE: "nonsense"})
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
+    assert PROFILE_VARIABLE in answer.stderr and "'nonsense'" in answer.stderr
+    assert all(name in answer.stderr for name in PROFILES)
+
+
+@pytest.mark.slow
+def test_plan_counts_the_cells_of_the_quick_profile() -> None:
+    cells = [list(itertools.product(*b.params)) for b in prepare.benchmark_classes()]
+    answer = run("benchmarks.plan", "cells", **{PROFILE_VARIABLE: "quick"})
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert int(answer.stdout) == sum(map(len, cells))
+
+
+def test_plan(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    classes = prepare.benchmark_classes()
+    once = sum(math.prod(map(len, b.params)) for b in classes if b.rounds == 1)
+    answers = {}
+    for question in ("rounds", "cells", "repeated-cells"):
+        monkeypatch.setattr(sys, "argv", ["plan", question])
+        assert plan.main() == 0
+        answers[question] = int(capsys.readouterr().out)
+    assert answers["rounds"] == PROFILES["quick"].rounds
+    assert answers["cells"] - answers["repeated-cells"] == once > 0
+    for wrong in (["plan"], ["plan", "price"], ["plan", "cells", "rounds"]):
+        monkeypatch.setattr(sys, "argv", wrong)
+        assert plan.main() == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+# --- numbers ---------------------------------------------------------------------------------
+
+IMPLEMENTATIONS = [*registry.IMPLEMENTATIONS, "naive-again"]
+
+
+@pytest.fixture(autouse=True)
+def short(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, corpus: Any
+) -> Iterator[None]:
+    """No repetition beyond the first, and nothing left behind in the cache."""
+    monkeypatch.setattr(measure, "EPOCH_SECONDS", 0)
+    monkeypatch.setattr(measure, "ITEM_SECONDS", 0)
+    yield
+    scratch = Path(os.environ[CACHE_VARIABLE]) / "scratch"
+    assert not scratch.exists() or not list(scratch.iterdir())
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize("function", ["epoch", "item", "item_share", "construction", "first_batch"])
+def test_number_is_positive(function: str, impl: str) -> None:
+    value, state = getattr(measure, function)(tiny(impl=impl))
+    assert math.isfinite(value) and value > 0
+    assert state["resident_before"] >= 0.99
+    if function == "item_share":
+        assert value <= 100
+
+
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.parametrize(
+    ("function", "levels"),
+    [
+        ("epoch", {"workers": 2}),
+        ("epoch", {"workers": 1, "impl": "mapped-fixed"}),
+        ("epoch", {"transform": "heavy"}),
+        ("first_batch", {"workers": 1}),
+        *(("item", {"stage": stage}) for stage in STAGES),
+    ],
+)
+def test_number_is_positive_off_the_centre(function: str, levels: dict[str, Any]) -> None:
+    assert getattr(measure, function)(tiny(**levels))[0] > 0
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("impl", ["naive", "mapped", "mapped-fixed", "preloaded"])
+def test_epoch_on_every_medium(medium: str, impl: str) -> None:
+    try:
+        value, state = measure.epoch(tiny(medium=medium, impl=impl))
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+    assert value > 0
+    if medium == "disk-cold":
+        assert state["resident_before"] == 0
+        assert state["bytes_read"] >= 0.9 * state["bytes_of_files"]
+    else:
+        assert state["resident_before"] >= 0.99
+
+
+def test_cold_sample_of_one_shared_file_is_refused(on_disk: None) -> None:
+    with pytest.raises(Unsupported, match="cannot be verified"):
+        measure.item(tiny(medium="disk-cold", impl="mapped"))
+
+
+def test_an_unknown_stage_is_an_error(on_disk: None) -> None:
+    with pytest.raises(ValueError, match="unknown stage"):
+        measure.item(tiny(stage="guess"))
+
+
+def test_repeated_stops_at_either_bound() -> None:
+    assert measure.repeated(lambda: 0.25, 1.0) == [0.25] * 4
+    assert measure.repeated(lambda: 0.0, 1.0, most=3) == [0.0] * 3
+    assert measure.repeated(lambda: 9.0, 0.0) == [9.0]
+
+
+# --- what asv gets, and the log beside it ----------------------------------------------------
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "observations.jsonl"
+    monkeypatch.setenv(LOG_VARIABLE, str(path))
+    return path
+
+
+def records(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+EPOCH_LEVELS = (COUNT, PX, 0, "fork", "disk-warm", "none", "naive")
+
+
+def test_sample_and_its_line(log: Path, on_disk: None) -> None:
+    result = epoch.ByResolution().track_epoch(*EPOCH_LEVELS)
+    item.ByStage().track_item(COUNT, PX, "disk-warm", "read", "naive")
+    startup.Construction().track_construction(COUNT, PX, "preloaded")
+    first, second, third = records(log)
+    assert result == {"samples": [first["value"]], "number": 1}
+    assert first["value"] > 0 and first["seconds"] > 0
+    assert first["benchmark"] == "epoch.ByResolution"
+    assert first["factors"] == dict(zip(epoch.FACTORS, EPOCH_LEVELS, strict=True))
+    assert first["resident_before"] == 1.0, "the verified state belongs in the log"
+    assert {"load_before", "steal"} <= set(first)
+    assert not {"skipped", "failed"} & set(first)
+    assert (second["benchmark"], third["benchmark"]) == ("item.ByStage", "startup.Construction")
+
+
+def test_cold_line_says_what_was_verified(log: Path, on_disk: None) -> None:
+    levels = [*EPOCH_LEVELS]
+    levels[epoch.FACTORS.index("medium")] = "disk-cold"
+    epoch.ByStorage().track_epoch(*levels)
+    (record,) = records(log)
+    assert record["resident_before"] == 0
+    assert record["bytes_read"] >= 0.9 * record["bytes_of_files"] > 0
+
+
+def test_no_log_is_written_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_disk: None
+) -> None:
+    monkeypatch.delenv(LOG_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert epoch.ByResolution().track_epoch(*EPOCH_LEVELS)["samples"][0] > 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_skipped_cell_logs_its_reason(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*arguments: object) -> None:
+        raise Unsupported("this machine has no such disk")
+
+    monkeypatch.setattr(measure, "workspace", absent)
+    with pytest.raises(SkipNotImplemented, match="no such disk"):
+        epoch.ByResolution().track_epoch(*EPOCH_LEVELS)
+    (record,) = records(log)
+    assert record["skipped"] == "this machine has no such disk"
+    assert record["factors"]["impl"] == "naive"
+    assert "value" not in record
+
+
+def test_void_measurement_fails_and_logs_why(
+    log: Path, monkeypatch: pytest.MonkeyPatch, on_disk: None
+) -> None:
+    monkeypatch.setattr(page_cache, "evict", lambda paths: None)
+    levels = [*EPOCH_LEVELS]
+    levels[epoch.FACTORS.index("medium")] = "disk-cold"
+    with pytest.raises(VoidMeasurement):
+        epoch.ByStorage().track_epoch(*levels)
+    (record,) = records(log)
+    assert record["failed"].startswith("VoidMeasurement: 100.0% of 12 files")
+    assert "value" not in record
+
+
+def test_levels_must_fit_the_parameters(log: Path) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        epoch.ByResolution().track_epoch(*EPOCH_LEVELS[:-1])
+
+
+def test_no_worker_outlives_a_measurement(on_disk: None) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    measure.epoch(tiny(workers=2))
+    measure.first_batch(tiny(workers=2))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
