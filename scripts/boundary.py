@@ -40,9 +40,13 @@ def boundary(cells: Sequence[Cell]) -> str:
         parts = _by_level(decided, first, [name for name in factors if name != first])
         if parts:
             return "; ".join(parts) + "."
-    return "For: " + _listing(decided, "for", factors) + ". Against: " + _listing(
-        decided, "against", factors
-    ) + "."
+    return (
+        "For: "
+        + _listing(decided, "for", factors)
+        + ". Against: "
+        + _listing(decided, "against", factors)
+        + "."
+    )
 
 
 def _level(cell: Cell, factor: str) -> Any:
@@ -52,7 +56,7 @@ def _level(cell: Cell, factor: str) -> Any:
 
 
 def _varying(cells: Sequence[Cell]) -> list[str]:
-    """Factors with two levels or more; which test it is comes first, as tests ask different things."""
+    """Factors with two levels or more; the test comes first, as tests ask different things."""
     names = [name for name in NAMES if len({str(_level(cell, name)) for cell in cells}) > 1]
     # Benchmarks overlap in some cells; which one it was matters only where they disagree.
     factors = [name for name in names if name != "benchmark"]

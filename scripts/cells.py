@@ -101,7 +101,8 @@ def _interval(
         if len(treatment["samples"]) != len(baseline["samples"]):
             return None, "the two arms were not measured in the same blocks"
         return inference.ratio(treatment["samples"], baseline["samples"], rules.confidence), ""
-    return inference.unpaired_ratio(_quartiles(treatment), _quartiles(baseline), rules.confidence), ""
+    medians = (_quartiles(treatment), _quartiles(baseline))
+    return inference.unpaired_ratio(*medians, rules.confidence), ""
 
 
 def _quartiles(row: dict[str, Any]) -> tuple[float, float, float, int]:
@@ -204,7 +205,7 @@ def _exact(test: Test, row: dict[str, Any]) -> Cell:
 
 
 def _slopes(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
-    """One cell for each machine and setting of the factors other than the one the slope runs over."""
+    """One cell for each machine and setting of the factors, but the one the slope runs over."""
     over = test.over or ""
     groups: dict[tuple[Any, ...], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
     for treatment, baseline in _pairs(test, cells):

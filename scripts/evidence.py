@@ -81,13 +81,20 @@ def load_evidence(folders: list[Path]) -> Evidence:
                 newest[machine] = (when, path, results, units)
     if not newest:
         raise StudyError(
-            f"No asv results in {', '.join(map(str, folders))}; run `make study` or `asv run` first."
+            f"No asv results in {', '.join(map(str, folders))}; run `make study` or `asv run` "
+            "first."
         )
     rows: list[dict[str, Any]] = []
     machines = []
     for machine, (_, path, results, units) in sorted(newest.items()):
         beside = _MachineFiles(path)
-        found = _rows(machine, results, units, beside.skipped())
+        try:
+            found = _rows(machine, results, units, beside.skipped())
+        except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
+            raise StudyError(
+                f"{path} is damaged, or does not fit {path.parents[1] / 'benchmarks.json'}; "
+                "restore both or run the study again."
+            ) from error
         if not found:
             raise StudyError(
                 f"{path} holds results of another asv suite; name the results folder of this "
@@ -127,11 +134,15 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
 
 
 def _result_files(folder: Path) -> list[tuple[str, str, str]]:
-    for path in folder.glob("*/machine.json"):
+    # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
+    for home in sorted({result.parent for result in folder.glob("*/????????-*.json")}):
+        path = home / "machine.json"
         try:
-            json.loads(path.read_text())
-        except ValueError as error:
-            raise StudyError(f"{path} is damaged; restore it or run asv again.") from error
+            named = isinstance(json.loads(path.read_text())["machine"], str)
+        except (OSError, KeyError, TypeError, ValueError):
+            named = False
+        if not named:
+            raise StudyError(f"{path} is missing or damaged; restore it or run asv again.")
     return sorted(iter_results_paths(str(folder)))
 
 
@@ -149,17 +160,25 @@ class _MachineFiles:
 
     def __init__(self, result: Path) -> None:
         stem = result.with_suffix("")
+        self.log = stem.with_name(stem.name + ".observations.jsonl")
         provenance = _json_lines(stem.with_name(stem.name + ".provenance.jsonl"))
         self.provenance: dict[str, Any] = provenance[0] if provenance else {}
-        self.observations = _json_lines(stem.with_name(stem.name + ".observations.jsonl"))
+        self.observations = _json_lines(self.log)
 
     def skipped(self) -> dict[tuple[str, tuple[Any, ...]], str]:
         """Reason for each cell that was skipped or void."""
         reasons = {}
         for entry in self.observations:
             reason = entry.get("skipped") or entry.get("failed")
-            if reason:
-                reasons[entry["benchmark"], tuple(sorted(entry["factors"].items()))] = reason
+            if not reason:
+                continue
+            try:
+                place = (entry["benchmark"], tuple(sorted(entry["factors"].items())))
+            except (AttributeError, KeyError) as error:
+                raise StudyError(
+                    f"{self.log} is damaged; restore it or run the study again."
+                ) from error
+            reasons[place] = str(reason)
         return reasons
 
 
@@ -167,9 +186,12 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError("a line is no JSON object")
     except ValueError as error:
         raise StudyError(f"{path} is damaged; restore it or run the study again.") from error
+    return entries
 
 
 def _rows(
@@ -192,9 +214,8 @@ def _rows(
         stats = results.get_result_stats(key, params) if results._stats.get(key) else None
         most = max((len(cell) for cell in samples or [] if cell), default=0)
         for position, levels in enumerate(itertools.product(*params)):
-            factors = dict(
-                zip(entry["param_names"], (ast.literal_eval(level) for level in levels), strict=True)
-            )
+            plain = [ast.literal_eval(level) for level in levels]
+            factors = dict(zip(entry["param_names"], plain, strict=True))
             reason = reasons.get((module, tuple(sorted(factors.items()))), "")
             rows.append(
                 {

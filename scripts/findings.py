@@ -84,7 +84,9 @@ def _range(cells: Sequence[Cell]) -> str:
     if not cells:
         return "not measured"
     ordered = sorted(cells, key=lambda cell: cell.estimate or 0.0)
-    low, high = (wording.estimate(cell.estimate, cell.quantity) for cell in (ordered[0], ordered[-1]))
+    low, high = (
+        wording.estimate(cell.estimate, cell.quantity) for cell in (ordered[0], ordered[-1])
+    )
     return low if low == high else f"{low} to {high}"
 
 

@@ -12,7 +12,7 @@ from scipy import stats
 from scripts.claims import Rules
 from scripts.model import Outcome, Verdict
 
-# Without samples only medians and quartiles are known and arms cannot be paired: the margin doubles.
+# Without samples only medians and quartiles are known, and arms are not paired: the margin doubles.
 UNPAIRED_MARGIN_FACTOR = 2.0
 NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard deviations
 MEDIAN_VARIANCE = math.pi / 2  # variance of a median over that of a mean, normal distribution
@@ -92,7 +92,8 @@ def unpaired_ratio(
     if repeats < 3 or min(*treatment[:3], *baseline[:3]) <= 0:
         return Interval(estimate, None, None, repeats, paired=False)
     variance = MEDIAN_VARIANCE * sum(
-        (math.log(q75 / q25) / NORMAL_IQR) ** 2 / count for _, q25, q75, count in (treatment, baseline)
+        (math.log(q75 / q25) / NORMAL_IQR) ** 2 / count
+        for _, q25, q75, count in (treatment, baseline)
     )
     half = float(stats.t.ppf((1 + confidence) / 2, repeats - 1)) * math.sqrt(variance)
     return Interval(

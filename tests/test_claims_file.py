@@ -1,4 +1,4 @@
-"""`claims.toml`: complete, answerable by the suite, and refused in one sentence when it is wrong."""
+"""`claims.toml`: complete, answerable by the suite, refused in one sentence when wrong."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_swapping_the_arms_gives_the_reciprocal(values: list[tuple[float, float]
     # On the log scale: a wide interval of few blocks spans many orders of magnitude.
     assert math.log(one.estimate) == pytest.approx(-math.log(other.estimate), abs=1e-9)
     assert one.low is not None and other.high is not None
-    if 0 < one.low and other.high < math.inf:
+    if one.low > 0 and other.high < math.inf:
         assert math.log(one.low) == pytest.approx(-math.log(other.high), rel=1e-6, abs=1e-9)
 
 

@@ -1,0 +1,370 @@
+"""asv's own files in, one tidy table out; every damaged file is named in one sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasets_impl.errors import StudyError
+from scripts.evidence import Evidence, load_evidence
+from scripts.root import ROOT
+from tests.synthetic_results import FAILED, SKIPPED, Bench, Value, edit_json, write_results
+
+PX = [64, 256]
+IMPL = ["naive", "preloaded", "mapped"]
+
+
+def items(
+    value: Callable[[dict[str, Any]], Value], name: str = "item.ByImplementation.track_item"
+) -> Bench:
+    return Bench(name, {"px": PX, "impl": IMPL}, value)
+
+
+def steady(factors: dict[str, Any]) -> list[float]:
+    """Distinct samples for every cell, so that none can be mistaken for another."""
+    base = 1000.0 * factors["px"] + 100 * IMPL.index(factors["impl"])
+    return [base + block for block in (0.25, 1.5, 3.0)]
+
+
+def cell(evidence: Evidence, **wanted: Any) -> dict[str, Any]:
+    rows = evidence.cells
+    for name, level in wanted.items():
+        rows = rows[rows[name] == level]
+    assert len(rows) == 1, f"{len(rows)} rows with {wanted}"
+    return {str(key): value for key, value in rows.iloc[0].items()}
+
+
+# ---------------------------------------------------------------------------- round trip
+
+
+def test_samples_come_back_in_their_own_cells_and_order(tmp_path: Path) -> None:
+    write_results(tmp_path, [items(steady)])
+    evidence = load_evidence([tmp_path])
+    assert len(evidence.cells) == len(PX) * len(IMPL)
+    for px in PX:
+        for impl in IMPL:
+            found = cell(evidence, px=px, impl=impl)
+            expected = steady({"px": px, "impl": impl})
+            assert found["samples"] == expected
+            assert found["median"] == expected[1]
+            assert (found["status"], found["reason"]) == ("ok", "")
+            assert found["repeat"] == 3
+            assert found["metric"] == "item" and found["unit"] == "us"
+            assert found["benchmark"] == "item.ByImplementation"
+            assert isinstance(found["px"], int)
+    assert evidence.machines[0].sampled
+
+
+def test_levels_keep_their_type_beside_benchmarks_without_the_factor(tmp_path: Path) -> None:
+    shapes = Bench("exact.Shapes.track_mixed_shapes", {"mix": ["equal"]}, lambda f: 1.0, "outcome")
+    write_results(tmp_path, [items(steady), shapes])
+    evidence = load_evidence([tmp_path])
+    assert {type(level) for level in evidence.cells["px"].dropna()} == {int}
+    assert cell(evidence, benchmark="exact.Shapes")["px"] is None
+    assert cell(evidence, benchmark="exact.Shapes")["median"] == 1.0
+
+
+def test_trailing_nulls_that_asv_trims_are_failed_cells(tmp_path: Path) -> None:
+    path = write_results(
+        tmp_path,
+        [
+            items(lambda f: FAILED if f["px"] == 256 else steady(f)),
+            items(lambda f: FAILED, "item.ByStage.track_item"),
+        ],
+    )
+    saved = json.loads(path.read_text())["results"]["item.ByStage.track_item"]
+    assert len(saved) < len(json.loads(path.read_text())["result_columns"])  # asv trimmed it
+    evidence = load_evidence([tmp_path])
+    for impl in IMPL:
+        assert cell(evidence, benchmark="item.ByImplementation", px=64, impl=impl)["samples"]
+    failed = evidence.cells[evidence.cells["status"] == "failed"]
+    assert len(failed) == len(IMPL) + len(PX) * len(IMPL)
+    assert set(failed["reason"]) == {"the measurement failed; see asv's log"}
+    assert failed["median"].isna().all() and failed["samples"].isna().all()
+
+
+def observation(px: int, impl: str, **more: str) -> dict[str, Any]:
+    return {"benchmark": "item.ByImplementation", "factors": {"impl": impl, "px": px}, **more}
+
+
+def test_a_skipped_cell_carries_the_reason_from_the_log(tmp_path: Path) -> None:
+    write_results(
+        tmp_path,
+        [items(lambda f: SKIPPED if f["impl"] == "mapped" else steady(f))],
+        observations=[
+            observation(64, "naive", value="1"),
+            observation(256, "mapped", skipped="no cold page cache here"),
+        ],
+    )
+    evidence = load_evidence([tmp_path])
+    told = cell(evidence, px=256, impl="mapped")
+    assert (told["status"], told["reason"]) == ("skipped", "no cold page cache here")
+    untold = cell(evidence, px=64, impl="mapped")
+    assert (untold["status"], untold["reason"]) == ("skipped", "not available on this machine")
+    assert cell(evidence, px=64, impl="naive")["status"] == "ok"
+    assert len(evidence.machines[0].observations) == 2
+
+
+def test_a_failed_cell_carries_the_error_from_the_log(tmp_path: Path) -> None:
+    write_results(
+        tmp_path,
+        [items(lambda f: FAILED if f["impl"] == "naive" else steady(f))],
+        observations=[observation(64, "naive", failed="OSError: no space")],
+    )
+    found = cell(load_evidence([tmp_path]), px=64, impl="naive")
+    assert (found["status"], found["reason"]) == ("failed", "OSError: no space")
+
+
+def test_fewer_samples_than_the_neighbours_is_incomplete(tmp_path: Path) -> None:
+    def short(factors: dict[str, Any]) -> list[float]:
+        return steady(factors)[1:] if factors["impl"] == "naive" else steady(factors)
+
+    write_results(
+        tmp_path, [items(short)], observations=[observation(64, "naive", failed="killed")]
+    )
+    evidence = load_evidence([tmp_path])
+    lost = cell(evidence, px=64, impl="naive")
+    assert lost["status"] == "incomplete" and lost["samples"] is None
+    assert lost["reason"] == "only 2 of 3 blocks: killed"
+    assert cell(evidence, px=64, impl="mapped")["status"] == "ok"
+
+
+def test_results_without_samples_load_and_say_so(tmp_path: Path) -> None:
+    write_results(tmp_path, [items(steady)], sampled=False)
+    evidence = load_evidence([tmp_path])
+    assert not evidence.machines[0].sampled
+    assert evidence.cells["samples"].isna().all()
+    found = cell(evidence, px=64, impl="naive")
+    assert found["status"] == "ok" and found["median"] == pytest.approx(64001.5, rel=1e-4)
+    assert found["q25"] < found["median"] < found["q75"] and found["repeat"] == 3
+
+
+def test_benchmarks_of_the_suite_only_are_read(tmp_path: Path) -> None:
+    foreign = Bench("other.Suite.track_item", {"px": [1]}, lambda f: 1.0)
+    timing = Bench("item.ByImplementation.time_item", {"px": [1]}, lambda f: 1.0)
+    write_results(tmp_path, [items(steady), foreign, timing])
+    assert set(load_evidence([tmp_path]).cells["name"]) == {"item.ByImplementation.track_item"}
+
+
+def test_a_benchmark_that_the_suite_no_longer_lists_is_left_out(tmp_path: Path) -> None:
+    write_results(tmp_path, [items(steady), items(steady, "item.Old.track_item")])
+    edit_json(tmp_path / "benchmarks.json", lambda data: data.pop("item.Old.track_item"))
+    assert set(load_evidence([tmp_path]).cells["benchmark"]) == {"item.ByImplementation"}
+
+
+# ---------------------------------------------------------------------------- several files
+
+
+def doubled(factors: dict[str, Any]) -> list[float]:
+    return [2 * sample for sample in steady(factors)]
+
+
+@pytest.mark.parametrize("newest", ["a" * 40, "f" * 40])
+def test_the_newest_result_file_of_a_machine_is_used(tmp_path: Path, newest: str) -> None:
+    older = "b" * 40
+    write_results(tmp_path, [items(steady)], commit=older, started=1_700_000_000)
+    write_results(tmp_path, [items(doubled)], commit=newest, started=1_700_009_999)
+    evidence = load_evidence([tmp_path])
+    assert [machine.commit for machine in evidence.machines] == [newest]
+    assert len(evidence.cells) == len(PX) * len(IMPL)
+    assert cell(evidence, px=64, impl="naive")["samples"][0] == 128000.5
+
+
+def test_two_machines_stay_apart(tmp_path: Path) -> None:
+    write_results(tmp_path, [items(steady)], machine="one")
+    write_results(
+        tmp_path,
+        [items(lambda f: FAILED if f["px"] == 256 else doubled(f))],
+        machine="two",
+        provenance={"profile": "quick"},
+    )
+    evidence = load_evidence([tmp_path])
+    assert [machine.name for machine in evidence.machines] == ["one", "two"]
+    assert [machine.provenance for machine in evidence.machines] == [{}, {"profile": "quick"}]
+    assert cell(evidence, machine="one", px=64, impl="naive")["median"] == 64001.5
+    assert cell(evidence, machine="two", px=64, impl="naive")["median"] == 128003.0
+    assert set(evidence.cells["status"][evidence.cells["machine"] == "one"]) == {"ok"}
+
+
+def test_machines_in_two_folders_are_read_together(tmp_path: Path) -> None:
+    write_results(tmp_path / "first", [items(steady)], machine="one")
+    write_results(tmp_path / "second", [items(steady)], machine="two")
+    evidence = load_evidence([tmp_path / "second", tmp_path / "first"])
+    assert [machine.name for machine in evidence.machines] == ["one", "two"]
+
+
+def test_reading_twice_gives_the_same_table(tmp_path: Path) -> None:
+    write_results(tmp_path, [items(steady)])
+    first, second = load_evidence([tmp_path]), load_evidence([tmp_path])
+    assert first.cells.equals(second.cells)
+
+
+# ---------------------------------------------------------------------------- damage
+
+RESULT = "lab/01234567-existing-py3.11.json"
+
+
+def cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def damage(name: str) -> Callable[[Path], Path]:
+    """A file below the results folder, cut in half."""
+
+    def apply(folder: Path) -> Path:
+        cut(folder / name)
+        return folder / name
+
+    return apply
+
+
+def rewritten(name: str, content: str) -> Callable[[Path], Path]:
+    def apply(folder: Path) -> Path:
+        (folder / name).write_text(content)
+        return folder / name
+
+    return apply
+
+
+def other_suite(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    return write_results(folder, [Bench("sorting.Suite.track_swaps", {"n": [1, 2]}, lambda f: 1.0)])
+
+
+def renamed_factors(folder: Path) -> Path:
+    entry = "item.ByImplementation.track_item"
+    edit_json(folder / "benchmarks.json", lambda data: data[entry]["param_names"].append("px2"))
+    return folder / "benchmarks.json"
+
+
+def nothing_listed(folder: Path) -> Path:
+    (folder / "benchmarks.json").write_text("{}")
+    return folder / RESULT
+
+
+def without(name: str) -> Callable[[Path], Path]:
+    def apply(folder: Path) -> Path:
+        (folder / name).unlink()
+        return folder / name
+
+    return apply
+
+
+def emptied(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    write_results(folder, [])
+    shutil.rmtree(folder / "lab")
+    return folder
+
+
+def gone(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    return folder
+
+
+def field_of_another_type(folder: Path) -> Path:
+    edit_json(folder / RESULT, lambda data: data.update(results=3))
+    return folder / RESULT
+
+
+def values_cut_short(folder: Path) -> Path:
+    edit_json(folder / RESULT, lambda data: data["results"].update({NAME: [3.5]}))
+    return folder / RESULT
+
+
+def level_that_is_no_literal(folder: Path) -> Path:
+    def change(data: Any) -> None:
+        data["results"][NAME][1][1][0] = "open('x')"
+
+    edit_json(folder / RESULT, change)
+    return folder / RESULT
+
+
+NAME = "item.ByImplementation.track_item"
+LOG = RESULT.removesuffix(".json") + ".observations.jsonl"
+FACTS = RESULT.removesuffix(".json") + ".provenance.jsonl"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(damage(RESULT), id="result file cut"),
+        pytest.param(rewritten(RESULT, "{}"), id="result file empty object"),
+        pytest.param(rewritten(RESULT, "[]"), id="result file a list"),
+        pytest.param(rewritten(RESULT, ""), id="result file empty"),
+        pytest.param(field_of_another_type, id="result file of wrong type"),
+        pytest.param(values_cut_short, id="values without their parameters"),
+        pytest.param(level_that_is_no_literal, id="level that is no literal"),
+        pytest.param(damage(LOG), id="observations cut"),
+        pytest.param(rewritten(LOG, '"text"\n'), id="observation that is no object"),
+        pytest.param(rewritten(LOG, '{"failed": "x"}\n'), id="observation without its cell"),
+        pytest.param(damage(FACTS), id="provenance cut"),
+        pytest.param(rewritten(FACTS, "[1]"), id="provenance that is no object"),
+        pytest.param(damage("benchmarks.json"), id="benchmarks.json cut"),
+        pytest.param(nothing_listed, id="benchmarks.json empty object"),
+        pytest.param(without("benchmarks.json"), id="benchmarks.json missing"),
+        pytest.param(renamed_factors, id="benchmarks.json of other factors"),
+        pytest.param(damage("lab/machine.json"), id="machine.json cut"),
+        pytest.param(rewritten("lab/machine.json", "{}"), id="machine.json empty object"),
+        pytest.param(rewritten("lab/machine.json", "[]"), id="machine.json a list"),
+        pytest.param(other_suite, id="another suite"),
+        pytest.param(emptied, id="empty folder"),
+        pytest.param(gone, id="missing folder"),
+    ],
+)
+def test_damage_is_named_in_one_sentence(tmp_path: Path, spoil: Callable[[Path], Path]) -> None:
+    folder = tmp_path / "results"
+    write_results(
+        folder,
+        [items(steady)],
+        observations=[observation(64, "naive", value="1")],
+        provenance={"profile": "quick"},
+    )
+    load_evidence([folder])  # whole, it loads
+    named = spoil(folder)
+    with pytest.raises(StudyError) as error:
+        load_evidence([folder])
+    text = str(error.value)
+    assert str(named) in text
+    assert "\n" not in text and text.endswith(".")
+
+
+def test_a_machine_folder_without_machine_json_is_not_dropped_silently(tmp_path: Path) -> None:
+    write_results(tmp_path, [items(steady)], machine="one")
+    write_results(tmp_path, [items(steady)], machine="two")
+    (tmp_path / "two" / "machine.json").unlink()
+    with pytest.raises(StudyError, match="two"):
+        load_evidence([tmp_path])
+
+
+def report(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "scripts/render_report.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("spoil", [damage(RESULT), gone], ids=["cut", "missing"])
+def test_the_command_ends_with_2_and_one_sentence(
+    tmp_path: Path, spoil: Callable[[Path], Path]
+) -> None:
+    folder = tmp_path / "results"
+    write_results(folder, [items(steady)])
+    named = spoil(folder)
+    done = report("--results", str(folder), "--out", str(tmp_path / "report"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert str(named) in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (tmp_path / "report").exists()

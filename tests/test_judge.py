@@ -1,0 +1,713 @@
+"""Known numbers in, the right verdicts out: pairing, outcomes, the A/A gate, words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripts.boundary import boundary
+from scripts.claims import load_claims
+from scripts.judge import load_study
+from scripts.model import Cell, ClaimResult, Outcome, Study
+from scripts.root import CLAIMS
+from tests.synthetic_results import (
+    FAILED,
+    SKIPPED,
+    Bench,
+    Noise,
+    Value,
+    whole_suite,
+    write_results,
+)
+
+HEAD = """
+[rules]
+margin = 0.05
+confidence = 0.95
+decided_share = 0.8
+false_alarm_gate = 0.05
+[post]
+title = "A post"
+date = "2025-01-30"
+"""
+CLAIM = """
+[[claim]]
+id = "{id}"
+title = "t"
+section = "s"
+origin = "post"
+restated = "r"
+method = "m"
+advice = "a"
+finding = "{{headline}} and {{range[0]}}"
+headline = {headline}
+"""
+RATIO = """
+[[claim.test]]
+label = "naive / preloaded"
+kind = "ratio"
+metric = "item"
+benchmarks = ["item.ByImplementation"]
+treatment = { impl = "naive" }
+baseline = { impl = "preloaded" }
+"""
+
+Times = Callable[[dict[str, Any]], float]
+
+
+def claim(*tests: str, headline: str = "{ px = 256 }", identifier: str = "C01") -> str:
+    return CLAIM.format(id=identifier, headline=headline) + "".join(tests)
+
+
+def bench(
+    name: str,
+    times: Times,
+    noise: Noise | None = None,
+    unit: str = "us",
+    **levels: list[Any],
+) -> Bench:
+    """A benchmark whose cells scatter around `times(factors)`."""
+    around = noise or Noise()
+    return Bench(name, levels, lambda factors: around.around(times(factors)), unit)
+
+
+def aa(alarms: int = 0, machine_seed: int = 2) -> Bench:
+    """Twenty A/A pairs; `alarms` of them differ by a fifth."""
+    sizes = list(range(20))
+    return bench(
+        "controls.Item.track_item",
+        lambda f: 1.2 if f["px"] < alarms and f["impl"] == "naive-again" else 1.0,
+        Noise(seed=machine_seed),
+        px=sizes,
+        impl=["naive", "naive-again"],
+    )
+
+
+def study(tmp_path: Path, text: str, *benches: Bench, **options: Any) -> Study:
+    claims = tmp_path / "claims.toml"
+    claims.write_text(HEAD + text)
+    write_results(tmp_path / "results", benches, **options)
+    return load_study([tmp_path / "results"], claims)
+
+
+def first(tmp_path: Path, text: str, *benches: Bench, **options: Any) -> ClaimResult:
+    return study(tmp_path, text, *benches, **options).claims[0]
+
+
+def items(times: Times, **levels: list[Any]) -> Bench:
+    chosen = {"px": [64, 256], "impl": ["naive", "preloaded"]} | levels
+    return bench("item.ByImplementation.track_item", times, **chosen)
+
+
+def twice(factors: dict[str, Any]) -> float:
+    return 2.0 if factors["impl"] == "naive" else 1.0
+
+
+def outcomes(result: ClaimResult) -> dict[Any, Outcome]:
+    return {cell.factors["px"]: cell.outcome for cell in result.evidence}
+
+
+# ---------------------------------------------------------------------------- outcomes
+
+
+@pytest.mark.parametrize(
+    ("ratio", "direction", "verdict"),
+    [
+        (2.0, "above", "supported"),
+        (1.0, "above", "challenged"),
+        (1.03, "above", "challenged"),  # inside the margin
+        (0.5, "above", "challenged"),
+        (0.5, "below", "supported"),
+        (0.97, "below", "challenged"),
+        (2.0, "below", "challenged"),
+    ],
+)
+def test_a_known_ratio_gives_its_verdict(
+    tmp_path: Path, ratio: float, direction: str, verdict: str
+) -> None:
+    found = first(
+        tmp_path,
+        claim(RATIO + f'direction = "{direction}"\n'),
+        items(lambda f: 7.0 * (ratio if f["impl"] == "naive" else 1.0)),
+    )
+    assert found.verdict == verdict
+    assert found.by_machine == {"lab": verdict}
+    for cell in found.evidence:
+        assert cell.estimate == pytest.approx(ratio, rel=0.02)
+        assert cell.low is not None and cell.low < cell.estimate < (cell.high or 0)
+        assert (cell.treatment, cell.baseline, cell.blocks) == ("naive", "preloaded", 6)
+
+
+def test_every_cell_is_compared_with_its_own_baseline(tmp_path: Path) -> None:
+    # Each benchmark, size and medium has times of its own; a wrong partner gives a wrong ratio.
+    def times(factors: dict[str, Any]) -> float:
+        base = factors["px"] * (1 if factors["medium"] == "ramdisk" else 31)
+        return base * {"naive": 3.0, "preloaded": 1.0, "mapped": 77.0}[factors["impl"]]
+
+    levels = {"medium": ["ramdisk", "disk"], "impl": ["mapped", "preloaded", "naive"]}
+    other = bench("item.ByCount.track_item", lambda f: 5 * times(f), px=[256, 512, 64], **levels)
+    text = RATIO.replace('["item.ByImplementation"]', '["item.ByImplementation", "item.ByCount"]')
+    found = first(tmp_path, claim(text), items(times, px=[64, 256], **levels), other)
+    assert len(found.evidence) == 4 + 6
+    for cell in found.evidence:
+        assert cell.estimate == pytest.approx(3.0, rel=0.02), cell.factors
+    places = [(cell.benchmark, *sorted(cell.factors.items())) for cell in found.evidence]
+    assert len(set(places)) == len(places)
+
+
+def test_blocks_are_paired_in_their_order(tmp_path: Path) -> None:
+    drift = [1.0, 100.0, 3.0, 50.0, 7.0]
+    noise = iter([0.001, -0.002, 0.001, 0.0, 0.002] * 4)
+
+    def value(factors: dict[str, Any]) -> Value:
+        return [block * twice(factors) * (1 + next(noise)) for block in drift]
+
+    found = first(
+        tmp_path,
+        claim(RATIO),
+        Bench(
+            "item.ByImplementation.track_item", {"px": [256], "impl": ["naive", "preloaded"]}, value
+        ),
+    )
+    (cell,) = found.evidence
+    assert cell.low is not None and cell.high is not None
+    assert 1.98 < cell.low < cell.high < 2.02  # the drift of a factor of a hundred cancels
+
+
+def test_share_level_slope_and_exact(tmp_path: Path) -> None:
+    share = """
+[[claim.test]]
+label = "read / item"
+kind = "share"
+metric = "item"
+benchmarks = ["item.ByStage"]
+treatment = { stage = "read" }
+baseline = { stage = "item" }
+bar = 0.5
+"""
+    level = """
+[[claim.test]]
+label = "item access"
+kind = "level"
+metric = "item_share"
+benchmarks = ["epoch.ItemShare"]
+bar = 0.5
+"""
+    slope = """
+[[claim.test]]
+label = "slope"
+kind = "slope"
+metric = "item"
+benchmarks = ["item.ByImplementation"]
+treatment = { impl = "naive" }
+baseline = { impl = "preloaded" }
+over = "px"
+bar = 0.0
+"""
+    exact = """
+[[claim.test]]
+label = "opened"
+kind = "exact"
+metric = "opened"
+benchmarks = ["exact.FilesOpened"]
+expect = "== 0"
+readings = { 0 = "none", 2 = "twice" }
+"""
+    opened = {"epoch": 0.0, "again": 2.0}
+    found = first(
+        tmp_path,
+        claim(share, level, slope, exact, headline='{ px = 256, stage = "read" }'),
+        bench(
+            "item.ByStage.track_item",
+            lambda f: 0.3 if f["stage"] == "read" else 1.0,
+            px=[256],
+            stage=["item", "read"],
+        ),
+        bench(
+            "epoch.ItemShare.track_item_share",
+            lambda f: 80.0,
+            Noise(drift=0.01),
+            "%",
+            px=[256],
+            impl=["naive"],
+        ),
+        items(lambda f: twice(f) ** (2 if f["px"] == 256 else 1)),
+        Bench("exact.FilesOpened.track_opened", {"phase": [*opened]}, lambda f: opened[f["phase"]]),
+    )
+    cells = {(cell.test, cell.factors.get("phase", "")): cell for cell in found.evidence}
+    assert len(cells) == len(found.evidence) == 5
+    read = cells["read / item", ""]
+    assert (read.quantity, read.outcome) == ("share", "against")
+    assert read.estimate == pytest.approx(0.3, rel=0.02)
+    access = cells["item access", ""]
+    assert (access.quantity, access.outcome) == ("share", "for")
+    assert access.estimate == pytest.approx(0.8, rel=0.02)
+    steeper = cells["slope", ""]
+    # The ratio doubles while the number of pixels grows by sixteen: 1/4 on log-log axes.
+    assert steeper.estimate == pytest.approx(0.25, abs=0.01) and steeper.outcome == "for"
+    assert steeper.factors["px"] == "64 to 256"
+    none, twice_ = cells["opened", "epoch"], cells["opened", "again"]
+    assert (none.estimate, none.outcome, none.reading) == (0.0, "for", "none")
+    assert (twice_.estimate, twice_.outcome, twice_.reading) == (2.0, "against", "twice")
+    assert found.verdict == "conditional"
+    assert found.effect is not None and found.effect.estimate == read.estimate
+
+
+def test_a_star_stands_for_every_level_but_the_baselines(tmp_path: Path) -> None:
+    text = RATIO.replace('{ impl = "naive" }', '{ workers = "*" }')
+    text = text.replace('{ impl = "preloaded" }', "{ workers = 0 }")
+    found = first(
+        tmp_path,
+        claim(text),
+        bench(
+            "item.ByImplementation.track_item",
+            lambda f: 1.0 + f["workers"],
+            px=[256],
+            workers=[0, 1, 4],
+            impl=["a", "b"],
+        ),
+    )
+    estimates = {(c.factors["workers"], c.factors["impl"]): c.estimate for c in found.evidence}
+    assert set(estimates) == {(1, "a"), (4, "a"), (1, "b"), (4, "b")}
+    for (workers, _), estimate in estimates.items():
+        assert estimate == pytest.approx(1 + workers, rel=0.02)
+
+
+def test_an_exclamation_mark_leaves_a_level_out(tmp_path: Path) -> None:
+    # Another benchmark without the factor must not turn 0 into 0.0, which "!0" would miss.
+    text = RATIO.replace("treatment", 'where = { workers = ["!0"] }\ntreatment', 1)
+    found = first(
+        tmp_path,
+        claim(text),
+        bench(
+            "item.ByImplementation.track_item",
+            twice,
+            px=[256],
+            workers=[0, 1, 2],
+            impl=["naive", "preloaded"],
+        ),
+        aa(),
+    )
+    assert {cell.factors["workers"] for cell in found.evidence} == {1, 2}
+
+
+def test_context_cells_are_shown_but_not_judged(tmp_path: Path) -> None:
+    context = RATIO.replace("naive / preloaded", "context").replace(
+        "benchmarks", "counts = false\nbenchmarks"
+    )
+    context = context.replace('impl = "preloaded"', 'impl = "mapped"')
+    found = first(
+        tmp_path,
+        claim(RATIO, context),
+        items(
+            lambda f: {"naive": 2.0, "preloaded": 1.0, "mapped": 4.0}[f["impl"]],
+            impl=["naive", "preloaded", "mapped"],
+        ),
+    )
+    assert found.verdict == "supported"
+    assert (found.cells.total, found.cells.for_) == (2, 2)
+    shown = [cell for cell in found.evidence if not cell.counts]
+    assert [cell.outcome for cell in shown] == ["against", "against"]
+
+
+# ---------------------------------------------------------------------------- missing evidence
+
+
+def test_nothing_measured_is_not_tested_and_says_what_is_missing(tmp_path: Path) -> None:
+    found = first(tmp_path, claim(RATIO), aa())
+    assert found.verdict == "not tested" and not found.finding and found.effect is None
+    assert "item.ByImplementation" in found.missing
+
+
+def test_arms_that_all_failed_are_not_tested_and_say_why(tmp_path: Path) -> None:
+    name, levels = "item.ByImplementation.track_item", {"px": [256], "impl": ["naive", "preloaded"]}
+    found = first(
+        tmp_path,
+        claim(RATIO),
+        Bench(name, levels, lambda f: SKIPPED if f["impl"] == "naive" else [1.0, 1.1]),
+        observations=[
+            {
+                "benchmark": "item.ByImplementation",
+                "factors": {"px": 256, "impl": "naive"},
+                "skipped": "no such decoder",
+            }
+        ],
+    )
+    assert found.verdict == "not tested" and "no such decoder" in found.missing
+    assert found.cells.skipped == 1
+
+
+def test_a_claim_that_needs_more_says_what(tmp_path: Path) -> None:
+    text = claim(headline="{}") + 'needs = "a throttled disk"\n'
+    found = first(tmp_path, text.replace('finding = "', 'finding = "x'), items(twice))
+    assert (found.verdict, found.missing) == ("not tested", "Needs a throttled disk.")
+
+
+def test_one_block_is_unclear_never_decided(tmp_path: Path) -> None:
+    name, levels = "item.ByImplementation.track_item", {"px": [256], "impl": ["naive", "preloaded"]}
+    found = first(tmp_path, claim(RATIO), Bench(name, levels, lambda f: [100 * twice(f)]))
+    assert [cell.outcome for cell in found.evidence] == ["unclear"]
+    assert found.verdict == "inconclusive" and "one block" in found.missing
+
+
+def test_a_failed_partner_never_borrows_another_baseline(tmp_path: Path) -> None:
+    def value(factors: dict[str, Any]) -> Value:
+        if factors == {"px": 64, "impl": "preloaded"}:
+            return FAILED
+        return [twice(factors), 1.01 * twice(factors), 0.99 * twice(factors)]
+
+    name, levels = (
+        "item.ByImplementation.track_item",
+        {"px": [64, 256], "impl": ["naive", "preloaded"]},
+    )
+    found = first(tmp_path, claim(RATIO), Bench(name, levels, value))
+    assert outcomes(found) == {64: "skipped", 256: "for"}
+    lost = next(cell for cell in found.evidence if cell.outcome == "skipped")
+    assert lost.estimate is None and "failed" in lost.reason
+
+
+# ---------------------------------------------------------------------------- without samples
+
+
+def plain(tmp_path: Path, ratio: float, direction: str, bar: str = "") -> Outcome:
+    text = RATIO + f'direction = "{direction}"\n{bar}'
+    exact = Noise(spread=0.002, drift=0.002)
+    found = first(
+        tmp_path,
+        claim(text),
+        bench(
+            "item.ByImplementation.track_item",
+            lambda f: ratio if f["impl"] == "naive" else 1.0,
+            exact,
+            px=[256],
+            impl=["naive", "preloaded"],
+        ),
+        sampled=False,
+    )
+    (cell,) = found.evidence
+    assert cell.reason == "from medians, arms not paired"
+    return cell.outcome
+
+
+@pytest.mark.parametrize(
+    ("ratio", "direction", "bar", "expected"),
+    [
+        (1.5, "above", "", "for"),
+        (1.07, "above", "", "unclear"),  # beyond the margin, within the doubled one
+        (0.8, "above", "", "against"),
+        (0.7, "below", "", "for"),
+        (0.93, "below", "", "unclear"),  # must not count against: it is below the margin
+        (1.2, "below", "", "against"),
+        (1.0, "below", "bar = 1.05", "unclear"),  # equal arms are not "more than 5 % slower"
+        (0.9, "below", "bar = 1.05", "for"),
+        (1.3, "below", "bar = 1.05", "against"),
+    ],
+)
+def test_medians_decide_less_in_both_directions(
+    tmp_path: Path, ratio: float, direction: str, bar: str, expected: Outcome
+) -> None:
+    assert plain(tmp_path, ratio, direction, bar) == expected
+
+
+def test_results_without_samples_are_named_as_such(tmp_path: Path) -> None:
+    found = study(tmp_path, claim(RATIO), items(twice), aa(), sampled=False)
+    assert "no samples" in " ".join(found.notes)
+    assert "No samples" in " ".join(found.machines[0].warnings)
+
+
+# ---------------------------------------------------------------------------- the A/A gate
+
+EXACT = """
+[[claim.test]]
+label = "opened"
+kind = "exact"
+metric = "opened"
+benchmarks = ["exact.FilesOpened"]
+expect = "== 0"
+"""
+
+
+@pytest.mark.parametrize(
+    ("alarms", "timed", "challenged"),
+    [
+        (0, "supported", "challenged"),
+        (1, "supported", "challenged"),  # one in twenty: not more than 5 %
+        (2, "inconclusive", "inconclusive"),
+    ],
+)
+def test_the_gate_stops_verdicts_on_times_and_leaves_exact_ones(
+    tmp_path: Path, alarms: int, timed: str, challenged: str
+) -> None:
+    found = study(
+        tmp_path,
+        claim(RATIO)
+        + claim(RATIO + 'direction = "below"\n', identifier="C02")
+        + claim(EXACT, identifier="C03", headline='{ phase = "epoch" }'),
+        items(twice),
+        aa(alarms),
+        Bench("exact.FilesOpened.track_opened", {"phase": ["epoch"]}, lambda f: 0.0),
+    )
+    assert (found.noise.cells, found.noise.false_alarms) == (20, alarms)
+    assert found.noise.rate == pytest.approx(alarms / 20)
+    assert [one.verdict for one in found.claims] == [timed, challenged, "supported"]
+    assert ("A/A" in found.claims[0].missing) == (timed == "inconclusive")
+    if alarms:
+        assert found.noise.widest == pytest.approx(0.2, rel=0.1)
+
+
+def test_alarms_count_in_both_directions(tmp_path: Path) -> None:
+    faster = bench(
+        "controls.Item.track_item",
+        lambda f: 0.8 if f["impl"] == "naive-again" else 1.0,
+        px=[1, 2],
+        impl=["naive", "naive-again"],
+    )
+    found = study(tmp_path, claim(RATIO), items(twice), faster)
+    assert (found.noise.cells, found.noise.false_alarms, found.noise.rate) == (2, 2, 1.0)
+
+
+def test_without_control_arms_the_noise_floor_is_unknown_and_said_so(tmp_path: Path) -> None:
+    found = study(tmp_path, claim(RATIO), items(twice))
+    assert (found.noise.cells, found.noise.rate) == (0, None)
+    assert "noise floor is unknown" in " ".join(found.notes)
+
+
+def test_a_noisy_machine_gates_itself_and_not_its_quiet_neighbour(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    write_results(results, [items(twice), aa(2)], machine="noisy")
+    # Together four alarms in eighty would pass the gate; the noisy session alone does not.
+    for name in ("quiet", "silent", "still"):
+        write_results(results, [items(twice), aa(0)], machine=name)
+    claims = tmp_path / "claims.toml"
+    claims.write_text(HEAD + claim(RATIO))
+    found = load_study([results], claims)
+    assert found.noise.rate == pytest.approx(2 / 80)
+    assert found.claims[0].by_machine == {
+        "noisy": "inconclusive",
+        "quiet": "supported",
+        "silent": "supported",
+        "still": "supported",
+    }
+    assert found.claims[0].verdict == "inconclusive" and "noisy" in found.claims[0].missing
+
+
+# ---------------------------------------------------------------------------- the headline
+
+
+def test_the_headline_is_the_cell_named_and_at_the_centre_otherwise(tmp_path: Path) -> None:
+    def times(factors: dict[str, Any]) -> float:
+        if factors["impl"] == "preloaded":
+            return 1.0
+        scale = {"ramdisk": 2, "disk-warm": 3, "disk-cold": 5}[factors["medium"]]
+        return scale * factors["px"]
+
+    found = first(
+        tmp_path,
+        claim(RATIO),
+        items(times, px=[64, 256, 128], medium=["ramdisk", "disk-cold", "disk-warm"]),
+    )
+    assert found.effect is not None
+    assert found.effect.factors == {"px": 256, "medium": "disk-warm", "impl": "naive"}
+    assert found.effect.estimate == pytest.approx(768, rel=0.02)
+    assert found.effect.arms == ["naive", "preloaded"]
+
+
+def test_a_headline_that_was_not_measured_is_absent_not_replaced(tmp_path: Path) -> None:
+    found = first(tmp_path, claim(RATIO, headline="{ px = 999 }"), items(twice))
+    assert found.effect is None and found.verdict == "supported"
+
+
+# ---------------------------------------------------------------------------- the boundary
+
+
+def cell(outcome: Outcome, test: str = "t", machine: str = "lab", **factors: Any) -> Cell:
+    return Cell(test, "ratio", factors, 1.0, 0.9, 1.1, outcome, 5, "item.A.track_item", machine)
+
+
+def test_boundary_of_a_numeric_threshold() -> None:
+    cells = [
+        cell("against", px=64),
+        cell("for", px=512),
+        cell("for", px=256),
+        cell("against", px=128),
+    ]
+    assert boundary(cells) == "For at 256 px and more; against at 128 px and less."
+    mirrored = [cell("for" if c.outcome == "against" else "against", **c.factors) for c in cells]
+    assert boundary(mirrored) == "For at 128 px and less; against at 256 px and more."
+
+
+def test_boundary_without_a_threshold_lists_the_levels() -> None:
+    cells = [cell("for", px=64), cell("against", px=128), cell("for", px=256)]
+    assert boundary(cells) == "For at 64 px and 256 px; against at 128 px."
+
+
+def test_boundary_of_a_category() -> None:
+    cells = [cell("for", medium="disk-cold"), cell("against", medium="ramdisk")]
+    assert boundary(cells) == "For at disk-cold; against at ramdisk."
+
+
+def test_boundary_of_two_factors() -> None:
+    cells = [
+        cell("against", px=64, workers=1),
+        cell("for", px=64, workers=2),
+        cell("for", px=256, workers=1),
+        cell("for", px=256, workers=2),
+    ]
+    text = boundary(cells)
+    assert "64 px: for at 2 workers and more, against at 1 worker and less" in text
+    assert "256 px: for" in text
+
+
+def test_boundary_between_machines_that_disagree() -> None:
+    text = boundary([cell("for", machine="one", px=64), cell("against", machine="two", px=64)])
+    assert text == "For at one; against at two."
+
+
+def test_boundary_ignores_undecided_cells_and_is_empty_without_both() -> None:
+    cells = [cell("for", px=64), cell("unclear", px=128), cell("skipped", px=256)]
+    assert boundary(cells) == ""
+    assert boundary([]) == ""
+
+
+levels = st.fixed_dictionaries(
+    {},
+    optional={
+        "px": st.sampled_from([64, 256, 1024, "64 to 256"]),
+        "workers": st.sampled_from([0, 1, 4]),
+        "impl": st.sampled_from(["naive", "mapped"]),
+        "medium": st.sampled_from(["ramdisk", "disk-cold"]),
+    },
+)
+some_cells = st.builds(
+    lambda outcome, test, machine, benchmark, factors: Cell(
+        test, "ratio", factors, 1.0, 0.9, 1.1, outcome, 5, benchmark, machine
+    ),
+    st.sampled_from(["for", "against", "unclear", "skipped"]),
+    st.sampled_from(["first", "second"]),
+    st.sampled_from(["lab", "other"]),
+    st.sampled_from(["item.A.track_item", "item.B.track_item"]),
+    levels,
+)
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(
+        some_cells,
+        max_size=20,
+        unique_by=lambda c: (c.test, c.machine, c.benchmark, str(sorted(c.factors.items()))),
+    )
+)
+def test_a_boundary_names_both_sides_whatever_the_cells(cells: list[Cell]) -> None:
+    text = boundary(cells)
+    both = {"for", "against"} <= {cell.outcome for cell in cells}
+    assert bool(text) == both
+    if both:
+        assert "for" in text.lower() and "against" in text.lower()
+        assert text.endswith(".") and "None" not in text
+        for empty in ("For: .", "Against: .", "at ;", "at ."):
+            assert empty not in text
+
+
+# ---------------------------------------------------------------------------- the real claims
+
+
+def synthetic(noise: Noise) -> Callable[[str, dict[str, Any]], Value]:
+    speed = {"naive": 9.0, "naive-again": 9.0, "decode-image": 7.0, "pil-to-tensor": 9.1}
+    stages = {"item": 1.0, "read": 0.05, "decode": 0.8, "convert": 0.1}
+    transforms = {"none": 1.0, "light": 1.1, "heavy": 2.0}
+
+    def value(name: str, factors: dict[str, Any]) -> Value:
+        if name.startswith("exact."):
+            return float(len(str(factors)) % 3)
+        if name.endswith("item_share"):
+            return [90.0, 91.0, 90.5, 89.5, 90.2, 90.4]
+        time = speed.get(factors["impl"], 1.0) * (factors["px"] / 64) ** 2
+        time *= stages[factors.get("stage", "item")] * transforms[factors.get("transform", "none")]
+        return noise.around(time / (1 + factors.get("workers", 0)))
+
+    return value
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("real")
+    write_results(folder, whole_suite(synthetic(Noise())))
+    return load_study([folder], CLAIMS)
+
+
+TESTED = [claim for claim in load_claims(CLAIMS).claim if claim.test]
+
+
+def test_full_evidence_tests_every_claim_that_has_tests(real: Study) -> None:
+    for one in real.claims:
+        has_tests = one.id in {claim.id for claim in TESTED}
+        assert (one.verdict != "not tested") == has_tests, one.id
+        assert bool(one.finding) == has_tests
+        assert "{" not in one.finding and "not measured" not in one.finding, one.finding
+        assert (one.effect is not None) == has_tests, one.id
+        assert bool(one.boundary) == (one.verdict == "conditional")
+    assert real.noise.rate == 0.0 and real.noise.cells > 20
+    assert real.answer
+
+
+def test_known_ratios_reach_the_verdicts_of_the_real_claims(real: Study) -> None:
+    verdicts = {one.id: one.verdict for one in real.claims}
+    assert verdicts["C01"] == "supported"  # 90 % of the epoch is item access
+    assert verdicts["C03"] == "challenged"  # reading is 5 % of the item
+    assert verdicts["C05"] == "supported"  # 1.1 and 2 times
+    assert verdicts["C07"] == "challenged"  # every worker helps
+    assert verdicts["C08"] == "supported"
+    assert verdicts["C14"] == "challenged"  # nine times, ten were asked for
+    assert verdicts["C17"] == "supported"  # equal
+    assert verdicts["C20"] == "supported"
+    # The ratio grows neither nor shrinks with resolution, so only the slope is not "for".
+    slope = next(
+        cell for one in real.claims if one.id == "C04" for cell in one.evidence
+        if cell.quantity == "slope"
+    )  # fmt: skip
+    assert slope.estimate == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("one", TESTED, ids=lambda one: one.id)
+def test_a_finding_survives_evidence_in_which_single_tests_have_no_cells(
+    tmp_path: Path, one: Any
+) -> None:
+    for test in one.test:
+        gone = set(test.benchmarks)
+        folder = tmp_path / str(one.test.index(test))
+        write_results(
+            folder,
+            [bench for bench in suite_once() if bench.name.rpartition(".")[0] not in gone],
+        )
+        found = next(c for c in load_study([folder], CLAIMS).claims if c.id == one.id)
+        rest = [cell for cell in found.evidence if cell.benchmark.rpartition(".")[0] not in gone]
+        assert len(rest) == len(found.evidence)
+        if not any(cell.counts for cell in rest):
+            assert found.verdict == "not tested" and found.missing
+        else:
+            assert "{" not in found.finding
+
+
+def suite_once() -> list[Bench]:
+    if not _suite:
+        _suite.extend(whole_suite(synthetic(Noise(blocks=3))))
+    return _suite
+
+
+_suite: list[Bench] = []
+
+
+def test_judging_twice_gives_the_same_study(real: Study, tmp_path: Path) -> None:
+    write_results(tmp_path, whole_suite(synthetic(Noise())))
+    one, two = load_study([tmp_path], CLAIMS), load_study([tmp_path], CLAIMS)
+    for name in vars(one):
+        if name != "measurements":
+            assert getattr(one, name) == getattr(two, name), name
+    assert one.measurements.equals(two.measurements)
+    assert one.claims == real.claims
