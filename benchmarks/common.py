@@ -7,6 +7,7 @@ fresh processes, so the samples of a cell are its blocks.
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import time
 from collections.abc import Callable
@@ -51,6 +52,10 @@ class _Benchmark:
         except Exception as error:
             observe({**record, "failed": f"{type(error).__name__}: {error}"})
             raise
+        finally:
+            # asv ends this process without its exit handlers, so those of multiprocessing run
+            # here: they end workers and remove the folder of their sockets.
+            multiprocessing.util._exit_function()
         seconds = time.perf_counter() - start
         stolen = round((_steal() - steal) / seconds, 4)
         observe({**record, "value": value, "seconds": round(seconds, 3), "steal": stolen, **state})

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.paths import cache_dir
-from datasets_impl.storage.media import sweep_all
+from datasets_impl.storage.media import sweep_all, temporary_folder
 from scripts import asv_session, provenance
 from scripts.child import run_child, stopping_on_termination
 from scripts.claims import load_claims
@@ -81,6 +81,13 @@ def main() -> int:
 def _measure(options: argparse.Namespace, out: Path, console: Console) -> Path:
     environment = asv_session.environment(options.profile, options.images)
     sweep_all()
+    with temporary_folder() as temporary:
+        return _measure_with(options, out, console, {**environment, "TMPDIR": str(temporary)})
+
+
+def _measure_with(
+    options: argparse.Namespace, out: Path, console: Console, environment: dict[str, str]
+) -> Path:
     run_child(
         [sys.executable, "-m", "benchmarks.prepare", "--manifests", str(out / asv_session.CORPORA)],
         environment,

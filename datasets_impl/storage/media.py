@@ -121,6 +121,19 @@ def _removed_on_termination(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for the temporary files of child processes, in the system's place for them.
+
+    Removed afterwards; `sweep_all` removes the one of an owner that was killed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def sweep(parent: Path) -> int:
     """Remove working folders below `parent` whose owner no longer runs; returns how many."""
     removed = 0
@@ -133,8 +146,8 @@ def sweep(parent: Path) -> int:
 
 
 def sweep_all() -> int:
-    """`sweep` on every medium of this machine."""
-    removed = 0
+    """`sweep` on every medium of this machine, and among the temporary files."""
+    removed = sweep(Path(tempfile.gettempdir()))
     for medium in ("ramdisk", "disk-warm"):
         try:
             removed += sweep(scratch_parent(medium))
