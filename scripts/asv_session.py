@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -223,14 +224,33 @@ class Session:
                 facts = provenance.collect(
                     self.state, self.environment, self.folder.parent / CORPORA
                 )
-                atomic_write(home / f"{stem}.provenance.jsonl", json.dumps(facts, sort_keys=True))
-                atomic_write(home / f"{stem}.observations.jsonl", self.log.read_bytes())
-                text = json.dumps({**data, "version": Results.api_version})
-                atomic_write(home / f"{stem}.json", text)
+                texts = {
+                    "provenance.jsonl": json.dumps(facts, sort_keys=True),
+                    "observations.jsonl": self.log.read_text(encoding="utf-8"),
+                    "json": json.dumps({**data, "version": Results.api_version}),
+                }
+                for suffix, text in texts.items():
+                    atomic_write(home / f"{stem}.{suffix}", self._without_paths(text))
         except OSError as error:
             raise describe_write_error(error, target) from error
         self.state["published"] = True
         self._save()
+
+    def _without_paths(self, text: str) -> str:
+        """`text` with this machine's folders replaced by what they are, such as `<project>`."""
+        folders = {
+            str(ROOT): "<project>",
+            str(self.folder.parent): "<out>",
+            self.environment[CACHE_VARIABLE]: "<cache>",
+            self.environment.get(IMAGES_VARIABLE, ""): "<images>",
+            str(Path.home()): "<home>",
+        }
+        for folder in sorted(folders, key=len, reverse=True):
+            if len(Path(folder).parts) > 1:
+                # As the path stands in JSON: quotes and letters beyond ASCII are escaped there.
+                known = re.escape(json.dumps(folder)[1:-1])
+                text = re.sub(rf"{known}(?![\w.-])", folders[folder], text)
+        return text
 
 
 def _copy(source: Path, target: Path) -> None:
