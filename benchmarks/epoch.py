@@ -49,7 +49,7 @@ class ItemShare(_Benchmark):
     """Part of a single-process epoch spent in item access (C01)."""
 
     param_names = ["n", "px", "impl"]
-    params = star(param_names, n=GRID.counts, px=GRID.px_pair)
+    params = star(param_names, n=GRID.counts, px=(64, 256))
 
     def track_item_share(self, *levels):
         return self.measured(levels, item_share)

@@ -49,7 +49,7 @@ PROFILES = {
     "standard": Grid(
         rounds=7,
         n=1024,
-        counts=(256, 1024, 4096),
+        counts=(256, 512, 1024, 4096),
         px=(64, 128, 256, 512),
         px_pair=(64, 128, 256, 512),
         px_storage=(64, 256),
@@ -61,7 +61,7 @@ PROFILES = {
     "full": Grid(
         rounds=15,
         n=1024,
-        counts=(256, 1024, 4096, 16384),
+        counts=(256, 512, 1024, 4096, 16384),
         px=(64, 128, 224, 256, 512, 1024),
         px_pair=(64, 128, 224, 256, 512, 1024),
         px_storage=(64, 256, 512),
@@ -133,6 +133,6 @@ class Cell:
 
     @classmethod
     def at(cls, names: list[str], levels: tuple[Any, ...]) -> Cell:
-        """The cell with `levels` for `names`; names that are no cell factor stay with the caller."""
+        """The cell with `levels` for `names`; other names are left to the caller."""
         given = dict(zip(names, levels, strict=True))
         return cls(**{name: given.get(name, centre) for name, centre in CENTRE.items()})

@@ -307,7 +307,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
 def test_a_read_only_cache_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(StudyError, match="No permission to write"):
+        with pytest.raises(StudyError, match="may not be written"):
             ensure_corpus(SMALL, cache=tmp_path)
         monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
         with pytest.raises(StudyError, match=CACHE_VARIABLE):
@@ -324,7 +324,7 @@ def test_a_read_only_file_system_is_one_sentence(
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(tempfile if call == "mkdtemp" else Path, call, refuse)
-    with pytest.raises(StudyError, match="No permission to write"):
+    with pytest.raises(StudyError, match="may not be written"):
         ensure_corpus(SMALL, cache=tmp_path / "cache")
 
 
