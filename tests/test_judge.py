@@ -25,6 +25,10 @@ from tests.synthetic_results import (
     write_results,
 )
 
+# The same examples in every run, and no verdict on how long one takes.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
+
 HEAD = """
 [rules]
 margin = 0.05
@@ -158,6 +162,20 @@ def test_every_cell_is_compared_with_its_own_baseline(tmp_path: Path) -> None:
         assert cell.estimate == pytest.approx(3.0, rel=0.02), cell.factors
     places = [(cell.benchmark, *sorted(cell.factors.items())) for cell in found.evidence]
     assert len(set(places)) == len(places)
+
+
+def test_machines_are_never_compared_with_each_other(tmp_path: Path) -> None:
+    for name, slow in (("one", 1.0), ("two", 50.0), ("three", 7.0)):
+        write_results(
+            tmp_path / "results", [items(lambda f, slow=slow: slow * twice(f))], machine=name
+        )
+    claims = tmp_path / "claims.toml"
+    claims.write_text(HEAD + claim(RATIO))
+    found = load_study([tmp_path / "results"], claims).claims[0]
+    assert {cell.machine for cell in found.evidence} == {"one", "two", "three"}
+    for cell in found.evidence:
+        assert cell.estimate == pytest.approx(2.0, rel=0.02), cell.machine
+    assert found.cells.total == found.cells.for_ == 6
 
 
 def test_blocks_are_paired_in_their_order(tmp_path: Path) -> None:
