@@ -17,9 +17,8 @@ class Epoch(_Benchmark):
     param_names = EPOCH
     params = star(
         EPOCH,
-        px=(64, 256),
         workers=(0, 2),
-        impl=pairs("naive", "preloaded"),
+        impl=pairs("naive", "preloaded", "mapped"),
     )
 
     def track_epoch(self, *levels):
@@ -29,12 +28,12 @@ class Epoch(_Benchmark):
 
 
 class ColdEpoch(Epoch):
-    params = star(EPOCH, medium=("ramdisk", "disk-cold"), impl=pairs("naive"))
+    params = star(EPOCH, medium=("ramdisk", "disk-cold"), impl=pairs("naive", "mapped"))
 
 
 class Item(_Benchmark):
     param_names = ITEM
-    params = star(ITEM, n=ITEMS, px=GRID.px, impl=pairs("naive", "preloaded", "mapped"))
+    params = star(ITEM, n=ITEMS, px=GRID.px_pair, impl=pairs("naive", "preloaded", "mapped"))
 
     def track_item(self, *levels):
         return self.measured(levels, item)
@@ -44,7 +43,7 @@ class Item(_Benchmark):
 
 class FirstBatch(_Benchmark):
     param_names = ["n", "px", "workers", "start_method", "impl"]
-    params = star(param_names, workers=(2,), impl=pairs("naive", "preloaded"))
+    params = star(param_names, workers=(0, 2), impl=pairs("naive", "preloaded"))
 
     def track_first_batch(self, *levels):
         return self.measured(levels, first_batch)

@@ -35,7 +35,7 @@ class Grid:
 
 PROFILES = {
     "quick": Grid(
-        rounds=5,
+        rounds=4,
         n=512,
         counts=(256, 512),
         px=(64, 128, 256),

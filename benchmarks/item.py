@@ -19,13 +19,13 @@ class _Item(_Benchmark):
 class ByStage(_Item):
     """Stages of the naive item with warm files (C13)."""
 
-    params = star(FACTORS, n=ITEMS, px=GRID.px, stage=("item", "read", "decode", "convert"))
+    params = star(FACTORS, n=ITEMS, px=GRID.px_pair, stage=("item", "read", "decode", "convert"))
 
 
 class ByStorage(_Item):
     """Reading alone beside the whole naive item, on each medium (C03)."""
 
-    params = star(FACTORS, n=ITEMS, px=GRID.px, medium=MEDIA, stage=("item", "read"))
+    params = star(FACTORS, n=ITEMS, px=GRID.px_pair, medium=MEDIA, stage=("item", "read"))
 
 
 class ByImplementation(_Item):
@@ -34,7 +34,7 @@ class ByImplementation(_Item):
     params = star(
         FACTORS,
         n=ITEMS,
-        px=GRID.px,
+        px=GRID.px_pair,
         impl=("pil-to-tensor", "naive", "decode-image", "preloaded", "mapped"),
     )
 

@@ -26,8 +26,8 @@ from datasets_impl.storage.media import workspace
 from .common import Measured
 from .grids import Cell
 
-EPOCH_SECONDS = 0.15  # a cell repeats its epoch until the timed ones add up to this
-ITEM_SECONDS = 0.1
+EPOCH_SECONDS = 0.1  # a cell repeats its epoch until the timed ones add up to this
+ITEM_SECONDS = 0.08
 CONSTRUCTIONS = 3  # at most: each needs a fresh working folder
 PASS_SECONDS = 2e-3  # one timed pass over items lasts at least this: far above the clock's step
 ITEMS = 256  # distinct items a pass visits

@@ -1,11 +1,12 @@
-"""Say what the chosen profile holds: `python -m benchmarks.plan rounds|cells|repeated-cells`."""
+"""Say what the chosen profile holds, as JSON: rounds, cells of the first and of later rounds."""
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 
-from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.errors import exit_on_study_error
 
 from .grids import GRID
 from .prepare import benchmark_classes
@@ -22,15 +23,15 @@ def cells(repeated_only: bool) -> int:
 
 @exit_on_study_error
 def main() -> int:
-    answers = {
-        "rounds": lambda: GRID.rounds,
-        "cells": lambda: cells(repeated_only=False),
-        "repeated-cells": lambda: cells(repeated_only=True),
-    }
-    question = sys.argv[1] if len(sys.argv) == 2 else ""
-    if question not in answers:
-        raise StudyError(f"Ask for one of {', '.join(answers)}, not {question!r}.")
-    print(answers[question]())
+    print(
+        json.dumps(
+            {
+                "rounds": GRID.rounds,
+                "cells": cells(repeated_only=False),
+                "repeated_cells": cells(repeated_only=True),
+            }
+        )
+    )
     return 0
 
 

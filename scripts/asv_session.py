@@ -67,7 +67,7 @@ class Session:
         environment: Mapping[str, str],
     ) -> Session:
         """Go on with the session in `folder` if it measures the same thing, else start anew."""
-        planned = rounds or _profile_rounds(environment)
+        plan = suite_plan(environment)
         code = provenance.code_state()
         key = {
             "profile": profile,
@@ -84,7 +84,8 @@ class Session:
             shutil.rmtree(folder, ignore_errors=True)
             (folder / "results").mkdir(parents=True)
             state = {"key": key, "code": code, "done": 0, "log_bytes": 0, "rounds": []}
-        session = cls(folder, {**state, "planned": planned}, environment)
+        planned = {"planned": rounds or plan["rounds"], "plan": plan}
+        session = cls(folder, {**state, **planned}, environment)
         session._save()
         return session
 
@@ -185,7 +186,7 @@ class Session:
     def _follow(self, command: list[str], number: int, progress: Progress) -> None:
         """Run one round and move the bar with every measurement that reaches the log."""
         label = f"Round {number} of {self.state['planned']}"
-        total = _cells_per_round(self.environment, exact=number == 1)
+        total = self.state["plan"]["cells" if number == 1 else "repeated_cells"]
         task = progress.add_task(label, total=None if self.state["key"]["bench"] else total)
         variables = {**self.environment, LOG_VARIABLE: str(self.log)}
         with child(command, variables, self.folder / "asv.log") as process:
@@ -257,17 +258,10 @@ def _copy(source: Path, target: Path) -> None:
     atomic_write(target, source.read_bytes())
 
 
-def _ask_grid(environment: Mapping[str, str], question: str) -> int:
-    """Ask the benchmark suite about its grid in a process of its own; nothing here imports it."""
+def suite_plan(environment: Mapping[str, str]) -> dict[str, int]:
+    """Rounds and cells of the profile, asked in a process of its own: nothing here imports it."""
     answer = util.check_output(
-        [sys.executable, "-m", "benchmarks.plan", question], env=dict(environment), cwd=str(ROOT)
+        [sys.executable, "-m", "benchmarks.plan"], env=dict(environment), cwd=str(ROOT)
     )
-    return int(answer.split()[-1])
-
-
-def _profile_rounds(environment: Mapping[str, str]) -> int:
-    return _ask_grid(environment, "rounds")
-
-
-def _cells_per_round(environment: Mapping[str, str], exact: bool) -> int:
-    return _ask_grid(environment, "cells" if exact else "repeated-cells")
+    plan: dict[str, int] = json.loads(answer)
+    return plan

@@ -84,8 +84,8 @@ def asv(monkeypatch: pytest.MonkeyPatch) -> FakeAsv:
     fake = FakeAsv()
     monkeypatch.setattr(asv_session, "child", fake.child)
     monkeypatch.setattr(asv_session, "run_child", lambda *args, **kwargs: None)
-    monkeypatch.setattr(asv_session, "_profile_rounds", lambda environment: 3)
-    monkeypatch.setattr(asv_session, "_cells_per_round", lambda environment, exact: len(IMPL))
+    plan = {"rounds": 3, "cells": len(IMPL), "repeated_cells": len(IMPL)}
+    monkeypatch.setattr(asv_session, "suite_plan", lambda environment: plan)
     code = {"commit": COMMIT, "dirty": False, "hash": "0123"}
     monkeypatch.setattr(provenance, "code_state", lambda: code)
     return fake
