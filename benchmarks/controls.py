@@ -28,12 +28,12 @@ class Epoch(_Benchmark):
 
 
 class ColdEpoch(Epoch):
-    params = star(EPOCH, medium=("ramdisk", "disk-cold"), impl=pairs("naive", "mapped"))
+    params = star(EPOCH, medium=("ramdisk", "disk-cold"), impl=pairs("naive"))
 
 
 class Item(_Benchmark):
     param_names = ITEM
-    params = star(ITEM, n=ITEMS, px=GRID.px_pair, impl=pairs("naive", "preloaded", "mapped"))
+    params = star(ITEM, n=ITEMS, px=GRID.px, impl=pairs("naive", "preloaded", "mapped"))
 
     def track_item(self, *levels):
         return self.measured(levels, item)

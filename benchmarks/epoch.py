@@ -42,7 +42,7 @@ class ByStartMethod(_Epoch):
 
 
 class ByTransform(_Epoch):
-    params = star(FACTORS, px=GRID.px_storage, workers=(0, 2), transform=("none", "light", "heavy"))
+    params = star(FACTORS, px=GRID.px_storage, workers=(0, 2), transform=GRID.transforms)
 
 
 class ItemShare(_Benchmark):

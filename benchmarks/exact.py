@@ -44,9 +44,7 @@ class DiskBytes(_Exact):
     params = star(param_names, n=(128,), px=GRID.px, quality=GRID.qualities, impl=("mapped",))
 
     def track_disk_ratio(self, n, px, quality, impl):
-        return self.answer(
-            (n, px, quality, impl), lambda cell, at: behaviour.disk_ratio(impl, at)
-        )
+        return self.answer((n, px, quality, impl), lambda cell, at: behaviour.disk_ratio(impl, at))
 
     track_disk_ratio.unit = "bytes per byte of JPEG"
 

@@ -30,13 +30,14 @@ class Grid:
     workers: tuple[int, ...]
     workers_started: tuple[int, ...]  # for time to first batch
     start_methods: tuple[str, ...]
+    transforms: tuple[str, ...]
     qualities: tuple[int, ...]
 
 
 PROFILES = {
     "quick": Grid(
         rounds=4,
-        n=512,
+        n=384,
         counts=(256, 512),
         px=(64, 128, 256),
         px_pair=(64, 256),
@@ -44,6 +45,7 @@ PROFILES = {
         workers=(0, 1, 2, 4),
         workers_started=(0, 2),
         start_methods=("fork",),
+        transforms=("none", "heavy"),
         qualities=(75, DEFAULT_QUALITY),
     ),
     "standard": Grid(
@@ -56,6 +58,7 @@ PROFILES = {
         workers=(0, 1, 2, 4),
         workers_started=(0, 1, 2, 4),
         start_methods=("fork", "forkserver", "spawn"),
+        transforms=("none", "light", "heavy"),
         qualities=(50, 75, 90, DEFAULT_QUALITY),
     ),
     "full": Grid(
@@ -68,6 +71,7 @@ PROFILES = {
         workers=(0, 1, 2, 4, 8),
         workers_started=(0, 1, 2, 4, 8),
         start_methods=("fork", "forkserver", "spawn"),
+        transforms=("none", "light", "heavy"),
         qualities=(30, 50, 75, 90, DEFAULT_QUALITY),
     ),
 }

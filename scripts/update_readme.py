@@ -38,7 +38,10 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
         f"{noise['false_alarms']} of {noise['cells']} A/A cells raised a false alarm.",
     ]
     if rest:
-        lines += ["", f"Not tested yet: {', '.join(rest)}; the report says which evidence each lacks."]
+        lines += [
+            "",
+            f"Not tested yet: {', '.join(rest)}; the report says which evidence each lacks.",
+        ]
     return "\n".join(lines)
 
 
