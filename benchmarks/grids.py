@@ -38,7 +38,7 @@ PROFILES = {
     "quick": Grid(
         rounds=4,
         n=384,
-        counts=(256, 512),
+        counts=(256, 384),
         px=(64, 128, 256),
         px_pair=(64, 256),
         px_storage=(256,),
@@ -51,7 +51,7 @@ PROFILES = {
     "standard": Grid(
         rounds=7,
         n=1024,
-        counts=(256, 512, 1024, 4096),
+        counts=(256, 1024, 4096),
         px=(64, 128, 256, 512),
         px_pair=(64, 128, 256, 512),
         px_storage=(64, 256),
