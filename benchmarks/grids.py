@@ -49,7 +49,7 @@ PROFILES = {
         qualities=(75, DEFAULT_QUALITY),
     ),
     "standard": Grid(
-        rounds=7,
+        rounds=6,
         n=1024,
         counts=(256, 1024, 4096),
         px=(64, 128, 256, 512),

@@ -17,8 +17,12 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 GRACE_SECONDS = 20
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to interrupt this process when its parent dies, even by SIGKILL (Linux)."""
+def _prepare() -> None:
+    """Make the child interruptible, and interrupt it when its parent dies, even by SIGKILL.
+
+    A shell's background jobs ignore SIGINT, and children inherit that. The second part needs Linux.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
@@ -36,7 +40,7 @@ def child(
         stdin=subprocess.DEVNULL,
         stdout=sink,
         stderr=subprocess.STDOUT if sink else None,
-        preexec_fn=_die_with_parent,
+        preexec_fn=_prepare,
     )
     try:
         yield process

@@ -48,6 +48,7 @@ class MachineResults:
     provenance: dict[str, Any]
     observations: list[dict[str, Any]]
     sampled: bool
+    measured: int = 0  # when its last benchmark started, in milliseconds since 1970
 
 
 @dataclass
@@ -86,7 +87,7 @@ def load_evidence(folders: list[Path]) -> Evidence:
         )
     rows: list[dict[str, Any]] = []
     machines = []
-    for machine, (_, path, results, units) in sorted(newest.items()):
+    for machine, (when, path, results, units) in sorted(newest.items()):
         beside = _MachineFiles(path)
         try:
             found = _rows(machine, results, units, beside.skipped())
@@ -109,6 +110,7 @@ def load_evidence(folders: list[Path]) -> Evidence:
                 provenance=beside.provenance,
                 observations=beside.observations,
                 sampled=any(row["samples"] for row in found),
+                measured=when,
             )
         )
     # Object columns keep levels as they are: a factor that some benchmarks lack would make 256 px

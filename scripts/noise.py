@@ -1,0 +1,70 @@
+"""The noise floor: A/A arms, which are one implementation under two names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from scripts.cells import UNPAIRED, judge_test, widen
+from scripts.claims import Rules, Test
+from scripts.model import Cell, Noise
+
+CONTROLS = {
+    "controls.Epoch": "epoch",
+    "controls.ColdEpoch": "epoch",
+    "controls.Item": "item",
+    "controls.FirstBatch": "first_batch",
+    "controls.Construction": "construction",
+}
+AGAIN = "-again"
+
+
+def noise_floor(cells: pd.DataFrame, rules: Rules) -> Noise:
+    """Judge every A/A pair by the margin in both directions."""
+    judged: list[Cell] = []
+    arms = sorted({str(name) for name in cells["impl"] if str(name).endswith(AGAIN)})
+    for benchmark, metric in CONTROLS.items():
+        for arm in arms:
+            test = Test(
+                label="A/A",
+                kind="ratio",
+                metric=metric,
+                benchmarks=[benchmark],
+                treatment={"impl": arm},
+                baseline={"impl": arm.removesuffix(AGAIN)},
+            )
+            judged += judge_test(test, cells, rules)
+    measured = [cell for cell in judged if cell.low is not None]
+    shown = [_two_sided(cell, rules) for cell in measured]
+    alarms = sum(cell.outcome == "against" for cell in shown)
+    return Noise(
+        cells=len(shown),
+        false_alarms=alarms,
+        rate=alarms / len(shown) if shown else None,
+        widest=max((abs((cell.estimate or 1.0) - 1) for cell in shown), default=None),
+        evidence=shown,
+    )
+
+
+def noisy_machines(noise: Noise, rules: Rules) -> set[str]:
+    """Machines whose own session raised more false alarms than the rules allow."""
+    alarms: dict[str, list[bool]] = {}
+    for cell in noise.evidence:
+        alarms.setdefault(cell.machine, []).append(cell.outcome == "against")
+    return {
+        machine
+        for machine, raised in alarms.items()
+        if sum(raised) > rules.false_alarm_gate * len(raised)
+    }
+
+
+def _two_sided(cell: Cell, rules: Rules) -> Cell:
+    assert cell.low is not None and cell.high is not None
+    low, high = cell.low, cell.high
+    if cell.reason == UNPAIRED:
+        low, high = widen(low, high, rules)
+    inside = low > 1 - rules.margin and high < 1 + rules.margin
+    alarm = low > 1 + rules.margin or high < 1 - rules.margin
+    bar = f"within {rules.margin:.0%} of 1"
+    return replace(cell, bar=bar, outcome="against" if alarm else "for" if inside else "unclear")
