@@ -21,7 +21,9 @@ full: $(READY)  ## bigger counts and sizes (hours)
 	@$(STUDY) --profile full $(ARGS)
 
 report: $(READY)  ## render the committed results again into results/report
-	@$(RUN) scripts.render_report --out results/report $(ARGS)
+	@$(RUN) scripts.render_report --out results/report \
+	  --asv-pages ../../.asv/html/index.html $(ARGS)
+	@$(RUN) scripts.update_readme
 
 test: $(READY)  ## the whole test suite
 	@$(RUN) pytest $(ARGS)

@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from scripts import wording
 from scripts.model import Cell
 
-NAMES = {
-    "test": "{}",
-    "n": "{} images",
-    "px": "{} px",
-    "quality": "JPEG quality {}",
-    "workers": "{} workers",
-    "impl": "{}",
-    "medium": "{}",
-    "start_method": "{}",
-    "transform": "{} transform",
-    "stage": "stage {}",
-    "phase": "{}",
-    "mix": "{}",
-    "access": "access by {}",
-    "where": "in {}",
-    "machine": "{}",
-    "benchmark": "{}",
-}
+# In the order in which a reader can act on them; tests come first, as they ask different things.
+ORDER = (
+    "test",
+    "n",
+    "px",
+    "quality",
+    "workers",
+    "impl",
+    "medium",
+    "start_method",
+    "transform",
+    "stage",
+    "phase",
+    "mix",
+    "access",
+    "where",
+    "machine",
+    "benchmark",
+)
 
 
 def boundary(cells: Sequence[Cell]) -> str:
@@ -40,13 +42,8 @@ def boundary(cells: Sequence[Cell]) -> str:
         parts = _by_level(decided, first, [name for name in factors if name != first])
         if parts:
             return "; ".join(parts) + "."
-    return (
-        "For: "
-        + _listing(decided, "for", factors)
-        + ". Against: "
-        + _listing(decided, "against", factors)
-        + "."
-    )
+    for_, against = (_listing(decided, outcome, factors) for outcome in ("for", "against"))
+    return f"For: {for_}. Against: {against}."
 
 
 def _level(cell: Cell, factor: str) -> Any:
@@ -56,8 +53,8 @@ def _level(cell: Cell, factor: str) -> Any:
 
 
 def _varying(cells: Sequence[Cell]) -> list[str]:
-    """Factors with two levels or more; the test comes first, as tests ask different things."""
-    names = [name for name in NAMES if len({str(_level(cell, name)) for cell in cells}) > 1]
+    """Factors with two levels or more."""
+    names = [name for name in ORDER if len({str(_level(cell, name)) for cell in cells}) > 1]
     # Benchmarks overlap in some cells; which one it was matters only where they disagree.
     factors = [name for name in names if name != "benchmark"]
     told: dict[tuple[str, ...], set[str]] = {}
@@ -82,30 +79,23 @@ def _split(cells: Sequence[Cell], factor: str) -> tuple[list[Any], list[Any]] | 
 
 
 def _sentence(factor: str, for_: list[Any], against: list[Any]) -> str:
-    return f"For {_levels(factor, for_, against)}; against {_levels(factor, against, for_)}."
+    return f"For: {_levels(factor, for_, against)}. Against: {_levels(factor, against, for_)}."
 
 
 def _levels(factor: str, mine: list[Any], others: list[Any]) -> str:
     """ "at 256 px and more", when the levels are numbers on one side of the others; else a list."""
     numeric = all(isinstance(level, int | float) for level in [*mine, *others])
     if numeric and min(mine) > max(others):
-        return f"at {_name(factor, min(mine))} and more"
+        return f"{wording.factor(factor, min(mine))} and more"
     if numeric and max(mine) < min(others):
-        return f"at {_name(factor, max(mine))} and less"
-    listed = _join([_name(factor, level) for level in sorted(mine, key=_order)])
-    return listed if factor == "test" else f"at {listed}"
+        return f"{wording.factor(factor, max(mine))} and less"
+    return _join([wording.factor(factor, level) for level in sorted(mine, key=_order)])
 
 
 def _order(level: Any) -> tuple[int, float, str]:
     if isinstance(level, int | float):
         return (0, float(level), "")
     return (1, 0.0, str(level))
-
-
-def _name(factor: str, level: Any) -> str:
-    if factor == "workers" and level == 1:
-        return "1 worker"
-    return NAMES[factor].format(level)
 
 
 def _join(words: list[str]) -> str:
@@ -122,7 +112,7 @@ def _by_level(cells: Sequence[Cell], first: str, others: list[str]) -> list[str]
     phrases = []
     for level, group in sorted(groups.items(), key=lambda entry: _order(entry[0])):
         outcomes = {cell.outcome for cell in group}
-        name = _name(first, level) if level is not None else "elsewhere"
+        name = wording.factor(first, level) if level is not None else "elsewhere"
         if len(outcomes) == 1:
             phrases.append(f"{name}: {outcomes.pop()}")
             continue
@@ -137,13 +127,13 @@ def _named_split(cells: Sequence[Cell], factor: str) -> str:
     split = _split(cells, factor)
     if not split:
         return ""
-    return f"for {_levels(factor, *split)}, against {_levels(factor, split[1], split[0])}"
+    return f"for {_levels(factor, *split)} and against {_levels(factor, split[1], split[0])}"
 
 
 def _listing(cells: Sequence[Cell], outcome: str, factors: list[str]) -> str:
     """The cells with `outcome`, by the factors that vary; long lists end in a count."""
     named = [
-        " ".join(_name(f, _level(cell, f)) for f in factors if _level(cell, f) is not None)
+        " ".join(wording.factor(f, _level(cell, f)) for f in factors if _level(cell, f) is not None)
         for cell in cells
         if cell.outcome == outcome
     ]

@@ -130,9 +130,19 @@ def _judged(test: Test, interval: Interval, rules: Rules) -> tuple[Outcome, str]
     return inference.outcome(interval, test.direction, bar), ""
 
 
+def _without(*rows: dict[str, Any]) -> Outcome:
+    """What a cell without a number counts as.
+
+    A cell this machine cannot provide is no evidence. One that failed or lost blocks stays in the
+    denominator as undecided: dropping failures would let the cells that happen to run decide.
+    """
+    lost = any(row["status"] in ("failed", "incomplete") for row in rows)
+    return "unclear" if lost else "skipped"
+
+
 def _ratio(test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules) -> Cell:
     interval, reason = _interval(test, treatment, baseline, rules)
-    result: Outcome = "skipped"
+    result = _without(treatment, baseline)
     if interval is not None:
         result, reason = _judged(test, interval, rules)
     return Cell(
@@ -156,7 +166,7 @@ def _ratio(test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rule
 
 def _level(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
     interval: Interval | None = None
-    result, reason = "skipped", row["reason"]
+    result, reason = _without(row), row["reason"]
     if row["status"] == "ok":
         values = [value / 100 for value in row["samples"] or [row["median"]]]
         interval = inference.share(values, rules.confidence)
@@ -168,7 +178,7 @@ def _level(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
         estimate=interval.estimate if interval else None,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
-        outcome=result,  # type: ignore[arg-type]
+        outcome=result,
         blocks=interval.blocks if interval else 0,
         benchmark=row["name"],
         machine=row["machine"],
@@ -182,7 +192,7 @@ def _level(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
 def _exact(test: Test, row: dict[str, Any]) -> Cell:
     sign, _, number = (test.expect or "").partition(" ")
     value = row["median"] if row["status"] == "ok" else None
-    result: Outcome = "skipped"
+    result = _without(row)
     if value is not None and not math.isnan(value):
         result = "for" if EXACT[sign](value, float(number)) else "against"
     return Cell(
@@ -223,7 +233,7 @@ def _slope(
     usable = [pair for pair in pairs if pair[0]["samples"] and pair[1]["samples"]]
     lengths = {len(row["samples"]) for pair in usable for row in pair}
     interval: Interval | None = None
-    result, reason = "skipped", "needs samples at two levels or more"
+    result, reason = _without(*(row for pair in pairs for row in pair)), "needs more samples"
     if len(usable) >= 2 and len(lengths) == 1:
         logs = [
             [math.log(a / b) for a, b in zip(top["samples"], bottom["samples"], strict=True)]
@@ -244,7 +254,7 @@ def _slope(
         estimate=interval.estimate if interval else None,
         low=interval.low if interval else None,
         high=interval.high if interval else None,
-        outcome=result,  # type: ignore[arg-type]
+        outcome=result,
         blocks=interval.blocks if interval else 0,
         benchmark=first["name"],
         machine=first["machine"],

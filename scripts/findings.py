@@ -97,8 +97,12 @@ def _readings(cells: Sequence[Cell]) -> str:
 
 def _for_list(cells: Sequence[Cell]) -> str:
     named = [
-        f"{cell.factors['impl']} by {cell.factors['access']} in {cell.factors['where']}"
+        " ".join(
+            wording.factor(name, cell.factors[name])
+            for name in ("impl", "access", "where")
+            if name in cell.factors
+        )
         for cell in cells
-        if cell.outcome == "for" and {"impl", "access", "where"} <= cell.factors.keys()
+        if cell.outcome == "for"
     ]
     return ", ".join(named) if named else "none"

@@ -115,7 +115,7 @@ def _decide(for_: bool, against: bool) -> Outcome:
 
 
 def verdict(outcomes: Sequence[Outcome], rules: Rules) -> Verdict:
-    """The verdict over the outcomes of a claim's counted cells; skipped ones are not evidence."""
+    """The verdict over the outcomes of a claim's counted cells; skipped ones are no evidence."""
     judged = [name for name in outcomes if name != "skipped"]
     if not judged:
         return "not tested"

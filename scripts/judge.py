@@ -19,6 +19,8 @@ from scripts.noise import noise_floor, noisy_machines
 
 # Where the star of benchmarks/grids.py has its centre; image counts differ between profiles.
 CENTRE: dict[str, object] = {"px": 256, "workers": 0, "start_method": "fork", "medium": "disk-warm"}
+
+
 def load_study(results: list[Path], claims: Path) -> Study:
     """Read, judge and describe everything below `results`.
 

@@ -8,3 +8,5 @@ ROOT = Path(__file__).resolve().parent.parent
 CLAIMS = ROOT / "claims.toml"
 ASV_CONFIG = ROOT / "asv.conf.json"
 RESULTS = ROOT / "results"
+# Where `asv publish` puts its pages, seen from the committed report.
+ASV_PAGES = "../../.asv/html/index.html"

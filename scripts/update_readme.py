@@ -1,8 +1,8 @@
-"""Write the README's table of claims anew from a rendered report.
+"""Write the README's answer and table of claims anew from a rendered report.
 
     python -m scripts.update_readme [--report DIR]
 
-The table stands between two marker comments; everything else in the README is left as it is.
+Both stand between two marker comments; everything else in the README is left as it is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ BEGIN = "<!-- claims: written by scripts/update_readme.py -->"
 END = "<!-- end of claims -->"
 
 
-def table(report: dict[str, Any], links: str = "results/report/index.html") -> str:
-    """The judged claims as Markdown, then the ids of those not tested."""
+def answer_and_table(report: dict[str, Any], links: str = "results/report/index.html") -> str:
+    """The answer, the judged claims as Markdown, then the ids of those not tested."""
     judged = [claim for claim in report["claims"] if claim["verdict"] != "not tested"]
     rest = [claim["id"] for claim in report["claims"] if claim["verdict"] == "not tested"]
-    lines = ["| Claim, restated | Verdict | What was measured |", "| --- | --- | --- |"]
+    answer = textwrap.fill(report["study"]["answer"], 100)
+    lines = [answer, "", "| Claim, restated | Verdict | What was measured |", "| --- | --- | --- |"]
     for claim in judged:
         where = f" {claim['boundary']}" if claim["boundary"] else ""
         text = f"{claim['finding']}{where}".replace("|", "\\|")
@@ -45,7 +47,7 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
     return "\n".join(lines)
 
 
-def with_table(readme: str, new: str) -> str:
+def with_block(readme: str, new: str) -> str:
     """`readme` with the text between the markers replaced.
 
     Raises:
@@ -68,7 +70,7 @@ def main() -> int:
     except (OSError, ValueError) as error:
         raise StudyError(f"{data} cannot be read ({error}); render the report first.") from error
     readme = ROOT / "README.md"
-    atomic_write(readme, with_table(readme.read_text(), table(report)))
+    atomic_write(readme, with_block(readme.read_text(), answer_and_table(report)))
     return 0
 
 

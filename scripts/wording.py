@@ -33,7 +33,16 @@ FACTOR_WORDS = {
     "transform": "transform {}",
     "impl": "{}",
     "stage": "{}",
+    "phase": "{}",
+    "mix": "{}",
+    "access": "by {}",
+    "where": "{}",
+    "test": "{}",
+    "machine": "{}",
+    "benchmark": "{}",
 }
+# Levels that read badly as they are measured.
+LEVEL_WORDS = {("where", "disk"): "on disk", ("where", "memory"): "in memory"}
 AXIS_WORDS = {
     "px": "resolution (pixels a side)",
     "n": "images in the dataset",
@@ -127,6 +136,7 @@ def factor(name: str, value: Any) -> str:
     """One factor level in words, for example "256 px"."""
     value = level(value)
     shown = f"{value:,}" if isinstance(value, int) and name == "n" else str(value)
+    shown = LEVEL_WORDS.get((name, shown), shown)
     return FACTOR_WORDS.get(name, name.replace("_", " ") + " {}").format(shown)
 
 

@@ -384,9 +384,11 @@ def test_a_failed_partner_never_borrows_another_baseline(tmp_path: Path) -> None
         {"px": [64, 256], "impl": ["naive", "preloaded"]},
     )
     found = first(tmp_path, claim(RATIO), Bench(name, levels, value))
-    assert outcomes(found) == {64: "skipped", 256: "for"}
-    lost = next(cell for cell in found.evidence if cell.outcome == "skipped")
+    assert outcomes(found) == {64: "unclear", 256: "for"}
+    lost = next(cell for cell in found.evidence if cell.outcome == "unclear")
     assert lost.estimate is None and "failed" in lost.reason
+    # A cell that failed stays in the denominator: one of two decided is not enough.
+    assert found.verdict == "inconclusive"
 
 
 # ---------------------------------------------------------------------------- without samples
@@ -554,19 +556,19 @@ def test_boundary_of_a_numeric_threshold() -> None:
         cell("for", px=256),
         cell("against", px=128),
     ]
-    assert boundary(cells) == "For at 256 px and more; against at 128 px and less."
+    assert boundary(cells) == "For: 256 px and more. Against: 128 px and less."
     mirrored = [cell("for" if c.outcome == "against" else "against", **c.factors) for c in cells]
-    assert boundary(mirrored) == "For at 128 px and less; against at 256 px and more."
+    assert boundary(mirrored) == "For: 128 px and less. Against: 256 px and more."
 
 
 def test_boundary_without_a_threshold_lists_the_levels() -> None:
     cells = [cell("for", px=64), cell("against", px=128), cell("for", px=256)]
-    assert boundary(cells) == "For at 64 px and 256 px; against at 128 px."
+    assert boundary(cells) == "For: 64 px and 256 px. Against: 128 px."
 
 
 def test_boundary_of_a_category() -> None:
     cells = [cell("for", medium="disk-cold"), cell("against", medium="ramdisk")]
-    assert boundary(cells) == "For at disk-cold; against at ramdisk."
+    assert boundary(cells) == "For: disk-cold. Against: ramdisk."
 
 
 def test_boundary_of_two_factors() -> None:
@@ -577,13 +579,13 @@ def test_boundary_of_two_factors() -> None:
         cell("for", px=256, workers=2),
     ]
     text = boundary(cells)
-    assert "64 px: for at 2 workers and more, against at 1 worker and less" in text
+    assert "64 px: for W = 2 and more and against W = 1 and less" in text
     assert "256 px: for" in text
 
 
 def test_boundary_between_machines_that_disagree() -> None:
     text = boundary([cell("for", machine="one", px=64), cell("against", machine="two", px=64)])
-    assert text == "For at one; against at two."
+    assert text == "For: one. Against: two."
 
 
 def test_boundary_ignores_undecided_cells_and_is_empty_without_both() -> None:

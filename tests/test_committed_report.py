@@ -1,0 +1,46 @@
+"""What is committed under `results/` is what the code makes of the committed numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.judge import load_study
+from scripts.render_report import render
+from scripts.root import ASV_PAGES, CLAIMS, RESULTS, ROOT
+from scripts.update_readme import answer_and_table, with_block
+
+REPORT = RESULTS / "report"
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("report")
+    render(load_study([RESULTS], CLAIMS), out, ASV_PAGES)
+    return out
+
+
+def test_the_report_is_rendered_from_the_committed_results(fresh: Path) -> None:
+    """Byte for byte; after a change run `make report` and commit what it writes."""
+    names = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
+    assert names == {path.relative_to(REPORT) for path in REPORT.rglob("*") if path.is_file()}
+    stale = [
+        str(name) for name in names if (fresh / name).read_bytes() != (REPORT / name).read_bytes()
+    ]
+    assert stale == []
+
+
+def test_the_readme_shows_the_committed_report() -> None:
+    readme = (ROOT / "README.md").read_text()
+    report = json.loads((REPORT / "claims.json").read_text())
+    assert with_block(readme, answer_and_table(report)) == readme
+
+
+def test_the_committed_run_is_clean() -> None:
+    report = json.loads((REPORT / "claims.json").read_text())
+    assert not report["study"]["dirty"]
+    assert report["noise"]["rate"] <= 0.05
+    for machine in report["machines"]:
+        assert machine["warnings"] == []
