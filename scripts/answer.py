@@ -42,8 +42,8 @@ def _item_parts(cells: pd.DataFrame) -> str:
     decode, convert, read = (wording.estimate(shares[stage], "share") for stage in DOING)
     return (
         f"A dataset that opens JPEG files on access spends its time {DOING[largest]}: of one item "
-        f"at {CENTRE_PX} px, decoding takes {decode}, the conversion to a tensor {convert}, reading "
-        f"the file from a warm disk {read}."
+        f"at {CENTRE_PX} px, decoding takes {decode}, the conversion to a tensor {convert}, and "
+        f"reading the file from a warm disk {read}."
     )
 
 

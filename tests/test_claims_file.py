@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks.prepare import benchmark_classes
-from datasets_impl.transforms import TRANSFORMS
 from datasets_impl.errors import StudyError
+from datasets_impl.transforms import TRANSFORMS
 from scripts.claims import Claim, Claims, load_claims
 from scripts.claims import Test as ClaimTest
 from scripts.root import CLAIMS, ROOT
