@@ -42,5 +42,6 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	  echo "error: $(PYTHON) cannot make virtual environments; install its venv package (Debian: python3-venv)" >&2; exit 2; }
 	@$(RUN) pip install --quiet --upgrade pip
 	@$(RUN) pip install --quiet --requirement requirements-dev.txt
-	@$(RUN) pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(RUN) pip install --quiet --no-deps --no-build-isolation --editable . 2>$(VENV)/install.log \
+	  || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $(READY)

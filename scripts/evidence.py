@@ -136,8 +136,9 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
 
 
 def _result_files(folder: Path) -> list[tuple[str, str, str]]:
+    homes = sorted({result.parent for result in folder.glob("*/????????-*.json")})
     # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
-    for home in sorted({result.parent for result in folder.glob("*/????????-*.json")}):
+    for home in homes:
         path = home / "machine.json"
         try:
             named = isinstance(json.loads(path.read_text())["machine"], str)
@@ -145,7 +146,8 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
             named = False
         if not named:
             raise StudyError(f"{path} is missing or damaged; restore it or run asv again.")
-    return sorted(iter_results_paths(str(folder)))
+    # Each machine by itself: asv would warn of the report's own JSON files beside them.
+    return sorted(found for home in homes for found in iter_results_paths(str(home)))
 
 
 def _load(path: Path, machine: str) -> Results:

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from datasets_impl.atomic import describe_write_error
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.paths import cache_dir
 from datasets_impl.storage.media import sweep_all, temporary_folder
@@ -58,17 +59,12 @@ def main() -> int:
     load_claims(CLAIMS)  # a study that cannot be judged must not be measured first
     cache_dir()
     console = Console(stderr=True, highlight=False)
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StudyError(
-            f"Another study is running in {out}; wait for it, or choose another folder with --out."
-        ) from None
+    lock = _locked(out)
     with stopping_on_termination():
         try:
             results = _measure(options, out, console)
+        except OSError as error:
+            raise describe_write_error(error, Path(error.filename or out)) from error
         finally:
             sweep_all()
             lock.release()
@@ -76,6 +72,25 @@ def main() -> int:
     written = render(study, out / "report", asv_pages="../asv/index.html")
     print_study(study, written[0])
     return 0
+
+
+def _locked(out: Path) -> FileLock:
+    """Make `out` and hold it against a second study.
+
+    Raises:
+        StudyError: it cannot be written, or another study holds it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StudyError(
+            f"Another study is running in {out}; wait for it, or choose another folder with --out."
+        ) from None
+    except OSError as error:
+        raise describe_write_error(error, out) from error
+    return lock
 
 
 def _measure(options: argparse.Namespace, out: Path, console: Console) -> Path:

@@ -385,3 +385,15 @@ def test_a_second_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with FileLock(tmp_path / ".lock"):
         refused(study("--out", str(tmp_path)), "Another study is running", str(tmp_path))
     assert not (tmp_path / "session").exists() and not (tmp_path / "results").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    answer = subprocess.run(
+        [sys.executable, "-m", "scripts.study", "--out", str(tmp_path / "file" / "out")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
