@@ -56,6 +56,11 @@ def main() -> int:
     manifests = [
         ensure_corpus(spec, progress=True).manifest.model_dump(mode="json") for spec in corpora()
     ]
+    skipped = sorted({sentence for manifest in manifests for sentence in manifest["skipped"]})
+    for sentence in skipped:
+        print(sentence, file=sys.stderr)
+    if skipped:
+        print(f"{len(skipped)} pictures were skipped; the rest is used.", file=sys.stderr)
     if options.manifests:
         atomic_write(options.manifests, json.dumps(manifests))
     return 0
