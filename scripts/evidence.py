@@ -123,6 +123,8 @@ def load_evidence(folders: list[Path]) -> Evidence:
 
 def _benchmarks(folder: Path) -> dict[str, Any]:
     path = folder / "benchmarks.json"
+    if not path.exists() and (folder / "machine.json").exists():
+        path = folder.parent / "benchmarks.json"  # one machine's folder: asv keeps it one above
     try:
         found: dict[str, Any] = util.load_json(str(path))
     except FileNotFoundError:
@@ -136,7 +138,8 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
 
 
 def _result_files(folder: Path) -> list[tuple[str, str, str]]:
-    homes = sorted({result.parent for result in folder.glob("*/????????-*.json")})
+    results = [*folder.glob("????????-*.json"), *folder.glob("*/????????-*.json")]
+    homes = sorted({result.parent for result in results})
     # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
     for home in homes:
         path = home / "machine.json"

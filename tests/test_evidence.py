@@ -368,3 +368,9 @@ def test_the_command_ends_with_2_and_one_sentence(
     assert str(named) in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert not (tmp_path / "report").exists()
+
+
+def test_the_folder_of_one_machine_is_enough(tmp_path: Path) -> None:
+    for machine in ("one", "two"):
+        write_results(tmp_path, [items(steady)], machine=machine)
+    assert [machine.name for machine in load_evidence([tmp_path / "two"]).machines] == ["two"]
