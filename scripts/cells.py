@@ -28,7 +28,7 @@ def judge_test(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
     chosen = cells[(cells["metric"] == test.metric) & cells["benchmark"].isin(test.benchmarks)]
     chosen = chosen[_allowed(chosen, test.where)]
     if test.kind == "exact":
-        return [_exact(test, row) for row in _records(chosen)]
+        return [_exact(test, row, rules) for row in _records(chosen)]
     if test.kind == "level":
         return [_level(test, row, rules) for row in _records(chosen)]
     pairs = [_ratio(test, *pair, rules) for pair in _pairs(test, chosen)]
@@ -142,44 +142,35 @@ def _without(*rows: dict[str, Any]) -> Outcome:
 
 def _ratio(test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules) -> Cell:
     interval, reason = _interval(test, treatment, baseline, rules)
-    result = _without(treatment, baseline)
-    if interval is not None:
-        result, reason = _judged(test, interval, rules)
-    return Cell(
-        test=test.label,
+    cell = _unjudged(test, treatment, rules, _without(treatment, baseline), reason)
+    cell = replace(
+        cell,
         quantity="share" if test.kind == "share" else "ratio",
-        factors=factors_of(treatment),
-        estimate=interval.estimate if interval else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        outcome=result,
-        blocks=interval.blocks if interval else 0,
-        benchmark=treatment["name"],
-        machine=treatment["machine"],
-        bar=f"{SIGNS[test.direction]} {bar_of(test, rules):g}",
-        counts=test.counts,
-        reason=reason,
         treatment=_label(treatment, test.treatment),
         baseline=_label(baseline, test.baseline),
     )
+    return _measured(cell, test, interval, rules) if interval else cell
 
 
 def _level(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
-    interval: Interval | None = None
-    result, reason = _without(row), row["reason"]
-    if row["status"] == "ok":
-        values = [value / 100 for value in row["samples"] or [row["median"]]]
-        interval = inference.share(values, rules.confidence)
-        result, reason = _judged(test, interval, rules)
+    cell = _unjudged(test, row, rules, _without(row), row["reason"])
+    if row["status"] != "ok":
+        return cell
+    values = [value / 100 for value in row["samples"] or [row["median"]]]
+    return _measured(cell, test, inference.share(values, rules.confidence), rules)
+
+
+def _unjudged(test: Test, row: dict[str, Any], rules: Rules, result: Outcome, reason: str) -> Cell:
+    """The cell of `row` before a number is put to it."""
     return Cell(
         test=test.label,
         quantity="share",
         factors=factors_of(row),
-        estimate=interval.estimate if interval else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
+        estimate=None,
+        low=None,
+        high=None,
         outcome=result,
-        blocks=interval.blocks if interval else 0,
+        blocks=0,
         benchmark=row["name"],
         machine=row["machine"],
         bar=f"{SIGNS[test.direction]} {bar_of(test, rules):g}",
@@ -189,28 +180,33 @@ def _level(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
     )
 
 
-def _exact(test: Test, row: dict[str, Any]) -> Cell:
+def _measured(cell: Cell, test: Test, interval: Interval, rules: Rules) -> Cell:
+    """`cell` with an interval and the outcome that follows from it."""
+    result, reason = _judged(test, interval, rules)
+    return replace(
+        cell,
+        estimate=interval.estimate,
+        low=interval.low,
+        high=interval.high,
+        outcome=result,
+        blocks=interval.blocks,
+        reason=reason,
+    )
+
+
+def _exact(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
     sign, _, number = (test.expect or "").partition(" ")
     value = row["median"] if row["status"] == "ok" else None
     result = _without(row)
     if value is not None and not math.isnan(value):
         result = "for" if EXACT[sign](value, float(number)) else "against"
-    return Cell(
-        test=test.label,
+    return replace(
+        _unjudged(test, row, rules, result, row["reason"]),
         quantity="value",
-        factors=factors_of(row),
         estimate=value,
-        low=None,
-        high=None,
-        outcome=result,
         blocks=1 if value is not None else 0,
-        benchmark=row["name"],
-        machine=row["machine"],
         bar=(test.expect or "").replace("==", "="),
-        counts=test.counts,
-        reason=row["reason"],
         reading=test.readings.get(f"{value:g}", "") if value is not None else "",
-        treatment=str(row.get("impl") or ""),
     )
 
 
@@ -230,37 +226,24 @@ def _slope(
     test: Test, pairs: list[tuple[dict[str, Any], dict[str, Any]]], over: str, rules: Rules
 ) -> Cell:
     first, second = pairs[0]
-    usable = [pair for pair in pairs if pair[0]["samples"] and pair[1]["samples"]]
-    lengths = {len(row["samples"]) for pair in usable for row in pair}
-    interval: Interval | None = None
-    result, reason = _without(*(row for pair in pairs for row in pair)), "needs more samples"
-    if len(usable) >= 2 and len(lengths) == 1:
-        logs = [
-            [math.log(a / b) for a, b in zip(top["samples"], bottom["samples"], strict=True)]
-            for top, bottom in usable
-        ]
-        # px is a side length: the number of pixels grows with its square.
-        positions = [
-            float(top[over]) ** 2 if over == "px" else float(top[over]) for top, _ in usable
-        ]
-        interval = inference.slope(logs, positions, rules.confidence)
-        result, reason = _judged(test, interval, rules)
+    rows = [row for pair in pairs for row in pair]
     factors = factors_of(first)
     factors[over] = " to ".join(str(level) for level in (pairs[0][0][over], pairs[-1][0][over]))
-    return Cell(
-        test=test.label,
+    cell = replace(
+        _unjudged(test, first, rules, _without(*rows), "needs samples at two levels or more"),
         quantity="slope",
         factors=factors,
-        estimate=interval.estimate if interval else None,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
-        outcome=result,
-        blocks=interval.blocks if interval else 0,
-        benchmark=first["name"],
-        machine=first["machine"],
-        bar=f"{SIGNS[test.direction]} {bar_of(test, rules):g}",
-        counts=test.counts,
-        reason=reason,
         treatment=_label(first, test.treatment),
         baseline=_label(second, test.baseline),
     )
+    usable = [pair for pair in pairs if pair[0]["samples"] and pair[1]["samples"]]
+    if len(usable) < 2 or len({len(row["samples"]) for pair in usable for row in pair}) > 1:
+        return cell
+    logs = [
+        [math.log(a / b) for a, b in zip(top["samples"], bottom["samples"], strict=True)]
+        for top, bottom in usable
+    ]
+    # px is a side length: the number of pixels grows with its square.
+    power = 2 if over == "px" else 1
+    positions = [float(top[over]) ** power for top, _ in usable]
+    return _measured(cell, test, inference.slope(logs, positions, rules.confidence), rules)

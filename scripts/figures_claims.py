@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from scripts import wording
+from scripts.chart import Chart, cell_table, source_line
 from scripts.figure_style import (
     INK,
     LAYOUTS,
@@ -29,7 +30,6 @@ from scripts.figure_style import (
     plain_axes,
     to_svg,
 )
-from scripts.figures import Chart, cell_table, source_line
 from scripts.figures_labels import legend_handles, spread
 from scripts.model import Cell, ClaimResult, Study
 from scripts.panels import Panel, panels_of, series_of

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from scripts import wording
+from scripts.chart import Chart, source_line
 from scripts.figure_style import (
     INK,
     LAYOUTS,
@@ -26,7 +27,6 @@ from scripts.figure_style import (
     plain_axes,
     to_svg,
 )
-from scripts.figures import Chart, source_line
 from scripts.figures_labels import log_axis, spread, tick_label
 from scripts.model import Study
 from scripts.sweeps import held, order, select, with_throughput
