@@ -6,27 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from scripts import wording
+from scripts.evidence import FACTORS
 from scripts.model import Cell
 
-# In the order in which a reader can act on them; tests come first, as they ask different things.
-ORDER = (
-    "test",
-    "n",
-    "px",
-    "quality",
-    "workers",
-    "impl",
-    "medium",
-    "start_method",
-    "transform",
-    "stage",
-    "phase",
-    "mix",
-    "access",
-    "where",
-    "machine",
-    "benchmark",
-)
+# Tests come first, as they ask different things.
+ORDER = ("test", *FACTORS, "machine", "benchmark")
 
 
 def boundary(cells: Sequence[Cell]) -> str:
@@ -132,8 +116,9 @@ def _named_split(cells: Sequence[Cell], factor: str) -> str:
 
 def _listing(cells: Sequence[Cell], outcome: str, factors: list[str]) -> str:
     """The cells with `outcome`, by the factors that vary; long lists end in a count."""
+    names = sorted(factors, key=lambda factor: factor != "impl")  # who, then under what
     named = [
-        " ".join(wording.factor(f, _level(cell, f)) for f in factors if _level(cell, f) is not None)
+        " ".join(wording.factor(f, _level(cell, f)) for f in names if _level(cell, f) is not None)
         for cell in cells
         if cell.outcome == outcome
     ]
