@@ -233,14 +233,14 @@ def first_batch(study: Study) -> Chart | str:
 def item_stages(study: Study) -> Chart | str:
     title = "Where the time of one naive item goes"
     rows = select(study, "item", "px", having="stage", impl="naive")
-    rows = rows[~rows["stage"].isin(["whole", "item"])] if not rows.empty else rows
-    if rows.empty:
+    if rows.empty or set(rows["stage"]) <= {"item"}:
         return f"{title}: no run measured the stages of an item."
     return chart(
         study,
         "item-stages",
         title,
-        "Share of each stage in one item of the naive dataset, by resolution.",
+        "Share of each stage in one item of the naive dataset, by resolution; the stages were timed "
+        "alone, and rest is what the whole item takes beyond their sum.",
         rows,
         ["px"],
         stacked,
@@ -251,7 +251,10 @@ def item_stages(study: Study) -> Chart | str:
 def stacked(ax: Axes, rows: pd.DataFrame, layout: Layout) -> None:
     """Horizontal bars to 100 %, stages in the order they happen, whole time at the end."""
     table = rows.pivot_table(index="px", columns="stage", values="median", aggfunc="median")
-    stages = [str(s) for s in order(list(table.columns), STAGES)]
+    if "item" in table:
+        parts = table.drop(columns="item")
+        table = parts.assign(rest=(table["item"] - parts.sum(axis=1)).clip(lower=0))
+    stages = [str(s) for s in order(list(table.columns), [*STAGES, "rest"])]
     totals = table.sum(axis=1)
     left = pd.Series(0.0, index=table.index)
     for i, stage in enumerate(stages):

@@ -338,7 +338,7 @@ def measurements(machines: tuple[str, ...]) -> pd.DataFrame:
                 "array": px**1.9 / 60,
                 "tensor": 4.0,
             }
-            for stage, us in (parts | {"whole": sum(parts.values())}).items():
+            for stage, us in (parts | {"item": sum(parts.values())}).items():
                 add("item", "us", us, "item.Stages.track_stage", impl="naive", px=px, stage=stage)
     rows[3]["low"] = math.nan
     return pd.DataFrame(rows)
