@@ -239,8 +239,8 @@ def item_stages(study: Study) -> Chart | str:
         study,
         "item-stages",
         title,
-        "Share of each stage in one item of the naive dataset, by resolution; the stages were timed "
-        "alone, and rest is what the whole item takes beyond their sum.",
+        "Share of each stage in one item of the naive dataset, by resolution; the stages were "
+        "timed alone, and rest is what the whole item takes beyond their sum.",
         rows,
         ["px"],
         stacked,
