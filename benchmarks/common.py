@@ -7,6 +7,7 @@ fresh processes, so the samples of a cell are its blocks.
 
 from __future__ import annotations
 
+import multiprocessing
 import multiprocessing.util
 import os
 import time
@@ -53,13 +54,24 @@ class _Benchmark:
             observe({**record, "failed": f"{type(error).__name__}: {error}"})
             raise
         finally:
-            # asv ends this process without its exit handlers, so those of multiprocessing run
-            # here: they end workers and remove the folder of their sockets.
-            multiprocessing.util._exit_function()
+            _finish_multiprocessing()
         seconds = time.perf_counter() - start
         stolen = round((_steal() - steal) / seconds, 4)
         observe({**record, "value": value, "seconds": round(seconds, 3), "steal": stolen, **state})
         return {"samples": [value], "number": 1}
+
+
+def _finish_multiprocessing() -> None:
+    """End workers and remove the folder of their sockets.
+
+    asv ends this process without its exit handlers, which would do it; the process may also go on
+    measuring, so multiprocessing must not believe that it is exiting.
+    """
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+        worker.join()
+    multiprocessing.util._run_finalizers()
+    multiprocessing.current_process()._config.pop("tempdir", None)
 
 
 def _steal() -> float:
