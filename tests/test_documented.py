@@ -368,3 +368,14 @@ def test_mapped_fixed_survives_a_spoilt_header(folder: Path) -> None:
     for content in ("", "{", "[]", "null"):
         header.write_text(content)
         np.testing.assert_array_equal(pixels_of(ReadOnlyMappedDataset(folder)), before)
+
+
+def test_mapped_fixed_rebuilds_a_truncated_pixel_file(folder: Path) -> None:
+    first = ReadOnlyMappedDataset(folder)
+    before = pixels_of(first)
+    whole = first.data_file.stat().st_size
+    with first.data_file.open("r+b") as pixels:
+        pixels.truncate(whole // 2)
+    again = ReadOnlyMappedDataset(folder)
+    assert again.data_file.stat().st_size == whole
+    assert np.array_equal(pixels_of(again), before)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         paths = jpeg_files(root)
         fingerprint = _fingerprint(paths)
         header = _read_header(header_file)
-        if header.get("fingerprint") != fingerprint or not self.data_file.exists():
+        if header.get("fingerprint") != fingerprint or not _is_whole(self.data_file, header):
             # The old header goes first and the new one comes last: pixels that a killed build left
             # have no header, and are never read.
             header_file.unlink(missing_ok=True)
@@ -79,6 +80,14 @@ def _read_header(header_file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}  # absent or unreadable: the pixels are built anew
     return header if isinstance(header, dict) else {}
+
+
+def _is_whole(data_file: Path, header: dict[str, Any]) -> bool:
+    """Whether the pixel file has the size that its header promises."""
+    try:
+        return data_file.stat().st_size == int(math.prod(header["shape"]))
+    except (OSError, KeyError, TypeError):
+        return False
 
 
 def _write_pixels(paths: list[str], data_file: Path) -> list[int]:
