@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +23,7 @@ from datasets_impl.errors import StudyError
 from datasets_impl.observe.log import LOG_VARIABLE
 from scripts import asv_session, provenance
 from scripts.asv_session import CORPORA, ENVIRONMENT_NAME, Session
+from scripts.child import child
 from scripts.evidence import load_evidence
 from scripts.root import ROOT
 from tests.synthetic_results import COMMIT, Bench, edit_json, write_results
@@ -397,3 +400,14 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     )
     assert answer.returncode == 2
     assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
+
+
+def test_a_child_of_a_background_job_can_be_interrupted() -> None:
+    """A shell's background jobs ignore SIGINT; a child that inherited it would outlive its asv."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with child(["sleep", "60"], os.environ, None) as run:
+            assert run.poll() is None
+        assert run.returncode == -signal.SIGINT
+    finally:
+        signal.signal(signal.SIGINT, previous)
