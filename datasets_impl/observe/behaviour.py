@@ -100,7 +100,7 @@ def distinct_reads(name: str, folder: Path, num_workers: int) -> int:
     loader = DataLoader(makers[name](), batch_size=1, num_workers=num_workers)
     seen = set()
     for _ in range(READS):
-        first = next(iter(loader))
+        first = list(loader)[0]  # noqa: RUF015 - a whole epoch: workers left half-way leave files
         tensor = first[0] if isinstance(first, list | tuple) else first
         seen.add(tensor.numpy().tobytes())
     return len(seen)
