@@ -31,6 +31,7 @@ class _Benchmark:
     timeout = 900
     version = "1"  # raise it when the meaning of a number changes, here or in measure.py
     param_names: list[str] = []
+    needs_corpus = True  # False: its samples are made up, no photographs are built for it
 
     def measured(self, levels: tuple[Any, ...], measure: Callable[[Cell], Measured]) -> Any:
         """Measure one cell, log the state it was measured in, and hand asv the sample.

@@ -32,6 +32,15 @@ class Grid:
     start_methods: tuple[str, ...]
     transforms: tuple[str, ...]
     qualities: tuple[int, ...]
+    counts_started: tuple[int, ...]  # dataset sizes crossed with start methods
+    many_workers: tuple[int, ...]  # far past the number of cores, naive dataset only
+    records: int  # small records in the memory benchmarks
+    record_start_methods: tuple[str, ...]
+    sample_kib: tuple[int, ...]  # size of one sample that costs nothing, for transport
+    steps_ms: tuple[int, ...]  # emulated training steps
+    px_bandwidth: tuple[int, ...]
+    bandwidths: tuple[int, ...]  # of throttled storage, MB/s, network disk to solid state
+    latencies_ms: tuple[int, ...]  # added to every request of the object store
 
 
 PROFILES = {
@@ -47,6 +56,15 @@ PROFILES = {
         start_methods=("fork",),
         transforms=("none", "heavy"),
         qualities=(75, DEFAULT_QUALITY),
+        counts_started=(128,),
+        many_workers=(),
+        records=200_000,
+        record_start_methods=("fork",),
+        sample_kib=(12, 192),
+        steps_ms=(1, 20),
+        px_bandwidth=(256,),
+        bandwidths=(25, 800),
+        latencies_ms=(),
     ),
     "standard": Grid(
         rounds=6,
@@ -60,6 +78,15 @@ PROFILES = {
         start_methods=("fork", "forkserver", "spawn"),
         transforms=("none", "light", "heavy"),
         qualities=(50, 75, 90, DEFAULT_QUALITY),
+        counts_started=(128, 1024),
+        many_workers=(8, 16),
+        records=1_000_000,
+        record_start_methods=("fork", "forkserver", "spawn"),
+        sample_kib=(1, 12, 192, 3072, 32768),
+        steps_ms=(1, 5, 20, 100),
+        px_bandwidth=(128, 256),
+        bandwidths=(25, 100, 400, 800),
+        latencies_ms=(10,),
     ),
     "full": Grid(
         rounds=15,
@@ -73,6 +100,15 @@ PROFILES = {
         start_methods=("fork", "forkserver", "spawn"),
         transforms=("none", "light", "heavy"),
         qualities=(30, 50, 75, 90, DEFAULT_QUALITY),
+        counts_started=(128, 1024, 4096),
+        many_workers=(8, 16, 32),
+        records=4_000_000,
+        record_start_methods=("fork", "forkserver", "spawn"),
+        sample_kib=(1, 12, 192, 3072, 32768),
+        steps_ms=(1, 5, 20, 100),
+        px_bandwidth=(64, 128, 256, 512),
+        bandwidths=(10, 25, 50, 100, 200, 400, 800, 1600),
+        latencies_ms=(1, 10, 50),
     ),
 }
 
@@ -109,6 +145,15 @@ CENTRE: dict[str, Any] = {
     "medium": "disk-warm",
     "transform": "none",
     "stage": "item",
+    "loop": "tuned",
+    "structure": "numpy",
+    "record": "image",
+    "access": "item",
+    "carrier": "tensor",
+    "kib": 192,
+    "step_ms": 5,
+    "bandwidth": 0,
+    "latency_ms": 0,
     "impl": "naive",
 }
 
@@ -133,6 +178,15 @@ class Cell:
     medium: str
     transform: str
     stage: str
+    loop: str
+    structure: str
+    record: str
+    access: str
+    carrier: str
+    kib: int
+    step_ms: int
+    bandwidth: int
+    latency_ms: int
     impl: str
 
     @classmethod

@@ -17,11 +17,35 @@ from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.paths import images_dir
 
-from . import controls, epoch, exact, item, startup
+from . import (
+    controls,
+    epoch,
+    exact,
+    item,
+    loader,
+    memory,
+    stall,
+    startup,
+    storage,
+    structures,
+    transport,
+)
 from .common import _Benchmark
 from .grids import Cell
 
-TOPICS = (controls, epoch, exact, item, startup)
+TOPICS = (
+    controls,
+    epoch,
+    exact,
+    item,
+    loader,
+    memory,
+    stall,
+    startup,
+    storage,
+    structures,
+    transport,
+)
 
 
 def benchmark_classes() -> list[type[_Benchmark]]:
@@ -38,6 +62,8 @@ def corpora() -> list[CorpusSpec]:
     """The corpora that the profile's cells need, without repetition."""
     specs = set()
     for benchmark in benchmark_classes():
+        if not benchmark.needs_corpus:
+            continue
         for levels in itertools.product(*benchmark.params):
             cell = Cell.at(benchmark.param_names, levels)
             specs.add(

@@ -33,9 +33,29 @@ FACTORS = (
     "mix",
     "access",
     "where",
+    "loop",
+    "structure",
+    "record",
+    "carrier",
+    "kib",
+    "step_ms",
+    "bandwidth",
+    "latency_ms",
     "impl",
 )
-TOPICS = ("controls", "epoch", "exact", "item", "startup")
+TOPICS = (
+    "controls",
+    "epoch",
+    "exact",
+    "item",
+    "loader",
+    "memory",
+    "stall",
+    "startup",
+    "storage",
+    "structures",
+    "transport",
+)
 
 
 @dataclass

@@ -33,7 +33,7 @@ class Cell:
     """
 
     test: str  # label of the test within the claim, for example "naive / preloaded, per epoch"
-    quantity: Literal["ratio", "share", "slope", "value"]
+    quantity: Literal["ratio", "share", "slope", "amount", "value"]
     factors: dict[str, Any]  # for example {"n": 1024, "px": 256, "workers": 2}
     estimate: float | None
     low: float | None
@@ -48,6 +48,10 @@ class Cell:
     reading: str = ""  # an exact value in words, for example "raises ValueError"
     treatment: str = ""  # the arm above the line, for example "naive"
     baseline: str = ""  # the arm below the line, for example "preloaded"
+    p: float | None = None  # two-sided, against the bar; None for exact cells
+    p_holm: float | None = None  # the same after Holm's correction over the claim's cells
+    more_rounds: int | None = None  # how many more rounds would decide an unclear cell
+    unit: str = ""  # of an amount, for example "epochs" or "MB"
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,32 @@ class Corpus:
 
 
 @dataclass(frozen=True)
+class FieldRow:
+    """A published figure with ours beside it."""
+
+    source: str  # for example "SPDL#303"
+    url: str
+    published: str  # the figure as its source states it, restated
+    ours: str  # the same quantity in this run, with its interval; "not measured" where it was not
+    agreement: Literal["agrees", "differs", "not measured"]
+    because: str  # one sentence
+    claim: str = ""  # the claim that holds the evidence, for a link
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """How a second, independent run of the same profile compares with the first."""
+
+    first: str  # when and what, for example "intel-xeon-2-cores, 2026-11-23, 6 rounds"
+    second: str
+    verdicts: list[tuple[str, Verdict, Verdict]]  # claim id, first, second
+    flips: int  # supported in one, challenged in the other
+    cells: int  # cells decided in both
+    agreeing: int  # of them, with the same outcome
+    effects: pd.DataFrame  # claim, test, factors, first, second (estimates), both outcomes
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything the page and the tables show.
 
@@ -151,3 +181,6 @@ class Study:
     measurements: pd.DataFrame
     answer: str  # the one-paragraph answer, plain text
     notes: list[str]  # limits of this evidence, one sentence each
+    skips: list[tuple[str, str]] = field(default_factory=list)  # what was skipped, and why
+    field_rows: list[FieldRow] = field(default_factory=list)
+    repeat: Repeat | None = None

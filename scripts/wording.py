@@ -37,6 +37,14 @@ FACTOR_WORDS = {
     "mix": "{}",
     "access": "by {}",
     "where": "{}",
+    "loop": "{}",
+    "structure": "{}",
+    "record": "{}s",
+    "carrier": "{}",
+    "kib": "{} KiB a sample",
+    "step_ms": "{} ms step",
+    "bandwidth": "{} MB/s",
+    "latency_ms": "{} ms latency",
     "test": "{}",
     "machine": "{}",
     "benchmark": "{}",
@@ -48,6 +56,9 @@ AXIS_WORDS = {
     "n": "images in the dataset",
     "workers": "worker processes (num_workers)",
     "quality": "JPEG quality",
+    "kib": "KiB a sample",
+    "step_ms": "training step (ms)",
+    "bandwidth": "bandwidth of the storage (MB/s)",
 }
 
 

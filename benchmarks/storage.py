@@ -1,0 +1,1 @@
+"""Slow storage: throttled disks and an object store, JPEG against raw pixels."""

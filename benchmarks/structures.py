@@ -1,0 +1,1 @@
+"""Access to lists, arrays and tensors (C10)."""
