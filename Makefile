@@ -1,6 +1,6 @@
 # Each target sets up what it needs: a virtual environment in this folder, one installation for all.
 # Needs only Python >= 3.11 with pip and venv, git and make. IMAGES=folder measures on your pictures,
-# ROUNDS=n sets the number of blocks, ARGS passes anything else on.
+# ROUNDS=n measures n blocks, or adds to those of the last run up to n; ARGS passes anything else on.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 RUN := $(BIN)/python -m
 STUDY := $(RUN) scripts.study $(if $(IMAGES),--images "$(IMAGES)") $(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: study standard full report test lint clean
+.PHONY: study standard full repeat report test lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
@@ -20,8 +20,11 @@ standard: $(READY)  ## the profile of the committed results (up to 75 minutes)
 full: $(READY)  ## bigger counts and sizes (hours)
 	@$(STUDY) --profile full $(ARGS)
 
+repeat: $(READY)  ## a second standard run, which the report compares with the first
+	@$(STUDY) --profile standard --out out/repeat --results repeats $(ARGS)
+
 report: $(READY)  ## render the committed results again into results/report
-	@$(RUN) scripts.render_report --out results/report \
+	@$(RUN) scripts.render_report --out results/report $(if $(wildcard repeats),--repeat repeats) \
 	  --asv-pages ../../.asv/html/index.html $(ARGS)
 	@$(RUN) scripts.update_readme
 

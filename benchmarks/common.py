@@ -8,16 +8,16 @@ fresh processes, so the samples of a cell are its blocks.
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver
 import multiprocessing.util
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
-import psutil
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from datasets_impl.allocator import keep_freed_memory
+from datasets_impl.observe import load
 from datasets_impl.observe.log import observe
 from datasets_impl.observe.page_cache import Unsupported
 
@@ -27,25 +27,55 @@ Measured = tuple[float, dict[str, Any]]  # the value and the verified state it w
 
 
 class _Benchmark:
-    rounds = GRID.rounds
+    rounds = GRID.rounds  # for a plain `asv run`; a study runs asv once for each round
+    every = 1  # of a study's rounds: each one; 2 every other one, 0 only the first
     timeout = 900
     version = "1"  # raise it when the meaning of a number changes, here or in measure.py
     param_names: list[str] = []
+    keeps_freed_memory = True  # False where memory is measured: users run with the default
+    spoilt_by_load = True  # False: a count or a size, which other programs cannot change
     needs_corpus = True  # False: its samples are made up, no photographs are built for it
 
     def measured(self, levels: tuple[Any, ...], measure: Callable[[Cell], Measured]) -> Any:
         """Measure one cell, log the state it was measured in, and hand asv the sample.
 
+        A measurement during which other programs or guests used the CPU is void and is repeated
+        here, at most twice. Only the load decides, never the value, and the log keeps both. A last
+        attempt that is no better is kept and marked.
+
         Raises:
             SkipNotImplemented: this machine cannot provide the cell; the log says why.
         """
-        record: dict[str, Any] = {
+        place = {
             "benchmark": f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}",
             "factors": dict(zip(self.param_names, levels, strict=True)),
-            "load_before": round(os.getloadavg()[0], 2),
-            "freed_memory_kept": keep_freed_memory(),
         }
-        steal, start = _steal(), time.perf_counter()
+        retries, spent = load.most_retries() if self.spoilt_by_load else 0, 0.0
+        while True:
+            value, record, during = self._attempt(place, levels, measure)
+            spoilt = during.spoils() if self.spoilt_by_load else ""
+            spent += during.seconds
+            # asv ends a benchmark that exceeds its time, and with it all that was measured.
+            if not spoilt or not retries or spent + during.seconds > self.timeout / 2:
+                break
+            retries -= 1
+            observe({**record, "voided": spoilt})
+        observe({**record, "loaded": True, "load": spoilt} if spoilt else record)
+        return {"samples": [value], "number": 1}
+
+    def _attempt(
+        self,
+        place: dict[str, Any],
+        levels: tuple[Any, ...],
+        measure: Callable[[Cell], Measured],
+    ) -> tuple[float, dict[str, Any], load.Load]:
+        """The value of one measurement, its record for the log, and the load meanwhile."""
+        record = {
+            **place,
+            "load_before": round(os.getloadavg()[0], 2),
+            "freed_memory_kept": self.keeps_freed_memory and keep_freed_memory(),
+        }
+        before = load.snapshot()
         try:
             value, state = measure(Cell.at(self.param_names, levels))
         except Unsupported as reason:
@@ -56,10 +86,22 @@ class _Benchmark:
             raise
         finally:
             _finish_multiprocessing()
-        seconds = time.perf_counter() - start
-        stolen = round((_steal() - steal) / seconds, 4)
-        observe({**record, "value": value, "seconds": round(seconds, 3), "steal": stolen, **state})
-        return {"samples": [value], "number": 1}
+        during = load.between(before, load.snapshot())
+        record |= {
+            "value": value,
+            "seconds": round(during.seconds, 3),
+            "foreign_cores": round(during.foreign, 3),
+            "steal": round(during.steal, 4),
+            "mhz": load.frequency(),
+        }
+        return value, record | state, during
+
+
+class _EveryOther(_Benchmark):
+    """Slow to measure, and steady enough for half the rounds."""
+
+    rounds = -(-GRID.rounds // 2)
+    every = 2
 
 
 def _finish_multiprocessing() -> None:
@@ -71,10 +113,7 @@ def _finish_multiprocessing() -> None:
     for worker in multiprocessing.active_children():
         worker.terminate()
         worker.join()
+    # The fork server first: its socket lies in that folder, so a second attempt could not reach it.
+    multiprocessing.forkserver._forkserver._stop()
     multiprocessing.util._run_finalizers()
     multiprocessing.current_process()._config.pop("tempdir", None)
-
-
-def _steal() -> float:
-    """Seconds of CPU time other guests took from this machine so far (0 where unknown)."""
-    return float(getattr(psutil.cpu_times(), "steal", 0.0))

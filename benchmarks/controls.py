@@ -1,8 +1,15 @@
-"""A/A arms: the same implementation under two names. A difference here is a false alarm."""
+"""A/A arms: the same thing under two names. A difference here is a false alarm.
+
+Any factor may have the second name, which ends in "-again"; it goes last.
+"""
 
 from .common import _Benchmark
 from .grids import GRID, ITEMS, star
 from .measure import construction, epoch, first_batch, item
+from .measure_loops import loop_epoch, stall
+from .measure_samples import access, transport
+from .throttled import epoch as throttled_epoch
+from .tree import photograph_tree
 
 EPOCH = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
 ITEM = ["n", "px", "medium", "stage", "impl"]
@@ -59,3 +66,73 @@ class Construction(_Benchmark):
         return self.measured(levels, construction)
 
     track_construction.unit = "ms"
+
+
+class Loop(_Benchmark):
+    param_names = ["n", "px", "loop"]
+    params = star(param_names, px=GRID.px[:1], loop=pairs("tuned"))
+
+    def track_epoch(self, *levels):
+        return self.measured(levels, loop_epoch)
+
+    track_epoch.unit = "us"
+
+
+class Access(_Benchmark):
+    needs_corpus = False
+    param_names = ["n", "record", "access", "structure"]
+    params = star(param_names, structure=pairs("numpy"))
+
+    def track_access(self, *levels):
+        return self.measured(levels, access)
+
+    track_access.unit = "ns"
+
+
+class Transport(_Benchmark):
+    needs_corpus = False
+    param_names = ["kib", "workers", "carrier"]
+    params = star(param_names, workers=(1,), carrier=pairs("tensor"))
+
+    def track_transport(self, *levels):
+        return self.measured(levels, transport)
+
+    track_transport.unit = "us"
+
+
+class Stall(_Benchmark):
+    param_names = ["n", "px", "workers", "step_ms", "impl"]
+    params = star(
+        param_names,
+        n=ITEMS,
+        px=(128,),
+        workers=(2,),
+        step_ms=GRID.steps_ms[:1],
+        impl=pairs("naive"),
+    )
+
+    def track_stall(self, *levels):
+        return self.measured(levels, stall)
+
+    track_stall.unit = "%"
+
+
+class Tree(_Benchmark):
+    keeps_freed_memory = False
+    param_names = ["n", "px", "start_method", "impl"]
+    params = star(param_names, n=GRID.counts_started[:1], impl=pairs("preloaded"))
+
+    def track_tree(self, *levels):
+        return self.measured(levels, photograph_tree)
+
+    track_tree.unit = "MB"
+
+
+class Throttled(_Benchmark):
+    param_names = ["n", "px", "bandwidth", "impl"]
+    params = star(param_names, n=(GRID.n_throttled,), bandwidth=(100,), impl=pairs("naive"))
+
+    def track_epoch(self, *levels):
+        return self.measured(levels, throttled_epoch)
+
+    track_epoch.unit = "us"

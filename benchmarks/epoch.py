@@ -1,6 +1,6 @@
 """Time of an epoch per image, swept as a star around the centre."""
 
-from .common import _Benchmark
+from .common import _Benchmark, _EveryOther
 from .grids import DOCUMENTED, GRID, MEDIA, star
 from .measure import epoch, item_share
 
@@ -32,7 +32,7 @@ class ByStorage(_Epoch):
     params = star(FACTORS, px=GRID.px_storage, medium=MEDIA, impl=DOCUMENTED)
 
 
-class ByStartMethod(_Epoch):
+class ByStartMethod(_Epoch, _EveryOther):
     params = star(
         FACTORS,
         workers=(2,),
@@ -55,3 +55,11 @@ class ItemShare(_Benchmark):
         return self.measured(levels, item_share)
 
     track_item_share.unit = "%"
+
+
+class ManyWorkers(_Epoch):
+    """Workers far past the number of cores, beside two (C20)."""
+
+    params = star(
+        FACTORS, workers=(2, *GRID.many_workers) if GRID.many_workers else (), impl=("naive",)
+    )

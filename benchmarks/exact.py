@@ -1,17 +1,21 @@
 """Exact findings: counts and yes-or-no facts, measured once and without an interval."""
 
+import resource
+
 from datasets_impl.observe import behaviour
+from datasets_impl.observe.handover import handover, start_failure
 from datasets_impl.storage.media import workspace
 
 from .common import _Benchmark
-from .grids import GRID, star
-from .measure import corpus_of
+from .grids import GRID, STORED, star
+from .measure import built, corpus_of
 
 N = (32,)
 
 
 class _Exact(_Benchmark):
-    rounds = 1
+    rounds, every = 1, 0
+    spoilt_by_load = False
 
     def answer(self, levels, ask):
         """Ask `ask(cell, folder)` of a fresh working folder holding the cell's images."""
@@ -99,3 +103,45 @@ class TrainingStep(_Exact):
         )
 
     track_changed.unit = "changed"
+
+
+class PickleBytes(_Exact):
+    """What a worker that is not forked is sent, per byte of decoded pixels (X01)."""
+
+    param_names = ["n", "px", "impl"]
+    params = star(param_names, n=GRID.counts_started, impl=("naive", *STORED))
+
+    def track_pickle_ratio(self, *levels):
+        def measure(cell):
+            with built(cell) as (dataset, _):
+                sent = handover(dataset)
+            state = {"sent_bytes": sent.sent_bytes, "descriptors": sent.descriptors}
+            pixels = cell.n * cell.px * cell.px * 3
+            return sent.sent_bytes / pixels, {**state, "plain_pickle_bytes": sent.plain_bytes}
+
+        return self.measured(levels, measure)
+
+    track_pickle_ratio.unit = "bytes per byte of pixels"
+
+
+class Starts(_Exact):
+    """Can a loader start its worker with this dataset (X01)? 0 yes, 1 no."""
+
+    param_names = ["n", "px", "start_method", "impl"]
+    params = star(
+        param_names,
+        n=GRID.counts_started,
+        start_method=GRID.start_methods,
+        impl=("preloaded", "preloaded-tensor", "mapped", "mapped-fixed"),
+    )
+
+    def track_starts_failed(self, *levels):
+        def measure(cell):
+            with built(cell) as (dataset, _):
+                error = start_failure(dataset, 1, cell.start_method)
+            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            return float(bool(error)), {"error": error, "descriptor_limit": limit}
+
+        return self.measured(levels, measure)
+
+    track_starts_failed.unit = "failed"

@@ -39,7 +39,9 @@ class Grid:
     sample_kib: tuple[int, ...]  # size of one sample that costs nothing, for transport
     steps_ms: tuple[int, ...]  # emulated training steps
     px_bandwidth: tuple[int, ...]
+    n_throttled: int  # images at most behind a throttled disk; the bandwidth says how many are read
     bandwidths: tuple[int, ...]  # of throttled storage, MB/s, network disk to solid state
+    limits: tuple[str, ...]  # on a child's memory: the data stay within, or go beyond
     latencies_ms: tuple[int, ...]  # added to every request of the object store
 
 
@@ -63,15 +65,17 @@ PROFILES = {
         sample_kib=(12, 192),
         steps_ms=(1, 20),
         px_bandwidth=(256,),
-        bandwidths=(25, 800),
+        n_throttled=128,
+        bandwidths=(25, 100),
+        limits=(),
         latencies_ms=(),
     ),
     "standard": Grid(
-        rounds=6,
+        rounds=5,
         n=1024,
-        counts=(256, 1024, 4096),
+        counts=(256, 1024, 2048),
         px=(64, 128, 256, 512),
-        px_pair=(64, 128, 256, 512),
+        px_pair=(64, 256, 512),
         px_storage=(64, 256),
         workers=(0, 1, 2, 4),
         workers_started=(0, 1, 2, 4),
@@ -79,19 +83,21 @@ PROFILES = {
         transforms=("none", "light", "heavy"),
         qualities=(50, 75, 90, DEFAULT_QUALITY),
         counts_started=(128, 1024),
-        many_workers=(8, 16),
+        many_workers=(16,),
         records=1_000_000,
         record_start_methods=("fork", "forkserver", "spawn"),
         sample_kib=(1, 12, 192, 3072, 32768),
         steps_ms=(1, 5, 20, 100),
         px_bandwidth=(128, 256),
-        bandwidths=(25, 100, 400, 800),
+        n_throttled=2048,
+        bandwidths=(25, 100, 400),
+        limits=("within the limit", "beyond the limit"),
         latencies_ms=(10,),
     ),
     "full": Grid(
         rounds=15,
         n=1024,
-        counts=(256, 512, 1024, 4096, 16384),
+        counts=(256, 512, 1024, 2048, 4096, 16384),
         px=(64, 128, 224, 256, 512, 1024),
         px_pair=(64, 128, 224, 256, 512, 1024),
         px_storage=(64, 256, 512),
@@ -107,7 +113,9 @@ PROFILES = {
         sample_kib=(1, 12, 192, 3072, 32768),
         steps_ms=(1, 5, 20, 100),
         px_bandwidth=(64, 128, 256, 512),
+        n_throttled=4096,
         bandwidths=(10, 25, 50, 100, 200, 400, 800, 1600),
+        limits=("within the limit", "beyond the limit"),
         latencies_ms=(1, 10, 50),
     ),
 }
@@ -136,6 +144,14 @@ except StudyError as error:  # raised while modules are imported, before any `ma
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 ITEMS = (256,)  # images behind an item benchmark; only its count sweep takes others
 DOCUMENTED = ("naive", "preloaded", "mapped")
+STORED = (  # ways to hold decoded pixels, for what workers are sent and what they hold
+    "preloaded",
+    "preloaded-array",
+    "preloaded-tensor",
+    "preloaded-shared",
+    "mapped",
+    "mapped-fixed",
+)
 CENTRE: dict[str, Any] = {
     "n": GRID.n,
     "px": 256,

@@ -41,3 +41,9 @@ class ByImplementation(_Item):
 
 class ByCount(_Item):
     params = star(FACTORS, n=GRID.counts, impl=("naive", "preloaded"))
+
+
+class NeedlessWork(_Item):
+    """The naive item beside items that do something needless besides (C12)."""
+
+    params = star(FACTORS, px=GRID.px_storage, impl=("naive", "row-loop", "relisting", "reheader"))

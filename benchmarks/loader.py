@@ -1,1 +1,23 @@
 """What the loader's own mechanisms give: hand-written loop, defaults, tuned (C02)."""
+
+from .common import _Benchmark
+from .grids import GRID, star
+from .measure_loops import loop_epoch
+
+FACTORS = ["n", "px", "loop"]
+
+
+class ByLoop(_Benchmark):
+    """The naive dataset in each loop; workers, prefetching and batch size come with the loop."""
+
+    param_names = FACTORS
+    params = star(
+        FACTORS,
+        px=GRID.px_pair,
+        loop=("hand-written", "defaults", "batched", "tuned", "tuned-batched"),
+    )
+
+    def track_epoch(self, *levels):
+        return self.measured(levels, loop_epoch)
+
+    track_epoch.unit = "us"

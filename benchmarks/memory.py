@@ -1,1 +1,58 @@
 """Memory of the process tree: records, start methods, data larger than a limit."""
+
+from .common import _EveryOther
+from .grids import GRID, STORED
+from .tree import photograph_tree, record_copies, record_tree
+
+STRUCTURES = ("list-str", "list-tuple", "numpy-bytes", "packed-tensor")
+
+
+class _Memory(_EveryOther):
+    keeps_freed_memory = False
+    spoilt_by_load = False  # and a repetition would reuse what the first one freed
+
+
+class _Records(_Memory):
+    needs_corpus = False
+    param_names = ["n", "start_method", "structure"]
+    params = [(GRID.records,), GRID.record_start_methods, STRUCTURES]
+
+
+class RecordsPerWorker(_Records):
+    """What each of two workers copies of the records by reading them all once (C09)."""
+
+    def track_worker_copy(self, *levels):
+        return self.measured(levels, record_copies)
+
+    track_worker_copy.unit = "% of its size"
+
+
+class RecordsTree(_Records):
+    """What the records take in the trainer and two workers together (C09).
+
+    Forked workers only: others hold a copy each from the start, as `RecordsPerWorker` shows.
+    """
+
+    params = [(GRID.records,), ("fork",), STRUCTURES]
+
+    def track_tree(self, *levels):
+        return self.measured(levels, record_tree)
+
+    track_tree.unit = "MB"
+
+
+class StartMethod(_Memory):
+    """What the photographs take in the trainer and two workers together (C11, X01)."""
+
+    param_names = ["n", "px", "start_method", "impl"]
+    params = [
+        GRID.counts_started,
+        (256,),
+        GRID.start_methods,
+        STORED,
+    ]
+
+    def track_tree(self, *levels):
+        return self.measured(levels, photograph_tree)
+
+    track_tree.unit = "MB"

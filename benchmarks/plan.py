@@ -1,10 +1,11 @@
-"""Say what the chosen profile holds, as JSON: rounds, cells of the first and of later rounds."""
+"""Say what the chosen profile holds, as JSON: rounds, and each benchmark's cells."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
+from typing import Any
 
 from datasets_impl.errors import exit_on_study_error
 
@@ -12,26 +13,26 @@ from .grids import GRID
 from .prepare import benchmark_classes
 
 
-def cells(repeated_only: bool) -> int:
-    """Number of cells in one round; `repeated_only` leaves out those measured once."""
-    return sum(
-        math.prod(len(levels) for levels in benchmark.params)
-        for benchmark in benchmark_classes()
-        if benchmark.rounds > 1 or not repeated_only
-    )
+def plan() -> dict[str, Any]:
+    """Rounds, and of each benchmark its cells and in which rounds it runs.
+
+    `every` is 1 for every round, 2 for every other one, 0 for the first only.
+    """
+    return {
+        "rounds": GRID.rounds,
+        "benchmarks": {
+            f"{benchmark.__module__.rpartition('.')[2]}.{benchmark.__name__}": {
+                "cells": math.prod(len(levels) for levels in benchmark.params),
+                "every": benchmark.every,
+            }
+            for benchmark in benchmark_classes()
+        },
+    }
 
 
 @exit_on_study_error
 def main() -> int:
-    print(
-        json.dumps(
-            {
-                "rounds": GRID.rounds,
-                "cells": cells(repeated_only=False),
-                "repeated_cells": cells(repeated_only=True),
-            }
-        )
-    )
+    print(json.dumps(plan()))
     return 0
 
 

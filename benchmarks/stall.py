@@ -1,1 +1,33 @@
 """Share of time a trainer waits for data under an emulated training step (X09)."""
+
+from datasets_impl.steps import cuda_step
+
+from .common import _Benchmark
+from .grids import GRID, star
+from .measure_loops import stall
+
+FACTORS = ["n", "px", "workers", "step_ms", "impl"]
+
+
+class ByStep(_Benchmark):
+    """Emulated steps, which leave the CPU to the workers."""
+
+    param_names = FACTORS
+    params = star(FACTORS, workers=(0, 2), step_ms=GRID.steps_ms, impl=("naive", "preloaded"))
+
+    def track_stall(self, *levels):
+        return self.measured(levels, stall)
+
+    track_stall.unit = "%"
+
+
+class CudaByStep(_Benchmark):
+    """Steps computed on a CUDA device, where there is one."""
+
+    param_names = FACTORS
+    params = star(FACTORS, workers=(2,), impl=("naive", "preloaded"))
+
+    def track_stall(self, *levels):
+        return self.measured(levels, lambda cell: stall(cell, cuda_step))
+
+    track_stall.unit = "%"

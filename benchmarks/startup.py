@@ -1,7 +1,7 @@
 """What is paid before training: construction, and time to the first batch."""
 
-from .common import _Benchmark
-from .grids import DOCUMENTED, GRID, star
+from .common import _Benchmark, _EveryOther
+from .grids import DOCUMENTED, GRID, STORED, star
 from .measure import construction, first_batch
 
 FACTORS = ["n", "px", "workers", "start_method", "impl"]
@@ -17,6 +17,12 @@ class Construction(_Benchmark):
     track_construction.unit = "ms"
 
 
+class ConstructionByResolution(Construction):
+    """What an epoch of the same resolution must pay back (C06, X04)."""
+
+    params = star(Construction.param_names, px=GRID.px_pair, impl=(*DOCUMENTED, "mapped-fixed"))
+
+
 class _FirstBatch(_Benchmark):
     param_names = FACTORS
 
@@ -30,10 +36,21 @@ class ByWorkers(_FirstBatch):
     params = star(FACTORS, workers=GRID.workers_started, impl=DOCUMENTED)
 
 
-class ByStartMethod(_FirstBatch):
+class BySize(_FirstBatch, _EveryOther):
+    """Two workers, by what they must be sent: the dataset's size and its form (X01)."""
+
     params = star(
         FACTORS,
+        n=GRID.counts_started,
         workers=(2,),
         start_method=GRID.start_methods,
-        impl=("preloaded", "mapped", "mapped-fixed"),
+        impl=("naive", *STORED),
+    )
+
+
+class ManyWorkers(_FirstBatch):
+    """Workers far past the number of cores, beside two (C20)."""
+
+    params = star(
+        FACTORS, workers=(2, *GRID.many_workers) if GRID.many_workers else (), impl=("naive",)
     )

@@ -1,1 +1,152 @@
 """Slow storage: throttled disks and an object store, JPEG against raw pixels."""
+
+from . import measure, measure_objects, throttled
+from .common import _Benchmark, _EveryOther
+from .grids import GRID, ITEMS, MEDIA, star
+
+OBJECTS = 32  # images in the object store; each costs one request
+
+
+class ByBandwidth(_Benchmark):
+    """A cold epoch over JPEG files beside raw pixels, on a throttled disk (X05)."""
+
+    param_names = ["n", "px", "bandwidth", "impl"]
+    params = star(
+        param_names,
+        n=(GRID.n_throttled,),
+        px=GRID.px_bandwidth,
+        bandwidth=GRID.bandwidths,
+        impl=("naive", "raw-files", "mapped-fixed"),
+    )
+
+    def track_epoch(self, *levels):
+        return self.measured(levels, throttled.epoch)
+
+    track_epoch.unit = "us"
+
+
+class ByMedium(_Benchmark):
+    """The same arms where nothing is throttled (X05)."""
+
+    param_names = ["n", "px", "medium", "impl"]
+    params = star(
+        param_names, n=ITEMS, px=GRID.px_bandwidth, medium=MEDIA, impl=("naive", "raw-files")
+    )
+
+    def track_epoch(self, *levels):
+        return self.measured(levels, measure.epoch)
+
+    track_epoch.unit = "us"
+
+
+class ReadShare(_Benchmark):
+    """Reading alone beside the whole naive item, cold, on a throttled disk (C03).
+
+    Without the fastest disk: reading JPEG files alone needs too many of them to be throttled there.
+    """
+
+    param_names = ["n", "px", "bandwidth", "stage", "impl"]
+    params = star(
+        param_names,
+        n=(max(GRID.n, GRID.n_throttled),),
+        px=GRID.px_bandwidth,
+        bandwidth=GRID.bandwidths[:-1],
+        stage=("item", "read"),
+    )
+
+    def track_item(self, *levels):
+        return self.measured(levels, throttled.item)
+
+    track_item.unit = "us"
+
+
+class BeyondMemory(_Benchmark):
+    """Does a child whose memory is limited run out of it (C11)? 1 yes, 0 no."""
+
+    rounds, every = 1, 0
+    spoilt_by_load = False
+    param_names = ["n", "px", "where", "impl"]
+    params = [(GRID.n,), (256,), GRID.limits, ("preloaded", "mapped-fixed", "raw-files")]
+
+    def track_failed(self, n, px, where, impl):
+        return self.measured(
+            (n, px, where, impl), lambda cell: throttled.beyond_failed(cell, where)
+        )
+
+    track_failed.unit = "failed"
+
+
+class BeyondMemoryEpoch(_EveryOther):
+    """An epoch of a child, over data that its memory holds and over data that it does not (C11)."""
+
+    param_names = ["n", "px", "where", "impl"]
+    params = [(GRID.n,), (256,), GRID.limits, ("mapped-fixed", "raw-files")]
+
+    def track_epoch(self, n, px, where, impl):
+        return self.measured((n, px, where, impl), lambda cell: throttled.beyond_epoch(cell, where))
+
+    track_epoch.unit = "us"
+
+
+class InMemory(_Benchmark):
+    """An epoch over decoded pixels kept in three ways, all in memory (C11)."""
+
+    param_names = ["n", "px", "impl"]
+    params = star(param_names, px=GRID.px_storage, impl=("preloaded", "mapped-fixed", "raw-files"))
+
+    def track_epoch(self, *levels):
+        return self.measured(levels, measure.epoch)
+
+    track_epoch.unit = "us"
+
+
+class Reopen(_Benchmark):
+    """Constructing the dataset a second time, when its pixels are already on disk (C11)."""
+
+    param_names = ["n", "px", "impl"]
+    params = InMemory.params
+
+    def track_construction(self, *levels):
+        return self.measured(levels, measure.reopening)
+
+    track_construction.unit = "ms"
+
+
+class ObjectStoreEpoch(_EveryOther):
+    """An epoch over JPEG objects beside one over raw pixels, each GET late (X05).
+
+    The workers share the CPU with the server, so their gain is a lower bound.
+    """
+
+    param_names = ["n", "px", "workers", "latency_ms", "impl"]
+    params = star(
+        param_names,
+        n=(OBJECTS,),
+        px=GRID.px_bandwidth,
+        workers=(0, 4),
+        latency_ms=GRID.latencies_ms,
+        impl=("naive", "raw-files"),
+    )
+
+    def track_epoch(self, *levels):
+        return self.measured(levels, measure_objects.epoch)
+
+    track_epoch.unit = "us"
+
+
+class ObjectStoreItem(_EveryOther):
+    """Fetching alone beside the whole item over JPEG objects (C03)."""
+
+    param_names = ["n", "px", "latency_ms", "stage", "impl"]
+    params = star(
+        param_names,
+        n=(OBJECTS,),
+        px=GRID.px_bandwidth,
+        latency_ms=GRID.latencies_ms,
+        stage=("item", "read"),
+    )
+
+    def track_item(self, *levels):
+        return self.measured(levels, measure_objects.item)
+
+    track_item.unit = "us"

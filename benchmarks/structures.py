@@ -1,1 +1,23 @@
 """Access to lists, arrays and tensors (C10)."""
+
+from .common import _Benchmark
+from .grids import star
+from .measure_samples import access
+
+FACTORS = ["n", "record", "access", "structure"]
+
+
+class ByAccess(_Benchmark):
+    needs_corpus = False
+    param_names = FACTORS
+    params = star(
+        FACTORS,
+        record=("label", "image"),
+        access=("item", "batch"),
+        structure=("list", "numpy", "tensor"),
+    )
+
+    def track_access(self, *levels):
+        return self.measured(levels, access)
+
+    track_access.unit = "ns"

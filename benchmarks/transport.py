@@ -1,1 +1,22 @@
 """What it costs to hand a sample from a worker to the trainer (X03)."""
+
+from datasets_impl.free_samples import CARRIERS
+
+from .common import _Benchmark
+from .grids import GRID, star
+from .measure_samples import transport
+
+FACTORS = ["kib", "carrier", "workers"]
+
+
+class BySize(_Benchmark):
+    """Samples that cost nothing, from a worker beside without one."""
+
+    needs_corpus = False
+    param_names = FACTORS
+    params = star(FACTORS, kib=GRID.sample_kib, carrier=CARRIERS, workers=(0, 1))
+
+    def track_transport(self, *levels):
+        return self.measured(levels, transport)
+
+    track_transport.unit = "us"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,10 @@ CPU_PAGE = 4096
 
 @contextmanager
 def loader(
-    dataset: Dataset[Any], num_workers: int = 0, start_method: str = "fork"
+    dataset: Dataset[Any],
+    num_workers: int = 0,
+    start_method: str = "fork",
+    batch_size: int = BATCH_SIZE,
 ) -> Iterator[DataLoader[Any]]:
     """A shuffling DataLoader with explicit settings; its workers are gone after the block.
 
@@ -29,7 +32,7 @@ def loader(
     torch.set_num_threads(1)
     made: DataLoader[Any] = DataLoader(
         dataset,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         shuffle=True,
         generator=torch.Generator().manual_seed(SHUFFLE_SEED),
         num_workers=num_workers,
@@ -37,8 +40,15 @@ def loader(
         prefetch_factor=PREFETCH_FACTOR if num_workers else None,
         persistent_workers=num_workers > 0,
     )
-    try:
+    with ending_workers(made):
         yield made
+
+
+@contextmanager
+def ending_workers(made: DataLoader[Any]) -> Iterator[None]:
+    """End the persistent workers of `made` when the block ends, however it ends."""
+    try:
+        yield
     finally:
         iterator = getattr(made, "_iterator", None)
         if iterator is not None:
@@ -52,7 +62,7 @@ def touch(batch: Any) -> int:
     return len(tensor)
 
 
-def run_epoch(batches: DataLoader[Any], limit: int | None = None) -> int:
+def run_epoch(batches: Iterable[Any], limit: int | None = None) -> int:
     """Consume one epoch (or its first `limit` batches) and return the number of images seen."""
     seen = 0
     for position, batch in enumerate(batches, start=1):

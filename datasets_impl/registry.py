@@ -23,7 +23,14 @@ from datasets_impl.variants.files import jpeg_files
 from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
 from datasets_impl.variants.naive_fixed import LazyJpegDataset
 from datasets_impl.variants.pil_to_tensor import PilToTensorDataset
+from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 from datasets_impl.variants.preloaded_fixed import PreloadedDataset
+from datasets_impl.variants.preloaded_shared import PreloadedSharedDataset
+from datasets_impl.variants.preloaded_tensor import PreloadedTensorDataset
+from datasets_impl.variants.raw_files import RawFileDataset
+from datasets_impl.variants.reheader import ReheaderDataset
+from datasets_impl.variants.relisting import RelistingDataset
+from datasets_impl.variants.row_loop import RowLoopDataset
 
 AGAIN = "-again"
 
@@ -146,6 +153,72 @@ _ROWS = (
         "CHW",
         "paths",
         ("C13",),
+        files=_image_files,
+        one_file_per_item=True,
+    ),
+    Implementation(
+        "preloaded-array",
+        lambda root, process: PreloadedArrayDataset(root),
+        "variant",
+        "HWC",
+        "decoded pixels in one array",
+        ("C11", "X01"),
+        pickles_pixels=True,
+    ),
+    Implementation(
+        "preloaded-tensor",
+        lambda root, process: PreloadedTensorDataset(root),
+        "variant",
+        "HWC",
+        "decoded pixels in one tensor",
+        ("X01",),
+        pickles_pixels=True,
+    ),
+    Implementation(
+        "preloaded-shared",
+        lambda root, process: PreloadedSharedDataset(root),
+        "variant",
+        "HWC",
+        "decoded pixels in one tensor in shared memory",
+        ("C11", "X01"),
+        pickles_pixels=True,
+    ),
+    Implementation(
+        "raw-files",
+        lambda root, process: RawFileDataset(root),
+        "variant",
+        "HWC",
+        "decoded pixels, one file per image",
+        ("C11", "X05"),
+        files=lambda dataset: [Path(file) for file in dataset.files],
+    ),
+    Implementation(
+        "row-loop",
+        lambda root, process: RowLoopDataset(root),
+        "variant",
+        "HWC",
+        "paths",
+        ("C12",),
+        files=_image_files,
+        one_file_per_item=True,
+    ),
+    Implementation(
+        "relisting",
+        lambda root, process: RelistingDataset(root),
+        "variant",
+        "HWC",
+        "nothing but the folder's name",
+        ("C12",),
+        files=lambda dataset: [Path(path) for path in jpeg_files(dataset.root_dir)],
+        one_file_per_item=True,
+    ),
+    Implementation(
+        "reheader",
+        lambda root, process: ReheaderDataset(root),
+        "variant",
+        "HWC",
+        "paths",
+        ("C12",),
         files=_image_files,
         one_file_per_item=True,
     ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from datasets_impl.atomic import atomic_write, describe_write_error
 from datasets_impl.errors import StudyError
-from datasets_impl.observe.log import LOG_VARIABLE
+from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
 from datasets_impl.paths import CACHE_VARIABLE, IMAGES_VARIABLE, cache_dir
 from scripts import provenance
 from scripts.child import child, run_child
 from scripts.root import ASV_CONFIG, ROOT
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
-REPEATED = "^(?!exact[.])"  # exact findings are measured in the first round only
 CORPORA = "corpora.json"  # beside the session's folder
 ENVIRONMENT_NAME = f"existing-py{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -54,6 +54,7 @@ class Session:
     folder: Path
     state: dict[str, Any]
     environment: Mapping[str, str]
+    adding: bool = False  # to a session whose results are published
 
     @classmethod
     def open(
@@ -66,7 +67,11 @@ class Session:
         machine: str,
         environment: Mapping[str, str],
     ) -> Session:
-        """Go on with the session in `folder` if it measures the same thing, else start anew."""
+        """Go on with the session in `folder` if it measures the same thing, else start anew.
+
+        A session that was published goes on too when more rounds are asked for than it has: it
+        keeps its rounds, and what it published stays as it is until the new rounds are whole.
+        """
         plan = suite_plan(environment)
         code = provenance.code_state()
         key = {
@@ -75,17 +80,24 @@ class Session:
             "machine": machine,
             "images": environment.get(IMAGES_VARIABLE),
             "code": code["hash"],
+            # Rounds may be added days later: blocks must not mix pictures or libraries.
+            "corpora": _digest(folder.parent / CORPORA),
+            "versions": provenance.versions(),
         }
         try:
             state = json.loads((folder / "session.json").read_text())
         except (OSError, ValueError):
             state = None
-        if not isinstance(state, dict) or state.get("key") != key or state.get("published"):
+        planned = rounds or plan["rounds"]
+        known = isinstance(state, dict) and state.get("key") == key and "done" in state
+        whole = known and bool(state.get("published"))
+        adding = whole and state["done"] < planned
+        if not known or (whole and not adding):
             shutil.rmtree(folder, ignore_errors=True)
             (folder / "results").mkdir(parents=True)
             state = {"key": key, "code": code, "done": 0, "log_bytes": 0, "rounds": []}
-        planned = {"planned": rounds or plan["rounds"], "plan": plan}
-        session = cls(folder, {**state, **planned}, environment)
+        state |= {"planned": planned, "plan": plan, "published": False}
+        session = cls(folder, state, environment, adding)
         session._save()
         return session
 
@@ -103,7 +115,9 @@ class Session:
     def run(self, console: Console) -> None:
         """Run the rounds that are still missing."""
         self._register_machine()
-        if self.state["done"]:
+        if self.adding:
+            console.print(f"Adding to the {self.state['done']} rounds that are published.")
+        elif self.state["done"]:
             console.print(f"Going on after round {self.state['done']} of an interrupted study.")
         with Progress(
             TextColumn("{task.description}"),
@@ -138,7 +152,7 @@ class Session:
         command += ["--set-commit-hash", self.state["code"]["commit"]]
         command += ["--machine", self.machine, "--record-samples", "--attribute", "rounds=1"]
         command += ["--append-samples"] if number > 1 else []
-        bench = self.state["key"]["bench"] or (REPEATED if number > 1 else None)
+        bench = self.state["key"]["bench"] or _expression(self._due(number))
         command += ["--bench", bench] if bench else []
         self._follow(command, number, progress)
         if not list(attempt.glob("*/*-*.json")):
@@ -153,6 +167,15 @@ class Session:
             {**started, "seconds": round(time.monotonic() - before, 1), "round": number}
         )
         self._save()
+
+    def _due(self, number: int) -> dict[str, int]:
+        """Cells of each benchmark that runs in this round."""
+        benchmarks: dict[str, dict[str, int]] = self.state["plan"]["benchmarks"]
+        return {
+            name: entry["cells"]
+            for name, entry in benchmarks.items()
+            if number == 1 or (entry["every"] and (number - 1) % entry["every"] == 0)
+        }
 
     def _configure(self, results: Path, pages: Path) -> Path:
         """The project's asv configuration with folders of this session; returns its path."""
@@ -186,9 +209,9 @@ class Session:
     def _follow(self, command: list[str], number: int, progress: Progress) -> None:
         """Run one round and move the bar with every measurement that reaches the log."""
         label = f"Round {number} of {self.state['planned']}"
-        total = self.state["plan"]["cells" if number == 1 else "repeated_cells"]
+        total = sum(self._due(number).values())
         task = progress.add_task(label, total=None if self.state["key"]["bench"] else total)
-        variables = {**self.environment, LOG_VARIABLE: str(self.log)}
+        variables = {**self.environment, LOG_VARIABLE: str(self.log), ROUND_VARIABLE: str(number)}
         with child(command, variables, self.folder / "asv.log") as process:
             while process.poll() is None:
                 time.sleep(0.5)
@@ -202,11 +225,12 @@ class Session:
             )
 
     def _observed(self) -> int:
+        """Measurements of this round in the log; voided ones are made again, so not counted."""
         if not self.log.exists():
             return 0
         with self.log.open("rb") as log:
             log.seek(self.state["log_bytes"])
-            return sum(1 for _ in log)
+            return sum(b'"voided": ' not in line for line in log)
 
     def publish(self, target: Path) -> None:
         """Copy the finished session into `target`, each file atomically, without local paths."""
@@ -254,14 +278,24 @@ class Session:
         return text
 
 
+def _digest(path: Path) -> str:
+    """Hash of a file's content, "" when there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else ""
+
+
 def _copy(source: Path, target: Path) -> None:
     atomic_write(target, source.read_bytes())
 
 
-def suite_plan(environment: Mapping[str, str]) -> dict[str, int]:
+def _expression(names: Iterable[str]) -> str:
+    """The regular expression by which asv runs these benchmarks and no others."""
+    return rf"^({'|'.join(map(re.escape, names))})[.]"
+
+
+def suite_plan(environment: Mapping[str, str]) -> dict[str, Any]:
     """Rounds and cells of the profile, asked in a process of its own: nothing here imports it."""
     answer = util.check_output(
         [sys.executable, "-m", "benchmarks.plan"], env=dict(environment), cwd=str(ROOT)
     )
-    plan: dict[str, int] = json.loads(answer)
+    plan: dict[str, Any] = json.loads(answer)
     return plan

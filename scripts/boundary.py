@@ -1,127 +1,199 @@
-"""Where a conditional verdict flips, in terms of the factors."""
+"""Where a conditional verdict flips, in terms of the factors, in a reader's words.
+
+`boundary(cells)` gives a few sentences, the most telling first; `brief` shortens them to one line.
+A sentence names one test, the factor that decides in it, and the levels on both sides of the flip.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from scripts import wording
+from scripts import places
 from scripts.evidence import FACTORS
 from scripts.model import Cell
+from scripts.regions import Region, regions
 
-# Tests come first, as they ask different things.
-ORDER = ("test", *FACTORS, "machine", "benchmark")
+# What a cell is beside its test; the machine comes last, as a factor of the data says more.
+NAMES = (*FACTORS, "machine")
+MOST_REGIONS = 3  # more of them are no boundary any more: the table shows them
+MOST_LENGTH = 320  # characters of one test's sentence, so that no list runs away
+MORE = "More in the report."
+OTHER = {"for": "against", "against": "for"}
 
 
 def boundary(cells: Sequence[Cell]) -> str:
-    """One sentence on where the decided cells turn from for to against; "" if they do not."""
-    decided = [cell for cell in cells if cell.outcome in ("for", "against")]
+    """Sentences on where the cells turn from for to against; "" if they do not.
+
+    Undecided cells only show where a flip could not be placed exactly.
+    """
+    decided = _decided(cells)
     if len({cell.outcome for cell in decided}) < 2:
         return ""
-    factors = _varying(decided)
-    for factor in factors:
-        if split := _split(decided, factor):
-            return _sentence(factor, *split)
-    for first in factors:
-        parts = _by_level(decided, first, [name for name in factors if name != first])
-        if parts:
-            return "; ".join(parts) + "."
-    for_, against = (_listing(decided, outcome, factors) for outcome in ("for", "against"))
-    return f"For: {for_}. Against: {against}."
+    tests = list(dict.fromkeys(cell.test for cell in decided))
+    if len(tests) == 1:
+        return _sentence(_within(cells, decided))
+    if found := [name for name in _tell(decided) if _seen_inside_a_test(decided, name)]:
+        return _sentence(_both_sides(cells, decided, found))
+    short = _shared_start_removed(tests)
+    flips: list[str] = []
+    same: dict[str, list[str]] = {"for": [], "against": []}
+    for test in tests:
+        own = [cell for cell in cells if cell.test == test]
+        outcomes = {cell.outcome for cell in _decided(own)}
+        if len(outcomes) == 1:
+            same[outcomes.pop()].append(short[test])
+        else:
+            flips.append(_sentence(f"{short[test]}: {_within(own, _decided(own))}"))
+    whole = [f"Only {outcome}: {_first(names)}." for outcome, names in same.items() if names]
+    return " ".join([*flips, *whole])
 
 
-def _level(cell: Cell, factor: str) -> Any:
-    if factor in ("test", "machine", "benchmark"):
-        return str(getattr(cell, factor))
-    return cell.factors.get(factor)
+def brief(text: str, most: int = 230) -> str:
+    """As many whole sentences of a boundary as fit into `most` characters; at least the first."""
+    sentences = [part if part.endswith(".") else f"{part}." for part in text.split(". ") if part]
+    kept = sentences[:1]
+    for sentence in sentences[1:]:
+        if len(" ".join([*kept, sentence])) > most:
+            return " ".join([*kept, MORE])
+        kept.append(sentence)
+    return " ".join(kept)
 
 
-def _varying(cells: Sequence[Cell]) -> list[str]:
-    """Factors with two levels or more."""
-    names = [name for name in ORDER if len({str(_level(cell, name)) for cell in cells}) > 1]
-    # Benchmarks overlap in some cells; which one it was matters only where they disagree.
-    factors = [name for name in names if name != "benchmark"]
+def threshold(cells: Sequence[Cell], factor: str) -> tuple[Any, Any, str] | None:
+    """(last level below, first level above, outcome below) if a numeric `factor` alone decides."""
+    sides = _sides(_decided(cells), factor)
+    if sides is None or not all(places.is_number(x) for side in sides.values() for x in side):
+        return None
+    ordered = {name: sorted(side, key=lambda x: places.order(factor, x))
+               for name, side in sides.items()}  # fmt: skip
+    for low, high in (("for", "against"), ("against", "for")):
+        below, above = ordered[low][-1], ordered[high][0]
+        if places.order(factor, below) < places.order(factor, above):
+            return below, above, low
+    return None
+
+
+def _decided(cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if cell.outcome in ("for", "against")]
+
+
+def level(cell: Cell, name: str) -> Any:
+    """The cell's level of a factor, of its machine or of its benchmark; None if it has none."""
+    return getattr(cell, name) if name in ("machine", "benchmark") else cell.factors.get(name)
+
+
+def _names(cells: Sequence[Cell]) -> list[str]:
+    """Factors with two levels or more, and the benchmark where only it tells two cells apart."""
+    names = [name for name in NAMES if len({str(level(cell, name)) for cell in cells}) > 1]
     told: dict[tuple[str, ...], set[str]] = {}
     for cell in cells:
-        told.setdefault(tuple(str(_level(cell, f)) for f in factors), set()).add(cell.outcome)
-    return factors if all(len(outcomes) == 1 for outcomes in told.values()) else names
+        place = (cell.test, *(str(level(cell, name)) for name in names))
+        told.setdefault(place, set()).add(cell.outcome)
+    return names if all(len(found) == 1 for found in told.values()) else [*names, "benchmark"]
 
 
-def _split(cells: Sequence[Cell], factor: str) -> tuple[list[Any], list[Any]] | None:
-    """Levels for and levels against, if `factor` alone tells the outcome."""
-    levels: dict[Any, set[str]] = {}
+def _sides(cells: Sequence[Cell], factor: str) -> dict[str, list[Any]] | None:
+    """Levels by outcome if `factor`, which every cell has, alone tells the outcome."""
+    found: dict[Any, str] = {}
     for cell in cells:
-        if _level(cell, factor) is None:
+        value = level(cell, factor)
+        if value is None or found.setdefault(value, cell.outcome) != cell.outcome:
             return None
-        levels.setdefault(_level(cell, factor), set()).add(cell.outcome)
-    if any(len(outcomes) > 1 for outcomes in levels.values()):
-        return None
-    return (
-        [level for level, outcomes in levels.items() if outcomes == {"for"}],
-        [level for level, outcomes in levels.items() if outcomes == {"against"}],
+    sides: dict[str, list[Any]] = {"for": [], "against": []}
+    for value, outcome in found.items():
+        sides[outcome].append(value)
+    return sides if all(sides.values()) else None
+
+
+def _tell(cells: Sequence[Cell]) -> list[str]:
+    """Factors that alone tell the outcome: thresholds, all of them, else the first other one."""
+    names = _names(cells)
+    thresholds = [name for name in names if threshold(cells, name)]
+    return thresholds or [name for name in names if _sides(cells, name)][:1]
+
+
+def _seen_inside_a_test(cells: Sequence[Cell], factor: str) -> bool:
+    """Does `factor` also flip inside one test?
+
+    Tests differ in factors that nobody varied (256 images here, 1,024 there), so a factor that
+    changes only from test to test explains nothing.
+    """
+    tests = dict.fromkeys(cell.test for cell in cells)
+    return any(_sides([cell for cell in cells if cell.test == test], factor) for test in tests)
+
+
+def _both_sides(cells: Sequence[Cell], decided: Sequence[Cell], found: list[str]) -> str:
+    """ "against up to 128 px, for from 512 px on, undecided between"."""
+    phrases = [_flip(cells, decided, name) for name in found]
+    if len(phrases) == 1:
+        return phrases[0]
+    return f"{phrases[0]}; or, as they change together, {'; or '.join(phrases[1:])}"
+
+
+def _flip(cells: Sequence[Cell], decided: Sequence[Cell], factor: str) -> str:
+    sides = _sides(decided, factor)
+    assert sides is not None  # the factor tells the outcome
+    found = threshold(decided, factor)
+    if found is None:
+        return ", ".join(
+            f"{outcome} {places.among(factor, side)}" for outcome, side in sides.items()
+        )
+    below, above, low = found
+    words = [
+        f"{low} {places.upto(factor, below, alone=len(sides[low]) == 1)}",
+        f"{OTHER[low]} {places.onward(factor, above, alone=len(sides[OTHER[low]]) == 1)}",
+    ]
+    low_end, high_end = places.order(factor, below), places.order(factor, above)
+    between = [
+        value for cell in cells if places.is_number(value := level(cell, factor))
+        and low_end < places.order(factor, value) < high_end
+    ]  # fmt: skip
+    return ", ".join(words + ["undecided between"] * bool(between))
+
+
+def _within(cells: Sequence[Cell], decided: Sequence[Cell]) -> str:
+    """The flip inside one test: of one factor, else as regions of one outcome, else as counts."""
+    if found := _tell(decided):
+        return _both_sides(cells, decided, found)
+    names = sorted(_names(decided), key=lambda name: name != "impl")  # who, then under what
+    rows = [({name: level(cell, name) for name in names}, cell.outcome) for cell in decided]
+    told = {outcome: regions(rows, outcome) for outcome in ("for", "against")}
+    outcome = min(told, key=lambda name: (len(told[name]), name == "against"))
+    text = f"{outcome} {'; '.join(_words(region) for region in told[outcome])}"
+    text += f"; otherwise {OTHER[outcome]}"
+    if told[outcome] and len(told[outcome]) <= MOST_REGIONS and len(text) <= MOST_LENGTH:
+        return text
+    counts = [
+        f"{outcome} in {sum(cell.outcome == outcome for cell in decided)}" for outcome in OTHER
+    ]
+    by = places.join([places.title(name) for name in names])
+    return f"{' and '.join(counts)} cells, with no one place where it flips by {by}"
+
+
+def _words(region: Region) -> str:
+    return ", ".join(
+        places.bounded(name, levels, region.all_levels[name])
+        for name, levels in region.levels.items()
     )
 
 
-def _sentence(factor: str, for_: list[Any], against: list[Any]) -> str:
-    return f"For: {_levels(factor, for_, against)}. Against: {_levels(factor, against, for_)}."
+def _first(names: list[str], most: int = 4) -> str:
+    """The names, a long list cut to a count."""
+    rest = f"; and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(names[:most]) + rest
 
 
-def _levels(factor: str, mine: list[Any], others: list[Any]) -> str:
-    """ "at 256 px and more", when the levels are numbers on one side of the others; else a list."""
-    numeric = all(isinstance(level, int | float) for level in [*mine, *others])
-    if numeric and min(mine) > max(others):
-        return f"{wording.factor(factor, min(mine))} and more"
-    if numeric and max(mine) < min(others):
-        return f"{wording.factor(factor, max(mine))} and less"
-    return _join([wording.factor(factor, level) for level in sorted(mine, key=_order)])
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
-def _order(level: Any) -> tuple[int, float, str]:
-    if isinstance(level, int | float):
-        return (0, float(level), "")
-    return (1, 0.0, str(level))
-
-
-def _join(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _by_level(cells: Sequence[Cell], first: str, others: list[str]) -> list[str]:
-    """One phrase for each level of `first`, if within each another factor tells the outcome."""
-    groups: dict[Any, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(_level(cell, first), []).append(cell)
-    if len(groups) > 6:
-        return []
-    phrases = []
-    for level, group in sorted(groups.items(), key=lambda entry: _order(entry[0])):
-        outcomes = {cell.outcome for cell in group}
-        name = wording.factor(first, level) if level is not None else "elsewhere"
-        if len(outcomes) == 1:
-            phrases.append(f"{name}: {outcomes.pop()}")
-            continue
-        split = next((found for o in others if (found := _named_split(group, o))), None)
-        if split is None:
-            return []
-        phrases.append(f"{name}: {split}")
-    return phrases
-
-
-def _named_split(cells: Sequence[Cell], factor: str) -> str:
-    split = _split(cells, factor)
-    if not split:
-        return ""
-    return f"for {_levels(factor, *split)} and against {_levels(factor, split[1], split[0])}"
-
-
-def _listing(cells: Sequence[Cell], outcome: str, factors: list[str]) -> str:
-    """The cells with `outcome`, by the factors that vary; long lists end in a count."""
-    names = sorted(factors, key=lambda factor: factor != "impl")  # who, then under what
-    named = [
-        " ".join(wording.factor(f, _level(cell, f)) for f in names if _level(cell, f) is not None)
-        for cell in cells
-        if cell.outcome == outcome
-    ]
-    shown = 6
-    rest = len(named) - shown
-    return "; ".join(named[:shown]) + (f"; and {rest} more" if rest > 0 else "")
+def _shared_start_removed(tests: list[str]) -> dict[str, str]:
+    """Labels without the start that all share, cut at a comma: "item", "epoch by storage"."""
+    parts = [test.split(", ") for test in tests]
+    shared = 0
+    while len(tests) > 1 and all(len(p) > shared + 1 for p in parts) and (
+        len({p[shared] for p in parts}) == 1
+    ):  # fmt: skip
+        shared += 1
+    return {test: ", ".join(p[shared:]) for test, p in zip(tests, parts, strict=True)}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from scripts import inference
+from scripts.break_even import Costs, break_even
 from scripts.claims import OPERATORS, Rules, Test
-from scripts.evidence import FACTORS
 from scripts.inference import Interval
 from scripts.model import Cell, Outcome
+from scripts.pairing import Constructions, allowed, factors_of, label, pairs_of, records
 
 EXACT: dict[str, Callable[[float, float], bool]] = dict(
     zip(OPERATORS, (operator.eq, operator.ge, operator.le), strict=True)
@@ -26,15 +28,45 @@ UNPAIRED = "from medians, arms not paired"
 def judge_test(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
     """Every cell of `test` in the evidence, judged; an empty list when nothing was measured."""
     chosen = cells[(cells["metric"] == test.metric) & cells["benchmark"].isin(test.benchmarks)]
-    chosen = chosen[_allowed(chosen, test.where)]
+    chosen = chosen[allowed(chosen, test.where)]
     if test.kind == "exact":
-        return [_exact(test, row, rules) for row in _records(chosen)]
-    if test.kind == "level":
-        return [_level(test, row, rules) for row in _records(chosen)]
-    pairs = [_ratio(test, *pair, rules) for pair in _pairs(test, chosen)]
-    if test.kind == "slope":
-        return _slopes(test, chosen, rules)
-    return pairs
+        judged = [_exact(test, row, rules) for row in records(chosen)]
+    elif test.kind in ("level", "amount"):
+        judged = [_single(test, row, rules) for row in records(chosen)]
+    elif test.kind == "slope":
+        judged = _slopes(test, chosen, rules)
+    elif test.kind == "break-even":
+        made = Constructions(test, cells)
+        judged = [_break_even(test, *pair, made, rules) for pair in pairs_of(test, chosen)]
+    else:
+        judged = [_ratio(test, *pair, rules) for pair in pairs_of(test, chosen)]
+    return _counted_once(judged, test.benchmarks)
+
+
+def _counted_once(cells: Sequence[Cell], benchmarks: list[str]) -> list[Cell]:
+    """Sweeps cross: of cells that are one combination, that of the benchmark named first counts."""
+
+    def rank(cell: Cell) -> int:
+        return benchmarks.index(cell.benchmark.rpartition(".")[0])
+
+    def place(cell: Cell) -> tuple[Any, ...]:
+        return (cell.machine, cell.treatment, cell.baseline, *sorted(cell.factors.items()))
+
+    first: dict[tuple[Any, ...], Cell] = {}
+    for cell in sorted(cells, key=rank):
+        first.setdefault(place(cell), cell)
+    return [
+        cell
+        if (kept := first[place(cell)]) is cell
+        else replace(
+            cell,
+            counts=False,
+            reason="; ".join(
+                filter(None, [cell.reason, f"the combination counts in {kept.benchmark}"])
+            ),
+        )
+        for cell in cells
+    ]
 
 
 def bar_of(test: Test, rules: Rules) -> float:
@@ -42,52 +74,6 @@ def bar_of(test: Test, rules: Rules) -> float:
     if test.bar is not None:
         return test.bar
     return 1 + rules.margin if test.direction == "above" else 1 - rules.margin
-
-
-def _allowed(cells: pd.DataFrame, where: dict[str, list[Any]]) -> pd.Series[bool]:
-    keep = pd.Series(True, index=cells.index)
-    for factor, levels in where.items():
-        refused = [str(level)[1:] for level in levels if str(level).startswith("!")]
-        if refused:
-            keep &= ~cells[factor].astype(str).isin(refused)
-        else:
-            keep &= cells[factor].isin(levels)
-    return keep
-
-
-def _records(cells: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in cells.to_dict("records")]
-
-
-def factors_of(row: dict[str, Any]) -> dict[str, Any]:
-    """The row's factor levels, without the factors its benchmark does not have."""
-    return {name: row[name] for name in FACTORS if row.get(name) is not None}
-
-
-def _pairs(test: Test, cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """(treatment, baseline) rows that agree in machine, benchmark and every other factor."""
-    arms = set(test.treatment)
-    rows = _records(cells)
-
-    def place(row: dict[str, Any]) -> tuple[Any, ...]:
-        others = {key: level for key, level in factors_of(row).items() if key not in arms}
-        return (row["machine"], row["benchmark"], tuple(others.items()))
-
-    baselines = {place(row): row for row in rows if _is(row, test.baseline)}
-    for row in rows:
-        if _is(row, test.treatment) and not _is(row, test.baseline) and place(row) in baselines:
-            yield row, baselines[place(row)]
-
-
-def _is(row: dict[str, Any], arm: dict[str, Any]) -> bool:
-    return all(level == "*" or row[factor] == level for factor, level in arm.items())
-
-
-def _label(row: dict[str, Any], arm: dict[str, Any]) -> str:
-    return ", ".join(
-        str(row[factor]) if isinstance(row[factor], str) else f"{factor}={row[factor]}"
-        for factor in arm
-    )
 
 
 def _interval(
@@ -115,7 +101,7 @@ def _quartiles(row: dict[str, Any]) -> tuple[float, float, float, int]:
 def widen(low: float, high: float, rules: Rules) -> tuple[float, float]:
     """An interval of unpaired arms as the rules see it: wider on both sides, as if the margin were
     doubled, so that medians alone decide less in either direction."""
-    factor = (1 + rules.margin * inference.UNPAIRED_MARGIN_FACTOR) / (1 + rules.margin)
+    factor = inference.unpaired_factor(rules)
     return low / factor, high * factor
 
 
@@ -146,18 +132,71 @@ def _ratio(test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rule
     cell = replace(
         cell,
         quantity="share" if test.kind == "share" else "ratio",
-        treatment=_label(treatment, test.treatment),
-        baseline=_label(baseline, test.baseline),
+        treatment=label(treatment, test.treatment),
+        baseline=label(baseline, test.baseline),
     )
     return _measured(cell, test, interval, rules) if interval else cell
 
 
-def _level(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
+def _single(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
+    """A share in percent ("level") or an amount in its own unit, judged by itself."""
     cell = _unjudged(test, row, rules, _without(row), row["reason"])
+    if test.kind == "amount":
+        cell = replace(cell, quantity="amount")
     if row["status"] != "ok":
         return cell
-    values = [value / 100 for value in row["samples"] or [row["median"]]]
-    return _measured(cell, test, inference.share(values, rules.confidence), rules)
+    values = row["samples"] or [row["median"]]
+    if test.kind == "level":
+        found = inference.share([value / 100 for value in values], rules.confidence)
+    elif row["samples"]:
+        found = inference.amount(values, rules.confidence)
+    else:
+        one = (1.0, 1.0, 1.0, int(row["repeat"]))
+        found = inference.unpaired_ratio(_quartiles(row), one, rules.confidence)
+    return _measured(cell, test, found, rules)
+
+
+def _break_even(
+    test: Test,
+    treatment: dict[str, Any],
+    baseline: dict[str, Any],
+    made: Constructions,
+    rules: Rules,
+) -> Cell:
+    """The epoch from which the treatment has paid for its construction."""
+    epochs = {"treatment": treatment, "baseline": baseline}
+    built = {arm: made.of(row) for arm, row in epochs.items()}
+    rows = [row for row in (treatment, baseline, *built.values()) if row is not None]
+    reason = next((row["reason"] for row in rows if row["status"] != "ok"), "")
+    if None in built.values():
+        reason = "its construction was not measured"
+    cell = replace(
+        _unjudged(test, treatment, rules, _without(*rows), reason),
+        quantity="amount",
+        treatment=label(treatment, test.treatment),
+        baseline=label(baseline, test.baseline),
+    )
+    if reason:
+        return cell
+    sampled = all(row["samples"] for row in rows)
+    if sampled and len({len(row["samples"]) for row in rows}) > 1:
+        return replace(cell, reason="the times were not measured in the same blocks")
+    costs = [
+        # An epoch is measured in microseconds per image, a construction in milliseconds.
+        Costs(_blocks(built[arm], sampled), _blocks(row, sampled) * row["n"] / 1000)
+        for arm, row in epochs.items()
+    ]
+    found = break_even(costs[0], costs[1], bar_of(test, rules), rules.confidence)
+    cell = _measured(cell, test.model_copy(update={"bar": 1.0}), found.decision, rules)
+    shown = found.epochs
+    return replace(
+        cell, estimate=shown.estimate, low=shown.low, high=shown.high, reading=found.reading
+    )
+
+
+def _blocks(row: dict[str, Any] | None, sampled: bool) -> np.ndarray:
+    assert row is not None
+    return np.asarray(row["samples"] if sampled else [row["median"]], dtype=float)
 
 
 def _unjudged(test: Test, row: dict[str, Any], rules: Rules, result: Outcome, reason: str) -> Cell:
@@ -177,6 +216,7 @@ def _unjudged(test: Test, row: dict[str, Any], rules: Rules, result: Outcome, re
         counts=test.counts,
         reason=reason,
         treatment=str(row.get("impl") or ""),
+        unit=test.unit if test.kind in ("amount", "break-even") else "",
     )
 
 
@@ -191,6 +231,7 @@ def _measured(cell: Cell, test: Test, interval: Interval, rules: Rules) -> Cell:
         outcome=result,
         blocks=interval.blocks,
         reason=reason,
+        p=inference.p_value(interval, bar_of(test, rules), rules),
     )
 
 
@@ -214,7 +255,7 @@ def _slopes(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
     """One cell for each machine and setting of the factors, but the one the slope runs over."""
     over = test.over or ""
     groups: dict[tuple[Any, ...], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
-    for treatment, baseline in _pairs(test, cells):
+    for treatment, baseline in pairs_of(test, cells):
         others = tuple((k, v) for k, v in factors_of(treatment).items() if k != over)
         groups.setdefault((treatment["machine"], treatment["name"], others), []).append(
             (treatment, baseline)
@@ -233,8 +274,8 @@ def _slope(
         _unjudged(test, first, rules, _without(*rows), "needs samples at two levels or more"),
         quantity="slope",
         factors=factors,
-        treatment=_label(first, test.treatment),
-        baseline=_label(second, test.baseline),
+        treatment=label(first, test.treatment),
+        baseline=label(second, test.baseline),
     )
     usable = [pair for pair in pairs if pair[0]["samples"] and pair[1]["samples"]]
     if len(usable) < 2 or len({len(row["samples"]) for pair in usable for row in pair}) > 1:

@@ -53,6 +53,8 @@ def cell_table(cells: list[Cell]) -> pd.DataFrame:
             "estimate": cell.estimate,
             "low": cell.low,
             "high": cell.high,
+            "unit": cell.unit,
+            "p_holm": cell.p_holm,
             "outcome": cell.outcome,
             "counts": cell.counts,
             "blocks": cell.blocks,

@@ -35,9 +35,10 @@ class Test(_Strict):
     """One comparison; `kind` is explained at the head of `claims.toml`."""
 
     label: str
-    kind: Literal["ratio", "share", "level", "slope", "exact"]
+    kind: Literal["ratio", "share", "level", "slope", "amount", "break-even", "exact"]
     metric: str
     benchmarks: list[str] = Field(min_length=1)
+    construction: list[str] = []  # benchmarks of a break-even, beside those of its epochs
     where: dict[str, list[Level]] = {}
     treatment: dict[str, Level] = {}
     baseline: dict[str, Level] = {}
@@ -51,13 +52,21 @@ class Test(_Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Test:
-        paired = self.kind in ("ratio", "share", "slope")
+        paired = self.kind in ("ratio", "share", "slope", "break-even")
         if paired and (not self.treatment or self.treatment.keys() != self.baseline.keys()):
             raise ValueError("treatment and baseline must name the same factors")
         if self.kind == "slope" and not self.over:
             raise ValueError("a slope needs the factor it runs over")
-        if self.kind in ("share", "level", "slope") and self.bar is None:
-            raise ValueError(f"a {self.kind} needs a bar")
+        if self.kind not in ("ratio", "exact") and self.bar is None:
+            raise ValueError(f"a test of kind {self.kind} needs a bar")
+        if self.bar is not None and self.kind not in ("slope", "exact") and self.bar <= 0:
+            raise ValueError("the bar must be above zero")
+        if self.kind == "level" and (self.bar or 0) >= 1:
+            raise ValueError("the bar of a level is a share, below one")
+        if self.kind in ("amount", "break-even") and not self.unit:
+            raise ValueError(f"a test of kind {self.kind} needs a unit")
+        if (self.kind == "break-even") != bool(self.construction):
+            raise ValueError("a break-even, and only that, needs benchmarks of the construction")
         if self.kind == "exact" and not re.fullmatch(
             rf"({'|'.join(OPERATORS)}) -?[\d.]+", self.expect or ""
         ):

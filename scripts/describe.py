@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scripts import inference
-from scripts.cells import factors_of
+from scripts import inference, load
 from scripts.claims import Rules
 from scripts.evidence import FACTORS, Evidence, MachineResults
 from scripts.model import Corpus, Machine, Noise
 from scripts.noise import AGAIN
+from scripts.pairing import factors_of
+from scripts.places import among
+
+WITHOUT_RESULT = (("skipped",), ("failed", "incomplete"))
 
 
 def describe_machine(machine: MachineResults) -> Machine:
@@ -40,6 +43,10 @@ def describe_machine(machine: MachineResults) -> Machine:
         "profile": str(machine.provenance.get("profile", "plain asv run")),
         "measured": f"{rounds[0]['started']} to {rounds[-1]['started']}" if rounds else "",
         "load at the start of each round": ", ".join(str(r["load"][0]) for r in rounds),
+        "load during cells": load.summary(machine.observations),
+        "cells kept under load": load.kept_under_load(machine.observations),
+        "CPU frequency during cells": load.frequencies(machine.observations),
+        "CPU frequency governor": str(facts.get("governor") or ""),
         "settings": _settings(machine),
         "commit": machine.commit,
         "verified states": _verified(machine.observations),
@@ -76,6 +83,7 @@ def _settings(machine: MachineResults) -> str:
 
 def _verified(observations: list[dict[str, Any]]) -> str:
     """How many cold measurements were proven cold, before and after."""
+    observations = [entry for entry in observations if not entry.get("voided")]  # and made again
     cold = [entry for entry in observations if entry.get("bytes_read") is not None]
     void = sum("VoidMeasurement" in str(entry.get("failed", "")) for entry in observations)
     if not cold and not void:
@@ -151,13 +159,41 @@ def limits(evidence: Evidence, noise: Noise, rules: Rules, claims_hash: str) -> 
     ]
     for machine in evidence.machines:
         notes += _machine_limits(machine, rules, claims_hash)
-    skipped = evidence.cells[evidence.cells["status"] != "ok"]
-    reasons = sorted(set(skipped["reason"]))
-    if len(skipped):
-        notes.append(f"{len(skipped)} cells have no result: {'; '.join(reasons)}.")
+    skipped, lost = (evidence.cells["status"].isin(names).sum() for names in WITHOUT_RESULT)
+    if skipped:
+        notes.append(f"{_cells(skipped)} could not be measured here; they are listed above.")
+    if lost:
+        notes.append(f"{_cells(lost)} failed or lost blocks and count as unclear.")
     if noise.rate is None:
         notes.append("No A/A arm was measured, so the noise floor is unknown.")
     return notes
+
+
+def skips_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
+    """(what was skipped, why), one entry for each benchmark, implementation and reason.
+
+    `cells`: the evidence table. The levels that all skipped cells of an entry share, but others of
+    its benchmark do not have, say what it is about.
+    """
+    skipped = cells[cells["status"] == "skipped"]
+    found = []
+    for (machine, benchmark, reason), rows in skipped.groupby(
+        ["machine", "benchmark", "reason"], sort=True
+    ):
+        every = cells[(cells["machine"] == machine) & (cells["benchmark"] == benchmark)]
+        words = []
+        for name in FACTORS:
+            here, there = (list(dict.fromkeys(table[name].dropna())) for table in (rows, every))
+            if len(here) < len(there):
+                words.append(among(name, here))
+        where = f" on {machine}" if cells["machine"].nunique() > 1 else ""
+        which = f", {' '.join(words)}" if words else ""
+        found.append((f"{benchmark}{which}{where}: {_cells(len(rows))}", str(reason)))
+    return found
+
+
+def _cells(count: int) -> str:
+    return f"{count:,} cell{'s' if count != 1 else ''}"
 
 
 def _machine_limits(machine: MachineResults, rules: Rules, claims_hash: str) -> list[str]:

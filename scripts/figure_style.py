@@ -32,6 +32,7 @@ INKS: dict[str, tuple[str, str]] = {
     "grid": ("#e2e6ec", "#2c323c"),
     "axis": ("#b4bcc8", "#525b69"),
     "band": ("#eceff4", "#252a33"),
+    "flip": ("#e9e4f6", "#2b2645"),
     "paper": ("#fbfaf8", "#14171c"),
     "for": ("#0b63a5", "#6cb8f0"),
     "against": ("#b8460b", "#ff9d66"),

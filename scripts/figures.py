@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from scripts import figures_repeat
 from scripts.chart import Chart
+from scripts.figures_break_even import break_even
 from scripts.figures_claims import claim_chart
 from scripts.figures_overview import OVERVIEW
+from scripts.figures_repeat import repeat_chart
 from scripts.model import ClaimResult, Study
+
+DRAWN = [*OVERVIEW, break_even]
 
 
 @dataclass
@@ -19,9 +24,11 @@ class Figures:
     by_claim: dict[str, Chart] = field(default_factory=dict)
     overview: list[Chart] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    repeat: Chart | None = None  # of a study with a second run
 
     def all(self) -> list[Chart]:
-        return [*self.by_claim.values(), *self.overview]
+        last = [self.repeat] if self.repeat else []
+        return [*self.by_claim.values(), *self.overview, *last]
 
 
 def build(study: Study) -> Figures:
@@ -31,16 +38,18 @@ def build(study: Study) -> Figures:
         chart = claim_chart(study, claim)
         if chart is not None:
             figures.by_claim[claim.id] = chart
-    for draw in OVERVIEW:
+    for draw in DRAWN:
         result = draw(study)
         if isinstance(result, Chart):
             figures.overview.append(result)
         else:
             figures.missing.append(result)
+    if study.repeat is not None:
+        figures.repeat = repeat_chart(study.repeat)
     return figures
 
 
 def known_names(claims: list[ClaimResult]) -> set[str]:
     """File stems this module can write, so a stale figure is told from somebody else's file."""
-    overview = {draw.__name__.replace("_", "-") for draw in OVERVIEW}
-    return {claim.id for claim in claims} | overview
+    overview = {draw.__name__.replace("_", "-") for draw in DRAWN}
+    return {claim.id for claim in claims} | overview | {figures_repeat.NAME}

@@ -8,8 +8,10 @@ factor of three or more levels becomes lines over that factor; anything else a f
 from __future__ import annotations
 
 import itertools
+import math
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -30,6 +32,7 @@ from scripts.figure_style import (
     plain_axes,
     to_svg,
 )
+from scripts.figures_boundary import draw_line_flips, draw_row_flips, flip_words
 from scripts.figures_labels import legend_handles, spread
 from scripts.model import Cell, ClaimResult, Study
 from scripts.panels import Panel, panels_of, series_of
@@ -56,21 +59,24 @@ def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
     limits, scale = (ax.set_xlim, ax.set_xscale) if axis == "x" else (ax.set_ylim, ax.set_yscale)
     line, span = (ax.axvline, ax.axvspan) if axis == "x" else (ax.axhline, ax.axhspan)
     target = ax.xaxis if axis == "x" else ax.yaxis
-    if panel.quantity == "ratio" and min(values) > 0:
+    ratio = panel.quantity == "ratio"
+    if panel.quantity in ("ratio", "amount") and min(values) > 0:
         middle = [c.estimate for c in panel.cells if c.estimate is not None]
         # One interval over many decades must not squeeze the rest: it is cut at the edge.
         values = [min(max(v, min(middle) / REACH), max(middle) * REACH) for v in values]
-        low = min([*values, 0.9] + ([bar] if bar and bar > 0 else []))
-        high = max([*values, 1.12] + ([bar] if bar else []))
-        pad = (high / low) ** 0.06
+        ends = ([0.9, 1.12] if ratio else []) + ([bar] if bar and bar > 0 else [])
+        low, high = min([*values, *ends]), max([*values, *ends])
+        pad = max((high / low) ** 0.06, 1.02)
         scale("log")
         limits(low / pad, high * pad)
         target.set_ticks(ratio_ticks(low / pad, high * pad))
-        target.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}{wording.TIMES}"))
+        sign = wording.TIMES if ratio else ""
+        target.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}{sign}"))
         target.set_minor_formatter(NullFormatter())
-        span(0.95, 1.05, facecolor=INK["band"], edgecolor="none", zorder=0)
-        line(1, color=INK["muted"], linewidth=1, zorder=1)
-        draw_bar(ax, line, bar if bar and not 0.94 < bar < 1.06 else None)
+        if ratio:  # an amount has no margin around one
+            span(0.95, 1.05, facecolor=INK["band"], edgecolor="none", zorder=0)
+            line(1, color=INK["muted"], linewidth=1, zorder=1)
+        draw_bar(ax, line, bar if bar and not (ratio and 0.94 < bar < 1.06) else None)
     elif panel.quantity == "share":
         limits(0, max(1.0, *values))
         target.set_ticks([0, 0.25, 0.5, 0.75, 1])
@@ -103,8 +109,10 @@ def draw_bar(ax: Axes, line: Callable[..., object], bar: float | None) -> None:
 def draw_cell(ax: Axes, x: float, y: float, cell: Cell, upright: bool) -> None:
     """A marker by outcome and its interval; context cells are small and pale."""
     ink = OUTCOME_INK[cell.outcome]
-    if cell.low is not None and cell.high is not None:
-        ends = ([x, x], [cell.low, cell.high]) if upright else ([cell.low, cell.high], [y, y])
+    if cell.low is not None:
+        edge = ax.get_ylim()[1] if upright else ax.get_xlim()[1]
+        span = [cell.low, edge if cell.high is None else cell.high]  # open above: to the edge
+        ends = ([x, x], span) if upright else (span, [y, y])
         ax.plot(*ends, color=ink, linewidth=1.6, solid_capstyle="butt", zorder=3)
     hollow = cell.outcome == "unclear" or not cell.counts
     ax.plot(
@@ -122,6 +130,7 @@ def draw_cell(ax: Axes, x: float, y: float, cell: Cell, upright: bool) -> None:
 def draw_forest(ax: Axes, panel: Panel, layout: Layout) -> None:
     names, machines = wording.varying(panel.cells), len({c.machine for c in panel.cells}) > 1
     set_value_axis(ax, panel, "x")
+    draw_row_flips(ax, panel.cells)
     ax.set_ylim(len(panel.cells) - 0.4, -0.6)
     ax.set_yticks([])
     plain_axes(ax, "x")
@@ -139,8 +148,17 @@ def draw_forest(ax: Axes, panel: Panel, layout: Layout) -> None:
         if layout.above:  # the text stands on grid lines: give it the page as its ground
             at["bbox"] = {"facecolor": INK["paper"], "edgecolor": "none", "pad": 0.8}
         ax.text(left, row - lift, label, ha=sides[0], **at)
-        numbers = wording.with_interval(cell)
+        numbers = wording.with_interval(replace(cell, unit=""))  # the title has the unit
         ax.text(right, row - lift, numbers, ha=sides[1], color=INK["muted"], **at)
+
+
+def lines_of(panel: Panel) -> list[list[Cell]]:
+    """The cells of each line of a panel, along its factor."""
+    others = [n for n in wording.varying(panel.cells) if n != panel.over]
+    found: dict[str, list[Cell]] = {}
+    for cell in panel.cells:
+        found.setdefault(series_of(cell, others, False), []).append(cell)
+    return [sorted(line, key=lambda c: c.factors[panel.over]) for line in found.values()]
 
 
 def draw_lines(ax: Axes, panel: Panel, layout: Layout) -> None:
@@ -156,10 +174,12 @@ def draw_lines(ax: Axes, panel: Panel, layout: Layout) -> None:
     names = list(dict.fromkeys(series_of(c, others, machines) for c in panel.cells))
     dashes = [(0, ()), (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 4))]
     ends: list[tuple[float, str]] = []
-    for i, name in enumerate(names):
-        shift = 0.05 * (i - (len(names) - 1) / 2)  # so that intervals do not hide each other
-        cells = [c for c in panel.cells if series_of(c, others, machines) == name]
-        cells.sort(key=lambda c: c.factors[panel.over])
+    series = lines_of(panel)
+    shifts = [
+        0.05 * (i - (len(names) - 1) / 2) for i in range(len(names))
+    ]  # intervals side by side
+    draw_line_flips(ax, series, panel.over, levels, shifts)
+    for i, (name, shift, cells) in enumerate(zip(names, shifts, series, strict=True)):
         xs = [levels.index(c.factors[panel.over]) + shift for c in cells]
         ys = [c.estimate or 0.0 for c in cells]
         ax.plot(xs, ys, color=INK["axis"], linewidth=1.3, linestyle=dashes[i % 6], zorder=2)
@@ -185,7 +205,9 @@ def draw_panels(name: str, panels: list[Panel], layout: Layout) -> str:
             left, right = layout.lines if panel.over else layout.forest
             ax = figure.add_axes((left, low / height, right - left, inches / height))
             (draw_lines if panel.over else draw_forest)(ax, panel, layout)
-            title = textwrap.shorten(panel.test, layout.title, placeholder=MORE)
+            unit = panel.cells[0].unit
+            named = f"{panel.test} ({unit})" if unit else panel.test
+            title = textwrap.shorten(named, layout.title, placeholder=MORE)
             figure.text(0, (top - 0.19) / height, title, fontweight="bold", va="center")
             top = low - panel.bottom
         figure.legend(
@@ -216,7 +238,10 @@ def claim_chart(study: Study, claim: ClaimResult) -> Chart | None:
     for layout in LAYOUTS:
         name = claim.id + layout.suffix
         svgs.append(finish(draw_panels(name, panels, layout), name, title, description))
-    caption = f"{describe(panels, shown)} {source}"
+    never = sum(c.estimate == math.inf for c in claim.evidence)
+    noun = "cell that never pays has" if never == 1 else "cells that never pay have"
+    beyond = f"{never} {noun} no place on the axis. " if never else ""
+    caption = f"{describe(panels, shown)} {beyond}{source}"
     return Chart(claim.id, title, caption, svgs[0], svgs[1], cell_table(claim.evidence))
 
 
@@ -233,11 +258,12 @@ def describe(panels: list[Panel], cells: list[Cell]) -> str:
         words.append("Points are estimates, bars 95 % intervals over blocks.")
     if any(p.quantity == "ratio" for p in panels):
         words.append("The line stands at equal, the band at the \u00b15 % margin.")
-    if any(p.quantity == "ratio" and cut_off(p) for p in panels):
+    if any(p.quantity in ("ratio", "amount") and cut_off(p) for p in panels):
         words.append("Intervals that leave the figure are cut at its edge.")
     own = {c.bar for c in cells if (b := wording.bar_value(c.bar)) and not 0.94 < b < 1.06}
     if own:
         words.append(f"Dashed: the claim's own bar ({', '.join(sorted(own))}).")
+    words.append(flip_words([(p.over, p.cells, lines_of(p) if p.over else []) for p in panels]))
     if left := sum(p.left_out for p in panels):
         words.append(f"{left} more cells are in the table below.")
-    return " ".join(words)
+    return " ".join(filter(None, words))

@@ -7,6 +7,7 @@ words; `{list_for}` the combinations that are for; `{total}`, `{for_}`, `{agains
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from scripts.model import Cell, Effect
 
 METRIC_WORDS = {
     "epoch": "microseconds per image, one epoch",
+    "epochs": "epochs until the construction has paid for itself",
     "item": "microseconds per item",
     "item_share": "share of a single-process epoch",
     "opened": "image files opened per image",
@@ -23,6 +25,16 @@ METRIC_WORDS = {
     "mixed_shapes": "outcome of mixed shapes",
     "distinct": "distinct versions in 20 epochs",
     "changed": "stored data changed",
+    "construction": "milliseconds to construct the dataset",
+    "first_batch": "time to the first batch",
+    "worker_copy": "copied by each worker",
+    "tree": "memory of the process tree",
+    "access": "nanoseconds per record",
+    "transport": "microseconds per sample handed over",
+    "stall": "share of the time the trainer waits",
+    "failed": "out of memory",
+    "starts_failed": "loaders that cannot start",
+    "pickle_ratio": "bytes of pickle per byte of pixels",
 }
 
 
@@ -66,10 +78,12 @@ def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> 
     assert best.estimate is not None
     test = next(test for test in claim.test if test.label == best.test)
     reading = best.reading
-    if test.unit and not reading:
+    if test.unit and not reading and best.quantity == "value":
         reading = f"{wording.number(best.estimate)} {test.unit}"
     return Effect(
-        metric=METRIC_WORDS.get(test.metric, test.metric),
+        metric=METRIC_WORDS.get(
+            "epochs" if test.kind == "break-even" else test.metric, test.metric
+        ),
         arms=[arm for arm in (best.treatment, best.baseline) if arm],
         estimate=best.estimate,
         low=best.low,
@@ -77,17 +91,21 @@ def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> 
         quantity=best.quantity,
         factors=best.factors,
         reading=reading,
+        unit=best.unit,
     )
 
 
 def _range(cells: Sequence[Cell]) -> str:
-    if not cells:
-        return "not measured"
-    ordered = sorted(cells, key=lambda cell: cell.estimate or 0.0)
-    low, high = (
-        wording.estimate(cell.estimate, cell.quantity) for cell in (ordered[0], ordered[-1])
-    )
-    return low if low == high else f"{low} to {high}"
+    """The smallest and the largest estimate; a break-even that never comes is named after them."""
+    finite = [cell for cell in cells if math.isfinite(cell.estimate or 0.0)]
+    if not finite:
+        return "never" if cells else "not measured"
+    ordered = sorted(finite, key=lambda cell: cell.estimate or 0.0)
+    ends = (ordered[0], ordered[-1])
+    low, high = (wording.estimate(cell.estimate, cell.quantity) for cell in ends)
+    unit = f"{wording.NBSP}{ends[0].unit}" if ends[0].unit else ""
+    never = " or never" if len(finite) < len(cells) else ""
+    return f"{low if low == high else f'{low} to {high}'}{unit}{never}"
 
 
 def _readings(cells: Sequence[Cell]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -18,26 +19,46 @@ NORMAL_IQR = 1.349  # interquartile range of a normal distribution, in standard 
 MEDIAN_VARIANCE = math.pi / 2  # variance of a median over that of a mean, normal distribution
 
 
+ROUNDING = 1e-12  # a distance or spread this small is arithmetic, not measurement
+
+Scale = Literal["log", "logit", "linear"]
+ONTO: dict[Scale, Callable[[float], float]] = {
+    "log": math.log,
+    "logit": lambda share: math.log(share / (1 - share)),
+    "linear": float,
+}
+
+
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval; `low` and `high` are None when one block is all there is."""
+    """An estimate with its interval; `low` and `high` are None when one block is all there is.
+
+    `mean` and `error` (standard error) stand on the `scale` on which Student's t was used.
+    """
 
     estimate: float
     low: float | None
     high: float | None
     blocks: int
     paired: bool = True
+    scale: Scale = "log"
+    mean: float | None = None
+    error: float | None = None
 
 
 def mean_interval(values: Sequence[float], confidence: float) -> tuple[float, float, float]:
     """Mean of independent blocks with Student's t interval (SciPy); at least two values."""
-    data = np.asarray(values, dtype=float)
-    mean = float(data.mean())
-    error = float(stats.sem(data))
+    mean, _, low, high = _student(np.asarray(values, dtype=float), confidence)
+    return mean, low, high
+
+
+def _student(data: np.ndarray, confidence: float) -> tuple[float, float, float, float]:
+    """Mean, standard error, and both ends of the interval."""
+    mean, error = float(data.mean()), float(stats.sem(data))
     if error == 0:
-        return mean, mean, mean
+        return mean, error, mean, mean
     low, high = stats.t.interval(confidence, len(data) - 1, loc=mean, scale=error)
-    return mean, float(low), float(high)
+    return mean, error, float(low), float(high)
 
 
 def ratio(treatment: Sequence[float], baseline: Sequence[float], confidence: float) -> Interval:
@@ -48,8 +69,22 @@ def ratio(treatment: Sequence[float], baseline: Sequence[float], confidence: flo
     logs = np.log(np.asarray(treatment, dtype=float)) - np.log(np.asarray(baseline, dtype=float))
     if len(logs) < 2:
         return Interval(float(np.exp(logs.mean())), None, None, len(logs))
-    mean, low, high = mean_interval(logs.tolist(), confidence)
-    return Interval(math.exp(mean), math.exp(low), math.exp(high), len(logs))
+    return _over_blocks(logs, "log", math.exp, confidence)
+
+
+def amount(values: Sequence[float], confidence: float) -> Interval:
+    """Geometric mean of a measured amount; its interval is Student's t on the log scale.
+
+    An amount of zero or less (memory that did not grow) has no logarithm: then the scale is linear
+    and the mean the arithmetic one.
+    """
+    data = np.asarray(values, dtype=float)
+    positive = bool(data.min() > 0)
+    if len(data) < 2:
+        return Interval(float(data[0]), None, None, 1)
+    if positive:
+        return _over_blocks(np.log(data), "log", math.exp, confidence)
+    return _over_blocks(data, "linear", float, confidence)
 
 
 def share(values: Sequence[float], confidence: float) -> Interval:
@@ -58,8 +93,7 @@ def share(values: Sequence[float], confidence: float) -> Interval:
     logits = np.log(data / (1 - data))
     if len(logits) < 2:
         return Interval(float(data.mean()), None, None, len(logits))
-    mean, low, high = (1 / (1 + math.exp(-x)) for x in mean_interval(logits.tolist(), confidence))
-    return Interval(mean, low, high, len(logits))
+    return _over_blocks(logits, "logit", lambda x: 1 / (1 + math.exp(-x)), confidence)
 
 
 def slope(
@@ -73,8 +107,17 @@ def slope(
     fitted = np.polyfit(x, np.asarray(log_ratios, dtype=float), 1)[0]
     if len(fitted) < 2:
         return Interval(float(fitted.mean()), None, None, len(fitted))
-    mean, low, high = mean_interval(fitted.tolist(), confidence)
-    return Interval(mean, low, high, len(fitted))
+    return _over_blocks(fitted, "linear", float, confidence)
+
+
+def _over_blocks(
+    data: np.ndarray, scale: Scale, back: Callable[[float], float], confidence: float
+) -> Interval:
+    """The interval of blocks that stand on `scale`; `back` leads from there to the estimate."""
+    mean, error, low, high = _student(data, confidence)
+    return Interval(
+        back(mean), back(low), back(high), len(data), scale=scale, mean=mean, error=error
+    )
 
 
 def unpaired_ratio(
@@ -95,10 +138,41 @@ def unpaired_ratio(
         (math.log(q75 / q25) / NORMAL_IQR) ** 2 / count
         for _, q25, q75, count in (treatment, baseline)
     )
-    half = float(stats.t.ppf((1 + confidence) / 2, repeats - 1)) * math.sqrt(variance)
+    error = math.sqrt(variance)
+    half = float(stats.t.ppf((1 + confidence) / 2, repeats - 1)) * error
     return Interval(
-        estimate, estimate * math.exp(-half), estimate * math.exp(half), repeats, paired=False
+        estimate,
+        estimate * math.exp(-half),
+        estimate * math.exp(half),
+        repeats,
+        paired=False,
+        mean=math.log(estimate),
+        error=error,
     )
+
+
+def unpaired_factor(rules: Rules) -> float:
+    """What unpaired arms must reach beyond the bar, as if the margin were doubled."""
+    return (1 + rules.margin * UNPAIRED_MARGIN_FACTOR) / (1 + rules.margin)
+
+
+def p_value(interval: Interval, bar: float, rules: Rules) -> float | None:
+    """Two-sided p of Student's t against "the effect equals `bar`"; None without an interval.
+
+    It is below `1 - confidence` exactly when the interval leaves the bar out. Identical blocks off
+    the bar have p = 0. Unpaired arms must leave the bar by `unpaired_factor` more, on either side.
+    """
+    if interval.mean is None or interval.error is None:
+        return None
+    onto = ONTO[interval.scale]
+    distance = abs(interval.mean - onto(bar))
+    if not interval.paired:
+        distance = max(0.0, distance - math.log(unpaired_factor(rules)))
+    if distance <= ROUNDING:  # a rounding error off the bar is on it
+        return 1.0
+    if interval.error <= ROUNDING:
+        return 0.0
+    return float(2 * stats.t.sf(distance / interval.error, interval.blocks - 1))
 
 
 def outcome(interval: Interval, direction: str, bar: float) -> Outcome:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts import inference
 from scripts.answer import answer
 from scripts.boundary import boundary
-from scripts.cells import judge_test
+from scripts.cells import UNPAIRED, judge_test
 from scripts.claims import Claim, Claims, Rules, load_claims
-from scripts.describe import corpora_of, corpus_hash, describe_machine, limits, measurements
+from scripts.correction import corrected
+from scripts.describe import (
+    corpora_of,
+    corpus_hash,
+    describe_machine,
+    limits,
+    measurements,
+    skips_of,
+)
 from scripts.evidence import Evidence, load_evidence
+from scripts.field import field_rows
 from scripts.findings import finding, headline
+from scripts.load import Flags, flagged, marked
 from scripts.model import Cell, CellCounts, ClaimResult, Noise, Study, Verdict
 from scripts.noise import noise_floor, noisy_machines
 
@@ -30,7 +41,8 @@ def load_study(results: list[Path], claims: Path) -> Study:
     known = load_claims(claims)
     evidence = load_evidence(results)
     noise = noise_floor(evidence.cells, known.rules)
-    judged = [_judge(claim, evidence, known, noise) for claim in known.claim]
+    flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
+    judged = [_judge(claim, evidence, known, noise, flags) for claim in known.claim]
     newest = max(evidence.machines, key=lambda machine: machine.measured)
     facts = newest.provenance
     corpora = corpora_of(evidence.machines)
@@ -49,6 +61,10 @@ def load_study(results: list[Path], claims: Path) -> Study:
         measurements=measurements(evidence.cells),
         answer=answer(judged, evidence.cells),
         notes=limits(evidence, noise, known.rules, _blob_hash(claims)),
+        skips=skips_of(evidence.cells),
+        field_rows=field_rows(
+            evidence.cells, [entry for each in evidence.machines for entry in each.observations]
+        ),
     )
 
 
@@ -58,19 +74,25 @@ def _blob_hash(path: Path) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-def _judge(claim: Claim, evidence: Evidence, claims: Claims, noise: Noise) -> ClaimResult:
+def _judge(
+    claim: Claim, evidence: Evidence, claims: Claims, noise: Noise, flags: Flags
+) -> ClaimResult:
     rules = claims.rules
-    cells = [cell for test in claim.test for cell in judge_test(test, evidence.cells, rules)]
+    alone = [
+        cell
+        for test in claim.test
+        for cell in marked(judge_test(test, evidence.cells, rules), test, flags)
+    ]
+    cells = corrected(alone, rules)
     counted = [cell for cell in cells if cell.counts]
     noisy = noisy_machines(noise, rules)
-    verdict, missing = _verdict(claim, counted, rules, noisy)
+    verdict, missing = _verdict(claim, counted, rules, noisy, _command(evidence))
     effect = headline(claim, cells, CENTRE)
-    by_machine = {
-        machine.name: _verdict(
-            claim, [cell for cell in counted if cell.machine == machine.name], rules, noisy
-        )[0]
-        for machine in evidence.machines
-    }
+    by_machine = {}
+    for machine in evidence.machines:  # each is a family of its own
+        own = corrected([cell for cell in alone if cell.machine == machine.name], rules)
+        judged = [cell for cell in own if cell.counts]
+        by_machine[machine.name] = _verdict(claim, judged, rules, noisy, "")[0]
     return ClaimResult(
         id=claim.id,
         title=claim.title,
@@ -91,7 +113,7 @@ def _judge(claim: Claim, evidence: Evidence, claims: Claims, noise: Noise) -> Cl
 
 
 def _verdict(
-    claim: Claim, counted: Sequence[Cell], rules: Rules, noisy: set[str]
+    claim: Claim, counted: Sequence[Cell], rules: Rules, noisy: set[str], command: str
 ) -> tuple[Verdict, str]:
     """The verdict, and for an undecided one what is lacking."""
     if claim.needs:
@@ -109,12 +131,34 @@ def _verdict(
             f"The A/A arms on {', '.join(alarmed)} raised more false alarms than the rules allow; "
             "measure again on a quieter machine."
         )
-    if verdict == "inconclusive":
-        unclear = sum(cell.outcome == "unclear" for cell in counted)
-        reasons = sorted({cell.reason for cell in counted if cell.outcome == "unclear"} - {""})
-        why = f" ({'; '.join(reasons)})" if reasons else ""
-        return verdict, f"{unclear} of {len(counted)} cells are unclear{why}; measure more rounds."
-    return verdict, ""
+    return verdict, _lacking(counted, rules, command) if verdict == "inconclusive" else ""
+
+
+def _command(evidence: Evidence) -> str:
+    """What measures the newest results again: the quick profile, unless they are of another."""
+    newest = max(evidence.machines, key=lambda machine: machine.measured)
+    profile = newest.provenance.get("profile")
+    return f"make {profile}" if profile in ("standard", "full") else "make study"
+
+
+def _lacking(counted: Sequence[Cell], rules: Rules, command: str) -> str:
+    """Why too few cells are decided, and how many rounds would change that."""
+    unclear = [cell for cell in counted if cell.outcome == "unclear"]
+    reasons = sorted({cell.reason for cell in unclear} - {""})
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    told = f"{len(unclear)} of {len(counted)} cells are unclear{why}; "
+    if any(UNPAIRED in cell.reason for cell in unclear):
+        return f"{told}measure with samples: `{command}`."
+    judged = sum(cell.outcome != "skipped" for cell in counted)
+    wanted = math.ceil(rules.decided_share * judged - 1e-9) - (judged - len(unclear))
+    known = [(cell.more_rounds, cell.blocks) for cell in unclear if cell.more_rounds is not None]
+    if len(known) >= wanted:
+        nearest = sorted(known)[:wanted]
+        more, total = nearest[-1][0], max(sum(pair) for pair in nearest)
+        return f"{told}measure {more} more round{'s'[: more != 1]}: `{command} ROUNDS={total}`."
+    if any(cell.blocks == 1 for cell in unclear):
+        return told + "measure more rounds."
+    return told + "more rounds alone would not decide enough of them."
 
 
 def _count(cells: Sequence[Cell]) -> CellCounts:

@@ -27,9 +27,11 @@ VERDICTS: tuple[Verdict, ...] = (
 class Cell:
     """One combination of factor levels, judged.
 
-    `estimate`, `low`, `high`: a ratio (1 = equal), a share (0-1), a slope or an exact value, as
-    `quantity` says; `low`/`high` are the 95 % interval over blocks, None for exact cells and for
-    evidence without samples. `counts` is False for context cells, which are shown but not judged.
+    `estimate`, `low`, `high`: a ratio (1 = equal), a share (0-1), a slope, an amount in `unit` or
+    an exact value, as `quantity` says; `low`/`high` are the 95 % interval over blocks, None for
+    exact cells and for evidence without samples. A break-even that never comes is infinite, and
+    one whose interval is open above has `low` only. `counts` is False for context cells, which are
+    shown but not judged.
     """
 
     test: str  # label of the test within the claim, for example "naive / preloaded, per epoch"
@@ -52,6 +54,7 @@ class Cell:
     p_holm: float | None = None  # the same after Holm's correction over the claim's cells
     more_rounds: int | None = None  # how many more rounds would decide an unclear cell
     unit: str = ""  # of an amount, for example "epochs" or "MB"
+    loaded: tuple[int, ...] = ()  # rounds in which an arm was kept under foreign load
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Effect:
     quantity: str
     factors: dict[str, Any]
     reading: str = ""  # an exact value in words, for example "1 of 20 reads"
+    unit: str = ""  # of an amount, for example "epochs" or "MB"
 
 
 @dataclass(frozen=True)

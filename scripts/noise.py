@@ -1,4 +1,7 @@
-"""The noise floor: A/A arms, which are one implementation under two names."""
+"""The noise floor: A/A arms, which are one and the same thing under two names.
+
+A second arm is a level that ends in "-again", of whatever factor, in a benchmark of `controls`.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,26 @@ import pandas as pd
 
 from scripts.cells import UNPAIRED, judge_test, widen
 from scripts.claims import Rules, Test
+from scripts.evidence import FACTORS
 from scripts.model import Cell, Noise
 
-CONTROLS = {
-    "controls.Epoch": "epoch",
-    "controls.ColdEpoch": "epoch",
-    "controls.Item": "item",
-    "controls.FirstBatch": "first_batch",
-    "controls.Construction": "construction",
-}
+TOPIC = "controls."
 AGAIN = "-again"
 
 
 def noise_floor(cells: pd.DataFrame, rules: Rules) -> Noise:
     """Judge every A/A pair by the margin in both directions."""
     judged: list[Cell] = []
-    arms = sorted({str(name) for name in cells["impl"] if str(name).endswith(AGAIN)})
-    for benchmark, metric in CONTROLS.items():
-        for arm in arms:
-            test = Test(
-                label="A/A",
-                kind="ratio",
-                metric=metric,
-                benchmarks=[benchmark],
-                treatment={"impl": arm},
-                baseline={"impl": arm.removesuffix(AGAIN)},
-            )
-            judged += judge_test(test, cells, rules)
+    for benchmark, metric, factor, arm in _second_arms(cells):
+        test = Test(
+            label="A/A",
+            kind="ratio",
+            metric=metric,
+            benchmarks=[benchmark],
+            treatment={factor: arm},
+            baseline={factor: arm.removesuffix(AGAIN)},
+        )
+        judged += judge_test(test, cells, rules)
     measured = [cell for cell in judged if cell.low is not None]
     shown = [_two_sided(cell, rules) for cell in measured]
     alarms = sum(cell.outcome == "against" for cell in shown)
@@ -45,6 +41,18 @@ def noise_floor(cells: pd.DataFrame, rules: Rules) -> Noise:
         widest=max((abs((cell.estimate or 1.0) - 1) for cell in shown), default=None),
         evidence=shown,
     )
+
+
+def _second_arms(cells: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """(benchmark, metric, factor, level) of every second arm, sorted; any factor may have one."""
+    controls = cells[cells["benchmark"].astype(str).str.startswith(TOPIC)]
+    found = {
+        (str(row["benchmark"]), str(row["metric"]), factor, str(row[factor]))
+        for row in controls.to_dict("records")
+        for factor in FACTORS
+        if str(row.get(factor)).endswith(AGAIN)
+    }
+    return sorted(found)
 
 
 def noisy_machines(noise: Noise, rules: Rules) -> set[str]:

@@ -16,10 +16,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from scripts import cite, wording
+from scripts import cite, load, repeat, wording
+from scripts.chart import Chart
 from scripts.figure_style import page_variables
 from scripts.figures import Figures
-from scripts.model import Cell, ClaimResult, Study
+from scripts.model import Cell, ClaimResult, Repeat, Study
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = (("for", "for"), ("against", "against"), ("unclear", "unclear"), ("skipped", "skipped"))
@@ -40,7 +41,7 @@ def environment() -> Environment:
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, split=split,
         listed=listed, decided=decided, by_test=by_test,
-        level=wording.level,
+        level=wording.level, remark=remark,
     )  # fmt: skip
     return env
 
@@ -102,6 +103,62 @@ def decided(claim: ClaimResult) -> str:
     return f"{', '.join(words)} (of {claim.cells.total})" if words else "no cells"
 
 
+def remark(cell: Cell, shared_bar: str) -> str:
+    """Why a cell reads as it does: its own bar, why it is unclear, and what would decide it."""
+    parts = []
+    if cell.bar and not shared_bar and cell.outcome != "skipped":
+        parts.append(f"bar {cell.bar}")
+    if not cell.counts:
+        parts.append("context, not judged")
+    if cell.reason:
+        parts.append(cell.reason)
+    if cell.loaded:
+        parts.append(load.remark(cell.loaded))
+    if cell.outcome == "unclear":
+        if cell.p_holm is not None:
+            parts.append(f"p {p_value(cell.p_holm)} after correction")
+        if cell.more_rounds:
+            more = f"{cell.more_rounds:,} more round{'s' if cell.more_rounds != 1 else ''}"
+            parts.append(f"about {more} would decide it")
+    return "; ".join(parts)
+
+
+def p_value(p: float) -> str:
+    """ "0.03", and "< 0.001" below what matters."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def by_reason(skips: list[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    """(reason, what it leaves out), reasons in the order in which they first occur."""
+    groups: dict[str, list[str]] = {}
+    for what, why in skips:
+        groups.setdefault(why, []).append(what)
+    return list(groups.items())
+
+
+def repeat_context(
+    compared: Repeat | None,
+    chart: Chart | None,
+    title: str = "Does it repeat?",
+    links: bool = True,
+    data: str = "figures/repeat.csv",
+) -> dict[str, Any]:
+    """What repeat.html.j2 shows beside the numbers of `compared`; `links`: claims have anchors."""
+    if compared is None:
+        return {}
+    return {
+        "title": title,
+        "sentence": repeat.sentence(compared),
+        "alike": repeat.agreeing_verdicts(compared),
+        "once": repeat.counted_once(compared),
+        "verdicts": repeat.differing(compared),
+        "cells": repeat.differing_cells(compared),
+        "chart": chart,
+        "links": links,
+        "data": data,
+    }
+
+
 def split(claim: ClaimResult) -> bool:
     """Do the machines disagree?"""
     return len(set(claim.by_machine.values())) > 1
@@ -115,9 +172,11 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "study": study,
         "figures": figures,
         "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
+        "repeat": repeat_context(study.repeat, figures.repeat),
         "asv_pages": asv_pages,
         "tally": wording.tally(study),
         "noise": wording.noise_sentence(study),
+        "skipped": by_reason(study.skips),
         "noisy": study.noise.rate is not None and study.noise.rate > 0.05,
         "commit": wording.short_commit(study),
         "groups": [

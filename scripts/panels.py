@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 from scripts import wording
+from scripts.boundary import threshold
 from scripts.model import Cell, ClaimResult
 
 AXIS, LINES = 0.46, 2.05  # inches
+FLIPS = ("for", "against")
+ORDER = ("for", "unclear", "against", "skipped")
 MOST_ROWS = 26  # a longer forest is a wall; the rest stays in the table and the CSV file
 
 
@@ -42,11 +46,15 @@ def series_of(cell: Cell, names: list[str], machines: bool) -> str:
 
 
 def line_factor(cells: list[Cell]) -> str:
-    """The numeric factor with most levels (three or more) that leaves few, full lines; or ""."""
+    """The numeric factor a line runs over, or "" for a forest.
+
+    It has three levels or more and leaves few, full lines; one along which the outcome flips goes
+    before one with more levels.
+    """
     if len(cells) < 7:
         return ""  # a handful of rows with their numbers says more than a line
     names, machines = wording.varying(cells), len({c.machine for c in cells}) > 1
-    best, most = "", 2
+    best, most = "", (False, 2)
     for name in names:
         levels = {c.factors.get(name) for c in cells}
         if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels):
@@ -56,9 +64,19 @@ def line_factor(cells: list[Cell]) -> str:
         lines = {key for key, _ in keys}
         unique = len(set(keys)) == len(keys)
         full = len(cells) >= 2.5 * len(lines)
-        if len(levels) > most and unique and full and len(lines) <= 6:
-            best, most = name, len(levels)
+        rank = (threshold([c for c in cells if c.counts], name) is not None, len(levels))
+        if len(levels) > 2 and rank > most and unique and full and len(lines) <= 6:
+            best, most = name, rank
     return best
+
+
+def by_outcome(cells: list[Cell]) -> list[Cell]:
+    """Rows with both outcomes, grouped where the order of the evidence does not do it already."""
+    decided = [c.outcome for c in cells if c.outcome in FLIPS and c.counts]
+    turns = sum(one != two for one, two in itertools.pairwise(decided))
+    if turns < 2:
+        return cells
+    return sorted(cells, key=lambda c: (not c.counts, ORDER.index(c.outcome)))
 
 
 def panels_of(claim: ClaimResult) -> list[Panel]:
@@ -77,6 +95,6 @@ def panels_of(claim: ClaimResult) -> list[Panel]:
                 panels.append(Panel(title, quantity, own, over))
                 group = [c for c in group if c.machine != machine]
         if group:
-            shown = sorted(group, key=lambda c: not c.counts)[:MOST_ROWS]
+            shown = by_outcome(sorted(group, key=lambda c: not c.counts)[:MOST_ROWS])
             panels.append(Panel(test, quantity, shown, "", len(group) - len(shown)))
     return panels

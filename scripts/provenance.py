@@ -18,6 +18,7 @@ import psutil
 from asv.machine import Machine
 
 from datasets_impl.errors import StudyError
+from datasets_impl.observe import load
 from datasets_impl.paths import cache_dir
 from datasets_impl.storage.media import filesystem
 from scripts.root import CLAIMS, ROOT
@@ -32,6 +33,9 @@ PACKAGES = (
     "scikit-image",
     "psutil",
 )
+# Measured only where they are installed: named then, and not called missing otherwise.
+OPTIONAL_PACKAGES = ("fsspec", "moto", "s3fs")
+CPUS = Path("/sys/devices/system/cpu")
 MEASURED_CODE = ("datasets_impl", "benchmarks", "asv.conf.json", "requirements.txt")
 
 
@@ -101,7 +105,7 @@ def collect(
         "partial": bool(session["key"]["bench"]),
         "rounds": session["rounds"],
         "machine": _machine_facts(),
-        "versions": _versions(),
+        "versions": versions(),
         "settings": {
             name: environment[name]
             for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")
@@ -112,12 +116,13 @@ def collect(
 
 def _machine_facts() -> dict[str, Any]:
     disk = cache_dir()
-    frequency = psutil.cpu_freq()
     return {
         "cpu": Machine.get_defaults().get("cpu", ""),
         "cores": psutil.cpu_count(logical=False),
         "threads": psutil.cpu_count(),
-        "max_mhz": round(frequency.max or frequency.current) if frequency else None,
+        "max_mhz": _max_mhz(),
+        "mhz": load.frequency(),
+        "governor": _governor(),
         "caches": _caches(),
         "ram_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "kernel": f"{platform.system()} {platform.release()}",
@@ -128,9 +133,29 @@ def _machine_facts() -> dict[str, Any]:
     }
 
 
+def _max_mhz() -> int | None:
+    """The CPU's highest frequency; its current one where no limit is told, as on virtual CPUs."""
+    try:
+        told = psutil.cpu_freq()
+    except (AttributeError, NotImplementedError, OSError, RuntimeError, ValueError):
+        return None
+    return round(told.max or told.current) if told else None
+
+
+def _governor() -> str:
+    """The kernel's policies for CPU frequency, "" where it tells none, as on virtual CPUs."""
+    found = set()
+    for path in CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor"):
+        try:
+            found.add(path.read_text().strip())
+        except OSError:
+            continue  # that CPU is offline
+    return ", ".join(sorted(found))
+
+
 def _caches() -> str:
     levels = []
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+    for index in sorted((CPUS / "cpu0" / "cache").glob("index*")):
         try:
             level, kind, size = (
                 (index / name).read_text().strip() for name in ("level", "type", "size")
@@ -156,18 +181,20 @@ def _device_kind(path: Path) -> str:
     return ""
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of everything that takes part in a measurement."""
     from PIL import features
 
-    versions = {}
-    for name in PACKAGES:
+    found = {}
+    for name in (*PACKAGES, *OPTIONAL_PACKAGES):
         try:
-            versions[name] = importlib.metadata.version(name)
+            found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
+            if name in PACKAGES:
+                found[name] = "not installed"
     turbo = features.version("libjpeg_turbo")
-    versions["libjpeg in Pillow"] = f"libjpeg-turbo {turbo}" if turbo else "libjpeg"
-    return versions
+    found["libjpeg in Pillow"] = f"libjpeg-turbo {turbo}" if turbo else "libjpeg"
+    return found
 
 
 def _gpu() -> str:

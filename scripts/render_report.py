@@ -1,7 +1,7 @@
 """Render a study: one self-contained page, its figures as files, and the claims as data.
 
     python scripts/render_report.py [--results DIR ...] [--out DIR] [--claims FILE]
-                                    [--asv-pages URL]
+                                    [--repeat DIR ...] [--asv-pages URL]
 
 The same results give the same bytes, so a rendered report can be committed and compared.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__" and not __package__:  # run as a file: make the repository importable
@@ -21,6 +22,7 @@ from scripts import figures as figures_module
 from scripts import tables
 from scripts.model import Study
 from scripts.page import page
+from scripts.repeat import repeat_of
 from scripts.terminal import print_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +68,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the report goes (default: out/report)")  # fmt: skip
     parser.add_argument("--claims", type=Path, default=ROOT / "claims.toml", metavar="FILE",
                         help="the claims and their rules (default: claims.toml)")  # fmt: skip
+    parser.add_argument("--repeat", type=Path, nargs="+", action="extend", metavar="DIR",
+                        help="results of a second, separate run of the same profile: the page "
+                        "says how far it repeats the first")  # fmt: skip
     parser.add_argument("--asv-pages", default="", metavar="URL",
                         help="address of the published asv site, for links")  # fmt: skip
     return parser.parse_args(argv)
@@ -79,6 +84,14 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.out.exists() and not arguments.out.is_dir():
         raise StudyError(f"--out {arguments.out} is a file; give a folder.")
     study = load_study(arguments.results or [ROOT / "results"], arguments.claims)
+    if arguments.repeat:
+        second = load_study(arguments.repeat, arguments.claims)
+        if second.profile != study.profile:
+            raise StudyError(
+                f"--repeat holds results of the profile {second.profile!r}, not of "
+                f"{study.profile!r} as the first run; measure the same profile again."
+            )
+        study = replace(study, repeat=repeat_of(study, second))
     written = render(study, arguments.out, arguments.asv_pages)
     print_study(study, written[0])
     return 0

@@ -2,7 +2,8 @@
 
 asv saves its results when it ends; so each round is one asv run that appends to a copy of the
 session's results, and the copy replaces them only when it is whole. A study that is killed goes on
-with the round it was in. Nothing incomplete is published to the results folder.
+with the round it was in. Nothing incomplete is published to the results folder. A study that asks
+for more rounds than it published measures those alone and publishes all of them together.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
     parser.add_argument("--images", type=Path, help="measure on the JPEG pictures in this folder")
-    parser.add_argument("--rounds", type=int, help="number of blocks (default: the profile's)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        help="number of blocks (default: the profile's); more than are published adds to them",
+    )
     parser.add_argument("--out", type=Path, help="where to work and write (default: out/<profile>)")
     parser.add_argument(
         "--results", type=Path, help="where results are published (default: <out>/results)"

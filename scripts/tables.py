@@ -7,6 +7,7 @@ becomes null: NaN is not JSON.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import io
 import json
@@ -17,13 +18,13 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from scripts import wording
+from scripts import repeat, wording
 from scripts.model import Cell, ClaimResult, Study
 
 SCHEMA = Path(__file__).parent / "schema" / "claims.schema.json"
 FIXED = (
     "benchmark", "machine", "test", "quantity", "treatment", "baseline", "estimate", "low", "high",
-    "outcome", "bar", "blocks", "counts", "reason", "reading",
+    "outcome", "bar", "blocks", "counts", "reason", "reading", "p", "p_holm", "more_rounds", "unit",
 )  # fmt: skip
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -61,6 +62,7 @@ def claim_record(claim: ClaimResult) -> dict[str, Any]:
             "metric": claim.effect.metric,
             "arms": list(claim.effect.arms),
             "quantity": claim.effect.quantity,
+            "unit": claim.effect.unit,
             "factors": {k: clean(wording.level(v)) for k, v in claim.effect.factors.items()},
             **{k: clean(getattr(claim.effect, k)) for k in ("estimate", "low", "high")},
         }
@@ -108,6 +110,9 @@ def study_record(study: Study) -> dict[str, Any]:
             "widest": clean(noise.widest),
         },
         "claims": [claim_record(claim) for claim in study.claims],
+        "field": [dataclasses.asdict(row) for row in study.field_rows],
+        "skips": [{"what": what, "why": why} for what, why in study.skips],
+        **({"repeat": repeat.record(study.repeat)} if study.repeat else {}),
     }  # fmt: skip
 
 
@@ -133,8 +138,8 @@ def claims_csv(study: Study) -> str:
     """One row a claim, with one verdict column a machine when there are several."""
     machines = [m.name for m in study.machines] if len(study.machines) > 1 else []
     head = ["id", "title", "section", "origin", "verdict", "finding", "boundary", "missing",
-            "metric", "arms", "quantity", "estimate", "low", "high", "total", "for", "against",
-            "unclear", "skipped"]  # fmt: skip
+            "metric", "arms", "quantity", "unit", "estimate", "low", "high", "total", "for",
+            "against", "unclear", "skipped"]  # fmt: skip
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(head + [f"verdict on {name}" for name in machines])
@@ -143,8 +148,8 @@ def claims_csv(study: Study) -> str:
         effect = record["effect"] or {}
         row = [record[name] for name in head[:8]]
         row += [effect.get("metric", ""), " / ".join(effect.get("arms", []))]
-        row += [effect.get(name, "") for name in ("quantity", "estimate", "low", "high")]
-        row += [record["cells"][name] for name in head[14:]]
+        row += [effect.get(name, "") for name in ("quantity", "unit", "estimate", "low", "high")]
+        row += [record["cells"][name] for name in head[15:]]
         writer.writerow(row + [claim.by_machine.get(name, "") for name in machines])
     return buffer.getvalue()
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from datasets_impl.atomic import atomic_write
 from datasets_impl.errors import StudyError, exit_on_study_error
+from scripts.boundary import brief
 from scripts.root import RESULTS, ROOT
 
 BEGIN = "<!-- claims: written by scripts/update_readme.py -->"
@@ -29,7 +30,7 @@ def answer_and_table(report: dict[str, Any], links: str = "results/report/index.
     answer = textwrap.fill(report["study"]["answer"], 100)
     lines = [answer, "", "| Claim, restated | Verdict | What was measured |", "| --- | --- | --- |"]
     for claim in judged:
-        where = f" {claim['boundary']}" if claim["boundary"] else ""
+        where = f" {brief(claim['boundary'])}" if claim["boundary"] else ""
         text = f"{claim['finding']}{where}".replace("|", "\\|")
         name = f"**[{claim['id']}]({links}#{claim['id']})** {claim['title']}"
         lines.append(f"| {name} | **{claim['verdict']}** | {text} |")

@@ -87,8 +87,8 @@ def _decimals(estimate: float, quantity: str) -> int | None:
     return None
 
 
-def estimate(value: float | None, quantity: str) -> str:
-    """One quantity with its unit: `5.2x`, `62 %` or a plain number."""
+def estimate(value: float | None, quantity: str, unit: str = "") -> str:
+    """One quantity with its unit: `5.2x`, `62 %`, `3.1 epochs` or a plain number."""
     if value is None or not math.isfinite(value):
         return "n/a"
     digits = _decimals(value, quantity)
@@ -96,27 +96,29 @@ def estimate(value: float | None, quantity: str) -> str:
         return number(value, digits) + TIMES
     if quantity == "share":
         return number(100 * value, digits) + NBSP + "%"
-    return number(value)
+    return number(value) + (NBSP + unit if unit else "")
 
 
 def interval(value: float | None, low: float | None, high: float | None, quantity: str) -> str:
-    """`[4.9-5.6]` with an en dash, "" without an interval."""
-    if value is None or low is None or high is None:
+    """`[4.9-5.6]` with an en dash, "" without an interval; a break-even may be open above."""
+    if value is None or low is None:
         return ""
-    if not all(math.isfinite(x) for x in (value, low, high)):
+    if not all(math.isfinite(x) for x in (value, low, low if high is None else high)):
         return ""
     digits, scale = _decimals(value, quantity), 100 if quantity == "share" else 1
     if digits is None and abs(value) >= 0.0001:  # as many as the estimate has
         digits = max(0, (2 if abs(value) >= 0.1 else 1) - math.floor(math.log10(abs(value))))
+    if high is None:
+        return f"[{_end(scale * low, digits)} or more]"
     ends = [_end(scale * end, digits) for end in (low, high)]
     return f"[{ends[0]}{' to ' if low < 0 else DASH}{ends[1]}]"
 
 
 def with_interval(item: Cell | Effect) -> str:
     """`5.2x [4.9-5.6]` of a cell or a headline effect."""
-    if isinstance(item, Effect) and item.reading:
+    if item.reading and (isinstance(item, Effect) or item.quantity == "amount"):
         return item.reading
-    first = estimate(item.estimate, item.quantity)
+    first = estimate(item.estimate, item.quantity, item.unit)
     return f"{first} {interval(item.estimate, item.low, item.high, item.quantity)}".strip()
 
 

@@ -17,6 +17,7 @@ from asv import util
 from asv.benchmarks import Benchmarks
 from asv.machine import Machine
 from asv.results import Results
+from standard_suite import standard_suite
 
 SKIPPED = math.nan  # what asv stores for a cell that was skipped
 FAILED = None  # and for one that failed
@@ -134,23 +135,12 @@ def whole_suite(
     value: Callable[[str, dict[str, Any]], Value],
     without: Callable[[str], bool] = lambda name: False,
 ) -> list[Bench]:
-    """Every benchmark of the real suite with its own factors and levels."""
-    from benchmarks.prepare import benchmark_classes
-
+    """Every benchmark of the real suite with its factors and levels in the standard profile."""
     benches = []
-    for cls in benchmark_classes():
-        module = cls.__module__.rpartition(".")[2]
-        method = next(name for name in dir(cls) if name.startswith("track_"))
-        name = f"{module}.{cls.__name__}.{method}"
-        if without(name):
-            continue
-        levels = dict(zip(cls.param_names, cls.params, strict=True))
-        benches.append(
-            Bench(
-                name,
-                {factor: list(found) for factor, found in levels.items()},
-                lambda factors, name=name: value(name, factors),
-                getattr(cls, method).unit,
-            )
-        )
+    for name, benchmark in standard_suite().items():
+        for metric, unit in benchmark.units.items():
+            full = f"{name}.track_{metric}"
+            if not without(full):
+                measured = lambda factors, full=full: value(full, factors)  # noqa: E731
+                benches.append(Bench(full, benchmark.levels, measured, unit))
     return benches

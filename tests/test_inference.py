@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from scripts import inference
 from scripts.claims import Rules
@@ -157,13 +158,62 @@ def test_known_interval_by_hand() -> None:
     assert found.blocks == 3
 
 
+def test_an_amount_is_judged_on_the_log_scale_in_its_own_unit() -> None:
+    found = inference.amount([1.0, math.e, math.e**2], 0.95)
+    assert found.estimate == pytest.approx(math.e) and found.scale == "log"
+    same = inference.ratio([1.0, math.e, math.e**2], [1, 1, 1], 0.95)
+    assert (found.low, found.high) == (pytest.approx(same.low), pytest.approx(same.high))
+
+
+@pytest.mark.parametrize("values", [[0.0, 1.0, 2.0], [-1.0, 1.0, 3.0]])
+def test_an_amount_that_is_not_positive_is_judged_on_the_linear_scale(values: list[float]) -> None:
+    found = inference.amount(values, 0.95)
+    assert found.estimate == pytest.approx(1.0) and found.scale == "linear"
+    assert found.low is not None and found.low < 0
+
+
+def test_identical_blocks_are_certain_off_the_bar_and_on_it() -> None:
+    found = inference.ratio([2.0, 4.0, 6.0], [1.0, 2.0, 3.0], 0.95)
+    assert inference.p_value(found, 1.05, RULES) == 0.0
+    assert inference.p_value(found, 2.0, RULES) == 1.0  # a rounding error off the bar is on it
+
+
+def test_p_mirrors_with_the_arms_and_the_bar() -> None:
+    one, other = blocks(np.random.default_rng(8), 1.1)
+    p = inference.p_value(inference.ratio(one, other, 0.95), 1.05, RULES)
+    assert p == pytest.approx(inference.p_value(inference.ratio(other, one, 0.95), 1 / 1.05, RULES))
+
+
+def test_p_on_the_scale_of_shares_and_slopes() -> None:
+    values = [0.8, 0.85, 0.9]
+    logits = np.log(np.asarray(values) / (1 - np.asarray(values)))
+    found = inference.p_value(inference.share(values, 0.95), 0.7, RULES)
+    assert found == pytest.approx(stats.ttest_1samp(logits, math.log(0.7 / 0.3)).pvalue)
+    fitted = inference.slope([[0.0, 0.1, 0.2], [0.3, 0.6, 0.4]], [1, math.e], 0.95)
+    found = inference.p_value(fitted, 0.0, RULES)
+    assert found == pytest.approx(stats.ttest_1samp([0.3, 0.5, 0.2], 0.0).pvalue)
+
+
+def test_medians_must_leave_the_bar_by_more() -> None:
+    one, other = (2.0, 1.9, 2.1, 7), (1.0, 0.95, 1.05, 7)
+    found = inference.unpaired_ratio(one, other, 0.95)
+    factor = inference.unpaired_factor(RULES)
+    near = inference.p_value(found, 2.0 / factor, RULES)
+    assert near == 1.0  # within the doubled margin there is no evidence at all
+    p = inference.p_value(found, 1.8, RULES)
+    paired = inference.Interval(**{**vars(found), "paired": True})
+    assert p == pytest.approx(inference.p_value(paired, 1.8 * factor, RULES))
+
+
 def test_one_block_gives_an_estimate_and_no_interval() -> None:
     for found in (
+        inference.amount([3.0], 0.95),
         inference.ratio([4.0], [2.0], 0.95),
         inference.share([0.3], 0.95),
         inference.slope([[0.0], [math.log(2)]], [1, 2], 0.95),
     ):
         assert found.low is None and found.high is None and found.blocks == 1
+        assert inference.p_value(found, 0.5, RULES) is None
     assert inference.ratio([4.0], [2.0], 0.95).estimate == pytest.approx(2.0)
 
 

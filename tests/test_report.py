@@ -8,18 +8,20 @@ import math
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from jsonschema import ValidationError
 from rich.console import Console
 
-from scripts import figures, tables, terminal, wording
+from scripts import figures, page, tables, terminal, update_readme, wording
 from scripts.model import Study
 from scripts.render_report import main, render
-from tests.synthetic_study import NASTY, build
+from tests.synthetic_study import NASTY, build, cell
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]
 
@@ -187,6 +189,63 @@ def test_figures_print_numbers_whole(study: Study) -> None:
     assert "0.012 [0.011" in figures.build(study).by_claim["C06"].svg
 
 
+def test_field_and_skips_stand_on_the_page_and_in_the_data(report: Path, study: Study) -> None:
+    text = Page((report / "index.html").read_text(encoding="utf-8")).text
+    assert "Agreement with the field" in text and "What could not be measured here" in text
+    for row in study.field_rows:
+        for part in (row.source, row.published, row.because):
+            assert part in text
+    record = json.loads((report / "claims.json").read_text(encoding="utf-8"))
+    assert [row["agreement"] for row in record["field"]] == ["agrees", "differs", "not measured"]
+    assert len(record["skips"]) == 3
+    assert text.count("throttling a disk needs root") == 1, "one reason, said once"
+    assert page.by_reason(study.skips)[0] == (
+        "throttling a disk needs root",
+        ["storage.ByBandwidth at 25 and 100 MB/s: 4 cells",
+         "storage.ByBandwidth at 400 MB/s: 2 cells"],
+    )  # fmt: skip
+
+
+def test_sections_without_content_are_absent(tmp_path: Path) -> None:
+    render(build(missing=True), tmp_path, "")
+    ids = Page((tmp_path / "index.html").read_text(encoding="utf-8")).ids
+    assert not {"field", "skipped"} & set(ids)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, ""),
+        ({"outcome": "unclear", "p_holm": 0.081, "more_rounds": 12},
+         "p 0.081 after correction; about 12 more rounds would decide it"),
+        ({"outcome": "unclear", "p_holm": 0.5, "more_rounds": 1, "reason": "loaded"},
+         "loaded; p 0.5 after correction; about 1 more round would decide it"),
+        ({"outcome": "for", "p_holm": 0.001, "more_rounds": None}, ""),
+        ({"counts": False}, "context, not judged"),
+        ({"outcome": "skipped", "reason": "needs root"}, "needs root"),
+    ],
+)  # fmt: skip
+def test_a_remark_says_why_and_what_would_decide(more: dict[str, Any], expected: str) -> None:
+    assert page.remark(replace(cell({"px": 64}, 1.2, "for"), **more), "> 1.05") == expected
+
+
+def test_an_own_bar_is_in_the_remark_where_the_table_shares_none() -> None:
+    assert page.remark(cell({"px": 64}, 1.2, "for"), "") == "bar > 1.05"
+    assert page.p_value(0.00001) == "< 0.001"
+
+
+def test_readme_gets_one_line_of_a_long_boundary(report: Path) -> None:
+    record = json.loads((report / "claims.json").read_text(encoding="utf-8"))
+    first = next(c for c in record["claims"] if c["verdict"] == "conditional")
+    first["boundary"] = " ".join(f"Test {i}: against up to 64 px, for from 128 px on." for i in
+                                 range(20))  # fmt: skip
+    line = next(
+        x for x in update_readme.answer_and_table(record).splitlines() if f"[{first['id']}]" in x
+    )
+    assert "Test 0: against up to 64 px, for from 128 px on." in line
+    assert line.endswith("More in the report. |") and "Test 19" not in line
+
+
 def test_ids_of_inlined_figures_differ(study: Study) -> None:
     drawn = "".join(chart.svg + chart.narrow for chart in figures.build(study).all())
     ids = re.findall(r' id="([^"]+)"', drawn)
@@ -210,3 +269,39 @@ def test_command_renders_what_the_judge_returns(
     assert main(["--results", "a", "b", "--out", str(tmp_path / "out")]) == 0
     assert "6 supported" in capsys.readouterr().out
     assert (tmp_path / "out" / "claims.json").is_file()
+
+
+def test_an_amount_is_shown_with_its_unit(study: Study, report: Path) -> None:
+    text = Page((report / "index.html").read_text(encoding="utf-8")).text
+    assert "1.19\u00a0epochs" in text
+    assert "[4.05 or more]" in text  # open above
+    assert "never pays" in text
+    evidence = next(c for c in tables.study_record(study)["claims"] if c["id"] == "X04")["evidence"]
+    assert [cell["unit"] for cell in evidence] == ["epochs"] * 3
+    assert evidence[2]["estimate"] is None and evidence[2]["reading"] == "never pays"
+    assert (evidence[1]["high"], evidence[1]["more_rounds"], evidence[1]["p_holm"]) == (
+        None,
+        7,
+        0.06,
+    )
+
+
+def test_an_amount_is_drawn_on_a_log_axis_and_never_is_said(study: Study) -> None:
+    chart = figures.build(study).by_claim["X04"]
+    assert "(epochs)" in chart.svg and "1.19 [1.09" in chart.svg
+    assert "1 cell that never pays has no place on the axis" in chart.caption
+    assert "Dashed: the claim's own bar (< 3)" in chart.caption
+
+
+def test_break_even_figure_shows_the_judged_crossing_and_one_from_its_lines(study: Study) -> None:
+    chart = next(c for c in figures.build(study).overview if c.name == "break-even")
+    rows = chart.data.set_index("impl")
+    assert list(rows.index) == ["naive", "preloaded", "mapped"]
+    assert rows.loc["preloaded", "crossing"] == 1.19  # the claim's own cell
+    assert rows.loc["preloaded", "low"] == pytest.approx(1.19 * 0.92)
+    # No claim judged the mapped one: its crossing is that of the lines drawn, without an interval.
+    naive, mapped = rows.loc["naive"], rows.loc["mapped"]
+    extra = mapped["construction"] - naive["construction"]
+    expected = extra / (naive["epoch"] - mapped["epoch"])
+    assert mapped["crossing"] == pytest.approx(expected) and math.isnan(mapped["low"])
+    assert "even after 1.19" in chart.svg and "even after" in chart.narrow

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import importlib.metadata
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from filelock import FileLock
 from rich.console import Console
 
 from datasets_impl.errors import StudyError
-from datasets_impl.observe.log import LOG_VARIABLE
+from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
 from scripts import asv_session, provenance
 from scripts.asv_session import CORPORA, ENVIRONMENT_NAME, Session
 from scripts.child import child
@@ -40,6 +42,7 @@ class FakeAsv:
 
     def __init__(self) -> None:
         self.commands: list[list[str]] = []
+        self.rounds: list[str] = []
         self.trouble: Callable[[int], int] = lambda number: 0
 
     @contextmanager
@@ -47,6 +50,7 @@ class FakeAsv:
         self, command: Sequence[str], environment: Mapping[str, str], output: Path | None
     ) -> Iterator[SimpleNamespace]:
         self.commands.append(list(command))
+        self.rounds.append(environment[ROUND_VARIABLE])
         config = json.loads(Path(command[command.index("--config") + 1]).read_text())
         attempt = Path(config["results_dir"])
         earlier: dict[str, list[float]] = {impl: [] for impl in IMPL}
@@ -87,7 +91,14 @@ def asv(monkeypatch: pytest.MonkeyPatch) -> FakeAsv:
     fake = FakeAsv()
     monkeypatch.setattr(asv_session, "child", fake.child)
     monkeypatch.setattr(asv_session, "run_child", lambda *args, **kwargs: None)
-    plan = {"rounds": 3, "cells": len(IMPL), "repeated_cells": len(IMPL)}
+    plan = {
+        "rounds": 3,
+        "benchmarks": {
+            "item.ByStage": {"cells": len(IMPL), "every": 1},
+            "memory.Slow": {"cells": 1, "every": 2},
+            "exact.Shapes": {"cells": 1, "every": 0},
+        },
+    }
     monkeypatch.setattr(asv_session, "suite_plan", lambda environment: plan)
     code = {"commit": COMMIT, "dirty": False, "hash": "0123"}
     monkeypatch.setattr(provenance, "code_state", lambda: code)
@@ -142,10 +153,19 @@ def test_a_session_runs_its_rounds(asv: FakeAsv, tmp_path: Path) -> None:
     assert logged(session) == WHOLE
     assert [entry["round"] for entry in session.state["rounds"]] == [1, 2, 3]
     first, *later = asv.commands
-    assert "--append-samples" not in first and "--bench" not in first
-    for command in later:  # exact findings are measured once
-        assert "--append-samples" in command
-        assert command[command.index("--bench") + 1] == asv_session.REPEATED
+    assert "--append-samples" not in first
+    assert all("--append-samples" in command for command in later)
+
+
+def test_slow_benchmarks_run_every_other_round_and_exact_ones_once(
+    asv: FakeAsv, tmp_path: Path
+) -> None:
+    run(opened(tmp_path))
+    expressions = [command[command.index("--bench") + 1] for command in asv.commands]
+    names = ["item.ByStage.track_item", "memory.Slow.track_tree", "exact.Shapes.track_mixed_shapes"]
+    due = [[bool(re.search(text, name)) for name in names] for text in expressions]
+    assert due == [[True, True, True], [True, False, False], [True, True, False]]
+    assert not any(re.search(text, "item.ByStageToo.track_item") for text in expressions)
 
 
 def test_rounds_asked_for_replace_those_of_the_profile(asv: FakeAsv, tmp_path: Path) -> None:
@@ -249,11 +269,111 @@ def test_a_damaged_state_starts_anew(asv: FakeAsv, tmp_path: Path, content: str)
     assert samples(tmp_path / "session" / "results") == BLOCKS
 
 
-def test_a_published_session_is_not_continued(asv: FakeAsv, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [None, 2, 3])
+def test_a_published_session_is_not_continued(
+    asv: FakeAsv, tmp_path: Path, rounds: int | None
+) -> None:
+    """It has as many rounds as are asked for, or more: the question is asked anew."""
     session = opened(tmp_path)
     run(session)
     session.publish(tmp_path / "published")
+    session = opened(tmp_path, rounds=rounds)
+    assert session.state["done"] == 0 and not session.adding
+    assert not session.state["published"] and not session.log.exists()
+
+
+def test_changed_pictures_start_anew(asv: FakeAsv, tmp_path: Path) -> None:
+    """The folder is the same, the pictures in it are not; blocks must not mix them."""
+    half_done(asv, tmp_path)
+    opened(tmp_path)
+    (tmp_path / CORPORA).write_text('[{"content_hash": "other"}]')
+    settings: dict[str, Any] = {"rounds": None, "bench": None, "machine": "lab"}
+    environment = asv_session.environment("quick", None)
+    folder = tmp_path / "session"
+    session = Session.open(folder, profile="quick", **settings, environment=environment)
+    assert session.state["done"] == 0
+
+
+def test_another_version_of_a_library_starts_anew(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_done(asv, tmp_path)
+    monkeypatch.setattr(provenance, "versions", lambda: {"torch": "99"})
     assert opened(tmp_path).state["done"] == 0
+
+
+# ---------------------------------------------------------------------------- more rounds
+
+
+def test_more_rounds_are_added_to_what_is_published(asv: FakeAsv, tmp_path: Path) -> None:
+    target = published(tmp_path)
+    session = opened(tmp_path, rounds=5)
+    assert session.adding and session.state["done"] == 3
+    assert "Adding to the 3 rounds that are published" in run(session)
+    assert len(asv.commands) == 3 + 2, "only the rounds that are missing are measured"
+    for command in asv.commands[3:]:
+        assert "--append-samples" in command
+    assert samples(target) == BLOCKS, "nothing is published before it is whole"
+    session.publish(target)
+    assert samples(target) == {impl: [1.0, 2.0, 3.0, 4.0, 5.0] for impl in IMPL}
+    (machine,) = load_evidence([target]).machines
+    assert [entry["round"] for entry in machine.provenance["rounds"]] == [1, 2, 3, 4, 5]
+    assert len(machine.observations) == 5 * len(IMPL)
+    assert opened(tmp_path, rounds=6).adding and opened(tmp_path, rounds=6).state["done"] == 5
+
+
+def test_added_rounds_that_are_interrupted_go_on_and_leave_the_published_ones(
+    asv: FakeAsv, tmp_path: Path
+) -> None:
+    target = published(tmp_path)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    asv.trouble = interrupted_in(5)
+    with pytest.raises(KeyboardInterrupt):
+        run(opened(tmp_path, rounds=5))
+    asv.trouble = lambda number: 0
+    session = opened(tmp_path, rounds=5)
+    assert session.state["done"] == 4
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    run(session)
+    session.publish(target)
+    assert samples(target) == {impl: [1.0, 2.0, 3.0, 4.0, 5.0] for impl in IMPL}
+    assert logged(session) == [(number, impl) for number in (1, 2, 3, 4, 5) for impl in IMPL]
+
+
+def test_added_rounds_that_fail_leave_the_published_ones(asv: FakeAsv, tmp_path: Path) -> None:
+    target = published(tmp_path)
+    asv.trouble = lambda number: 1
+    with pytest.raises(StudyError, match="round 4"):
+        run(opened(tmp_path, rounds=4))
+    assert samples(target) == BLOCKS
+    assert opened(tmp_path, rounds=4).state["done"] == 3
+
+
+def test_a_published_session_of_another_question_gets_no_rounds(
+    asv: FakeAsv, tmp_path: Path
+) -> None:
+    published(tmp_path)
+    assert opened(tmp_path, rounds=5, machine="other").state["done"] == 0
+
+
+def test_a_fresh_session_leaves_the_published_results(asv: FakeAsv, tmp_path: Path) -> None:
+    target = published(tmp_path)
+    opened(tmp_path)
+    assert samples(target) == BLOCKS
+
+
+def test_asv_is_told_the_round(asv: FakeAsv, tmp_path: Path) -> None:
+    run(opened(tmp_path))
+    assert asv.rounds == ["1", "2", "3"]
+
+
+def test_voided_measurements_are_not_counted_as_progress(asv: FakeAsv, tmp_path: Path) -> None:
+    session = opened(tmp_path)
+    run(session)
+    with session.log.open("a") as log:
+        log.write(json.dumps({"benchmark": "a", "voided": "other programs"}) + "\n")
+        log.write(json.dumps({"benchmark": "a", "value": 1.0}) + "\n")
+    assert session._observed() == 1
 
 
 # ---------------------------------------------------------------------------- publishing
@@ -349,6 +469,48 @@ def test_the_result_file_is_written_last(
     names = [name for name in written if name != "session.json"]
     assert names[-1] == f"{COMMIT[:8]}-{ENVIRONMENT_NAME}.json"
     assert len(names) == 5
+
+
+# ---------------------------------------------------------------------------- provenance
+
+
+def test_optional_packages_are_named_only_where_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"torch": "2.0", "s3fs": "2024.6"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = provenance.versions()
+    assert (found["torch"], found["s3fs"]) == ("2.0", "2024.6")
+    assert found["torchvision"] == "not installed"
+    assert not {"moto", "fsspec"} & set(found)
+
+
+def test_the_governor_is_read_from_every_cpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for cpu, governor in enumerate(("powersave", "performance", "powersave")):
+        home = tmp_path / f"cpu{cpu}" / "cpufreq"
+        home.mkdir(parents=True)
+        (home / "scaling_governor").write_text(f"{governor}\n")
+    (tmp_path / "cpu3" / "cpufreq" / "scaling_governor").mkdir(parents=True)  # cannot be read
+    (tmp_path / "cpuidle").mkdir()
+    monkeypatch.setattr(provenance, "CPUS", tmp_path)
+    assert provenance._governor() == "performance, powersave"
+    monkeypatch.setattr(provenance, "CPUS", tmp_path / "absent")
+    assert provenance._governor() == ""
+
+
+def test_an_unreadable_frequency_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable() -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(provenance.psutil, "cpu_freq", unreadable)
+    facts = provenance._machine_facts()
+    assert facts["max_mhz"] is None and facts["mhz"] is None
 
 
 # ---------------------------------------------------------------------------- the command

@@ -11,12 +11,15 @@ import os
 from typing import Any
 
 LOG_VARIABLE = "DATASET_STUDY_OBSERVATIONS"
+ROUND_VARIABLE = "DATASET_STUDY_ROUND"  # the study's number of the round, from 1
 
 
 def observe(record: dict[str, Any]) -> None:
     """Append one record as a single write, so that a killed run leaves no half line behind it."""
     path = os.environ.get(LOG_VARIABLE)
     if path:
+        if os.environ.get(ROUND_VARIABLE):
+            record = {**record, "round": int(os.environ[ROUND_VARIABLE])}
         line = json.dumps(record, sort_keys=True, default=str) + "\n"
         with open(path, "ab", buffering=0) as log:  # noqa: PTH123 - unbuffered append
             log.write(line.encode())

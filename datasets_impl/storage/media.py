@@ -20,6 +20,7 @@ import psutil
 from datasets_impl.atomic import describe_write_error
 from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.paths import cache_dir
+from datasets_impl.storage import cgroup
 
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 PREFIX = "dataset-study-"
@@ -146,8 +147,8 @@ def sweep(parent: Path) -> int:
 
 
 def sweep_all() -> int:
-    """`sweep` on every medium of this machine, and among the temporary files."""
-    removed = sweep(Path(tempfile.gettempdir()))
+    """`sweep` on every medium of this machine, among temporary files and control groups."""
+    removed = sweep(Path(tempfile.gettempdir())) + cgroup.sweep()
     for medium in ("ramdisk", "disk-warm"):
         try:
             removed += sweep(scratch_parent(medium))

@@ -1,7 +1,9 @@
-"""Which files of a folder are its images: one rule for every variant."""
+"""Which files of a folder are its images, and whether they changed: one rule for every variant."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -12,3 +14,12 @@ def jpeg_files(root: str | Path) -> list[str]:
     return sorted(
         str(path) for path in Path(root).iterdir() if path.suffix.lower() in JPEG_SUFFIXES
     )
+
+
+def fingerprint(paths: Sequence[str]) -> str:
+    """Changes whenever a file is added, removed, or rewritten."""
+    digest = hashlib.sha256()
+    for path in paths:
+        status = Path(path).stat()
+        digest.update(f"{Path(path).name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

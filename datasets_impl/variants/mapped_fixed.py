@@ -8,7 +8,6 @@ pixels live in the page cache, shared by all workers. Pickles to a few hundred b
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch.utils.data import Dataset
 
 from datasets_impl.atomic import atomic_file, atomic_write
 from datasets_impl.errors import StudyError
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.variants.files import fingerprint, jpeg_files
 
 
 class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
@@ -41,13 +40,13 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         self.data_file = Path(data_file) if data_file else root.with_name(root.name + ".pixels")
         header_file = self.data_file.with_name(self.data_file.name + ".header")
         paths = jpeg_files(root)
-        fingerprint = _fingerprint(paths)
+        found = fingerprint(paths)
         header = _read_header(header_file)
-        if header.get("fingerprint") != fingerprint or not _is_whole(self.data_file, header):
+        if header.get("fingerprint") != found or not _is_whole(self.data_file, header):
             # The old header goes first and the new one comes last: pixels that a killed build left
             # have no header, and are never read.
             header_file.unlink(missing_ok=True)
-            header = {"fingerprint": fingerprint, "shape": _write_pixels(paths, self.data_file)}
+            header = {"fingerprint": found, "shape": _write_pixels(paths, self.data_file)}
             atomic_write(header_file, json.dumps(header))
         self.shape: tuple[int, ...] = tuple(header["shape"])
         self._pixels: np.memmap[Any, Any] | None = None
@@ -63,15 +62,6 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         if self._pixels is None:
             self._pixels = np.memmap(self.data_file, dtype=np.uint8, mode="r", shape=self.shape)
         return torch.from_numpy(np.array(self._pixels[index]))
-
-
-def _fingerprint(paths: list[str]) -> str:
-    """Changes whenever a file is added, removed, or rewritten."""
-    digest = hashlib.sha256()
-    for path in paths:
-        status = Path(path).stat()
-        digest.update(f"{Path(path).name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
 
 
 def _read_header(header_file: Path) -> dict[str, Any]:

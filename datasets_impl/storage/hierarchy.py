@@ -1,0 +1,128 @@
+"""Where this process stands among the control groups of this machine, and which disk holds a file.
+
+Read-only: `cgroup.py` makes groups. See cgroups(7), proc(5) and sysfs(5).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets_impl.observe.page_cache import Unsupported
+
+PROC = Path("/proc")
+SYS = Path("/sys")
+NAMES = {"io": ("blkio", "io"), "memory": ("memory", "memory")}  # in version 1, in version 2
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A mounted hierarchy: `root` is the group that `point` shows, `controllers` those of v1."""
+
+    version: int
+    root: str
+    point: Path
+    controllers: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process is in one hierarchy, and the folder in which it may make groups."""
+
+    version: int
+    current: Path
+    parent: Path
+
+
+def mounts(mountinfo: str) -> list[Mount]:
+    """The control-group hierarchies in the text of /proc/self/mountinfo (see proc(5))."""
+    found = []
+    for line in mountinfo.splitlines():
+        before, separator, after = line.partition(" - ")
+        left, right = before.split(), after.split()
+        if not separator or len(left) < 5 or not right or right[0] not in ("cgroup", "cgroup2"):
+            continue
+        options = right[2].split(",") if right[0] == "cgroup" and len(right) > 2 else []
+        version = 1 if right[0] == "cgroup" else 2
+        found.append(Mount(version, left[3], Path(left[4]), frozenset(options)))
+    return found
+
+
+def membership(text: str) -> dict[str, str]:
+    """Group of each v1 controller, and of version 2 under "", in the text of /proc/self/cgroup."""
+    groups = {}
+    for line in text.splitlines():
+        _, controllers, group = line.split(":", 2)
+        for controller in controllers.split(","):
+            groups[controller] = group
+    return groups
+
+
+def find(resource: str, proc: Path | None = None) -> Place:
+    """Where this process stands in the hierarchy that limits `resource`, "io" or "memory".
+
+    Raises:
+        Unsupported: no mounted hierarchy has the controller.
+    """
+    proc = proc or PROC
+    first, second = NAMES[resource]
+    try:
+        hierarchies = mounts((proc / "self/mountinfo").read_text())
+        groups = membership((proc / "self/cgroup").read_text())
+    except OSError as error:
+        raise Unsupported("this system has no control groups to set limits with") from error
+    for mount in hierarchies:
+        if mount.version == 1 and first in mount.controllers and first in groups:
+            current = _below(mount, groups[first])
+            return Place(1, current, current)
+    for mount in hierarchies:
+        if mount.version == 2 and "" in groups:
+            current = _below(mount, groups[""])
+            if second in words(current / "cgroup.controllers"):
+                at_root = current == mount.point
+                return Place(2, current, current if at_root else current.parent)
+    raise Unsupported(
+        f"no control group of this process has the {second} controller, or it is not delegated"
+    )
+
+
+def _below(mount: Mount, group: str) -> Path:
+    """The folder of `group`, which a container may show from its own root on."""
+    inside = group.removeprefix(mount.root) if mount.root != "/" else group
+    return mount.point / inside.strip("/")
+
+
+def words(path: Path) -> list[str]:
+    """The words in a file; none when it cannot be read."""
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []
+
+
+def device_of(path: Path, sys: Path | None = None) -> str:
+    """The whole disk that holds `path`, as "major:minor"; limits cannot be set on a partition.
+
+    Raises:
+        Unsupported: no single block device stands behind it (a RAM disk, a network share).
+    """
+    sys = sys or SYS
+    number = path.stat().st_dev
+    entry = sys / "dev/block" / f"{os.major(number)}:{os.minor(number)}"
+    if not entry.exists():
+        raise Unsupported(f"no single block device stands behind {path}, so it cannot be throttled")
+    disk = entry.resolve()
+    if (disk / "partition").exists():
+        disk = disk.parent
+    return (disk / "dev").read_text().strip()
+
+
+def read_ahead_kib(path: Path, sys: Path | None = None) -> int:
+    """How far the kernel may read ahead on the disk that holds `path`; a fault of a mapping reads
+    up to that much around the page it needs. 0 where unknown."""
+    try:
+        disk = (sys or SYS) / "dev/block" / device_of(path, sys)
+        return int((disk / "queue/read_ahead_kb").read_text())
+    except (Unsupported, OSError, ValueError):
+        return 0

@@ -1,0 +1,231 @@
+"""A real S3-protocol server on loopback with a stated latency, read through fsspec and s3fs.
+
+`object_store` starts one in a process of its own and stops it; `open_store` connects to it from
+whichever process reads. Nothing leaves the machine: the server listens on 127.0.0.1, credentials
+are made up, and proxies and AWS settings of the environment are ignored. Bandwidth is that of
+loopback, and the server takes a share of the CPU, about two milliseconds per object.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from datasets_impl.errors import StudyError
+from datasets_impl.observe.page_cache import Unsupported
+
+NEEDED = ("fsspec", "s3fs", "moto", "flask", "flask_cors")
+SERVER = Path(__file__).with_name("object_server.py")
+BUCKET = "study"
+START_SECONDS = 60.0  # a server that is not ready by then is given up
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class StoreAddress:
+    """Where the objects are, as plain data: it pickles, and holds no connection.
+
+    `keys` are the object names in sorted order; `url` is the fsspec URL of their folder, and
+    `options` are the arguments of its file system.
+    """
+
+    url: str
+    options: dict[str, Any]
+    keys: tuple[str, ...]
+
+    def path(self, key: str) -> str:
+        """What the file system calls the object `key`."""
+        return f"{self.url.partition('://')[2]}/{key}"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the server gave out so far: GET requests of objects, their bytes, and other requests."""
+
+    requests: int
+    bytes: int
+    other: int
+
+    def since(self, before: Served) -> Served:
+        """The difference of two counts."""
+        return Served(
+            self.requests - before.requests, self.bytes - before.bytes, self.other - before.other
+        )
+
+
+class ObjectStore:
+    """A running server: its `address`, and its own count of what it served."""
+
+    def __init__(self, address: StoreAddress, process: subprocess.Popen[str]) -> None:
+        self.address = address
+        self.process = process
+
+    def served(self) -> Served:
+        """Counts since the start, asked for over the server's pipe, not over the store.
+
+        Raises:
+            RuntimeError: the server is gone.
+        """
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            print("served", file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+        except (OSError, ValueError) as error:  # a broken pipe, or one closed with the block
+            raise RuntimeError("the object store is gone") from error
+        if not answer:
+            raise RuntimeError("the object store is gone")
+        return Served(**json.loads(answer))
+
+
+@contextmanager
+def object_store(folder: str | Path, latency_ms: float = 0.0) -> Iterator[ObjectStore]:
+    """Serve the files directly in `folder` as objects, each GET `latency_ms` milliseconds late.
+
+    The server is a fresh interpreter. It ends with the block, and also when this process is
+    killed, because its input ends then (workers that outlive the kill for a moment hold it open).
+
+    Raises:
+        ValueError: the latency is negative.
+        StudyError: the folder holds no file, or anything else than files.
+        Unsupported: the libraries are not installed, or no server can listen on this machine.
+    """
+    if not latency_ms >= 0:
+        raise ValueError(f"a latency cannot be {latency_ms} ms")
+    entries = sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []
+    if not entries or not all(path.is_file() for path in entries):
+        raise StudyError(f"{folder} must be a folder of files, one for each object.")
+    require_libraries()
+    owner = os.getpid()
+    with tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(SERVER), str(Path(folder).absolute()), str(latency_ms)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            env={name: os.environ[name] for name in os.environ if not _is_cloud_setting(name)},
+            start_new_session=True,  # Ctrl-C is for the measurement, which then ends the server
+        )
+        try:
+            port = _port(process, complaints)
+            yield ObjectStore(_address(port, tuple(path.name for path in entries)), process)
+        finally:
+            if os.getpid() == owner:  # a forked worker that unwinds leaves the server alone
+                _stop(process)
+
+
+def require_libraries() -> None:
+    """Raises `Unsupported` where a library of the object store is not installed."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Unsupported(
+            f"the object store needs {', '.join(missing)}; install the study's `study` extra"
+        )
+
+
+def open_store(address: StoreAddress) -> Any:
+    """A connected fsspec file system for `address`, of this process alone; `cat_file` is one GET.
+
+    The connection is made here and now, so that the environment's AWS settings can be set aside
+    for the moment in which they would be read.
+
+    Raises:
+        Unsupported: a library of the object store is not installed.
+    """
+    require_libraries()
+    import fsspec
+
+    with _no_cloud_settings():
+        protocol = address.url.partition("://")[0]
+        # fsspec would hand out an earlier instance with equal options, its connections gone stale.
+        store = fsspec.filesystem(protocol, skip_instance_cache=True, **address.options)
+        store.connect()
+    return store
+
+
+def _address(port: int, keys: tuple[str, ...]) -> StoreAddress:
+    return StoreAddress(
+        url=f"s3://{BUCKET}",
+        options={
+            "key": "study",
+            "secret": "study",
+            "anon": False,
+            "endpoint_url": f"http://127.0.0.1:{port}",
+            "client_kwargs": {"region_name": "us-east-1"},
+            # With more, s3fs asks for the size first: two requests where an item needs one.
+            "max_concurrency": 1,
+            "config_kwargs": {
+                "proxies": {},
+                "s3": {"addressing_style": "path"},
+                "retries": {"total_max_attempts": 1},  # a hidden retry would pass for slowness
+            },
+        },
+        keys=keys,
+    )
+
+
+def _port(process: subprocess.Popen[str], complaints: IO[str]) -> int:
+    """The port of the server, once it is ready.
+
+    Raises:
+        Unsupported: it did not start; its last words are the reason.
+    """
+    assert process.stdout is not None
+    patience = threading.Timer(START_SECONDS, process.kill)
+    patience.start()
+    try:
+        line = process.stdout.readline()
+    finally:
+        patience.cancel()
+    if line:
+        return int(json.loads(line)["port"])
+    process.wait()
+    complaints.seek(0)
+    words = complaints.read().strip().splitlines() or [f"exit code {process.returncode}"]
+    raise Unsupported(f"the object store did not start: {words[-1]}")
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None and process.stdout is not None
+    with suppress(OSError):
+        process.stdin.close()  # what it waits for; forked workers may still hold a copy
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
+def _is_cloud_setting(name: str) -> bool:
+    upper = name.upper()
+    return upper.startswith(("AWS_", "MOTO_", "FSSPEC_", "BOTO")) or upper.endswith("_PROXY")
+
+
+@contextmanager
+def _no_cloud_settings() -> Iterator[None]:
+    """Without AWS settings and proxies, from variables or from files in the home folder."""
+    removed = {name: os.environ.pop(name) for name in list(os.environ) if _is_cloud_setting(name)}
+    nowhere = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    os.environ.update(nowhere)
+    try:
+        yield
+    finally:
+        for name in nowhere:
+            os.environ.pop(name, None)
+        os.environ.update(removed)

@@ -1,0 +1,58 @@
+"""Example 1 with `__getitems__`: a whole batch decoded into the memory it is handed over in (C02).
+
+A batch is what collating samples of example 1 gives: a 1-tuple of a uint8 tensor, image x height x
+width x channel, 0-255. Construction lists the folder; memory holds the path strings.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import get_worker_info
+
+from datasets_impl.documented import InefficientDataset
+
+
+class BatchDecodingDataset(InefficientDataset):
+    """The loader asks `__getitems__` for a batch; use it with `as_it_comes` as `collate_fn`.
+
+    What collating saves here is one copy of every image: each is decoded, then written once, to
+    its place in the batch, in a worker into memory that the trainer shares.
+    """
+
+    def __getitems__(self, indices: list[int]) -> tuple[torch.Tensor]:
+        """The batch of `indices`.
+
+        Raises:
+            ValueError: an image differs in shape from the first; broadcasting would stretch some.
+        """
+        batch = torch.empty(0, dtype=torch.uint8)
+        for position, index in enumerate(indices):
+            pixels = np.asarray(Image.open(self.image_paths[index]).convert("RGB"))
+            if not position:
+                batch = _empty((len(indices), *pixels.shape))
+                rows = batch.numpy()
+            if pixels.shape != rows.shape[1:]:
+                raise ValueError(
+                    f"{self.image_paths[index]} has shape {pixels.shape}, the batch's first image "
+                    f"{rows.shape[1:]}"
+                )
+            rows[position] = pixels
+        return (batch,)
+
+
+def _empty(shape: tuple[int, ...]) -> torch.Tensor:
+    """An uninitialised batch; in a worker in shared memory, as PyTorch's collating allocates it."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)  # type: ignore[call-overload]
+
+
+def as_it_comes(batch: Any) -> Any:
+    """A `collate_fn` that hands on what the dataset returned."""
+    return batch

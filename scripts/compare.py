@@ -1,0 +1,155 @@
+"""Compare two sets of results, verdict by verdict and cell by cell.
+
+    python -m scripts.compare FIRST SECOND [--out DIR] [--claims FILE]
+
+FIRST and SECOND are results folders of this suite: two runs of one machine, or of two machines.
+Prints what differs, and writes into DIR a page (index.html), its figure and all cells as CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from datasets_impl.atomic import atomic_write
+from datasets_impl.errors import StudyError, exit_on_study_error
+from scripts import page, repeat, wording
+from scripts.chart import Chart
+from scripts.figure_style import page_variables
+from scripts.figures_repeat import repeat_chart
+from scripts.model import Repeat, Study
+from scripts.root import CLAIMS, ROOT
+from scripts.terminal import verdict_text
+
+SHOWN = 20  # differing cells in the terminal; the files hold all
+
+
+def write(first: Study, compared: Repeat, out: Path) -> list[Path]:
+    """Write page, figure and tables into `out`, each atomically; return the paths, page first."""
+    chart = repeat_chart(compared)
+    contents = {
+        out / "index.html": html(first, compared, chart),
+        out / "cells.csv": compared.effects.to_csv(
+            index=False, float_format="%.4g", lineterminator="\n"
+        ),
+        out / "verdicts.csv": _verdicts_csv(compared),
+    }
+    figure = out / "figures" / "repeat.svg"
+    if chart is not None:
+        contents[figure] = chart.file_svg
+    for path, content in contents.items():
+        atomic_write(path, content)
+    if chart is None:
+        figure.unlink(missing_ok=True)
+    return list(contents)
+
+
+def html(first: Study, compared: Repeat, chart: Chart | None) -> str:
+    """One self-contained page; the same results give the same bytes."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for record in compared.effects.to_dict("records"):
+        row = repeat.in_words({str(key): value for key, value in record.items()})
+        rows.setdefault(row["claim"], []).append(row)
+    light, dark = page_variables()
+    text = (
+        page.environment()
+        .get_template("compare.html.j2")
+        .render(
+            study={"repeat": compared},
+            repeat=page.repeat_context(
+                compared, chart, title="Two sets of results", links=False, data="cells.csv"
+            ),
+            svg={"repeat": Markup(chart.svg + chart.narrow)} if chart else {},
+            titles={claim.id: claim.title for claim in first.claims},
+            cells=rows,
+            asv_pages="",
+            css=Markup((page.TEMPLATES / "style.css").read_text(encoding="utf-8")),
+            ink_light=Markup(light),
+            ink_dark=Markup(dark),
+        )
+    )
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"
+
+
+def show(compared: Repeat, written: Path, console: Console | None = None) -> None:
+    """What differs, in a terminal of 80 columns, then how far both agree."""
+    console = console or Console(highlight=False)
+    console.print(Text(f"first:  {compared.first}\nsecond: {compared.second}\n"))
+    if compared.verdicts:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name in ("claim", "first", "second", ""):
+            table.add_column(name, no_wrap=True)
+        for claim, first, second in compared.verdicts:
+            flip = {first, second} == {"supported", "challenged"}
+            note = "" if first == second else "flips" if flip else "differs"
+            table.add_row(claim, verdict_text(first), verdict_text(second), note)
+        console.print(table, width=80)
+    cells = repeat.differing_cells(compared)
+    if cells:
+        console.print(f"\nCells decided differently: {len(cells)}", style="bold")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for name in ("claim", "cell", "first", "second"):
+            table.add_column(name, overflow="fold")
+        for row in cells[:SHOWN]:
+            place = Text(f"{row['test']}; {row['factors']}")
+            sides = [Text(wording.plain(_side(row, side))) for side in ("first", "second")]
+            table.add_row(row["claim"], place, *sides)
+        console.print(table, width=80)
+        if len(cells) > SHOWN:
+            console.print(f"and {len(cells) - SHOWN} more, in cells.csv", style="dim")
+    console.print(f"\n{wording.plain(repeat.sentence(compared))}.", style="bold")
+    console.print("Page: ", Text(str(written), style="bold"), soft_wrap=True, sep="")
+
+
+def _side(row: dict[str, Any], side: str) -> str:
+    return f"{row[side + '_words']} {row[side + '_outcome']}"
+
+
+def _verdicts_csv(compared: Repeat) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["claim", "first", "second", "same"])
+    writer.writerows([*row, row[1] == row[2]] for row in compared.verdicts)
+    return buffer.getvalue()
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.compare", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("first", type=Path, metavar="FIRST", help="a results folder")
+    parser.add_argument("second", type=Path, metavar="SECOND", help="another results folder")
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "compare", metavar="DIR",
+                        help="where page and tables go (default: out/compare)")  # fmt: skip
+    parser.add_argument("--claims", type=Path, default=CLAIMS, metavar="FILE",
+                        help="the claims and their rules (default: claims.toml)")  # fmt: skip
+    return parser.parse_args(argv)
+
+
+@exit_on_study_error
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse(argv)
+    from scripts.judge import load_study  # after parsing: --help needs no results
+
+    if arguments.out.exists() and not arguments.out.is_dir():
+        raise StudyError(f"--out {arguments.out} is a file; give a folder.")
+    first, second = (
+        load_study([folder], arguments.claims) for folder in (arguments.first, arguments.second)
+    )
+    compared = repeat.repeat_of(first, second)
+    written = write(first, compared, arguments.out)
+    show(compared, written[0])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
