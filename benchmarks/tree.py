@@ -25,6 +25,7 @@ from datasets_impl.loading import loader, run_epoch
 from datasets_impl.observe.handover import starting
 from datasets_impl.observe.memory import Memory, PeakMemory, mapped_bytes, tree_memory
 from datasets_impl.observe.page_cache import VoidMeasurement
+from datasets_impl.observe.unshare import unshare_memory
 from datasets_impl.records import BATCH_SIZE, STRUCTURES, record_loader
 from datasets_impl.storage.media import workspace
 
@@ -128,9 +129,11 @@ def _few_photographs(cell: Cell) -> Held:
 def _prepare() -> None:
     """Collection on, as in training; imports in the fork server once, not in each worker.
 
-    What workers import is in both measurements, so it does not matter whose memory it is.
+    What workers import is in both measurements, so it does not matter whose memory it is. Pages
+    shared with asv's own process would be counted in part before, and in whole once copied.
     """
     gc.enable()
+    unshare_memory()
     multiprocessing.set_forkserver_preload(["datasets_impl.registry", "datasets_impl.records"])
 
 
