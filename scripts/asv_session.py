@@ -95,7 +95,9 @@ class Session:
         if not known or (whole and not adding):
             shutil.rmtree(folder, ignore_errors=True)
             (folder / "results").mkdir(parents=True)
-            state = {"key": key, "code": code, "done": 0, "log_bytes": 0, "rounds": []}
+            # The rules as they stand before the first number; `code` says what is measured.
+            before = {"claims_hash": provenance.claims_hash(), "code": code}
+            state = {"key": key, **before, "done": 0, "log_bytes": 0, "rounds": []}
         state |= {"planned": planned, "plan": plan, "published": False}
         session = cls(folder, state, environment, adding)
         session._save()

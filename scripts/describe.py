@@ -155,7 +155,8 @@ def limits(evidence: Evidence, noise: Noise, rules: Rules, claims_hash: str) -> 
         "Figures hold for the machines, images and versions named here; run the study on yours.",
         "Cold means that the guest's page cache was proven empty of the file; caches below it, of "
         "a virtual disk's host or of a drive, cannot be emptied without more rights.",
-        "Everything ran on the CPU; no training step and no transfer to a device is included.",
+        "Everything ran on the CPU; the training step is emulated by waiting, and no transfer to a "
+        "device is included.",
     ]
     for machine in evidence.machines:
         notes += _machine_limits(machine, rules, claims_hash)

@@ -2,7 +2,8 @@
 
 Fields a template may use: `{headline}` the headline effect with its interval; `{range[i]}` the
 estimates of test i from smallest to largest; `{readings[i]}` counts of the outcomes of test i in
-words; `{list_for}` the combinations that are for; `{total}`, `{for_}`, `{against}` counts.
+words; `{list_for}` the combinations that are for; `{total}`, `{for_}`, `{against}` counts;
+`{bandwidths}` what `bandwidth.py` predicts, beside what was measured.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ METRIC_WORDS = {
 }
 
 
-def finding(claim: Claim, cells: Sequence[Cell], effect: Effect | None) -> str:
+def finding(
+    claim: Claim, cells: Sequence[Cell], effect: Effect | None, bandwidths: str = ""
+) -> str:
     """The filled template; without a headline effect, a sentence that says so."""
     measured = [cell for cell in cells if cell.estimate is not None]
     if not measured:
@@ -53,7 +56,8 @@ def finding(claim: Claim, cells: Sequence[Cell], effect: Effect | None) -> str:
         total=len(counted),
         for_=sum(cell.outcome == "for" for cell in counted),
         against=sum(cell.outcome == "against" for cell in counted),
-    )
+        bandwidths=bandwidths,
+    ).strip()
 
 
 def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> Effect | None:

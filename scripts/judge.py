@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scripts import inference
 from scripts.answer import answer
+from scripts.bandwidth import prediction
 from scripts.boundary import boundary
 from scripts.cells import UNPAIRED, judge_test
 from scripts.claims import Claim, Claims, Rules, load_claims
@@ -42,7 +43,8 @@ def load_study(results: list[Path], claims: Path) -> Study:
     evidence = load_evidence(results)
     noise = noise_floor(evidence.cells, known.rules)
     flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
-    judged = [_judge(claim, evidence, known, noise, flags) for claim in known.claim]
+    bandwidths = " ".join(each.finding for each in prediction(evidence))
+    judged = [_judge(claim, evidence, known, noise, flags, bandwidths) for claim in known.claim]
     newest = max(evidence.machines, key=lambda machine: machine.measured)
     facts = newest.provenance
     corpora = corpora_of(evidence.machines)
@@ -75,7 +77,7 @@ def _blob_hash(path: Path) -> str:
 
 
 def _judge(
-    claim: Claim, evidence: Evidence, claims: Claims, noise: Noise, flags: Flags
+    claim: Claim, evidence: Evidence, claims: Claims, noise: Noise, flags: Flags, bandwidths: str
 ) -> ClaimResult:
     rules = claims.rules
     alone = [
@@ -102,7 +104,7 @@ def _judge(
         method=claim.method,
         advice=claim.advice,
         verdict=verdict,
-        finding=finding(claim, cells, effect) if verdict != "not tested" else "",
+        finding=finding(claim, cells, effect, bandwidths) if verdict != "not tested" else "",
         boundary=boundary(counted) if verdict == "conditional" else "",
         missing=missing,
         effect=effect,

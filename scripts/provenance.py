@@ -71,6 +71,11 @@ def code_state() -> dict[str, Any]:
     }
 
 
+def claims_hash() -> str:
+    """The hash git gives `claims.toml` as it stands."""
+    return git("hash-object", str(CLAIMS))
+
+
 def machine_name() -> str:
     """A name for this machine that does not give away its host name, such as "amd-epyc-2-cores"."""
     defaults = Machine.get_defaults()
@@ -100,7 +105,7 @@ def collect(
         "commit": code["commit"],
         "dirty": code["dirty"],
         "code_hash": code["hash"],
-        "claims_hash": git("hash-object", str(CLAIMS)),
+        "claims_hash": session["claims_hash"],
         "profile": session["key"]["profile"],
         "partial": bool(session["key"]["bench"]),
         "rounds": session["rounds"],
