@@ -3,7 +3,7 @@
 Any factor may have the second name, which ends in "-again"; it goes last.
 """
 
-from .common import _Benchmark
+from .common import _Benchmark, _EveryOther
 from .grids import GRID, ITEMS, star
 from .measure import construction, epoch, first_batch, item
 from .measure_loops import loop_epoch, stall
@@ -40,7 +40,7 @@ class ColdEpoch(Epoch):
 
 class Item(_Benchmark):
     param_names = ITEM
-    params = star(ITEM, n=ITEMS, px=GRID.px, impl=pairs("naive", "preloaded", "mapped"))
+    params = star(ITEM, n=ITEMS, px=GRID.px_storage, impl=pairs("naive", "preloaded", "mapped"))
 
     def track_item(self, *levels):
         return self.measured(levels, item)
@@ -117,7 +117,8 @@ class Stall(_Benchmark):
     track_stall.unit = "%"
 
 
-class Tree(_Benchmark):
+class Tree(_EveryOther):
+    spoilt_by_load = False  # as the benchmarks it stands for
     keeps_freed_memory = False
     param_names = ["n", "px", "start_method", "impl"]
     params = star(param_names, n=GRID.counts_started[:1], impl=pairs("preloaded"))

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scripts.judge import load_study
 from scripts.render_report import render
+from scripts.repeat import repeat_of
 from scripts.root import ASV_PAGES, CLAIMS, RESULTS, ROOT
 from scripts.update_readme import answer_and_table, with_block
 
 REPORT = RESULTS / "report"
+REPEATS = ROOT / "repeats"
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    render(load_study([RESULTS], CLAIMS), out, ASV_PAGES)
+    study = load_study([RESULTS], CLAIMS)
+    if REPEATS.is_dir():
+        study = replace(study, repeat=repeat_of(study, load_study([REPEATS], CLAIMS)))
+    render(study, out, ASV_PAGES)
     return out
 
 
