@@ -113,6 +113,8 @@ def _range(cells: Sequence[Cell]) -> str:
 
 
 def _readings(cells: Sequence[Cell]) -> str:
+    if len(cells) == 1:
+        return cells[0].reading
     counts = Counter(cell.reading for cell in cells)
     return ", ".join(f"{count} {reading}" for reading, count in sorted(counts.items()))
 
