@@ -4,7 +4,7 @@ Any factor may have the second name, which ends in "-again"; it goes last.
 """
 
 from .common import _Benchmark, _EveryOther
-from .grids import GRID, ITEMS, star
+from .grids import GRID, ITEMS, START_METHODS, star
 from .measure import construction, epoch, first_batch, item
 from .measure_loops import loop_epoch, stall
 from .measure_samples import access, transport
@@ -121,7 +121,12 @@ class Tree(_EveryOther):
     spoilt_by_load = False  # as the benchmarks it stands for
     keeps_freed_memory = False
     param_names = ["n", "px", "start_method", "impl"]
-    params = star(param_names, n=GRID.counts_started[:1], impl=pairs("preloaded"))
+    params = star(
+        param_names,
+        n=GRID.counts_started[:1],
+        start_method=START_METHODS[:1],
+        impl=pairs("preloaded"),
+    )
 
     def track_tree(self, *levels):
         return self.measured(levels, photograph_tree)

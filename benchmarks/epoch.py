@@ -1,7 +1,7 @@
 """Time of an epoch per image, swept as a star around the centre."""
 
 from .common import _Benchmark, _EveryOther
-from .grids import DOCUMENTED, GRID, MEDIA, star
+from .grids import DOCUMENTED, GRID, MEDIA, START_METHODS, star
 from .measure import epoch, item_share
 
 FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
@@ -36,7 +36,7 @@ class ByStartMethod(_Epoch, _EveryOther):
     params = star(
         FACTORS,
         workers=(2,),
-        start_method=GRID.start_methods,
+        start_method=START_METHODS,
         impl=("preloaded", "mapped", "mapped-fixed"),
     )
 

@@ -54,7 +54,7 @@ PROFILES = {
         px_pair=(256,),
         px_storage=(256,),
         workers=(0, 1, 2),
-        workers_started=(0, 2),
+        workers_started=(2,),
         start_methods=("fork",),
         transforms=("none", "heavy"),
         qualities=(75, DEFAULT_QUALITY),
@@ -141,6 +141,8 @@ try:
 except StudyError as error:  # raised while modules are imported, before any `main` can catch it
     print(f"error: {error}", file=sys.stderr)
     sys.exit(BAD_INPUT)
+# One start method alone is nothing to compare.
+START_METHODS = GRID.start_methods if len(GRID.start_methods) > 1 else ()
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 ITEMS = (256,)  # images behind an item benchmark; only its count sweep takes others
 DOCUMENTED = ("naive", "preloaded", "mapped")

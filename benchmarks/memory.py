@@ -1,7 +1,7 @@
 """Memory of the process tree: records, start methods, data larger than a limit."""
 
 from .common import _EveryOther
-from .grids import GRID, STORED
+from .grids import GRID, START_METHODS, STORED
 from .tree import photograph_tree, record_copies, record_tree
 
 STRUCTURES = ("list-str", "list-tuple", "numpy-bytes", "packed-tensor")
@@ -48,7 +48,7 @@ class StartMethod(_Memory):
     params = [
         GRID.counts_started,
         (256,),
-        GRID.start_methods if len(GRID.start_methods) > 1 else (),  # one is nothing to compare
+        START_METHODS,
         STORED,
     ]
 

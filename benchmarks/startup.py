@@ -1,7 +1,7 @@
 """What is paid before training: construction, and time to the first batch."""
 
 from .common import _Benchmark, _EveryOther
-from .grids import DOCUMENTED, GRID, STORED, star
+from .grids import DOCUMENTED, GRID, START_METHODS, STORED, star
 from .measure import construction, first_batch
 
 FACTORS = ["n", "px", "workers", "start_method", "impl"]
@@ -43,7 +43,7 @@ class BySize(_FirstBatch, _EveryOther):
         FACTORS,
         n=GRID.counts_started,
         workers=(2,),
-        start_method=GRID.start_methods,
+        start_method=START_METHODS,
         impl=("naive", *STORED),
     )
 
