@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +21,14 @@ from datasets_impl.storage.media import scratch_parent
 
 ROOT = Path(__file__).parents[1]
 COUNT, PX = 12, 48
+FRESH = "DATASET_STUDY_TEST_IN_FRESH_PROCESS"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: starts fresh interpreters, seconds each")
+    config.addinivalue_line(
+        "markers", "fresh_process: reads memory, so runs in its own interpreter"
+    )
     # The benchmarks read the profile when they are imported, before any fixture runs.
     for name in ("DATASET_STUDY_PROFILE", "DATASET_STUDY_OBSERVATIONS", IMAGES_VARIABLE):
         os.environ.pop(name, None)
@@ -31,6 +36,22 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["DATASET_STUDY_MAX_RETRIES"] = "0"
     if str(ROOT) not in sys.path:  # `benchmarks` is not installed; asv finds it by its folder
         sys.path.insert(0, str(ROOT))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test marked `fresh_process` in an interpreter that no other test has used.
+
+    What earlier tests freed would be used again, and not be seen to grow.
+    """
+    if not pyfuncitem.get_closest_marker("fresh_process") or FRESH in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, FRESH: "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return True
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -108,6 +108,7 @@ def test_reading_a_numpy_array_of_a_million_records_copies_nothing() -> None:
         assert growth(pid, end) < MB
 
 
+@pytest.mark.fresh_process
 def test_a_shared_tensor_of_one_gibibyte_is_counted_once() -> None:
     size = 1 << 30
     statistics = os.statvfs("/dev/shm")
@@ -147,6 +148,7 @@ def test_the_two_splits_add_up() -> None:
     assert min(found.private, found.shared, found.anonymous, found.page_cache) >= 0
 
 
+@pytest.mark.fresh_process
 def test_private_memory_grows_by_what_is_allocated_and_touched() -> None:
     before = process_memory(os.getpid())
     block = np.ones(50 * MB, dtype=np.uint8)
@@ -268,6 +270,7 @@ def test_a_child_that_ends_while_the_tree_is_read_is_left_out(
 # --- the peak --------------------------------------------------------------------------------
 
 
+@pytest.mark.fresh_process
 def test_peak_is_seen_although_it_has_passed() -> None:
     with PeakMemory(interval=0.01) as peak:
         start = tree_memory().summed
