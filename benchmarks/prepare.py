@@ -6,6 +6,7 @@ Run as `python -m benchmarks.prepare`; asv builds a missing corpus on first use 
 from __future__ import annotations
 
 import argparse
+import importlib
 import inspect
 import itertools
 import json
@@ -17,34 +18,24 @@ from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.paths import images_dir
 
-from . import (
-    controls,
-    epoch,
-    exact,
-    item,
-    loader,
-    memory,
-    stall,
-    startup,
-    storage,
-    structures,
-    transport,
-)
 from .common import _Benchmark
 from .grids import Cell
 
-TOPICS = (
-    controls,
-    epoch,
-    exact,
-    item,
-    loader,
-    memory,
-    stall,
-    startup,
-    storage,
-    structures,
-    transport,
+TOPICS = tuple(
+    importlib.import_module(f".{name}", __package__)
+    for name in (
+        "controls",
+        "epoch",
+        "exact",
+        "item",
+        "loader",
+        "memory",
+        "stall",
+        "startup",
+        "storage",
+        "structures",
+        "transport",
+    )
 )
 
 
