@@ -107,12 +107,12 @@ def beyond(cell: Cell, where: str, seconds: float) -> dict[str, Any]:
 def beyond_failed(cell: Cell, where: str) -> Measured:
     """1 when the child ran out of memory; 0 when it read an epoch, or `FAILURE_SECONDS` of one."""
     seen = beyond(cell, where, FAILURE_SECONDS)
-    return float(seen["failed"]), seen
+    return float(seen["ran_out"]), seen
 
 
 def beyond_epoch(cell: Cell, where: str) -> Measured:
     """Microseconds per image of a shuffled epoch, or of its first `BEYOND_SECONDS`."""
     seen = beyond(cell, where, BEYOND_SECONDS)
-    if seen["failed"]:
+    if seen["ran_out"]:
         raise MemoryError(f"{cell.impl} ran out of its {seen['limit']:,} bytes")
     return seen["us_per_image"], seen

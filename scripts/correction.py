@@ -9,7 +9,7 @@ claim that have a p-value: on one machine for that machine's verdict, on all for
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +77,22 @@ def _more_rounds(family: Sequence[Cell], rules: Rules) -> list[int | None]:
             own = more_rounds(p, family[i].blocks, level)
             most = None if own is None else max(most, own)
         found[i] = most
+    return found
+
+
+def in_rounds(cells: Sequence[Cell], rounds: Mapping[str, int]) -> list[Cell]:
+    """`cells` with `more_rounds` in rounds of the study, of which each machine has had `rounds`.
+
+    Some benchmarks run in every other round only, so a block of theirs takes two.
+    """
+    found = []
+    for cell in cells:
+        if cell.more_rounds is not None and cell.blocks:
+            had = rounds[cell.machine]
+            every = next(e for e in range(1, had + 1) if -(-had // e) <= cell.blocks)
+            wanted = (cell.blocks + cell.more_rounds - 1) * every + 1
+            cell = replace(cell, more_rounds=max(0, wanted - had))
+        found.append(cell)
     return found
 
 

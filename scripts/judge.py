@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts import inference
@@ -13,7 +13,7 @@ from scripts.bandwidth import prediction
 from scripts.boundary import boundary
 from scripts.cells import UNPAIRED, judge_test
 from scripts.claims import Claim, Claims, Rules, load_claims
-from scripts.correction import corrected
+from scripts.correction import corrected, in_rounds
 from scripts.describe import (
     corpora_of,
     corpus_hash,
@@ -85,16 +85,17 @@ def _judge(
         for test in claim.test
         for cell in marked(judge_test(test, evidence.cells, rules), test, flags)
     ]
-    cells = corrected(alone, rules)
+    rounds = _rounds(evidence)
+    cells = in_rounds(corrected(alone, rules), rounds)
     counted = [cell for cell in cells if cell.counts]
     noisy = noisy_machines(noise, rules)
-    verdict, missing = _verdict(claim, counted, rules, noisy, _command(evidence))
+    verdict, missing = _verdict(claim, counted, rules, noisy, _command(evidence), rounds)
     effect = headline(claim, cells, CENTRE)
     by_machine = {}
     for machine in evidence.machines:  # each is a family of its own
         own = corrected([cell for cell in alone if cell.machine == machine.name], rules)
         judged = [cell for cell in own if cell.counts]
-        by_machine[machine.name] = _verdict(claim, judged, rules, noisy, "")[0]
+        by_machine[machine.name] = _verdict(claim, judged, rules, noisy, "", rounds)[0]
     return ClaimResult(
         id=claim.id,
         title=claim.title,
@@ -115,7 +116,12 @@ def _judge(
 
 
 def _verdict(
-    claim: Claim, counted: Sequence[Cell], rules: Rules, noisy: set[str], command: str
+    claim: Claim,
+    counted: Sequence[Cell],
+    rules: Rules,
+    noisy: set[str],
+    command: str,
+    rounds: Mapping[str, int],
 ) -> tuple[Verdict, str]:
     """The verdict, and for an undecided one what is lacking."""
     if claim.needs:
@@ -133,7 +139,16 @@ def _verdict(
             f"The A/A arms on {', '.join(alarmed)} raised more false alarms than the rules allow; "
             "measure again on a quieter machine."
         )
-    return verdict, _lacking(counted, rules, command) if verdict == "inconclusive" else ""
+    return verdict, (_lacking(counted, rules, command, rounds) if verdict == "inconclusive" else "")
+
+
+def _rounds(evidence: Evidence) -> dict[str, int]:
+    """Rounds of each machine: the blocks of its benchmarks that run in every one."""
+    cells = evidence.cells
+    return {
+        str(machine): max((len(cell) for cell in group["samples"] if cell), default=1)
+        for machine, group in cells.groupby("machine")
+    }
 
 
 def _command(evidence: Evidence) -> str:
@@ -143,7 +158,7 @@ def _command(evidence: Evidence) -> str:
     return f"make {profile}" if profile in ("standard", "full") else "make study"
 
 
-def _lacking(counted: Sequence[Cell], rules: Rules, command: str) -> str:
+def _lacking(counted: Sequence[Cell], rules: Rules, command: str, rounds: Mapping[str, int]) -> str:
     """Why too few cells are decided, and how many rounds would change that."""
     unclear = [cell for cell in counted if cell.outcome == "unclear"]
     reasons = sorted({cell.reason for cell in unclear} - {""})
@@ -153,7 +168,9 @@ def _lacking(counted: Sequence[Cell], rules: Rules, command: str) -> str:
         return f"{told}measure with samples: `{command}`."
     judged = sum(cell.outcome != "skipped" for cell in counted)
     wanted = math.ceil(rules.decided_share * judged - 1e-9) - (judged - len(unclear))
-    known = [(cell.more_rounds, cell.blocks) for cell in unclear if cell.more_rounds is not None]
+    known = [
+        (cell.more_rounds, rounds[cell.machine]) for cell in unclear if cell.more_rounds is not None
+    ]
     if len(known) >= wanted:
         nearest = sorted(known)[:wanted]
         more, total = nearest[-1][0], max(sum(pair) for pair in nearest)

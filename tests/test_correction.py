@@ -14,7 +14,7 @@ from scipy import stats
 
 from scripts.cells import UNPAIRED
 from scripts.claims import Rules
-from scripts.correction import AT_THE_BAR, MOST_MORE, corrected, holm, more_rounds
+from scripts.correction import AT_THE_BAR, MOST_MORE, corrected, holm, in_rounds, more_rounds
 from scripts.model import Cell
 
 RULES = Rules(margin=0.05, confidence=0.95, decided_share=0.8, false_alarm_gate=0.05)
@@ -94,6 +94,25 @@ def test_medians_need_samples_not_rounds() -> None:
 def test_a_cell_at_the_bar_is_said_to_sit_there() -> None:
     (found,) = corrected([cell(1.0)], RULES)
     assert found.more_rounds is None and found.reason == AT_THE_BAR
+
+
+@pytest.mark.parametrize(
+    ("rounds", "blocks", "more", "expected"),
+    [
+        pytest.param(5, 5, 3, 3, id="every round"),
+        pytest.param(5, 3, 1, 2, id="every other round, the next is the seventh"),
+        pytest.param(4, 2, 1, 1, id="every other round, the next is the fifth"),
+        pytest.param(4, 2, 3, 5, id="every other round, five blocks take nine"),
+        pytest.param(5, 5, 0, 0, id="nothing lacks"),
+    ],
+)
+def test_blocks_of_slow_benchmarks_take_two_rounds(
+    rounds: int, blocks: int, more: int, expected: int
+) -> None:
+    one = replace(cell(0.2), blocks=blocks, more_rounds=more)
+    (found,) = in_rounds([one], {one.machine: rounds})
+    assert found.more_rounds == expected
+    assert -(-(rounds + expected) // (1 if blocks == rounds else 2)) >= blocks + more
 
 
 def test_more_rounds_by_hand() -> None:

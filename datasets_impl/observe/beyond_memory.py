@@ -77,8 +77,8 @@ def run(impl: str, folder: Path, where: str, seconds: float) -> dict[str, Any]:
     """What became of an epoch of `impl` over `folder` under the limit `where` of `LIMITS`.
 
     The epoch ends after `seconds`, for a mapping beyond its memory may read for minutes. Returns
-    "failed" (1 when the child ran out of memory, else 0), the "limit", the group's "peak_bytes"
-    and "out_of_memory_kills"; and unless it failed also "us_per_image", "images" read,
+    "ran_out" (1 when the child ran out of memory, else 0), the "limit", the group's "peak_bytes"
+    and "out_of_memory_kills"; and unless it did also "us_per_image", "images" read,
     "images_of_epoch", "bytes_read" from the device, "bytes_of_files" and "read_ahead_kib".
 
     Raises:
@@ -130,7 +130,7 @@ def run(impl: str, folder: Path, where: str, seconds: float) -> dict[str, Any]:
     if not ran_out:
         state |= json.loads(child.stdout)
         require_state(state)
-    return {"failed": int(ran_out)} | state
+    return {"ran_out": int(ran_out)} | state
 
 
 def require_state(seen: dict[str, Any]) -> None:
