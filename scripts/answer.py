@@ -1,4 +1,4 @@
-"""The one-paragraph answer at the top of the page, from the judged claims and the measurements."""
+"""The answer at the top of the page, from the judged claims and the measurements."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ HOLDS = ("supported", "conditional")
 
 
 def answer(claims: Sequence[ClaimResult], cells: pd.DataFrame) -> str:
-    """At most nine short sentences for what was measured, in the order a reader should act.
+    """What was measured in at most seven points, a line each, in the order a reader should act.
 
     Each says what to do and the effect that says so; one whose effect points the other way states
     the effect alone.
     """
     by_id = {claim.id: claim for claim in claims}
-    sentences = [
-        _item_parts(cells),
+    stored = [
         _cached(by_id.get("C04")),
         _break_even(by_id.get("X04")),
         _frozen(by_id.get("C15")),
+    ]
+    points = [
+        _item_parts(cells),
+        " ".join(sentence for sentence in stored if sentence),
         _expensive(by_id.get("C08")),
         _cheap(by_id.get("C07")),
         _start_method(by_id.get("X01"), by_id.get("C17")),
         _records(by_id.get("C09")),
         _slow_storage(by_id.get("X05")),
     ]
-    text = " ".join(sentence for sentence in sentences if sentence)
+    text = "\n".join(point for point in points if point)
     return text or "Nothing was measured that answers the question; run `make study`."
 
 

@@ -138,13 +138,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    from scripts.judge import load_study  # after parsing: --help needs no results
+    from scripts.judge import load_both  # after parsing: --help needs no results
 
     if arguments.out.exists() and not arguments.out.is_dir():
         raise StudyError(f"--out {arguments.out} is a file; give a folder.")
-    first, second = (
-        load_study([folder], arguments.claims) for folder in (arguments.first, arguments.second)
-    )
+    first, second = load_both([arguments.first], [arguments.second], arguments.claims)
     compared = repeat.repeat_of(first, second)
     written = write(first, compared, arguments.out)
     show(compared, written[0])

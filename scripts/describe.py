@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from scripts import inference, load
+from scripts.cache_state import was_cold
 from scripts.claims import Rules
 from scripts.evidence import FACTORS, Evidence, MachineResults
 from scripts.model import Corpus, Machine, Noise
@@ -84,7 +85,7 @@ def _settings(machine: MachineResults) -> str:
 def _verified(observations: list[dict[str, Any]]) -> str:
     """How many cold measurements were proven cold, before and after."""
     observations = [entry for entry in observations if not entry.get("voided")]  # and made again
-    cold = [entry for entry in observations if entry.get("bytes_read") is not None]
+    cold = [entry for entry in observations if was_cold(entry)]
     void = sum("VoidMeasurement" in str(entry.get("failed", "")) for entry in observations)
     if not cold and not void:
         return ""

@@ -10,6 +10,7 @@ import ast
 import itertools
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,13 @@ class Evidence:
 
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
+
+    def of(self, names: Collection[str]) -> Evidence:
+        """What the machines of these names measured."""
+        return Evidence(
+            self.cells[self.cells["machine"].isin(names)],
+            [machine for machine in self.machines if machine.name in names],
+        )
 
 
 def load_evidence(folders: list[Path]) -> Evidence:

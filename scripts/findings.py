@@ -46,6 +46,7 @@ def finding(
     measured = [cell for cell in cells if cell.estimate is not None]
     if not measured:
         return "Nothing was measured for this claim."
+    measured = _counted_once(measured)
     by_test = [[cell for cell in measured if cell.test == test.label] for test in claim.test]
     counted = [cell for cell in measured if cell.counts]
     return claim.finding.format(
@@ -110,6 +111,15 @@ def _range(cells: Sequence[Cell]) -> str:
     unit = f"{wording.NBSP}{ends[0].unit}" if ends[0].unit else ""
     never = " or never" if len(finite) < len(cells) else ""
     return f"{low if low == high else f'{low} to {high}'}{unit}{never}"
+
+
+def _counted_once(cells: Sequence[Cell]) -> list[Cell]:
+    """`cells` without the exact ones that another machine answered just the same."""
+    first: dict[object, Cell] = {}
+    for cell in cells:
+        alike = (cell.test, cell.treatment, tuple(cell.factors.items()), cell.estimate)
+        first.setdefault(alike if cell.quantity == "value" else id(cell), cell)
+    return list(first.values())
 
 
 def _readings(cells: Sequence[Cell]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from scripts import inference
 from scripts.answer import answer
 from scripts.bandwidth import prediction
 from scripts.boundary import boundary
+from scripts.cache_state import States, cold_states, stated
 from scripts.cells import UNPAIRED, judge_test
 from scripts.claims import Claim, Claims, Rules, load_claims
 from scripts.correction import corrected, in_rounds
@@ -33,18 +34,46 @@ from scripts.noise import noise_floor, noisy_machines
 CENTRE: dict[str, object] = {"px": 256, "workers": 0, "start_method": "fork", "medium": "disk-warm"}
 
 
-def load_study(results: list[Path], claims: Path) -> Study:
-    """Read, judge and describe everything below `results`.
+def load_both(first: Sequence[Path], second: Sequence[Path], claims: Path) -> tuple[Study, Study]:
+    """Two sets of results to be compared, each judged over the machines that both have.
+
+    Sets of one machine each are taken as they are, whatever their names.
+
+    Raises:
+        StudyError: see `load_study`.
+    """
+    names = [
+        {machine.name for machine in load_evidence(list(one)).machines} for one in (first, second)
+    ]
+    shared = names[0] & names[1]
+    if not shared or names[0] == names[1]:
+        return load_study(first, claims), load_study(second, claims)
+    return load_study(first, claims, shared), load_study(second, claims, shared)
+
+
+def load_study(
+    results: Sequence[Path], claims: Path, machines: Collection[str] | None = None
+) -> Study:
+    """Read, judge and describe everything below `results`, or the `machines` of these names.
 
     Raises:
         StudyError: claims or results are missing, damaged, or of another suite.
     """
     known = load_claims(claims)
-    evidence = load_evidence(results)
+    evidence = load_evidence(list(results))
+    if machines is not None:
+        evidence = evidence.of(machines)
     noise = noise_floor(evidence.cells, known.rules)
     flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
-    bandwidths = " ".join(each.finding for each in prediction(evidence))
-    judged = [_judge(claim, evidence, known, noise, flags, bandwidths) for claim in known.claim]
+    states = {machine.name: cold_states(machine.observations) for machine in evidence.machines}
+    several = len(evidence.machines) > 1
+    bandwidths = " ".join(
+        f"{each.finding[:-1]} ({each.machine})." if several else each.finding
+        for each in prediction(evidence)
+    )
+    judged = [
+        _judge(claim, evidence, known, noise, (flags, states), bandwidths) for claim in known.claim
+    ]
     newest = max(evidence.machines, key=lambda machine: machine.measured)
     facts = newest.provenance
     corpora = corpora_of(evidence.machines)
@@ -77,13 +106,20 @@ def _blob_hash(path: Path) -> str:
 
 
 def _judge(
-    claim: Claim, evidence: Evidence, claims: Claims, noise: Noise, flags: Flags, bandwidths: str
+    claim: Claim,
+    evidence: Evidence,
+    claims: Claims,
+    noise: Noise,
+    observed: tuple[Flags, States],
+    bandwidths: str,
 ) -> ClaimResult:
-    rules = claims.rules
+    rules, (flags, states) = claims.rules, observed
     alone = [
         cell
         for test in claim.test
-        for cell in marked(judge_test(test, evidence.cells, rules), test, flags)
+        for cell in stated(
+            marked(judge_test(test, evidence.cells, rules), test, flags), test, states
+        )
     ]
     rounds = _rounds(evidence)
     cells = in_rounds(corrected(alone, rules), rounds)

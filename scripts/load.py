@@ -16,15 +16,10 @@ from datasets_impl.observe import load
 from scripts import wording
 from scripts.claims import Test
 from scripts.model import Cell
+from scripts.observed import Place, of_cell, place_of
 
-Place = tuple[str, tuple[tuple[str, Any], ...]]  # benchmark, its factor levels sorted by name
 Flags = dict[str, dict[Place, tuple[int, ...]]]  # by machine
 NAMED = 12  # at most so many cells are named on the page; the log holds all
-
-
-def place_of(entry: Mapping[str, Any]) -> Place:
-    """Where a record of the log belongs, in the form the evidence looks cells up by."""
-    return entry["benchmark"], tuple(sorted(entry["factors"].items()))
 
 
 def flagged(observations: Sequence[Mapping[str, Any]]) -> dict[Place, tuple[int, ...]]:
@@ -51,17 +46,8 @@ def marked(cells: Sequence[Cell], test: Test, flags: Flags) -> list[Cell]:
 
 def rounds_of(cell: Cell, test: Test, flags: Flags) -> tuple[int, ...]:
     """Rounds in which an arm of the cell was kept under load; of a slope, at any level."""
-    benchmark = cell.benchmark.rpartition(".")[0]
-    baseline = {name: level for name, level in test.baseline.items() if level != "*"}
-    arms = [cell.factors, {**cell.factors, **baseline}]
-    if test.over is not None:
-        arms = [{name: level for name, level in arm.items() if name != test.over} for arm in arms]
-    found: set[int] = set()
-    for (name, levels), rounds in flags.get(cell.machine, {}).items():
-        place = {factor: level for factor, level in levels if factor != test.over}
-        if name == benchmark and place in arms:
-            found.update(rounds)
-    return tuple(sorted(found))
+    found = of_cell(cell, test, flags.get(cell.machine, {}))
+    return tuple(sorted({number for rounds in found for number in rounds}))
 
 
 def remark(rounds: Sequence[int]) -> str:

@@ -24,6 +24,15 @@ VERDICTS: tuple[Verdict, ...] = (
 
 
 @dataclass(frozen=True)
+class ColdState:
+    """What was verified of a cold measurement; over both arms and all rounds, the worst."""
+
+    resident_before: float  # share of the files' pages in memory before, 0-1
+    read_share: float  # bytes that came from the device, over the bytes of the files
+    share_of_limit: float | None = None  # reading speed over the throttle's limit
+
+
+@dataclass(frozen=True)
 class Cell:
     """One combination of factor levels, judged.
 
@@ -55,6 +64,7 @@ class Cell:
     more_rounds: int | None = None  # how many more rounds would decide an unclear cell
     unit: str = ""  # of an amount, for example "epochs" or "MB"
     loaded: tuple[int, ...] = ()  # rounds in which an arm was kept under foreign load
+    cold: ColdState | None = None  # None where nothing was measured cold
 
 
 @dataclass(frozen=True)
@@ -183,7 +193,7 @@ class Study:
     noise: Noise
     claims: list[ClaimResult]
     measurements: pd.DataFrame
-    answer: str  # the one-paragraph answer, plain text
+    answer: str  # plain text, a line for each point
     notes: list[str]  # limits of this evidence, one sentence each
     skips: list[tuple[str, str]] = field(default_factory=list)  # what was skipped, and why
     field_rows: list[FieldRow] = field(default_factory=list)

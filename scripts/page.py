@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from scripts import cite, load, repeat, wording
+from scripts import cache_state, cite, load, repeat, wording
 from scripts.chart import Chart
 from scripts.figure_style import page_variables
 from scripts.figures import Figures
@@ -114,6 +114,8 @@ def remark(cell: Cell, shared_bar: str) -> str:
         parts.append(cell.reason)
     if cell.loaded:
         parts.append(load.remark(cell.loaded))
+    if cell.cold is not None:
+        parts.append(cache_state.in_words(cell.cold))
     if cell.outcome == "unclear":
         if cell.p_holm is not None:
             parts.append(f"p {p_value(cell.p_holm)} after correction")

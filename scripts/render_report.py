@@ -79,19 +79,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    from scripts.judge import load_study  # after parsing: --help needs no results
+    from scripts.judge import load_both, load_study  # after parsing: --help needs no results
 
     if arguments.out.exists() and not arguments.out.is_dir():
         raise StudyError(f"--out {arguments.out} is a file; give a folder.")
-    study = load_study(arguments.results or [ROOT / "results"], arguments.claims)
+    results = arguments.results or [ROOT / "results"]
+    study = load_study(results, arguments.claims)
     if arguments.repeat:
-        second = load_study(arguments.repeat, arguments.claims)
+        first, second = load_both(results, arguments.repeat, arguments.claims)
         if second.profile != study.profile:
             raise StudyError(
                 f"--repeat holds results of the profile {second.profile!r}, not of "
                 f"{study.profile!r} as the first run; measure the same profile again."
             )
-        study = replace(study, repeat=repeat_of(study, second))
+        study = replace(study, repeat=repeat_of(first, second))
     written = render(study, arguments.out, arguments.asv_pages)
     print_study(study, written[0])
     return 0

@@ -52,7 +52,8 @@ def cell_record(cell: Cell) -> dict[str, Any]:
     factors = {
         f"factor_{k}" if k in FIXED else k: clean(wording.level(v)) for k, v in cell.factors.items()
     }
-    return {**factors, **fixed}
+    cold = {} if cell.cold is None else dataclasses.asdict(cell.cold)
+    return {**factors, **fixed, **{name: clean(value) for name, value in cold.items()}}
 
 
 def claim_record(claim: ClaimResult) -> dict[str, Any]:

@@ -27,19 +27,44 @@ def answer_and_table(report: dict[str, Any], links: str = "results/report/index.
     """The answer, the judged claims as Markdown, then the ids of those not tested."""
     judged = [claim for claim in report["claims"] if claim["verdict"] != "not tested"]
     rest = [claim["id"] for claim in report["claims"] if claim["verdict"] == "not tested"]
-    answer = textwrap.fill(report["study"]["answer"], 100)
-    lines = [answer, "", "| Claim, restated | Verdict | What was measured |", "| --- | --- | --- |"]
+    answer = [
+        textwrap.fill(f"- {point}", 100, subsequent_indent="  ")
+        for point in report["study"]["answer"].splitlines()
+    ]
+    lines = [
+        *answer,
+        "",
+        "| Claim, restated | Verdict | What was measured |",
+        "| --- | --- | --- |",
+    ]
     for claim in judged:
         where = f" {brief(claim['boundary'])}" if claim["boundary"] else ""
         text = f"{claim['finding']}{where}".replace("|", "\\|")
         name = f"**[{claim['id']}]({links}#{claim['id']})** {claim['title']}"
         lines.append(f"| {name} | **{claim['verdict']}** | {text} |")
     study, noise = report["study"], report["noise"]
+    names = [machine["name"] for machine in report["machines"]]
+    newest = (
+        f" Effects with an interval are those of {names[0]}; ranges and verdicts span all."
+        if len(names) > 1
+        else ""
+    )
     lines += [
         "",
         f"Profile {study['profile']}, {study['rounds']} rounds, commit `{study['commit'][:10]}`; "
-        f"{noise['false_alarms']} of {noise['cells']} A/A cells raised a false alarm.",
+        f"machine{'s' * (len(names) > 1)} {' and '.join(names)}; {noise['false_alarms']} of "
+        f"{noise['cells']} A/A cells raised a false alarm.{newest}",
     ]
+    if "repeat" in report:
+        again = report["repeat"]
+        lines += [
+            "",
+            f"A second, separate run of {names[0] if len(names) == 1 else again['second']}: "
+            f"{again['verdicts_agreeing']} of {len(again['verdicts'])} verdicts and "
+            f"{again['cells_agreeing']:,} of the {again['cells']:,} cells decided in both agree, "
+            f"{again['flips'] or 'none'} between supported and challenged "
+            f"([details]({links}#repeat)).",
+        ]
     if rest:
         lines += [
             "",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.judge import load_study
+from scripts.judge import load_both, load_study
 from scripts.render_report import render
 from scripts.repeat import repeat_of
 from scripts.root import ASV_PAGES, CLAIMS, RESULTS, ROOT
@@ -23,7 +23,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
     study = load_study([RESULTS], CLAIMS)
     if REPEATS.is_dir():
-        study = replace(study, repeat=repeat_of(study, load_study([REPEATS], CLAIMS)))
+        study = replace(study, repeat=repeat_of(*load_both([RESULTS], [REPEATS], CLAIMS)))
     render(study, out, ASV_PAGES)
     return out
 

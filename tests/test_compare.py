@@ -24,6 +24,7 @@ from scripts.render_report import main as render_main
 from scripts.render_report import render
 from scripts.repeat import repeat_of
 from scripts.root import CLAIMS
+from tests.claims_text import HEAD, claim
 from tests.synthetic_results import Bench, Noise, write_results
 from tests.synthetic_study import NASTY, build
 
@@ -279,25 +280,7 @@ def test_same_studies_same_bytes(first: Study, tmp_path: Path) -> None:
 # --- the command -----------------------------------------------------------------------------
 
 
-RULES = """
-[rules]
-margin = 0.05
-confidence = 0.95
-decided_share = 0.8
-false_alarm_gate = 0.05
-[post]
-title = "A post"
-date = "2025-01-30"
-[[claim]]
-id = "C14"
-title = "Preloading makes item access far cheaper"
-section = "a section"
-origin = "post"
-restated = "Preloading makes items cheaper."
-method = "One over the other."
-finding = "It takes {headline}."
-advice = "Preload."
-headline = { px = 256, impl = "naive" }
+RATIO = """
 [[claim.test]]
 label = "naive / preloaded, item"
 kind = "ratio"
@@ -308,6 +291,13 @@ baseline = { impl = "preloaded" }
 direction = "above"
 bar = 10.0
 """
+RULES = HEAD + claim(
+    RATIO,
+    headline='{ px = 256, impl = "naive" }',
+    identifier="C14",
+    title="Preloading makes item access far cheaper",
+    finding="It takes {headline}.",
+)
 
 
 def run_with(main: Callable[[list[str]], int], folder: Path, *arguments: object) -> int:
@@ -320,7 +310,7 @@ def run_with(main: Callable[[list[str]], int], folder: Path, *arguments: object)
 def results(folder: Path, seed: int, **more: object) -> Path:
     """One small run that decides something: naive items take long, preloaded ones do not."""
     noise = Noise(seed=seed)
-    slow = {"naive": 500.0, "preloaded": 1.0}
+    slow = {"naive": float(str(more.pop("naive", 500.0))), "preloaded": 1.0}
 
     def value(factors: dict[str, object]) -> list[float]:
         return noise.around(slow[str(factors["impl"])])
@@ -419,6 +409,21 @@ def test_the_report_takes_a_second_run(
         {"claim": "C14", "first": "supported", "second": "supported"}
     ]
     assert "Does it repeat?" in (out / "index.html").read_text()
+
+
+def test_a_machine_that_only_one_run_has_is_left_out_of_the_comparison(
+    two: tuple[Path, Path], tmp_path: Path
+) -> None:
+    results(two[0], 3, machine="other", naive=1.0, started=1_600_000_000)
+    arguments = ["--results", two[0], "--repeat", two[1], "--out", tmp_path / "out"]
+    assert run_with(render_main, tmp_path, *arguments) == 0
+    record = json.loads((tmp_path / "out" / "claims.json").read_text())
+    assert record["claims"][0]["verdict"] == "conditional", "the other machine is in the report"
+    assert record["repeat"]["verdicts"] == [
+        {"claim": "C14", "first": "supported", "second": "supported"}
+    ]
+    assert run_with(compare.main, tmp_path, *two, "--out", tmp_path / "both") == 0
+    assert (tmp_path / "both" / "verdicts.csv").read_text().endswith("supported,supported,True\n")
 
 
 def test_a_second_run_of_another_profile_is_refused(

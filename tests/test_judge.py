@@ -13,6 +13,7 @@ from scripts.claims import load_claims
 from scripts.judge import load_study
 from scripts.model import ClaimResult, Outcome, Study
 from scripts.root import CLAIMS
+from tests.claims_text import HEAD, claim
 from tests.synthetic_results import (
     FAILED,
     SKIPPED,
@@ -23,28 +24,6 @@ from tests.synthetic_results import (
     write_results,
 )
 
-HEAD = """
-[rules]
-margin = 0.05
-confidence = 0.95
-decided_share = 0.8
-false_alarm_gate = 0.05
-[post]
-title = "A post"
-date = "2025-01-30"
-"""
-CLAIM = """
-[[claim]]
-id = "{id}"
-title = "t"
-section = "s"
-origin = "post"
-restated = "r"
-method = "m"
-advice = "a"
-finding = "{{headline}} and {{range[0]}}"
-headline = {headline}
-"""
 RATIO = """
 [[claim.test]]
 label = "naive / preloaded"
@@ -56,10 +35,6 @@ baseline = { impl = "preloaded" }
 """
 
 Times = Callable[[dict[str, Any]], float]
-
-
-def claim(*tests: str, headline: str = "{ px = 256 }", identifier: str = "C01") -> str:
-    return CLAIM.format(id=identifier, headline=headline) + "".join(tests)
 
 
 def bench(

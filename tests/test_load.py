@@ -30,6 +30,7 @@ from scripts import page
 from scripts.describe import describe_machine
 from scripts.evidence import MachineResults, load_evidence
 from scripts.judge import load_study
+from tests.claims_text import HEAD, claim
 from tests.synthetic_results import SKIPPED, Bench, Noise, write_results
 
 BURNT = 0.4  # CPU seconds: forty ticks
@@ -418,25 +419,7 @@ def test_the_page_names_the_load_of_a_machine() -> None:
     )
 
 
-RULES = """
-[rules]
-margin = 0.05
-confidence = 0.95
-decided_share = 0.8
-false_alarm_gate = 0.05
-[post]
-title = "A post"
-date = "2025-01-30"
-[[claim]]
-id = "C14"
-title = "Preloading makes epochs cheaper"
-section = "a section"
-origin = "post"
-restated = "Preloading makes epochs cheaper."
-method = "One over the other."
-finding = "It takes {headline}."
-advice = "Preload."
-headline = { px = 64, impl = "naive" }
+RATIO = """
 [[claim.test]]
 label = "naive / preloaded"
 kind = "ratio"
@@ -454,6 +437,13 @@ baseline = { impl = "preloaded" }
 over = "px"
 bar = 0.0
 """
+RULES = HEAD + claim(
+    RATIO,
+    headline='{ px = 64, impl = "naive" }',
+    identifier="C14",
+    title="Preloading makes epochs cheaper",
+    finding="It takes {headline}.",
+)
 
 
 def test_flagged_cells_are_marked_on_the_page(tmp_path: Path) -> None:
