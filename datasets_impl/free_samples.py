@@ -5,10 +5,8 @@ A worker hands a tensor over in shared memory and a NumPy array through a pipe, 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +16,11 @@ from torch.utils.data import DataLoader, Dataset
 from datasets_impl.loading import PREFETCH_FACTOR, ending_workers
 from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.registry import AGAIN
+from datasets_impl.shared_memory import lacking_room
 from datasets_impl.variants.batch_decoding import as_it_comes
 
 CARRIERS = ("tensor", "numpy")
 ENDLESS = 2**40  # samples in an epoch: nobody reads that far
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 IN_FLIGHT = PREFETCH_FACTOR + 2  # samples in shared memory at once: waiting, read, being written
 
 
@@ -61,7 +59,9 @@ def free_samples(kib: int, carrier: str, num_workers: int) -> Iterator[Iterator[
     """
     carrier = carrier.removesuffix(AGAIN)
     if num_workers and carrier == "tensor":
-        _require_shared_memory(kib * 1024 * IN_FLIGHT * num_workers)
+        lacking = lacking_room(kib * 1024 * IN_FLIGHT * num_workers)
+        if lacking:
+            raise Unsupported(f"{lacking} for samples of this size")
     torch.set_num_threads(1)
     made: DataLoader[Any] = DataLoader(
         FreeSamples(kib, carrier),
@@ -74,17 +74,6 @@ def free_samples(kib: int, carrier: str, num_workers: int) -> Iterator[Iterator[
     )
     with ending_workers(made):
         yield iter(made)
-
-
-def _require_shared_memory(wanted: int) -> None:
-    if not SHARED_MEMORY.is_dir():
-        return  # not Linux: shared memory has another place and no such limit
-    free = shutil.disk_usage(SHARED_MEMORY).free
-    if free < wanted:
-        raise Unsupported(
-            f"{SHARED_MEMORY} has {free // 2**20} MiB free; samples of this size need "
-            f"{-(-wanted // 2**20)} MiB at once"
-        )
 
 
 def touch_sample(sample: Any) -> None:

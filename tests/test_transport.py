@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import resource
 from collections import namedtuple
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from benchmarks import measure_samples
 from benchmarks.grids import Cell
 from benchmarks.transport import BySize
 from datasets_impl import free_samples as free
+from datasets_impl import shared_memory
 from datasets_impl.free_samples import CARRIERS, FreeSamples, free_samples, touch_sample
 from datasets_impl.observe.page_cache import Unsupported
 
@@ -82,8 +84,9 @@ def test_too_little_shared_memory(
 ) -> None:
     """Only tensors from workers need it."""
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(free.shutil, "disk_usage", lambda path: usage(64, 60, 4 * KIB * 1024 - 1))
-    monkeypatch.setattr(free, "SHARED_MEMORY", free.Path("."))
+    small = usage(64, 60, 4 * KIB * 1024 - 1)
+    monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda path: small)
+    monkeypatch.setattr(shared_memory, "SHARED_MEMORY", Path())
     if carrier == "tensor" and workers:
         with pytest.raises(Unsupported, match="MiB free"), free_samples(KIB, carrier, workers):
             pass

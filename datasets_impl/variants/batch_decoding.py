@@ -6,7 +6,6 @@ width x channel, 0-255. Construction lists the folder; memory holds the path str
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image
 from torch.utils.data import get_worker_info
 
 from datasets_impl.documented import InefficientDataset
+from datasets_impl.shared_memory import shared_empty
 
 
 class BatchDecodingDataset(InefficientDataset):
@@ -34,7 +34,7 @@ class BatchDecodingDataset(InefficientDataset):
         for position, index in enumerate(indices):
             pixels = np.asarray(Image.open(self.image_paths[index]).convert("RGB"))
             if not position:
-                batch = _empty((len(indices), *pixels.shape))
+                batch = empty_batch((len(indices), *pixels.shape))
                 rows = batch.numpy()
             if pixels.shape != rows.shape[1:]:
                 raise ValueError(
@@ -45,12 +45,11 @@ class BatchDecodingDataset(InefficientDataset):
         return (batch,)
 
 
-def _empty(shape: tuple[int, ...]) -> torch.Tensor:
+def empty_batch(shape: tuple[int, ...]) -> torch.Tensor:
     """An uninitialised batch; in a worker in shared memory, as PyTorch's collating allocates it."""
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)
-    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
-    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)  # type: ignore[call-overload]
+    return shared_empty(shape)
 
 
 def as_it_comes(batch: Any) -> Any:
