@@ -1,0 +1,202 @@
+"""Image sets in one of several formats: what every format promises its reader.
+
+A stored set is a folder: the format's own files, `index.npy` (for each image its offset where the
+format has such, its length and its digest), and `header.json` (what it is, of which sources, the
+size of every other file). The folder gets its name only when it is whole; see `conversion.py`.
+Opening checks header, index and sizes; each image is checked against its digest the first time this
+process reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xxhash
+from pydantic import BaseModel, ValidationError
+
+from datasets_impl.errors import StudyError
+
+HEADER, INDEX = "header.json", "index.npy"
+INDEX_TYPE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("digest", "<u8")])
+Kind = Literal["jpeg", "pixels"]
+
+
+class Header(BaseModel):
+    """What a stored set is. `files` holds the size of every file, in bytes, by relative path."""
+
+    format: str
+    kind: Kind
+    shape: list[int]  # of an image, height x width x 3; of JPEG bytes empty
+    fingerprint: str  # of the source files, see `datasets_impl.variants.files`
+    chunk: int  # images that are written, and in some formats stored, together
+    index_digest: str
+    files: dict[str, int]
+    seal: str = ""  # over all other fields
+
+    def sealed(self) -> Header:
+        return self.model_copy(update={"seal": self._seal()})
+
+    def is_intact(self) -> bool:
+        return self.seal == self._seal()
+
+    def _seal(self) -> str:
+        fields = self.model_dump(exclude={"seal"})
+        return f"{digest(json.dumps(fields, sort_keys=True).encode()):016x}"
+
+
+def digest(data: Any) -> int:
+    """xxHash3, 64 bits: some 10 GB/s, so that checking costs little beside reading."""
+    return xxhash.xxh3_64_intdigest(data)
+
+
+def read_header(folder: Path) -> Header:
+    """The header of a whole stored set, after checking that every file has its size.
+
+    Raises:
+        StudyError: there is no such set, or it is unfinished, cut short or damaged.
+    """
+    try:
+        header = Header.model_validate_json((folder / HEADER).read_bytes())
+        if not header.is_intact():
+            raise _damaged(folder, f"has a damaged {HEADER}")
+        for name, size in header.files.items():
+            found = (folder / name).stat().st_size
+            if found != size:
+                raise _damaged(folder / name, f"has {found:,} bytes and should have {size:,}")
+    except ValidationError:
+        raise _damaged(folder, f"has a damaged {HEADER}") from None
+    except FileNotFoundError as error:
+        if not folder.exists():
+            raise StudyError(
+                f"There is no stored set {folder}; convert the images first."
+            ) from None
+        name = Path(error.filename).name
+        raise _damaged(folder, f"is no whole stored set: {name} is missing") from None
+    except OSError as error:
+        raise _damaged(folder, f"cannot be read ({error.strerror or error})") from error
+    return header
+
+
+def read_index(folder: Path, header: Header) -> np.ndarray[Any, Any]:
+    """The index, one `INDEX_TYPE` for each image.
+
+    Raises:
+        StudyError: it is damaged.
+    """
+    content = (folder / INDEX).read_bytes()
+    if f"{digest(content):016x}" != header.index_digest:
+        raise _damaged(folder / INDEX, "is damaged")
+    with (folder / INDEX).open("rb") as file:
+        return np.asarray(np.load(file, allow_pickle=False))
+
+
+def _damaged(path: Path, what: str) -> StudyError:
+    return StudyError(f"{path} {what}; delete the stored set and convert the images again.")
+
+
+class StoredImages(ABC):
+    """The encoded images (or pixels) of a stored set, by index.
+
+    Opened in each process on first use, since handles of these libraries do not survive a fork;
+    pickles to its path, whatever the number of images.
+
+    Args:
+        folder: the stored set.
+        verify: check each image once for each process.
+
+    Raises:
+        StudyError: see `read_header`; while reading, when an image's bytes changed.
+    """
+
+    format = ""
+
+    def __init__(self, folder: str | Path, verify: bool = True) -> None:
+        self.folder, self.verify = Path(folder), verify
+        self.header = read_header(self.folder)
+        if self.header.format != self.format:
+            raise StudyError(
+                f"{self.folder} is in the format {self.header.format!r}, not {self.format!r}."
+            )
+        self._index: np.ndarray[Any, Any] | None = read_index(self.folder, self.header)
+        self._count = len(self.index)
+        self._checked = bytearray(self._count)
+        self._handle: Any = None
+        self._owner = 0
+
+    @abstractmethod
+    def open(self) -> Any:
+        """Whatever `get` needs, opened in this process."""
+
+    @abstractmethod
+    def get(self, handle: Any, index: int) -> Any:
+        """The bytes of one image, copied or not; a view stays valid while the set is open."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {**self.__dict__, "_handle": None, "_owner": 0}
+        del kept["_checked"], kept["_index"]
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _index=None, _checked=bytearray(state["_count"]))
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def index(self) -> np.ndarray[Any, Any]:
+        """One `INDEX_TYPE` for each image."""
+        if self._index is None:
+            self._index = read_index(self.folder, self.header)
+        return self._index
+
+    @property
+    def files(self) -> list[Path]:
+        """The files an epoch reads."""
+        return [self.folder / name for name in self.header.files if name != INDEX]
+
+    def name(self, index: int) -> str:
+        return f"image {index} of {self.folder}"
+
+    @property
+    def handle(self) -> Any:
+        if self._handle is None or self._owner != os.getpid():
+            self._handle, self._owner = self.open(), os.getpid()
+        return self._handle
+
+    def read(self, index: int) -> Any:
+        """The bytes of one image.
+
+        Raises:
+            StudyError: they are not what was written, or cannot be read.
+        """
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        try:
+            data = self.get(self.handle, index)
+        except Exception as error:  # each library has errors of its own for a damaged file
+            raise _damaged(self.folder, f"cannot be read at image {index} ({error})") from error
+        if self.verify and not self._checked[index]:
+            self.require_intact(index, data)
+        return data
+
+    def require_intact(self, index: int, data: Any) -> None:
+        """Check the bytes of one image, and remember that they were.
+
+        Raises:
+            StudyError: they are not what was written.
+        """
+        if digest(data) != int(self.index["digest"][index]):
+            raise _damaged(self.folder, f"is damaged at image {index}")
+        self._checked[index] = True
+
+    def unchecked(self, indices: Iterable[int]) -> list[int]:
+        """Those of `indices` that this process has not checked yet."""
+        if not self.verify:
+            return []
+        return [index for index in indices if not self._checked[index]]

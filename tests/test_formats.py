@@ -1,0 +1,380 @@
+"""Every storage format: what is read is what was stored; what is not whole is refused."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import COUNT, PX
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from datasets_impl.errors import StudyError
+from datasets_impl.storage import conversion, formats
+from datasets_impl.storage.conversion import JOURNAL
+from datasets_impl.storage.formats import FORMATS, ensure_stored
+from datasets_impl.storage.stored import HEADER, INDEX, StoredImages
+from datasets_impl.variants.files import jpeg_files
+
+CASES = [(name, kind) for name, row in FORMATS.items() for kind in row.kinds]
+every_case = pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(
+            name,
+            kind,
+            marks=pytest.mark.skipif(
+                not FORMATS[name].available, reason=f"{FORMATS[name].package} is not installed"
+            ),
+        )
+        for name, kind in CASES
+    ],
+)
+KILLS = 20
+CONVERT = """
+import sys
+from datasets_impl.storage.formats import ensure_stored
+folder, kind, name = sys.argv[1:]
+from datasets_impl.storage.formats import FORMATS
+FORMATS[name].load("Format")
+print("started", flush=True)
+ensure_stored(folder, kind, name, threads=2)
+"""
+
+
+def expected(folder: Path, kind: str, name: str) -> list[bytes]:
+    """What the format stores of each image: its bytes, or its pixels, or a form of its own."""
+    paths, form = jpeg_files(folder), FORMATS[name].load("Format")()
+    if kind == "jpeg":
+        return [form.encode(Path(path).read_bytes()) for path in paths]
+    return [np.array(Image.open(path).convert("RGB")).tobytes() for path in paths]
+
+
+def contents(images: StoredImages) -> list[bytes]:
+    return [bytes(images.read(index)) for index in range(len(images))]
+
+
+def opened(name: str, folder: Path) -> StoredImages:
+    images: StoredImages = FORMATS[name].load("Images")(folder)
+    return images
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.parent.iterdir() if path.name.startswith("."))
+
+
+@pytest.fixture
+def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several chunks, of few images."""
+    monkeypatch.setattr(conversion, "CHUNK", 2)
+
+
+@every_case
+def test_what_is_read_is_what_was_stored(
+    name: str, kind: Any, folder: Path, chunks_of_two: None
+) -> None:
+    images = ensure_stored(folder, kind, name)
+    assert contents(images) == expected(folder, kind, name) and len(images) == COUNT
+    assert images.header.shape == ([PX, PX, 3] if kind == "pixels" else [])
+    assert [int(length) for length in images.index["length"]] == [
+        len(data) for data in expected(folder, kind, name)
+    ]
+    assert all(file.is_file() for file in images.files)
+    assert leftovers(folder) == [f".{images.folder.name}.lock"]
+    assert not (images.folder / JOURNAL).exists()
+    with pytest.raises(IndexError):
+        images.read(COUNT)
+
+
+@every_case
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_works_in_a_process_started_after_it_was_read(
+    name: str, kind: Any, method: str, folder: Path
+) -> None:
+    images = ensure_stored(folder, kind, name)
+    assert contents(images) == expected(folder, kind, name)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        found = pool.map_async(contents, [images] * 3).get(60)
+    assert found == [expected(folder, kind, name)] * 3
+    assert contents(images) == expected(folder, kind, name), "the parent's handle was spoilt"
+
+
+@every_case
+def test_pickles_to_its_path(name: str, kind: Any, folder: Path) -> None:
+    images = ensure_stored(folder, kind, name)
+    images.read(0)
+    encoded = pickle.dumps(images)
+    again = pickle.loads(encoded)
+    assert images.index.tobytes() not in encoded, "an index of millions would be sent to workers"
+    assert contents(again) == expected(folder, kind, name)
+
+
+@every_case
+def test_converted_once_and_again_only_when_images_changed(
+    name: str, kind: Any, folder: Path
+) -> None:
+    images = ensure_stored(folder, kind, name)
+    before = (images.folder / HEADER).stat().st_mtime_ns
+    assert (ensure_stored(folder, kind, name).folder / HEADER).stat().st_mtime_ns == before
+    shutil.copyfile(jpeg_files(folder)[0], folder / "zzz.jpg")
+    assert contents(ensure_stored(folder, kind, name)) == expected(folder, kind, name)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("name", [name for name, kind in CASES if kind == "jpeg"])
+@given(
+    blobs=st.lists(st.binary(min_size=1, max_size=1200), min_size=1, max_size=150),
+    threads=st.integers(1, 4),
+)
+def test_any_bytes_come_back(
+    tmp_path_factory: pytest.TempPathFactory, name: str, blobs: list[bytes], threads: int
+) -> None:
+    folder = tmp_path_factory.mktemp("blobs") / "images"
+    folder.mkdir()
+    for number, blob in enumerate(blobs):
+        (folder / f"{number:04}.jpg").write_bytes(blob)
+    assert contents(ensure_stored(folder, "jpeg", name, threads=threads)) == blobs
+
+
+@every_case
+def test_flipped_bits_never_give_wrong_bytes(name: str, kind: Any, folder: Path) -> None:
+    images = ensure_stored(folder, kind, name)
+    good, draw = expected(folder, kind, name), random.Random(0)
+    data = [path for path in images.files if path.stat().st_size]
+    for _ in range(40):
+        path = draw.choice([*data, images.folder / HEADER, images.folder / INDEX])
+        whole = path.read_bytes()
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            assert contents(opened(name, images.folder)) == good  # padding, or unused space
+        except StudyError as error:
+            assert "convert the images again" in str(error)
+        path.write_bytes(whole)
+    assert contents(opened(name, images.folder)) == good
+
+
+@every_case
+def test_a_flipped_bit_of_an_image_is_refused(name: str, kind: Any, folder: Path) -> None:
+    images = ensure_stored(folder, kind, name)
+    piece = expected(folder, kind, name)[COUNT // 2][-64:]
+    for path in images.files:
+        content = path.read_bytes()
+        at = content.find(piece)
+        if at >= 0:
+            path.write_bytes(content[: at + 5] + bytes([content[at + 5] ^ 8]) + content[at + 6 :])
+            break
+    else:
+        pytest.fail("no file holds the image's bytes as they are")
+    with pytest.raises(StudyError, match="damaged at image 6"):
+        contents(opened(name, images.folder))
+
+
+@every_case
+def test_truncated_files_are_refused_and_converted_again(
+    name: str, kind: Any, folder: Path
+) -> None:
+    images = ensure_stored(folder, kind, name)
+    for path in [*images.files, images.folder / HEADER, images.folder / INDEX][:6]:
+        whole = path.read_bytes()
+        for length in {0, len(whole) // 2, len(whole) - 1}:
+            path.write_bytes(whole[:length])
+            with pytest.raises(StudyError, match="convert the images again"):
+                opened(name, images.folder)
+        path.write_bytes(whole)
+    images.files[0].unlink()
+    with pytest.raises(StudyError, match="is missing; delete the stored set"):
+        opened(name, images.folder)
+    assert contents(ensure_stored(folder, kind, name)) == expected(folder, kind, name)
+
+
+def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"no stored set .*nothing; convert the images first"):
+        opened("pack", tmp_path / "nothing")
+
+
+def test_another_format_is_refused(folder: Path) -> None:
+    images = ensure_stored(folder, "jpeg", "pack")
+    with pytest.raises(StudyError, match="is in the format 'pack', not 'tar'"):
+        opened("tar", images.folder)
+
+
+def test_a_format_refuses_a_kind_it_does_not_store(folder: Path) -> None:
+    with pytest.raises(ValueError, match="'zarr' does not store 'jpeg'"):
+        ensure_stored(folder, "jpeg", "zarr")
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match="needs the package 'lmdb'"):
+        FORMATS["lmdb"].load("Images")
+
+
+def test_an_image_is_checked_once(folder: Path) -> None:
+    images = ensure_stored(folder, "jpeg", "pack")
+    assert images.unchecked(range(3)) == [0, 1, 2]
+    images.read(1)
+    assert images.unchecked(range(3)) == [0, 2]
+    assert opened("pack", images.folder).unchecked(range(1)) == [0]
+    unverified = FORMATS["pack"].load("Images")(images.folder, verify=False)
+    assert unverified.unchecked(range(3)) == []
+
+
+@every_case
+def test_mixed_shapes(name: str, kind: Any, folder: Path) -> None:
+    Image.new("RGB", (PX + 1, PX)).save(folder / "wide.jpg")
+    if kind == "jpeg":
+        assert len(ensure_stored(folder, kind, name)) == COUNT + 1
+        return
+    with pytest.raises(StudyError, match=r"wide\.jpg is 49x48 pixels and the first image is 48x48"):
+        ensure_stored(folder, kind, name)
+    assert not list(folder.parent.glob("images.*"))
+
+
+@every_case
+def test_goes_on_after_an_unreadable_image_is_mended(
+    name: str, kind: Any, folder: Path, chunks_of_two: None
+) -> None:
+    if kind == "jpeg":
+        (folder / "zz.jpg").symlink_to(folder / "nowhere")
+        with pytest.raises(StudyError, match=r"zz\.jpg could not be read"):
+            ensure_stored(folder, kind, name)
+        (folder / "zz.jpg").unlink()
+    else:
+        broken = Path(jpeg_files(folder)[-1])
+        whole, status = broken.read_bytes(), broken.stat()
+        broken.write_bytes(b"no picture")
+        with pytest.raises(StudyError, match="could not be read"):
+            ensure_stored(folder, kind, name)
+        broken.write_bytes(whole)
+        assert status.st_size == broken.stat().st_size
+    assert contents(ensure_stored(folder, kind, name)) == expected(folder, kind, name)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="has no JPEG file"):
+        ensure_stored(tmp_path, "jpeg", "pack")
+
+
+class Stop(Exception):
+    """Raised in place of a kill."""
+
+
+@every_case
+def test_what_was_written_is_not_written_again(
+    name: str, kind: Any, folder: Path, chunks_of_two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, read = conversion.Plan.content, []
+
+    def stopping(plan: Any, index: int) -> bytes:
+        read.append(index)
+        if len(read) == 7:
+            raise Stop
+        return real(plan, index)
+
+    monkeypatch.setattr(conversion.Plan, "content", stopping)
+    with pytest.raises(Stop):
+        ensure_stored(folder, kind, name, threads=1)
+    assert read == list(range(7)), "one thread works in order"
+    assert contents(ensure_stored(folder, kind, name, threads=1)) == expected(folder, kind, name)
+    assert read[7:] == list(range(6, COUNT)), "three whole chunks were kept"
+
+
+@pytest.mark.parametrize(("name", "kind"), [case for case in CASES if case[0] != "lmdb"])
+def test_a_journal_that_lies_is_not_believed(
+    name: str, kind: Any, folder: Path, chunks_of_two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a crash of the machine: the journal reached the disk, the data did not.
+
+    LMDB has transactions of its own, synced with every chunk; it aborts over pages that are lost.
+    """
+    real, count = conversion.Plan.content, iter(range(100))
+
+    def stopping(plan: Any, index: int) -> bytes:
+        if next(count) == 8:
+            raise Stop
+        return real(plan, index)
+
+    monkeypatch.setattr(conversion.Plan, "content", stopping)
+    with pytest.raises(Stop):
+        ensure_stored(folder, kind, name, threads=1)
+    monkeypatch.setattr(conversion.Plan, "content", real)
+    partial = folder.with_name(f".images.{kind}.{name}.partial")
+    data = [path for path in partial.rglob("*") if path.is_file() and path.name != JOURNAL]
+    for path in data[: len(data) // 2 + 1]:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+        path.write_bytes(content)
+    assert contents(ensure_stored(folder, kind, name)) == expected(folder, kind, name)
+
+
+# --- kills, and two at once ------------------------------------------------------------------
+
+
+def started(folder: Path, kind: str, name: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CONVERT, str(folder), kind, name]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "started\n"
+    return process
+
+
+@pytest.fixture
+def many(folder: Path) -> Path:
+    """Enough images for a conversion of some hundred milliseconds."""
+    for path in jpeg_files(folder):
+        for copy in range(40):
+            shutil.copyfile(path, folder / f"{copy:03}-{Path(path).name}")
+    return folder
+
+
+@pytest.mark.slow
+@every_case
+def test_a_kill_at_any_moment_leaves_nothing_that_passes_for_whole(
+    name: str, kind: Any, many: Path
+) -> None:
+    target, draw = many.with_name(f"images.{kind}.{name}"), random.Random(7)
+    good = expected(many, kind, name)
+    process, begun = started(many, kind, name), time.monotonic()
+    assert process.wait() == 0
+    duration = time.monotonic() - begun
+    shutil.rmtree(target)
+    interrupted = 0
+    for _ in range(KILLS):
+        process = started(many, kind, name)
+        time.sleep(draw.uniform(0, duration))
+        interrupted += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for folder in many.parent.glob(f"*images.{kind}.{name}*"):
+            if not folder.is_dir():
+                continue
+            try:
+                assert contents(opened(name, folder)) == good, f"a wrong set: {folder.name}"
+            except StudyError:
+                assert folder != target, "what has the name is whole"
+        if target.exists():
+            shutil.rmtree(target)
+    assert interrupted >= KILLS // 4, "too few conversions were killed while they worked"
+    assert contents(ensure_stored(many, kind, name)) == good
+
+
+@pytest.mark.slow
+@every_case
+def test_two_processes_at_once(name: str, kind: Any, many: Path) -> None:
+    both = [started(many, kind, name) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert contents(opened(name, many.with_name(f"images.{kind}.{name}"))) == expected(
+        many, kind, name
+    )
