@@ -1,0 +1,123 @@
+"""Threads for the usual training input: decode, random resized crop, flip, into the batch (X08).
+
+A batch is a uint8 tensor, images x 3 x size x size, 0-255; normalising belongs to the trainer.
+Images may differ in shape. Each is decoded, the box of `random_box` is cut out, resized with
+antialiasing by PyTorch's uint8 kernel, and written to its place. With `scaled` the decoder works at
+the smallest DCT scale that still has the output's size inside the box, which is faster and not the
+same pixels; a test bounds the difference.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from datasets_impl.decoders import decoder
+from datasets_impl.loaders.crops import RATIO, SCALE, Box, random_box
+from datasets_impl.loaders.threaded import ThreadedLoader
+from datasets_impl.restart_jpeg import Record
+from datasets_impl.sources import Source, as_source
+
+
+class ThreadedCropsLoader(ThreadedLoader):
+    """Random resized crops of JPEG images, from a folder or a `Source`.
+
+    Args:
+        size: side of the square output.
+        scaled: decode at reduced DCT scale where the box is large enough.
+        fast: libjpeg-turbo's fast DCT and plain chroma upsampling.
+        options: those of `ThreadedLoader`.
+
+    Raises (while iterating):
+        ValueError: an image cannot be decoded; names it.
+    """
+
+    def __init__(
+        self,
+        source: Source | str | Path,
+        batch_size: int = 64,
+        *,
+        size: int = 224,
+        scale: tuple[float, float] = SCALE,
+        ratio: tuple[float, float] = RATIO,
+        scaled: bool = False,
+        fast: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(as_source(source), batch_size, **options)
+        self.size, self.scale, self.ratio = size, scale, ratio
+        self.scaled, self.fast = scaled, fast
+
+    def image_shape(self, first: int) -> tuple[int, ...]:
+        return (3, self.size, self.size)
+
+    def fill(self, row: Any, index: int, epoch: int) -> None:
+        record = Record(self.source.read(index))
+        if record.has_restarts:
+            height, width = record.height, record.width
+        else:
+            height, width = image_size(record.jpeg)
+        box = random_box(height, width, self.seed, epoch, index, self.scale, self.ratio)
+        jpeg: Any = record.jpeg
+        if record.has_restarts:
+            jpeg, top, left = record.region(box.top, box.left, box.height, box.width)
+            box = replace(box, top=top, left=left)
+        write_resized(*self._decoded(jpeg, box), row)
+
+    def _decoded(self, jpeg: Any, box: Box) -> tuple[np.ndarray[Any, Any], Box]:
+        """Pixels of an image, perhaps smaller than it is, and the box in them."""
+        import simplejpeg
+
+        height, width = image_size(jpeg)
+        # The whole must be so large that the box in it has the output's size.
+        factor = max(self.size / box.height, self.size / box.width) if self.scaled else 1.0
+        least = (math.ceil(height * factor), math.ceil(width * factor)) if factor < 1 else (0, 0)
+        try:
+            pixels = simplejpeg.decode_jpeg(
+                jpeg,
+                "RGB",
+                fastdct=self.fast,
+                fastupsample=self.fast,
+                min_height=least[0],
+                min_width=least[1],
+            )
+        except (RuntimeError, ValueError):  # Pillow reads what it refuses
+            pixels = decoder("pil").decode(jpeg, None)
+        return pixels, _scaled(box, pixels.shape[0] / height, pixels.shape[1] / width)
+
+
+def image_size(jpeg: Any) -> tuple[int, int]:
+    """Height and width.
+
+    Raises:
+        ValueError: it is no JPEG.
+    """
+    import simplejpeg
+
+    height, width, *_ = simplejpeg.decode_jpeg_header(jpeg)
+    return height, width
+
+
+def _scaled(box: Box, down: float, across: float) -> Box:
+    if down == across == 1:
+        return box
+    top, left = round(box.top * down), round(box.left * across)
+    height, width = round(box.height * down), round(box.width * across)
+    return Box(top, left, max(1, height), max(1, width), box.flip)
+
+
+def write_resized(pixels: np.ndarray[Any, Any], box: Box, row: np.ndarray[Any, Any]) -> None:
+    """The box of `pixels` (height x width x 3), antialiased into `row` (3 x s x s)."""
+    part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
+    # A channels-last view: PyTorch's uint8 kernel takes it as it is.
+    view = torch.from_numpy(part).permute(2, 0, 1)[None]
+    resized = interpolate(view, size=row.shape[1:], mode="bilinear", antialias=True)[0]
+    if box.flip:
+        resized = resized.flip(-1)
+    torch.from_numpy(row).copy_(resized)

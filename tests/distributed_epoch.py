@@ -1,0 +1,40 @@
+"""Run by torchrun in two processes: write which images this rank's batches held, by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from torch import distributed
+from torch.utils.data import DistributedSampler
+
+from datasets_impl.loaders.order import ShardedShuffle
+from datasets_impl.loaders.table import LOADERS
+
+
+def main(folder: str, out: str) -> None:
+    distributed.init_process_group("gloo")
+    rank = distributed.get_rank()
+    seen = {}
+    for name, row in LOADERS.items():
+        count = len(list(Path(folder).iterdir()))
+        for order in (ShardedShuffle.distributed(count), DistributedSampler(range(count))):
+            batches = row.build(Path(folder), batch_size=2, sampler=order)
+            for epoch in range(2):
+                batches.set_epoch(epoch)
+                seen[f"{name}, {type(order).__name__}, epoch {epoch}"] = [
+                    hashlib.sha256(image.numpy().tobytes()).hexdigest()
+                    for batch in batches
+                    for image in batch
+                ]
+    Path(out, f"{os.environ['RANK']}.json").write_text(json.dumps(seen))
+    distributed.barrier()
+    distributed.destroy_process_group()
+    assert rank == int(os.environ["RANK"])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

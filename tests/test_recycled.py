@@ -1,0 +1,91 @@
+"""Batch memory is used again, and never while a tensor, view or array into it is left."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import random
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets_impl.loaders.recycled import RecycledBatches
+
+SHAPE = (4, 8, 8, 3)
+
+
+def test_memory_is_used_again_when_nobody_holds_it() -> None:
+    batches = RecycledBatches()
+    addresses = {batches.take(SHAPE).data_ptr() for _ in range(20)}
+    assert len(addresses) == 1
+
+
+def test_two_take_turns_when_the_last_one_is_still_held() -> None:
+    batches, addresses = RecycledBatches(), set()
+    for _ in range(20):
+        batch = batches.take(SHAPE)  # the one before is held until here, as in a training loop
+        addresses.add(batch.data_ptr())
+    assert len(addresses) == 2
+
+
+KEPT = {
+    "tensor": lambda batch: batch,
+    "view": lambda batch: batch[1:2],
+    "transposed": lambda batch: batch.permute(0, 3, 1, 2),
+    "array": lambda batch: batch.numpy(),
+    "row of an array": lambda batch: batch.numpy()[0],
+    "detached": lambda batch: batch.detach(),
+    "list of rows": lambda batch: list(batch),
+    "storage": lambda batch: batch.untyped_storage(),
+    "dlpack": lambda batch: torch.from_dlpack(batch),
+}
+
+
+@pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT)
+def test_what_the_trainer_kept_is_never_overwritten(keep: Any) -> None:
+    batches = RecycledBatches()
+    batch = batches.take(SHAPE)
+    address, kept = batch.data_ptr(), keep(batch)
+    del batch
+    gc.collect()
+    for _ in range(10):
+        assert batches.take(SHAPE).data_ptr() != address
+    del kept
+    gc.collect()
+    held = [batches.take(SHAPE) for _ in range(2)]
+    assert address in {batch.data_ptr() for batch in held}, "given back, it is used again"
+
+
+def test_a_trainer_that_keeps_everything_gets_fresh_memory() -> None:
+    batches = RecycledBatches(most=3)
+    kept = [batches.take(SHAPE).fill_(number) for number in range(10)]
+    assert len({batch.data_ptr() for batch in kept}) == 10
+    assert all((batch == number).all() for number, batch in enumerate(kept))
+
+
+def test_a_smaller_batch_fits_into_memory_of_a_larger_one() -> None:
+    batches = RecycledBatches()
+    address = batches.take(SHAPE).data_ptr()
+    last = batches.take((2, *SHAPE[1:]))
+    assert last.data_ptr() == address and last.shape == (2, *SHAPE[1:])
+    assert batches.take((8, *SHAPE[1:])).shape == (8, *SHAPE[1:])
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), max_size=40), st.integers(1, 4))
+def test_no_two_batches_that_are_held_overlap(steps: list[tuple[int, int]], most: int) -> None:
+    batches, held = RecycledBatches(most=most), {}
+    for number, (size, let_go) in enumerate(steps):
+        held[number] = batches.take((size, 16)).fill_(number)
+        for old in random.Random(let_go).sample(sorted(held), min(let_go, len(held))):
+            del held[old]
+        assert all((batch == key).all() for key, batch in held.items())
+
+
+def test_pickles_without_its_memory() -> None:
+    batches = RecycledBatches()
+    batches.take((1024, 1024))
+    assert len(pickle.dumps(batches)) < 1000
+    assert pickle.loads(pickle.dumps(batches)).take(SHAPE).shape == SHAPE
