@@ -39,6 +39,7 @@ def loader(
         multiprocessing_context=start_method if num_workers else None,
         prefetch_factor=PREFETCH_FACTOR if num_workers else None,
         persistent_workers=num_workers > 0,
+        collate_fn=getattr(dataset, "collate_fn", None),  # of one that gives whole batches
     )
     with ending_workers(made):
         yield made

@@ -5,6 +5,7 @@ Adding one takes a file in `variants/` and a row here; the contract test then co
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,15 @@ import torch
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from datasets_impl.decoders import DECODERS
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
+from datasets_impl.storage.formats import FORMATS, ensure_stored
 from datasets_impl.transforms import ToUint8, make_transform
 from datasets_impl.variants.decode_image import DecodeImageDataset
+from datasets_impl.variants.decoding import BatchedDecodingDataset, DecodingDataset
 from datasets_impl.variants.files import jpeg_files
+from datasets_impl.variants.lazy_cache import LazyCacheDataset
 from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
 from datasets_impl.variants.naive_fixed import LazyJpegDataset
 from datasets_impl.variants.pil_to_tensor import PilToTensorDataset
@@ -31,6 +36,7 @@ from datasets_impl.variants.raw_files import RawFileDataset
 from datasets_impl.variants.reheader import ReheaderDataset
 from datasets_impl.variants.relisting import RelistingDataset
 from datasets_impl.variants.row_loop import RowLoopDataset
+from datasets_impl.variants.stored_pixels import BatchedStoredDataset, StoredPixelsDataset
 
 AGAIN = "-again"
 
@@ -59,6 +65,11 @@ class Implementation:
     takes_transform: bool = False
     pickles_pixels: bool = False
     one_file_per_item: bool = False
+    package: str = "torch"  # what has to be installed for it, beyond the base requirements
+
+    @property
+    def available(self) -> bool:
+        return importlib.util.find_spec(self.package) is not None
 
 
 def _image_files(dataset: Any) -> list[Path]:
@@ -184,6 +195,16 @@ _ROWS = (
         pickles_pixels=True,
     ),
     Implementation(
+        "lazy-cache",
+        lambda root, process: LazyCacheDataset(LazyJpegDataset(root), process),
+        "variant",
+        "HWC",
+        "paths; decoded pixels in one tensor in shared memory, filled on first access",
+        ("X04",),
+        takes_transform=True,
+        pickles_pixels=True,
+    ),
+    Implementation(
         "raw-files",
         lambda root, process: RawFileDataset(root),
         "variant",
@@ -223,7 +244,67 @@ _ROWS = (
         one_file_per_item=True,
     ),
 )
-IMPLEMENTATIONS: dict[str, Implementation] = {row.name: row for row in _ROWS}
+
+
+def _decoding(name: str, package: str) -> Implementation:
+    return Implementation(
+        name,
+        lambda root, process: DecodingDataset(root, name),
+        "variant",
+        "HWC",
+        "paths",
+        ("X07",),
+        files=_image_files,
+        one_file_per_item=True,
+        package=package,
+    )
+
+
+def _stored(name: str) -> Implementation:
+    return Implementation(
+        f"{name}-pixels",
+        lambda root, process: StoredPixelsDataset(ensure_stored(root, "pixels", name)),
+        "variant",
+        "HWC",
+        f"decoded pixels in the format {name}",
+        ("X06", "X08"),
+        files=lambda dataset: dataset.images.files,
+        package=FORMATS[name].package,
+    )
+
+
+IMPLEMENTATIONS: dict[str, Implementation] = {
+    row.name: row
+    for row in (
+        *_ROWS,
+        *(
+            _decoding(row.name, row.package)
+            for row in DECODERS.values()
+            if row.exact and row.name != "pil"
+        ),
+        *(_stored(name) for name, row in FORMATS.items() if "pixels" in row.kinds),
+        Implementation(
+            "batched-decoding",
+            lambda root, process: BatchedDecodingDataset(root),
+            "variant",
+            "HWC",
+            "paths",
+            ("X06",),
+            files=_image_files,
+            one_file_per_item=True,
+            package="simplejpeg",
+        ),
+        Implementation(
+            "batched-pixels",
+            lambda root, process: BatchedStoredDataset(ensure_stored(root, "pixels", "pack")),
+            "variant",
+            "HWC",
+            "decoded pixels in one mapped file",
+            ("X06",),
+            files=lambda dataset: dataset.images.files,
+        ),
+    )
+}
 
 
 def implementation(name: str) -> Implementation:

@@ -23,7 +23,16 @@ from datasets_impl.loading import loader, run_epoch
 from datasets_impl.registry import IMPLEMENTATIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
-every_implementation = pytest.mark.parametrize("name", IMPLEMENTATIONS)
+every_implementation = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            row.name,
+            marks=pytest.mark.skipif(not row.available, reason=f"{row.package} is not installed"),
+        )
+        for row in IMPLEMENTATIONS.values()
+    ],
+)
 START_METHODS = (
     "fork",
     pytest.param("forkserver", marks=pytest.mark.slow),
@@ -129,7 +138,9 @@ def from_worker(
     """
     datasets: dict[str, Any] = {"index": range(COUNT)}
     paths = {}
-    for name in IMPLEMENTATIONS:
+    for name, row in IMPLEMENTATIONS.items():
+        if not row.available:
+            continue
         folder = tmp_path_factory.mktemp(name) / "images"
         folder.mkdir()
         for source in corpus.root.iterdir():

@@ -1,0 +1,125 @@
+"""Arms of this project's own loaders: threads that fill batches, and rows gathered into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from datasets_impl.arms.model import BATCH_SIZE, CROP, Arm
+from datasets_impl.arms.plain import jpegs, stored
+from datasets_impl.loaders.ahead import Ahead
+from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
+from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
+from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
+from datasets_impl.loops import cores
+from datasets_impl.storage.formats import FORMATS, ensure_stored
+
+THREADS: tuple[dict[str, Any], ...] = tuple(
+    {"threads": count} for count in sorted({cores(), cores() + 1, 2 * cores()})
+)
+
+
+@contextmanager
+def threaded(
+    root: Path, make: Callable[..., Any], form: str = "", **options: Any
+) -> Iterator[Iterable[torch.Tensor]]:
+    source: Any = ensure_stored(root, "jpeg", form) if form else root
+    yield make(source, BATCH_SIZE, **options)
+
+
+@contextmanager
+def gathered(root: Path, ahead: bool = False) -> Iterator[Iterable[torch.Tensor]]:
+    pack: Any = ensure_stored(root, "pixels", "pack")
+    batches = GatheredPixelsLoader(pack, BATCH_SIZE)
+    yield Ahead(batches) if ahead else batches
+
+
+def _decode(name: str, decode_with: str, packed: bool, exact: bool, about: str) -> Arm:
+    return Arm(
+        name,
+        "decode",
+        "variant",
+        partial(
+            threaded,
+            make=ThreadedJpegLoader,
+            form="pack" if packed else "",
+            decode_with=decode_with,
+        ),
+        partial(stored, kind="jpeg", name="pack") if packed else jpegs,
+        THREADS,
+        exact=exact,
+        package="simplejpeg",
+        about=about,
+        code=('pack = ensure_stored("photos", "jpeg", "pack")\n' if packed else "")
+        + f"batches = ThreadedJpegLoader({'pack' if packed else repr('photos')}, 64)\n"
+        "for epoch in range(epochs):\n    for batch in batches: train(batch)",
+    )
+
+
+def _train(name: str, about: str, form: str = "pack", **options: Any) -> Arm:
+    opened = f'ensure_stored("photos", "jpeg", "{form}")' if form else '"photos"'
+    package = FORMATS[form].package if form else "simplejpeg"
+    return Arm(
+        name,
+        "train",
+        "variant",
+        partial(threaded, make=ThreadedCropsLoader, form=form, size=CROP, **options),
+        partial(stored, kind="jpeg", name=form) if form else jpegs,
+        THREADS,
+        exact=not options,
+        layout="NCHW",
+        package=package if package != "numpy" else "simplejpeg",
+        about=about,
+        code=f"batches = ThreadedCropsLoader({opened}, 64, size=224)\n"
+        "for epoch in range(epochs):\n    for batch in batches: train(batch)",
+    )
+
+
+_GATHER = (
+    'pack = ensure_stored("photos", "pixels", "pack")\n'
+    "batches = {}\n"
+    "for epoch in range(epochs):\n    for batch in batches: train(batch)"
+)
+ARMS: tuple[Arm, ...] = (
+    _decode("threaded-files", "simplejpeg", False, True, "threads decode files into the batch"),
+    _decode("threaded-pack", "simplejpeg", True, True, "threads decode a pack into the batch"),
+    _decode(
+        "threaded-files-fast", "simplejpeg-fast", False, False, "the same from files, fast DCT"
+    ),
+    _decode("threaded-pack-fast", "simplejpeg-fast", True, False, "the same, fast DCT"),
+    Arm(
+        "gathered",
+        "raw",
+        "variant",
+        gathered,
+        partial(stored, kind="pixels", name="pack"),
+        about="rows of a mapped pack gathered into a recycled batch",
+        code=_GATHER.format("GatheredPixelsLoader(pack, 64)"),
+    ),
+    Arm(
+        "gathered-ahead",
+        "raw",
+        "variant",
+        partial(gathered, ahead=True),
+        partial(stored, kind="pixels", name="pack"),
+        about="the same, a thread ahead of the trainer",
+        code=_GATHER.format("Ahead(GatheredPixelsLoader(pack, 64))"),
+    ),
+    _train("threaded-crops", "threads decode, crop and resize into the batch"),
+    _train("threaded-crops-files", "the same from files", form=""),
+    _train("threaded-regions", "only the crop is read and decoded", form="restart"),
+    _train(
+        "threaded-regions-fast",
+        "the same, reduced scale and fast DCT",
+        form="restart",
+        scaled=True,
+        fast=True,
+    ),
+    _train("threaded-crops-scaled", "decoding at reduced DCT scale where it can", scaled=True),
+    _train("threaded-crops-fast", "reduced scale and fast DCT", scaled=True, fast=True),
+)

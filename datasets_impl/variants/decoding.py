@@ -1,0 +1,61 @@
+"""Decode on access with the decoder of one's choice (X07), image by image or batch by batch (X06).
+
+A sample is a uint8 tensor, height x width x channel, 0-255. Construction takes a folder of JPEG
+files or any source of encoded images; memory holds its paths or index. `BatchedDecodingDataset` is
+asked for whole batches: each image is decoded to its place in the batch, in a worker in memory that
+the trainer shares, so collating copies nothing; use it with `as_it_comes` as `collate_fn`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from datasets_impl.decoders import decoder
+from datasets_impl.sources import Source, as_source
+from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
+
+
+class DecodingDataset(Dataset[torch.Tensor]):
+    """Raises ModuleNotFoundError when the decoder's package is not installed."""
+
+    def __init__(self, source: Source | str | Path, decode_with: str = "simplejpeg") -> None:
+        self.source, self.decode_with = as_source(source), decode_with
+        decoder(decode_with)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def image_paths(self) -> list[str]:
+        """The files read, in index order."""
+        return [self.source.name(index) for index in range(len(self))]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        pixels = decoder(self.decode_with).decode(self.source.read(index), None)
+        # Pillow's array is read-only, and a tensor must not be made of it.
+        return torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
+
+
+class BatchedDecodingDataset(DecodingDataset):
+    """
+    Raises (on access):
+        ValueError: an image differs in shape from the first of its batch; names it.
+    """
+
+    collate_fn = staticmethod(as_it_comes)
+
+    def __getitems__(self, indices: list[int]) -> torch.Tensor:
+        decode = decoder(self.decode_with).decode
+        first = self[indices[0]]
+        batch = empty_batch((len(indices), *first.shape))
+        batch[0] = first
+        for row, index in zip(batch.numpy()[1:], indices[1:], strict=True):
+            try:
+                decode(self.source.read(index), row)
+            except ValueError as error:
+                raise ValueError(f"{self.source.name(index)}: {error}") from error
+        return batch

@@ -1,0 +1,64 @@
+"""Fill a cache during the first epoch: no construction to wait for, nothing decoded twice (X04).
+
+Wraps a map-style dataset whose samples are uint8 tensors of one shape. Each sample is kept in
+shared memory (/dev/shm) the first time any worker makes it; every process reads it from there,
+whatever the start method. Random transforms stay random: `process` is applied on access, to a copy.
+Memory grows to all samples during the first epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from datasets_impl.errors import StudyError
+from datasets_impl.shared_memory import lacking_room, shared_empty
+
+
+class LazyCacheDataset(Dataset[torch.Tensor]):
+    """The samples of `dataset`, each made once.
+
+    Raises:
+        StudyError: all samples do not fit into /dev/shm; or (on access) one differs in shape or
+            dtype from the first.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        process: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        self.dataset, self.process = dataset, process
+        self.shape = tuple(dataset[0].shape)
+        size = len(dataset) * math.prod(self.shape)
+        lacking = lacking_room(size + len(dataset))
+        if lacking:
+            raise StudyError(f"{lacking} to keep all samples; make it larger, or map them instead.")
+        self.store = shared_empty((len(dataset), *self.shape))
+        self.ready = shared_empty((len(dataset),)).zero_()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def image_paths(self) -> list[str]:
+        """Files of the wrapped dataset, in index order."""
+        return [str(Path(path)) for path in self.dataset.image_paths]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if not self.ready[index]:
+            sample = self.dataset[index]
+            if sample.dtype != torch.uint8 or tuple(sample.shape) != self.shape:
+                raise StudyError(
+                    f"Sample {index} is {sample.dtype} of shape {tuple(sample.shape)} and the "
+                    f"first is uint8 of shape {self.shape}; a cache needs one shape."
+                )
+            self.store[index] = sample
+            self.ready[index] = 1  # last: another worker must not read a sample half written
+        kept = self.store[index].clone()
+        return kept if self.process is None else self.process(kept)

@@ -1,0 +1,88 @@
+"""Throughput of arms: whole epochs, the fastest setting, ceilings that do what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.grids import Cell
+from benchmarks.measure_arms import LEAST_BATCHES, throughput
+from datasets_impl.arms import ARMS, tuning
+from datasets_impl.arms.ceilings import CEILINGS
+from datasets_impl.arms.tuning import tuned
+from datasets_impl.corpus import Corpus
+from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.paths import CACHE_VARIABLE
+
+COUNT, PX = 72, 40
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Any:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr(tuning, "SECONDS", 0.01)
+
+
+def cell(impl: str) -> Cell:
+    return Cell.at(["n", "px", "impl"], (COUNT, PX, impl))
+
+
+@pytest.mark.parametrize(
+    ("task", "impl"),
+    [("decode", "threaded-pack"), ("decode", "dataloader-pil"), ("raw", "gathered"),
+     ("train", "threaded-crops-again")],
+)  # fmt: skip
+def test_an_arm_is_measured_over_whole_epochs_with_its_fastest_setting(
+    task: Any, impl: str
+) -> None:
+    value, state = throughput(cell(impl), task)
+    assert value > 0 and state["us_after_first"] > 0 and state["first_batch_ms"] > 0
+    assert state["batches"] >= LEAST_BATCHES and state["batches"] == 2 * state["epochs"]
+    arm = ARMS[task, impl.removesuffix("-again")]
+    assert state["setting"] in arm.settings
+    assert len(state["tried"]) == (len(arm.settings) if len(arm.settings) > 1 else 0)
+
+
+@pytest.mark.parametrize("name", CEILINGS)
+def test_a_ceiling_goes_over_every_image(name: str, corpus: Corpus) -> None:
+    once = CEILINGS[name](corpus.root)
+    assert once() == once() == len(corpus.paths)
+
+
+def test_a_ceiling_is_measured_like_an_arm() -> None:
+    value, state = throughput(cell("ceiling-gather"), "raw")
+    assert value > 0 and state["passes"] >= 1
+
+
+def test_what_is_not_installed_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = replace(ARMS["decode", "threaded-files"], package="no_such_package")
+    monkeypatch.setitem(ARMS, ("decode", "threaded-files"), missing)
+    with pytest.raises(Unsupported, match="no_such_package is not installed"):
+        throughput(cell("threaded-files"), "decode")
+
+
+def test_the_search_is_made_once_and_anew_for_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = {'{"threads": 1}': 3.0, '{"threads": 2}': 2.0}
+    calls = []
+    monkeypatch.setattr(tuning, "search", lambda arm, root: calls.append(arm) or dict(tried))
+    arm = replace(ARMS["decode", "threaded-files"], settings=({"threads": 1}, {"threads": 2}))
+    for _ in range(2):
+        assert tuned(arm, tmp_path, tmp_path / "answers") == ({"threads": 2}, tried)
+    assert len(calls) == 1
+    (tmp_path / "answers" / "decode-threaded-files.json").write_text("{cut sho")
+    tuned(arm, tmp_path, tmp_path / "answers")
+    tuned(replace(arm, settings=({}, {"threads": 2})), tmp_path, tmp_path / "answers")
+    assert len(calls) == 3
