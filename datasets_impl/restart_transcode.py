@@ -17,6 +17,19 @@ SPARE = 4096
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def _completed(out: Any, written: int, kept: Any, held: int) -> int:
+    """Write the last `held` bits, filled up with ones to a whole byte, as the standard has it."""
+    if held:
+        filled = (kept << np.uint64(8 - held)) | np.uint64((1 << (8 - held)) - 1)
+        out[written] = np.uint8(filled & np.uint64(0xFF))
+        written += 1
+        if out[written - 1] == 0xFF:
+            out[written] = 0
+            written += 1
+    return written
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
 def _transcode(
     scan: Any,
     mcus: int,
@@ -45,13 +58,7 @@ def _transcode(
             at += 2
             old[:] = 0
         if mcu and mcu % new_interval == 0:
-            if held:
-                kept = (kept << np.uint64(8 - held)) | np.uint64((1 << (8 - held)) - 1)
-                out[written] = np.uint8(kept & np.uint64(0xFF))
-                written += 1
-                if out[written - 1] == 0xFF:
-                    out[written] = 0
-                    written += 1
+            written = _completed(out, written, kept, held)
             kept, held = np.uint64(0), 0
             out[written] = 0xFF
             out[written + 1] = 0xD0 + segment % 8
@@ -134,13 +141,7 @@ def _transcode(
                 kept &= np.uint64((1 << held) - 1)
             if k > 64:
                 return written, 1
-    if held:
-        kept = (kept << np.uint64(8 - held)) | np.uint64((1 << (8 - held)) - 1)
-        out[written] = np.uint8(kept & np.uint64(0xFF))
-        written += 1
-        if out[written - 1] == 0xFF:
-            out[written] = 0
-            written += 1
+    written = _completed(out, written, kept, held)
     ends[segment] = written
     return written, 0
 
