@@ -37,7 +37,7 @@ class RestartWriter:
     def read_back(self, number: int, indices: range) -> list[bytes]:
         content = (self.folder / part(number)).read_bytes()
         lengths = np.frombuffer(content, "<u4", len(indices), WORD)
-        ends = WORD * (1 + len(indices)) + np.concatenate([[0], np.cumsum(lengths)])
+        ends = WORD * (1 + len(indices)) + np.cumsum([0, *lengths], dtype=np.int64)
         return [content[ends[i] : ends[i + 1]] for i in range(len(indices))]
 
     def offsets(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
