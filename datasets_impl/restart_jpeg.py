@@ -247,6 +247,11 @@ def _header(parsed: _Parsed, interval: int) -> bytes:
     )
 
 
+def whole_jpeg(data: Any) -> Any:
+    """The JPEG in a record; data that are no record as they are."""
+    return Record(data).jpeg if bytes(data[:2]) == MAGIC else data
+
+
 class Record:
     """What `with_restarts` made, or an ordinary JPEG that it refused.
 

@@ -25,7 +25,8 @@ from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loaders.table import LOADERS
 from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
-from datasets_impl.storage.formats import ensure_stored
+from datasets_impl.storage.formats import FORMATS, ensure_stored
+from datasets_impl.variants.decoding import BatchedDecodingDataset
 from datasets_impl.variants.files import jpeg_files
 
 every_loader = pytest.mark.parametrize("name", LOADERS)
@@ -146,6 +147,26 @@ def test_a_broken_image_is_named(name: str, folder: Path) -> None:
     with pytest.raises(ValueError, match=r"(zz-broken\.jpg|image 12 of)"):
         images(made)
     assert len(images(LOADERS[name].build(folder, sampler=range(COUNT)))) == COUNT
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(not row.available, reason=f"{row.package} is not installed"),
+        )
+        for name, row in FORMATS.items()
+        if "jpeg" in row.kinds
+    ],
+)
+def test_every_format_is_a_source(form: str, folder: Path) -> None:
+    stored = ensure_stored(folder, "jpeg", form)
+    expected = images(ThreadedJpegLoader(folder, sampler=range(COUNT)))
+    assert images(ThreadedJpegLoader(stored, sampler=range(COUNT))) == expected
+    dataset = BatchedDecodingDataset(stored)
+    assert images([dataset.__getitems__(list(range(COUNT)))]) == expected
+    assert images([torch.stack([dataset[index] for index in range(COUNT)])]) == expected
 
 
 def test_another_shape_is_named(folder: Path) -> None:

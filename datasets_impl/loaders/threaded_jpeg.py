@@ -12,6 +12,7 @@ from typing import Any
 
 from datasets_impl.decoders import Decode, decoder
 from datasets_impl.loaders.threaded import ThreadedLoader
+from datasets_impl.restart_jpeg import whole_jpeg
 from datasets_impl.sources import Source, as_source
 
 
@@ -43,13 +44,13 @@ class ThreadedJpegLoader(ThreadedLoader):
 
     def image_shape(self, first: int) -> tuple[int, ...]:
         if self._shape is None:
-            self._shape = decoder("pil").decode(self.source.read(first), None).shape
+            self._shape = decoder("pil").decode(whole_jpeg(self.source.read(first)), None).shape
         return self._shape
 
     def fill(self, row: Any, index: int, epoch: int) -> None:
         if self._decode is None:
             self._decode = decoder(self.decode_with).decode
-        data = self.source.read(index)
+        data = whole_jpeg(self.source.read(index))
         try:
             self._decode(data, row)
         except (OSError, RuntimeError, ValueError):

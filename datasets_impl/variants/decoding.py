@@ -15,6 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.decoders import decoder
+from datasets_impl.restart_jpeg import whole_jpeg
 from datasets_impl.sources import Source, as_source
 from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
 
@@ -35,7 +36,7 @@ class DecodingDataset(Dataset[torch.Tensor]):
         return [self.source.name(index) for index in range(len(self))]
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        pixels = decoder(self.decode_with).decode(self.source.read(index), None)
+        pixels = decoder(self.decode_with).decode(whole_jpeg(self.source.read(index)), None)
         # Pillow's array is read-only, and a tensor must not be made of it.
         return torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
 
@@ -55,7 +56,7 @@ class BatchedDecodingDataset(DecodingDataset):
         batch[0] = first
         for row, index in zip(batch.numpy()[1:], indices[1:], strict=True):
             try:
-                decode(self.source.read(index), row)
+                decode(whole_jpeg(self.source.read(index)), row)
             except ValueError as error:
                 raise ValueError(f"{self.source.name(index)}: {error}") from error
         return batch

@@ -66,4 +66,6 @@ class ArrowImages(StoredImages):
         number, position = divmod(index, self.header.chunk)
         if number not in handle:
             handle[number] = _column(self.folder / part(number))
-        return memoryview(handle[number][position].as_buffer())
+        return memoryview(handle[number][position].as_buffer()).cast(
+            "B"
+        )  # Arrow calls bytes signed
