@@ -79,13 +79,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    from scripts.judge import load_both, load_study  # after parsing: --help needs no results
+    from scripts.judge import load_study  # after parsing: --help needs no results
 
     if arguments.out.exists() and not arguments.out.is_dir():
         raise StudyError(f"--out {arguments.out} is a file; give a folder.")
     results = arguments.results or [ROOT / "results"]
     study = load_study(results, arguments.claims)
     if arguments.repeat:
+        from scripts.judge import load_both
+
         first, second = load_both(results, arguments.repeat, arguments.claims)
         if second.profile != study.profile:
             raise StudyError(

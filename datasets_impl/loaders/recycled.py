@@ -37,7 +37,7 @@ class RecycledBatches:
     Take from one thread at a time.
     """
 
-    def __init__(self, pinned: bool = False, most: int = 8) -> None:
+    def __init__(self, pinned: bool = False, most: int = 16) -> None:
         self.pinned = pinned
         self.most = most
         self._arrays: list[Array] = []

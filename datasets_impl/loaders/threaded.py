@@ -51,7 +51,7 @@ class ThreadedLoader(ABC):
         self.sampler = ShardedShuffle(len(source), seed) if sampler is None else sampler
         self.threads = threads or len(os.sched_getaffinity(0))
         self.ahead = ahead
-        self.batches = RecycledBatches(pinned, most=ahead + 3)
+        self.batches = RecycledBatches(pinned)
         self.epoch = 0  # of the next iteration
         self._pool: ThreadPoolExecutor | None = None
         self._owner = 0  # the process whose threads these are: they do not survive a fork
