@@ -3,7 +3,7 @@
 Any factor may have the second name, which ends in "-again"; it goes last.
 """
 
-from .common import _Benchmark, _EveryOther
+from .common import _Benchmark, _Sparse
 from .grids import GRID, ITEMS, START_METHODS, star
 from .measure import construction, epoch, first_batch, item
 from .measure_loops import loop_epoch, stall
@@ -117,7 +117,7 @@ class Stall(_Benchmark):
     track_stall.unit = "%"
 
 
-class Tree(_EveryOther):
+class Tree(_Sparse):
     spoilt_by_load = False  # as the benchmarks it stands for
     keeps_freed_memory = False
     param_names = ["n", "px", "start_method", "impl"]

@@ -1,6 +1,6 @@
 """Time of an epoch per image, swept as a star around the centre."""
 
-from .common import _Benchmark, _EveryOther
+from .common import _Benchmark, _Sparse
 from .grids import DOCUMENTED, GRID, MEDIA, START_METHODS, star
 from .measure import epoch, item_share
 
@@ -32,7 +32,7 @@ class ByStorage(_Epoch):
     params = star(FACTORS, px=GRID.px_storage, medium=MEDIA, impl=DOCUMENTED)
 
 
-class ByStartMethod(_Epoch, _EveryOther):
+class ByStartMethod(_Epoch, _Sparse):
     params = star(
         FACTORS,
         workers=(2,),

@@ -15,6 +15,7 @@ from datasets_impl.corpus import DEFAULT_QUALITY
 from datasets_impl.errors import BAD_INPUT, StudyError
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
+SPARSE = 3  # slow and steady benchmarks run in the first round and then in every third
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ PROFILES = {
         latencies_ms=(),
     ),
     "standard": Grid(
-        rounds=5,
+        rounds=7,
         n=1024,
         counts=(256, 1024, 2048),
         px=(64, 128, 256, 512),

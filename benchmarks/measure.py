@@ -66,11 +66,21 @@ def repeated(run: Callable[[], float], seconds: float, most: int = 10_000) -> li
     return times
 
 
-def cold(run: Callable[[], Any], files: list[Path], dataset: Any, state: dict[str, Any]) -> float:
-    """Seconds of `run` with `files` evicted before; void unless they came from the device."""
+def cold(
+    run: Callable[[], Any],
+    files: list[Path],
+    dataset: Any,
+    state: dict[str, Any],
+    just_before: Callable[[], Any] = lambda: None,
+) -> float:
+    """Seconds of `run` with `files` evicted before; void unless they came from the device.
+
+    `just_before` is called between the check and the clock's start.
+    """
     page_cache.release_mappings(dataset)
     page_cache.evict(files)
     state["resident_before"] = page_cache.require_cold(files)
+    just_before()
     before = page_cache.bytes_read()
     seconds = timed(run)
     state["bytes_read"] = page_cache.require_read(page_cache.bytes_read(), files, before)

@@ -1,13 +1,13 @@
 """Memory of the process tree: records, start methods, data larger than a limit."""
 
-from .common import _EveryOther
+from .common import _Sparse
 from .grids import GRID, START_METHODS, STORED
 from .tree import photograph_tree, record_copies, record_tree
 
 STRUCTURES = ("list-str", "list-tuple", "numpy-bytes", "packed-tensor")
 
 
-class _Memory(_EveryOther):
+class _Memory(_Sparse):
     keeps_freed_memory = False
     spoilt_by_load = False  # and a repetition would reuse what the first one freed
 

@@ -16,7 +16,7 @@ from .prepare import benchmark_classes
 def plan() -> dict[str, Any]:
     """Rounds, and of each benchmark its cells and in which rounds it runs.
 
-    `every` is 1 for every round, 2 for every other one, 0 for the first only.
+    `every` is 1 for every round, 3 for every third one, 0 for the first only.
     """
     return {
         "rounds": GRID.rounds,

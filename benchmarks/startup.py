@@ -1,6 +1,6 @@
 """What is paid before training: construction, and time to the first batch."""
 
-from .common import _Benchmark, _EveryOther
+from .common import _Benchmark, _Sparse
 from .grids import DOCUMENTED, GRID, START_METHODS, STORED, star
 from .measure import construction, first_batch
 
@@ -36,7 +36,7 @@ class ByWorkers(_FirstBatch):
     params = star(FACTORS, workers=GRID.workers_started, impl=DOCUMENTED)
 
 
-class BySize(_FirstBatch, _EveryOther):
+class BySize(_FirstBatch, _Sparse):
     """Two workers, by what they must be sent: the dataset's size and its form (X01)."""
 
     params = star(

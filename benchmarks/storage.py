@@ -1,7 +1,7 @@
 """Slow storage: throttled disks and an object store, JPEG against raw pixels."""
 
 from . import measure, measure_objects, throttled
-from .common import _Benchmark, _EveryOther
+from .common import _Benchmark, _Sparse
 from .grids import GRID, ITEMS, MEDIA, star
 
 PX_RAW = GRID.px_bandwidth if GRID.limits else ()  # the quick profile has no time for these
@@ -11,6 +11,7 @@ OBJECTS = 32  # images in the object store; each costs one request
 class ByBandwidth(_Benchmark):
     """A cold epoch over JPEG files beside raw pixels, on a throttled disk (X05)."""
 
+    version = "2"  # what the throttle grants in advance is used up first
     param_names = ["n", "px", "bandwidth", "impl"]
     params = star(
         param_names,
@@ -44,6 +45,7 @@ class ReadShare(_Benchmark):
     Without the fastest disk: reading JPEG files alone needs too many of them to be throttled there.
     """
 
+    version = "2"  # see `ByBandwidth`
     param_names = ["n", "px", "bandwidth", "stage", "impl"]
     params = star(
         param_names,
@@ -75,7 +77,7 @@ class BeyondMemory(_Benchmark):
     track_failed.unit = "failed"
 
 
-class BeyondMemoryEpoch(_EveryOther):
+class BeyondMemoryEpoch(_Sparse):
     """An epoch of a child, over data that its memory holds and over data that it does not (C11)."""
 
     param_names = ["n", "px", "where", "impl"]
@@ -115,7 +117,7 @@ class Reopen(_Benchmark):
     track_construction.unit = "ms"
 
 
-class ObjectStoreEpoch(_EveryOther):
+class ObjectStoreEpoch(_Sparse):
     """An epoch over JPEG objects beside one over raw pixels, each GET late (X05).
 
     The workers share the CPU with the server, so their gain is a lower bound.
@@ -137,7 +139,7 @@ class ObjectStoreEpoch(_EveryOther):
     track_epoch.unit = "us"
 
 
-class ObjectStoreItem(_EveryOther):
+class ObjectStoreItem(_Sparse):
     """Fetching alone beside the whole item over JPEG objects (C03)."""
 
     param_names = ["n", "px", "latency_ms", "stage", "impl"]

@@ -8,6 +8,7 @@ claim that have a p-value: on one machine for that machine's verdict, on all for
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
+from benchmarks.grids import SPARSE
 from scripts.cells import UNPAIRED
 from scripts.claims import Rules
 from scripts.model import Cell
@@ -83,15 +85,16 @@ def _more_rounds(family: Sequence[Cell], rules: Rules) -> list[int | None]:
 def in_rounds(cells: Sequence[Cell], rounds: Mapping[str, int]) -> list[Cell]:
     """`cells` with `more_rounds` in rounds of the study, of which each machine has had `rounds`.
 
-    Some benchmarks run in every other round only, so a block of theirs takes two.
+    Slow benchmarks run in every `SPARSE`-th round only, so a block of theirs takes as many.
     """
     found = []
     for cell in cells:
         if cell.more_rounds is not None and cell.blocks:
             had = rounds[cell.machine]
-            every = next(e for e in range(1, had + 1) if -(-had // e) <= cell.blocks)
-            wanted = (cell.blocks + cell.more_rounds - 1) * every + 1
-            cell = replace(cell, more_rounds=max(0, wanted - had))
+            every = 1 if cell.blocks >= had else SPARSE
+            coming = (more for more in itertools.count(1) if (had + more - 1) % every == 0)
+            wanted = [0, *itertools.islice(coming, cell.more_rounds)]
+            cell = replace(cell, more_rounds=wanted[-1])
         found.append(cell)
     return found
 

@@ -251,6 +251,17 @@ def test_reads_are_throttled(throttling: Path) -> None:
     cgroup.require_throttled(size, seconds, 10 * MB)
 
 
+def test_the_advance_comes_from_the_device_and_is_removed(throttling: Path) -> None:
+    before_it = set(throttling.parent.iterdir())
+    with cgroup.advance(throttling.parent, 10 * MB) as use_up:
+        (file,) = set(throttling.parent.iterdir()) - before_it
+        assert file.stat().st_size == int(cgroup.ADVANCE_SECONDS * 10 * MB)
+        before = page_cache.bytes_read()
+        use_up()
+        page_cache.require_read(page_cache.bytes_read(), [file], before)
+    assert set(throttling.parent.iterdir()) == before_it
+
+
 def test_children_are_throttled_too(throttling: Path) -> None:
     page_cache.evict([throttling])
     start = time.perf_counter()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.grids import SPARSE
 from scripts.cells import UNPAIRED
 from scripts.claims import Rules
 from scripts.correction import AT_THE_BAR, MOST_MORE, corrected, holm, in_rounds, more_rounds
@@ -100,19 +101,20 @@ def test_a_cell_at_the_bar_is_said_to_sit_there() -> None:
     ("rounds", "blocks", "more", "expected"),
     [
         pytest.param(5, 5, 3, 3, id="every round"),
-        pytest.param(5, 3, 1, 2, id="every other round, the next is the seventh"),
-        pytest.param(4, 2, 1, 1, id="every other round, the next is the fifth"),
-        pytest.param(4, 2, 3, 5, id="every other round, five blocks take nine"),
+        pytest.param(7, 3, 1, 3, id="every third round, the next is the tenth"),
+        pytest.param(4, 2, 1, 3, id="every third round, the next is the seventh"),
+        pytest.param(6, 2, 1, 1, id="every third round, the next follows"),
+        pytest.param(7, 3, 2, 6, id="every third round, five blocks take thirteen"),
         pytest.param(5, 5, 0, 0, id="nothing lacks"),
     ],
 )
-def test_blocks_of_slow_benchmarks_take_two_rounds(
+def test_blocks_of_slow_benchmarks_take_three_rounds(
     rounds: int, blocks: int, more: int, expected: int
 ) -> None:
     one = replace(cell(0.2), blocks=blocks, more_rounds=more)
     (found,) = in_rounds([one], {one.machine: rounds})
     assert found.more_rounds == expected
-    assert -(-(rounds + expected) // (1 if blocks == rounds else 2)) >= blocks + more
+    assert -(-(rounds + expected) // (1 if blocks == rounds else SPARSE)) >= blocks + more
 
 
 def test_more_rounds_by_hand() -> None:

@@ -81,6 +81,14 @@ def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @every_case
+def test_a_set_that_was_moved_is_read_under_its_new_name(name: str, kind: Any, many: Path) -> None:
+    """Also by a process that has it open: LMDB may open one file once only."""
+    target = ensure_stored(many, kind, name).folder
+    good = contents(opened(name, target))
+    assert contents(opened(name, target.rename(target.with_name("moved")))) == good
+
+
+@every_case
 def test_what_is_read_is_what_was_stored(
     name: str, kind: Any, folder: Path, chunks_of_two: None
 ) -> None:

@@ -95,6 +95,31 @@ def test_throttled_epoch_and_its_verified_state(impl: str, log: Path, throttling
         assert record["bytes_of_files"] == COUNT * 3 * BIG**2
 
 
+@pytest.mark.parametrize("impl", ["naive", "raw-files", "mapped-fixed"])
+def test_what_the_throttle_grants_in_advance_is_used_up_first(
+    impl: str, log: Path, on_disk: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inside the limit, after the eviction and before the clock starts."""
+    happened = []
+
+    @contextmanager
+    def limited(path: Path, limit: int) -> Iterator[None]:
+        happened.append("limit")
+        yield
+        happened.append("no limit")
+
+    def noted(name: str, function: Any) -> Any:
+        return lambda *given: (happened.append(name), function(*given))[1]
+
+    monkeypatch.setattr(cgroup, "limited_bandwidth", limited)
+    monkeypatch.setattr(cgroup, "require_throttled", lambda size, seconds, limit: 0.0)
+    monkeypatch.setattr(cgroup, "warm", noted("advance", cgroup.warm))
+    monkeypatch.setattr(page_cache, "require_cold", noted("cold", page_cache.require_cold))
+    monkeypatch.setattr(measure, "timed", noted("timed", measure.timed))
+    by_bandwidth(impl)
+    assert happened == ["limit", "cold", "advance", "timed", "no limit"]
+
+
 def test_warm_passed_off_as_cold_is_void(
     log: Path, on_disk: None, not_throttled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

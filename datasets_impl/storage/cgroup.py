@@ -12,21 +12,23 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
+from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement, evict, warm
 from datasets_impl.storage.hierarchy import NAMES, Place, device_of, find, words
 
 PREFIX = "dataset-study-"
 # The kernel grants a throttled group its bytes in slices, of a tenth of a second on a disk that
 # says it rotates: a short read may pass unthrottled, any other is off by up to one slice.
 SLICE = 0.1
+ADVANCE_SECONDS = 3 * SLICE
 SHORTEST_SECONDS = 0.25
 TOLERANCE = 0.05
 
@@ -186,6 +188,22 @@ def limited_bandwidth(path: Path, bytes_per_second: int) -> Iterator[Group]:
         except OSError as error:
             raise Unsupported(f"this process may not be moved: {error.strerror}") from error
         yield group
+
+
+@contextmanager
+def advance(folder: Path, limit: int) -> Iterator[Callable[[], None]]:
+    """What a read of `limit` bytes per second may take in advance, as a function that takes it.
+
+    The kernel lets the first slice of a throttled group pass at once, and makes what follows wait.
+    The function reads a file of its own (made in `folder`, evicted) until it is made to wait, so
+    that what is read right after is held to the limit from its first byte on.
+    """
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".advance-") as file:
+        file.write(bytes(int(ADVANCE_SECONDS * limit)))
+        file.flush()
+        path = Path(file.name)
+        evict([path])
+        yield lambda: warm([path])
 
 
 @contextmanager

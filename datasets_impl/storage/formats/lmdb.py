@@ -55,19 +55,22 @@ class LmdbFormat(Format):
         return LmdbWriter(folder, plan)
 
 
-# A process may open a file once only, so all readers share it; path -> (process, inode, opened).
-_OPENED: dict[str, tuple[int, int, Any]] = {}
+# A process may open a file once only, so all readers share it, under whichever name they know it.
+# It stays open, as views into it would be left hanging otherwise: (device, inode) -> (process,
+# opened). While it is open, no other file gets its inode.
+_OPENED: dict[tuple[int, int], tuple[int, Any]] = {}
 
 
 def _environment(path: Path) -> Any:
-    name, inode = str(path.resolve()), path.stat().st_ino
-    known = _OPENED.get(name)
-    if known and known[:2] == (os.getpid(), inode):
-        return known[2]
-    if known:  # inherited over a fork, or of a file that was replaced since
-        known[2].close()
-    found = lmdb.open(name, subdir=False, readonly=True, lock=False, readahead=False)
-    _OPENED[name] = (os.getpid(), inode, found)
+    status = path.stat()
+    key = status.st_dev, status.st_ino
+    known = _OPENED.get(key)
+    if known and known[0] == os.getpid():
+        return known[1]
+    if known:
+        known[1].close()  # inherited over a fork
+    found = lmdb.open(str(path), subdir=False, readonly=True, lock=False, readahead=False)
+    _OPENED[key] = os.getpid(), found
     return found
 
 
