@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
 RUN := $(BIN)/python -m
 STUDY := $(RUN) scripts.study $(if $(IMAGES),--images "$(IMAGES)") $(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: study standard full repeat report test lint clean
+.PHONY: study standard full loaders peers repeat report test lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
@@ -20,11 +21,17 @@ standard: $(READY)  ## the profile of the committed results (up to 75 minutes)
 full: $(READY)  ## bigger counts and sizes (hours)
 	@$(STUDY) --profile full $(ARGS)
 
+loaders: $(READY)  ## what to use instead: every loader beside its ceiling (about an hour)
+	@$(STUDY) --profile loaders $(ARGS)
+
+peers: $(PEERS) loaders  ## the same with specialised loaders installed beside them
+
 repeat: $(READY)  ## a second standard run, which the report compares with the first
 	@$(STUDY) --profile standard --out out/repeat --results repeats $(ARGS)
 
 report: $(READY)  ## render the committed results again into results/report
 	@$(RUN) scripts.render_report --out results/report $(if $(wildcard repeats),--repeat repeats) \
+	  $(if $(wildcard results-loaders),--loaders results-loaders) \
 	  --asv-pages ../../.asv/html/index.html $(ARGS)
 	@$(RUN) scripts.update_readme
 
@@ -33,6 +40,15 @@ test: $(READY)  ## the whole test suite
 
 lint: $(READY)  ## ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+
+$(PEERS): requirements-peers.txt $(READY)
+	@echo "Adding the specialised loaders to $(VENV): about a minute."
+	@$(RUN) pip install --quiet --no-deps --requirement requirements-peers.txt
+	@$(RUN) pip install --quiet --no-deps ffcv==1.0.2 fastargs==1.2.0 assertpy==1.1 \
+	  terminaltables==3.1.10 pytorch-pfn-extras==0.9.0 >$(VENV)/ffcv.log 2>&1 \
+	  || echo "FFCV could not be compiled and is left out; Debian: apt-get install libturbojpeg0-dev \
+	libopencv-dev pkg-config g++ (see $(VENV)/ffcv.log)" >&2
+	@touch $(PEERS)
 
 clean:  ## remove the environment and everything a run left in this folder
 	rm -rf $(VENV) .asv out build

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,41 +60,69 @@ def throughput(cell: Cell, task: Task) -> Measured:
         once = CEILINGS[name](root)
         once()
         count = once()
-        times = repeated(lambda: timed(once), ARM_SECONDS)
-        return 1e6 * sum(times) / len(times) / count, {"passes": len(times)}
+
+        def pass_time() -> float:
+            once.before()
+            return timed(once)
+
+        times = repeated(pass_time, ARM_SECONDS)
+        return 1e6 * sum(times) / len(times) / count, {"passes": len(times), "cores": cores()}
     arm = ARMS[task, name]
     if not arm.available:
         raise Unsupported(f"the package {arm.package} is not installed")
     before = time.perf_counter()
     files = arm.prepare(root)
-    state: dict[str, Any] = {"prepared_seconds": round(time.perf_counter() - before, 3)}
+    state: dict[str, Any] = {
+        "cores": cores(),
+        "prepared_seconds": round(time.perf_counter() - before, 3),
+    }
     setting, tried = tuned(arm, root, root.parent / "tuned")
     state |= {"setting": setting, "tried": {name: round(us, 2) for name, us in tried.items()}}
     with arm.open(root, **setting) as batches:
         warmed(files, state)
-        _epoch(batches)
-        images = batches_seen = epochs = 0
-        starts = rests = 0.0
-        while batches_seen < LEAST_BATCHES or starts + rests < ARM_SECONDS:
-            start, rest, count, many = _epoch(batches)
-            starts, rests = starts + start, rests + rest
-            images, batches_seen, epochs = images + count, batches_seen + many, epochs + 1
+        return whole_epochs(batches, state)
+
+
+def whole_epochs(batches: Iterable[torch.Tensor], state: dict[str, Any]) -> Measured:
+    """Microseconds per image over whole epochs of at least `LEAST_BATCHES` batches together."""
+    _epoch(batches)
+    seen: list[_Epoch] = []
+    while not _enough(seen):
+        seen.append(_epoch(batches))
+    images = sum(epoch.images for epoch in seen)
+    later = sum(epoch.images - epoch.first_images for epoch in seen)
+    rest = sum(epoch.seconds - epoch.first_seconds for epoch in seen)
     state |= {
-        "epochs": epochs,
-        "batches": batches_seen,
-        "first_batch_ms": round(1e3 * starts / epochs, 4),
-        "us_after_first": round(1e6 * rests / (images - epochs * 64), 4),
+        "epochs": len(seen),
+        "batches": sum(epoch.batches for epoch in seen),
+        "first_batch_ms": round(1e3 * sum(e.first_seconds for e in seen) / len(seen), 4),
+        "us_after_first": round(1e6 * rest / later, 4) if later else None,
     }
-    return 1e6 * (starts + rests) / images, state
+    return 1e6 * sum(epoch.seconds for epoch in seen) / images, state
 
 
-def _epoch(batches: Any) -> tuple[float, float, int, int]:
-    """Seconds to the first batch, seconds of the rest, images, batches."""
+@dataclass(frozen=True)
+class _Epoch:
+    """Seconds of the whole and to its first batch; images of the whole and in its first batch."""
+
+    seconds: float
+    first_seconds: float
+    images: int
+    first_images: int
+    batches: int
+
+
+def _enough(seen: Sequence[_Epoch]) -> bool:
+    batches = sum(epoch.batches for epoch in seen)
+    return batches >= LEAST_BATCHES and sum(epoch.seconds for epoch in seen) >= ARM_SECONDS
+
+
+def _epoch(batches: Iterable[torch.Tensor]) -> _Epoch:
     begun = time.perf_counter()
     arriving = iter(batches)
-    images, many = touch(next(arriving)), 1
-    first = time.perf_counter()
+    images = first_images = touch(next(arriving))
+    first, many = time.perf_counter() - begun, 1
     for batch in arriving:
         images += touch(batch)
         many += 1
-    return first - begun, time.perf_counter() - first, images, many
+    return _Epoch(time.perf_counter() - begun, first, images, first_images, many)

@@ -10,7 +10,7 @@ from typing import Any
 from datasets_impl.errors import exit_on_study_error
 
 from .grids import GRID
-from .prepare import benchmark_classes
+from .prepare import planned
 
 
 def plan() -> dict[str, Any]:
@@ -25,7 +25,7 @@ def plan() -> dict[str, Any]:
                 "cells": math.prod(len(levels) for levels in benchmark.params),
                 "every": benchmark.every,
             }
-            for benchmark in benchmark_classes()
+            for benchmark in planned()
         },
     }
 

@@ -19,11 +19,12 @@ from datasets_impl.errors import exit_on_study_error
 from datasets_impl.paths import images_dir
 
 from .common import _Benchmark
-from .grids import Cell
+from .grids import GRID, Cell
 
 TOPICS = tuple(
     importlib.import_module(f".{name}", __package__)
     for name in (
+        "arms",
         "controls",
         "epoch",
         "exact",
@@ -49,10 +50,19 @@ def benchmark_classes() -> list[type[_Benchmark]]:
     ]
 
 
+def planned() -> list[type[_Benchmark]]:
+    """Those that a study of the chosen profile runs."""
+    return [
+        benchmark
+        for benchmark in benchmark_classes()
+        if not GRID.topics or benchmark.__module__.rpartition(".")[2] in GRID.topics
+    ]
+
+
 def corpora() -> list[CorpusSpec]:
     """The corpora that the profile's cells need, without repetition."""
     specs = set()
-    for benchmark in benchmark_classes():
+    for benchmark in planned():
         if not benchmark.needs_corpus:
             continue
         for levels in itertools.product(*benchmark.params):

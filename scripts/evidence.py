@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ FACTORS = (
     "mix",
     "access",
     "where",
+    "batch",
     "loop",
     "structure",
     "record",
@@ -45,6 +46,7 @@ FACTORS = (
     "impl",
 )
 TOPICS = (
+    "arms",
     "controls",
     "epoch",
     "exact",
@@ -79,6 +81,16 @@ class Evidence:
 
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
+
+    def joined(self, other: Evidence) -> Evidence:
+        """Both together; of a machine in both, this one's provenance and the logs of both."""
+        logs = {machine.name: machine.observations for machine in other.machines}
+        machines = [
+            replace(machine, observations=[*machine.observations, *logs.pop(machine.name, [])])
+            for machine in self.machines
+        ]
+        machines += [machine for machine in other.machines if machine.name in logs]
+        return Evidence(pd.concat([self.cells, other.cells], ignore_index=True), machines)
 
     def of(self, names: Collection[str]) -> Evidence:
         """What the machines of these names measured."""

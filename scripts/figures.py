@@ -12,6 +12,7 @@ from scripts import figures_repeat
 from scripts.chart import Chart
 from scripts.figures_break_even import break_even
 from scripts.figures_claims import claim_chart
+from scripts.figures_loaders import loader_charts, names
 from scripts.figures_overview import OVERVIEW
 from scripts.figures_repeat import repeat_chart
 from scripts.model import ClaimResult, Study
@@ -25,10 +26,11 @@ class Figures:
     overview: list[Chart] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     repeat: Chart | None = None  # of a study with a second run
+    loaders: list[Chart] = field(default_factory=list)  # what to use instead
 
     def all(self) -> list[Chart]:
         last = [self.repeat] if self.repeat else []
-        return [*self.by_claim.values(), *self.overview, *last]
+        return [*self.by_claim.values(), *self.overview, *self.loaders, *last]
 
 
 def build(study: Study) -> Figures:
@@ -44,6 +46,7 @@ def build(study: Study) -> Figures:
             figures.overview.append(result)
         else:
             figures.missing.append(result)
+    figures.loaders = loader_charts(study)
     if study.repeat is not None:
         figures.repeat = repeat_chart(study.repeat)
     return figures
@@ -52,4 +55,4 @@ def build(study: Study) -> Figures:
 def known_names(claims: list[ClaimResult]) -> set[str]:
     """File stems this module can write, so a stale figure is told from somebody else's file."""
     overview = {draw.__name__.replace("_", "-") for draw in DRAWN}
-    return {claim.id for claim in claims} | overview | {figures_repeat.NAME}
+    return {claim.id for claim in claims} | overview | names() | {figures_repeat.NAME}

@@ -1,9 +1,9 @@
 """The one-sentence finding of a claim: the template in `claims.toml`, filled from its cells.
 
 Fields a template may use: `{headline}` the headline effect with its interval; `{range[i]}` the
-estimates of test i from smallest to largest; `{readings[i]}` counts of the outcomes of test i in
-words; `{list_for}` the combinations that are for; `{total}`, `{for_}`, `{against}` counts;
-`{bandwidths}` what `bandwidth.py` predicts, beside what was measured.
+estimates of test i from smallest to largest, `{range[i-j]}` those of tests i to j; `{readings[i]}`
+counts of the outcomes of test i in words; `{list_for}` the combinations that are for; `{total}`,
+`{for_}`, `{against}` counts; `{bandwidths}` what `bandwidth.py` predicts, beside what was measured.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def finding(
     counted = [cell for cell in measured if cell.counts]
     return claim.finding.format(
         headline=wording.with_interval(effect) if effect else "an unmeasured share",
-        range=[_range(group) for group in by_test],
+        range=_Ranges(by_test),
         readings=[_readings(group) for group in by_test],
         list_for=_for_list(counted),
         total=len(counted),
@@ -98,6 +98,20 @@ def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> 
         reading=reading,
         unit=best.unit,
     )
+
+
+class _Ranges:
+    """`[2]` is the range of test 2, `["2-9"]` that of tests 2 to 9 together."""
+
+    def __init__(self, by_test: Sequence[Sequence[Cell]]) -> None:
+        self.by_test = by_test
+
+    def __getitem__(self, which: int | str) -> str:
+        first, _, last = str(which).partition("-")
+        groups = self.by_test[int(first) : int(last or first) + 1]
+        if not groups:
+            raise IndexError(which)  # as a list would: the template names a test there is not
+        return _range([cell for group in groups for cell in group])
 
 
 def _range(cells: Sequence[Cell]) -> str:

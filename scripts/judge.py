@@ -27,6 +27,7 @@ from scripts.evidence import Evidence, load_evidence
 from scripts.field import field_rows
 from scripts.findings import finding, headline
 from scripts.load import Flags, flagged, marked
+from scripts.loaders import loaders, scale
 from scripts.model import Cell, CellCounts, ClaimResult, Noise, Study, Verdict
 from scripts.noise import noise_floor, noisy_machines
 
@@ -52,15 +53,22 @@ def load_both(first: Sequence[Path], second: Sequence[Path], claims: Path) -> tu
 
 
 def load_study(
-    results: Sequence[Path], claims: Path, machines: Collection[str] | None = None
+    results: Sequence[Path],
+    claims: Path,
+    machines: Collection[str] | None = None,
+    more: Sequence[Path] = (),
 ) -> Study:
     """Read, judge and describe everything below `results`, or the `machines` of these names.
+
+    `more` has results of another profile on the same machines, which measured other cells.
 
     Raises:
         StudyError: claims or results are missing, damaged, or of another suite.
     """
     known = load_claims(claims)
     evidence = load_evidence(list(results))
+    if more:
+        evidence = evidence.joined(load_evidence(list(more)))
     if machines is not None:
         evidence = evidence.of(machines)
     noise = noise_floor(evidence.cells, known.rules)
@@ -96,6 +104,8 @@ def load_study(
         field_rows=field_rows(
             evidence.cells, [entry for each in evidence.machines for entry in each.observations]
         ),
+        loaders=loaders(evidence, known.rules.confidence),
+        scale=scale(evidence, known.rules.confidence),
     )
 
 

@@ -8,9 +8,12 @@ the same evidence renders to the same bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from scripts.inference import Interval
 
 Verdict = Literal["supported", "challenged", "conditional", "inconclusive", "not tested"]
 Outcome = Literal["for", "against", "unclear", "skipped"]
@@ -173,6 +176,60 @@ class Repeat:
 
 
 @dataclass(frozen=True)
+class LoaderRow:
+    """One way to do one task. Missing parts are None: not measured, or no rival to compare with."""
+
+    arm: str
+    origin: str  # "plain", "variant" or "peer"
+    about: str
+    exact: bool  # Pillow's pixels; otherwise the fast DCT
+    order: str  # how far its order is from a true shuffle
+    code: str  # what a user writes
+    images_per_second: float
+    low: float | None
+    high: float | None
+    blocks: int
+    share_of_ceiling: Interval | None
+    rival: str  # the fastest specialised loader of equal or better fidelity
+    times_rival: Interval | None  # images per second over the rival's
+    memory_mb: float | None  # of the process tree at its peak, without the page cache
+    conversion_seconds: float | None
+    bytes_on_disk: int | None  # beside the photographs
+    mean_difference: float | None  # of 255 levels, from the reference pixels
+    psnr: float | None  # dB; None where nothing differs
+    setting: dict[str, Any]  # the one that the search kept
+    tried: dict[str, float]  # microseconds per image of every setting tried
+    first_batch_ms: float | None
+    us_after_first: float | None
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """A task on one machine: its arms, fastest first, and its ceilings in images per second."""
+
+    machine: str
+    task: str
+    images: int
+    px: int
+    cores: int
+    ceilings: dict[str, float]
+    rows: list[LoaderRow]
+
+
+@dataclass(frozen=True)
+class ScaleRow:
+    """Images per second of an arm at one level of a factor, everything else held."""
+
+    machine: str
+    what: str  # for example "threads or workers"
+    level: str
+    arm: str
+    images_per_second: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Study:
     """Everything the page and the tables show.
 
@@ -198,3 +255,5 @@ class Study:
     skips: list[tuple[str, str]] = field(default_factory=list)  # what was skipped, and why
     field_rows: list[FieldRow] = field(default_factory=list)
     repeat: Repeat | None = None
+    loaders: list[Loaders] = field(default_factory=list)  # what to use instead
+    scale: list[ScaleRow] = field(default_factory=list)  # how loaders change with size

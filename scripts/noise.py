@@ -1,6 +1,7 @@
 """The noise floor: A/A arms, which are one and the same thing under two names.
 
-A second arm is a level that ends in "-again", of whatever factor, in a benchmark of `controls`.
+A second arm is a level that ends in "-again", of whatever factor, in a benchmark of `controls` or
+of `arms`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from scripts.claims import Rules, Test
 from scripts.evidence import FACTORS
 from scripts.model import Cell, Noise
 
-TOPIC = "controls."
+TOPICS = ("controls.", "arms.")
 AGAIN = "-again"
 
 
@@ -45,7 +46,7 @@ def noise_floor(cells: pd.DataFrame, rules: Rules) -> Noise:
 
 def _second_arms(cells: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     """(benchmark, metric, factor, level) of every second arm, sorted; any factor may have one."""
-    controls = cells[cells["benchmark"].astype(str).str.startswith(TOPIC)]
+    controls = cells[cells["benchmark"].astype(str).str.startswith(TOPICS)]
     found = {
         (str(row["benchmark"]), str(row["metric"]), factor, str(row[factor]))
         for row in controls.to_dict("records")

@@ -13,6 +13,7 @@ NUMERIC = {
     "px": ("at", "px"),
     "n": ("at", "images"),
     "quality": ("at", "JPEG quality"),
+    "batch": ("at", "images a batch"),
     "kib": ("at", "KiB a sample"),
     "step_ms": ("at", "ms a step"),
     "bandwidth": ("at", "MB/s"),
@@ -39,7 +40,8 @@ CATEGORY = {
     "benchmark": "in {}",
 }
 TITLES = {"px": "resolution", "n": "image count", "impl": "implementation", "where": "place",
-          "kib": "sample size", "step_ms": "step", "latency_ms": "latency"}  # fmt: skip
+          "kib": "sample size", "step_ms": "step",
+          "batch": "batch size", "latency_ms": "latency"}  # fmt: skip
 
 
 def is_number(value: Any) -> bool:

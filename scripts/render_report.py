@@ -20,6 +20,7 @@ from datasets_impl.atomic import atomic_write
 from datasets_impl.errors import StudyError, exit_on_study_error
 from scripts import figures as figures_module
 from scripts import tables
+from scripts.loaders import ceilings_json
 from scripts.model import Study
 from scripts.page import page
 from scripts.repeat import repeat_of
@@ -42,6 +43,11 @@ def render(study: Study, out: Path, asv_pages: str = "") -> list[Path]:
         out / "claims.md": tables.claims_md(study),
         out / "claims.tex": tables.claims_tex(study),
     }
+    ceilings = out / "ceilings.json"
+    if study.loaders:
+        contents[ceilings] = ceilings_json(study.loaders)
+    else:
+        ceilings.unlink(missing_ok=True)
     for chart in figures.all():
         contents[out / "figures" / f"{chart.name}.svg"] = chart.file_svg
         contents[out / "figures" / f"{chart.name}.csv"] = chart.csv
@@ -71,6 +77,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeat", type=Path, nargs="+", action="extend", metavar="DIR",
                         help="results of a second, separate run of the same profile: the page "
                         "says how far it repeats the first")  # fmt: skip
+    parser.add_argument("--loaders", type=Path, nargs="+", action="extend", metavar="DIR",
+                        help="results of the profile loaders, shown and judged together with the "
+                        "others")  # fmt: skip
     parser.add_argument("--asv-pages", default="", metavar="URL",
                         help="address of the published asv site, for links")  # fmt: skip
     return parser.parse_args(argv)
@@ -84,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.out.exists() and not arguments.out.is_dir():
         raise StudyError(f"--out {arguments.out} is a file; give a folder.")
     results = arguments.results or [ROOT / "results"]
-    study = load_study(results, arguments.claims)
+    study = load_study(results, arguments.claims, more=arguments.loaders or ())
     if arguments.repeat:
         from scripts.judge import load_both
 

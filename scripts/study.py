@@ -27,7 +27,7 @@ from scripts.render_report import render
 from scripts.root import CLAIMS, ROOT
 from scripts.terminal import print_study
 
-PROFILES = ("quick", "standard", "full")
+PROFILES = ("quick", "standard", "full", "loaders")
 
 
 def arguments() -> argparse.Namespace:

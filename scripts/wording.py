@@ -37,6 +37,7 @@ FACTOR_WORDS = {
     "mix": "{}",
     "access": "by {}",
     "where": "{}",
+    "batch": "batches of {}",
     "loop": "{}",
     "structure": "{}",
     "record": "{}s",

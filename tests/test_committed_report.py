@@ -16,12 +16,13 @@ from scripts.update_readme import answer_and_table, with_block
 
 REPORT = RESULTS / "report"
 REPEATS = ROOT / "repeats"
+LOADERS = ROOT / "results-loaders"
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    study = load_study([RESULTS], CLAIMS)
+    study = load_study([RESULTS], CLAIMS, more=[LOADERS] if LOADERS.is_dir() else ())
     if REPEATS.is_dir():
         study = replace(study, repeat=repeat_of(*load_both([RESULTS], [REPEATS], CLAIMS)))
     render(study, out, ASV_PAGES)

@@ -186,6 +186,14 @@ def test_other_colour_spaces_become_rgb(mode: str, folder: Path) -> None:
     assert difference.max() <= (mode == "CMYK")
 
 
+def test_what_the_decoder_leaves_to_pillow_is_said_and_listed(folder: Path) -> None:
+    Image.new("CMYK", (PX, PX), (10, 200, 30, 5)).save(folder / "zz.jpg")
+    loader = ThreadedJpegLoader(folder, sampler=[0, COUNT])
+    with pytest.warns(RuntimeWarning, match=r"zz\.jpg.*Pillow decodes it"):
+        list(loader)
+    assert [Path(name).name for name in loader.refused] == ["zz.jpg"]
+
+
 def test_a_damaged_pack_is_refused_while_it_is_read(folder: Path) -> None:
     pack = ensure_stored(folder, "pixels", "pack")
     content = bytearray(pack.files[0].read_bytes())

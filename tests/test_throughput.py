@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks import measure_arms, measure_scale
 from benchmarks.grids import Cell
 from benchmarks.measure_arms import LEAST_BATCHES, throughput
+from benchmarks.measure_costs import costs
+from benchmarks.measure_scale import counted, made_up_pack, parallel_by, scaled
 from datasets_impl.arms import ARMS, tuning
 from datasets_impl.arms.ceilings import CEILINGS
 from datasets_impl.arms.tuning import tuned
@@ -86,3 +89,44 @@ def test_the_search_is_made_once_and_anew_for_other_settings(
     tuned(arm, tmp_path, tmp_path / "answers")
     tuned(replace(arm, settings=({}, {"threads": 2})), tmp_path, tmp_path / "answers")
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize("impl", ["threaded-pack", "dataloader-simplejpeg", "batched-simplejpeg"])
+def test_threads_and_batch_size_are_what_the_cell_says(
+    impl: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {}
+    arm = ARMS["decode", impl]
+
+    def opened(root: Path, **options: Any) -> Any:
+        asked.update(options)
+        return arm.open(root, **options)
+
+    monkeypatch.setitem(ARMS, ("decode", impl), replace(arm, open=opened))
+    sizes: list[int] = []
+    monkeypatch.setattr(measure_arms, "touch", lambda batch: sizes.append(len(batch)) or len(batch))
+    value, state = scaled(replace(cell(impl), workers=2, batch=16), "decode")
+    assert value > 0 and state["batches"] >= LEAST_BATCHES
+    assert asked == {"batch_size": 16, parallel_by(arm): 2}
+    assert set(sizes) == {16, COUNT % 16}
+
+
+@pytest.mark.parametrize("impl", ["gathered", "pack-batched"])
+def test_made_up_images_are_stored_once_and_gone_over(
+    impl: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = replace(cell(impl), n=100, px=4)
+    assert counted(made)[0] > 0
+    images = made_up_pack(100, 4)
+    assert len(images) == 100 and len({bytes(images.read(i)) for i in range(100)}) == 100
+    monkeypatch.setattr(measure_scale.MadeUp, "content", lambda self, index: 1 / 0)
+    assert counted(made)[0] > 0, "what is there is not made again"
+
+
+def test_costs_of_an_arm() -> None:
+    value, state = costs(cell("threaded-pack"), "decode")
+    assert value > 0
+    assert state["conversion_seconds"] > 0 and state["bytes_on_disk"] >= state["jpeg_bytes"] > 0
+    assert (state["mean_difference"], state["psnr"]) == (0, None)
+    plain = costs(cell("threaded-files"), "decode")[1]
+    assert (plain["conversion_seconds"], plain["bytes_on_disk"]) == (0, 0)

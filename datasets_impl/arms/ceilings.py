@@ -2,13 +2,15 @@
 
 *decode*: threads decode images whose bytes are in memory, each into one place that it uses again;
 no order, no batches. *gather*: rows of decoded pixels in memory, in random order, into one
-batch that is used again. *copy*: the same rows in order, which is the memory's own speed.
+batch that is used again. *copy*: the same rows in order, which is the memory's own speed. *read*:
+threads read the JPEG files, from the page cache or (cold) from the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,21 @@ import torch
 from datasets_impl.arms.model import BATCH_SIZE
 from datasets_impl.decoders import decoder
 from datasets_impl.loops import cores
+from datasets_impl.observe.page_cache import evict, require_cold
 from datasets_impl.sources import JpegBytes, JpegFiles
+from datasets_impl.variants.files import jpeg_files
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 
-Pass = Callable[[], int]  # goes once over all images and returns how many they were
+
+@dataclass(frozen=True)
+class Pass:
+    """Call it to go once over all images; it returns how many they were. `before` is not timed."""
+
+    once: Callable[[], int]
+    before: Callable[[], object] = lambda: None
+
+    def __call__(self) -> int:
+        return self.once()
 
 
 def decode_pass(root: Path, decode_with: str, threads: int) -> Pass:
@@ -39,7 +52,27 @@ def decode_pass(root: Path, decode_with: str, threads: int) -> Pass:
         list(pool.map(part, range(threads)))
         return len(held)
 
-    return once
+    return Pass(once)
+
+
+def read_pass(root: Path, cold: bool) -> Pass:
+    """Read every JPEG file of `root` once with all threads.
+
+    Raises (when it is called):
+        Unsupported: the platform cannot evict files.
+        VoidMeasurement: the eviction left pages in memory.
+    """
+    paths = [Path(path) for path in jpeg_files(root)]
+    pool = ThreadPoolExecutor(cores())
+
+    def evicted() -> None:
+        evict(paths)
+        require_cold(paths)
+
+    def once() -> int:
+        return sum(1 for _ in pool.map(Path.read_bytes, paths, chunksize=8))
+
+    return Pass(once, evicted) if cold else Pass(once)
 
 
 def gather_pass(root: Path, threads: int, shuffled: bool) -> Pass:
@@ -61,13 +94,15 @@ def gather_pass(root: Path, threads: int, shuffled: bool) -> Pass:
                 place[: len(indices)].copy_(rows[first : first + len(indices)])
         return len(rows)
 
-    return once
+    return Pass(once)
 
 
 CEILINGS: dict[str, Callable[[Path], Pass]] = {
     "ceiling-decode": lambda root: decode_pass(root, "simplejpeg", cores()),
     "ceiling-decode-1": lambda root: decode_pass(root, "simplejpeg", 1),
     "ceiling-decode-fast": lambda root: decode_pass(root, "simplejpeg-fast", cores()),
+    "ceiling-read": lambda root: read_pass(root, cold=False),
+    "ceiling-read-cold": lambda root: read_pass(root, cold=True),
     "ceiling-gather": lambda root: gather_pass(root, cores(), shuffled=True),
     "ceiling-gather-1": lambda root: gather_pass(root, 1, shuffled=True),
     "ceiling-copy": lambda root: gather_pass(root, cores(), shuffled=False),

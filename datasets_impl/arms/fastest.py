@@ -26,16 +26,22 @@ THREADS: tuple[dict[str, Any], ...] = tuple(
 
 @contextmanager
 def threaded(
-    root: Path, make: Callable[..., Any], form: str = "", **options: Any
+    root: Path,
+    make: Callable[..., Any],
+    form: str = "",
+    batch_size: int = BATCH_SIZE,
+    **options: Any,
 ) -> Iterator[Iterable[torch.Tensor]]:
     source: Any = ensure_stored(root, "jpeg", form) if form else root
-    yield make(source, BATCH_SIZE, **options)
+    yield make(source, batch_size, **options)
 
 
 @contextmanager
-def gathered(root: Path, ahead: bool = False) -> Iterator[Iterable[torch.Tensor]]:
+def gathered(
+    root: Path, ahead: bool = False, batch_size: int = BATCH_SIZE
+) -> Iterator[Iterable[torch.Tensor]]:
     pack: Any = ensure_stored(root, "pixels", "pack")
-    batches = GatheredPixelsLoader(pack, BATCH_SIZE)
+    batches = GatheredPixelsLoader(pack, batch_size)
     yield Ahead(batches) if ahead else batches
 
 

@@ -51,4 +51,8 @@ class Arm:
 
     @property
     def available(self) -> bool:
-        return importlib.util.find_spec(self.package) is not None
+        """Whether the package is installed; `datasets_impl.peers` and others import it late."""
+        try:
+            return importlib.util.find_spec(self.package) is not None
+        except ModuleNotFoundError:  # the parent of a package in a namespace
+            return False

@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 from datasets_impl.arms.model import BATCH_SIZE, CROP, Arm, Task
 from datasets_impl.decoders import DECODERS
 from datasets_impl.loaders.ahead import Ahead
+from datasets_impl.loaders.crops import RATIO, SCALE
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loading import PREFETCH_FACTOR, ending_workers
 from datasets_impl.loops import cores
@@ -34,16 +35,18 @@ WORKERS: tuple[dict[str, Any], ...] = tuple(
 @contextmanager
 def data_loader(
     root: Path,
-    dataset: Callable[[Path], Dataset[Any]],
+    dataset: Callable[..., Dataset[Any]],
     num_workers: int = 0,
+    batch_size: int = BATCH_SIZE,
     collate_fn: Callable[[Any], Any] | None = None,
     ahead: bool = False,
+    **options: Any,
 ) -> Iterator[Iterable[torch.Tensor]]:
-    """Shuffled batches of `dataset(root)`; `ahead` fetches them in a thread."""
-    made = dataset(root)
+    """Shuffled batches of `dataset(root, **options)`; `ahead` fetches them in a thread."""
+    made = dataset(root, **options)
     batches: DataLoader[Any] = DataLoader(
         made,
-        BATCH_SIZE,
+        batch_size,
         sampler=ShardedShuffle(len(made)),  # type: ignore[arg-type]
         num_workers=num_workers,
         multiprocessing_context="fork" if num_workers else None,
@@ -53,6 +56,16 @@ def data_loader(
     )
     with ending_workers(batches):
         yield Ahead(batches) if ahead else batches
+
+
+def _code(dataset: str, batched: bool = False) -> str:
+    """What a user writes; as many workers as the search found fastest."""
+    collate = ", collate_fn=data.collate_fn" if batched else ""
+    return (
+        f"data = {dataset}\n"
+        f"batches = DataLoader(data, 64, shuffle=True, num_workers=...{collate})\n"
+        "for epoch in range(epochs):\n    for batch in batches: train(batch)"
+    )
 
 
 def jpegs(root: Path) -> list[Path]:
@@ -66,11 +79,16 @@ def stored(root: Path, kind: Any, name: str) -> list[Path]:
 class CroppedDataset(DecodingDataset):
     """Pillow or another decoder, then torchvision's random resized crop and flip; NCHW."""
 
-    def __init__(self, root: Path, decode_with: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        decode_with: str,
+        scale: tuple[float, float] = SCALE,
+        ratio: tuple[float, float] = RATIO,
+    ) -> None:
         super().__init__(root, decode_with)
-        self.transform = v2.Compose(
-            [v2.RandomResizedCrop(CROP, antialias=True), v2.RandomHorizontalFlip()]
-        )
+        crop = v2.RandomResizedCrop(CROP, scale, ratio, antialias=True)
+        self.transform = v2.Compose([crop, v2.RandomHorizontalFlip()])
 
     def __getitem__(self, index: int) -> torch.Tensor:
         cropped: torch.Tensor = self.transform(super().__getitem__(index).permute(2, 0, 1))
@@ -89,6 +107,7 @@ def _decoding(name: str) -> Arm:
         exact=row.exact,
         package=row.package,
         about=f"DataLoader, decoded by {name}",
+        code=_code(f'DecodingDataset("photos", "{name}")'),
     )
 
 
@@ -113,7 +132,8 @@ def _from_store(cls: type[StoredPixelsDataset], name: str, root: Path) -> Stored
 
 
 def _raw(name: str, batched: bool) -> Arm:
-    dataset = partial(_from_store, BatchedStoredDataset if batched else StoredPixelsDataset, name)
+    cls = BatchedStoredDataset if batched else StoredPixelsDataset
+    dataset = partial(_from_store, cls, name)
     return Arm(
         f"{name}-batched" if batched else f"{name}-items",
         "raw",
@@ -123,6 +143,7 @@ def _raw(name: str, batched: bool) -> Arm:
         WORKERS,
         package=FORMATS[name].package,
         about=f"DataLoader over {name}, {'whole batches' if batched else 'item by item'}",
+        code=_code(f'{cls.__name__}(ensure_stored("photos", "pixels", "{name}"))', batched),
     )
 
 
@@ -151,6 +172,7 @@ ARMS: tuple[Arm, ...] = (
         origin="variant",
         batched=True,
         package="simplejpeg",
+        code=_code('BatchedDecodingDataset("photos")', batched=True),
     ),
     _simple("preloaded", "raw", PreloadedTensorDataset, _nothing, "DataLoader over one tensor"),
     _simple("raw-files", "raw", RawFileDataset, _raw_files, "DataLoader, one raw file per image"),

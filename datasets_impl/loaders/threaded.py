@@ -7,6 +7,7 @@ its place in a batch whose memory was used before. For work that releases the GI
 from __future__ import annotations
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,6 +54,7 @@ class ThreadedLoader(ABC):
         self.ahead = ahead
         self.batches = RecycledBatches(pinned)
         self.epoch = 0  # of the next iteration
+        self.refused: dict[str, str] = {}  # images that the decoder left to Pillow, and why
         self._pool: ThreadPoolExecutor | None = None
         self._owner = 0  # the process whose threads these are: they do not survive a fork
 
@@ -122,6 +124,18 @@ class ThreadedLoader(ABC):
         for task in pending[0][1]:
             task.result()
         return pending.popleft()[0]
+
+    def left_to_pillow(self, index: int, error: Exception) -> None:
+        """Remember that Pillow has to decode an image, which is slower, and say so once."""
+        first = not self.refused
+        self.refused[self.source.name(index)] = str(error)
+        if first:
+            warnings.warn(
+                f"{self.source.name(index)}: {error}; Pillow decodes it, which takes longer. "
+                "All such images are listed in `refused`.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
     def _fill(self, rows: Any, indices: Sequence[int], epoch: int) -> None:
         for row, index in zip(rows, indices, strict=True):

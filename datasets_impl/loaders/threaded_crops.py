@@ -68,9 +68,9 @@ class ThreadedCropsLoader(ThreadedLoader):
         if record.has_restarts:
             jpeg, top, left = record.region(box.top, box.left, box.height, box.width)
             box = replace(box, top=top, left=left)
-        write_resized(*self._decoded(jpeg, box), row)
+        write_resized(*self._decoded(jpeg, box, index), row)
 
-    def _decoded(self, jpeg: Any, box: Box) -> tuple[np.ndarray[Any, Any], Box]:
+    def _decoded(self, jpeg: Any, box: Box, index: int) -> tuple[np.ndarray[Any, Any], Box]:
         """Pixels of an image, perhaps smaller than it is, and the box in them."""
         import simplejpeg
 
@@ -87,8 +87,9 @@ class ThreadedCropsLoader(ThreadedLoader):
                 min_height=least[0],
                 min_width=least[1],
             )
-        except (RuntimeError, ValueError):  # Pillow reads what it refuses
+        except (RuntimeError, ValueError) as error:  # Pillow reads what it refuses
             pixels = decoder("pil").decode(jpeg, None)
+            self.left_to_pillow(index, error)
         return pixels, _scaled(box, pixels.shape[0] / height, pixels.shape[1] / width)
 
 

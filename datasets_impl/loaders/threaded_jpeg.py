@@ -53,5 +53,6 @@ class ThreadedJpegLoader(ThreadedLoader):
         data = whole_jpeg(self.source.read(index))
         try:
             self._decode(data, row)
-        except (OSError, RuntimeError, ValueError):
+        except (OSError, RuntimeError, ValueError) as error:
             decoder("pil").decode(data, row)
+            self.left_to_pillow(index, error)

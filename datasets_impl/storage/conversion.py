@@ -187,7 +187,17 @@ def convert(
         raise ValueError(f"the format {form.name!r} does not store {kind!r}")
     root = Path(root_dir)
     path = Path(target) if target else root.with_name(f"{root.name}.{kind}.{form.name}")
-    plan = Plan.of(root, kind)
+    return convert_plan(Plan.of(root, kind), form, path, threads=threads, progress=progress)
+
+
+def convert_plan(
+    plan: Plan, form: Format, path: Path, *, threads: int | None = None, progress: bool = False
+) -> Path:
+    """The same for a plan whose `content` may come from elsewhere than from files.
+
+    Raises:
+        StudyError: see `convert`.
+    """
     try:
         with FileLock(path.with_name(f".{path.name}.lock")):
             if not _is_current(path, form, plan):

@@ -1,0 +1,186 @@
+"""Every way to get batches to a trainer, beside what the machine can do at most (X06, X07, X08).
+
+A task's ceilings come first, then its arms; the fastest variant stands twice at the end (A/A).
+"""
+
+from datasets_impl.arms import ARMS
+from datasets_impl.registry import AGAIN
+
+from .common import _Benchmark, _Sparse
+from .grids import GRID, star
+from .measure_arms import throughput
+from .measure_costs import costs
+from .measure_scale import counted, scaled
+
+FACTORS = ["n", "px", "impl"]
+TWICE = {"decode": "threaded-pack", "raw": "gathered", "train": "threaded-regions"}
+DECODE_CEILINGS = (
+    "ceiling-decode",
+    "ceiling-decode-1",
+    "ceiling-decode-fast",
+    "ceiling-read",
+    "ceiling-read-cold",
+)
+RAW_CEILINGS = ("ceiling-gather", "ceiling-gather-1", "ceiling-copy", "ceiling-copy-1")
+PX_TRAIN = (512,)  # about what photographs for training have
+
+
+def names(task):
+    return [name for of, name in ARMS if of == task]
+
+
+def rivals(task, *ceilings):
+    """What runs side by side for a task."""
+    last = TWICE[task]
+    return [*ceilings, *(name for name in names(task) if name != last), last, f"{last}{AGAIN}"]
+
+
+class Decode(_Benchmark):
+    """JPEG photographs of one size to RGB."""
+
+    param_names = FACTORS
+    params = star(
+        FACTORS,
+        n=GRID.counts_arms,
+        impl=rivals("decode", *DECODE_CEILINGS),
+    )
+
+    def track_decode(self, *levels):
+        return self.measured(levels, lambda cell: throughput(cell, "decode"))
+
+    track_decode.unit = "us"
+
+
+class Raw(_Benchmark):
+    """Pixels that are decoded already."""
+
+    param_names = FACTORS
+    params = star(
+        FACTORS,
+        n=GRID.counts_arms,
+        impl=rivals("raw", *RAW_CEILINGS),
+    )
+
+    def track_raw(self, *levels):
+        return self.measured(levels, lambda cell: throughput(cell, "raw"))
+
+    track_raw.unit = "us"
+
+
+class Train(_Benchmark):
+    """Larger JPEG photographs to random crops, flipped in half the cases."""
+
+    param_names = FACTORS
+    params = star(
+        FACTORS,
+        n=GRID.counts_arms,
+        px=PX_TRAIN,
+        impl=rivals("train", *DECODE_CEILINGS),
+    )
+
+    def track_train(self, *levels):
+        return self.measured(levels, lambda cell: throughput(cell, "train"))
+
+    track_train.unit = "us"
+
+
+class _Costs(_Benchmark):
+    """Memory, conversion, disk and fidelity: measured once, they hardly vary."""
+
+    rounds, every = 1, 0
+    spoilt_by_load = False
+    keeps_freed_memory = False
+    param_names = FACTORS
+
+
+class DecodeCosts(_Costs):
+    params = star(FACTORS, n=GRID.counts_arms, impl=names("decode"))
+
+    def track_decode_memory(self, *levels):
+        return self.measured(levels, lambda cell: costs(cell, "decode"))
+
+    track_decode_memory.unit = "MB"
+
+
+class RawCosts(_Costs):
+    params = star(FACTORS, n=GRID.counts_arms, impl=names("raw"))
+
+    def track_raw_memory(self, *levels):
+        return self.measured(levels, lambda cell: costs(cell, "raw"))
+
+    track_raw_memory.unit = "MB"
+
+
+class TrainCosts(_Costs):
+    params = star(FACTORS, n=GRID.counts_arms, px=PX_TRAIN, impl=names("train"))
+
+    def track_train_memory(self, *levels):
+        return self.measured(levels, lambda cell: costs(cell, "train"))
+
+    track_train_memory.unit = "MB"
+
+
+class ByThreads(_Sparse):
+    """One thread or worker and more, up to past the cores."""
+
+    param_names = ["n", "px", "workers", "impl"]
+    params = star(
+        param_names,
+        n=GRID.counts_arms,
+        workers=(1, 2, 4),
+        impl=("threaded-pack", "dataloader-simplejpeg", "batched-simplejpeg"),
+    )
+
+    def track_decode(self, *levels):
+        return self.measured(levels, lambda cell: scaled(cell, "decode"))
+
+    track_decode.unit = "us"
+
+
+class ByBatch(_Sparse):
+    """Small batches and large ones."""
+
+    param_names = ["n", "px", "workers", "batch", "impl"]
+    params = star(
+        param_names,
+        n=GRID.counts_arms,
+        workers=(2,),
+        batch=(16, 64, 256),
+        impl=("threaded-pack", "dataloader-simplejpeg"),
+    )
+
+    def track_decode(self, *levels):
+        return self.measured(levels, lambda cell: scaled(cell, "decode"))
+
+    track_decode.unit = "us"
+
+
+class ByResolution(_Sparse):
+    """Small photographs and large ones."""
+
+    param_names = ["n", "px", "workers", "impl"]
+    params = star(
+        param_names,
+        n=GRID.counts_arms[:1],
+        px=GRID.px,
+        workers=(2,),
+        impl=("threaded-pack", "dataloader-simplejpeg"),
+    )
+
+    def track_decode(self, *levels):
+        return self.measured(levels, lambda cell: scaled(cell, "decode"))
+
+    track_decode.unit = "us"
+
+
+class ByCount(_Sparse):
+    """Up to a million small images, decoded already."""
+
+    needs_corpus = False
+    param_names = ["n", "px", "impl"]
+    params = star(param_names, n=GRID.counts_raw, px=(16,), impl=("gathered", "pack-batched"))
+
+    def track_raw(self, *levels):
+        return self.measured(levels, counted)
+
+    track_raw.unit = "us"

@@ -1,0 +1,75 @@
+"""The short table that leads from a question to a class: what to use instead, and its code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scripts import wording
+from scripts.model import LoaderRow, Loaders
+
+# What a reader has, the task, the arm to take, and the arm that it is compared with.
+QUESTIONS = (
+    (
+        "Decoded pixels fit on a fast disk or in memory, all of one size",
+        "raw", "gathered", "raw-files",
+    ),
+    (
+        "The same, but it has to stay a Dataset for a DataLoader (take `num_workers=0`)",
+        "raw", "pack-batched", "raw-files",
+    ),
+    (
+        "JPEG files of one size that must be decoded each epoch",
+        "decode", "threaded-pack", "dataloader-pil",
+    ),
+    (
+        "The same on slow storage, or without a second copy on disk",
+        "decode", "threaded-files", "dataloader-pil",
+    ),
+    (
+        "The same, but it has to stay a Dataset for a DataLoader",
+        "decode", "batched-simplejpeg", "dataloader-pil",
+    ),
+    (
+        "Random resized crops of larger JPEG files",
+        "train", "threaded-regions", "dataloader-pil",
+    ),
+    (
+        "The same without converting the files",
+        "train", "threaded-crops-files", "dataloader-pil",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`gain`: images per second over the usual way, which `usual` names."""
+
+    question: str
+    arm: str
+    about: str
+    code: str
+    gain: str
+    usual: str
+
+
+def decisions(found: Sequence[Loaders]) -> list[Decision]:
+    """The table with the factors of one machine; rows that were not measured are left out."""
+    made = []
+    for question, task, name, usual in QUESTIONS:
+        rows = {row.arm: row for each in found if each.task == task for row in each.rows}
+        if name in rows and usual in rows:
+            made.append(_decision(question, rows[name], rows[usual]))
+    return made
+
+
+def _decision(question: str, row: LoaderRow, usual: LoaderRow) -> Decision:
+    factor = row.images_per_second / usual.images_per_second
+    return Decision(
+        question=question,
+        arm=row.arm,
+        about=row.about,
+        code=row.code,
+        gain=wording.estimate(factor, "ratio"),
+        usual=usual.about,
+    )

@@ -1,0 +1,173 @@
+"""What to use instead: shares and rivals by hand, the figure, the page, the data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from datasets_impl.arms import ARMS
+from scripts.decisions import decisions
+from scripts.evidence import FACTORS, Evidence, MachineResults
+from scripts.figures_loaders import loader_charts
+from scripts.loaders import ceilings_json, loaders
+from scripts.model import LoaderRow, Loaders, Study
+from scripts.noise import noise_floor
+from scripts.prospects import prospects
+from scripts.render_report import render
+from tests.synthetic_study import build
+
+TIMES = {  # microseconds per image, by round
+    "ceiling-decode": [100.0, 110.0, 120.0],
+    "ceiling-decode-fast": [80.0, 88.0, 96.0],
+    "threaded-pack": [125.0, 137.5, 150.0],
+    "threaded-pack-fast": [100.0, 110.0, 120.0],
+    "threaded-pack-again": [125.0, 137.5, 150.0],
+    "dataloader-pil": [500.0, 550.0, 600.0],
+    "ffcv": [150.0, 165.0, 180.0],
+    "grain": [250.0, 275.0, 300.0],
+}
+STATE = {"cores": 2, "setting": {"threads": 2}, "tried": {"{}": 130.0}, "first_batch_ms": 9.5}
+COSTS = {"value": 31.5, "conversion_seconds": 1.25, "bytes_on_disk": 10_000_000,
+         "mean_difference": 0.0, "psnr": None}  # fmt: skip
+
+
+def evidence(**more: list[float]) -> Evidence:
+    rows = [
+        dict.fromkeys(FACTORS)
+        | {
+            "machine": "bench", "benchmark": "arms.Decode", "metric": "decode", "unit": "us",
+            "n": 1024, "px": 256, "impl": name, "samples": samples, "median": samples[1],
+            "status": "ok", "reason": "",
+        }
+        for name, samples in (TIMES | more).items()
+    ]  # fmt: skip
+    log = [
+        {
+            "benchmark": benchmark,
+            "factors": {"impl": "threaded-pack", "n": 1024, "px": 256},
+            **state,
+        }
+        for benchmark, state in (
+            ("arms.Decode", STATE | {"value": 130.0}),
+            ("arms.DecodeCosts", COSTS),
+        )
+    ]
+    machine = MachineResults("bench", "0" * 40, {}, {}, log, sampled=True)
+    return Evidence(pd.DataFrame(rows, dtype=object), [machine])
+
+
+@pytest.fixture
+def found() -> list[Loaders]:
+    return loaders(evidence(), 0.95)
+
+
+def row(found: list[Loaders], name: str) -> LoaderRow:
+    (one,) = [row for row in found[0].rows if row.arm == name]
+    return one
+
+
+def test_arms_are_ranked_and_the_second_name_and_ceilings_are_none(found: list[Loaders]) -> None:
+    (task,) = found
+    assert [row.arm for row in task.rows] == [
+        "threaded-pack-fast", "threaded-pack", "ffcv", "grain", "dataloader-pil",
+    ]  # fmt: skip
+    assert task.ceilings["decode"] == pytest.approx(1e6 / (100 * 110 * 120) ** (1 / 3))
+    assert (task.images, task.px, task.machine) == (1024, 256, "bench")
+
+
+def test_shares_are_taken_inside_blocks(found: list[Loaders]) -> None:
+    """The rounds drift by a fifth; the share does not."""
+    share = row(found, "threaded-pack").share_of_ceiling
+    assert share is not None and share.low is not None and share.high is not None
+    assert share.estimate == pytest.approx(0.8)
+    assert share.low == pytest.approx(0.8) and share.high == pytest.approx(0.8)
+    fast = row(found, "threaded-pack-fast").share_of_ceiling
+    assert fast is not None and fast.estimate == pytest.approx(0.8), "of the fast ceiling"
+
+
+def test_rivals_have_equal_or_better_fidelity(found: list[Loaders]) -> None:
+    """FFCV decodes with the fast DCT: it is no rival of exact pixels."""
+    assert ARMS["decode", "grain"].exact and not ARMS["decode", "ffcv"].exact
+    exact, fast = row(found, "threaded-pack"), row(found, "threaded-pack-fast")
+    assert (exact.rival, fast.rival) == ("grain", "ffcv")
+    assert exact.times_rival is not None and fast.times_rival is not None
+    assert exact.times_rival.estimate == pytest.approx(2.0)
+    assert fast.times_rival.estimate == pytest.approx(1.5)
+
+
+def test_costs_and_settings_come_from_the_log(found: list[Loaders]) -> None:
+    one = row(found, "threaded-pack")
+    assert (one.memory_mb, one.conversion_seconds, one.bytes_on_disk) == (31.5, 1.25, 10_000_000)
+    assert (one.setting, one.first_batch_ms, one.psnr) == ({"threads": 2}, 9.5, None)
+    assert row(found, "grain").memory_mb is None
+
+
+def test_an_incomplete_cell_is_no_row() -> None:
+    damaged = evidence()
+    damaged.cells.loc[damaged.cells["impl"] == "ffcv", "status"] = "incomplete"
+    assert "ffcv" not in [row.arm for row in loaders(damaged, 0.95)[0].rows]
+
+
+def test_the_second_name_is_an_a_a_pair() -> None:
+    from scripts.claims import load_claims
+    from scripts.root import CLAIMS
+
+    noise = noise_floor(evidence().cells, load_claims(CLAIMS).rules)
+    assert (noise.cells, noise.false_alarms) == (1, 0)
+
+
+def test_data(found: list[Loaders]) -> None:
+    (record,) = json.loads(ceilings_json(found))
+    assert record["task"] == "decode" and len(record["arms"]) == 5
+    best = record["arms"][0]
+    assert best["arm"] == "threaded-pack-fast" and best["images_per_second"] > 0
+    assert best["share_of_ceiling"]["estimate"] == pytest.approx(0.8)
+    assert ceilings_json(found) == ceilings_json(loaders(evidence(), 0.95))
+
+
+def test_decisions_end_in_code_and_a_measured_factor(found: list[Loaders]) -> None:
+    made = decisions(found)
+    (pack,) = [one for one in made if one.arm == "threaded-pack"]
+    assert pack.gain.startswith("4.0") and "ThreadedJpegLoader" in pack.code
+    assert decisions([]) == []
+    assert [one.arm for one in made] == ["threaded-pack"], "what was not measured is left out"
+
+
+def test_prospects_by_hand(found: list[Loaders]) -> None:
+    """One core decodes in twice the ceiling's time; the rest of the loader's time is serial."""
+    ceiling, own = (1e-6 * (a * b * c) ** (1 / 3) for a, b, c in (
+        TIMES["ceiling-decode"], TIMES["threaded-pack"]))  # fmt: skip
+    eight, many, most = prospects(found)
+    assert 1 / eight.images_per_second == pytest.approx(2 * ceiling / 8 + own - ceiling)
+    assert (eight.cores, many.cores, most.cores) == (8, 32, 128)
+    assert eight.limit == "decoding" and most.limit == "the loader's serial part"
+    assert most.epoch_seconds == pytest.approx(1_281_167 / most.images_per_second)
+    assert prospects([]) == []
+
+
+def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
+    study: Study = replace(build(), loaders=found)
+    (chart,) = loader_charts(study)
+    assert chart.name == "loaders-decode" and len(chart.data) == 5
+    render(study, tmp_path)
+    html = (tmp_path / "index.html").read_text()
+    assert 'id="instead"' in html and "threaded-pack" in html and "ThreadedJpegLoader" in html
+    assert (tmp_path / "figures" / "loaders-decode.svg").exists()
+    assert json.loads((tmp_path / "ceilings.json").read_text())
+    render(build(), tmp_path)
+    assert 'id="instead"' not in (tmp_path / "index.html").read_text()
+    assert not (tmp_path / "ceilings.json").exists()
+    assert not (tmp_path / "figures" / "loaders-decode.svg").exists()
+
+
+def test_every_decision_names_arms_that_exist() -> None:
+    from scripts.decisions import QUESTIONS
+
+    for _, task, name, usual in QUESTIONS:
+        arm: Any = ARMS[task, name]  # type: ignore[index]
+        assert (task, usual) in ARMS and arm.origin != "peer" and arm.code
