@@ -1,0 +1,117 @@
+"""Many cells of a claim at once: families, and the rounds that are lacking."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from scripts.judge import load_study
+from tests.claims_text import HEAD, claim
+from tests.judging import RATIO, bench, first, items, outcomes, twice
+from tests.synthetic_results import (
+    Bench,
+    write_results,
+)
+
+# ---------------------------------------------------------------------------- many cells at once
+
+
+def scattered(estimate: float, spread: float, count: int = 6) -> list[float]:
+    """Blocks whose logs have exactly this mean and standard deviation."""
+    steps = [i - (count - 1) / 2 for i in range(count)]
+    scale = math.sqrt(sum(step**2 for step in steps) / (count - 1))
+    return [estimate * math.exp(spread * step / scale) for step in steps]
+
+
+def against_one(ratios: dict[int, tuple[float, float]]) -> Bench:
+    """Naive over preloaded by px: (ratio, spread of its log) for each."""
+    return Bench(
+        "item.ByImplementation.track_item",
+        {"px": [*ratios], "impl": ["naive", "preloaded"]},
+        lambda f: scattered(*ratios[f["px"]]) if f["impl"] == "naive" else [1.0] * 6,
+    )
+
+
+# 1.2 against 1.05 with this spread has t = 3.27 over six blocks: p = 0.022.
+WEAK, STRONG, NULL = (1.2, 0.1), (2.0, 0.01), (1.05, 0.1)
+
+
+def test_a_cell_that_is_decided_alone_is_not_among_many(tmp_path: Path) -> None:
+    alone = first(tmp_path / "a", claim(RATIO), against_one({256: WEAK}))
+    assert outcomes(alone) == {256: "for"} and alone.verdict == "supported"
+    many = first(tmp_path / "b", claim(RATIO), against_one({256: WEAK, 1: NULL, 2: NULL, 3: NULL}))
+    assert outcomes(many) == {256: "unclear", 1: "unclear", 2: "unclear", 3: "unclear"}
+    weak = next(cell for cell in many.evidence if cell.factors["px"] == 256)
+    assert weak.p == pytest.approx(0.022, abs=0.001) and weak.p_holm == pytest.approx(4 * weak.p)
+    assert "decided alone, not after Holm's correction over 4 cells" in weak.reason
+    assert weak.low is not None and weak.low > 1.05  # what is shown is the nominal interval
+
+
+def test_context_does_not_make_the_family_larger(tmp_path: Path) -> None:
+    context = RATIO.replace("naive / preloaded", "context")
+    text = RATIO.replace("benchmarks", "where = { px = [256] }\nbenchmarks") + context.replace(
+        "benchmarks", "counts = false\nwhere = { px = [1, 2, 3] }\nbenchmarks"
+    )
+    found = first(tmp_path, claim(text), against_one({256: WEAK, 1: NULL, 2: NULL, 3: WEAK}))
+    assert found.verdict == "supported"
+    shown = [cell for cell in found.evidence if not cell.counts]
+    assert [cell.p_holm for cell in shown] == [None] * 3
+    assert shown[2].outcome == "for"  # at the nominal level: context is not corrected
+
+
+def test_each_machine_is_a_family_and_all_together_are_one(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    for machine, ratios in (("one", {256: WEAK}), ("two", {256: NULL, 1: NULL, 2: NULL})):
+        write_results(results, [against_one(ratios)], machine=machine)
+    claims = tmp_path / "claims.toml"
+    claims.write_text(HEAD + claim(RATIO))
+    found = load_study([results], claims).claims[0]
+    assert found.by_machine == {"one": "supported", "two": "inconclusive"}
+    assert found.verdict == "inconclusive" and found.cells.unclear == 4
+
+
+def test_an_inconclusive_claim_names_the_rounds_it_lacks(tmp_path: Path) -> None:
+    found = first(
+        tmp_path,
+        claim(RATIO),
+        against_one({256: STRONG, 1: STRONG, 2: STRONG, 3: (1.2, 0.13), 4: NULL}),
+    )
+    (weak,) = (cell for cell in found.evidence if cell.factors["px"] == 3)
+    (null,) = (cell for cell in found.evidence if cell.factors["px"] == 4)
+    assert null.more_rounds is None and "sits at the bar" in null.reason
+    assert weak.more_rounds is not None
+    # Four of five cells are enough: the one at the bar may stay as it is.
+    assert f"measure {weak.more_rounds} more round" in found.missing
+    assert f"`make study ROUNDS={6 + weak.more_rounds}`" in found.missing
+
+
+def test_the_rounds_are_asked_of_the_profile_that_was_measured(tmp_path: Path) -> None:
+    facts = {"profile": "standard"}
+    weak = against_one({256: (1.2, 0.13)})
+    assert "`make standard ROUNDS=" in first(tmp_path, claim(RATIO), weak, provenance=facts).missing
+
+
+def test_cells_at_the_bar_are_not_promised_a_verdict(tmp_path: Path) -> None:
+    found = first(tmp_path, claim(RATIO), against_one({256: STRONG, 1: NULL, 2: NULL}))
+    assert found.verdict == "inconclusive" and "ROUNDS" not in found.missing
+    assert "more rounds alone would not decide enough" in found.missing
+
+
+def test_medians_are_sent_to_a_study_with_samples(tmp_path: Path) -> None:
+    found = first(tmp_path, claim(RATIO), against_one({256: NULL}), sampled=False)
+    assert found.verdict == "inconclusive" and "with samples: `make study`" in found.missing
+
+
+def test_a_combination_that_two_sweeps_share_counts_once(tmp_path: Path) -> None:
+    text = RATIO.replace('["item.ByImplementation"]', '["item.ByImplementation", "item.ByCount"]')
+    other = bench(
+        "item.ByCount.track_item", twice, px=[256, 512], impl=["naive", "preloaded"]
+    )  # the table holds ByCount first: the order of the claim decides, not that of the table
+    found = first(tmp_path, claim(text), items(twice), other)
+    assert found.cells.total == found.cells.for_ == 3
+    (again,) = (cell for cell in found.evidence if not cell.counts)
+    assert (again.benchmark, again.factors["px"]) == ("item.ByCount.track_item", 256)
+    assert again.reason == "the combination counts in item.ByImplementation.track_item"
+    assert again.p_holm is None and again.estimate is not None
