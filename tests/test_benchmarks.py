@@ -208,7 +208,7 @@ def test_profile_is_valid(profile: str) -> None:
     assert CENTRE["start_method"] in grid.start_methods
 
 
-@pytest.mark.parametrize(("small", "large"), [*itertools.pairwise(PROFILES)])
+@pytest.mark.parametrize(("small", "large"), [("quick", "standard"), ("standard", "full")])
 def test_profiles_are_nested(small: str, large: str) -> None:
     """A smaller profile's levels are among the larger one's.
 
@@ -274,7 +274,22 @@ def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
     for cls in prepare.benchmark_classes():
         every = answers["benchmarks"][f"{module_of(cls)}.{cls.__name__}"]["every"]
         assert cls.rounds == (1 if every == 0 else math.ceil(rounds / every)), cls
-        assert (every == 0) == (cls.__name__ == "BeyondMemory" or module_of(cls) == "exact")
+        once = cls.__name__ == "BeyondMemory" or cls.__name__.endswith("Costs")
+        assert (every == 0) == (once or module_of(cls) == "exact")
+
+
+def test_the_loaders_have_a_profile_of_their_own() -> None:
+    plans = {
+        profile: json.loads(run("benchmarks.plan", **{PROFILE_VARIABLE: profile}).stdout)
+        for profile in ("loaders", "standard")
+    }
+    assert {name.split(".")[0] for name in plans["loaders"]["benchmarks"]} == {"arms"}
+    assert all(entry["cells"] for entry in plans["loaders"]["benchmarks"].values())
+    assert not any(
+        entry["cells"]
+        for name, entry in plans["standard"]["benchmarks"].items()
+        if name.startswith("arms.")
+    )
 
 
 # --- numbers ---------------------------------------------------------------------------------
