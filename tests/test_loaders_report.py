@@ -40,7 +40,8 @@ def evidence(**more: list[float]) -> Evidence:
     rows = [
         dict.fromkeys(FACTORS)
         | {
-            "machine": "bench", "benchmark": "arms.Decode", "metric": "decode", "unit": "us",
+            "machine": "bench", "benchmark": "arms.Decode", "name": "arms.Decode.track_decode",
+            "metric": "decode", "unit": "us", "q25": None, "q75": None, "repeat": 3,
             "n": 1024, "px": 256, "impl": name, "samples": samples, "median": samples[1],
             "status": "ok", "reason": "",
         }
