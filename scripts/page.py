@@ -18,10 +18,10 @@ from markupsafe import Markup
 
 from scripts import cache_state, cite, load, repeat, wording
 from scripts.chart import Chart
-from scripts.decisions import decisions
+from scripts.decisions import decisions, first_machine
 from scripts.figure_style import page_variables
 from scripts.figures import Figures
-from scripts.model import Cell, ClaimResult, Loaders, Repeat, Study
+from scripts.model import Cell, ClaimResult, Repeat, Study
 from scripts.prospects import prospects
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -168,11 +168,6 @@ def split(claim: ClaimResult) -> bool:
     return len(set(claim.by_machine.values())) > 1
 
 
-def first_machine(study: Study) -> list[Loaders]:
-    """The loaders of the first machine that has any."""
-    return [each for each in study.loaders if each.machine == study.loaders[0].machine]
-
-
 def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -182,8 +177,8 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "figures": figures,
         "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
         "repeat": repeat_context(study.repeat, figures.repeat),
-        "decisions": decisions(first_machine(study)),
-        "prospects": prospects(first_machine(study)),
+        "decisions": decisions(first_machine(study.loaders)),
+        "prospects": prospects(first_machine(study.loaders)),
         "asv_pages": asv_pages,
         "tally": wording.tally(study),
         "noise": wording.noise_sentence(study),

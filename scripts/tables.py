@@ -19,6 +19,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from scripts import repeat, wording
+from scripts.decisions import first_machine, instead
 from scripts.model import Cell, ClaimResult, Study
 
 SCHEMA = Path(__file__).parent / "schema" / "claims.schema.json"
@@ -114,6 +115,7 @@ def study_record(study: Study) -> dict[str, Any]:
         "field": [dataclasses.asdict(row) for row in study.field_rows],
         "skips": [{"what": what, "why": why} for what, why in study.skips],
         **({"repeat": repeat.record(study.repeat)} if study.repeat else {}),
+        **({"instead": instead(first_machine(study.loaders))} if study.loaders else {}),
     }  # fmt: skip
 
 

@@ -31,17 +31,19 @@ def answer_and_table(report: dict[str, Any], links: str = "results/report/index.
         textwrap.fill(f"- {point}", 100, subsequent_indent="  ")
         for point in report["study"]["answer"].splitlines()
     ]
+    instead = report.get("instead")
     lines = [
         *answer,
         "",
-        "| Claim, restated | Verdict | What was measured |",
-        "| --- | --- | --- |",
+        f"| Claim, restated | Verdict | What was measured |{' Use instead |' if instead else ''}",
+        f"| --- | --- | --- |{' --- |' if instead else ''}",
     ]
     for claim in judged:
         where = f" {brief(claim['boundary'])}" if claim["boundary"] else ""
         text = f"{claim['finding']}{where}".replace("|", "\\|")
         name = f"**[{claim['id']}]({links}#{claim['id']})** {claim['title']}"
-        lines.append(f"| {name} | **{claim['verdict']}** | {text} |")
+        last = f" {instead.get(claim['id'], '')} |" if instead else ""
+        lines.append(f"| {name} | **{claim['verdict']}** | {text} |{last}")
     study, noise = report["study"], report["noise"]
     names = [machine["name"] for machine in report["machines"]]
     newest = (

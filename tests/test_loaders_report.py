@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from datasets_impl.arms import ARMS
-from scripts.decisions import decisions
+from scripts import tables
+from scripts.claims import load_claims
+from scripts.decisions import CLASS, INSTEAD, QUESTIONS, decisions, instead
 from scripts.evidence import FACTORS, Evidence, MachineResults
 from scripts.figures_loaders import loader_charts
 from scripts.loaders import ceilings_json, loaders
@@ -19,6 +21,8 @@ from scripts.model import LoaderRow, Loaders, Study
 from scripts.noise import noise_floor
 from scripts.prospects import prospects
 from scripts.render_report import render
+from scripts.root import CLAIMS
+from scripts.update_readme import answer_and_table
 from tests.synthetic_study import build
 
 TIMES = {  # microseconds per image, by round
@@ -115,9 +119,6 @@ def test_an_incomplete_cell_is_no_row() -> None:
 
 
 def test_the_second_name_is_an_a_a_pair() -> None:
-    from scripts.claims import load_claims
-    from scripts.root import CLAIMS
-
     noise = noise_floor(evidence().cells, load_claims(CLAIMS).rules)
     assert (noise.cells, noise.false_alarms) == (1, 0)
 
@@ -151,6 +152,27 @@ def test_prospects_by_hand(found: list[Loaders]) -> None:
     assert prospects([]) == []
 
 
+def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
+    told = instead(found)
+    assert told["C04"].startswith("`ThreadedJpegLoader`: 4.0")
+    assert "C17" not in told, "raw was not measured"
+    record = tables.study_record(replace(build(), loaders=found))
+    table = answer_and_table(record)
+    assert "| Use instead |" in table
+    row = next(line for line in table.splitlines() if "[C04]" in line)
+    assert row.endswith(f"| {told['C04']} |")
+    assert "Use instead" not in answer_and_table(tables.study_record(build()))
+    known = {claim.id for claim in load_claims(CLAIMS).claim}
+    assert set(INSTEAD) <= known
+
+
+def test_every_claim_is_led_to_a_class() -> None:
+    for task, name, usual in INSTEAD.values():
+        assert (task, usual) in ARMS
+        found = CLASS.search(ARMS[task, name].code)
+        assert found and found[1] != "DataLoader"
+
+
 def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
     study: Study = replace(build(), loaders=found)
     (chart,) = loader_charts(study)
@@ -167,8 +189,6 @@ def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
 
 
 def test_every_decision_names_arms_that_exist() -> None:
-    from scripts.decisions import QUESTIONS
-
     for _, task, name, usual in QUESTIONS:
         arm: Any = ARMS[task, name]  # type: ignore[index]
         assert (task, usual) in ARMS and arm.origin != "peer" and arm.code
