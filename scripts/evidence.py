@@ -248,6 +248,7 @@ def _rows(
         samples = results.get_result_samples(key, params) if results._samples.get(key) else None
         stats = results.get_result_stats(key, params) if results._stats.get(key) else None
         most = max((len(cell) for cell in samples or [] if cell), default=0)
+        outdated = _outdated(results.benchmark_version.get(key), entry.get("version"))
         for position, levels in enumerate(itertools.product(*params)):
             plain = [ast.literal_eval(level) for level in levels]
             factors = dict(zip(entry["param_names"], plain, strict=True))
@@ -261,15 +262,25 @@ def _rows(
                     "unit": entry.get("unit", ""),
                     **factors,
                     **_cell(
-                        values[position],
-                        samples[position] if samples else None,
+                        math.nan if outdated else values[position],
+                        samples[position] if samples and not outdated else None,
                         (stats[position] if stats else None) or {},
                         most,
-                        reason,
+                        outdated or reason,
                     ),
                 }
             )
     return rows
+
+
+def _outdated(measured: str | None, current: str | None) -> str:
+    """Why a number does not count any more: its benchmark means something else now."""
+    if measured is None or current is None or measured == current:
+        return ""
+    return (
+        f"measured by version {measured} of the benchmark, which is at version {current} now; run "
+        "the study again on that machine"
+    )
 
 
 def _cell(

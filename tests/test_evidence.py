@@ -153,6 +153,17 @@ def test_benchmarks_of_the_suite_only_are_read(tmp_path: Path) -> None:
     assert set(load_evidence([tmp_path]).cells["name"]) == {"item.ByImplementation.track_item"}
 
 
+def test_numbers_of_another_version_of_a_benchmark_do_not_count(tmp_path: Path) -> None:
+    old = items(steady, "item.ByStage.track_item")
+    write_results(tmp_path, [items(steady), old])
+    edit_json(tmp_path / "benchmarks.json", lambda data: data[old.name].update(version="2"))
+    cells = load_evidence([tmp_path]).cells
+    outdated = cells[cells["name"] == old.name]
+    assert set(outdated["status"]) == {"skipped"} and set(outdated["samples"]) == {None}
+    assert all("at version 2 now" in reason for reason in outdated["reason"])
+    assert set(cells[cells["name"] != old.name]["status"]) == {"ok"}
+
+
 def test_a_benchmark_that_the_suite_no_longer_lists_is_left_out(tmp_path: Path) -> None:
     write_results(tmp_path, [items(steady), items(steady, "item.Old.track_item")])
     edit_json(tmp_path / "benchmarks.json", lambda data: data.pop("item.Old.track_item"))
