@@ -4,4 +4,4 @@
 imports neither asv nor pandas, so a class copied from here runs in any project.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
