@@ -146,8 +146,8 @@ def _time(row: Row, confidence: float) -> Interval:
 def _ratio(above: Row | None, below: Row, confidence: float) -> Interval | None:
     if above is None:
         return None
-    pair = [row["samples"] or [row["median"]] for row in (above, below)]
-    return inference.ratio(*pair, confidence) if len(pair[0]) == len(pair[1]) else None
+    upper, lower = (row["samples"] or [row["median"]] for row in (above, below))
+    return inference.ratio(upper, lower, confidence) if len(upper) == len(lower) else None
 
 
 def scale(evidence: Evidence, confidence: float) -> list[ScaleRow]:

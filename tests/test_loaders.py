@@ -187,7 +187,8 @@ def test_other_colour_spaces_become_rgb(mode: str, folder: Path) -> None:
 
 
 def test_what_the_decoder_leaves_to_pillow_is_said_and_listed(folder: Path) -> None:
-    Image.new("CMYK", (PX, PX), (10, 200, 30, 5)).save(folder / "zz.jpg")
+    Image.new("RGB", (PX, PX), (10, 200, 30)).save(folder / "zz.png")
+    (folder / "zz.png").rename(folder / "zz.jpg")  # a PNG under another name
     loader = ThreadedJpegLoader(folder, sampler=[0, COUNT])
     with pytest.warns(RuntimeWarning, match=r"zz\.jpg.*Pillow decodes it"):
         list(loader)

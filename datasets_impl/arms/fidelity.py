@@ -47,8 +47,10 @@ def fidelity(arm: Arm, root: Path) -> Fidelity:
     ]
     made, expected = np.stack(found), known[nearest]
     difference = float(np.abs(made.astype(np.int16) - expected).mean())
-    psnr = peak_signal_noise_ratio(expected, made, data_range=255) if difference else None
-    return Fidelity(difference, psnr)
+    if not difference:
+        return Fidelity(0.0, None)
+    psnr: Any = peak_signal_noise_ratio(expected, made, data_range=255)  # type: ignore[no-untyped-call]
+    return Fidelity(difference, float(psnr))
 
 
 def references(arm: Arm, root: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
