@@ -1,0 +1,218 @@
+"""What is asked of a dataset, each question in a process of its own (see `child`).
+
+Every function takes the subject and the seconds it may use, and answers with plain values.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch.utils.data import DataLoader
+
+from datasets_impl.doctor.attribution import attribute
+from datasets_impl.doctor.samples import leaves, signature, size_of
+from datasets_impl.doctor.target import Subject
+
+MOST = 400  # samples that are looked at
+AGAIN = 8  # reads of one index
+
+
+def indices(subject: Subject, most: int = MOST) -> list[int]:
+    """Spread evenly over the dataset, the first and the last among them."""
+    count = subject.length or 0
+    if count <= most:
+        return list(range(count))
+    return sorted({round(at) for at in np.linspace(0, count - 1, most)})
+
+
+def reads(subject: Subject, most: int = MOST) -> Iterator[tuple[Any, Callable[[], Any]]]:
+    """(index, how to read it); of an iterable dataset, its samples in their order."""
+    if subject.iterable:
+        arriving = iter(subject.dataset)
+        yield from ((number, lambda: next(arriving)) for number in range(most))
+    else:
+        yield from ((i, lambda i=i: subject.dataset[i]) for i in indices(subject, most))
+
+
+def look(subject: Subject, seconds: float) -> dict[str, Any]:
+    """What the dataset is and what its samples are made of."""
+    until = time.perf_counter() + seconds / 2
+    kinds: Counter[tuple[str, ...]] = Counter()
+    failures: list[str] = []
+    sizes, none, seen = [], 0, 0
+    example: list[dict[str, Any]] = []
+    for index, read in reads(subject, 64):
+        try:
+            sample = read()
+        except StopIteration:
+            break
+        except Exception as error:
+            failures.append(f"sample {index}: {type(error).__name__}: {error}")
+            continue
+        seen += 1
+        if sample is None:
+            none += 1
+            continue
+        kinds[signature(sample)] += 1
+        sizes.append(size_of(sample))
+        example = example or [
+            {"path": leaf.path, "kind": leaf.kind, "bytes": leaf.nbytes} for leaf in leaves(sample)
+        ]
+        if time.perf_counter() > until and seen >= 3:
+            break
+    return {
+        "type": type(subject.dataset).__name__,
+        "length": subject.length,
+        "iterable": subject.iterable,
+        "seen": seen,
+        "none": none,
+        "failures": failures,
+        "kinds": [[list(kind), count] for kind, count in kinds.most_common(4)],
+        "bytes": float(np.median(sizes)) if sizes else 0.0,
+        "example": example[:20],
+    }
+
+
+def items(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Seconds of each item, read twice; what was opened, listed and read meanwhile."""
+    seen = _Audit()
+    before = _bytes_asked()
+    first = _timed(subject, seconds / 2)
+    asked = _bytes_asked() - before
+    seen.stop()
+    chosen = [index for index, _ in first]
+    second = [] if subject.iterable else _timed_again(subject, chosen)
+    return {
+        "indices": chosen,
+        "first": [taken for _, taken in first],
+        "second": second,
+        "bytes_asked": asked / max(1, len(first)),
+        "opened": seen.opened.most_common(5),
+        "opens": sum(seen.opened.values()) / max(1, len(first)),
+        "listed": seen.listed / max(1, len(first)),
+    }
+
+
+def _timed(subject: Subject, seconds: float) -> list[tuple[Any, float]]:
+    until, found = time.perf_counter() + seconds, []
+    for index, read in reads(subject):
+        begun = time.perf_counter()
+        try:
+            read()
+        except StopIteration:
+            break
+        except Exception:
+            continue
+        found.append((index, time.perf_counter() - begun))
+        if time.perf_counter() > until:
+            break
+    return found
+
+
+def _timed_again(subject: Subject, chosen: list[Any]) -> list[float]:
+    found = []
+    for index in chosen:
+        begun = time.perf_counter()
+        subject.dataset[index]
+        found.append(time.perf_counter() - begun)
+    return found
+
+
+def _bytes_asked() -> int:
+    """Bytes that this process asked the system for, from a device or not; 0 where it is not told."""
+    try:
+        return int(psutil.Process().io_counters().read_chars)
+    except (AttributeError, psutil.Error):
+        return 0
+
+
+class _Audit:
+    """Files opened and folders listed by this process, from Python's own audit events."""
+
+    def __init__(self) -> None:
+        self.opened: Counter[str] = Counter()
+        self.listed = 0
+        self.on = True
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        if event == "open" and isinstance(arguments[0], str):
+            self.opened[arguments[0]] += 1
+        elif event in ("os.listdir", "os.scandir", "glob.glob"):
+            self.listed += 1
+
+    def stop(self) -> None:
+        self.on = False  # a hook cannot be removed
+
+
+def causes(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Where the time goes; see `attribution`."""
+    if subject.iterable:
+        arriving = iter(subject.dataset)
+        chosen: list[Any] = list(range(32))
+        get: Callable[[Any], Any] = lambda _: next(arriving)  # noqa: E731
+    else:
+        chosen = [index for index, _ in _timed(subject, seconds / 8)]
+        get = subject.dataset.__getitem__
+    found = attribute(get, chosen)
+    return {
+        "total": found.total,
+        "causes": found.causes,
+        "places": [[p.file, p.line, p.function, p.seconds] for p in found.places[:8]],
+    }
+
+
+def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Bytes and seconds of what every worker that is not forked is sent."""
+    begun = time.perf_counter()
+    try:
+        size = len(pickle.dumps(subject.dataset, pickle.HIGHEST_PROTOCOL))
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    return {"bytes": size, "seconds": time.perf_counter() - begun}
+
+
+def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Is a sample the same each time? And is it the same in two workers?"""
+    if subject.iterable or not subject.length:
+        return {}
+    index = indices(subject)[0]
+    prints = [_print(subject.dataset[index]) for _ in range(AGAIN)]
+    loader = DataLoader(
+        subject.dataset, batch_size=None, sampler=[index, index], num_workers=2,
+        multiprocessing_context="fork", collate_fn=_print,
+    )  # fmt: skip
+    in_workers = list(itertools.islice(loader, 2))
+    return {"distinct": len(set(prints)), "workers_equal": len(set(in_workers)) == 1}
+
+
+def _print(sample: Any) -> str:
+    """A fingerprint of a sample's values."""
+    from xxhash import xxh3_64_hexdigest
+
+    parts = []
+    for leaf in leaves(sample):
+        array = leaf.array
+        parts.append(array.tobytes() if array is not None else repr(leaf.value).encode())
+    return xxh3_64_hexdigest(b"\0".join(parts))
+
+
+PROBES: dict[str, Callable[..., Any]] = {
+    "look": look,
+    "items": items,
+    "causes": causes,
+    "pickled": pickled,
+    "repeated": repeated,
+}
+torch.set_num_threads(1)
