@@ -13,6 +13,7 @@ from .tree import photograph_tree
 
 EPOCH = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
 ITEM = ["n", "px", "medium", "stage", "impl"]
+FIRST_WORKERS = (0, 2) if 0 in GRID.workers_started else (2,)
 
 
 def pairs(*names):
@@ -25,7 +26,7 @@ class Epoch(_Benchmark):
     params = star(
         EPOCH,
         workers=(0, 2),
-        impl=pairs("naive", "preloaded", "mapped"),
+        impl=pairs(*GRID.controls),
     )
 
     def track_epoch(self, *levels):
@@ -40,7 +41,7 @@ class ColdEpoch(Epoch):
 
 class Item(_Benchmark):
     param_names = ITEM
-    params = star(ITEM, n=ITEMS, px=GRID.px_storage, impl=pairs("naive", "preloaded", "mapped"))
+    params = star(ITEM, n=ITEMS, px=GRID.px_storage, impl=pairs(*GRID.controls))
 
     def track_item(self, *levels):
         return self.measured(levels, item)
@@ -50,7 +51,7 @@ class Item(_Benchmark):
 
 class FirstBatch(_Benchmark):
     param_names = ["n", "px", "workers", "start_method", "impl"]
-    params = star(param_names, workers=(0, 2), impl=pairs("naive", "preloaded"))
+    params = star(param_names, workers=FIRST_WORKERS, impl=pairs("naive", "preloaded"))
 
     def track_first_batch(self, *levels):
         return self.measured(levels, first_batch)
@@ -134,7 +135,7 @@ class Tree(_Sparse):
     track_tree.unit = "MB"
 
 
-class Throttled(_Benchmark):
+class Throttled(_Sparse):
     param_names = ["n", "px", "bandwidth", "impl"]
     params = star(param_names, n=(GRID.n_throttled,), bandwidth=(100,), impl=pairs("naive"))
 

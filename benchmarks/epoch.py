@@ -1,7 +1,7 @@
 """Time of an epoch per image, swept as a star around the centre."""
 
 from .common import _Benchmark, _Sparse
-from .grids import DOCUMENTED, GRID, MEDIA, START_METHODS, star
+from .grids import COUNTS, DOCUMENTED, GRID, MEDIA, START_METHODS, star
 from .measure import epoch, item_share
 
 FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
@@ -25,7 +25,7 @@ class ByWorkers(_Epoch):
 
 
 class ByCount(_Epoch):
-    params = star(FACTORS, n=GRID.counts, impl=DOCUMENTED)
+    params = star(FACTORS, n=COUNTS, impl=DOCUMENTED)
 
 
 class ByStorage(_Epoch):

@@ -1,7 +1,7 @@
 """Time of one item, whole and by stage, in this process."""
 
 from .common import _Benchmark
-from .grids import GRID, ITEMS, MEDIA, star
+from .grids import COUNTS, GRID, ITEMS, MEDIA, star
 from .measure import item
 
 FACTORS = ["n", "px", "medium", "stage", "impl"]
@@ -40,7 +40,7 @@ class ByImplementation(_Item):
 
 
 class ByCount(_Item):
-    params = star(FACTORS, n=GRID.counts, impl=("naive", "preloaded"))
+    params = star(FACTORS, n=COUNTS, impl=("naive", "preloaded"))
 
 
 class NeedlessWork(_Item):

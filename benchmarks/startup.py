@@ -1,7 +1,7 @@
 """What is paid before training: construction, and time to the first batch."""
 
 from .common import _Benchmark, _Sparse
-from .grids import DOCUMENTED, GRID, START_METHODS, STORED, star
+from .grids import COUNTS, DOCUMENTED, GRID, START_METHODS, STORED, star
 from .measure import construction, first_batch
 
 FACTORS = ["n", "px", "workers", "start_method", "impl"]
@@ -9,7 +9,7 @@ FACTORS = ["n", "px", "workers", "start_method", "impl"]
 
 class Construction(_Benchmark):
     param_names = ["n", "px", "impl"]
-    params = star(param_names, n=GRID.counts, impl=(*DOCUMENTED, "mapped-fixed"))
+    params = star(param_names, n=COUNTS, impl=(*DOCUMENTED, "mapped-fixed"))
 
     def track_construction(self, *levels):
         return self.measured(levels, construction)

@@ -62,7 +62,8 @@ class BreakEven:
             return "no throttled disk was measured"
         least, most = self.ratios[0][0], self.ratios[-1][0]
         winner = "raw pixels" if self.ratios[0][1] > 1 else "JPEG files"
-        return f"measured, {winner} win from {least:,} to {most:,} MB/s"
+        where = f"at {least:,} MB/s" if least == most else f"from {least:,} to {most:,} MB/s"
+        return f"measured, {winner} win {where}"
 
 
 def in_turns(raw_bytes: float, jpeg_bytes: float, jpeg_us: float, raw_us: float) -> float | None:
