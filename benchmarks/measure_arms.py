@@ -25,8 +25,9 @@ from .common import Measured
 from .grids import Cell
 from .measure import corpus_of, repeated, timed, warmed
 
-LEAST_BATCHES = 200  # start-up would weigh too much in fewer
+LEAST_BATCHES = 200  # of several epochs; slow arms need not so many
 ARM_SECONDS = 0.5
+SLOW_SECONDS = 6.0  # an arm that needs longer for `LEAST_BATCHES` is measured for so long
 
 
 def home_of(cell: Cell) -> Path:
@@ -46,7 +47,7 @@ def home_of(cell: Cell) -> Path:
 
 
 def throughput(cell: Cell, task: Task) -> Measured:
-    """Microseconds per image of an arm, or of a ceiling, over at least 200 batches.
+    """Microseconds per image of an arm, or of a ceiling, over at least 200 batches or 6 seconds.
 
     Every arm may use all cores, with threads or processes as its setting says; the trainer touches
     every page of a batch. The state tells the time without the start of epochs.
@@ -84,7 +85,11 @@ def throughput(cell: Cell, task: Task) -> Measured:
 
 
 def whole_epochs(batches: Iterable[torch.Tensor], state: dict[str, Any]) -> Measured:
-    """Microseconds per image over whole epochs of at least `LEAST_BATCHES` batches together."""
+    """Microseconds per image over whole epochs of `LEAST_BATCHES` batches or `SLOW_SECONDS`.
+
+    An epoch's start is a part of it. Few batches an epoch make it weigh more than in a real
+    training, so the state has the time after each epoch's first batch too.
+    """
     _epoch(batches)
     seen: list[_Epoch] = []
     while not _enough(seen):
@@ -113,8 +118,10 @@ class _Epoch:
 
 
 def _enough(seen: Sequence[_Epoch]) -> bool:
-    batches = sum(epoch.batches for epoch in seen)
-    return batches >= LEAST_BATCHES and sum(epoch.seconds for epoch in seen) >= ARM_SECONDS
+    batches, seconds = (
+        sum(each) for each in ([e.batches for e in seen], [e.seconds for e in seen])
+    )
+    return seconds >= SLOW_SECONDS or (batches >= LEAST_BATCHES and seconds >= ARM_SECONDS)
 
 
 def _epoch(batches: Iterable[torch.Tensor]) -> _Epoch:

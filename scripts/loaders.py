@@ -7,6 +7,7 @@ measured once and stands in the log beside the results.
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,14 +65,23 @@ class _Log:
 
     def __init__(self, observations: Sequence[dict[str, Any]]) -> None:
         self.state: dict[tuple[str, str, Any], dict[str, Any]] = {}
+        self.later: dict[tuple[str, str, Any], dict[int, float]] = {}
         for entry in observations:
             name = str(entry.get("benchmark", ""))
             if name.startswith("arms.") and "value" in entry:
                 factors = entry["factors"]
-                self.state[name, factors["impl"], factors["n"]] = entry
+                key = name, factors["impl"], factors["n"]
+                self.state[key] = entry
+                if entry.get("us_after_first"):
+                    blocks = self.later.setdefault(key, {})
+                    blocks[int(entry.get("round", len(blocks)))] = float(entry["us_after_first"])
 
     def of(self, task: Task, arm: str, count: Any, what: str = "") -> dict[str, Any]:
         return self.state.get((f"arms.{task.title()}{what}", arm, count), {})
+
+    def after_first(self, task: Task, arm: str, count: Any) -> dict[int, float]:
+        """Microseconds per image after each epoch's first batch, by block."""
+        return self.later.get((f"arms.{task.title()}", arm, count), {})
 
 
 def _task(machine: str, task: Task, rows: dict[str, Row], log: _Log, confidence: float) -> Loaders:
@@ -99,6 +109,7 @@ def _row(arm: Arm, row: Row, rows: dict[str, Row], log: _Log, confidence: float)
     time = _time(row, confidence)
     limit = rows.get(CEILING[arm.task] if arm.exact or arm.task == "raw" else FAST)
     rival = _best_rival(arm, rows, confidence)
+    rival_later, times_later = _after_first(arm, rows, log, confidence)
     return LoaderRow(
         arm=name,
         origin=arm.origin,
@@ -113,6 +124,8 @@ def _row(arm: Arm, row: Row, rows: dict[str, Row], log: _Log, confidence: float)
         share_of_ceiling=_ratio(limit, row, confidence),
         rival=rival,
         times_rival=_ratio(rows[rival], row, confidence) if rival else None,
+        rival_later=rival_later,
+        times_rival_later=times_later,
         memory_mb=costs.get("value"),
         conversion_seconds=costs.get("conversion_seconds"),
         bytes_on_disk=costs.get("bytes_on_disk"),
@@ -127,7 +140,13 @@ def _row(arm: Arm, row: Row, rows: dict[str, Row], log: _Log, confidence: float)
 
 def _best_rival(arm: Arm, rows: dict[str, Row], confidence: float) -> str:
     """The fastest specialised loader of equal or better fidelity; "" where none was measured."""
-    peers = [
+    return min(
+        _rivals(arm, rows), key=lambda name: _time(rows[name], confidence).estimate, default=""
+    )
+
+
+def _rivals(arm: Arm, rows: dict[str, Row]) -> list[str]:
+    return [
         name
         for name in rows
         if (arm.task, name) in ARMS
@@ -135,7 +154,25 @@ def _best_rival(arm: Arm, rows: dict[str, Row], confidence: float) -> str:
         and name != arm.name
         and (ARMS[arm.task, name].exact or not arm.exact)
     ]
-    return min(peers, key=lambda name: _time(rows[name], confidence).estimate, default="")
+
+
+def _after_first(
+    arm: Arm, rows: dict[str, Row], log: _Log, confidence: float
+) -> tuple[str, Interval | None]:
+    """The rival that is fastest when no epoch's start is counted, and how far behind it is then."""
+    count = rows[arm.name]["n"]
+    own = log.after_first(arm.task, arm.name, count)
+    others = {name: log.after_first(arm.task, name, count) for name in _rivals(arm, rows)}
+    others = {
+        name: blocks for name, blocks in others.items() if own and blocks.keys() == own.keys()
+    }
+    if not others:
+        return "", None
+    best = min(others, key=lambda name: statistics.median(others[name].values()))
+    blocks = sorted(own)
+    return best, inference.ratio(
+        [others[best][block] for block in blocks], [own[block] for block in blocks], confidence
+    )
 
 
 def _time(row: Row, confidence: float) -> Interval:
@@ -193,12 +230,13 @@ def _arm_record(row: LoaderRow) -> dict[str, Any]:
     plain = (
         "arm", "origin", "about", "exact", "order", "images_per_second", "low", "high", "blocks",
         "rival", "memory_mb", "conversion_seconds", "bytes_on_disk", "mean_difference", "psnr",
-        "first_batch_ms", "us_after_first",
+        "first_batch_ms", "us_after_first", "rival_later",
     )  # fmt: skip
     return {
         **{name: clean(getattr(row, name)) for name in plain},
         "share_of_ceiling": _interval_record(row.share_of_ceiling),
         "times_rival": _interval_record(row.times_rival),
+        "times_rival_later": _interval_record(row.times_rival_later),
         "setting": row.setting,
         "tried_us_per_image": row.tried,
     }

@@ -192,6 +192,8 @@ class LoaderRow:
     share_of_ceiling: Interval | None
     rival: str  # the fastest specialised loader of equal or better fidelity
     times_rival: Interval | None  # images per second over the rival's
+    rival_later: str  # the best one when the time to each epoch's first batch is left out
+    times_rival_later: Interval | None
     memory_mb: float | None  # of the process tree at its peak, without the page cache
     conversion_seconds: float | None
     bytes_on_disk: int | None  # beside the photographs

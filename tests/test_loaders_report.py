@@ -106,6 +106,28 @@ def test_rivals_have_equal_or_better_fidelity(found: list[Loaders]) -> None:
     assert fast.times_rival.estimate == pytest.approx(1.5)
 
 
+def test_epoch_starts_are_left_out_by_block() -> None:
+    """Another rival may be the best one then; an arm without all blocks is none."""
+    seen = evidence()
+    (machine,) = seen.machines
+    later = {
+        "threaded-pack": {1: 100.0, 2: 120.0},
+        "grain": {1: 180.0, 2: 216.0},
+        "dali": {1: 150.0},
+        "ffcv": {1: 90.0, 2: 90.0},
+    }
+    for name, blocks in later.items():
+        for number, us in blocks.items():
+            machine.observations.append(
+                {"benchmark": "arms.Decode", "factors": {"impl": name, "n": 1024, "px": 256},
+                 "value": 1.0, "round": number, "us_after_first": us}
+            )  # fmt: skip
+    one = row(loaders(seen, 0.95), "threaded-pack")
+    assert one.rival_later == "grain" and one.times_rival_later is not None
+    assert one.times_rival_later.estimate == pytest.approx(1.8)
+    assert one.times_rival_later.blocks == 2
+
+
 def test_costs_and_settings_come_from_the_log(found: list[Loaders]) -> None:
     one = row(found, "threaded-pack")
     assert (one.memory_mb, one.conversion_seconds, one.bytes_on_disk) == (31.5, 1.25, 10_000_000)
