@@ -3,7 +3,7 @@
 A task's ceilings come first, then its arms; the fastest variant stands twice at the end (A/A).
 """
 
-from datasets_impl.arms import ARMS
+from datasets_impl.arms.registry import ARMS
 from datasets_impl.registry import AGAIN
 
 from .common import _Benchmark, _Sparse

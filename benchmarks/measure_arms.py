@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from datasets_impl.arms import ARMS
 from datasets_impl.arms.ceilings import CEILINGS
 from datasets_impl.arms.model import Task
+from datasets_impl.arms.registry import ARMS
 from datasets_impl.arms.tuning import tuned
 from datasets_impl.loading import touch
 from datasets_impl.loops import cores

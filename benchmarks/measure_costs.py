@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from datasets_impl.arms import ARMS
 from datasets_impl.arms.fidelity import fidelity
 from datasets_impl.arms.model import Arm, Task
+from datasets_impl.arms.registry import ARMS
 from datasets_impl.arms.tuning import tuned
 from datasets_impl.loading import run_epoch
 from datasets_impl.loops import cores

@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from datasets_impl.arms import ARMS
 from datasets_impl.arms.model import Arm, Task
+from datasets_impl.arms.registry import ARMS
 from scripts import inference, wording
 from scripts.evidence import Evidence
 from scripts.inference import Interval

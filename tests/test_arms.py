@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets_impl.arms import ARMS
 from datasets_impl.arms.model import BATCH_SIZE, CROP, Arm
+from datasets_impl.arms.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.variants.files import jpeg_files
 

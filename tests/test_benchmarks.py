@@ -28,8 +28,8 @@ from conftest import COUNT, PX, ROOT
 from benchmarks import epoch, item, measure, plan, prepare, startup
 from benchmarks.grids import CENTRE, PROFILE_VARIABLE, PROFILES, Cell, star
 from datasets_impl import registry
-from datasets_impl.arms import ARMS
 from datasets_impl.arms.ceilings import CEILINGS
+from datasets_impl.arms.registry import ARMS
 from datasets_impl.corpus import DEFAULT_QUALITY, MAX_COUNT, MAX_RESOLUTION, CorpusSpec
 from datasets_impl.free_samples import CARRIERS
 from datasets_impl.loops import LOOPS

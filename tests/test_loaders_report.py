@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from datasets_impl.arms import ARMS
+from datasets_impl.arms.registry import ARMS
 from scripts import tables
 from scripts.claims import load_claims
 from scripts.decisions import CLASS, INSTEAD, QUESTIONS, decisions, instead

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from datasets_impl import peers
-from datasets_impl.arms import ARMS
 from datasets_impl.arms.fidelity import fidelity
 from datasets_impl.arms.model import CROP
+from datasets_impl.arms.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.decoders import decoder
 from datasets_impl.peers.made import made_once
