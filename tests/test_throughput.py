@@ -14,8 +14,8 @@ from benchmarks.grids import Cell
 from benchmarks.measure_arms import LEAST_BATCHES, throughput
 from benchmarks.measure_costs import costs
 from benchmarks.measure_scale import counted, made_up_pack, parallel_by, scaled
-from datasets_impl.arms.ceilings import CEILINGS
 from datasets_impl.arms import tuning
+from datasets_impl.arms.ceilings import CEILINGS
 from datasets_impl.arms.registry import ARMS
 from datasets_impl.arms.tuning import tuned
 from datasets_impl.corpus import Corpus
