@@ -2,8 +2,8 @@
 
 `decode(data, out)` fills `out` when it is given (an array of the image's own shape) and returns it;
 without it the decoder allocates. All release the GIL while they decode. "exact" decoders give the
-pixels that Pillow gives; those named `-fast` use libjpeg-turbo's fast DCT and plain chroma
-upsampling, which costs fidelity (a test bounds it).
+pixels that Pillow gives; `-fastdct` uses libjpeg-turbo's fast DCT, `-fast` plain chroma upsampling
+too, which costs fidelity (a test bounds it).
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ def _opencv(data: Any, out: Pixels | None) -> Pixels:
     return _kept(pixels, out)
 
 
-def _simplejpeg(fast: bool) -> Decode:
+def _simplejpeg(dct: bool, upsample: bool) -> Decode:
     def decode(data: Any, out: Pixels | None) -> Pixels:
         import simplejpeg
 
         pixels: Pixels = simplejpeg.decode_jpeg(
-            data, "RGB", fastdct=fast, fastupsample=fast, buffer=out
+            data, "RGB", fastdct=dct, fastupsample=upsample, buffer=out
         )
         if out is not None and pixels.shape != out.shape:
             raise ValueError(f"the image has shape {pixels.shape}, its place {out.shape}")
@@ -90,8 +90,9 @@ _ROWS = (
     Decoder("pil", _pil, "PIL"),
     Decoder("torchvision", _torchvision, "torchvision"),
     Decoder("opencv", _opencv, "cv2"),
-    Decoder("simplejpeg", _simplejpeg(fast=False), "simplejpeg"),
-    Decoder("simplejpeg-fast", _simplejpeg(fast=True), "simplejpeg", exact=False),
+    Decoder("simplejpeg", _simplejpeg(False, False), "simplejpeg"),
+    Decoder("simplejpeg-fastdct", _simplejpeg(True, False), "simplejpeg", exact=False),
+    Decoder("simplejpeg-fast", _simplejpeg(True, True), "simplejpeg", exact=False),
 )
 DECODERS: dict[str, Decoder] = {row.name: row for row in _ROWS}
 

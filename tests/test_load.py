@@ -22,7 +22,7 @@ from benchmarks.common import _Benchmark
 from benchmarks.grids import Cell
 from datasets_impl.errors import StudyError
 from datasets_impl.observe import load
-from datasets_impl.observe.load import RETRIES_VARIABLE, Load, Snapshot, between, snapshot
+from datasets_impl.observe.load import RETRIES_VARIABLE, Load, Snapshot, between, snapshot, worked
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
 from datasets_impl.observe.page_cache import Unsupported
 from scripts import load as load_report
@@ -84,7 +84,7 @@ def test_a_stranger_is_foreign(stranger: psutil.Process) -> None:
     wait_until(lambda: burnt(stranger) - before >= BURNT)
     took = burnt(stranger) - before
     last = snapshot()
-    assert last.own - first.own < took / 2, "a stranger's time was taken for our own"
+    assert worked(first, last) < took / 2, "a stranger's time was taken for our own"
     found = between(first, last)
     assert found.foreign * found.seconds > took / 2
 
@@ -100,7 +100,7 @@ def test_a_spinning_stranger_voids_a_measurement(stranger: psutil.Process) -> No
 def own_growth(work: Callable[[], object]) -> float:
     first = snapshot()
     work()
-    return snapshot().own - first.own
+    return worked(first, snapshot())
 
 
 def test_this_process_is_own() -> None:
@@ -147,7 +147,7 @@ def test_a_living_server_is_own_and_its_end_changes_nothing() -> None:
         before = burnt(process)
         wait_until(lambda: burnt(process) - before >= BURNT)
         alive = snapshot()
-        assert alive.own - first.own >= 0.9 * BURNT
+        assert worked(first, alive) >= 0.9 * BURNT
     finally:
         server.kill()
         server.wait()
@@ -161,6 +161,12 @@ def test_own_work_is_not_foreign() -> None:
     assert (busy.foreign, busy.steal, busy.spoils()) == (0.0, 0.0, "")
     half = between(first, Snapshot(at=2.0, busy=104.0, stolen=0.0, own=10.0))
     assert half.foreign == 0.5
+    # The helper that ended had worked for 9 s before; another came.
+    helped = between(
+        Snapshot(at=0.0, busy=100.0, stolen=0.0, own=7.0, helpers={2: 9.0, 3: 1.0}),
+        Snapshot(at=2.0, busy=104.0, stolen=0.0, own=10.0, helpers={3: 1.25, 4: 0.25}),
+    )
+    assert helped.foreign == 0.25
     # Ticks can make the own share larger than the whole.
     assert between(first, Snapshot(at=2.0, busy=100.0, stolen=0.0, own=9.0)).foreign == 0.0
 
@@ -194,12 +200,12 @@ def test_kernel_threads_are_looked_for_below_kthreadd_only(monkeypatch: pytest.M
     server = subprocess.Popen([sys.executable, "-c", SPIN])
     try:
         wait_until(lambda: burnt(psutil.Process(server.pid)) > 0.05)
-        assert load._kernel_threads() == 0.0
+        assert load._kernel_threads() == {}
     finally:
         server.kill()
         server.wait()
     monkeypatch.setattr(load, "KERNEL_PARENT", 2**22 + 1)  # above any process id
-    assert load._kernel_threads() == 0.0
+    assert load._kernel_threads() == {}
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError, NotImplementedError, RuntimeError])

@@ -95,9 +95,18 @@ ARMS: tuple[Arm, ...] = (
     _decode("threaded-files", "simplejpeg", False, True, "threads decode files into the batch"),
     _decode("threaded-pack", "simplejpeg", True, True, "threads decode a pack into the batch"),
     _decode(
-        "threaded-files-fast", "simplejpeg-fast", False, False, "the same from files, fast DCT"
+        "threaded-files-fast",
+        "simplejpeg-fast",
+        False,
+        False,
+        "the same from files, fast DCT and plain chroma upsampling",
     ),
-    _decode("threaded-pack-fast", "simplejpeg-fast", True, False, "the same, fast DCT"),
+    _decode(
+        "threaded-pack-fastdct", "simplejpeg-fastdct", True, False, "the same from a pack, fast DCT"
+    ),
+    _decode(
+        "threaded-pack-fast", "simplejpeg-fast", True, False, "the same, plain chroma upsampling"
+    ),
     Arm(
         "gathered",
         "raw",
@@ -115,6 +124,15 @@ ARMS: tuple[Arm, ...] = (
         partial(stored, kind="pixels", name="pack"),
         about="the same, each batch in the memory of the one before",
         code=_GATHER.format("GatheredPixelsLoader(pack, 64, overwrite=True)"),
+    ),
+    Arm(
+        "gathered-preloaded",
+        "raw",
+        "variant",
+        partial(gathered, overwrite=True, preload=True),
+        partial(stored, kind="pixels", name="pack"),
+        about="the same from a copy of the pack in memory",
+        code=_GATHER.format("GatheredPixelsLoader(pack, 64, overwrite=True, preload=True)"),
     ),
     Arm(
         "gathered-ahead",

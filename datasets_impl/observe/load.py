@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -34,7 +35,8 @@ class Snapshot:
     at: float
     busy: float  # of all CPUs, in processes; time spent answering interrupts is left out
     stolen: float  # taken by other guests of the same host; 0 where unknown
-    own: float  # of the measurement and of what works for it
+    own: float  # of this process and its descendants, living or reaped
+    helpers: Mapping[int, float] = field(default_factory=dict)  # by process id: who works for it
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,21 @@ def snapshot() -> Snapshot:
     """Counters now. Takes some milliseconds on a machine with many processes."""
     # Descendants before this process: one that ends in between is counted twice, not lost, so
     # that the own share errs upwards and nothing is voided for it.
-    own = _descendants() + _kernel_threads() + _parents() + _with_reaped(psutil.Process())
+    own = _descendants() + _with_reaped(psutil.Process())
+    helpers = _kernel_threads() | _parents()
     times = psutil.cpu_times()
     busy = times.user + times.system + getattr(times, "nice", 0.0)
-    return Snapshot(time.perf_counter(), busy, float(getattr(times, "steal", 0.0)), own)
+    return Snapshot(time.perf_counter(), busy, float(getattr(times, "steal", 0.0)), own, helpers)
+
+
+def worked(first: Snapshot, last: Snapshot) -> float:
+    """CPU seconds that the measurement and its helpers worked in between.
+
+    A kernel thread that ended takes the seconds of its whole life with it, so helpers count one
+    by one, and one that ended counts for nothing.
+    """
+    helped = (now - first.helpers.get(pid, 0.0) for pid, now in last.helpers.items())
+    return last.own - first.own + sum(max(0.0, seconds) for seconds in helped)
 
 
 def between(first: Snapshot, last: Snapshot) -> Load:
@@ -74,7 +87,7 @@ def between(first: Snapshot, last: Snapshot) -> Load:
     stolen = max(0.0, last.stolen - first.stolen)
     return Load(
         seconds=seconds,
-        foreign=max(0.0, busy - (last.own - first.own)) / seconds,
+        foreign=max(0.0, busy - worked(first, last)) / seconds,
         steal=stolen / (stolen + busy) if stolen else 0.0,
         stolen=stolen,
     )
@@ -122,29 +135,32 @@ def _with_reaped(process: psutil.Process) -> float:
     return float(times.user + times.system + reaped)
 
 
-def _alone(process: psutil.Process) -> float:
-    times = _seconds(process)
-    return float(times.user + times.system) if times is not None else 0.0
+def _alone(processes: Iterable[psutil.Process]) -> dict[int, float]:
+    """CPU seconds of each process without its children, by process id."""
+    found = {}
+    for process in processes:
+        times = _seconds(process)
+        if times is not None:
+            found[process.pid] = float(times.user + times.system)
+    return found
 
 
 def _descendants() -> float:
     return sum(_with_reaped(child) for child in psutil.Process().children(recursive=True))
 
 
-def _parents() -> float:
+def _parents() -> dict[int, float]:
     """Of the parents themselves, not of their other children."""
     try:
-        return sum(_alone(parent) for parent in psutil.Process().parents())
+        return _alone(psutil.Process().parents())
     except psutil.Error:
-        return 0.0  # a parent ended while the chain was followed
+        return {}  # a parent ended while the chain was followed
 
 
-def _kernel_threads() -> float:
-    """Of threads such as those that write pages back; 0 where a container hides them."""
+def _kernel_threads() -> dict[int, float]:
+    """Of threads such as those that write pages back; none where a container hides them."""
     try:
         parent = psutil.Process(KERNEL_PARENT)
-        if parent.name() != "kthreadd":
-            return 0.0
-        return sum(_alone(thread) for thread in parent.children())
+        return _alone(parent.children()) if parent.name() == "kthreadd" else {}
     except psutil.Error:
-        return 0.0
+        return {}
