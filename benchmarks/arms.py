@@ -4,6 +4,7 @@ A task's ceilings come first, then its arms; the fastest variant stands twice at
 """
 
 from datasets_impl.arms.registry import ARMS
+from datasets_impl.augment import PLACES
 from datasets_impl.registry import AGAIN
 
 from .common import _Benchmark, _Sparse
@@ -190,7 +191,7 @@ class ByPlace(_Sparse):
     """Turning and normalising raw pixels on each item, on a batch, on the device (C05, C08)."""
 
     param_names = FACTORS
-    params = star(FACTORS, n=GRID.counts_arms[:1], impl=("per-item", "per-batch", "on-device"))
+    params = star(FACTORS, n=GRID.counts_arms[:1], impl=PLACES)
 
     def track_raw(self, *levels):
         return self.measured(levels, augmented)

@@ -14,6 +14,7 @@ import torch
 
 from datasets_impl.loaders.crops import random_numbers
 
+PLACES = ("per-item", "per-batch", "on-device")
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -28,6 +29,7 @@ class FlipAndNormalise:
         self.seed, self.device = seed, torch.device(device)
         mean, spread = (torch.tensor(each).view(1, 3, 1, 1) * 255 for each in (MEAN, SPREAD))
         self.mean, self.spread = mean.to(self.device), spread.to(self.device)
+        self.copied = torch.cuda.Event() if self.device.type == "cuda" else None
 
     def turned(self, indices: Sequence[int], epoch: int) -> torch.Tensor:
         """Which images are turned: bool, one for each index."""
@@ -37,6 +39,8 @@ class FlipAndNormalise:
 
     def __call__(self, images: torch.Tensor, indices: Sequence[int], epoch: int) -> torch.Tensor:
         moved = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        if self.copied is not None:
+            self.copied.record()
         turned = self.turned(indices, epoch).to(self.device)
         moved = torch.where(turned.view(-1, 1, 1, 1), moved.flip(-1), moved)
         return moved.to(torch.float32).sub_(self.mean).div_(self.spread).contiguous()
@@ -71,3 +75,6 @@ class AugmentedBatches:
                 )
             else:
                 yield self.transform(images, indices, epoch)
+            if self.transform.copied is not None:
+                # The loader may write into these images again, while the device still reads them.
+                self.transform.copied.synchronize()

@@ -201,7 +201,7 @@ def scale(evidence: Evidence, confidence: float) -> list[ScaleRow]:
                     machine=row["machine"],
                     what=what,
                     level=level if isinstance(level := row[factor], str) else wording.number(level),
-                    arm=row["impl"],
+                    arm=row["impl"] if factor != "impl" else "gathered",
                     images_per_second=1e6 / time.estimate,
                     low=None if time.high is None else 1e6 / time.high,
                     high=None if time.low is None else 1e6 / time.low,

@@ -13,11 +13,12 @@ from benchmarks import measure_arms, measure_scale
 from benchmarks.grids import Cell
 from benchmarks.measure_arms import LEAST_BATCHES, throughput
 from benchmarks.measure_costs import costs
-from benchmarks.measure_scale import counted, made_up_pack, parallel_by, scaled
+from benchmarks.measure_scale import augmented, counted, made_up_pack, parallel_by, scaled
 from datasets_impl.arms import tuning
 from datasets_impl.arms.ceilings import CEILINGS
 from datasets_impl.arms.registry import ARMS
 from datasets_impl.arms.tuning import tuned
+from datasets_impl.augment import PLACES
 from datasets_impl.corpus import Corpus
 from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.paths import CACHE_VARIABLE
@@ -122,6 +123,16 @@ def test_made_up_images_are_stored_once_and_gone_over(
     assert len(images) == 100 and len({bytes(images.read(i)) for i in range(100)}) == 100
     monkeypatch.setattr(measure_scale.MadeUp, "content", lambda self, index: 1 / 0)
     assert counted(made)[0] > 0, "what is there is not made again"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_augmentation_is_measured_in_each_place(place: str) -> None:
+    if place == "on-device" and not torch.cuda.is_available():
+        with pytest.raises(Unsupported, match="no CUDA device"):
+            augmented(cell(place))
+    else:
+        value, state = augmented(cell(place))
+        assert value > 0 and state["batches"] >= LEAST_BATCHES
 
 
 def test_costs_of_an_arm() -> None:

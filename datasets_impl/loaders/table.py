@@ -36,6 +36,10 @@ def _gathered(root: Path, **options: Any) -> GatheredPixelsLoader:
     return GatheredPixelsLoader(pack, **options)
 
 
+def _preloaded(root: Path, **options: Any) -> GatheredPixelsLoader:
+    return _gathered(root, preload=True, **options)
+
+
 def _fast(root: Path, **options: Any) -> ThreadedJpegLoader:
     return ThreadedJpegLoader(root, decode_with="simplejpeg-fast", **options)
 
@@ -45,5 +49,6 @@ _ROWS = (
     Loader("threaded-files-fast", _fast, "JPEG files", ("X07", "X08"), exact=False),
     Loader("threaded-pack", _from_pack, "JPEG bytes in one file", ("X08",)),
     Loader("gathered-pixels", _gathered, "decoded pixels in one mapped file", ("X06", "X08")),
+    Loader("gathered-preloaded", _preloaded, "decoded pixels in memory", ("X08",)),
 )
 LOADERS: dict[str, Loader] = {row.name: row for row in _ROWS}
