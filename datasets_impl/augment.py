@@ -9,6 +9,7 @@ index alone, so the three places give equal batches.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -29,7 +30,9 @@ class FlipAndNormalise:
         self.seed, self.device = seed, torch.device(device)
         mean, spread = (torch.tensor(each).view(1, 3, 1, 1) * 255 for each in (MEAN, SPREAD))
         self.mean, self.spread = mean.to(self.device), spread.to(self.device)
-        self.copied = torch.cuda.Event() if self.device.type == "cuda" else None
+        self.copied: Any = None
+        if self.device.type == "cuda":
+            self.copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
     def turned(self, indices: Sequence[int], epoch: int) -> torch.Tensor:
         """Which images are turned: bool, one for each index."""
