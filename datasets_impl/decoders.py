@@ -108,13 +108,3 @@ def decoder(name: str) -> Decoder:
     if not row.available:
         raise ModuleNotFoundError(f"the decoder {name!r} needs the package {row.package!r}")
     return row
-
-
-def decode_draft(data: Any, least: int) -> Pixels:
-    """Pillow's draft mode: decode at the smallest of 1/1, 1/2, 1/4, 1/8 scale whose shorter side is
-    still `least` pixels. Not the pixels of a full decode followed by a resize."""
-    with Image.open(io.BytesIO(data)) as picture:
-        shorter = min(picture.size)
-        scale = max((s for s in (1, 2, 4, 8) if shorter // s >= least), default=1)
-        picture.draft("RGB", (picture.width // scale, picture.height // scale))
-        return np.asarray(picture.convert("RGB"))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from datasets_impl import decoders
 from datasets_impl.corpus import Corpus
-from datasets_impl.decoders import DECODERS, decode_draft, decoder
+from datasets_impl.decoders import DECODERS, decoder
 
 every_decoder = pytest.mark.parametrize("name", DECODERS)
 FAST_MEAN, FAST_MOST = 4.0, 60  # of 255: mean and largest difference of the fast DCT on photographs
@@ -93,11 +93,3 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoders.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="'opencv' needs the package 'cv2'"):
         decoder("opencv")
-
-
-@pytest.mark.parametrize(
-    ("least", "shape"), [(64, (64, 96, 3)), (33, (64, 96, 3)), (32, (32, 48, 3)), (1, (8, 12, 3))]
-)
-def test_draft_keeps_at_least_the_size_asked_for(least: int, shape: tuple[int, ...]) -> None:
-    data = encoded(np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8))
-    assert decode_draft(data, least).shape == shape

@@ -22,6 +22,7 @@ from datasets_impl.loops import cores
 from datasets_impl.storage.formats import FORMATS, ensure_stored
 from datasets_impl.variants.batch_decoding import as_it_comes
 from datasets_impl.variants.decoding import BatchedDecodingDataset, DecodingDataset
+from datasets_impl.variants.draft_crops import DraftCropsDataset
 from datasets_impl.variants.files import jpeg_files
 from datasets_impl.variants.preloaded_tensor import PreloadedTensorDataset
 from datasets_impl.variants.raw_files import RawFileDataset
@@ -183,4 +184,16 @@ ARMS: tuple[Arm, ...] = (
         if "pixels" in row.kinds
     ),
     *(_cropping(name) for name in DECODERS),
+    _simple(
+        "dataloader-pil-draft",
+        "train",
+        DraftCropsDataset,
+        jpegs,
+        "DataLoader, Pillow at reduced DCT scale",
+        origin="variant",
+        package="PIL",
+        exact=False,
+        layout="NCHW",
+        code=_code('DraftCropsDataset("photos")'),
+    ),
 )
