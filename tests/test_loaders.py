@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
@@ -247,7 +248,10 @@ def test_torchrun_sees_every_image_once_an_epoch(folder: Path, tmp_path: Path) -
     script = Path(__file__).with_name("distributed_epoch.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     done = subprocess.run(
-        [*command, str(script), str(folder), str(tmp_path)], capture_output=True, text=True
+        [*command, str(script), str(folder), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # torchrun leaves its folder behind
     )
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -132,3 +133,23 @@ def test_fidelity(task: str, name: str, most: float, photographs: Path) -> None:
         assert found.psnr is None or found.psnr > 25
     if not arm.exact:
         assert found.mean_difference > 0
+
+
+def peers_of_decoding() -> list[str]:
+    return [name for (task, name), arm in ARMS.items() if task == "decode" and arm.origin == "peer"]
+
+
+@pytest.mark.parametrize("name", peers_of_decoding())
+def test_no_temporary_file_is_left(
+    name: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = ARMS["decode", name]
+    if not arm.available:
+        pytest.skip(f"{arm.package} is not installed")
+    arm.prepare(photographs)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with arm.open(photographs, **arm.settings[0]) as batches:
+        assert sum(len(batch) for batch in batches) == 12
+    assert list(temporary.iterdir()) == []

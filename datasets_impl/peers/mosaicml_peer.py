@@ -5,6 +5,7 @@ Its default shuffle (py1e) mixes images within a window of shards, which is wide
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,22 +48,40 @@ class _Collate:
 
 
 @contextmanager
+def _temporary_files() -> Iterator[None]:
+    """Lock files, of which the library leaves two behind, go with a folder of their own."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+@contextmanager
 def _open(root: Path, task: Task, num_workers: int, **boxes: Any) -> Iterator[Any]:
     from streaming import StreamingDataset
     from streaming.base.util import clean_stale_shared_memory
 
     clean_stale_shared_memory()
     shape = tuple(ensure_stored(root, kind_of(task), "pack").header.shape)
-    images = StreamingDataset(
-        local=str(_shards(root, task)), shuffle=True, batch_size=BATCH_SIZE, replication=None
-    )
+    shards = str(_shards(root, task))
+    with _temporary_files():
+        images = StreamingDataset(
+            local=shards, shuffle=True, batch_size=BATCH_SIZE, replication=None
+        )
+        yield from _batches(images, Work(task, shape, **boxes), num_workers)
+
+
+def _batches(images: Any, work: Work, num_workers: int) -> Iterator[Any]:
     loader: DataLoader[Any] = DataLoader(
         images,
         BATCH_SIZE,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         multiprocessing_context="fork" if num_workers else None,
-        collate_fn=_Collate(Work(task, shape, **boxes)),
+        collate_fn=_Collate(work),
     )
     with ending_workers(loader):
         yield loader
