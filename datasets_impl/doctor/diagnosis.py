@@ -5,12 +5,13 @@ from __future__ import annotations
 import statistics
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
+from scipy import stats
 
 from datasets_impl.doctor.account import account
 from datasets_impl.doctor.child import Heard
 from datasets_impl.doctor.findings import findings
-from scripts.inference import ratio
 
 CONFIDENCE = 0.95
 WORTH = 1.1  # the whole interval of a gain must be above this
@@ -175,16 +176,28 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
 def _tried(
     one: dict[str, Any], tried: dict[str, Any], length: int | None, own: float | None
 ) -> Tried:
-    gain = ratio(one["beside"], one["blocks"], CONFIDENCE)
-    worth = gain.low is not None and gain.low > WORTH
+    gain, low, high = paired_gain(one["beside"], one["blocks"])
+    worth = low is not None and low > WORTH
     saved = (statistics.median(one["beside"]) - statistics.median(one["blocks"])) * 1e-6
     once = float(one["once_seconds"])
     even = once / (saved * (length or tried["samples"])) if once and saved > 0 else None
     return Tried(
-        name=one["name"], title=one["title"], gain=gain.estimate, low=gain.low, high=gain.high,
-        rounds=gain.blocks, recommended=worth, lines=one["lines"], claim=one["claim"],
+        name=one["name"], title=one["title"], gain=gain, low=low, high=high,
+        rounds=len(one["blocks"]), recommended=worth, lines=one["lines"], claim=one["claim"],
         cost=one["cost"], caution=one["caution"], once_seconds=once, break_even_epochs=even,
     )  # fmt: skip
+
+
+def paired_gain(
+    slow: list[float], fast: list[float]
+) -> tuple[float, float | None, float | None]:
+    """How many times as fast, within rounds: the geometric mean and its Student's t interval."""
+    before, after = np.log(slow), np.log(fast)
+    gain = float(np.exp((before - after).mean()))
+    if len(slow) < 2 or np.ptp(before - after) < 1e-12:
+        return gain, None, None
+    interval = stats.ttest_rel(before, after).confidence_interval(CONFIDENCE)
+    return gain, float(np.exp(interval.low)), float(np.exp(interval.high))
 
 
 def _step(us: float | None, batch_size: int | None, step_ms: float | None) -> Step | None:
