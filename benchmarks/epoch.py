@@ -1,7 +1,7 @@
 """Time of an epoch per image, swept as a star around the centre."""
 
 from .common import _Benchmark, _Sparse
-from .grids import COUNTS, DOCUMENTED, GRID, MEDIA, START_METHODS, star
+from .grids import COUNTS, DOCUMENTED, GRID, START_METHODS, star
 from .measure import epoch, item_share
 
 FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
@@ -29,7 +29,7 @@ class ByCount(_Epoch):
 
 
 class ByStorage(_Epoch):
-    params = star(FACTORS, px=GRID.px_storage, medium=MEDIA, impl=DOCUMENTED)
+    params = star(FACTORS, px=GRID.px_storage, medium=GRID.media, impl=DOCUMENTED)
 
 
 class ByStartMethod(_Epoch, _Sparse):

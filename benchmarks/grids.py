@@ -44,6 +44,7 @@ class Grid:
     bandwidths: tuple[int, ...]  # of throttled storage, MB/s, network disk to solid state
     limits: tuple[str, ...]  # on a child's memory: the data stay within, or go beyond
     latencies_ms: tuple[int, ...]  # added to every request of the object store
+    media: tuple[str, ...]  # the state of the files
     controls: tuple[str, ...]  # whose epochs and items are measured twice, as A/A arms
     counts_arms: tuple[int, ...] = ()  # images for the arms of the three tasks
     counts_raw: tuple[int, ...] = ()  # small images that are decoded already
@@ -74,6 +75,7 @@ PROFILES = {
         bandwidths=(25,),
         limits=(),
         latencies_ms=(),
+        media=("disk-warm", "disk-cold"),
         controls=("naive", "mapped"),
     ),
     "standard": Grid(
@@ -99,6 +101,7 @@ PROFILES = {
         bandwidths=(25, 100, 400),
         limits=("within the limit", "beyond the limit"),
         latencies_ms=(10,),
+        media=("ramdisk", "disk-warm", "disk-cold"),
         controls=("naive", "preloaded", "mapped"),
     ),
     "full": Grid(
@@ -124,6 +127,7 @@ PROFILES = {
         bandwidths=(10, 25, 50, 100, 200, 400, 800, 1600),
         limits=("within the limit", "beyond the limit"),
         latencies_ms=(1, 10, 50),
+        media=("ramdisk", "disk-warm", "disk-cold"),
         controls=("naive", "preloaded", "mapped"),
         counts_arms=(2048, 8192),
         counts_raw=(1024, 65_536, 1_000_000),
@@ -164,7 +168,6 @@ except StudyError as error:  # raised while modules are imported, before any `ma
 START_METHODS = GRID.start_methods if len(GRID.start_methods) > 1 else ()
 # One count alone is the centre, which other sweeps measure.
 COUNTS = GRID.counts if len(GRID.counts) > 1 else ()
-MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 ITEMS = (256,)  # images behind an item benchmark; only its count sweep takes others
 DOCUMENTED = ("naive", "preloaded", "mapped")
 STORED = (  # ways to hold decoded pixels, for what workers are sent and what they hold

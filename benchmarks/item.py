@@ -1,7 +1,7 @@
 """Time of one item, whole and by stage, in this process."""
 
 from .common import _Benchmark
-from .grids import COUNTS, GRID, ITEMS, MEDIA, star
+from .grids import COUNTS, GRID, ITEMS, star
 from .measure import item
 
 FACTORS = ["n", "px", "medium", "stage", "impl"]
@@ -25,7 +25,7 @@ class ByStage(_Item):
 class ByStorage(_Item):
     """Reading alone beside the whole naive item, on each medium (C03)."""
 
-    params = star(FACTORS, n=ITEMS, px=GRID.px_pair, medium=MEDIA, stage=("item", "read"))
+    params = star(FACTORS, n=ITEMS, px=GRID.px_pair, medium=GRID.media, stage=("item", "read"))
 
 
 class ByImplementation(_Item):

@@ -27,7 +27,7 @@ from .measure import corpus_of, repeated, timed, warmed
 
 LEAST_BATCHES = 200  # of several epochs; slow arms need not so many
 ARM_SECONDS = 0.5
-SLOW_SECONDS = 6.0  # an arm that needs longer for `LEAST_BATCHES` is measured for so long
+SLOW_SECONDS = 4.0  # an arm that needs longer for `LEAST_BATCHES` is measured for so long
 
 
 def home_of(cell: Cell) -> Path:
@@ -47,7 +47,7 @@ def home_of(cell: Cell) -> Path:
 
 
 def throughput(cell: Cell, task: Task) -> Measured:
-    """Microseconds per image of an arm, or of a ceiling, over at least 200 batches or 6 seconds.
+    """Microseconds per image of an arm, or of a ceiling, over at least 200 batches or 4 seconds.
 
     Every arm may use all cores, with threads or processes as its setting says; the trainer touches
     every page of a batch. The state tells the time without the start of epochs.

@@ -2,7 +2,7 @@
 
 from . import measure, measure_objects, throttled
 from .common import _Benchmark, _Sparse
-from .grids import GRID, ITEMS, MEDIA, star
+from .grids import GRID, ITEMS, star
 
 PX_RAW = GRID.px_bandwidth if GRID.limits else ()  # the quick profile has no time for these
 FASTEST = 400  # MB/s
@@ -32,7 +32,7 @@ class ByMedium(_Benchmark):
     """The same arms where nothing is throttled (X05)."""
 
     param_names = ["n", "px", "medium", "impl"]
-    params = star(param_names, n=ITEMS, px=PX_RAW, medium=MEDIA, impl=("naive", "raw-files"))
+    params = star(param_names, n=ITEMS, px=PX_RAW, medium=GRID.media, impl=("naive", "raw-files"))
 
     def track_epoch(self, *levels):
         return self.measured(levels, measure.epoch)

@@ -16,7 +16,7 @@ import functools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -252,6 +252,16 @@ def whole_jpeg(data: Any) -> Any:
     return Record(data).jpeg if bytes(data[:2]) == MAGIC else data
 
 
+class Region(NamedTuple):
+    """A JPEG of `height` x `width` pixels, in which the box begins at (`top`, `left`)."""
+
+    jpeg: bytearray
+    height: int
+    width: int
+    top: int
+    left: int
+
+
 class Record:
     """What `with_restarts` made, or an ordinary JPEG that it refused.
 
@@ -274,25 +284,26 @@ class Record:
         self.data_at = self.header_at + length
         self.jpeg = self.data[self.header_at :]
 
-    def region(self, top: int, left: int, height: int, width: int) -> tuple[bytearray, int, int]:
-        """A JPEG that holds the box, and where in it the box begins (top, left).
+    def region(self, top: int, left: int, height: int, width: int) -> Region:
+        """A JPEG that holds the box, and where in it the box begins.
 
-        One MCU around the box comes along where there is one, for chroma upsampling looks at its
-        neighbours; so the box's pixels are those of the whole image.
+        Around the box comes along what chroma upsampling looks at, its neighbours of one sample; so
+        the box's pixels are those of the whole image.
         """
         per_row = -(-self.width // self.mcu_width) // self.interval  # intervals
         rows = -(-self.height // self.mcu_height)
         wide = self.mcu_width * self.interval
-        first_row = max(0, top // self.mcu_height - 1)
-        last_row = min(rows, -(-(top + height) // self.mcu_height) + 1)
-        first = max(0, (left - self.mcu_width) // wide)
-        last = min(per_row, -(-(left + width + self.mcu_width) // wide))
+        beside, above = self.mcu_width // BLOCK, self.mcu_height // BLOCK  # pixels of one sample
+        first_row = max(0, top - above) // self.mcu_height
+        last_row = min(rows, -(-(top + height + above) // self.mcu_height))
+        first = max(0, left - beside) // wide
+        last = min(per_row, -(-(left + width + beside) // wide))
         across = min(self.width, last * wide) - first * wide
         down = min(self.height, last_row * self.mcu_height) - first_row * self.mcu_height
         jpeg = self._cut(
             self._header(down, across), range(first_row, last_row), per_row, first, last
         )
-        return jpeg, top - first_row * self.mcu_height, left - first * wide
+        return Region(jpeg, down, across, top - first_row * self.mcu_height, left - first * wide)
 
     def _cut(
         self, header: bytearray, rows: range, per_row: int, first: int, last: int
@@ -302,7 +313,9 @@ class Record:
         starts = self.starts.astype(np.int64)
         low, high = starts[begins + first], starts[begins + last]
         data = self.data[self.data_at :]
-        jpeg = bytearray(b"".join([header, *(data[a:b] for a, b in zip(low, high, strict=True))]))
+        jpeg = bytearray().join(
+            [header, *(data[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True))]
+        )
         # An interval's last two bytes are its marker; in the cut it stands as much further along as
         # its row does.
         moved = len(header) + np.cumsum(high - low) - (high - low) - low

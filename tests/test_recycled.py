@@ -89,3 +89,14 @@ def test_pickles_without_its_memory() -> None:
     batches.take((1024, 1024))
     assert len(pickle.dumps(batches)) < 1000
     assert pickle.loads(pickle.dumps(batches)).take(SHAPE).shape == SHAPE
+
+
+def test_overwriting_is_what_one_asks_for() -> None:
+    memory = RecycledBatches(overwrite=True)
+    kept = memory.take((2, 3))
+    kept.fill_(7)
+    again = memory.take((1, 3))
+    again.fill_(9)
+    assert kept.data_ptr() == again.data_ptr()
+    assert kept.tolist() == [[9, 9, 9], [7, 7, 7]]
+    assert memory.take((4, 3)).data_ptr() != kept.data_ptr(), "a larger one needs more memory"

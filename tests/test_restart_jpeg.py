@@ -79,8 +79,10 @@ def test_a_region_holds_the_pixels_of_its_box(case: dict[str, Any], data: Any) -
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     down = data.draw(st.integers(1, height - top))
     across = data.draw(st.integers(1, width - left))
-    jpeg, y, x = Record(with_restarts(whole, 32)).region(top, left, down, across)
-    found = decoded(jpeg)[y : y + down, x : x + across]
+    region = Record(with_restarts(whole, 32)).region(top, left, down, across)
+    pixels = decoded(region.jpeg)
+    assert pixels.shape[:2] == (region.height, region.width)
+    found = pixels[region.top : region.top + down, region.left : region.left + across]
     np.testing.assert_array_equal(found, decoded(whole)[top : top + down, left : left + across])
 
 

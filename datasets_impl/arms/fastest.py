@@ -38,10 +38,10 @@ def threaded(
 
 @contextmanager
 def gathered(
-    root: Path, ahead: bool = False, batch_size: int = BATCH_SIZE
+    root: Path, ahead: bool = False, batch_size: int = BATCH_SIZE, **options: Any
 ) -> Iterator[Iterable[torch.Tensor]]:
     pack: Any = ensure_stored(root, "pixels", "pack")
-    batches = GatheredPixelsLoader(pack, batch_size)
+    batches = GatheredPixelsLoader(pack, batch_size, **options)
     yield Ahead(batches) if ahead else batches
 
 
@@ -106,6 +106,15 @@ ARMS: tuple[Arm, ...] = (
         partial(stored, kind="pixels", name="pack"),
         about="rows of a mapped pack gathered into a recycled batch",
         code=_GATHER.format("GatheredPixelsLoader(pack, 64)"),
+    ),
+    Arm(
+        "gathered-overwrite",
+        "raw",
+        "variant",
+        partial(gathered, overwrite=True),
+        partial(stored, kind="pixels", name="pack"),
+        about="the same, each batch in the memory of the one before",
+        code=_GATHER.format("GatheredPixelsLoader(pack, 64, overwrite=True)"),
     ),
     Arm(
         "gathered-ahead",

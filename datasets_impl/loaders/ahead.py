@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from datasets_impl.loaders.threads import work_alone
+
 T = TypeVar("T")
 
 
@@ -56,6 +58,7 @@ class Ahead(Generic[T]):
             thread.join()
 
     def _fetch(self, ready: queue.Queue[tuple[str, Any]], stopped: threading.Event) -> None:
+        work_alone()  # the trainer's operations have PyTorch's other threads
         try:
             for batch in self.batches:
                 ready.put(("batch", batch))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-import random
+import struct
 from dataclasses import dataclass
 
 SCALE = (0.08, 1.0)
@@ -38,19 +39,28 @@ def random_box(
     scale in `ratio`, the whole image cut to the nearest allowed ratio after ten boxes that do not
     fit.
     """
-    draw = random.Random(f"{seed} {epoch} {index}")
-    flip = draw.random() < 0.5
     low, high = math.log(ratio[0]), math.log(ratio[1])
-    for _ in range(TRIES):
-        area = height * width * draw.uniform(*scale)
-        aspect = math.exp(draw.uniform(low, high))
+    for attempt in range(TRIES):
+        area, aspect, down, across, turn = _draws(f"{seed} {epoch} {index} {attempt}")
+        area = height * width * (scale[0] + area * (scale[1] - scale[0]))
+        aspect = math.exp(low + aspect * (high - low))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
-            top, left = draw.randint(0, height - h), draw.randint(0, width - w)
-            return Box(top, left, h, w, flip)
+            top, left = int(down * (height - h + 1)), int(across * (width - w + 1))
+            return Box(top, left, h, w, turn < 0.5)
+    flip = turn < 0.5
     h, w = height, width
     if width / height < ratio[0]:
         h = min(height, round(width / ratio[0]))
     elif width / height > ratio[1]:
         w = min(width, round(height * ratio[1]))
     return Box((height - h) // 2, (width - w) // 2, h, w, flip)
+
+
+def _draws(name: str) -> tuple[float, ...]:
+    """Five independent numbers, uniform in [0, 1), of a name.
+
+    From a hash: making a generator for every image would take longer than drawing from it.
+    """
+    words = struct.unpack("<5Q", hashlib.blake2b(name.encode(), digest_size=40).digest())
+    return tuple((word >> 11) * 2.0**-53 for word in words)

@@ -38,6 +38,8 @@ class GatheredPixelsLoader:
         pack: the folder of the pack, or the pack opened.
         sampler: the order of the next epoch; a true shuffle by `seed` when it is left out.
         pinned: batches in page-locked memory, for a CUDA device.
+        overwrite: every batch in the same memory, which stays in the processor's cache. A batch is
+            then valid only until the next one is asked for; copy what you keep.
 
     Raises:
         StudyError: the folder is no pack of pixels, or (while iterating) an image is damaged.
@@ -52,13 +54,14 @@ class GatheredPixelsLoader:
         seed: int = 0,
         drop_last: bool = False,
         pinned: bool = False,
+        overwrite: bool = False,
     ) -> None:
         self.pack = pack if isinstance(pack, PackImages) else PackImages(pack)
         if self.pack.header.kind != "pixels":
             raise StudyError(f"{self.pack.folder} holds JPEG bytes; store the pixels instead.")
         self.batch_size, self.drop_last = batch_size, drop_last
         self.sampler = ShardedShuffle(len(self.pack), seed) if sampler is None else sampler
-        self.batches = RecycledBatches(pinned)
+        self.batches = RecycledBatches(pinned, overwrite=overwrite)
         self._rows: torch.Tensor | None = None
 
     def __getstate__(self) -> dict[str, Any]:

@@ -33,13 +33,15 @@ class RecycledBatches:
         pinned: allocate in page-locked memory, for faster copies to a CUDA device.
         most: how many pieces of memory are kept; a trainer that holds more batches than that gets
             fresh memory for each further one, and nothing of it is overwritten.
+        overwrite: give the same memory each time, whoever still holds it.
 
     Take from one thread at a time.
     """
 
-    def __init__(self, pinned: bool = False, most: int = 16) -> None:
+    def __init__(self, pinned: bool = False, most: int = 16, overwrite: bool = False) -> None:
         self.pinned = pinned
         self.most = most
+        self.overwrite = overwrite
         self._arrays: list[Array] = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -50,7 +52,8 @@ class RecycledBatches:
         size = math.prod(shape)
         for position in range(len(self._arrays)):  # a name for the array would count as a holder
             large_enough = self._arrays[position].size >= size
-            if large_enough and _holders(self._arrays, position) == _IDLE:
+            free = self.overwrite or _holders(self._arrays, position) == _IDLE
+            if large_enough and free:
                 return torch.from_numpy(self._arrays[position][:size]).view(shape)
         array = self._allocate(size)
         if len(self._arrays) < self.most:

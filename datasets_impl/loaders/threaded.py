@@ -18,6 +18,7 @@ import torch
 
 from datasets_impl.loaders.order import ShardedShuffle, batch_count, batched
 from datasets_impl.loaders.recycled import RecycledBatches
+from datasets_impl.loaders.threads import lone_threads
 from datasets_impl.sources import Source
 
 TASK = 8  # images a thread takes at once: handing over a task costs some 10 us
@@ -104,7 +105,7 @@ class ThreadedLoader(ABC):
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None or self._owner != os.getpid():
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="fill-batch")
+            self._pool = lone_threads(self.threads, "fill-batch")
             self._owner = os.getpid()
         return self._pool
 

@@ -10,6 +10,7 @@ same pixels; a test bounds the difference.
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from datasets_impl.loaders.crops import RATIO, SCALE, Box, random_box
 from datasets_impl.loaders.threaded import ThreadedLoader
 from datasets_impl.restart_jpeg import Record
 from datasets_impl.sources import Source, as_source
+
+FAST_SCALES = (1 / 8, 1 / 4, 1 / 2)
+_local = threading.local()
 
 
 class ThreadedCropsLoader(ThreadedLoader):
@@ -59,25 +63,26 @@ class ThreadedCropsLoader(ThreadedLoader):
 
     def fill(self, row: Any, index: int, epoch: int) -> None:
         record = Record(self.source.read(index))
+        jpeg: Any = record.jpeg
         if record.has_restarts:
             height, width = record.height, record.width
         else:
-            height, width = image_size(record.jpeg)
+            height, width = image_size(jpeg)
         box = random_box(height, width, self.seed, epoch, index, self.scale, self.ratio)
-        jpeg: Any = record.jpeg
         if record.has_restarts:
-            jpeg, top, left = record.region(box.top, box.left, box.height, box.width)
-            box = replace(box, top=top, left=left)
-        write_resized(*self._decoded(jpeg, box, index), row)
+            region = record.region(box.top, box.left, box.height, box.width)
+            jpeg, height, width = region.jpeg, region.height, region.width
+            box = replace(box, top=region.top, left=region.left)
+        write_resized(*self._decoded(jpeg, height, width, box, index), row)
 
-    def _decoded(self, jpeg: Any, box: Box, index: int) -> tuple[np.ndarray[Any, Any], Box]:
-        """Pixels of an image, perhaps smaller than it is, and the box in them."""
+    def _decoded(
+        self, jpeg: Any, height: int, width: int, box: Box, index: int
+    ) -> tuple[np.ndarray[Any, Any], Box]:
+        """Pixels of an image of this size, perhaps made smaller, and the box in them."""
         import simplejpeg
 
-        height, width = image_size(jpeg)
-        # The whole must be so large that the box in it has the output's size.
-        factor = max(self.size / box.height, self.size / box.width) if self.scaled else 1.0
-        least = (math.ceil(height * factor), math.ceil(width * factor)) if factor < 1 else (0, 0)
+        scale = self._scale(box)
+        least = (math.ceil(height * scale), math.ceil(width * scale)) if scale < 1 else (0, 0)
         try:
             pixels = simplejpeg.decode_jpeg(
                 jpeg,
@@ -86,11 +91,28 @@ class ThreadedCropsLoader(ThreadedLoader):
                 fastupsample=self.fast,
                 min_height=least[0],
                 min_width=least[1],
+                buffer=self._place(3 * height * width),
             )
         except (RuntimeError, ValueError) as error:  # Pillow reads what it refuses
             pixels = decoder("pil").decode(jpeg, None)
             self.left_to_pillow(index, error)
         return pixels, _scaled(box, pixels.shape[0] / height, pixels.shape[1] / width)
+
+    def _scale(self, box: Box) -> float:
+        """The smallest DCT scale at which the box still has the output's size.
+
+        Of the scales that libjpeg-turbo has fast code for; 7/8 takes longer than the whole.
+        """
+        least = max(self.size / box.height, self.size / box.width) if self.scaled else 1.0
+        return next((scale for scale in FAST_SCALES if scale >= least), 1.0)
+
+    @staticmethod
+    def _place(size: int) -> np.ndarray[Any, Any]:
+        """Memory of the calling thread for `size` bytes, which the next call uses again."""
+        held: np.ndarray[Any, Any] | None = getattr(_local, "place", None)
+        if held is None or held.size < size:
+            held = _local.place = np.empty(size, np.uint8)
+        return held
 
 
 def image_size(jpeg: Any) -> tuple[int, int]:

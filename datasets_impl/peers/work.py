@@ -17,6 +17,7 @@ from datasets_impl.arms.model import CROP, Task
 from datasets_impl.decoders import decoder
 from datasets_impl.loaders.crops import RATIO, SCALE, random_box
 from datasets_impl.loaders.threaded_crops import write_resized
+from datasets_impl.loaders.threads import work_alone
 from datasets_impl.storage.stored import Kind, StoredImages
 from datasets_impl.variants.batch_decoding import empty_batch
 
@@ -43,6 +44,7 @@ class Work:
         decode = decoder("simplejpeg").decode
         if self.task == "decode":
             return decode(data, out)
+        work_alone()  # the peer's threads are as many as are of use
         pixels = decode(data, None)
         made = np.empty((3, CROP, CROP), np.uint8) if out is None else out
         height, width = pixels.shape[:2]

@@ -1,0 +1,45 @@
+"""Threads of which each works alone: PyTorch must not start further threads inside them.
+
+PyTorch splits the work of one operation over its own threads, as many as there are cores by
+default, and does so for every Python thread anew. A pool of as many threads as cores would then
+have cores x cores of them at work on small images (https://docs.pytorch.org/docs/stable/notes/
+multiprocessing.html, "CPU oversubscription"); a worker of a DataLoader is limited to one.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+_local = threading.local()
+
+
+def work_alone() -> None:
+    """One intra-op thread for the calling thread, unless it is the process's main thread."""
+    if getattr(_local, "alone", False) or threading.current_thread() is threading.main_thread():
+        return
+    torch.get_num_threads()  # a thread takes over the process's number when it first asks for it
+    torch.set_num_threads(1)
+    _local.alone = True
+
+
+def lone_threads(count: int, name: str) -> ThreadPoolExecutor:
+    """A pool of `count` threads, started, that each work alone.
+
+    `torch.set_num_threads` also says with how many threads every thread begins that comes later, so
+    the caller's number is set again once all have started.
+    """
+    before = torch.get_num_threads()
+    all_started = threading.Barrier(count)
+
+    def start() -> None:
+        work_alone()
+        all_started.wait()
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=start)
+    for started in [pool.submit(threading.get_ident) for _ in range(count)]:
+        started.result()
+    torch.set_num_threads(before)
+    return pool
