@@ -41,7 +41,7 @@ def random_box(
     """
     low, high = math.log(ratio[0]), math.log(ratio[1])
     for attempt in range(TRIES):
-        area, aspect, down, across, turn = _draws(f"{seed} {epoch} {index} {attempt}")
+        area, aspect, down, across, turn = random_numbers(f"{seed} {epoch} {index} {attempt}")
         area = height * width * (scale[0] + area * (scale[1] - scale[0]))
         aspect = math.exp(low + aspect * (high - low))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
@@ -57,7 +57,7 @@ def random_box(
     return Box((height - h) // 2, (width - w) // 2, h, w, flip)
 
 
-def _draws(name: str) -> tuple[float, ...]:
+def random_numbers(name: str) -> tuple[float, ...]:
     """Five independent numbers, uniform in [0, 1), of a name.
 
     From a hash: making a generator for every image would take longer than drawing from it.
