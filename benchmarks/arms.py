@@ -10,7 +10,7 @@ from .common import _Benchmark, _Sparse
 from .grids import GRID, star
 from .measure_arms import throughput
 from .measure_costs import costs
-from .measure_scale import counted, scaled
+from .measure_scale import augmented, counted, scaled
 
 FACTORS = ["n", "px", "impl"]
 TWICE = {"decode": "threaded-pack", "raw": "gathered", "train": "threaded-regions"}
@@ -182,5 +182,17 @@ class ByCount(_Sparse):
 
     def track_raw(self, *levels):
         return self.measured(levels, counted)
+
+    track_raw.unit = "us"
+
+
+class ByPlace(_Sparse):
+    """Turning and normalising raw pixels on each item, on a batch, on the device (C05, C08)."""
+
+    param_names = FACTORS
+    params = star(FACTORS, n=GRID.counts_arms[:1], impl=("per-item", "per-batch", "on-device"))
+
+    def track_raw(self, *levels):
+        return self.measured(levels, augmented)
 
     track_raw.unit = "us"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import torch
 
 from datasets_impl.arms.model import Arm, Task
 from datasets_impl.arms.plain import data_loader
+from datasets_impl.augment import AugmentedBatches, FlipAndNormalise
 from datasets_impl.arms.registry import ARMS
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loops import cores
 from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.paths import cache_dir
 from datasets_impl.storage.conversion import Plan, convert_plan
+from datasets_impl.storage.formats import ensure_stored
 from datasets_impl.storage.formats.pack import PackFormat, PackImages
 from datasets_impl.variants.batch_decoding import as_it_comes
 from datasets_impl.variants.stored_pixels import BatchedStoredDataset
@@ -69,6 +72,39 @@ def counted(cell: Cell) -> Measured:
     with opened as batches:
         warmed(images.files, state)
         return whole_epochs(batches, state)
+
+
+def augmented(cell: Cell) -> Measured:
+    """Microseconds per image gathered from a pack of pixels, turned and normalised in one place.
+
+    Raises:
+        Unsupported: the place is a device, and there is none.
+    """
+    torch.set_num_threads(cores())
+    place = cell.impl
+    if place == "on-device" and not torch.cuda.is_available():
+        raise Unsupported("no CUDA device")
+    root = home_of(cell)
+    pack: Any = ensure_stored(root, "pixels", "pack")
+    loader = GatheredPixelsLoader(pack, cell.batch, pinned=place == "on-device")
+    transform = FlipAndNormalise(device="cuda" if place == "on-device" else "cpu")
+    state: dict[str, Any] = {"cores": cores()}
+    warmed(loader.pack.files, state)
+    batches = AugmentedBatches(_Numbered(loader), transform, each=place == "per-item")
+    return whole_epochs(batches, state)
+
+
+class _Numbered:
+    """Batches with made-up indices: which images are turned costs the same for all."""
+
+    def __init__(self, loader: GatheredPixelsLoader) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, range]]:
+        first = 0
+        for batch in self.loader:
+            yield batch, range(first, first + len(batch))
+            first += len(batch)
 
 
 class MadeUp(Plan):

@@ -36,6 +36,7 @@ SWEEPS = {  # benchmark -> its factor in words, and by name
     "arms.ByBatch": ("images a batch, decode", "batch"),
     "arms.ByResolution": ("pixels a side, decode", "px"),
     "arms.ByCount": ("images of 16 px, raw", "n"),
+    "arms.ByPlace": ("turned and normalised, raw", "impl"),
 }
 
 
