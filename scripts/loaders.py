@@ -200,7 +200,7 @@ def scale(evidence: Evidence, confidence: float) -> list[ScaleRow]:
                 ScaleRow(
                     machine=row["machine"],
                     what=what,
-                    level=wording.number(row[factor]),
+                    level=level if isinstance(level := row[factor], str) else wording.number(level),
                     arm=row["impl"],
                     images_per_second=1e6 / time.estimate,
                     low=None if time.high is None else 1e6 / time.high,
