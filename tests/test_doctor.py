@@ -9,8 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from datasets_impl.doctor.__main__ import SHARES, main
-from datasets_impl.doctor.child import Ask, Heard, examine
+from datasets_impl.doctor.__main__ import main, questions
+from datasets_impl.doctor.child import Heard, examine
 from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
 from tests import doctor_gallery
 from tests.doctor_gallery import AILING, HEALTHY, STRANGE
@@ -27,8 +27,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def seen(name: str, ward: Path, budget: float = BUDGET) -> tuple[Diagnosis, Heard]:
-    asked = [Ask(probe, budget * share) for probe, share in SHARES.items()]
-    heard = examine(f"{GALLERY}:{name}", {"folder": str(ward)}, asked)
+    heard = examine(f"{GALLERY}:{name}", {"folder": str(ward)}, questions(budget))
     assert not heard.user_error, heard.user_error
     return diagnose(name, heard), heard
 

@@ -26,13 +26,14 @@ from datasets_impl.doctor.terminal import print_diagnosis
 from datasets_impl.errors import StudyError, exit_on_study_error
 
 BUDGET, LEAST_BUDGET = 60.0, 10.0
+ALONE = ("inside", "pickled", "look")  # read no sample, or are what the others need
 SHARES = {  # of the budget; what is left over is for imports
-    "look": 0.04,
     "inside": 0.03,
+    "pickled": 0.04,
+    "look": 0.04,
     "items": 0.08,
     "causes": 0.08,
     "pictures": 0.03,
-    "pickled": 0.04,
     "repeated": 0.06,
     "ceiling": 0.06,
     "batches": 0.12,
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _arguments(arguments)
     kwargs = _kwargs(options.kwargs)
     console = Console(stderr=True, highlight=False)
-    asked = [Ask(probe, options.budget * share) for probe, share in SHARES.items()]
+    asked = questions(options.budget)
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
         console=console, transient=True,
@@ -66,6 +67,14 @@ def main(arguments: list[str] | None = None) -> int:
     written = _write(found, options.out)
     print_diagnosis(found, written, Console(highlight=False))
     return 0
+
+
+def questions(budget: float) -> list[Ask]:
+    """Every probe and its part of the budget, seconds."""
+    return [
+        Ask(probe, budget * share, "" if probe in ALONE else "look")
+        for probe, share in SHARES.items()
+    ]
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:

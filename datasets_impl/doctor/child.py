@@ -30,10 +30,15 @@ PACKAGE = str(Path(__file__).resolve().parents[1])
 
 @dataclass(frozen=True)
 class Ask:
-    """A probe by name, the seconds it should take, and what else it is told."""
+    """A probe by name, the seconds it should take, and what else it is told.
+
+    It is left out when the probe that it `needs` has failed: where one sample cannot be read at
+    all, waiting for others tells nothing.
+    """
 
     probe: str
     seconds: float
+    needs: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -58,10 +63,12 @@ def examine(
         _run(target, kwargs, missing, heard, started)
         if heard.user_error or "" in heard.failures:
             break
+        settled = heard.answers.keys() | heard.failures.keys()
         missing = [
-            ask for ask in missing
-            if ask.probe not in heard.answers and ask.probe not in heard.failures
-        ]  # fmt: skip
+            ask
+            for ask in missing
+            if ask.probe not in settled and not (ask.needs and ask.needs in heard.failures)
+        ]
     return heard
 
 
