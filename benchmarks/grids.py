@@ -37,6 +37,7 @@ class Grid:
     many_workers: tuple[int, ...]  # far past the number of cores, naive dataset only
     records: int  # small records in the memory benchmarks
     record_start_methods: tuple[str, ...]
+    record_structures: tuple[str, ...]
     sample_kib: tuple[int, ...]  # size of one sample that costs nothing, for transport
     steps_ms: tuple[int, ...]  # emulated training steps
     px_bandwidth: tuple[int, ...]
@@ -68,6 +69,7 @@ PROFILES = {
         many_workers=(),
         records=100_000,
         record_start_methods=("fork",),
+        record_structures=("list-str", "numpy-bytes"),
         sample_kib=(12, 192),
         steps_ms=(5,),
         px_bandwidth=(256,),
@@ -94,6 +96,7 @@ PROFILES = {
         many_workers=(16,),
         records=1_000_000,
         record_start_methods=("fork", "forkserver", "spawn"),
+        record_structures=("list-str", "list-tuple", "numpy-bytes", "packed-tensor"),
         sample_kib=(1, 12, 192, 3072, 32768),
         steps_ms=(1, 5, 20, 100),
         px_bandwidth=(128, 256),
@@ -120,6 +123,7 @@ PROFILES = {
         many_workers=(8, 16, 32),
         records=4_000_000,
         record_start_methods=("fork", "forkserver", "spawn"),
+        record_structures=("list-str", "list-tuple", "numpy-bytes", "packed-tensor"),
         sample_kib=(1, 12, 192, 3072, 32768),
         steps_ms=(1, 5, 20, 100),
         px_bandwidth=(64, 128, 256, 512),

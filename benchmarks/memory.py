@@ -4,8 +4,6 @@ from .common import _Sparse
 from .grids import GRID, START_METHODS, STORED
 from .tree import photograph_tree, record_copies, record_tree
 
-STRUCTURES = ("list-str", "list-tuple", "numpy-bytes", "packed-tensor")
-
 
 class _Memory(_Sparse):
     keeps_freed_memory = False
@@ -15,7 +13,7 @@ class _Memory(_Sparse):
 class _Records(_Memory):
     needs_corpus = False
     param_names = ["n", "start_method", "structure"]
-    params = [(GRID.records,), GRID.record_start_methods, STRUCTURES]
+    params = [(GRID.records,), GRID.record_start_methods, GRID.record_structures]
 
 
 class RecordsPerWorker(_Records):
@@ -33,7 +31,7 @@ class RecordsTree(_Records):
     Forked workers only: others hold a copy each from the start, as `RecordsPerWorker` shows.
     """
 
-    params = [(GRID.records,), ("fork",), STRUCTURES]
+    params = [(GRID.records,), ("fork",), GRID.record_structures]
 
     def track_tree(self, *levels):
         return self.measured(levels, record_tree)

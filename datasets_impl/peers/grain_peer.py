@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from datasets_impl.arms.model import BATCH_SIZE, Arm, Task
+from datasets_impl.arms.model import BATCH_SIZE, Task
 from datasets_impl.loops import cores
-from datasets_impl.peers.work import collated, kind_of, layout_of, work_of
+from datasets_impl.peers.work import collated, kind_of, peer_arms, work_of
 from datasets_impl.storage.formats import ensure_stored
 from datasets_impl.storage.stored import StoredImages
 
@@ -63,17 +62,11 @@ def _files(root: Path, task: Task) -> list[Path]:
     return ensure_stored(root, kind_of(task), "pack").files
 
 
-ARMS = tuple(
-    Arm(
-        "grain",
-        task,
-        "peer",
-        partial(_open, task=task),
-        partial(_files, task=task),
-        SETTINGS,
-        layout=layout_of(task),
-        package="grain",
-        about="threads make images one by one, from a pack",
-    )
-    for task in ("decode", "raw", "train")
+ARMS = peer_arms(
+    "grain",
+    _open,
+    _files,
+    SETTINGS,
+    package="grain",
+    about="threads make images one by one, from a pack",
 )

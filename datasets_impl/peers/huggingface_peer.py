@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler, DataLoader
 
-from datasets_impl.arms.model import BATCH_SIZE, Arm, Task
+from datasets_impl.arms.model import BATCH_SIZE, Task
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loading import ending_workers
 from datasets_impl.loops import cores
-from datasets_impl.peers.work import Work, kind_of, layout_of, work_of
+from datasets_impl.peers.work import Work, kind_of, peer_arms, work_of
 from datasets_impl.storage.formats import ensure_stored
 from datasets_impl.storage.formats.arrow import COLUMN
 from datasets_impl.variants.batch_decoding import as_it_comes
@@ -71,17 +71,11 @@ def _files(root: Path, task: Task) -> list[Path]:
     return ensure_stored(root, kind_of(task), "arrow").files
 
 
-ARMS = tuple(
-    Arm(
-        "huggingface",
-        task,
-        "peer",
-        partial(_open, task=task),
-        partial(_files, task=task),
-        SETTINGS,
-        layout=layout_of(task),
-        package="datasets",
-        about="mapped Arrow files, whole batches through a DataLoader",
-    )
-    for task in ("decode", "raw", "train")
+ARMS = peer_arms(
+    "huggingface",
+    _open,
+    _files,
+    SETTINGS,
+    package="datasets",
+    about="mapped Arrow files, whole batches through a DataLoader",
 )

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.arms.model import BATCH_SIZE, Arm, Task
+from datasets_impl.arms.model import BATCH_SIZE, Task
 from datasets_impl.loading import ending_workers
 from datasets_impl.loops import cores
 from datasets_impl.peers.made import made_once
-from datasets_impl.peers.work import Work, kind_of, layout_of
+from datasets_impl.peers.work import Work, kind_of, peer_arms
 from datasets_impl.storage.formats import ensure_stored
 
 SETTINGS: tuple[dict[str, Any], ...] = tuple(
@@ -71,18 +70,12 @@ def _files(root: Path, task: Task) -> list[Path]:
     return sorted(_chunks(root, task).glob("*.bin"))
 
 
-ARMS = tuple(
-    Arm(
-        "litdata",
-        task,
-        "peer",
-        partial(_open, task=task),
-        partial(_files, task=task),
-        SETTINGS,
-        layout=layout_of(task),
-        order="chunks shuffled, then images within a chunk",
-        package="litdata",
-        about="its own chunks and DataLoader",
-    )
-    for task in ("decode", "raw", "train")
+ARMS = peer_arms(
+    "litdata",
+    _open,
+    _files,
+    SETTINGS,
+    order="chunks shuffled, then images within a chunk",
+    package="litdata",
+    about="its own chunks and DataLoader",
 )

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.arms.model import BATCH_SIZE, Arm, Task
+from datasets_impl.arms.model import BATCH_SIZE, Task
 from datasets_impl.loading import ending_workers
 from datasets_impl.loops import cores
-from datasets_impl.peers.work import collated, kind_of, layout_of, work_of
+from datasets_impl.peers.work import collated, kind_of, peer_arms, work_of
 from datasets_impl.storage.formats import ensure_stored
 
 BUFFER = 1000  # images in the shuffle buffer, the example in its documentation
@@ -59,18 +58,12 @@ def _files(root: Path, task: Task) -> list[Path]:
     return ensure_stored(root, kind_of(task), "tar").files
 
 
-ARMS = tuple(
-    Arm(
-        "webdataset",
-        task,
-        "peer",
-        partial(_open, task=task),
-        partial(_files, task=task),
-        SETTINGS,
-        layout=layout_of(task),
-        order=f"shards shuffled, then a buffer of {BUFFER:,} images",
-        package="webdataset",
-        about="tar shards read in sequence by worker processes",
-    )
-    for task in ("decode", "raw", "train")
+ARMS = peer_arms(
+    "webdataset",
+    _open,
+    _files,
+    SETTINGS,
+    order=f"shards shuffled, then a buffer of {BUFFER:,} images",
+    package="webdataset",
+    about="tar shards read in sequence by worker processes",
 )

@@ -6,14 +6,16 @@ So what differs between such peers is how they read, order, spread and collate, 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from datasets_impl.arms.model import CROP, Task
+from datasets_impl.arms.model import CROP, Arm, Task
 from datasets_impl.decoders import decoder
 from datasets_impl.loaders.crops import RATIO, SCALE, random_box
 from datasets_impl.loaders.threaded_crops import write_resized
@@ -21,6 +23,7 @@ from datasets_impl.loaders.threads import work_alone
 from datasets_impl.storage.stored import Kind, StoredImages
 from datasets_impl.variants.batch_decoding import empty_batch
 
+TASKS: tuple[Task, ...] = ("decode", "raw", "train")
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -81,3 +84,26 @@ def collated(samples: Sequence[Pixels]) -> torch.Tensor:
     made = empty_batch((len(samples), *samples[0].shape))
     np.stack(samples, out=made.numpy())
     return made
+
+
+def peer_arms(
+    name: str,
+    opened: Callable[..., Any],
+    files: Callable[..., list[Path]],
+    settings: tuple[dict[str, Any], ...],
+    **more: Any,
+) -> tuple[Arm, ...]:
+    """A row for each task of a peer whose functions take the `task`."""
+    return tuple(
+        Arm(
+            name,
+            task,
+            "peer",
+            partial(opened, task=task),
+            partial(files, task=task),
+            settings,
+            layout=layout_of(task),
+            **more,
+        )
+        for task in TASKS
+    )
