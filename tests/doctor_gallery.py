@@ -137,11 +137,11 @@ class Locking(_Rows):
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
-        self.lock: Any = None
+        self.owner, self.lock = 0, threading.Lock()
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        if self.lock is None:
-            self.lock = threading.Lock()
+        if self.owner != os.getpid():  # threads do not live on in a forked worker
+            self.owner, self.lock = os.getpid(), threading.Lock()
             threading.Thread(target=self._hold, daemon=True).start()
         with self.lock:
             return super().__getitem__(index)

@@ -32,7 +32,7 @@ SHARES = {  # of the budget; what is left over is for imports
     "pickled": 0.04,
     "look": 0.04,
     "items": 0.08,
-    "causes": 0.08,
+    "causes": 0.12,
     "pictures": 0.03,
     "repeated": 0.06,
     "ceiling": 0.06,

@@ -36,9 +36,8 @@ def account(answers: Answers) -> Account:
     """From the probes `causes` and `batches`."""
     causes, batches = answers.get("causes", {}), answers.get("batches", {})
     parts = {name: float(seconds) for name, seconds in causes.get("causes", {}).items()}
-    total = float(causes.get("total", 0.0))
-    if "item" in batches:
-        parts["collating"] = parts.get("collating", 0.0) + batches["collating"]
-        total = batches["item"] + batches["collating"]
+    collating = float(causes.get("collating", 0.0))
+    parts["collating"] = parts.get("collating", 0.0) + collating
     ordered = {name: parts[name] for name in ORDER if parts.get(name)}
+    total = float(causes.get("total", 0.0)) + collating
     return Account(total, ordered, batches.get("hand_over"), batches.get("starting"))

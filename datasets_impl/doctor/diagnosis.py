@@ -234,6 +234,8 @@ def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
         )
     for name, why in seen.get("tried", {}).get("failed", {}).items():
         said.append(f"The remedy {name} could not be tried: {why}.")
+    if late := seen.get("tried", {}).get("late"):
+        said.append(f"For lack of time not tried (a larger --budget helps): {'; '.join(late)}.")
     if seen.get("growth", {}).get("unsupported"):
         said.append(f"Memory was not watched: {seen['growth']['unsupported']}.")
     none = seen.get("look", {}).get("none")

@@ -95,7 +95,9 @@ def broken(seen: Probes) -> Finding | None:
 def outlier(seen: Probes) -> Finding | None:
     """A few samples that take most of the time."""
     answer = seen.get("items", {})
-    times = np.array(answer.get("second") or answer.get("first") or [0.0])
+    first, second = answer.get("first") or [0.0], answer.get("second")
+    # Slow both times: what was slow once had to wait for something else.
+    times = np.minimum(first, second) if second else np.array(first)
     if len(times) < 20 or times.max() < 1e-3:
         return None
     slowest = np.argsort(times)[::-1][: max(1, len(times) // 100)]
@@ -366,7 +368,7 @@ def workers_cost(seen: Probes) -> Finding | None:
 
 
 def not_collated(seen: Probes) -> Finding | None:
-    why = seen.get("batches", {}).get("not_collated", "")
+    why = seen.get("causes", {}).get("not_collated", "")
     if not why:
         return None
     return Finding(

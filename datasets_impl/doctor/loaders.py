@@ -17,6 +17,7 @@ from datasets_impl.loading import ending_workers
 BATCH_SIZE = 32  # where the user names none
 LEAST_BATCHES = 4  # in what is measured
 PAGE = 4096
+LATE = 20.0  # seconds without a batch, after which a worker is taken to hang
 
 
 class Part(Dataset[Any]):
@@ -114,6 +115,7 @@ def opened(
             "persistent_workers": persistent,
             "prefetch_factor": settings.get("prefetch_factor") or 2,
             "multiprocessing_context": settings.get("start_method"),
+            "timeout": LATE,
         }
     made: DataLoader[Any] = DataLoader(dataset, **options | changes)
     with ending_workers(made):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import time
 from typing import Any
 
+from datasets_impl.doctor.attribution import Attribution, Pass, clocked, in_turns
 from datasets_impl.doctor.loaders import (
     LEAST_BATCHES,
     Part,
@@ -23,62 +25,146 @@ from datasets_impl.observe.page_cache import Unsupported
 
 WORKERS = 2  # where the user has none, for what only workers show
 MOST_BATCHES = 512  # in a part
+ROUNDS = 3  # passes with and without the profiler
 
 
 def part_of(subject: Subject, seconds: float) -> list[int]:
-    """Indices whose samples take about `seconds` to read, whole batches of them."""
+    """Indices whose samples take about `seconds` to read and collate, whole batches of them.
+
+    Fewer than `LEAST_BATCHES` only where samples are so slow that these would take longer.
+    """
     some = indices(subject, 64)
-    known = seconds_of_items(subject, some[:: max(1, len(some) // 8)])
-    each = max(1e-6, sum(known) / max(1, len(known)))
+    known = seconds_of_items(subject, some[:: max(1, len(some) // 4)])
     batch = batch_size_of(subject) or 1
-    count = int(min(MOST_BATCHES * batch, max(LEAST_BATCHES * batch, seconds / each)))
-    return indices(subject, count)
+    each = max(1e-6, sum(known) / max(1, len(known)) + _collating(subject, some, min(batch, 4)))
+    least = min(LEAST_BATCHES * batch, 1.5 * seconds / each)
+    count = int(min(MOST_BATCHES * batch, max(least, seconds / each, 2)))
+    return [index for index in indices(subject, count) if _readable(subject, index)]
+
+
+def _readable(subject: Subject, index: int) -> bool:
+    try:
+        subject.read(index)
+    except Exception:
+        return False
+    return True
+
+
+def _collating(subject: Subject, some: list[int], count: int) -> float:
+    """Seconds that a sample takes in the collate function, about."""
+    held = []
+    for index in some[:count]:
+        with contextlib.suppress(Exception):
+            held.append(subject.read(index))
+    if not held:
+        return 0.0
+    collate, _ = collate_of(subject, held)  # also the first call, which is slower
+    begun = time.perf_counter()
+    with contextlib.suppress(Exception):
+        collate(held)
+    return (time.perf_counter() - begun) / len(held)
+
+
+def causes(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Where the time of a sample goes in one process: an epoch of a loader without workers, in turns
+    with the same items under the profiler. Seconds per sample; see `attribution`.
+    """
+    if subject.iterable:
+        return _causes_of_iterated(subject, seconds) | {"collating": 0.0}
+    chosen = part_of(subject, seconds / 12) if subject.length else []
+    if not chosen:
+        return {}
+    some = [subject.read(index) for index in chosen[: batch_size_of(subject) or 1]]
+    collate, unfit = collate_of(subject, some)
+    timed = Timed(Part(subject, chosen))
+    collating: list[float] = []
+    with opened(subject, timed, 0, collate) as loader:
+
+        def epoch() -> Pass:
+            timed.seconds = 0.0
+            with clocked() as taken:
+                whole = consume(loader)
+            collating.append(max(0.0, whole - timed.seconds) / len(chosen))
+            taken.wall = timed.seconds
+            return taken
+
+        epoch()  # caches are warm from here on
+        collating.clear()
+        found = in_turns(subject.read, chosen, epoch, ROUNDS)
+    return _told(found) | {
+        "collating": sum(collating) / len(collating),
+        "not_collated": unfit,
+        "samples": len(chosen),
+    }
+
+
+def _causes_of_iterated(subject: Subject, seconds: float) -> dict[str, Any]:
+    """The same of as many samples as can be iterated in the time, from the start."""
+    until, count = time.perf_counter() + seconds / 8, 0
+    for _ in iter(subject.dataset):
+        count += 1
+        if time.perf_counter() > until:
+            break
+    if not count:
+        return {}
+    arriving: list[Any] = [iter(subject.dataset)]
+
+    def epoch() -> Pass:
+        arriving[0] = iter(subject.dataset)
+        with clocked() as taken:
+            for _ in range(count):
+                next(arriving[0])
+        arriving[0] = iter(subject.dataset)
+        return taken
+
+    return _told(in_turns(lambda _: next(arriving[0]), range(count), epoch, ROUNDS))
+
+
+def _told(found: Attribution) -> dict[str, Any]:
+    return {
+        "total": found.total,
+        "causes": found.causes,
+        "places": [[p.file, p.line, p.function, p.seconds] for p in found.places[:8]],
+    }
 
 
 def batches(subject: Subject, seconds: float) -> dict[str, Any]:
-    """Seconds for each sample of collating, of handing over, and of a worker's start.
+    """Seconds that a sample takes from a worker to the trainer, and that a start of workers takes.
 
-    Of an iterable dataset only whether it can be iterated twice.
+    Of an iterable dataset only that it is one.
     """
     if subject.iterable or not subject.length:
         return {"iterable": True}
     chosen = part_of(subject, seconds / 12)
-    part = Part(subject, chosen, max(len(chosen), LEAST_BATCHES * (batch_size_of(subject) or 1)))
+    if not chosen:
+        return {}
+    part = Part(subject, chosen)
     some = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1))]
-    collate, unfit = collate_of(subject, some)
-    timed = Timed(part)
-    with opened(subject, timed, 0, collate) as loader:
-        consume(loader)
-        timed.seconds = 0.0
-        whole = consume(loader)
-    collating = max(0.0, whole - timed.seconds) / len(part)
-    found = {
-        "batch_size": batch_size_of(subject),
-        "samples": len(part),
-        "item": timed.seconds / len(part),
-        "collating": collating,
-        "not_collated": unfit,
-    }
+    collate, _ = collate_of(subject, some)
+    found: dict[str, Any] = {"batch_size": batch_size_of(subject), "samples": len(part)}
     if subject.workers or seconds > 4:
-        found |= _hand_over(subject, some[0], collate, collating, seconds / 6)
+        found |= _hand_over(subject, some[0], collate, seconds / 6)
         found |= _start(subject, part, collate)
     return found
 
 
 def _hand_over(
-    subject: Subject, sample: Any, collate: Any, collating: float, seconds: float
+    subject: Subject, sample: Any, collate: Any, seconds: float
 ) -> dict[str, Any]:
     """Seconds that a sample takes from a worker to the trainer, beyond being collated."""
-    count = (batch_size_of(subject) or 1) * 32
+    batch = batch_size_of(subject) or 1
+    with opened(subject, Same(sample, batch), 0, collate) as loader:
+        consume(loader)
+        inside = consume(loader) / batch
+    # A slow collate function would fill the time by itself.
+    count = batch * int(max(2, min(32, seconds / 3 / max(1e-9, inside * batch))))
     same = Same(sample, count)
-    with opened(subject, same, 0, collate) as loader:
-        inside = consume(loader) / count
     with opened(subject, same, 1, collate) as loader:
         consume(loader)
         taken, until = [consume(loader)], time.perf_counter() + seconds
         while time.perf_counter() < until and len(taken) < 5:
             taken.append(consume(loader))
-    return {"hand_over": max(0.0, min(taken) / count - min(inside, collating or inside))}
+    return {"hand_over": max(0.0, min(taken) / count - inside)}
 
 
 def _start(subject: Subject, part: Part, collate: Any) -> dict[str, Any]:
@@ -104,7 +190,9 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
     """
     if subject.iterable or not subject.length:
         return {}
-    chosen = part_of(subject, seconds / 4)
+    chosen = part_of(subject, seconds / 8)
+    if not chosen:
+        return {}
     part = Part(subject, chosen)
     some = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1))]
     collate, _ = collate_of(subject, some)

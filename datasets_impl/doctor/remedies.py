@@ -25,6 +25,8 @@ from datasets_impl.doctor.samples import Leaf, leaves, signature
 from datasets_impl.doctor.target import Subject
 from datasets_impl.loops import cores
 
+CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
+
 
 @dataclass
 class Remedy:
@@ -53,6 +55,7 @@ class Context:
     samples: list[Any]
     same_each_time: bool
     decoded: tuple[int, int, str] | None  # the usual width, height and format of what is decoded
+    cost: float  # seconds of reading a sample
 
 
 class Patched(Dataset[Any]):
@@ -202,7 +205,7 @@ def reduced_size(at: Context) -> list[Remedy]:
 
 def kept(at: Context) -> list[Remedy]:
     """Decoded samples in a mapped file, and in memory that workers share."""
-    if not at.same_each_time or not storable(at.samples):
+    if not at.same_each_time or not storable(at.samples) or at.cost < CHEAP:
         return []
     folder = Path(tempfile.mkdtemp(prefix="stored-"))
     found = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Any
 
@@ -29,6 +31,8 @@ HANDLES = {  # type -> what users call it
     "_io.BufferedReader": "an open file",
     "_io.TextIOWrapper": "an open file",
 }
+LISTINGS = ("listdir", "scandir", "glob", "rglob", "iglob", "iterdir")
+ORDERLESS = ("sorted", "len", "sum", "any", "all", "max", "min", "set")  # of a listing
 LABELS = re.compile(r"label|target|class_ids|lengths", re.IGNORECASE)
 TRANSFORM = re.compile(r"transform|augment", re.IGNORECASE)
 
@@ -122,12 +126,26 @@ def _source(thing: Any) -> str:
 
 def unsorted_listing(dataset: Any) -> str:
     """The call by which a dataset takes files in the order of the file system, "" when it does not."""
-    source = _source(type(dataset))
-    for match in re.finditer(r"(os\.listdir|os\.scandir|\.glob|\.rglob|\.iterdir|glob\.glob)\(", source):
-        line = source[source.rfind("\n", 0, match.start()) + 1 : source.find("\n", match.start())]
-        if "sorted(" not in line and not re.search(r"\.sort\(", source):
-            return line.strip()
+    source = textwrap.dedent(_source(type(dataset)))
+    if ".sort(" in source:
+        return ""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return ""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    harmless = {
+        id(inner)
+        for call in calls if _called(call) in ORDERLESS for inner in ast.walk(call)
+    }  # fmt: skip
+    for call in calls:
+        if _called(call) in LISTINGS and id(call) not in harmless:
+            return (ast.get_source_segment(source, call) or "").strip()
     return ""
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def _opencv_threads() -> int | None:
