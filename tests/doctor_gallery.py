@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
-PX, LARGE_PX, COUNT = 256, 1600, 48
+PX, LARGE_PX, COUNT = 256, 1200, 48
 
 
 def prepare(folder: Path) -> None:
@@ -65,8 +64,8 @@ class _Rows(Dataset[Any]):
 
 class SlowTransform(_Files):
     def __getitem__(self, index: int) -> torch.Tensor:
-        picture = self.picture(index).filter(ImageFilter.GaussianBlur(8))
-        return torch.from_numpy(np.array(picture.filter(ImageFilter.MedianFilter(5))))
+        picture = self.picture(index).filter(ImageFilter.GaussianBlur(4))
+        return torch.from_numpy(np.array(picture.filter(ImageFilter.MedianFilter(3))))
 
 
 class PythonLoop(_Rows):
@@ -102,7 +101,7 @@ class Listing(Dataset[Any]):
         return 3000
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        names = sorted(os.listdir(self.folder))
+        names = sorted(os.listdir(self.folder))  # noqa: PTH208
         return torch.from_numpy(np.load(self.folder / names[index]))
 
 
@@ -216,6 +215,8 @@ class Frozen(_Files):
     """Transforms when it stores."""
 
     def __init__(self, folder: str) -> None:
+        from torchvision.transforms import v2
+
         super().__init__(folder)
         self.transform = v2.RandomHorizontalFlip()
         self.kept = [self.transform(torch.from_numpy(np.array(self.picture(i))))
@@ -291,6 +292,13 @@ AILING = {
     "WrongLabels": "lengths",
 }
 HEALTHY = ("Healthy", "HealthyTuples", "healthy_loader")
+
+
+class HangsInWorkers(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        if torch.utils.data.get_worker_info() is not None:
+            threading.Event().wait()
+        return super().__getitem__(index)
 
 
 # --- strange ones: the doctor must survive them ------------------------------------------------

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import psutil
 import pytest
 
 from datasets_impl.doctor.__main__ import main, questions
@@ -16,7 +20,13 @@ from tests import doctor_gallery
 from tests.doctor_gallery import AILING, HEALTHY, STRANGE
 
 GALLERY = str(Path(doctor_gallery.__file__))
-BUDGET = 25.0
+BUDGET = 15.0
+QUICK = ("batches", "tried")  # left out where the cause needs no loader to be seen
+BUT = {  # workers that are spawned import torch, seconds each
+    "eight_workers": ("growth", "batches"),
+    "mapped_spawn": ("growth", *QUICK),
+    "healthy_loader": (),
+}
 
 
 @pytest.fixture(scope="session")
@@ -26,29 +36,45 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def seen(name: str, ward: Path, budget: float = BUDGET) -> tuple[Diagnosis, Heard]:
-    heard = examine(f"{GALLERY}:{name}", {"folder": str(ward)}, questions(budget))
+@pytest.fixture(scope="session")
+def visits(ward: Path) -> Callable[[str], tuple[Diagnosis, Heard]]:
+    """Examines one of the gallery, once for all tests that ask."""
+
+    @lru_cache
+    def visit(name: str) -> tuple[Diagnosis, Heard]:
+        return seen(name, ward, BUDGET, BUT.get(name, QUICK))
+
+    return visit
+
+
+Visits = Callable[[str], tuple[Diagnosis, Heard]]
+
+
+def seen(
+    name: str, ward: Path, budget: float, but: tuple[str, ...] = QUICK
+) -> tuple[Diagnosis, Heard]:
+    heard = examine(f"{GALLERY}:{name}", {"folder": str(ward)}, questions(budget, but))
     assert not heard.user_error, heard.user_error
     return diagnose(name, heard), heard
 
 
 @pytest.mark.parametrize("name", AILING)
-def test_the_cause_is_named_first(name: str, ward: Path) -> None:
-    found, heard = seen(name, ward)
+def test_the_cause_is_named_first(name: str, visits: Visits) -> None:
+    found, heard = visits(name)
     names = [one.name for one in found.findings]
     assert names[:1] == [AILING[name]], (names, found.parts, heard.failures, found.not_done)
 
 
 @pytest.mark.parametrize("name", HEALTHY)
-def test_nothing_is_wrong_with_the_healthy(name: str, ward: Path) -> None:
-    found, _ = seen(name, ward)
+def test_nothing_is_wrong_with_the_healthy(name: str, visits: Visits) -> None:
+    found, _ = visits(name)
     assert [one.name for one in found.findings] == [], found.findings
     assert not found.not_done
 
 
-@pytest.mark.parametrize("name", ["Decode", "SlowTransform", "PythonLoop", "collating"])
-def test_parts_add_up(name: str, ward: Path) -> None:
-    found, _ = seen(name, ward)
+@pytest.mark.parametrize("name", ["Decode", "SlowTransform", "PythonLoop", "Sleeping", "collating"])
+def test_parts_add_up(name: str, visits: Visits) -> None:
+    found, _ = visits(name)
     assert found.total_us is not None
     assert abs(found.unattributed_us) < 0.1 * found.total_us, found.parts
 
@@ -72,18 +98,37 @@ def test_a_dead_process_is_told(ward: Path) -> None:
     assert "SIGKILL" in heard.failures["look"]
 
 
-def test_command_writes_what_its_schema_says(
-    ward: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
+    ward: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = ward / "jpeg"
-    before = sorted((path, path.stat().st_mtime_ns) for path in folder.iterdir())
-    assert main([str(folder), "--budget", "12", "--out", str(tmp_path), "--step-ms", "500"]) == 0
-    written = json.loads((tmp_path / "diagnosis.json").read_text())
-    jsonschema.validate(written, json.loads((tmp_path / "schema.json").read_text()))
+    folder, out, scratch = ward / "jpeg", tmp_path / "out", tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    before, processes = _contents(folder), psutil.pids()
+    assert main([str(folder), "--budget", "12", "--out", str(out), "--step-ms", "500"]) == 0
+    assert _contents(folder) == before, "the user's files are as they were"
+    assert not list(scratch.iterdir()), "no temporary file is left"
+    assert not [pid for pid in psutil.pids() if pid not in processes and _is_ours(pid)]
+    assert {path.name for path in out.iterdir()} == {"diagnosis.json", "schema.json", "index.html"}
+    written = json.loads((out / "diagnosis.json").read_text())
+    jsonschema.validate(written, json.loads((out / "schema.json").read_text()))
     assert written["step"]["fine"] and "the step is the bottleneck" in capsys.readouterr().out
-    page = (tmp_path / "index.html").read_text()
+    page = (out / "index.html").read_text()
     assert written["verdict"].rstrip(".") in page and "http" not in page.split("<main>")[1]
-    assert sorted((path, path.stat().st_mtime_ns) for path in folder.iterdir()) == before
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return "datasets_impl.doctor" in " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
 
 
 @pytest.mark.parametrize(
@@ -138,7 +183,7 @@ def test_only_what_was_measured_to_help_is_recommended() -> None:
         ),
     )
     by_name = {one.name: one for one in found.remedies}
-    assert by_name["sure"].recommended and by_name["sure"].gain == pytest.approx(2.0)
+    assert by_name["sure"].recommended and by_name["sure"].gain == pytest.approx(2.0, rel=0.01)
     assert by_name["unsure"].gain > 1.1 and not by_name["unsure"].recommended
 
 

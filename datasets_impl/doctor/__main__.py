@@ -69,11 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def questions(budget: float) -> list[Ask]:
-    """Every probe and its part of the budget, seconds."""
+def questions(budget: float, but: tuple[str, ...] = ()) -> list[Ask]:
+    """Every probe `but` some, and its part of the budget, seconds."""
     return [
         Ask(probe, budget * share, "" if probe in ALONE else "look")
         for probe, share in SHARES.items()
+        if probe not in but
     ]
 
 
@@ -83,7 +84,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         description="Say why a dataset is slow, by measuring it.",
     )
     parser.add_argument("target", metavar="TARGET",
-                        help="a folder of pictures, package.module:object or file.py:object")  # fmt: skip
+                        help="a folder of pictures, module:object or file.py:object")  # fmt: skip
     parser.add_argument("--kwargs", default="{}", metavar="JSON",
                         help="arguments of a class or function, as a JSON object")  # fmt: skip
     parser.add_argument("--budget", type=float, default=BUDGET, metavar="SECONDS",
@@ -104,9 +105,11 @@ def _kwargs(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise StudyError(f"--kwargs is not JSON ({error}); write it like '{{\"root\": \"a\"}}'.") from None
+        raise StudyError(
+            f'--kwargs is not JSON ({error}); write it like \'{{"root": "a"}}\'.'
+        ) from None
     if not isinstance(found, dict):
-        raise StudyError("--kwargs must be a JSON object, such as '{\"root\": \"photos\"}'.")
+        raise StudyError('--kwargs must be a JSON object, such as \'{"root": "photos"}\'.')
     return found
 
 

@@ -30,7 +30,7 @@ LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to b
 
 @dataclass(frozen=True)
 class Place:
-    """A function of the user's own, and the seconds that it took itself, for each item."""
+    """A Python function, and the seconds that it took itself, for each item."""
 
     file: str
     line: int
@@ -169,7 +169,7 @@ def _attributed(stats: Sequence[Any], plain: float, items: int) -> Attribution:
         Place(code.co_filename, code.co_firstlineno, code.co_qualname,
               entry.inlinetime / items * python_scale)
         for entry in stats
-        if not isinstance(code := entry.code, str) and is_own(code.co_filename)
+        if not isinstance(code := entry.code, str) and "python" in shares.of(_key(code))
     ]  # fmt: skip
     return Attribution(plain, causes, sorted(places, key=lambda place: -place.seconds))
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from datasets_impl.cores import cores
 from datasets_impl.decoders import DECODERS, decoder
 from datasets_impl.doctor.probes import indices
 from datasets_impl.doctor.samples import size_of
 from datasets_impl.doctor.target import Subject
-from datasets_impl.loops import cores
 
 FEW = 32
 JPEG = b"\xff\xd8\xff"
@@ -73,7 +73,9 @@ def _is_jpeg(path: Path) -> bool:
 def _decoding(pictures: list[bytes], name: str, seconds: float) -> float:
     decode = decoder(name).decode
     with ThreadPoolExecutor(cores()) as pool:
-        return _per_unit(lambda: len(list(pool.map(lambda d: decode(d, None).size, pictures))), seconds)
+        return _per_unit(
+            lambda: len(list(pool.map(lambda d: decode(d, None).size, pictures))), seconds
+        )
 
 
 def _copying(nbytes: int, seconds: float) -> float:

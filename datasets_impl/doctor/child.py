@@ -192,9 +192,10 @@ def _death(code: int, said: Path) -> str:
 
 def main(arguments: list[str]) -> int:
     request = json.loads(Path(arguments[0]).read_text())
-    with open(arguments[1], "a", encoding="utf-8", buffering=1) as answers, open(
-        request["stacks"], "w"
-    ) as stacks:
+    with (
+        Path(arguments[1]).open("a", encoding="utf-8", buffering=1) as answers,
+        Path(request["stacks"]).open("w") as stacks,
+    ):
 
         def tell(record: dict[str, Any]) -> None:
             answers.write(json.dumps(record) + "\n")
@@ -212,10 +213,16 @@ def main(arguments: list[str]) -> int:
     os._exit(0)  # without waiting for threads and workers of the user's
 
 
-def _answer_all(request: dict[str, Any], tell: Callable[[dict[str, Any]], None], stacks: Any) -> None:
+def _answer_all(
+    request: dict[str, Any], tell: Callable[[dict[str, Any]], None], stacks: Any
+) -> None:
+    import torch
+
     from datasets_impl.doctor.probes import PROBES
     from datasets_impl.doctor.target import load
 
+    # As in a worker; and a second thread that a neighbour keeps from running makes the first wait.
+    torch.set_num_threads(1)
     subject = load(request["target"], request["kwargs"])
     for name, seconds, options in request["asked"]:
         stacks.seek(0)

@@ -45,7 +45,7 @@ class Part(_Model):
 
 
 class Place(_Model):
-    """A function of the user's, and the microseconds that it takes itself for each sample."""
+    """A Python function, and the microseconds that it takes itself for each sample."""
 
     file: str
     line: int
@@ -85,7 +85,7 @@ class Tried(_Model):
 
 
 class Ceiling(_Model):
-    """What the machine could do, microseconds per sample, and how many times that the loader takes."""
+    """What the machine could do, microseconds per sample; the loader takes `times` that."""
 
     us: float
     of: str
@@ -188,9 +188,7 @@ def _tried(
     )  # fmt: skip
 
 
-def paired_gain(
-    slow: list[float], fast: list[float]
-) -> tuple[float, float | None, float | None]:
+def paired_gain(slow: list[float], fast: list[float]) -> tuple[float, float | None, float | None]:
     """How many times as fast, within rounds: the geometric mean and its Student's t interval."""
     before, after = np.log(slow), np.log(fast)
     gain = float(np.exp((before - after).mean()))
@@ -229,8 +227,8 @@ def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
             for name, why in heard.failures.items()]  # fmt: skip
     if seen.get("tried", {}).get("iterable") or seen.get("batches", {}).get("iterable"):
         said.append(
-            "Workers and remedies were not tried: a dataset that is iterated, or is empty, cannot be "
-            "read by index."
+            "Workers and remedies were not tried: a dataset that is iterated, or is empty, "
+            "cannot be read by index."
         )
     for name, why in seen.get("tried", {}).get("failed", {}).items():
         said.append(f"The remedy {name} could not be tried: {why}.")

@@ -66,8 +66,9 @@ def _collating(subject: Subject, some: list[int], count: int) -> float:
 
 
 def causes(subject: Subject, seconds: float) -> dict[str, Any]:
-    """Where the time of a sample goes in one process: an epoch of a loader without workers, in turns
-    with the same items under the profiler. Seconds per sample; see `attribution`.
+    """Where the time of a sample goes in one process; seconds, see `attribution`.
+
+    An epoch of a loader without workers, in turns with the same items under the profiler.
     """
     if subject.iterable:
         return _causes_of_iterated(subject, seconds) | {"collating": 0.0}
@@ -148,9 +149,7 @@ def batches(subject: Subject, seconds: float) -> dict[str, Any]:
     return found
 
 
-def _hand_over(
-    subject: Subject, sample: Any, collate: Any, seconds: float
-) -> dict[str, Any]:
+def _hand_over(subject: Subject, sample: Any, collate: Any, seconds: float) -> dict[str, Any]:
     """Seconds that a sample takes from a worker to the trainer, beyond being collated."""
     batch = batch_size_of(subject) or 1
     with opened(subject, Same(sample, batch), 0, collate) as loader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def open_by_simplejpeg() -> Callable[..., Any]:
         if hasattr(source, "read"):
             data = source.read()
         else:
-            with open(source, "rb") as file:
+            with Path(source).open("rb") as file:
                 data = file.read()
         try:
             if not simplejpeg.is_jpeg(data):

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import psutil
-import torch
 from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.pictures import noting_sizes, used_size
@@ -142,7 +141,7 @@ def seconds_of_items(subject: Subject, chosen: Sequence[Any]) -> list[float]:
 
 
 def _bytes_asked() -> int:
-    """Bytes that this process asked the system for, from a device or not; 0 where it is not told."""
+    """Bytes that this process asked the system for; 0 where it is not told."""
     try:
         return int(psutil.Process().io_counters().read_chars)
     except (AttributeError, psutil.Error):

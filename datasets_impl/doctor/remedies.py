@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.cores import cores
 from datasets_impl.doctor import pictures
 from datasets_impl.doctor.loaders import Part, batch_size_of
-from datasets_impl.doctor.samples import Leaf, leaves, signature
+from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.stored import Stored, storable
 from datasets_impl.doctor.target import Subject
-from datasets_impl.loops import cores
 
 CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
 
@@ -72,82 +71,6 @@ class Patched(Dataset[Any]):
             return self.inner[index]
 
 
-class Stored(Dataset[Any]):
-    """Samples of fixed shapes in one mapped file each for every leaf, read by index.
-
-    Only samples that are one array, or a tuple, list or dictionary of arrays and numbers.
-    """
-
-    def __init__(self, inner: Dataset[Any], folder: Path, in_memory: bool = False) -> None:
-        self.count, self.example = len(inner), inner[0]  # type: ignore[arg-type]
-        arrays = [as_array(leaf) for leaf in leaves(self.example)]
-        self.stores: list[Any] = []
-        for number, array in enumerate(arrays):
-            shape = (self.count, *array.shape)
-            if in_memory:
-                kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
-                self.stores.append(torch.empty(shape, dtype=kind).share_memory_())
-            else:
-                path = folder / f"{number}.npy"
-                self.stores.append(
-                    np.lib.format.open_memmap(path, "w+", dtype=array.dtype, shape=shape)
-                )
-        begun = time.perf_counter()
-        for index in range(self.count):
-            for store, leaf in zip(self.stores, leaves(inner[index]), strict=True):
-                store[index] = torch.as_tensor(as_array(leaf)) if in_memory else as_array(leaf)
-        self.seconds = time.perf_counter() - begun
-
-    @property
-    def nbytes(self) -> int:
-        return sum(int(store.nbytes) for store in self.stores)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Any:
-        values = iter(self.stores)
-        return rebuilt(self.example, lambda: next(values)[index])
-
-
-def as_array(leaf: Leaf) -> np.ndarray[Any, Any]:
-    return np.asarray(leaf.value if leaf.array is None else leaf.array)
-
-
-def rebuilt(example: Any, value: Callable[[], Any]) -> Any:
-    """A sample of the same structure; arrays become what the example has, numbers numbers."""
-    if isinstance(example, dict):
-        return {key: rebuilt(one, value) for key, one in example.items()}
-    if isinstance(example, tuple | list):
-        made = [rebuilt(one, value) for one in example]
-        if hasattr(example, "_fields"):
-            return type(example)(*made)
-        return tuple(made) if isinstance(example, tuple) else made
-    found = value()
-    if isinstance(example, torch.Tensor):
-        return found if isinstance(found, torch.Tensor) else torch.from_numpy(np.array(found))
-    if isinstance(example, np.ndarray):
-        return np.array(found)
-    return type(example)(found)
-
-
-def storable(samples: list[Any]) -> bool:
-    """Whether all samples have one signature of arrays and numbers."""
-    if not samples or len({signature(sample) for sample in samples}) > 1:
-        return False
-    return all(
-        leaf.array is not None or isinstance(leaf.value, int | float) for leaf in leaves(samples[0])
-    ) and _plain_containers(samples[0])
-
-
-def _plain_containers(sample: Any) -> bool:
-    if isinstance(sample, dict):
-        return all(map(_plain_containers, sample.values()))
-    if isinstance(sample, tuple | list):
-        return all(map(_plain_containers, sample))
-    return isinstance(sample, torch.Tensor | np.ndarray | int | float)
-
-
 def other_workers(at: Context) -> list[Remedy]:
     """None, one, as many as cores, and twice as many, but for what the user has."""
     found = []
@@ -161,7 +84,9 @@ def other_workers(at: Context) -> list[Remedy]:
                 at.part,
                 count,
                 "C08" if count else "C07",
-                cost=f"{count} processes, each with its own copy of what it writes to" if count else "",
+                cost=f"{count} processes, each with its own copy of what it writes to"
+                if count
+                else "",
             )
         )
     return found
@@ -232,7 +157,8 @@ def kept(at: Context) -> list[Remedy]:
 
 
 _STORED = (
-    "data = np.lib.format.open_memmap('samples.npy', 'w+', shape=(len(dataset), *shape), dtype=...)\n"
+    "shape = (len(dataset), *sample.shape)\n"
+    "data = np.lib.format.open_memmap('samples.npy', 'w+', shape=shape, dtype=...)\n"
     "for index, sample in enumerate(dataset): data[index] = sample  # once\n"
     "# __getitem__: return torch.from_numpy(np.load('samples.npy', mmap_mode='r')[index].copy())"
 )
@@ -246,7 +172,9 @@ def together(at: Context) -> list[Remedy]:
     """A whole batch written to its place at once, for samples that are one array."""
     if not storable(at.samples) or len(list(leaves(at.samples[0]))) != 1:
         return []
-    if batch_size_of(at.subject) is None or (at.subject.loader and at.subject.loader.batch_size is None):
+    if batch_size_of(at.subject) is None or (
+        at.subject.loader and at.subject.loader.batch_size is None
+    ):
         return []
     return [
         Remedy(

@@ -18,7 +18,9 @@ from datasets_impl.doctor.target import Subject
 DEEP = 5  # levels of objects that are looked into
 MOST = 2000  # objects in all
 BIG = 50_000  # elements of a list that workers will copy
-RANDOM_CLASSES = re.compile(r"^(Random|ColorJitter|AutoAugment|TrivialAugment|AugMix|GaussianNoise)")
+RANDOM_CLASSES = re.compile(
+    r"^(Random|ColorJitter|AutoAugment|TrivialAugment|AugMix|GaussianNoise)"
+)
 RANDOM_SOURCE = re.compile(r"\brandom\b|\brng\b|\brand(n|int|perm)?\b")
 HANDLES = {  # type -> what users call it
     "h5py._hl.files.File": "an HDF5 file",
@@ -45,7 +47,8 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "handles": [],
         "lengths": [],
         "settings": {k: v for k, v in subject.settings.items() if v is None or _plain(v)},
-        "start_method": subject.settings.get("start_method") or torch.multiprocessing.get_start_method(),
+        "start_method": subject.settings.get("start_method")
+        or torch.multiprocessing.get_start_method(),
         "opencv_threads": _opencv_threads(),
         "torch_threads": torch.get_num_threads(),
     }
@@ -58,9 +61,14 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         kind = HANDLES.get(f"{type(value).__module__}.{type(value).__qualname__}")
         if kind:
             found["handles"].append(f"{path}, {kind}")
-        if LABELS.search(name) and isinstance(value, Sized) and not isinstance(value, str | Mapping):
-            if subject.length and _length(value) not in (None, subject.length, 0):
-                found["lengths"].append([path, _length(value), subject.length])
+        if (
+            LABELS.search(name)
+            and isinstance(value, Sized)
+            and not isinstance(value, str | Mapping)
+            and subject.length
+            and _length(value) not in (None, subject.length, 0)
+        ):
+            found["lengths"].append([path, _length(value), subject.length])
     found["unsorted"] = unsorted_listing(subject.dataset)
     found["torch_transform"] = _transform_of(subject.dataset)
     return found
@@ -99,7 +107,11 @@ def _inner(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, np.ndarray | torch.Tensor) or inspect.ismodule(value):
         return []
     if isinstance(value, Mapping):
-        return [(f"[{key!r}]", one) for key, one in list(value.items())[:16]] if len(value) < BIG else []
+        return (
+            [(f"[{key!r}]", one) for key, one in list(value.items())[:16]]
+            if len(value) < BIG
+            else []
+        )
     if isinstance(value, Sequence):
         return [(f"[{at}]", one) for at, one in enumerate(value[:16])] if len(value) < BIG else []
     attributes = getattr(value, "__dict__", None)
@@ -125,7 +137,7 @@ def _source(thing: Any) -> str:
 
 
 def unsorted_listing(dataset: Any) -> str:
-    """The call by which a dataset takes files in the order of the file system, "" when it does not."""
+    """The call that takes files in the order of the file system, "" when there is none."""
     source = textwrap.dedent(_source(type(dataset)))
     if ".sort(" in source:
         return ""

@@ -104,7 +104,9 @@ def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
     """What a class or function returns; instances as they are."""
     if isinstance(found, Dataset | DataLoader) or not callable(found):
         if kwargs:
-            raise StudyError(f"{target} is an object already and takes no --kwargs; leave them out.")
+            raise StudyError(
+                f"{target} is an object already and takes no --kwargs; leave them out."
+            )
         return found
     try:
         return found(**kwargs)

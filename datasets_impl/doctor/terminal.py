@@ -39,11 +39,17 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         for number, found in enumerate(one.findings[:MOST], start=1):
             _finding(number, found, console)
     if one.remedies:
-        console.print("\n[bold]Tried on your samples[/bold], times as fast [95 % interval]".replace("[95", r"\[95"))
+        console.print(
+            "\n[bold]Tried on your samples[/bold], times as fast [95 % interval]".replace(
+                "[95", r"\[95"
+            )
+        )
         console.print(_remedies(one.remedies))
         best = [remedy for remedy in one.remedies if remedy.recommended][:1]
         for remedy in best:
-            console.print(Syntax(remedy.lines, "python", background_color="default", word_wrap=True))
+            console.print(
+                Syntax(remedy.lines, "python", background_color="default", word_wrap=True)
+            )
     if one.ceiling:
         times = f", {one.ceiling.times:,.1f} times faster than now" if one.ceiling.times else ""
         console.print(

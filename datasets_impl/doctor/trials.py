@@ -6,7 +6,14 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from datasets_impl.doctor.loaders import LEAST_BATCHES, Part, batch_size_of, collate_of, consume, opened
+from datasets_impl.doctor.loaders import (
+    LEAST_BATCHES,
+    Part,
+    batch_size_of,
+    collate_of,
+    consume,
+    opened,
+)
 from datasets_impl.doctor.loading import part_of
 from datasets_impl.doctor.pictures import noting_sizes
 from datasets_impl.doctor.probes import AGAIN, fingerprint, seconds_of_items
@@ -51,7 +58,7 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
     blocks = _rounds(subject, arms, collate, begun, seconds, failed, late)
     return {
         "samples": len(part),
-        "rounds": len(blocks[OWN]),
+        "rounds": len(blocks.get(OWN, [])),
         "own": blocks.get(OWN, []),
         "failed": failed,
         "late": late,
