@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,9 @@ import pytest
 
 from datasets_impl.doctor.attribution import attribute
 from datasets_impl.doctor.causes import cause_of
+from datasets_impl.errors import StudyError
+from scripts import check_attribution
+from tests import doctor_gallery
 
 
 @pytest.mark.parametrize(
@@ -72,3 +78,42 @@ def test_a_python_loop_is_not_lengthened_by_the_profiler() -> None:
     plain = (time.perf_counter() - begun) / len(rows)
     assert found.total == pytest.approx(plain, rel=0.5)
     assert found.causes["python"] > 0.9 * found.total
+
+
+@pytest.mark.parametrize("name", ["SlowTransform", "PythonLoop", "WholeFile"])
+def test_shares_agree_with_a_profiler_that_looks_from_outside(name: str, tmp_path: Path) -> None:
+    doctor_gallery.prepare(tmp_path)
+    target, kwargs = f"{doctor_gallery.__file__}:{name}", {"folder": str(tmp_path)}
+    try:
+        sampled = check_attribution.sampled_shares(target, json.dumps(kwargs), 2.0)
+    except StudyError as reason:
+        pytest.skip(str(reason))
+    own = check_attribution.own_shares(target, kwargs)
+    assert check_attribution.furthest(own, sampled) < check_attribution.APART, (own, sampled)
+
+
+def test_waiting_for_a_lock_is_told_from_python() -> None:
+    """`with lock:` is no call that a profiler sees."""
+    lock = threading.Lock()
+    over = threading.Event()
+
+    def hold() -> None:
+        while not over.is_set():
+            with lock:
+                time.sleep(2e-3)
+            time.sleep(1e-4)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+
+    def get(_: Any) -> None:
+        with lock:
+            pass
+        time.sleep(1e-3)
+
+    try:
+        found = attribute(get, range(60))
+    finally:
+        over.set()
+        holder.join()
+    assert found.causes["waiting"] > 0.8 * found.total

@@ -1,7 +1,7 @@
 """Say why a dataset is slow, by measuring it.
 
     python -m datasets_impl.doctor TARGET [--kwargs JSON] [--budget SECONDS] [--out DIR]
-                                   [--step-ms MS]
+                                   [--step-ms MS] [--svg FILE]
 
 TARGET is a folder of pictures, `package.module:object` or `file.py:object`: a Dataset, a
 DataLoader, or a class or function that returns one.
@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from datasets_impl.atomic import atomic_write, describe_write_error
 from datasets_impl.doctor.child import Ask, examine
@@ -26,6 +29,7 @@ from datasets_impl.doctor.terminal import print_diagnosis
 from datasets_impl.errors import StudyError, exit_on_study_error
 
 BUDGET, LEAST_BUDGET = 60.0, 10.0
+PICTURE_WIDTH = 96  # columns
 ALONE = ("inside", "pickled", "look")  # read no sample, or are what the others need
 SHARES = {  # of the budget; what is left over is for imports
     "inside": 0.03,
@@ -66,7 +70,18 @@ def main(arguments: list[str] | None = None) -> int:
     found = diagnose(options.target, heard, options.step_ms)
     written = _write(found, options.out)
     print_diagnosis(found, written, Console(highlight=False))
+    if options.svg:
+        _picture(found, written, arguments or sys.argv[1:], options.svg)
     return 0
+
+
+def _picture(found: Diagnosis, written: Path | None, said: list[str], path: Path) -> None:
+    """The session as an SVG picture of a terminal: what was typed, and what came."""
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=PICTURE_WIDTH, file=nowhere, highlight=False)
+        console.print(Text(f"$ python -m datasets_impl.doctor {shlex.join(said)}", style="dim"))
+        print_diagnosis(found, written, console)
+    atomic_write(path, console.export_svg(title="doctor", unique_id="doctor") + "\n")
 
 
 def questions(budget: float, but: tuple[str, ...] = ()) -> list[Ask]:
@@ -93,6 +108,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
                         help="write index.html, diagnosis.json and schema.json there")  # fmt: skip
     parser.add_argument("--step-ms", type=float, metavar="MS",
                         help="how long your training step takes, to compare with")  # fmt: skip
+    parser.add_argument("--svg", type=Path, metavar="FILE",
+                        help="also draw the terminal, as an SVG picture")  # fmt: skip
     options = parser.parse_args(arguments)
     if options.budget < LEAST_BUDGET:
         raise StudyError(f"--budget must be at least {LEAST_BUDGET:.0f} seconds.")

@@ -156,7 +156,7 @@ def grows(seen: Probes) -> Finding | None:
         "grows",
         "Workers copy a list of Python objects",
         f"{path} holds {count:,} objects ({element}); each worker grew by "
-        f"{grown / 1e6:,.0f} MB over {answer['samples']:,} samples, since reading an object changes "
+        f"{grown / 1e6:,.0f} MB over {answer['samples']:,} samples, since reading one changes "
         "its reference count.",
         f"Keep records in an array or a packed tensor; up to {whole / 1e6:,.0f} MB a worker are "
         "saved.",

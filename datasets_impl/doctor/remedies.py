@@ -84,9 +84,7 @@ def other_workers(at: Context) -> list[Remedy]:
                 at.part,
                 count,
                 "C08" if count else "C07",
-                cost=f"{count} processes, each with its own copy of what it writes to"
-                if count
-                else "",
+                cost=f"{count} process{'es' if count > 1 else ''}" if count else "",
             )
         )
     return found

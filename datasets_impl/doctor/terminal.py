@@ -51,7 +51,9 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
                 Syntax(remedy.lines, "python", background_color="default", word_wrap=True)
             )
     if one.ceiling:
-        times = f", {one.ceiling.times:,.1f} times faster than now" if one.ceiling.times else ""
+        times = ""
+        if one.ceiling.times and one.ceiling.times >= 1:
+            times = f"; now it takes {one.ceiling.times:,.1f} times that"
         console.print(
             f"\n[bold]Ceiling[/bold] {amount(one.ceiling.us)} a sample ({escape(one.ceiling.of)}, "
             f"{one.ceiling.cores} threads){times}"
