@@ -13,8 +13,8 @@ import torch
 
 from datasets_impl.arms.model import Arm, Task
 from datasets_impl.arms.plain import data_loader
-from datasets_impl.augment import AugmentedBatches, FlipAndNormalise
 from datasets_impl.arms.registry import ARMS
+from datasets_impl.augment import AugmentedBatches, FlipAndNormalise
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loops import cores
 from datasets_impl.observe.page_cache import Unsupported

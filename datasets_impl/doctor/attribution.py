@@ -24,6 +24,7 @@ from datasets_impl.doctor.causes import Cause, cause_of
 LIBRARIES = tuple(
     {str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib")}
 )
+DOCTOR = str(Path(__file__).parent)
 Shares = dict[str, float]
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
 
@@ -169,7 +170,8 @@ def _attributed(stats: Sequence[Any], plain: float, items: int) -> Attribution:
         Place(code.co_filename, code.co_firstlineno, code.co_qualname,
               entry.inlinetime / items * python_scale)
         for entry in stats
-        if not isinstance(code := entry.code, str) and "python" in shares.of(_key(code))
+        if not isinstance(code := entry.code, str) and not code.co_filename.startswith(DOCTOR)
+        and "python" in shares.of(_key(code))
     ]  # fmt: skip
     return Attribution(plain, causes, sorted(places, key=lambda place: -place.seconds))
 

@@ -11,7 +11,8 @@ from scipy import stats
 
 from datasets_impl.doctor.account import account
 from datasets_impl.doctor.child import Heard
-from datasets_impl.doctor.findings import findings
+from datasets_impl.doctor.finding import Finding
+from datasets_impl.doctor.findings import CAUSES, findings
 
 CONFIDENCE = 0.95
 WORTH = 1.1  # the whole interval of a gain must be above this
@@ -134,13 +135,11 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     seen["settings"] = inside.get("settings", {})
     whole, tried = account(seen), seen.get("tried", {})
     own = statistics.median(tried["own"]) if tried.get("own") else None
-    found = [
-        Found(**{name: getattr(one, name) for name in Found.model_fields}) for one in findings(seen)
-    ]
     remedies = sorted(
         (_tried(one, tried, look.get("length"), own) for one in tried.get("remedies", [])),
         key=lambda one: -one.gain,
     )
+    found = [_found(one, remedies, bool(tried.get("remedies"))) for one in findings(seen)]
     limit = seen.get("ceiling")
     step = _step(own or (1e6 * whole.total or None), batches.get("batch_size"), step_ms)
     return Diagnosis(
@@ -171,6 +170,18 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         step=step,
         not_done=_not_done(heard, seen),
     )  # fmt: skip
+
+
+def _found(one: Finding, remedies: list[Tried], any_tried: bool) -> Found:
+    """Of a cause that only takes time, the remedy is what was measured to help."""
+    found = Found(**{name: getattr(one, name) for name in Found.model_fields})
+    if one.name not in CAUSES:
+        return found
+    helps = [f"{each.title.lower()} ({each.gain:.1f}x)" for each in remedies if each.recommended]
+    if helps:
+        return found.model_copy(update={"remedy": f"Measured to help: {', '.join(helps[:3])}."})
+    said = "Nothing that was tried helped." if any_tried else f"To try: {one.remedy}"
+    return found.model_copy(update={"remedy": said})
 
 
 def _tried(

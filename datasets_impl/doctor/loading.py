@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import time
+from dataclasses import replace
 from typing import Any
 
 from datasets_impl.doctor.attribution import Attribution, Pass, clocked, in_turns
+from datasets_impl.doctor.finding import LEAST_GROWTH
 from datasets_impl.doctor.loaders import (
     LEAST_BATCHES,
     Part,
@@ -19,6 +22,8 @@ from datasets_impl.doctor.loaders import (
     opened,
 )
 from datasets_impl.doctor.probes import indices, seconds_of_items
+from datasets_impl.doctor.static import BIG
+from datasets_impl.doctor.stored import Packed
 from datasets_impl.doctor.target import Subject
 from datasets_impl.observe.memory import process_memory
 from datasets_impl.observe.page_cache import Unsupported
@@ -203,10 +208,31 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
         seen = _private(subject, part, workers, collate, seconds * 0.6, 4)
     except Unsupported as reason:
         return {"unsupported": str(reason)}
-    return {
+    found = {
         "few": begun, "private": seen, "samples": len(part) - len(few), "of": subject.length,
         "workers": workers,
     }  # fmt: skip
+    packed = _with_packed_list(subject) if seen[0] - begun > LEAST_GROWTH else None
+    if packed is not None:
+        few, part = (Part(packed, one.indices, one.count) for one in (few, part))
+        (begun,) = _private(packed, few, workers, collate, 0.0, 1)
+        found["packed"] = _private(packed, part, workers, collate, 0.0, 1)[0] - begun
+    return found
+
+
+def _with_packed_list(subject: Subject) -> Subject | None:
+    """A copy of the dataset whose largest list is one array; None where it has no such list."""
+    held = getattr(subject.dataset, "__dict__", {})
+    lists = {name: one for name, one in held.items() if isinstance(one, list) and len(one) >= BIG}
+    if not lists:
+        return None
+    name = max(lists, key=lambda one: len(lists[one]))
+    other = copy.copy(subject.dataset)
+    try:
+        setattr(other, name, Packed(lists[name]))
+    except Exception:  # objects that cannot be pickled stay as they are
+        return None
+    return replace(subject, dataset=other)
 
 
 def _private(

@@ -151,15 +151,16 @@ def grows(seen: Probes) -> Finding | None:
     if grown < LEAST_GROWTH or not answer["samples"]:
         return None
     path, count, element = lists[0]
-    whole = grown / answer["samples"] * answer["of"]
+    packed = answer.get("packed")
+    proved = packed is not None and packed < grown / 2
     return Finding(
         "grows",
         "Workers copy a list of Python objects",
         f"{path} holds {count:,} objects ({element}); each worker grew by "
         f"{grown / 1e6:,.0f} MB over {answer['samples']:,} samples, since reading one changes "
-        "its reference count.",
-        f"Keep records in an array or a packed tensor; up to {whole / 1e6:,.0f} MB a worker are "
-        "saved.",
+        "its reference count."
+        + (f" Packed into one array, they grew it by {packed / 1e6:,.0f} MB." if proved else ""),
+        "Keep the records in an array or a packed tensor." if proved else "",
         MECHANISM + 0.65,
         "C09",
         "self.paths = np.array(paths, dtype=np.bytes_)  # one block, no counts inside",

@@ -7,10 +7,11 @@ probe's process, files in its temporary folder.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class Context:
     same_each_time: bool
     decoded: tuple[int, int, str] | None  # the usual width, height and format of what is decoded
     cost: float  # seconds of reading a sample
+    collate: Any  # the user's function, or PyTorch's
 
 
 class Patched(Dataset[Any]):
@@ -244,8 +246,52 @@ def kept_workers(at: Context) -> list[Remedy]:
     return found
 
 
+class OnBatch:
+    """A collate function that applies a transform to the collated pictures."""
+
+    def __init__(self, collate: Any, transform: Any) -> None:
+        self.collate, self.transform = collate, transform
+
+    def __call__(self, samples: list[Any]) -> Any:
+        batch = self.collate(samples)
+        if isinstance(batch, torch.Tensor):
+            return self.transform(batch)
+        return type(batch)([self.transform(batch[0]), *batch[1:]])
+
+
+def transform_on_batch(at: Context) -> list[Remedy]:
+    """Where the dataset goes without its `transform`, which takes a batch as it takes a sample."""
+    transform = getattr(at.subject.dataset, "transform", None)
+    if not callable(transform) or not at.samples:
+        return []
+    bare = copy.copy(at.subject.dataset)
+    bare.transform = None
+    part = Part(replace(at.subject, dataset=bare), at.part.indices, len(at.part))
+    some = [part[index] for index in range(len(at.samples))]
+    if not storable(some) or not isinstance(some[0], torch.Tensor | tuple | list):
+        return []
+    collate = OnBatch(at.collate, transform)
+    expected, made = (next(leaves(one)) for one in (at.collate(at.samples), collate(some)))
+    if expected.kind != made.kind:
+        return []
+    return [
+        Remedy(
+            "transform-on-batch",
+            "Transform whole batches",
+            "dataset.transform = None\n"
+            "for batch in loader: batch = transform(batch)  # or on the device",
+            part,
+            at.subject.workers,
+            "C05",
+            collate=collate,
+            caution="a random transform draws once for the whole batch",
+        )
+    ]
+
+
 REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     other_workers,
+    transform_on_batch,
     another_decoder,
     reduced_size,
     together,

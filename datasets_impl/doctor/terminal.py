@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -84,8 +85,9 @@ def _account(one: Diagnosis) -> Table:
 def _finding(number: int, found: Found, console: Console) -> None:
     claim = f" [dim]({found.claim})[/dim]" if found.claim else ""
     console.print(f"{number}. [bold]{escape(found.title)}[/bold]{claim}")
-    console.print(f"   {escape(found.evidence)}", width=80)
-    console.print(f"   {escape(found.remedy)}", width=80, style="green")
+    console.print(Padding(Text(found.evidence), (0, 0, 0, 3)))
+    if found.remedy:
+        console.print(Padding(Text(found.remedy, style="green"), (0, 0, 0, 3)))
     for place in found.places:
         console.print(f"   {escape(place)}", style="dim", soft_wrap=True)
 

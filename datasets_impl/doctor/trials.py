@@ -45,8 +45,8 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
         part = Part(subject, chosen)
     with noting_sizes() as sizes:
         samples = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1, 16))]
-    at = Context(subject, part, samples, _steady(part), _usual(sizes.seen), cost)
     collate, _ = collate_of(subject, samples)
+    at = Context(subject, part, samples, _steady(part), _usual(sizes.seen), cost, collate)
     own = Remedy(OWN, "as it is", "", part, subject.workers)
     arms, failed = [own], {}
     for make in REMEDIES:
