@@ -128,13 +128,16 @@ def _faults() -> int:
 def _with_hidden(found: Attribution, blocked: float, cause: Cause) -> Attribution:
     """Waiting that the profiler does not see (`with lock:`, pages of a mapped file).
 
-    It hides in what runs Python or copies arrays, and is taken from there.
+    It hides in what nothing accounts for, in Python's own time and in copies of arrays.
     """
     told = sum(found.causes.get(one, 0.0) for one in ("waiting", "reading", "opening", "listing"))
     hidden = blocked - told
     if hidden < LEAST_HIDDEN * found.total:
         return found
     causes = dict(found.causes)
+    part = min(hidden, max(0.0, found.unattributed))
+    causes[cause] = causes.get(cause, 0.0) + part
+    hidden -= part
     for place in ("python", "converting"):
         part = min(hidden, causes.get(place, 0.0))  # type: ignore[call-overload]
         if part > 0:

@@ -72,7 +72,8 @@ def time_causes(seen: Probes) -> list[Finding]:
     whole = account(seen)
     limit = seen.get("ceiling", {}).get("limit")
     own = seen.get("tried", {}).get("own") or [1e6 * whole.total]
-    if whole.total < CHEAP or (limit and float(np.median(own)) < NEAR * limit):
+    near = limit and limit < 1e6 * whole.total and float(np.median(own)) < NEAR * limit
+    if whole.total < CHEAP or near:
         return []
     found = []
     for cause, seconds in whole.parts.items():

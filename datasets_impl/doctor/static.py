@@ -8,6 +8,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence, Sized
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,11 @@ def _inner(value: Any) -> list[tuple[str, Any]]:
             else []
         )
     if isinstance(value, Sequence):
-        return [(f"[{at}]", one) for at, one in enumerate(value[:16])] if len(value) < BIG else []
+        return (
+            [(f"[{at}]", one) for at, one in enumerate(islice(value, 16))]
+            if len(value) < BIG
+            else []
+        )
     attributes = getattr(value, "__dict__", None)
     return [(f".{name}", one) for name, one in attributes.items()] if attributes else []
 
