@@ -20,7 +20,7 @@ from tests import doctor_gallery
 from tests.doctor_gallery import AILING, HEALTHY, STRANGE
 
 GALLERY = str(Path(doctor_gallery.__file__))
-BUDGET = 15.0
+BUDGET = 11.0
 QUICK = ("batches", "tried")  # left out where the cause needs no loader to be seen
 BUT = {  # workers that are spawned import torch, seconds each
     "eight_workers": ("growth", "batches"),
@@ -112,7 +112,7 @@ def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     before, processes = _contents(folder), psutil.pids()
-    assert main([str(folder), "--budget", "12", "--out", str(out), "--step-ms", "500"]) == 0
+    assert main([str(folder), "--budget", "10", "--out", str(out), "--step-ms", "500"]) == 0
     assert _contents(folder) == before, "the user's files are as they were"
     assert not list(scratch.iterdir()), "no temporary file is left"
     assert not [pid for pid in psutil.pids() if pid not in processes and _is_ours(pid)]
