@@ -243,7 +243,7 @@ class Doubles(_Rows):
 class Outlier(_Rows):
     def __getitem__(self, index: int) -> torch.Tensor:
         if index == len(self) - 1:
-            np.linalg.svd(np.random.default_rng(0).random((250, 250)))
+            np.sort(np.random.default_rng(0).random(500_000))
         return super().__getitem__(index)
 
 
