@@ -7,7 +7,6 @@ uint8 tensor, image x height x width x channel, as the documented naive dataset 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from datasets_impl.cores import cores as cores
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.loading import BATCH_SIZE, SHUFFLE_SEED, ending_workers
 from datasets_impl.registry import AGAIN
@@ -59,12 +59,6 @@ class _HandWritten:
                 samples = []
         if samples:
             yield (torch.stack(samples),)
-
-
-def cores() -> int:
-    """Cores this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _defaults(dataset: Dataset[Any], order: Sampler[int]) -> DataLoader[Any]:

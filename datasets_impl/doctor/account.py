@@ -1,0 +1,43 @@
+"""Where the time of a sample goes, all parts together, against a total that was measured apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+Answers = dict[str, Any]  # probe -> what it answered; a probe that failed is missing
+
+ORDER = (
+    "reading", "opening", "listing", "decoding", "resizing", "converting", "transforming",
+    "python", "waiting", "collating",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Account:
+    """Seconds per sample in one process. `total` is an epoch of a loader without workers, where it
+    could be run; `parts` come from the profile of items, scaled to time without the profiler."""
+
+    total: float
+    parts: dict[str, float]
+    hand_over: float | None  # from a worker to the trainer; beside the total
+    starting: float | None  # seconds until workers give their first batch, beyond its own items
+
+    @property
+    def unattributed(self) -> float:
+        """What the parts leave over; below 0 when they are more than the total."""
+        return self.total - sum(self.parts.values())
+
+    def share(self, cause: str) -> float:
+        return self.parts.get(cause, 0.0) / self.total if self.total else 0.0
+
+
+def account(answers: Answers) -> Account:
+    """From the probes `causes` and `batches`."""
+    causes, batches = answers.get("causes", {}), answers.get("batches", {})
+    parts = {name: float(seconds) for name, seconds in causes.get("causes", {}).items()}
+    collating = float(causes.get("collating", 0.0))
+    parts["collating"] = parts.get("collating", 0.0) + collating
+    ordered = {name: parts[name] for name in ORDER if parts.get(name)}
+    total = float(causes.get("total", 0.0)) + collating
+    return Account(total, ordered, batches.get("hand_over"), batches.get("starting"))

@@ -1,0 +1,111 @@
+"""What this machine could reach for the user's samples, at most.
+
+Decoding by all threads from memory where a sample is decoded from JPEG files, else copying a sample
+to its place in a batch by all threads. Microseconds per sample.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from datasets_impl.cores import cores
+from datasets_impl.decoders import DECODERS, decoder
+from datasets_impl.doctor.probes import indices
+from datasets_impl.doctor.samples import size_of
+from datasets_impl.doctor.target import Subject
+
+FEW = 32
+JPEG = b"\xff\xd8\xff"
+
+
+def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
+    """The limit, what it consists of, and its time."""
+    files: list[str] = []
+    sample: Any = None
+    opened = _Opened(files)
+    try:
+        if subject.iterable:
+            sample = next(iter(subject.dataset))
+        else:
+            for index in indices(subject, FEW):
+                sample = subject.read(index)
+    finally:
+        opened.on = False
+    pictures = [path.read_bytes() for path in map(Path, dict.fromkeys(files)) if _is_jpeg(path)]
+    copying = _copying(size_of(sample), seconds / 3)
+    found = {"cores": cores(), "copying": copying, "limit": copying, "of": "copying into a batch"}
+    if pictures and len(pictures) >= min(FEW, subject.length or FEW) / 2:
+        name = "simplejpeg" if DECODERS["simplejpeg"].available else "pil"
+        decoding = _decoding(pictures, name, seconds / 3)
+        if decoding > copying:
+            found |= {"decoding": decoding, "limit": decoding, "of": f"decoding with {name}"}
+    return found
+
+
+class _Opened:
+    """Adds the paths of opened files to a list."""
+
+    def __init__(self, files: list[str]) -> None:
+        self.files, self.on = files, True
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.on and event == "open" and isinstance(arguments[0], str):
+            self.files.append(arguments[0])
+
+
+def _is_jpeg(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(3) == JPEG
+    except OSError:
+        return False
+
+
+def _decoding(pictures: list[bytes], name: str, seconds: float) -> float:
+    decode = decoder(name).decode
+    with ThreadPoolExecutor(cores()) as pool:
+        return _per_unit(
+            lambda: len(list(pool.map(lambda d: decode(d, None).size, pictures))), seconds
+        )
+
+
+def _copying(nbytes: int, seconds: float) -> float:
+    rows = max(2, min(64, (16 << 20) // max(1, nbytes)))
+    source = torch.from_numpy(np.ones((rows, max(1, nbytes)), np.uint8))
+    place = torch.empty_like(source)
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(0))
+    before, best = torch.get_num_threads(), float("inf")
+    try:
+        # One thread as well: where a neighbour holds a core, several wait for each other.
+        for threads in {1, cores()}:
+            torch.set_num_threads(threads)
+            best = min(
+                best,
+                _per_unit(
+                    lambda: len(torch.index_select(source, 0, order, out=place)), seconds / 2
+                ),
+            )
+    finally:
+        torch.set_num_threads(before)
+    return best
+
+
+def _per_unit(once: Callable[[], int], seconds: float) -> float:
+    """Microseconds for each unit of the fastest pass."""
+    once()
+    best, until = float("inf"), time.perf_counter() + seconds
+    while True:
+        begun = time.perf_counter()
+        count = once()
+        best = min(best, 1e6 * (time.perf_counter() - begun) / count)
+        if time.perf_counter() > until:
+            return best

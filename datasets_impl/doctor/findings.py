@@ -1,0 +1,109 @@
+"""From what the probes saw to findings: a cause or a hazard, its evidence, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from datasets_impl.doctor.account import account
+from datasets_impl.doctor.finding import (
+    CHEAP,
+    LEAST_SHARE,
+    NEAR,
+    SHARE,
+    Finding,
+    Probes,
+)
+from datasets_impl.doctor.hazards import (
+    broken,
+    frozen,
+    handles,
+    lengths,
+    not_collated,
+    same_in_workers,
+    shared,
+    unsorted,
+)
+from datasets_impl.doctor.mechanisms import (
+    decoded_larger,
+    float64,
+    grows,
+    large_pickle,
+    leaks,
+    lists_folder,
+    outlier,
+    reads_too_much,
+    reopens,
+    too_many_threads,
+    workers_cost,
+)
+
+HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
+    frozen, same_in_workers, broken, lengths, not_collated, handles, outlier, reads_too_much,
+    large_pickle, lists_folder, grows, leaks, reopens, workers_cost, decoded_larger, float64,
+    too_many_threads, unsorted, shared,
+)  # fmt: skip
+
+CAUSES = {  # cause -> title, remedy, claim
+    "reading": ("Reading takes the time", "Keep files in the page cache, or pack them.", "C03"),
+    "decoding": ("Decoding takes the time", "Decode once, or faster, or smaller.", "X07"),
+    "resizing": ("Resizing takes the time", "Decode at reduced size, or store resized.", "X08"),
+    "converting": (
+        "Converting between kinds of array takes the time",
+        "Convert once a batch.",
+        "C13",
+    ),
+    "transforming": ("The transform takes the time", "Move it to the batch or the device.", "C05"),
+    "python": ("Python code takes the time", "Replace the loop by one array operation.", "C12"),
+    "waiting": ("The item waits", "Find what it waits for: a lock, a sleep, the network.", "X09"),
+    "collating": (
+        "Collating takes the time",
+        "Fetch whole batches into one piece of memory.",
+        "X06",
+    ),
+    "opening": ("Opening files takes the time", "Open once in each worker.", "C12"),
+    "listing": ("Listing folders takes the time", "List once, in the constructor.", "C12"),
+}
+
+
+def time_causes(seen: Probes) -> list[Finding]:
+    """Causes that take a large share of a sample that is neither cheap nor near the ceiling."""
+    whole = account(seen)
+    limit = seen.get("ceiling", {}).get("limit")
+    own = seen.get("tried", {}).get("own") or [1e6 * whole.total]
+    near = limit and limit < 1e6 * whole.total and float(np.median(own)) < NEAR * limit
+    if whole.total < CHEAP or near:
+        return []
+    found = []
+    for cause, seconds in whole.parts.items():
+        share = seconds / whole.total
+        if share < LEAST_SHARE:
+            continue
+        title, remedy, claim = CAUSES[cause]
+        places = [
+            f"{file}:{line} {name}, {1e3 * taken:.2f} ms"
+            for file, line, name, taken in seen["causes"].get("places", [])[:3]
+            if taken > 0.05 * whole.total
+        ]
+        found.append(
+            Finding(
+                cause,
+                title,
+                f"{share:.0%} of a sample's {1e3 * whole.total:.2f} ms.",
+                remedy,
+                SHARE + min(share, 0.99),
+                claim,
+                places=places if cause == "python" else [],
+            )
+        )
+    return found
+
+
+def findings(seen: Probes) -> list[Finding]:
+    """Everything found, the most telling first."""
+    made = [hazard(seen) for hazard in HAZARDS]
+    return sorted(
+        [*(one for one in made if one is not None), *time_causes(seen)],
+        key=lambda finding: -finding.rank,
+    )

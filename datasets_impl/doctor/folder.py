@@ -1,0 +1,54 @@
+"""A folder of pictures as a dataset, for users who have pictures and no code yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from datasets_impl.errors import StudyError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+SIDE = 224
+
+
+class FolderImages(Dataset[torch.Tensor]):
+    """Every picture below a folder, decoded by Pillow when it is read.
+
+    A sample is uint8, height x width x channel. Pictures of several sizes are resized to 224 pixels
+    a side, as one would for a batch.
+
+    Raises:
+        StudyError: there is no picture in the folder.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.paths = sorted(
+            str(path) for path in Path(root).rglob("*") if path.suffix.lower() in SUFFIXES
+        )
+        if not self.paths:
+            raise StudyError(
+                f"{root} holds no picture ({', '.join(SUFFIXES)}); name a folder that does."
+            )
+        self.resized = len({self._size(path) for path in self.paths[:64]}) > 1
+
+    @staticmethod
+    def _size(path: str) -> tuple[int, int]:
+        try:
+            with Image.open(path) as picture:
+                return picture.size
+        except OSError:  # told when the sample is read
+            return (0, 0)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with Image.open(self.paths[index]) as picture:
+            shown = picture.convert("RGB")
+            if self.resized:
+                shown = shown.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+            return torch.from_numpy(np.array(shown))

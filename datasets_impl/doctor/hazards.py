@@ -1,0 +1,136 @@
+"""Hazards: samples that are wrong, cannot be had, or depend on chance, by what the probes saw."""
+
+from __future__ import annotations
+
+from datasets_impl.doctor.finding import (
+    NOTE,
+    WRONG,
+    Finding,
+    Probes,
+)
+
+
+def frozen(seen: Probes) -> Finding | None:
+    """A random transform whose result never changes."""
+    answer = seen.get("repeated", {})
+    transforms = seen.get("inside", {}).get("random_transforms", [])
+    if answer.get("distinct", 2) > 1 or not transforms:
+        return None
+    names = ", ".join(transforms)
+    return Finding(
+        "frozen",
+        "A random transform is frozen",
+        f"The dataset has {names}, and eight reads of one sample were all equal.",
+        "Apply random transforms when a sample is read, not when it is stored.",
+        WRONG + 0.9,
+        "C15",
+        "def __getitem__(self, index):\n    return self.transform(self.stored[index])",
+    )
+
+
+def same_in_workers(seen: Probes) -> Finding | None:
+    answer = seen.get("repeated", {})
+    if answer.get("distinct", 1) < 2 or not answer.get("workers_equal"):
+        return None
+    return Finding(
+        "same-in-workers",
+        "Every worker draws the same random numbers",
+        "Two reads in one process differ, and the same read in two workers does not.",
+        "Draw from torch's generator, or seed your own generator from `torch.initial_seed()` in "
+        "each worker.",
+        WRONG + 0.8,
+        "",
+        "def worker_init_fn(worker):\n"
+        "    get_worker_info().dataset.rng = np.random.default_rng(torch.initial_seed())",
+    )
+
+
+def broken(seen: Probes) -> Finding | None:
+    failures = seen.get("look", {}).get("failures", [])
+    if not failures:
+        return None
+    return Finding(
+        "broken-sample",
+        "Samples cannot be read",
+        f"{len(failures)} of those tried failed; the first: {failures[0]}.",
+        "Mend or leave out what cannot be read; a loader stops at the first of them.",
+        WRONG + 0.7,
+    )
+
+
+def lengths(seen: Probes) -> Finding | None:
+    found = seen.get("inside", {}).get("lengths", [])
+    if not found:
+        return None
+    path, has, should = found[0]
+    return Finding(
+        "lengths",
+        "Labels and samples are not equally many",
+        f"{path} has {has:,} elements, the dataset says {should:,}.",
+        "Check how they were paired: from the first missing one on, labels belong to other "
+        "samples.",
+        WRONG + 0.6,
+    )
+
+
+def not_collated(seen: Probes) -> Finding | None:
+    why = seen.get("causes", {}).get("not_collated", "")
+    if not why:
+        return None
+    return Finding(
+        "not-collated",
+        "Samples do not fit into one batch",
+        f"The loader's collate function raised {why}.",
+        "Give samples of one shape, or a `collate_fn` that knows what to do; timed as lists here.",
+        WRONG + 0.5,
+    )
+
+
+def handles(seen: Probes) -> Finding | None:
+    inside = seen.get("inside", {})
+    if not inside.get("handles") or inside.get("start_method") not in (None, "fork"):
+        return None
+    if not seen.get("settings", {}).get("num_workers"):
+        return None
+    return Finding(
+        "handles",
+        "A file is open before workers are forked",
+        f"{inside['handles'][0]}: all workers would share its position and its locks.",
+        "Open it in each worker, when its first sample is read.",
+        WRONG + 0.1,
+        "",
+        "if self.file is None:  # on first use, not in __init__\n"
+        "    self.file = h5py.File(self.path)",
+    )
+
+
+def shared(seen: Probes) -> Finding | None:
+    """A sample is the store's own memory, and can be written to."""
+    answer = seen.get("repeated", {})
+    if not answer.get("shared"):
+        return None
+    return Finding(
+        "shared",
+        "A training step can write into the dataset",
+        f"Two reads of one sample give the same writable memory ({answer['shared'][0]}).",
+        "Give copies, or make the store read-only; batches of more than one sample are "
+        "copies already.",
+        NOTE,
+        "X02",
+        "return self.data[index].clone()",
+    )
+
+
+def unsorted(seen: Probes) -> Finding | None:
+    line = seen.get("inside", {}).get("unsorted", "")
+    if not line or seen.get("items", {}).get("listed", 0.0) >= 0.5:
+        return None
+    return Finding(
+        "unsorted",
+        "The order depends on the file system",
+        f"The class lists a folder without sorting: {line}",
+        "Sort, or index and label change from machine to machine.",
+        NOTE + 0.1,
+        "",
+        "self.paths = sorted(os.listdir(root))",
+    )

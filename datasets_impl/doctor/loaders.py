@@ -1,0 +1,133 @@
+"""DataLoaders over a part of the user's dataset, with the user's settings but for what is tried."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.target import Subject
+from datasets_impl.loading import ending_workers
+
+BATCH_SIZE = 32  # where the user names none
+LEAST_BATCHES = 4  # in what is measured
+PAGE = 4096
+LATE = 20.0  # seconds without a batch, after which a worker is taken to hang
+
+
+class Part(Dataset[Any]):
+    """The samples at some indices of a subject, over and over until there are `count`."""
+
+    def __init__(self, subject: Subject, indices: Sequence[int], count: int | None = None) -> None:
+        self.subject, self.indices = subject, list(indices)
+        self.count = count or len(self.indices)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.subject.read(self.indices[index % len(self.indices)])
+
+    @property
+    def dataset(self) -> Any:
+        """As `torch.utils.data.Subset` names it, so that a worker's initialisation finds it."""
+        return self.subject.dataset
+
+
+class Timed(Dataset[Any]):
+    """The same, adding up seconds spent in its items; for one process."""
+
+    def __init__(self, inner: Dataset[Any]) -> None:
+        self.inner, self.seconds = inner, 0.0
+
+    def __len__(self) -> int:
+        return len(self.inner)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        begun = time.perf_counter()
+        sample = self.inner[index]
+        self.seconds += time.perf_counter() - begun
+        return sample
+
+
+class Same(Dataset[Any]):
+    """One sample that is there already: what is left is collating and handing over."""
+
+    def __init__(self, sample: Any, count: int) -> None:
+        self.sample, self.count = sample, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.sample
+
+
+def as_list(samples: list[Any]) -> list[Any]:
+    """For samples that cannot be collated."""
+    return samples
+
+
+def collate_of(subject: Subject, some: Sequence[Any]) -> tuple[Any, str]:
+    """The user's or PyTorch's function, and "" or why the samples cannot be collated by it."""
+    chosen = subject.loader.collate_fn if subject.loader is not None else default_collate
+    if subject.loader is not None and subject.loader.batch_size is None:
+        return chosen, ""  # it is given one sample
+    try:
+        chosen(copy.copy(list(some)))
+    except Exception as error:
+        return as_list, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return chosen, ""
+
+
+def batch_size_of(subject: Subject) -> int | None:
+    if subject.loader is None:
+        return min(BATCH_SIZE, max(1, subject.length or BATCH_SIZE))
+    if subject.loader.batch_size is None and subject.loader.batch_sampler is not None:
+        return int(getattr(subject.loader.batch_sampler, "batch_size", BATCH_SIZE))
+    return subject.loader.batch_size
+
+
+@contextmanager
+def opened(
+    subject: Subject,
+    dataset: Dataset[Any],
+    workers: int,
+    collate_fn: Any,
+    persistent: bool = True,
+    **changes: Any,
+) -> Iterator[DataLoader[Any]]:
+    """A loader over `dataset`, in order; its workers are gone after the block."""
+    settings = subject.settings
+    options: dict[str, Any] = {
+        "batch_size": batch_size_of(subject),
+        "collate_fn": collate_fn,
+        "worker_init_fn": getattr(subject.loader, "worker_init_fn", None),
+        "num_workers": workers,
+    }
+    if workers:
+        options |= {
+            "persistent_workers": persistent,
+            "prefetch_factor": settings.get("prefetch_factor") or 2,
+            "multiprocessing_context": settings.get("start_method"),
+            "timeout": LATE,
+        }
+    made: DataLoader[Any] = DataLoader(dataset, **options | changes)
+    with ending_workers(made):
+        yield made
+
+
+def consume(batches: Iterable[Any]) -> float:
+    """Seconds of an epoch in which one byte of every page of a batch is read."""
+    begun = time.perf_counter()
+    for batch in batches:
+        for leaf in leaves(batch):
+            array = leaf.array
+            if array is not None and array.size and array.flags.c_contiguous:
+                array.reshape(-1).view("u1")[::PAGE].sum()
+    return time.perf_counter() - begun

@@ -1,0 +1,121 @@
+"""Pictures that the user's code decodes, seen by standing in for the functions that decode them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from datasets_impl.doctor.samples import leaves
+
+
+@contextmanager
+def standing_in(open_picture: Callable[..., Any]) -> Iterator[None]:
+    """`PIL.Image.open` is another function inside the block, in this process."""
+    original = Image.open
+    Image.open = open_picture
+    try:
+        yield
+    finally:
+        Image.open = original
+
+
+class Sizes:
+    """Notes the size, in pixels, and the format of every picture that Pillow or OpenCV opens."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int, str]] = []
+        self.original = Image.open
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        picture = self.original(*arguments, **options)
+        self.seen.append((picture.width, picture.height, picture.format or ""))
+        return picture
+
+
+@contextmanager
+def noting_sizes() -> Iterator[Sizes]:
+    import sys
+
+    sizes = Sizes()
+    opencv = sys.modules.get("cv2")
+    originals = {name: getattr(opencv, name) for name in ("imread", "imdecode")} if opencv else {}
+
+    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any, **options: Any) -> Any:
+            made = function(*arguments, **options)
+            if made is not None:
+                sizes.seen.append((made.shape[1], made.shape[0], "OpenCV"))
+            return made
+
+        return noted
+
+    for name, function in originals.items():
+        setattr(opencv, name, noting(function))
+    try:
+        with standing_in(sizes):
+            yield sizes
+    finally:
+        for name, function in originals.items():
+            setattr(opencv, name, function)
+
+
+def used_size(sample: Any) -> tuple[int, int] | None:
+    """Width and height of the largest picture in a sample; None where there is none."""
+    best: tuple[int, int] | None = None
+    for leaf in leaves(sample):
+        size = _size(leaf.value, leaf.array)
+        if size and (best is None or size[0] * size[1] > best[0] * best[1]):
+            best = size
+    return best
+
+
+def _size(value: Any, array: np.ndarray[Any, Any] | None) -> tuple[int, int] | None:
+    if isinstance(value, Image.Image):
+        return value.size
+    if array is None or array.ndim not in (2, 3):
+        return None
+    height, width = array.shape[:2]
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
+        height, width = array.shape[1:]
+    return width, height
+
+
+def open_drafted(width: int, height: int) -> Callable[..., Any]:
+    """`PIL.Image.open` that lets JPEG pictures be decoded at a reduced size, at least this one."""
+    original = Image.open
+
+    def opened(*arguments: Any, **options: Any) -> Any:
+        picture = original(*arguments, **options)
+        if picture.format == "JPEG":
+            picture.draft(None, (width, height))
+        return picture
+
+    return opened
+
+
+def open_by_simplejpeg() -> Callable[..., Any]:
+    """`PIL.Image.open` that decodes colour JPEG pictures with simplejpeg; others as before."""
+    import simplejpeg
+
+    original = Image.open
+
+    def opened(source: Any, *arguments: Any, **options: Any) -> Any:
+        if hasattr(source, "read"):
+            data = source.read()
+        else:
+            with Path(source).open("rb") as file:
+                data = file.read()
+        try:
+            if not simplejpeg.is_jpeg(data):
+                raise ValueError("not a JPEG picture")
+            return Image.fromarray(simplejpeg.decode_jpeg(data, "RGB"))
+        except ValueError:
+            return original(io.BytesIO(data), *arguments, **options)
+
+    return opened

@@ -1,0 +1,300 @@
+"""Remedies that are tried on the user's samples: what each changes, and what it costs.
+
+A remedy gives a dataset to measure in place of the user's, or other settings of the loader. Those
+that do not apply say so by being None. Nothing of the user's is changed: wrappers live in the
+probe's process, files in its temporary folder.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from datasets_impl.cores import cores
+from datasets_impl.doctor import pictures
+from datasets_impl.doctor.loaders import Part, batch_size_of
+from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.stored import Stored, storable
+from datasets_impl.doctor.target import Subject
+
+CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
+
+
+@dataclass
+class Remedy:
+    """Something to try: `dataset` and `workers` take the place of the user's in its trial."""
+
+    name: str
+    title: str
+    lines: str
+    dataset: Dataset[Any]
+    workers: int
+    claim: str = ""
+    collate: Any = None  # in place of the user's function
+    changes: dict[str, Any] = field(default_factory=dict)  # of the loader's settings
+    cost: str = ""  # a sentence
+    once_seconds: float = 0.0  # for all samples of the dataset, before the first epoch
+    caution: str = ""
+    whole: bool = False  # a start of workers belongs to it
+
+
+@dataclass
+class Context:
+    """What the earlier probes know, for remedies to see whether they apply."""
+
+    subject: Subject
+    part: Part
+    samples: list[Any]
+    same_each_time: bool
+    decoded: tuple[int, int, str] | None  # the usual width, height and format of what is decoded
+    cost: float  # seconds of reading a sample
+    collate: Any  # the user's function, or PyTorch's
+
+
+class Patched(Dataset[Any]):
+    """Another `PIL.Image.open` while a sample is read."""
+
+    def __init__(self, inner: Dataset[Any], make: Callable[[], Callable[..., Any]]) -> None:
+        self.inner, self.make = inner, make
+
+    def __len__(self) -> int:
+        return len(self.inner)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        with pictures.standing_in(self.make()):
+            return self.inner[index]
+
+
+def other_workers(at: Context) -> list[Remedy]:
+    """None, one, as many as cores, and twice as many, but for what the user has."""
+    found = []
+    for count in sorted({0, 1, cores(), 2 * cores()} - {at.subject.workers}):
+        found.append(
+            Remedy(
+                f"workers-{count}",
+                f"{count} workers" if count != 1 else "1 worker",
+                f"DataLoader(..., num_workers={count}"
+                + (", persistent_workers=True)" if count else ")"),
+                at.part,
+                count,
+                "C08" if count else "C07",
+                cost=f"{count} process{'es' if count > 1 else ''}" if count else "",
+            )
+        )
+    return found
+
+
+def another_decoder(at: Context) -> list[Remedy]:
+    if not at.decoded or at.decoded[2] != "JPEG" or not importlib.util.find_spec("simplejpeg"):
+        return []
+    return [
+        Remedy(
+            "simplejpeg",
+            "Decode with simplejpeg",
+            "with open(path, 'rb') as file:\n"
+            "    picture = Image.fromarray(simplejpeg.decode_jpeg(file.read(), 'RGB'))",
+            Patched(at.part, pictures.open_by_simplejpeg),
+            at.subject.workers,
+            "X07",
+            cost="one more package",
+        )
+    ]
+
+
+def reduced_size(at: Context) -> list[Remedy]:
+    used = pictures.used_size(at.samples[0]) if at.samples else None
+    if not at.decoded or at.decoded[2] != "JPEG" or not used:
+        return []
+    if at.decoded[0] < 2 * used[0] or at.decoded[1] < 2 * used[1]:
+        return []
+    return [
+        Remedy(
+            "reduced-size",
+            "Decode at a reduced size",
+            f"picture = Image.open(path)\npicture.draft('RGB', ({used[0]}, {used[1]}))",
+            Patched(at.part, lambda: pictures.open_drafted(*used)),
+            at.subject.workers,
+            "X07",
+            caution="pixels differ a little from those that are resized from the whole picture",
+        )
+    ]
+
+
+def kept(at: Context) -> list[Remedy]:
+    """Decoded samples in a mapped file, and in memory that workers share."""
+    if not at.same_each_time or not storable(at.samples) or at.cost < CHEAP:
+        return []
+    folder = Path(tempfile.mkdtemp(prefix="stored-"))
+    found = []
+    for in_memory, name, title, lines, claim in (
+        (False, "stored", "Store the samples decoded, in a mapped file", _STORED, "C06"),
+        (True, "cached", "Keep the samples in memory that workers share", _CACHED, "X04"),
+    ):
+        made = Stored(at.part, folder, in_memory)
+        times = (at.subject.length or len(at.part)) / len(at.part)
+        where = "of memory" if in_memory else "on disk"
+        found.append(
+            Remedy(
+                name,
+                title,
+                lines,
+                made,
+                at.subject.workers,
+                claim,
+                cost=f"{made.nbytes * times / 1e6:,.0f} MB {where} for all samples",
+                once_seconds=made.seconds * times,
+            )
+        )
+    return found
+
+
+_STORED = (
+    "shape = (len(dataset), *sample.shape)\n"
+    "data = np.lib.format.open_memmap('samples.npy', 'w+', shape=shape, dtype=...)\n"
+    "for index, sample in enumerate(dataset): data[index] = sample  # once\n"
+    "# __getitem__: return torch.from_numpy(np.load('samples.npy', mmap_mode='r')[index].copy())"
+)
+_CACHED = (
+    "self.cache = torch.empty((len(self), *shape), dtype=torch.uint8).share_memory_()\n"
+    "# __getitem__: fill self.cache[index] the first time, return it afterwards"
+)
+
+
+def together(at: Context) -> list[Remedy]:
+    """A whole batch written to its place at once, for samples that are one array."""
+    if not storable(at.samples) or len(list(leaves(at.samples[0]))) != 1:
+        return []
+    if batch_size_of(at.subject) is None or (
+        at.subject.loader and at.subject.loader.batch_size is None
+    ):
+        return []
+    return [
+        Remedy(
+            "batch-fetch",
+            "Fetch whole batches",
+            "def __getitems__(self, indices):\n"
+            "    batch = torch.empty((len(indices), *shape), dtype=dtype)\n"
+            "    for place, index in enumerate(indices): batch[place] = self[index]\n"
+            "    return batch  # with collate_fn=lambda batch: batch",
+            Together(at.part),
+            at.subject.workers,
+            "X06",
+            collate=_as_it_comes,
+        )
+    ]
+
+
+class Together(Dataset[Any]):
+    def __init__(self, inner: Dataset[Any]) -> None:
+        self.inner = inner
+
+    def __len__(self) -> int:
+        return len(self.inner)  # type: ignore[arg-type]
+
+    def __getitems__(self, indices: list[int]) -> torch.Tensor:
+        first = torch.as_tensor(self.inner[indices[0]])
+        batch = torch.empty((len(indices), *first.shape), dtype=first.dtype)
+        batch[0] = first
+        for place, index in enumerate(indices[1:], start=1):
+            batch[place] = torch.as_tensor(self.inner[index])
+        return batch
+
+
+def _as_it_comes(batch: Any) -> Any:
+    return batch
+
+
+def kept_workers(at: Context) -> list[Remedy]:
+    """Workers that stay from epoch to epoch, and more batches ahead."""
+    workers = at.subject.workers
+    if not workers:
+        return []
+    found = []
+    if not at.subject.settings.get("persistent_workers"):
+        found.append(
+            Remedy(
+                "persistent",
+                "Keep workers from epoch to epoch",
+                "DataLoader(..., persistent_workers=True)",
+                at.part,
+                workers,
+                "C02",
+                whole=True,
+            )
+        )
+    if (at.subject.settings.get("prefetch_factor") or 2) < 4:
+        found.append(
+            Remedy(
+                "prefetch",
+                "Prepare more batches ahead",
+                "DataLoader(..., prefetch_factor=4)",
+                at.part,
+                workers,
+                "C02",
+                changes={"prefetch_factor": 4},
+                cost="twice the batches in memory",
+            )
+        )
+    return found
+
+
+class OnBatch:
+    """A collate function that applies a transform to the collated pictures."""
+
+    def __init__(self, collate: Any, transform: Any) -> None:
+        self.collate, self.transform = collate, transform
+
+    def __call__(self, samples: list[Any]) -> Any:
+        batch = self.collate(samples)
+        if isinstance(batch, torch.Tensor):
+            return self.transform(batch)
+        return type(batch)([self.transform(batch[0]), *batch[1:]])
+
+
+def transform_on_batch(at: Context) -> list[Remedy]:
+    """Where the dataset goes without its `transform`, which takes a batch as it takes a sample."""
+    transform = getattr(at.subject.dataset, "transform", None)
+    if not callable(transform) or not at.samples:
+        return []
+    bare = copy.copy(at.subject.dataset)
+    bare.transform = None
+    part = Part(replace(at.subject, dataset=bare), at.part.indices, len(at.part))
+    some = [part[index] for index in range(len(at.samples))]
+    if not storable(some) or not isinstance(some[0], torch.Tensor | tuple | list):
+        return []
+    collate = OnBatch(at.collate, transform)
+    expected, made = (next(leaves(one)) for one in (at.collate(at.samples), collate(some)))
+    if expected.kind != made.kind:
+        return []
+    return [
+        Remedy(
+            "transform-on-batch",
+            "Transform whole batches",
+            "dataset.transform = None\n"
+            "for batch in loader: batch = transform(batch)  # or on the device",
+            part,
+            at.subject.workers,
+            "C05",
+            collate=collate,
+            caution="a random transform draws once for the whole batch",
+        )
+    ]
+
+
+REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
+    other_workers,
+    transform_on_batch,
+    another_decoder,
+    reduced_size,
+    together,
+    kept,
+    kept_workers,
+)

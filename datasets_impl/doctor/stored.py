@@ -1,0 +1,112 @@
+"""Samples kept as they are given: in mapped files, or in memory that workers share."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from datasets_impl.doctor.samples import Leaf, leaves, signature
+
+
+class Stored(Dataset[Any]):
+    """Samples of fixed shapes in one mapped file each for every leaf, read by index.
+
+    Only samples that are one array, or a tuple, list or dictionary of arrays and numbers.
+    """
+
+    def __init__(self, inner: Dataset[Any], folder: Path, in_memory: bool = False) -> None:
+        self.count, self.example = len(inner), inner[0]  # type: ignore[arg-type]
+        arrays = [as_array(leaf) for leaf in leaves(self.example)]
+        self.stores: list[Any] = []
+        for number, array in enumerate(arrays):
+            shape = (self.count, *array.shape)
+            if in_memory:
+                kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
+                self.stores.append(torch.empty(shape, dtype=kind).share_memory_())  # type: ignore[no-untyped-call]
+            else:
+                path = folder / f"{number}.npy"
+                self.stores.append(
+                    np.lib.format.open_memmap(path, "w+", dtype=array.dtype, shape=shape)
+                )
+        begun = time.perf_counter()
+        for index in range(self.count):
+            for store, leaf in zip(self.stores, leaves(inner[index]), strict=True):
+                store[index] = torch.as_tensor(as_array(leaf)) if in_memory else as_array(leaf)
+        self.seconds = time.perf_counter() - begun
+
+    @property
+    def nbytes(self) -> int:
+        return sum(int(store.nbytes) for store in self.stores)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        values = iter(self.stores)
+        return rebuilt(self.example, lambda: next(values)[index])
+
+
+def as_array(leaf: Leaf) -> np.ndarray[Any, Any]:
+    return np.asarray(leaf.value if leaf.array is None else leaf.array)
+
+
+def rebuilt(example: Any, value: Callable[[], Any]) -> Any:
+    """A sample of the same structure; arrays become what the example has, numbers numbers."""
+    if isinstance(example, dict):
+        return {key: rebuilt(one, value) for key, one in example.items()}
+    if isinstance(example, tuple | list):
+        made = [rebuilt(one, value) for one in example]
+        if hasattr(example, "_fields"):
+            return type(example)(*made)
+        return tuple(made) if isinstance(example, tuple) else made
+    found = value()
+    if isinstance(example, torch.Tensor):
+        return found if isinstance(found, torch.Tensor) else torch.from_numpy(np.array(found))
+    if isinstance(example, np.ndarray):
+        return np.array(found)
+    return type(example)(found)
+
+
+def storable(samples: list[Any]) -> bool:
+    """Whether all samples have one signature of arrays and numbers."""
+    if not samples or len({signature(sample) for sample in samples}) > 1:
+        return False
+    return all(
+        leaf.array is not None or isinstance(leaf.value, int | float) for leaf in leaves(samples[0])
+    ) and _plain_containers(samples[0])
+
+
+def _plain_containers(sample: Any) -> bool:
+    if isinstance(sample, dict):
+        return all(map(_plain_containers, sample.values()))
+    if isinstance(sample, tuple | list):
+        return all(map(_plain_containers, sample))
+    return isinstance(sample, torch.Tensor | np.ndarray | int | float)
+
+
+class Packed(Sequence[Any]):
+    """The objects of a list, pickled into one array: reading one changes no count of another."""
+
+    def __init__(self, objects: Sequence[Any]) -> None:
+        pieces = [pickle.dumps(one, pickle.HIGHEST_PROTOCOL) for one in objects]
+        self.ends = np.cumsum([len(piece) for piece in pieces])
+        self.data = np.frombuffer(b"".join(pieces), np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[one] for one in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index = index % len(self)
+        begin = self.ends[index - 1] if index else 0
+        return pickle.loads(self.data[begin : self.ends[index]].data)

@@ -1,0 +1,135 @@
+"""What the doctor looks at: a folder of images, or a dataset or loader named by the user."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sized
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from datasets_impl.errors import StudyError
+
+
+@dataclass
+class Subject:
+    """A dataset, and the loader's settings that it is used with."""
+
+    name: str
+    dataset: Any
+    loader: DataLoader[Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def iterable(self) -> bool:
+        return isinstance(self.dataset, IterableDataset) or not hasattr(self.dataset, "__getitem__")
+
+    def read(self, index: Any) -> Any:
+        """Sample `index`, of a dataset that gives whole batches as a batch of one."""
+        many = getattr(self.dataset, "__getitems__", None)
+        if many and getattr(type(self.dataset), "__getitem__", None) in (None, Dataset.__getitem__):
+            return many([index])[0]
+        return self.dataset[index]
+
+    @property
+    def workers(self) -> int:
+        return int(self.settings.get("num_workers", 0))
+
+    @property
+    def length(self) -> int | None:
+        """Number of samples; None where the dataset does not say."""
+        if not isinstance(self.dataset, Sized):
+            return None
+        try:
+            return len(self.dataset)
+        except (NotImplementedError, TypeError):
+            return None
+
+
+def load(target: str, kwargs: dict[str, Any]) -> Subject:
+    """
+    Raises:
+        StudyError: there is no such folder, module or object, or it is no dataset.
+    """
+    if ":" not in target:
+        if Path(target).is_dir():
+            from datasets_impl.doctor.folder import FolderImages
+
+            return Subject(target, FolderImages(target))
+        raise StudyError(
+            f"{target} is no folder; name a folder of images, package.module:object or "
+            "file.py:object."
+        )
+    where, _, name = target.rpartition(":")
+    return subject_of(target, made(target, attribute_of(module_of(where), name, target), kwargs))
+
+
+def module_of(where: str) -> Any:
+    if where.endswith(".py"):
+        path = Path(where).resolve()
+        if not path.is_file():
+            raise StudyError(f"There is no file {where}; check the path before the colon.")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec and spec.loader
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module  # workers that are not forked unpickle by this name
+        sys.path.insert(0, str(path.parent))
+        spec.loader.exec_module(module)
+        return module
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        raise StudyError(
+            f"The module {where} could not be imported ({error}); run the doctor in the folder "
+            "that holds it, or name the file."
+        ) from error
+
+
+def attribute_of(module: Any, name: str, target: str) -> Any:
+    found = module
+    for part in name.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise StudyError(f"{target}: there is no {name!r} in it; check the name.") from None
+    return found
+
+
+def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
+    """What a class or function returns; instances as they are."""
+    if isinstance(found, Dataset | DataLoader) or not callable(found):
+        if kwargs:
+            raise StudyError(
+                f"{target} is an object already and takes no --kwargs; leave them out."
+            )
+        return found
+    try:
+        return found(**kwargs)
+    except TypeError as error:
+        raise StudyError(
+            f"{target} could not be called ({error}); give its arguments with --kwargs as JSON."
+        ) from error
+
+
+def subject_of(name: str, found: Any) -> Subject:
+    if isinstance(found, DataLoader):
+        settings = {
+            key: getattr(found, key)
+            for key in (
+                "batch_size", "num_workers", "prefetch_factor", "persistent_workers", "pin_memory",
+                "drop_last",
+            )
+        }  # fmt: skip
+        method = getattr(found.multiprocessing_context, "get_start_method", lambda: None)()
+        return Subject(name, found.dataset, found, settings | {"start_method": method})
+    if isinstance(found, Dataset) or hasattr(found, "__getitem__") or hasattr(found, "__iter__"):
+        return Subject(name, found)
+    raise StudyError(
+        f"{name} gives a {type(found).__name__}, which is neither a dataset nor a DataLoader; name "
+        "what the trainer iterates."
+    )

@@ -1,0 +1,107 @@
+"""The diagnosis in a terminal, within 80 columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from datasets_impl.doctor.diagnosis import Diagnosis, Found, Tried
+
+BAR = 24
+MOST = 6  # findings and remedies that are shown; the files have all
+
+
+def amount(us: float) -> str:
+    """Microseconds in the unit that suits them."""
+    if us < 100:
+        return f"{us:.1f} us"
+    return f"{us:,.0f} us" if us < 1000 else f"{us / 1e3:,.2f} ms"
+
+
+def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None:
+    """Verdict, account of time, findings, remedies, ceiling, what could not be done."""
+    console.print(Text(one.verdict, style="bold"))
+    length = f"{one.length:,} samples" if one.length is not None else "of unknown length"
+    console.print(f"{escape(one.dataset)}, {length}, {one.sample_bytes / 1e3:,.1f} kB each")
+    if one.total_us:
+        console.print(f"\n[bold]Where a sample's {amount(one.total_us)} go[/bold] (one process)")
+        console.print(_account(one))
+        for place in [p for p in one.places if p.us > 0.1 * one.total_us][:3]:
+            where = f"{place.file}:{place.line} {place.function}"
+            console.print(f"  {amount(place.us)} in {escape(where)}", style="dim", soft_wrap=True)
+    if one.findings:
+        console.print("\n[bold]Found[/bold]")
+        for number, found in enumerate(one.findings[:MOST], start=1):
+            _finding(number, found, console)
+    if one.remedies:
+        console.print(
+            "\n[bold]Tried on your samples[/bold], times as fast [95 % interval]".replace(
+                "[95", r"\[95"
+            )
+        )
+        console.print(_remedies(one.remedies))
+        best = [remedy for remedy in one.remedies if remedy.recommended][:1]
+        for remedy in best:
+            console.print(
+                Syntax(remedy.lines, "python", background_color="default", word_wrap=True)
+            )
+    if one.ceiling:
+        times = ""
+        if one.ceiling.times and one.ceiling.times >= 1:
+            times = f"; now it takes {one.ceiling.times:,.1f} times that"
+        console.print(
+            f"\n[bold]Ceiling[/bold] {amount(one.ceiling.us)} a sample ({escape(one.ceiling.of)}, "
+            f"{one.ceiling.cores} threads){times}"
+        )
+    if one.step:
+        console.print(
+            f"[bold]Step[/bold] {one.step.step_ms:g} ms beside {one.step.batch_ms:,.1f} ms for a "
+            f"batch: the trainer would wait {one.step.waits:.0%} of the time"
+        )
+    for sentence in one.not_done:
+        console.print(Text(sentence, style="yellow"))
+    if page is not None:
+        console.print("Report: ", Text(str(page), style="bold"), soft_wrap=True, sep="")
+
+
+def _account(one: Diagnosis) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    total = one.total_us or 1.0
+    rest = ("not attributed", one.unattributed_us)
+    for cause, us in [*((part.cause, part.us) for part in one.parts), rest]:
+        if abs(us) < 0.005 * total:
+            continue
+        bar = "\u2588" * max(0, round(BAR * us / total))
+        table.add_row(f"  {cause}", f"{us / total:4.0%}", amount(us), Text(bar, style="cyan"))
+    return table
+
+
+def _finding(number: int, found: Found, console: Console) -> None:
+    claim = f" [dim]({found.claim})[/dim]" if found.claim else ""
+    console.print(f"{number}. [bold]{escape(found.title)}[/bold]{claim}")
+    console.print(Padding(Text(found.evidence), (0, 0, 0, 3)))
+    if found.remedy:
+        console.print(Padding(Text(found.remedy, style="green"), (0, 0, 0, 3)))
+    for place in found.places:
+        console.print(f"   {escape(place)}", style="dim", soft_wrap=True)
+
+
+def _remedies(remedies: list[Tried]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    for one in remedies[:MOST]:
+        interval = f"[{one.low:.2f}-{one.high:.2f}]" if one.low is not None and one.high else ""
+        mark = "[green]\u2713[/green]" if one.recommended else "\u2013"
+        cost = one.cost + (
+            f"; pays off after {one.break_even_epochs:.1f} epochs" if one.break_even_epochs else ""
+        )
+        table.add_row(
+            f"  {mark}", escape(one.title), f"{one.gain:.2f}x", escape(interval),
+            Text(cost, style="dim"),
+        )  # fmt: skip
+    return table

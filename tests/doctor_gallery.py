@@ -1,0 +1,389 @@
+"""Datasets that ail from one cause each, and healthy ones, for the doctor to be tried on.
+
+Each factory takes the folder that `prepare` filled. `AILING` says by which name the doctor must
+call what is wrong first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torch.utils.data import DataLoader, Dataset
+
+PX, LARGE_PX, COUNT = 256, 1200, 48
+
+
+def prepare(folder: Path) -> None:
+    """Photograph-like pictures (noise that is blurred), large ones, and one array of rows."""
+    rng = np.random.default_rng(0)
+    for name, px, count in (("jpeg", PX, COUNT), ("large", LARGE_PX, 8)):
+        (folder / name).mkdir()
+        for number in range(count):
+            noise = Image.fromarray(rng.integers(0, 256, (px // 4, px // 4, 3), np.uint8))
+            picture = noise.resize((px, px), Image.Resampling.BICUBIC)
+            picture.save(folder / name / f"{number:03}.jpg", quality=90)
+    np.save(folder / "rows.npy", rng.integers(0, 256, (4000, 64, 64), np.uint8))
+
+
+class _Files(Dataset[Any]):
+    def __init__(self, folder: str, name: str = "jpeg") -> None:
+        self.paths = sorted(str(path) for path in (Path(folder) / name).iterdir())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def picture(self, index: int) -> Image.Image:
+        with Image.open(self.paths[index]) as opened:
+            return opened.convert("RGB")
+
+
+class Decode(_Files):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.array(self.picture(index)))
+
+
+class _Rows(Dataset[Any]):
+    """Healthy by itself: rows in memory, given as copies."""
+
+    def __init__(self, folder: str) -> None:
+        self.data = torch.from_numpy(np.load(Path(folder) / "rows.npy"))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.data[index].clone()
+
+
+class SlowTransform(_Files):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        picture = self.picture(index).filter(ImageFilter.GaussianBlur(4))
+        return torch.from_numpy(np.array(picture.filter(ImageFilter.MedianFilter(3))))
+
+
+class PythonLoop(_Rows):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        row = self.data[index].numpy()
+        made = np.empty_like(row)
+        for y in range(row.shape[0]):
+            for x in range(row.shape[1]):
+                made[y, x] = 255 - row[y, x]
+        return torch.from_numpy(made)
+
+
+class WholeFile(_Rows):
+    def __init__(self, folder: str) -> None:
+        self.path, self.count = str(Path(folder) / "rows.npy"), 4000
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.load(self.path)[index].copy())
+
+
+class Listing(Dataset[Any]):
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder) / "many"
+        self.folder.mkdir(exist_ok=True)
+        if not any(self.folder.iterdir()):
+            for number in range(3000):
+                np.save(self.folder / f"{number:05}.npy", np.zeros(64, np.uint8))
+
+    def __len__(self) -> int:
+        return 3000
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        names = sorted(os.listdir(self.folder))  # noqa: PTH208
+        return torch.from_numpy(np.load(self.folder / names[index]))
+
+
+class Reopening(Dataset[Any]):
+    def __init__(self, folder: str) -> None:
+        import h5py
+
+        self.path = str(Path(folder) / "rows.h5")
+        if not Path(self.path).exists():
+            with h5py.File(self.path, "w") as file:
+                for group in range(40):
+                    file[f"part{group}/rows"] = np.zeros((100, 8), np.uint8)
+
+    def __len__(self) -> int:
+        return 4000
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        import h5py
+
+        with h5py.File(self.path, "r") as file:
+            return torch.from_numpy(file[f"part{index // 100}/rows"][index % 100])
+
+
+class Sleeping(_Rows):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        time.sleep(2e-3)
+        return super().__getitem__(index)
+
+
+class Locking(_Rows):
+    """Waits for its turn, which a thread of the same process gives every two milliseconds."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.owner, self.turn = 0, threading.Event()
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self.owner != os.getpid():  # threads do not live on in a forked worker
+            self.owner, self.turn = os.getpid(), threading.Event()
+            threading.Thread(target=self._give, daemon=True).start()
+        self.turn.wait()
+        self.turn.clear()
+        return super().__getitem__(index)
+
+    def _give(self) -> None:
+        while True:
+            time.sleep(2e-3)
+            self.turn.set()
+
+
+def slow_collate(samples: list[torch.Tensor]) -> torch.Tensor:
+    batch = torch.zeros(len(samples), *samples[0].shape, dtype=torch.float32)
+    for place, sample in enumerate(samples):
+        for y in range(sample.shape[0]):
+            batch[place, y] = sample[y].float() / 255
+    return batch
+
+
+def collating(folder: str) -> DataLoader[Any]:
+    return DataLoader(_Rows(folder), batch_size=32, collate_fn=slow_collate)
+
+
+class HugeForCrop(_Files):
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder, "large")
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.array(self.picture(index).crop((100, 100, 324, 324))))
+
+
+def eight_workers(folder: str) -> DataLoader[Any]:
+    return DataLoader(_Rows(folder), batch_size=32, num_workers=8)
+
+
+class Mapped(_Rows):
+    def __init__(self, folder: str) -> None:
+        self.data = np.load(Path(folder) / "rows.npy", mmap_mode="r")
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self.data[index].copy())
+
+
+class MappedMore(Mapped):
+    """More rows, so that what is sent to a worker is large."""
+
+    def __init__(self, folder: str) -> None:
+        path = Path(folder) / "more.npy"
+        if not path.exists():
+            np.save(path, np.zeros((8000, 64, 64), np.uint8))
+        self.data = np.load(path, mmap_mode="r")
+
+
+def mapped_spawn(folder: str) -> DataLoader[Any]:
+    return DataLoader(
+        MappedMore(folder), batch_size=32, num_workers=2, multiprocessing_context="spawn"
+    )
+
+
+class ListOfDicts(Dataset[Any]):
+    def __init__(self, folder: str) -> None:
+        self.records = [{"path": f"photo-{n}.jpg", "label": n % 10} for n in range(1_000_000)]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> int:
+        return int(self.records[index]["label"])
+
+
+class Frozen(_Files):
+    """Transforms when it stores."""
+
+    def __init__(self, folder: str) -> None:
+        from torchvision.transforms import v2
+
+        super().__init__(folder)
+        self.transform = v2.RandomHorizontalFlip()
+        self.kept = [self.transform(torch.from_numpy(np.array(self.picture(i))))
+                     for i in range(len(self.paths))]  # fmt: skip
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.kept[index].clone()
+
+
+class SameNoise(_Rows):
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.rng = np.random.default_rng(0)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.data[index] + torch.from_numpy(self.rng.integers(0, 4, (64, 64), np.uint8))
+
+
+class Doubles(_Rows):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.data[index].double() / 255
+
+
+class Outlier(_Rows):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == len(self) - 1:
+            np.sort(np.random.default_rng(0).random(500_000))
+        return super().__getitem__(index)
+
+
+class WrongLabels(_Rows):
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.labels = [0] * (len(self.data) - 1)
+
+
+class Healthy(_Rows):
+    pass
+
+
+class HealthyTuples(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        return {"image": self.data[index].clone(), "label": index % 10}
+
+
+class HealthyBatches(_Rows):
+    def __getitems__(self, indices: list[int]) -> torch.Tensor:
+        return self.data[torch.as_tensor(indices)]
+
+
+def healthy_loader(folder: str) -> DataLoader[Any]:
+    return DataLoader(_Rows(folder), batch_size=64, shuffle=True)
+
+
+AILING = {
+    "Decode": "decoding",
+    "SlowTransform": "transforming",
+    "PythonLoop": "python",
+    "WholeFile": "reads-too-much",
+    "Listing": "lists-folder",
+    "Reopening": "reopens",
+    "Sleeping": "waiting",
+    "Locking": "waiting",
+    "collating": "collating",
+    "HugeForCrop": "decoded-larger",
+    "eight_workers": "workers-cost",
+    "mapped_spawn": "large-pickle",
+    "ListOfDicts": "grows",
+    "Frozen": "frozen",
+    "SameNoise": "same-in-workers",
+    "Doubles": "float64",
+    "Outlier": "outlier",
+    "WrongLabels": "lengths",
+}
+HEALTHY = ("Healthy", "HealthyTuples", "healthy_loader")
+
+
+class HangsInWorkers(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        if torch.utils.data.get_worker_info() is not None:
+            threading.Event().wait()
+        return super().__getitem__(index)
+
+
+# --- strange ones: the doctor must survive them ------------------------------------------------
+
+
+class Raises(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        raise ValueError(f"no sample {index}")
+
+
+class RaisesOnce(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        if index == 0:
+            raise ValueError("broken file")
+        return super().__getitem__(index)
+
+
+class Hangs(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        threading.Event().wait()
+
+
+class Dies(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        os.kill(os.getpid(), 9)
+
+
+class Nones(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        return None
+
+
+class Ragged(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        return self.data[index].reshape(-1)[: 10 + index % 7].clone()
+
+
+class Nested(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        return {"a": (self.data[index].clone(), [index, 1.5]), "b": {"c": "text"}}
+
+
+class Pictures(_Files):
+    def __getitem__(self, index: int) -> Any:
+        return self.picture(index)
+
+
+class Strings(_Rows):
+    def __getitem__(self, index: int) -> Any:
+        return f"sample {index}"
+
+
+class Empty(_Rows):
+    def __len__(self) -> int:
+        return 0
+
+
+class One(_Rows):
+    def __len__(self) -> int:
+        return 1
+
+
+class NoLength(Dataset[Any]):
+    def __init__(self, folder: str) -> None:
+        self.data = torch.zeros(8, 8)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.data.clone()
+
+
+class Iterated(torch.utils.data.IterableDataset[Any]):
+    def __init__(self, folder: str) -> None:
+        self.count = 500
+
+    def __iter__(self) -> Any:
+        for number in range(self.count):
+            yield torch.full((16, 16), number % 256, dtype=torch.uint8)
+
+
+class NotMade(_Rows):
+    def __init__(self, folder: str) -> None:
+        raise RuntimeError("the index is missing")
+
+
+STRANGE = (
+    "Raises", "RaisesOnce", "Nones", "Ragged", "Nested", "Pictures", "Strings", "Empty", "One",
+    "NoLength", "Iterated",
+)  # fmt: skip

@@ -1,0 +1,195 @@
+"""The doctor names what ails a dataset, finds nothing wrong with the healthy, and survives."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import psutil
+import pytest
+
+from datasets_impl.doctor.__main__ import main, questions
+from datasets_impl.doctor.child import Heard, examine
+from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
+from tests import doctor_gallery
+from tests.doctor_gallery import AILING, HEALTHY, STRANGE
+
+GALLERY = str(Path(doctor_gallery.__file__))
+BUDGET = 11.0
+QUICK = ("batches", "tried")  # left out where the cause needs no loader to be seen
+BUT = {  # workers that are spawned import torch, seconds each
+    "eight_workers": ("growth", "batches"),
+    "mapped_spawn": ("growth", *QUICK),
+    "healthy_loader": (),
+}
+
+
+@pytest.fixture(scope="session")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ward")
+    doctor_gallery.prepare(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def visits(ward: Path) -> Callable[[str], tuple[Diagnosis, Heard]]:
+    """Examines one of the gallery, once for all tests that ask."""
+
+    @lru_cache
+    def visit(name: str) -> tuple[Diagnosis, Heard]:
+        return seen(name, ward, BUDGET, BUT.get(name, QUICK))
+
+    return visit
+
+
+Visits = Callable[[str], tuple[Diagnosis, Heard]]
+
+
+def seen(
+    name: str, ward: Path, budget: float, but: tuple[str, ...] = QUICK
+) -> tuple[Diagnosis, Heard]:
+    heard = examine(f"{GALLERY}:{name}", {"folder": str(ward)}, questions(budget, but))
+    assert not heard.user_error, heard.user_error
+    return diagnose(name, heard), heard
+
+
+@pytest.mark.parametrize("name", AILING)
+def test_the_cause_is_named_first(name: str, visits: Visits) -> None:
+    found, heard = visits(name)
+    names = [one.name for one in found.findings]
+    assert names[:1] == [AILING[name]], (names, found.parts, heard.failures, found.not_done)
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_nothing_is_wrong_with_the_healthy(name: str, visits: Visits) -> None:
+    found, _ = visits(name)
+    assert [one.name for one in found.findings] == [], found.findings
+    assert not found.not_done
+
+
+@pytest.mark.parametrize("name", ["Decode", "SlowTransform", "PythonLoop", "Sleeping", "collating"])
+def test_parts_add_up(name: str, visits: Visits) -> None:
+    found, _ = visits(name)
+    assert found.total_us is not None
+    assert abs(found.unattributed_us) < 0.1 * found.total_us, found.parts
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_ones_are_survived(name: str, ward: Path) -> None:
+    found, heard = seen(name, ward, 10.0)
+    assert found.verdict and "" not in heard.failures
+    assert heard.answers["look"]["type"] == name
+
+
+def test_a_hang_is_told_with_its_place(ward: Path) -> None:
+    found, heard = seen("Hangs", ward, 10.0)
+    assert "took longer than" in heard.failures["look"]
+    assert "doctor_gallery.py" in heard.failures["look"]
+    assert found.not_done and "inside" in heard.answers, "what does not read samples goes on"
+
+
+def test_a_dead_process_is_told(ward: Path) -> None:
+    _, heard = seen("Dies", ward, 10.0)
+    assert "SIGKILL" in heard.failures["look"]
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
+    ward: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, out, scratch = ward / "jpeg", tmp_path / "out", tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    before, processes = _contents(folder), psutil.pids()
+    assert main([str(folder), "--budget", "10", "--out", str(out), "--step-ms", "500"]) == 0
+    assert _contents(folder) == before, "the user's files are as they were"
+    assert not list(scratch.iterdir()), "no temporary file is left"
+    assert not [pid for pid in psutil.pids() if pid not in processes and _is_ours(pid)]
+    assert {path.name for path in out.iterdir()} == {"diagnosis.json", "schema.json", "index.html"}
+    written = json.loads((out / "diagnosis.json").read_text())
+    jsonschema.validate(written, json.loads((out / "schema.json").read_text()))
+    assert written["step"]["fine"] and "the step is the bottleneck" in capsys.readouterr().out
+    page = (out / "index.html").read_text()
+    assert written["verdict"].rstrip(".") in page and "http" not in page.split("<main>")[1]
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return "datasets_impl.doctor" in " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["/no/such/folder"], "is no folder"),
+        (["no_such_module:Thing"], "could not be imported"),
+        (["no_such_file.py:Thing"], "no file"),
+        ([f"{GALLERY}:Missing"], "no 'Missing'"),
+        ([f"{GALLERY}:Healthy"], "--kwargs"),
+        ([f"{GALLERY}:COUNT"], "neither a dataset nor a DataLoader"),
+        ([f"{GALLERY}:NotMade", "--kwargs", '{"folder": "x"}'], "the index is missing"),
+        (["x", "--kwargs", "{"], "not JSON"),
+        (["x", "--kwargs", "[]"], "JSON object"),
+        (["x", "--budget", "1"], "at least"),
+        (["x", "--step-ms", "-1"], "more than 0"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert says in said and "Traceback" not in said
+
+
+def test_an_empty_folder_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert "holds no picture" in capsys.readouterr().err
+
+
+def answers(**more: Any) -> Heard:
+    return Heard({"look": {"type": "Photos", "length": 10, "kinds": [], "bytes": 1.0}, **more})
+
+
+def test_only_what_was_measured_to_help_is_recommended() -> None:
+    """The whole interval must be above the bar; a mean that is, is not enough."""
+    own = [100.0, 101.0, 99.0, 100.0]
+    remedy = {"title": "", "lines": "", "claim": "", "cost": "", "caution": "", "once_seconds": 0.0,
+              "beside": own, "workers": 0, "whole": False}  # fmt: skip
+    found = diagnose(
+        "x",
+        answers(
+            tried={
+                "own": own,
+                "samples": 10,
+                "remedies": [
+                    remedy | {"name": "sure", "blocks": [50.0, 51.0, 49.0, 50.0]},
+                    remedy | {"name": "unsure", "blocks": [20.0, 180.0, 30.0, 150.0]},
+                ],
+            }
+        ),
+    )
+    by_name = {one.name: one for one in found.remedies}
+    assert by_name["sure"].recommended and by_name["sure"].gain == pytest.approx(2.0, rel=0.01)
+    assert by_name["unsure"].gain > 1.1 and not by_name["unsure"].recommended
+
+
+def test_break_even_counts_what_is_paid_once() -> None:
+    remedy = {"name": "stored", "title": "", "lines": "", "claim": "", "cost": "", "caution": "",
+              "once_seconds": 0.002, "beside": [200.0, 210.0], "blocks": [100.0, 110.0],
+              "workers": 0, "whole": False}  # fmt: skip
+    found = diagnose("x", answers(tried={"own": [200.0], "samples": 5, "remedies": [remedy]}))
+    assert found.remedies[0].break_even_epochs == pytest.approx(2.0)

@@ -1,0 +1,119 @@
+"""Causes by name, and shares of a profile, by hand and against a second way of measuring."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datasets_impl.doctor.attribution import attribute
+from datasets_impl.doctor.causes import cause_of
+from datasets_impl.errors import StudyError
+from scripts import check_attribution
+from tests import doctor_gallery
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("<built-in method time.sleep>", "waiting"),
+        ("<method 'acquire' of '_thread.lock' objects>", "waiting"),
+        ("<method 'read' of '_io.BufferedReader' objects>", "reading"),
+        ("<built-in method posix.listdir>", "listing"),
+        ("<method 'decode' of 'ImagingDecoder' objects>", "decoding"),
+        ("<method 'resize' of 'ImagingCore' objects>", "resizing"),
+        ("<built-in method torch.stack>", "collating"),
+        ("torchvision/transforms/v2/_color.py:forward", "transforming"),
+        ("<built-in method builtins.len>", None),
+    ],
+)
+def test_causes_by_name(name: str, cause: str | None) -> None:
+    assert cause_of(name) == cause
+
+
+def busy(seconds: float) -> None:
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+
+def both(_: Any) -> None:
+    time.sleep(3e-3)
+    busy(1e-3)
+
+
+def test_shares_are_those_of_the_clock() -> None:
+    found = attribute(both, range(40))
+    assert found.causes["waiting"] / found.total == pytest.approx(0.75, abs=0.1)
+    assert found.causes["python"] / found.total == pytest.approx(0.25, abs=0.1)
+    assert abs(found.unattributed) < 0.05 * found.total
+
+
+def test_the_users_functions_are_named_with_their_lines() -> None:
+    found = attribute(both, range(10))
+    first = found.places[0]
+    assert first.function == "busy" and first.file == __file__
+    assert first.line == busy.__code__.co_firstlineno
+
+
+def loop(row: Any) -> int:
+    total = 0
+    for value in row:
+        total += int(value)
+    return total
+
+
+def test_a_python_loop_is_not_lengthened_by_the_profiler() -> None:
+    """What is reported is the time without the profiler, whatever that added."""
+    rows = list(np.zeros((20, 20_000), np.uint8))
+    found = attribute(loop, rows)
+    begun = time.perf_counter()
+    for row in rows:
+        loop(row)
+    plain = (time.perf_counter() - begun) / len(rows)
+    assert found.total == pytest.approx(plain, rel=0.5)
+    assert found.causes["python"] > 0.9 * found.total
+
+
+@pytest.mark.parametrize("name", ["SlowTransform", "PythonLoop", "WholeFile"])
+def test_shares_agree_with_a_profiler_that_looks_from_outside(name: str, tmp_path: Path) -> None:
+    doctor_gallery.prepare(tmp_path)
+    target, kwargs = f"{doctor_gallery.__file__}:{name}", {"folder": str(tmp_path)}
+    try:
+        sampled = check_attribution.sampled_shares(target, json.dumps(kwargs), 2.0)
+    except StudyError as reason:
+        pytest.skip(str(reason))
+    own = check_attribution.own_shares(target, kwargs)
+    assert check_attribution.furthest(own, sampled) < check_attribution.APART, (own, sampled)
+
+
+def test_waiting_for_a_lock_is_told_from_python() -> None:
+    """`with lock:` is no call that a profiler sees."""
+    lock = threading.Lock()
+    over = threading.Event()
+
+    def hold() -> None:
+        while not over.is_set():
+            with lock:
+                time.sleep(2e-3)
+            time.sleep(1e-4)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+
+    def get(_: Any) -> None:
+        with lock:
+            pass
+        time.sleep(1e-3)
+
+    try:
+        found = attribute(get, range(60))
+    finally:
+        over.set()
+        holder.join()
+    assert found.causes["waiting"] > 0.8 * found.total
