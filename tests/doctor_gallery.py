@@ -32,7 +32,7 @@ def prepare(folder: Path) -> None:
     np.save(folder / "rows.npy", rng.integers(0, 256, (4000, 64, 64), np.uint8))
 
 
-class _Files(Dataset[Any]):
+class Files(Dataset[Any]):
     def __init__(self, folder: str, name: str = "jpeg") -> None:
         self.paths = sorted(str(path) for path in (Path(folder) / name).iterdir())
 
@@ -44,12 +44,12 @@ class _Files(Dataset[Any]):
             return opened.convert("RGB")
 
 
-class Decode(_Files):
+class Decode(Files):
     def __getitem__(self, index: int) -> torch.Tensor:
         return torch.from_numpy(np.array(self.picture(index)))
 
 
-class _Rows(Dataset[Any]):
+class Rows(Dataset[Any]):
     """Healthy by itself: rows in memory, given as copies."""
 
     def __init__(self, folder: str) -> None:
@@ -62,13 +62,13 @@ class _Rows(Dataset[Any]):
         return self.data[index].clone()
 
 
-class SlowTransform(_Files):
+class SlowTransform(Files):
     def __getitem__(self, index: int) -> torch.Tensor:
         picture = self.picture(index).filter(ImageFilter.GaussianBlur(4))
         return torch.from_numpy(np.array(picture.filter(ImageFilter.MedianFilter(3))))
 
 
-class PythonLoop(_Rows):
+class PythonLoop(Rows):
     def __getitem__(self, index: int) -> torch.Tensor:
         row = self.data[index].numpy()
         made = np.empty_like(row)
@@ -78,7 +78,7 @@ class PythonLoop(_Rows):
         return torch.from_numpy(made)
 
 
-class WholeFile(_Rows):
+class WholeFile(Rows):
     def __init__(self, folder: str) -> None:
         self.path, self.count = str(Path(folder) / "rows.npy"), 4000
 
@@ -125,13 +125,13 @@ class Reopening(Dataset[Any]):
             return torch.from_numpy(file[f"part{index // 100}/rows"][index % 100])
 
 
-class Sleeping(_Rows):
+class Sleeping(Rows):
     def __getitem__(self, index: int) -> torch.Tensor:
         time.sleep(2e-3)
         return super().__getitem__(index)
 
 
-class Locking(_Rows):
+class Locking(Rows):
     """Waits for its turn, which a thread of the same process gives every two milliseconds."""
 
     def __init__(self, folder: str) -> None:
@@ -161,10 +161,10 @@ def slow_collate(samples: list[torch.Tensor]) -> torch.Tensor:
 
 
 def collating(folder: str) -> DataLoader[Any]:
-    return DataLoader(_Rows(folder), batch_size=32, collate_fn=slow_collate)
+    return DataLoader(Rows(folder), batch_size=32, collate_fn=slow_collate)
 
 
-class HugeForCrop(_Files):
+class HugeForCrop(Files):
     def __init__(self, folder: str) -> None:
         super().__init__(folder, "large")
 
@@ -173,10 +173,10 @@ class HugeForCrop(_Files):
 
 
 def eight_workers(folder: str) -> DataLoader[Any]:
-    return DataLoader(_Rows(folder), batch_size=32, num_workers=8)
+    return DataLoader(Rows(folder), batch_size=32, num_workers=8)
 
 
-class Mapped(_Rows):
+class Mapped(Rows):
     def __init__(self, folder: str) -> None:
         self.data = np.load(Path(folder) / "rows.npy", mmap_mode="r")
 
@@ -211,7 +211,7 @@ class ListOfDicts(Dataset[Any]):
         return int(self.records[index]["label"])
 
 
-class Frozen(_Files):
+class Frozen(Files):
     """Transforms when it stores."""
 
     def __init__(self, folder: str) -> None:
@@ -226,7 +226,7 @@ class Frozen(_Files):
         return self.kept[index].clone()
 
 
-class SameNoise(_Rows):
+class SameNoise(Rows):
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
         self.rng = np.random.default_rng(0)
@@ -235,40 +235,78 @@ class SameNoise(_Rows):
         return self.data[index] + torch.from_numpy(self.rng.integers(0, 4, (64, 64), np.uint8))
 
 
-class Doubles(_Rows):
+class Doubles(Rows):
     def __getitem__(self, index: int) -> torch.Tensor:
         return self.data[index].double() / 255
 
 
-class Outlier(_Rows):
+class Outlier(Rows):
     def __getitem__(self, index: int) -> torch.Tensor:
         if index == len(self) - 1:
             np.sort(np.random.default_rng(0).random(500_000))
         return super().__getitem__(index)
 
 
-class WrongLabels(_Rows):
+class WrongLabels(Rows):
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
         self.labels = [0] * (len(self.data) - 1)
 
 
-class Healthy(_Rows):
+class Opened(Dataset[Any]):
+    """A file that is open before workers are forked."""
+
+    def __init__(self, folder: str) -> None:
+        import h5py
+
+        path = Path(folder) / "opened.h5"
+        if not path.exists():
+            with h5py.File(path, "w") as file:
+                file["rows"] = np.zeros((4000, 64, 64), np.uint8)
+        self.file = h5py.File(path, "r")
+
+    def __len__(self) -> int:
+        return 4000
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self.file["rows"][index])
+
+
+def opened_before(folder: str) -> DataLoader[Any]:
+    return DataLoader(Opened(folder), batch_size=32, num_workers=2)
+
+
+class Unsorted(Rows):
+    """Takes names in the order in which the file system has them."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.names = os.listdir(Path(folder) / "jpeg")  # noqa: PTH208
+
+
+class Lent(Rows):
+    """Gives the store's own memory away."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.data[index]
+
+
+class Healthy(Rows):
     pass
 
 
-class HealthyTuples(_Rows):
+class HealthyTuples(Rows):
     def __getitem__(self, index: int) -> Any:
         return {"image": self.data[index].clone(), "label": index % 10}
 
 
-class HealthyBatches(_Rows):
+class HealthyBatches(Rows):
     def __getitems__(self, indices: list[int]) -> torch.Tensor:
         return self.data[torch.as_tensor(indices)]
 
 
 def healthy_loader(folder: str) -> DataLoader[Any]:
-    return DataLoader(_Rows(folder), batch_size=64, shuffle=True)
+    return DataLoader(Rows(folder), batch_size=64, shuffle=True)
 
 
 AILING = {
@@ -290,100 +328,8 @@ AILING = {
     "Doubles": "float64",
     "Outlier": "outlier",
     "WrongLabels": "lengths",
+    "opened_before": "handles",
+    "Unsorted": "unsorted",
+    "Lent": "shared",
 }
-HEALTHY = ("Healthy", "HealthyTuples", "healthy_loader")
-
-
-class HangsInWorkers(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        if torch.utils.data.get_worker_info() is not None:
-            threading.Event().wait()
-        return super().__getitem__(index)
-
-
-# --- strange ones: the doctor must survive them ------------------------------------------------
-
-
-class Raises(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        raise ValueError(f"no sample {index}")
-
-
-class RaisesOnce(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        if index == 0:
-            raise ValueError("broken file")
-        return super().__getitem__(index)
-
-
-class Hangs(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        threading.Event().wait()
-
-
-class Dies(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        os.kill(os.getpid(), 9)
-
-
-class Nones(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        return None
-
-
-class Ragged(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        return self.data[index].reshape(-1)[: 10 + index % 7].clone()
-
-
-class Nested(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        return {"a": (self.data[index].clone(), [index, 1.5]), "b": {"c": "text"}}
-
-
-class Pictures(_Files):
-    def __getitem__(self, index: int) -> Any:
-        return self.picture(index)
-
-
-class Strings(_Rows):
-    def __getitem__(self, index: int) -> Any:
-        return f"sample {index}"
-
-
-class Empty(_Rows):
-    def __len__(self) -> int:
-        return 0
-
-
-class One(_Rows):
-    def __len__(self) -> int:
-        return 1
-
-
-class NoLength(Dataset[Any]):
-    def __init__(self, folder: str) -> None:
-        self.data = torch.zeros(8, 8)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.data.clone()
-
-
-class Iterated(torch.utils.data.IterableDataset[Any]):
-    def __init__(self, folder: str) -> None:
-        self.count = 500
-
-    def __iter__(self) -> Any:
-        for number in range(self.count):
-            yield torch.full((16, 16), number % 256, dtype=torch.uint8)
-
-
-class NotMade(_Rows):
-    def __init__(self, folder: str) -> None:
-        raise RuntimeError("the index is missing")
-
-
-STRANGE = (
-    "Raises", "RaisesOnce", "Nones", "Ragged", "Nested", "Pictures", "Strings", "Empty", "One",
-    "NoLength", "Iterated",
-)  # fmt: skip
+HEALTHY = ("Healthy", "HealthyTuples", "HealthyBatches", "healthy_loader")

@@ -16,10 +16,11 @@ import pytest
 from datasets_impl.doctor.__main__ import main, questions
 from datasets_impl.doctor.child import Heard, examine
 from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
-from tests import doctor_gallery
-from tests.doctor_gallery import AILING, HEALTHY, STRANGE
+from tests import doctor_gallery, doctor_strange
+from tests.doctor_gallery import AILING, HEALTHY
+from tests.doctor_strange import STRANGE
 
-GALLERY = str(Path(doctor_gallery.__file__))
+GALLERY, STRANGERS = (str(Path(one.__file__)) for one in (doctor_gallery, doctor_strange))
 BUDGET = 11.0
 QUICK = ("batches", "tried")  # left out where the cause needs no loader to be seen
 BUT = {  # workers that are spawned import torch, seconds each
@@ -53,7 +54,8 @@ Visits = Callable[[str], tuple[Diagnosis, Heard]]
 def seen(
     name: str, ward: Path, budget: float, but: tuple[str, ...] = QUICK
 ) -> tuple[Diagnosis, Heard]:
-    heard = examine(f"{GALLERY}:{name}", {"folder": str(ward)}, questions(budget, but))
+    file = GALLERY if hasattr(doctor_gallery, name) else STRANGERS
+    heard = examine(f"{file}:{name}", {"folder": str(ward)}, questions(budget, but))
     assert not heard.user_error, heard.user_error
     return diagnose(name, heard), heard
 
@@ -89,8 +91,22 @@ def test_strange_ones_are_survived(name: str, ward: Path) -> None:
 def test_a_hang_is_told_with_its_place(ward: Path) -> None:
     found, heard = seen("Hangs", ward, 10.0)
     assert "took longer than" in heard.failures["look"]
-    assert "doctor_gallery.py" in heard.failures["look"]
+    assert "doctor_strange.py" in heard.failures["look"]
     assert found.not_done and "inside" in heard.answers, "what does not read samples goes on"
+
+
+def test_workers_that_hang_are_told(ward: Path) -> None:
+    found, heard = seen("HangsInWorkers", ward, 10.0, ())
+    assert {"look", "causes"} <= heard.answers.keys(), heard.failures
+    assert found.not_done and "tried" not in heard.answers or not found.remedies
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("RaisesOnce", "broken-sample"), ("Ragged", "not-collated")]
+)
+def test_samples_that_no_loader_gets_through_are_found(name: str, says: str, ward: Path) -> None:
+    found, _ = seen(name, ward, 10.0)
+    assert [one.name for one in found.findings][:1] == [says], found.findings
 
 
 def test_a_dead_process_is_told(ward: Path) -> None:
@@ -112,7 +128,7 @@ def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     before, processes = _contents(folder), psutil.pids()
-    assert main([str(folder), "--budget", "10", "--out", str(out), "--step-ms", "500"]) == 0
+    assert main([str(folder), "--budget", "10", "--out", str(out), "--step-ms", "10000"]) == 0
     assert _contents(folder) == before, "the user's files are as they were"
     assert not list(scratch.iterdir()), "no temporary file is left"
     assert not [pid for pid in psutil.pids() if pid not in processes and _is_ours(pid)]
@@ -140,7 +156,7 @@ def _is_ours(pid: int) -> bool:
         ([f"{GALLERY}:Missing"], "no 'Missing'"),
         ([f"{GALLERY}:Healthy"], "--kwargs"),
         ([f"{GALLERY}:COUNT"], "neither a dataset nor a DataLoader"),
-        ([f"{GALLERY}:NotMade", "--kwargs", '{"folder": "x"}'], "the index is missing"),
+        ([f"{STRANGERS}:NotMade", "--kwargs", '{"folder": "x"}'], "the index is missing"),
         (["x", "--kwargs", "{"], "not JSON"),
         (["x", "--kwargs", "[]"], "JSON object"),
         (["x", "--budget", "1"], "at least"),
@@ -185,6 +201,18 @@ def test_only_what_was_measured_to_help_is_recommended() -> None:
     by_name = {one.name: one for one in found.remedies}
     assert by_name["sure"].recommended and by_name["sure"].gain == pytest.approx(2.0, rel=0.01)
     assert by_name["unsure"].gain > 1.1 and not by_name["unsure"].recommended
+
+
+@pytest.mark.parametrize(("workers", "waits"), [(0, 0.5), (2, 0.0)])
+def test_without_workers_loading_and_stepping_take_turns(workers: int, waits: float) -> None:
+    heard = answers(
+        tried={"own": [1000.0], "samples": 10, "remedies": []},
+        batches={"batch_size": 10},
+        inside={"settings": {"num_workers": workers}},
+    )
+    step = diagnose("x", heard, step_ms=10.0).step
+    assert step is not None and step.waits == pytest.approx(waits)
+    assert step.fine is (workers > 0)
 
 
 def test_break_even_counts_what_is_paid_once() -> None:

@@ -298,11 +298,12 @@ def test_a_store_that_dies_is_an_error_not_a_wait(two_files: Path) -> None:
 
 
 OWNER = """
-import sys, time
+import signal, sys, time
 from datasets_impl.storage.object_store import object_store
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started without
 with object_store(sys.argv[1]) as store:
     print(store.process.pid, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -320,7 +321,7 @@ def test_ends_with_a_killed_owner(how: signal.Signals, two_files: Path) -> None:
     with owner, owner.stdout:
         server = psutil.Process(int(owner.stdout.readline()))
         owner.send_signal(how)
-        owner.wait()
+        owner.wait(timeout=20)
         assert psutil.wait_procs([server], timeout=20)[1] == []
 
 

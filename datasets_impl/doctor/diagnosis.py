@@ -99,6 +99,7 @@ class Step(_Model):
 
     step_ms: float
     batch_ms: float
+    workers: int
     waits: float
     fine: bool
 
@@ -141,7 +142,12 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     )
     found = [_found(one, remedies, bool(tried.get("remedies"))) for one in findings(seen)]
     limit = seen.get("ceiling")
-    step = _step(own or (1e6 * whole.total or None), batches.get("batch_size"), step_ms)
+    step = _step(
+        own or (1e6 * whole.total or None),
+        batches.get("batch_size"),
+        step_ms,
+        int(seen["settings"].get("num_workers") or 0),
+    )
     return Diagnosis(
         target=target,
         verdict=_verdict(found, remedies, step),
@@ -209,13 +215,21 @@ def paired_gain(slow: list[float], fast: list[float]) -> tuple[float, float | No
     return gain, float(np.exp(interval.low)), float(np.exp(interval.high))
 
 
-def _step(us: float | None, batch_size: int | None, step_ms: float | None) -> Step | None:
-    """A loader that works while the trainer does makes it wait for what it lacks."""
+def _step(
+    us: float | None, batch_size: int | None, step_ms: float | None, workers: int
+) -> Step | None:
+    """Workers load while the trainer steps, and make it wait for what they lack; without them
+    loading and stepping take turns."""
     if step_ms is None or us is None:
         return None
     batch_ms = us * (batch_size or 1) / 1e3
-    waits = max(0.0, batch_ms - step_ms) / max(batch_ms, step_ms)
-    return Step(step_ms=step_ms, batch_ms=batch_ms, waits=waits, fine=waits <= IDLE)
+    if workers:
+        waits = max(0.0, batch_ms - step_ms) / max(batch_ms, step_ms)
+    else:
+        waits = batch_ms / (batch_ms + step_ms)
+    return Step(
+        step_ms=step_ms, batch_ms=batch_ms, workers=workers, waits=waits, fine=waits <= IDLE
+    )
 
 
 def _verdict(found: list[Found], remedies: list[Tried], step: Step | None) -> str:

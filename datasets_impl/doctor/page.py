@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from datasets_impl.doctor.diagnosis import Diagnosis
-from datasets_impl.doctor.terminal import amount
+from datasets_impl.doctor.terminal import amount, beside
 
 
 def page(found: Diagnosis) -> str:
@@ -18,5 +18,5 @@ def page(found: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals["amount"] = amount
+    env.globals |= {"amount": amount, "beside": beside}
     return env.get_template("page.html.j2").render(one=found)

@@ -32,6 +32,8 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
     if one.total_us:
         console.print(f"\n[bold]Where a sample's {amount(one.total_us)} go[/bold] (one process)")
         console.print(_account(one))
+        for sentence in beside(one):
+            console.print(f"  {sentence}", style="dim")
         for place in [p for p in one.places if p.us > 0.1 * one.total_us][:3]:
             where = f"{place.file}:{place.line} {place.function}"
             console.print(f"  {amount(place.us)} in {escape(where)}", style="dim", soft_wrap=True)
@@ -60,14 +62,25 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
             f"{one.ceiling.cores} threads){times}"
         )
     if one.step:
+        how = "by its workers meanwhile" if one.step.workers else "in turns, without workers"
         console.print(
-            f"[bold]Step[/bold] {one.step.step_ms:g} ms beside {one.step.batch_ms:,.1f} ms for a "
-            f"batch: the trainer would wait {one.step.waits:.0%} of the time"
+            f"[bold]Step[/bold] {one.step.step_ms:g} ms, and {one.step.batch_ms:,.1f} ms for a "
+            f"batch, {how}: the trainer waits {one.step.waits:.0%} of the time"
         )
     for sentence in one.not_done:
         console.print(Text(sentence, style="yellow"))
     if page is not None:
         console.print("Report: ", Text(str(page), style="bold"), soft_wrap=True, sep="")
+
+
+def beside(one: Diagnosis) -> list[str]:
+    """What a loader with workers takes besides the samples themselves."""
+    said = []
+    if one.hand_over_us is not None:
+        said.append(f"From a worker to the trainer: {amount(one.hand_over_us)} a sample.")
+    if one.first_batch_s is not None:
+        said.append(f"Workers give their first batch after {one.first_batch_s:.2f} s.")
+    return said
 
 
 def _account(one: Diagnosis) -> Table:

@@ -1,0 +1,104 @@
+"""Datasets that raise, hang, die or give what nobody expects: the doctor must survive them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, IterableDataset
+
+from tests.doctor_gallery import Files, Rows
+
+
+class HangsInWorkers(Rows):
+    def __getitem__(self, index: int) -> Any:
+        if torch.utils.data.get_worker_info() is not None:
+            threading.Event().wait()
+        return super().__getitem__(index)
+
+
+class Raises(Rows):
+    def __getitem__(self, index: int) -> Any:
+        raise ValueError(f"no sample {index}")
+
+
+class RaisesOnce(Rows):
+    def __getitem__(self, index: int) -> Any:
+        if index == 0:
+            raise ValueError("broken file")
+        return super().__getitem__(index)
+
+
+class Hangs(Rows):
+    def __getitem__(self, index: int) -> Any:
+        threading.Event().wait()
+
+
+class Dies(Rows):
+    def __getitem__(self, index: int) -> Any:
+        os.kill(os.getpid(), 9)
+
+
+class Nones(Rows):
+    def __getitem__(self, index: int) -> Any:
+        return None
+
+
+class Ragged(Rows):
+    def __getitem__(self, index: int) -> Any:
+        return self.data[index].reshape(-1)[: 10 + index % 7].clone()
+
+
+class Nested(Rows):
+    def __getitem__(self, index: int) -> Any:
+        return {"a": (self.data[index].clone(), [index, 1.5]), "b": {"c": "text"}}
+
+
+class Pictures(Files):
+    def __getitem__(self, index: int) -> Any:
+        return self.picture(index)
+
+
+class Strings(Rows):
+    def __getitem__(self, index: int) -> Any:
+        return f"sample {index}"
+
+
+class Empty(Rows):
+    def __len__(self) -> int:
+        return 0
+
+
+class One(Rows):
+    def __len__(self) -> int:
+        return 1
+
+
+class NoLength(Dataset[Any]):
+    def __init__(self, folder: str) -> None:
+        self.data = torch.zeros(8, 8)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.data.clone()
+
+
+class Iterated(IterableDataset[Any]):
+    def __init__(self, folder: str) -> None:
+        self.count = 500
+
+    def __iter__(self) -> Any:
+        for number in range(self.count):
+            yield torch.full((16, 16), number % 256, dtype=torch.uint8)
+
+
+class NotMade(Rows):
+    def __init__(self, folder: str) -> None:
+        raise RuntimeError("the index is missing")
+
+
+STRANGE = (
+    "Raises", "RaisesOnce", "Nones", "Ragged", "Nested", "Pictures", "Strings", "Empty", "One",
+    "NoLength", "Iterated",
+)  # fmt: skip
