@@ -9,7 +9,7 @@ PEERS := $(VENV)/.peers
 RUN := $(BIN)/python -m
 STUDY := $(RUN) scripts.study $(if $(IMAGES),--images "$(IMAGES)") $(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: study standard full loaders peers repeat report test lint clean
+.PHONY: study standard full loaders peers repeat doctor report test lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
@@ -28,6 +28,9 @@ peers: $(PEERS) loaders  ## the same with specialised loaders installed beside t
 
 repeat: $(READY)  ## a second standard run, which the report compares with the first
 	@$(STUDY) --profile standard --out out/repeat --results repeats $(ARGS)
+
+doctor: $(READY)  ## why the dataset TARGET is slow: a folder, module:object or file.py:object
+	@$(RUN) datasets_impl.doctor "$(TARGET)" $(ARGS)
 
 report: $(READY)  ## render the committed results again into results/report
 	@$(RUN) scripts.render_report --out results/report $(if $(wildcard repeats),--repeat repeats) \

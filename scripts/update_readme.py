@@ -2,7 +2,7 @@
 
     python -m scripts.update_readme [--report DIR]
 
-Both stand between two marker comments; everything else in the README is left as it is.
+Each stands between two marker comments; everything else in the README is left as it is.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ from datasets_impl.errors import StudyError, exit_on_study_error
 from scripts.boundary import brief
 from scripts.root import RESULTS, ROOT
 
-BEGIN = "<!-- claims: written by scripts/update_readme.py -->"
-END = "<!-- end of claims -->"
+BEGIN = "<!-- {}: written by scripts/update_readme.py -->"
+END = "<!-- end of {} -->"
 
 
-def answer_and_table(report: dict[str, Any], links: str = "results/report/index.html") -> str:
-    """The answer, the judged claims as Markdown, then the ids of those not tested."""
-    judged = [claim for claim in report["claims"] if claim["verdict"] != "not tested"]
-    rest = [claim["id"] for claim in report["claims"] if claim["verdict"] == "not tested"]
-    answer = [
+def answer(report: dict[str, Any]) -> str:
+    """What follows from the claims, as a Markdown list."""
+    return "\n".join(
         textwrap.fill(f"- {point}", 100, subsequent_indent="  ")
         for point in report["study"]["answer"].splitlines()
-    ]
+    )
+
+
+def table(report: dict[str, Any], links: str = "results/report/index.html") -> str:
+    """The judged claims as Markdown, then the ids of those not tested."""
+    judged = [claim for claim in report["claims"] if claim["verdict"] != "not tested"]
+    rest = [claim["id"] for claim in report["claims"] if claim["verdict"] == "not tested"]
     instead = report.get("instead")
     lines = [
-        *answer,
-        "",
         f"| Claim, restated | Verdict | What was measured |{' Use instead |' if instead else ''}",
         f"| --- | --- | --- |{' --- |' if instead else ''}",
     ]
@@ -75,17 +77,20 @@ def answer_and_table(report: dict[str, Any], links: str = "results/report/index.
     return "\n".join(lines)
 
 
-def with_block(readme: str, new: str) -> str:
-    """`readme` with the text between the markers replaced.
+def updated(readme: str, report: dict[str, Any]) -> str:
+    """`readme` with the text between each pair of markers replaced.
 
     Raises:
-        StudyError: the markers are missing.
+        StudyError: markers are missing.
     """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise StudyError(f"README.md has lost its markers; put {BEGIN} and {END} back.")
-    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+    for name, write in (("answer", answer), ("claims", table)):
+        begin, end = BEGIN.format(name), END.format(name)
+        before, found, rest = readme.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise StudyError(f"README.md has lost its markers; put {begin} and {end} back.")
+        readme = f"{before}{begin}\n{write(report)}\n{end}{after}"
+    return readme
 
 
 @exit_on_study_error
@@ -98,7 +103,7 @@ def main() -> int:
     except (OSError, ValueError) as error:
         raise StudyError(f"{data} cannot be read ({error}); render the report first.") from error
     readme = ROOT / "README.md"
-    atomic_write(readme, with_block(readme.read_text(), answer_and_table(report)))
+    atomic_write(readme, updated(readme.read_text(), report))
     return 0
 
 

@@ -12,7 +12,7 @@ from scripts.judge import load_both, load_study
 from scripts.render_report import render
 from scripts.repeat import repeat_of
 from scripts.root import ASV_PAGES, CLAIMS, RESULTS, ROOT
-from scripts.update_readme import answer_and_table, with_block
+from scripts.update_readme import updated
 
 REPORT = RESULTS / "report"
 REPEATS = ROOT / "repeats"
@@ -42,7 +42,7 @@ def test_the_report_is_rendered_from_the_committed_results(fresh: Path) -> None:
 def test_the_readme_shows_the_committed_report() -> None:
     readme = (ROOT / "README.md").read_text()
     report = json.loads((REPORT / "claims.json").read_text())
-    assert with_block(readme, answer_and_table(report)) == readme
+    assert updated(readme, report) == readme
 
 
 def test_the_committed_run_is_clean() -> None:

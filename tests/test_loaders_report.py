@@ -23,7 +23,7 @@ from scripts.noise import noise_floor
 from scripts.prospects import prospects
 from scripts.render_report import render
 from scripts.root import CLAIMS
-from scripts.update_readme import answer_and_table
+from scripts import update_readme
 from tests.synthetic_study import build
 
 TIMES = {  # microseconds per image, by round
@@ -183,11 +183,11 @@ def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
     assert told["C04"].startswith("`ThreadedJpegLoader`: 4.0")
     assert "C17" not in told, "raw was not measured"
     record = tables.study_record(replace(build(), loaders=found))
-    table = answer_and_table(record)
+    table = update_readme.table(record)
     assert "| Use instead |" in table
     row = next(line for line in table.splitlines() if "[C04]" in line)
     assert row.endswith(f"| {told['C04']} |")
-    assert "Use instead" not in answer_and_table(tables.study_record(build()))
+    assert "Use instead" not in update_readme.table(tables.study_record(build()))
     known = {claim.id for claim in load_claims(CLAIMS).claim}
     assert set(INSTEAD) <= known
 

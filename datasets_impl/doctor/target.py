@@ -55,11 +55,12 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
     Raises:
         StudyError: there is no such folder, module or object, or it is no dataset.
     """
-    if ":" not in target:
-        if Path(target).is_dir():
-            from datasets_impl.doctor.folder import FolderImages
+    folder = Path(target).expanduser()
+    if folder.is_dir():
+        from datasets_impl.doctor.folder import FolderImages
 
-            return Subject(target, FolderImages(target))
+        return Subject(target, FolderImages(str(folder)))
+    if ":" not in target:
         raise StudyError(
             f"{target} is no folder; name a folder of images, package.module:object or "
             "file.py:object."
@@ -70,7 +71,7 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
 
 def module_of(where: str) -> Any:
     if where.endswith(".py"):
-        path = Path(where).resolve()
+        path = Path(where).expanduser().resolve()
         if not path.is_file():
             raise StudyError(f"There is no file {where}; check the path before the colon.")
         spec = importlib.util.spec_from_file_location(path.stem, path)
