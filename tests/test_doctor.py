@@ -98,7 +98,7 @@ def test_a_hang_is_told_with_its_place(ward: Path) -> None:
 def test_workers_that_hang_are_told(ward: Path) -> None:
     found, heard = seen("HangsInWorkers", ward, 10.0, ())
     assert {"look", "causes"} <= heard.answers.keys(), heard.failures
-    assert found.not_done and "tried" not in heard.answers or not found.remedies
+    assert (found.not_done and "tried" not in heard.answers) or not found.remedies
 
 
 @pytest.mark.parametrize(

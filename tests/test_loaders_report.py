@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from datasets_impl.arms.registry import ARMS
-from scripts import tables
+from scripts import tables, update_readme
 from scripts.claims import load_claims
 from scripts.decisions import CLASS, INSTEAD, QUESTIONS, decisions, instead
 from scripts.evidence import FACTORS, Evidence, MachineResults
@@ -23,7 +23,6 @@ from scripts.noise import noise_floor
 from scripts.prospects import prospects
 from scripts.render_report import render
 from scripts.root import CLAIMS
-from scripts import update_readme
 from tests.synthetic_study import build
 
 TIMES = {  # microseconds per image, by round

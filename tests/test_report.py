@@ -239,9 +239,7 @@ def test_readme_gets_one_line_of_a_long_boundary(report: Path) -> None:
     first = next(c for c in record["claims"] if c["verdict"] == "conditional")
     first["boundary"] = " ".join(f"Test {i}: against up to 64 px, for from 128 px on." for i in
                                  range(20))  # fmt: skip
-    line = next(
-        x for x in update_readme.table(record).splitlines() if f"[{first['id']}]" in x
-    )
+    line = next(x for x in update_readme.table(record).splitlines() if f"[{first['id']}]" in x)
     assert "Test 0: against up to 64 px, for from 128 px on." in line
     assert line.endswith("More in the report. |") and "Test 19" not in line
 
