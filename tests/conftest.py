@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.storage.media import scratch_parent
+
+if TYPE_CHECKING:
+    from tests.sessions import FakeAsv
 
 ROOT = Path(__file__).parents[1]
 COUNT, PX = 12, 48
@@ -80,5 +84,23 @@ def on_disk(session_cache: Path) -> None:
     """Skip where the temporary folder is no disk, so that no page cache can be evicted."""
     try:
         scratch_parent("disk-cold")
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def asv(monkeypatch: pytest.MonkeyPatch) -> FakeAsv:
+    from tests.sessions import played
+
+    return played(monkeypatch)
+
+
+@pytest.fixture
+def object_libraries() -> None:
+    """Skip where the object store's libraries are not installed."""
+    from datasets_impl.storage import object_store
+
+    try:
+        object_store.require_libraries()
     except Unsupported as reason:
         pytest.skip(str(reason))

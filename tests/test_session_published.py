@@ -1,0 +1,152 @@
+"""What a session publishes, and the provenance that goes with it."""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from datasets_impl.errors import StudyError
+from scripts import asv_session, provenance
+from scripts.asv_session import ENVIRONMENT_NAME
+from scripts.evidence import load_evidence
+from scripts.root import ROOT
+from tests.sessions import (
+    BLOCKS,
+    WHOLE,
+    FakeAsv,
+    half_done,
+    opened,
+    published,
+    run,
+    samples,
+)
+from tests.synthetic_results import COMMIT
+
+
+def test_what_is_published_can_be_judged(asv: FakeAsv, tmp_path: Path) -> None:
+    target = published(tmp_path)
+    assert samples(target) == BLOCKS
+    (machine,) = load_evidence([target]).machines
+    assert machine.provenance["profile"] == "quick"
+    assert machine.provenance["commit"] == machine.commit == COMMIT
+    assert machine.provenance["partial"] is False
+    assert len(machine.provenance["rounds"]) == 3
+    assert len(machine.observations) == len(WHOLE)
+
+
+def test_no_published_file_holds_a_local_path(asv: FakeAsv, tmp_path: Path) -> None:
+    target = published(tmp_path)
+    files = [path for path in target.rglob("*") if path.is_file()]
+    assert len(files) == 5  # benchmarks, machine, result, provenance, observations
+    local = {str(ROOT), str(Path.home()), str(tmp_path), str(Path(sys.executable).parent)}
+    for path in files:
+        text = path.read_text()
+        for folder in local:
+            assert f"{folder}/" not in text and f'{folder}"' not in text, path
+        assert str(ROOT).replace("/", "_") not in text + path.name
+    (machine,) = load_evidence([target]).machines
+    assert machine.observations[0]["note"] == (
+        "OSError: <project>/benchmarks/item.py and <home>/pictures/a.jpg"
+    )
+
+
+def test_the_environment_has_a_neutral_name(asv: FakeAsv, tmp_path: Path) -> None:
+    target = published(tmp_path)
+    (result,) = target.glob("lab/*-*.json")
+    assert result.name == f"{COMMIT[:8]}-{ENVIRONMENT_NAME}.json"
+    assert json.loads(result.read_text())["env_name"] == ENVIRONMENT_NAME
+
+
+def test_an_unfinished_session_is_not_published(asv: FakeAsv, tmp_path: Path) -> None:
+    half_done(asv, tmp_path)
+    with pytest.raises(StudyError, match="not finished"):
+        opened(tmp_path).publish(tmp_path / "published")
+    assert not (tmp_path / "published").exists()
+
+
+def test_a_full_disk_leaves_the_earlier_result_whole_and_the_session_ready(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = published(tmp_path)
+    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    session = opened(tmp_path)
+    run(session)
+
+    def full(path: Path, content: str | bytes) -> None:
+        if target in path.parents:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, content)
+
+    real = asv_session.atomic_write
+    with monkeypatch.context() as patch:
+        patch.setattr(asv_session, "atomic_write", full)
+        with pytest.raises(StudyError, match="disk is full"):
+            session.publish(target)
+    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    again = opened(tmp_path)
+    assert again.state["done"] == 3
+    again.publish(target)
+    assert again.state["published"] and samples(target) == BLOCKS
+
+
+def test_the_result_file_is_written_last(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    real = asv_session.atomic_write
+
+    def noting(path: Path, content: str | bytes) -> None:
+        written.append(path.name)
+        real(path, content)
+
+    session = opened(tmp_path)
+    run(session)
+    monkeypatch.setattr(asv_session, "atomic_write", noting)
+    session.publish(tmp_path / "published")
+    names = [name for name in written if name != "session.json"]
+    assert names[-1] == f"{COMMIT[:8]}-{ENVIRONMENT_NAME}.json"
+    assert len(names) == 5
+
+
+def test_optional_packages_are_named_only_where_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"torch": "2.0", "s3fs": "2024.6"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = provenance.versions()
+    assert (found["torch"], found["s3fs"]) == ("2.0", "2024.6")
+    assert found["torchvision"] == "not installed"
+    assert not {"moto", "fsspec"} & set(found)
+
+
+def test_the_governor_is_read_from_every_cpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for cpu, governor in enumerate(("powersave", "performance", "powersave")):
+        home = tmp_path / f"cpu{cpu}" / "cpufreq"
+        home.mkdir(parents=True)
+        (home / "scaling_governor").write_text(f"{governor}\n")
+    (tmp_path / "cpu3" / "cpufreq" / "scaling_governor").mkdir(parents=True)  # cannot be read
+    (tmp_path / "cpuidle").mkdir()
+    monkeypatch.setattr(provenance, "CPUS", tmp_path)
+    assert provenance._governor() == "performance, powersave"
+    monkeypatch.setattr(provenance, "CPUS", tmp_path / "absent")
+    assert provenance._governor() == ""
+
+
+def test_an_unreadable_frequency_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable() -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(provenance.psutil, "cpu_freq", unreadable)
+    facts = provenance._machine_facts()
+    assert facts["max_mhz"] is None and facts["mhz"] is None
