@@ -1,7 +1,4 @@
-"""The suite as asv sees it, its grids, and what a measurement returns, logs and refuses.
-
-Numbers are asked for on a tiny cell and must be positive; no test asserts how long it takes.
-"""
+"""The suite as asv sees it, its grids, and its command lines."""
 
 from __future__ import annotations
 
@@ -15,17 +12,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import psutil
 import pytest
-from asv_runner.benchmarks.mark import SkipNotImplemented
 from asv_runner.discovery import disc_benchmarks
-from conftest import COUNT, PX, ROOT
+from conftest import ROOT
 
-from benchmarks import epoch, item, measure, plan, prepare, startup
+from benchmarks import plan, prepare
 from benchmarks.grids import CENTRE, PROFILE_VARIABLE, PROFILES, Cell, star
 from datasets_impl import registry
 from datasets_impl.arms.ceilings import CEILINGS
@@ -34,23 +28,14 @@ from datasets_impl.augment import PLACES
 from datasets_impl.corpus import DEFAULT_QUALITY, MAX_COUNT, MAX_RESOLUTION, CorpusSpec
 from datasets_impl.free_samples import CARRIERS
 from datasets_impl.loops import LOOPS
-from datasets_impl.observe import behaviour, beyond_memory, page_cache
-from datasets_impl.observe.log import LOG_VARIABLE
-from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
+from datasets_impl.observe import behaviour, beyond_memory
 from datasets_impl.observe.stages import STAGES
-from datasets_impl.paths import CACHE_VARIABLE
 from datasets_impl.records import STRUCTURES as RECORD_STRUCTURES
 from datasets_impl.storage.media import MEDIA
 from datasets_impl.structures import RECORDS, STRUCTURES
 from datasets_impl.transforms import TRANSFORMS
 
 every_profile = pytest.mark.parametrize("profile", PROFILES)
-TINY: dict[str, Any] = {"n": COUNT, "px": PX}
-
-
-def tiny(**levels: Any) -> Cell:
-    given = TINY | levels
-    return Cell.at(list(given), tuple(given.values()))
 
 
 def again(names: Iterable[str]) -> set[str]:
@@ -60,9 +45,6 @@ def again(names: Iterable[str]) -> set[str]:
 
 def module_of(benchmark: type) -> str:
     return benchmark.__module__.rpartition(".")[2]
-
-
-# --- as asv sees it --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +171,6 @@ def test_second_arms_stand_behind_their_first(suite: ModuleType) -> None:
     assert seen
 
 
-# --- grids -----------------------------------------------------------------------------------
-
-
 @every_profile
 def test_profile_is_valid(profile: str) -> None:
     grid = PROFILES[profile]
@@ -235,9 +214,6 @@ def test_cell_takes_the_centre_for_what_is_not_given() -> None:
     cell = Cell.at(["px", "mix", "impl"], (48, "any", "mapped"))
     assert (cell.px, cell.impl) == (48, "mapped")
     assert (cell.n, cell.medium, cell.workers) == (CENTRE["n"], CENTRE["medium"], 0)
-
-
-# --- command lines ---------------------------------------------------------------------------
 
 
 def run(module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -293,168 +269,3 @@ def test_the_loaders_have_a_profile_of_their_own() -> None:
         for name, entry in plans["standard"]["benchmarks"].items()
         if name.startswith("arms.")
     )
-
-
-# --- numbers ---------------------------------------------------------------------------------
-
-IMPLEMENTATIONS = [*registry.IMPLEMENTATIONS, "naive-again"]
-
-
-@pytest.fixture(autouse=True)
-def short(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, corpus: Any
-) -> Iterator[None]:
-    """No repetition beyond the first, and nothing left behind in the cache."""
-    monkeypatch.setattr(measure, "EPOCH_SECONDS", 0)
-    monkeypatch.setattr(measure, "ITEM_SECONDS", 0)
-    yield
-    scratch = Path(os.environ[CACHE_VARIABLE]) / "scratch"
-    assert not scratch.exists() or not list(scratch.iterdir())
-    assert not multiprocessing.active_children()
-
-
-@pytest.mark.usefixtures("on_disk")
-@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
-@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
-@pytest.mark.parametrize("function", ["epoch", "item", "item_share", "construction", "first_batch"])
-def test_number_is_positive(function: str, impl: str) -> None:
-    value, state = getattr(measure, function)(tiny(impl=impl))
-    assert math.isfinite(value) and value > 0
-    assert state["resident_before"] >= 0.99
-    if function == "item_share":
-        assert value <= 100
-
-
-@pytest.mark.usefixtures("on_disk")
-@pytest.mark.parametrize(
-    ("function", "levels"),
-    [
-        ("epoch", {"workers": 2}),
-        ("epoch", {"workers": 1, "impl": "mapped-fixed"}),
-        ("epoch", {"transform": "heavy"}),
-        ("first_batch", {"workers": 1}),
-        *(("item", {"stage": stage}) for stage in STAGES),
-    ],
-)
-def test_number_is_positive_off_the_centre(function: str, levels: dict[str, Any]) -> None:
-    assert getattr(measure, function)(tiny(**levels))[0] > 0
-
-
-@pytest.mark.parametrize("medium", MEDIA)
-@pytest.mark.parametrize("impl", ["naive", "mapped", "mapped-fixed", "preloaded"])
-def test_epoch_on_every_medium(medium: str, impl: str) -> None:
-    try:
-        value, state = measure.epoch(tiny(medium=medium, impl=impl))
-    except Unsupported as reason:
-        pytest.skip(str(reason))
-    assert value > 0
-    if medium == "disk-cold":
-        assert state["resident_before"] == 0
-        assert state["bytes_read"] >= 0.9 * state["bytes_of_files"]
-    else:
-        assert state["resident_before"] >= 0.99
-
-
-def test_cold_sample_of_one_shared_file_is_refused(on_disk: None) -> None:
-    with pytest.raises(Unsupported, match="cannot be verified"):
-        measure.item(tiny(medium="disk-cold", impl="mapped"))
-
-
-def test_an_unknown_stage_is_an_error(on_disk: None) -> None:
-    with pytest.raises(ValueError, match="unknown stage"):
-        measure.item(tiny(stage="guess"))
-
-
-def test_repeated_stops_at_either_bound() -> None:
-    assert measure.repeated(lambda: 0.25, 1.0) == [0.25] * 4
-    assert measure.repeated(lambda: 0.0, 1.0, most=3) == [0.0] * 3
-    assert measure.repeated(lambda: 9.0, 0.0) == [9.0]
-
-
-# --- what asv gets, and the log beside it ----------------------------------------------------
-
-
-@pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "observations.jsonl"
-    monkeypatch.setenv(LOG_VARIABLE, str(path))
-    return path
-
-
-def records(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()]
-
-
-EPOCH_LEVELS = (COUNT, PX, 0, "fork", "disk-warm", "none", "naive")
-
-
-def test_sample_and_its_line(log: Path, on_disk: None) -> None:
-    result = epoch.ByResolution().track_epoch(*EPOCH_LEVELS)
-    item.ByStage().track_item(COUNT, PX, "disk-warm", "read", "naive")
-    startup.Construction().track_construction(COUNT, PX, "preloaded")
-    first, second, third = records(log)
-    assert result == {"samples": [first["value"]], "number": 1}
-    assert first["value"] > 0 and first["seconds"] > 0
-    assert first["benchmark"] == "epoch.ByResolution"
-    assert first["factors"] == dict(zip(epoch.FACTORS, EPOCH_LEVELS, strict=True))
-    assert first["resident_before"] == 1.0, "the verified state belongs in the log"
-    assert {"load_before", "steal"} <= set(first)
-    assert not {"skipped", "failed"} & set(first)
-    assert (second["benchmark"], third["benchmark"]) == ("item.ByStage", "startup.Construction")
-
-
-def test_cold_line_says_what_was_verified(log: Path, on_disk: None) -> None:
-    levels = [*EPOCH_LEVELS]
-    levels[epoch.FACTORS.index("medium")] = "disk-cold"
-    epoch.ByStorage().track_epoch(*levels)
-    (record,) = records(log)
-    assert record["resident_before"] == 0
-    assert record["bytes_read"] >= 0.9 * record["bytes_of_files"] > 0
-
-
-def test_no_log_is_written_unless_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_disk: None
-) -> None:
-    monkeypatch.delenv(LOG_VARIABLE, raising=False)
-    monkeypatch.chdir(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
-    assert epoch.ByResolution().track_epoch(*EPOCH_LEVELS)["samples"][0] > 0
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_skipped_cell_logs_its_reason(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(*arguments: object) -> None:
-        raise Unsupported("this machine has no such disk")
-
-    monkeypatch.setattr(measure, "workspace", absent)
-    with pytest.raises(SkipNotImplemented, match="no such disk"):
-        epoch.ByResolution().track_epoch(*EPOCH_LEVELS)
-    (record,) = records(log)
-    assert record["skipped"] == "this machine has no such disk"
-    assert record["factors"]["impl"] == "naive"
-    assert "value" not in record
-
-
-def test_void_measurement_fails_and_logs_why(
-    log: Path, monkeypatch: pytest.MonkeyPatch, on_disk: None
-) -> None:
-    monkeypatch.setattr(page_cache, "evict", lambda paths: None)
-    levels = [*EPOCH_LEVELS]
-    levels[epoch.FACTORS.index("medium")] = "disk-cold"
-    with pytest.raises(VoidMeasurement):
-        epoch.ByStorage().track_epoch(*levels)
-    (record,) = records(log)
-    assert record["failed"].startswith("VoidMeasurement: 100.0% of 12 files")
-    assert "value" not in record
-
-
-def test_levels_must_fit_the_parameters(log: Path) -> None:
-    with pytest.raises(ValueError, match="zip"):
-        epoch.ByResolution().track_epoch(*EPOCH_LEVELS[:-1])
-
-
-def test_no_worker_outlives_a_measurement(on_disk: None) -> None:
-    before = {child.pid for child in psutil.Process().children(recursive=True)}
-    measure.epoch(tiny(workers=2))
-    measure.first_batch(tiny(workers=2))
-    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before

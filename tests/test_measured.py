@@ -1,0 +1,193 @@
+"""Numbers of the benchmarks, what asv gets of them, and the log beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from asv_runner.benchmarks.mark import SkipNotImplemented
+from conftest import COUNT, PX
+
+from benchmarks import epoch, item, measure, startup
+from benchmarks.grids import Cell
+from datasets_impl import registry
+from datasets_impl.observe import page_cache
+from datasets_impl.observe.log import LOG_VARIABLE
+from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
+from datasets_impl.observe.stages import STAGES
+from datasets_impl.paths import CACHE_VARIABLE
+from datasets_impl.storage.media import MEDIA
+
+TINY: dict[str, Any] = {"n": COUNT, "px": PX}
+
+
+def tiny(**levels: Any) -> Cell:
+    given = TINY | levels
+    return Cell.at(list(given), tuple(given.values()))
+
+
+IMPLEMENTATIONS = [*registry.IMPLEMENTATIONS, "naive-again"]
+
+
+@pytest.fixture(autouse=True)
+def short(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, corpus: Any
+) -> Iterator[None]:
+    """No repetition beyond the first, and nothing left behind in the cache."""
+    monkeypatch.setattr(measure, "EPOCH_SECONDS", 0)
+    monkeypatch.setattr(measure, "ITEM_SECONDS", 0)
+    yield
+    scratch = Path(os.environ[CACHE_VARIABLE]) / "scratch"
+    assert not scratch.exists() or not list(scratch.iterdir())
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+@pytest.mark.parametrize("function", ["epoch", "item", "item_share", "construction", "first_batch"])
+def test_number_is_positive(function: str, impl: str) -> None:
+    value, state = getattr(measure, function)(tiny(impl=impl))
+    assert math.isfinite(value) and value > 0
+    assert state["resident_before"] >= 0.99
+    if function == "item_share":
+        assert value <= 100
+
+
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.parametrize(
+    ("function", "levels"),
+    [
+        ("epoch", {"workers": 2}),
+        ("epoch", {"workers": 1, "impl": "mapped-fixed"}),
+        ("epoch", {"transform": "heavy"}),
+        ("first_batch", {"workers": 1}),
+        *(("item", {"stage": stage}) for stage in STAGES),
+    ],
+)
+def test_number_is_positive_off_the_centre(function: str, levels: dict[str, Any]) -> None:
+    assert getattr(measure, function)(tiny(**levels))[0] > 0
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("impl", ["naive", "mapped", "mapped-fixed", "preloaded"])
+def test_epoch_on_every_medium(medium: str, impl: str) -> None:
+    try:
+        value, state = measure.epoch(tiny(medium=medium, impl=impl))
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+    assert value > 0
+    if medium == "disk-cold":
+        assert state["resident_before"] == 0
+        assert state["bytes_read"] >= 0.9 * state["bytes_of_files"]
+    else:
+        assert state["resident_before"] >= 0.99
+
+
+def test_cold_sample_of_one_shared_file_is_refused(on_disk: None) -> None:
+    with pytest.raises(Unsupported, match="cannot be verified"):
+        measure.item(tiny(medium="disk-cold", impl="mapped"))
+
+
+def test_an_unknown_stage_is_an_error(on_disk: None) -> None:
+    with pytest.raises(ValueError, match="unknown stage"):
+        measure.item(tiny(stage="guess"))
+
+
+def test_repeated_stops_at_either_bound() -> None:
+    assert measure.repeated(lambda: 0.25, 1.0) == [0.25] * 4
+    assert measure.repeated(lambda: 0.0, 1.0, most=3) == [0.0] * 3
+    assert measure.repeated(lambda: 9.0, 0.0) == [9.0]
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "observations.jsonl"
+    monkeypatch.setenv(LOG_VARIABLE, str(path))
+    return path
+
+
+def records(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+EPOCH_LEVELS = (COUNT, PX, 0, "fork", "disk-warm", "none", "naive")
+
+
+def test_sample_and_its_line(log: Path, on_disk: None) -> None:
+    result = epoch.ByResolution().track_epoch(*EPOCH_LEVELS)
+    item.ByStage().track_item(COUNT, PX, "disk-warm", "read", "naive")
+    startup.Construction().track_construction(COUNT, PX, "preloaded")
+    first, second, third = records(log)
+    assert result == {"samples": [first["value"]], "number": 1}
+    assert first["value"] > 0 and first["seconds"] > 0
+    assert first["benchmark"] == "epoch.ByResolution"
+    assert first["factors"] == dict(zip(epoch.FACTORS, EPOCH_LEVELS, strict=True))
+    assert first["resident_before"] == 1.0, "the verified state belongs in the log"
+    assert {"load_before", "steal"} <= set(first)
+    assert not {"skipped", "failed"} & set(first)
+    assert (second["benchmark"], third["benchmark"]) == ("item.ByStage", "startup.Construction")
+
+
+def test_cold_line_says_what_was_verified(log: Path, on_disk: None) -> None:
+    levels = [*EPOCH_LEVELS]
+    levels[epoch.FACTORS.index("medium")] = "disk-cold"
+    epoch.ByStorage().track_epoch(*levels)
+    (record,) = records(log)
+    assert record["resident_before"] == 0
+    assert record["bytes_read"] >= 0.9 * record["bytes_of_files"] > 0
+
+
+def test_no_log_is_written_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_disk: None
+) -> None:
+    monkeypatch.delenv(LOG_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert epoch.ByResolution().track_epoch(*EPOCH_LEVELS)["samples"][0] > 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_skipped_cell_logs_its_reason(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*arguments: object) -> None:
+        raise Unsupported("this machine has no such disk")
+
+    monkeypatch.setattr(measure, "workspace", absent)
+    with pytest.raises(SkipNotImplemented, match="no such disk"):
+        epoch.ByResolution().track_epoch(*EPOCH_LEVELS)
+    (record,) = records(log)
+    assert record["skipped"] == "this machine has no such disk"
+    assert record["factors"]["impl"] == "naive"
+    assert "value" not in record
+
+
+def test_void_measurement_fails_and_logs_why(
+    log: Path, monkeypatch: pytest.MonkeyPatch, on_disk: None
+) -> None:
+    monkeypatch.setattr(page_cache, "evict", lambda paths: None)
+    levels = [*EPOCH_LEVELS]
+    levels[epoch.FACTORS.index("medium")] = "disk-cold"
+    with pytest.raises(VoidMeasurement):
+        epoch.ByStorage().track_epoch(*levels)
+    (record,) = records(log)
+    assert record["failed"].startswith("VoidMeasurement: 100.0% of 12 files")
+    assert "value" not in record
+
+
+def test_levels_must_fit_the_parameters(log: Path) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        epoch.ByResolution().track_epoch(*EPOCH_LEVELS[:-1])
+
+
+def test_no_worker_outlives_a_measurement(on_disk: None) -> None:
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    measure.epoch(tiny(workers=2))
+    measure.first_batch(tiny(workers=2))
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
