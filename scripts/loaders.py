@@ -18,6 +18,7 @@ from datasets_impl.arms.registry import ARMS
 from scripts import inference, wording
 from scripts.evidence import Evidence
 from scripts.inference import Interval
+from scripts.ladder import ladder
 from scripts.model import LoaderRow, Loaders, ScaleRow
 from scripts.noise import AGAIN
 from scripts.pairing import Row, records
@@ -101,6 +102,7 @@ def _task(machine: str, task: Task, rows: dict[str, Row], log: _Log, confidence:
             if name.startswith(PREFIX)
         },
         rows=sorted(made, key=lambda row: -row.images_per_second),
+        ladder=ladder(task, {name: row["samples"] or [] for name, row in rows.items()}, confidence),
     )
 
 
@@ -224,6 +226,17 @@ def _record(each: Loaders) -> dict[str, Any]:
         "cores": each.cores,
         "ceilings_images_per_second": {name: clean(v) for name, v in each.ceilings.items()},
         "arms": [_arm_record(row) for row in each.rows],
+        "steps_us_per_image": [
+            {
+                "arm": step.arm,
+                "adds": step.adds,
+                "us": clean(step.us),
+                "added": clean(step.added),
+                "low": clean(step.low),
+                "high": clean(step.high),
+            }
+            for step in each.ladder
+        ],
     }
 
 

@@ -206,8 +206,21 @@ class LoaderRow:
 
 
 @dataclass(frozen=True)
+class LadderStep:
+    """An arm that does one thing more than the one before; microseconds per image."""
+
+    arm: str
+    adds: str
+    us: float
+    added: float  # beyond the step before, or all of it on the first
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Loaders:
-    """A task on one machine: its arms, fastest first, and its ceilings in images per second."""
+    """A task on one machine: its arms, fastest first, its ceilings in images per second, and what
+    the time between them is spent on."""
 
     machine: str
     task: str
@@ -216,6 +229,7 @@ class Loaders:
     cores: int
     ceilings: dict[str, float]
     rows: list[LoaderRow]
+    ladder: list[LadderStep] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

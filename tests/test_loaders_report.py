@@ -11,12 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from datasets_impl.arms.ceilings import CEILINGS
 from datasets_impl.arms.registry import ARMS
 from scripts import tables, update_readme
 from scripts.claims import load_claims
 from scripts.decisions import CLASS, INSTEAD, QUESTIONS, decisions, instead
 from scripts.evidence import FACTORS, Evidence, MachineResults
 from scripts.figures_loaders import loader_charts
+from scripts.ladder import LADDERS
 from scripts.loaders import ceilings_json, loaders
 from scripts.model import LoaderRow, Loaders, Study
 from scripts.noise import noise_floor
@@ -160,6 +162,24 @@ def test_decisions_end_in_code_and_a_measured_factor(found: list[Loaders]) -> No
     assert pack.gain.startswith("4.0") and "ThreadedJpegLoader" in pack.code
     assert decisions([]) == []
     assert [one.arm for one in made] == ["threaded-pack"], "what was not measured is left out"
+
+
+def test_steps_add_one_thing_each(found: list[Loaders]) -> None:
+    """What was not measured is left out, and the next step is counted from the last one known."""
+    first, second, last = found[0].ladder
+    assert (first.arm, second.arm, last.arm) == (
+        "ceiling-decode", "threaded-pack", "dataloader-pil",
+    )  # fmt: skip
+    assert (first.us, first.added) == (pytest.approx(110), pytest.approx(110))
+    assert second.added == pytest.approx(27.5)  # 25, 27.5 and 30 in the three blocks
+    assert second.low is not None and second.low < 27.5
+    assert last.added == pytest.approx(550 - 137.5)
+
+
+def test_every_step_is_an_arm_or_a_ceiling() -> None:
+    for task, steps in LADDERS.items():
+        for name, _ in steps:
+            assert (task, name) in ARMS or name in CEILINGS
 
 
 def test_prospects_by_hand(found: list[Loaders]) -> None:
