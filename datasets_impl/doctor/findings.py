@@ -9,6 +9,7 @@ import numpy as np
 from datasets_impl.doctor.account import account
 from datasets_impl.doctor.finding import (
     CHEAP,
+    LARGEST_SHARE,
     LEAST_SHARE,
     NEAR,
     SHARE,
@@ -68,7 +69,8 @@ CAUSES = {  # cause -> title, remedy, claim
 
 
 def time_causes(seen: Probes) -> list[Finding]:
-    """Causes that take a large share of a sample that is neither cheap nor near the ceiling."""
+    """Causes that take a large share of a sample that is neither cheap nor near the ceiling; where
+    none does, the largest."""
     whole = account(seen)
     limit = seen.get("ceiling", {}).get("limit")
     own = seen.get("tried", {}).get("own") or [1e6 * whole.total]
@@ -76,9 +78,11 @@ def time_causes(seen: Probes) -> list[Finding]:
     if whole.total < CHEAP or near:
         return []
     found = []
+    largest = max(whole.parts.values(), default=0.0) / whole.total
+    least = min(LEAST_SHARE, max(LARGEST_SHARE, largest))
     for cause, seconds in whole.parts.items():
         share = seconds / whole.total
-        if share < LEAST_SHARE:
+        if share < least:
             continue
         title, remedy, claim = CAUSES[cause]
         places = [

@@ -17,6 +17,7 @@ from datasets_impl.doctor.finding import (
     OUTLIER_SHARE,
     OUTLIER_TIMES,
     READ_TIMES,
+    STEADY,
     WORKERS_COST,
     Finding,
     Probes,
@@ -173,7 +174,7 @@ def leaks(seen: Probes) -> Finding | None:
     if len(private) < 3:
         return None
     steps = [later - earlier for earlier, later in pairwise(private)]
-    if min(steps) < LEAST_LEAK:
+    if min(steps) < LEAST_LEAK or min(steps) < STEADY * max(steps):
         return None
     return Finding(
         "leaks",

@@ -24,6 +24,7 @@ from datasets_impl.doctor.loaders import Part, batch_size_of
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.stored import Stored, storable
 from datasets_impl.doctor.target import Subject
+from datasets_impl.doctor.together import OnBatch, Together, as_it_comes
 
 CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
 
@@ -187,29 +188,9 @@ def together(at: Context) -> list[Remedy]:
             Together(at.part),
             at.subject.workers,
             "X06",
-            collate=_as_it_comes,
+            collate=as_it_comes,
         )
     ]
-
-
-class Together(Dataset[Any]):
-    def __init__(self, inner: Dataset[Any]) -> None:
-        self.inner = inner
-
-    def __len__(self) -> int:
-        return len(self.inner)  # type: ignore[arg-type]
-
-    def __getitems__(self, indices: list[int]) -> torch.Tensor:
-        first = torch.as_tensor(self.inner[indices[0]])
-        batch = torch.empty((len(indices), *first.shape), dtype=first.dtype)
-        batch[0] = first
-        for place, index in enumerate(indices[1:], start=1):
-            batch[place] = torch.as_tensor(self.inner[index])
-        return batch
-
-
-def _as_it_comes(batch: Any) -> Any:
-    return batch
 
 
 def kept_workers(at: Context) -> list[Remedy]:
@@ -244,19 +225,6 @@ def kept_workers(at: Context) -> list[Remedy]:
             )
         )
     return found
-
-
-class OnBatch:
-    """A collate function that applies a transform to the collated pictures."""
-
-    def __init__(self, collate: Any, transform: Any) -> None:
-        self.collate, self.transform = collate, transform
-
-    def __call__(self, samples: list[Any]) -> Any:
-        batch = self.collate(samples)
-        if isinstance(batch, torch.Tensor):
-            return self.transform(batch)
-        return type(batch)([self.transform(batch[0]), *batch[1:]])
 
 
 def transform_on_batch(at: Context) -> list[Remedy]:
