@@ -102,7 +102,7 @@ def test_a_hang_is_told_with_its_place(ward: Path) -> None:
 
 
 def test_workers_that_hang_are_told(ward: Path) -> None:
-    found, heard = seen("HangsInWorkers", ward, 10.0, ())
+    found, heard = seen("HangsInWorkers", ward, 10.0, ("growth", "repeated", "ceiling"))
     assert {"look", "causes"} <= heard.answers.keys(), heard.failures
     assert (found.not_done and "tried" not in heard.answers) or not found.remedies
 
@@ -111,8 +111,9 @@ def test_workers_that_hang_are_told(ward: Path) -> None:
     ("name", "says"), [("RaisesOnce", "broken-sample"), ("Ragged", "not-collated")]
 )
 def test_samples_that_no_loader_gets_through_are_found(name: str, says: str, ward: Path) -> None:
-    found, _ = seen(name, ward, 10.0)
+    found, heard = seen(name, ward, 10.0)
     assert [one.name for one in found.findings][:1] == [says], found.findings
+    assert found.ceiling is not None, heard.failures
 
 
 def test_a_dead_process_is_told(ward: Path) -> None:
@@ -157,6 +158,7 @@ def _is_ours(pid: int) -> bool:
     ("arguments", "says"),
     [
         (["/no/such/folder"], "is no folder"),
+        ([""], "No target was named"),
         (["no_such_module:Thing"], "could not be imported"),
         (["no_such_file.py:Thing"], "no file"),
         ([f"{GALLERY}:Missing"], "no 'Missing'"),

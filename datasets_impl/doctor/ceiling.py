@@ -6,6 +6,7 @@ to its place in a batch by all threads. Microseconds per sample.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ JPEG = b"\xff\xd8\xff"
 
 
 def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
-    """The limit, what it consists of, and its time."""
+    """The limit, what it consists of, and its time; nothing where no sample can be read."""
     files: list[str] = []
     sample: Any = None
     opened = _Opened(files)
@@ -36,14 +37,18 @@ def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
             sample = next(iter(subject.dataset))
         else:
             for index in indices(subject, FEW):
-                sample = subject.read(index)
+                with contextlib.suppress(Exception):  # broken samples are told elsewhere
+                    sample = subject.read(index)
     finally:
         opened.on = False
+    if sample is None:
+        return {}
     pictures = [path.read_bytes() for path in map(Path, dict.fromkeys(files)) if _is_jpeg(path)]
+    pictures = [picture for picture in pictures if _decodes(picture)]
     copying = _copying(size_of(sample), seconds / 3)
     found = {"cores": cores(), "copying": copying, "limit": copying, "of": "copying into a batch"}
     if pictures and len(pictures) >= min(FEW, subject.length or FEW) / 2:
-        name = "simplejpeg" if DECODERS["simplejpeg"].available else "pil"
+        name = _decoder()
         decoding = _decoding(pictures, name, seconds / 3)
         if decoding > copying:
             found |= {"decoding": decoding, "limit": decoding, "of": f"decoding with {name}"}
@@ -68,6 +73,18 @@ def _is_jpeg(path: Path) -> bool:
             return file.read(3) == JPEG
     except OSError:
         return False
+
+
+def _decodes(picture: bytes) -> bool:
+    try:
+        decoder(_decoder()).decode(picture, None)
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _decoder() -> str:
+    return "simplejpeg" if DECODERS["simplejpeg"].available else "pil"
 
 
 def _decoding(pictures: list[bytes], name: str, seconds: float) -> float:

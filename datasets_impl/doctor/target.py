@@ -55,6 +55,11 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
     Raises:
         StudyError: there is no such folder, module or object, or it is no dataset.
     """
+    if not target:
+        raise StudyError(
+            "No target was named; name a folder of images, package.module:object or file.py:object "
+            "(make doctor TARGET=...)."
+        )
     folder = Path(target).expanduser()
     if folder.is_dir():
         from datasets_impl.doctor.folder import FolderImages
