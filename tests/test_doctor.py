@@ -7,19 +7,21 @@ import tempfile
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
 import psutil
 import pytest
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data import Dataset, default_collate
 
 from datasets_impl.doctor.__main__ import main, questions
 from datasets_impl.doctor.child import Heard, examine
 from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
 from datasets_impl.doctor.findings import time_causes
 from datasets_impl.doctor.mechanisms import leaks
+from datasets_impl.doctor.remedies import alike
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.together import Together
 from tests import doctor_gallery, doctor_strange
@@ -257,3 +259,21 @@ def test_break_even_counts_what_is_paid_once() -> None:
               "workers": 0, "whole": False}  # fmt: skip
     found = diagnose("x", answers(tried={"own": [200.0], "samples": 5, "remedies": [remedy]}))
     assert found.remedies[0].break_even_epochs == pytest.approx(2.0)
+
+
+class Whole(Dataset[Any]):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.arange(64).reshape(8, 8)
+
+
+class Shifted(Dataset[Any]):
+    """Another part of the picture, as a crop of a smaller one is."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.arange(64).reshape(8, 8).flip(0)
+
+
+def test_a_remedy_that_gives_other_pixels_is_not_offered() -> None:
+    at = SimpleNamespace(same_each_time=True, samples=[Whole()[0]])
+    assert alike(at, Whole())  # type: ignore[arg-type]
+    assert not alike(at, Shifted())  # type: ignore[arg-type]
