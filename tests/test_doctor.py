@@ -100,6 +100,7 @@ def test_a_hang_is_told_with_its_place(ward: Path) -> None:
     found, heard = seen("Hangs", ward, 10.0)
     assert "took longer than" in heard.failures["look"]
     assert "doctor_strange.py" in heard.failures["look"]
+    assert found.verdict.startswith("No sample could be looked at: it took longer than")
     assert found.not_done and "inside" in heard.answers, "what does not read samples goes on"
 
 
@@ -171,6 +172,8 @@ def _is_ours(pid: int) -> bool:
         (["x", "--kwargs", "[]"], "JSON object"),
         (["x", "--budget", "1"], "at least"),
         (["x", "--step-ms", "-1"], "more than 0"),
+        (["x", "--step-ms", "nan"], "more than 0"),
+        (["x", "--budget", "nan"], "at least"),
     ],
 )
 def test_bad_input_is_one_sentence(

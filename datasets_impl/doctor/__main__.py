@@ -111,9 +111,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, metavar="FILE",
                         help="also draw the terminal, as an SVG picture")  # fmt: skip
     options = parser.parse_args(arguments)
-    if options.budget < LEAST_BUDGET:
+    if not options.budget >= LEAST_BUDGET:
         raise StudyError(f"--budget must be at least {LEAST_BUDGET:.0f} seconds.")
-    if options.step_ms is not None and options.step_ms <= 0:
+    if options.step_ms is not None and not options.step_ms > 0:  # neither is "nan"
         raise StudyError("--step-ms must be more than 0.")
     return options
 

@@ -150,7 +150,7 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     )
     return Diagnosis(
         target=target,
-        verdict=_verdict(found, remedies, step),
+        verdict=_verdict(found, remedies, step, heard.failures.get("look", "")),
         dataset=look.get("type", ""),
         length=look.get("length"),
         kinds=[kind for kind, _ in look.get("kinds", [])],
@@ -232,7 +232,10 @@ def _step(
     )
 
 
-def _verdict(found: list[Found], remedies: list[Tried], step: Step | None) -> str:
+def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, unseen: str = "") -> str:
+    """One sentence; `unseen` is why no sample could be looked at, "" where some were."""
+    if unseen and not found:
+        return f"No sample could be looked at: {unseen}."
     helps = [one for one in remedies if one.recommended]
     if step and step.fine and not any(one.name in WRONG_RESULTS for one in found):
         return "Your loader is fine: the step is the bottleneck."
