@@ -44,6 +44,22 @@ def atomic_write(path: Path, content: str | bytes) -> None:
         handle.write(content.encode() if isinstance(content, str) else content)
 
 
+def check_writable(path: Path) -> None:
+    """Before long work whose result goes to `path`; its folder is made, and nothing else.
+
+    Raises `StudyError` when it could not be written.
+    """
+    if path.is_dir():
+        raise StudyError(f"{path} is a folder; name a file.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise describe_write_error(error, path) from error
+    os.close(descriptor)
+    Path(name).unlink()
+
+
 def describe_write_error(error: OSError, path: Path) -> StudyError:
     """Say in one sentence why `path` could not be written and what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

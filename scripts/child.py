@@ -77,19 +77,3 @@ def run_child(
     if code:
         where = f"; its output is in {output}" if output else ""
         raise StudyError(f"{what} failed with exit code {code}{where}.")
-
-
-@contextmanager
-def stopping_on_termination() -> Iterator[None]:
-    """Treat SIGTERM and a closed terminal like Ctrl-C, so that children and folders are cleaned."""
-
-    def stop(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    previous = [signal.signal(number, stop) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, previous, strict=True):
-            signal.signal(number, handler)

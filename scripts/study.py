@@ -19,8 +19,9 @@ from datasets_impl.atomic import describe_write_error
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.paths import cache_dir
 from datasets_impl.storage.media import sweep_all, temporary_folder
+from datasets_impl.termination import stopping_on_termination
 from scripts import asv_session, provenance
-from scripts.child import run_child, stopping_on_termination
+from scripts.child import run_child
 from scripts.claims import load_claims
 from scripts.judge import load_study
 from scripts.render_report import render

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Subset
 
 PX, LARGE_PX, COUNT = 256, 1200, 48
 
@@ -291,6 +291,55 @@ class Lent(Rows):
         return self.data[index]
 
 
+class Leaking(Rows):
+    """Keeps what it gave."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.given: list[Any] = []
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        self.given.append(torch.ones(16, 64, 64, dtype=torch.uint8))
+        return super().__getitem__(index)
+
+
+def spawned_lambda(folder: str) -> DataLoader[Any]:
+    made = Rows(folder)
+    made.change = lambda row: row  # type: ignore[attr-defined]
+    return DataLoader(made, batch_size=32, num_workers=2, multiprocessing_context="spawn")
+
+
+class HangsLater(Rows):
+    """At one of the samples that are looked at."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == len(self) - 1:
+            threading.Event().wait()
+        return super().__getitem__(index)
+
+
+class EndsProcess(Rows):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 0:
+            os._exit(3)
+        return super().__getitem__(index)
+
+
+class Exits(Rows):
+    """What a library for command lines does where it has no better idea."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 0:
+            raise SystemExit("no such file")
+        return super().__getitem__(index)
+
+
+class VerySlow(Rows):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        time.sleep(1.5)
+        return super().__getitem__(index)
+
+
 class Healthy(Rows):
     pass
 
@@ -307,6 +356,65 @@ class HealthyBatches(Rows):
 
 def healthy_loader(folder: str) -> DataLoader[Any]:
     return DataLoader(Rows(folder), batch_size=64, shuffle=True)
+
+
+def batches_of_lent(folder: str) -> DataLoader[Any]:
+    """Batches are copies, whatever samples are."""
+    return DataLoader(Lent(folder), batch_size=32)
+
+
+def distributed(folder: str) -> DataLoader[Any]:
+    made = Rows(folder)
+    return DataLoader(made, batch_size=32, sampler=DistributedSampler(made, num_replicas=2, rank=0))
+
+
+class Labelled(Rows):
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.targets = torch.zeros(len(self.data))
+        self.label_names = ["cat", "dog"]
+        self.labels_by_group = ["a", "b", "c"]
+
+
+def subset(folder: str) -> Dataset[Any]:
+    return Subset(Labelled(folder), range(0, 4000, 3))
+
+
+def concatenated(folder: str) -> Dataset[Any]:
+    return ConcatDataset([Labelled(folder), Labelled(folder)])
+
+
+class Seldom(Rows):
+    """Changes one sample in thirty: the first reads of a few are all equal."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.transform = self.change
+
+    def change(self, row: torch.Tensor) -> torch.Tensor:
+        return row.flip(0) if torch.rand(()) < 1 / 30 else row
+
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(self.data[index].clone())
+
+
+class ByEpoch(Rows):
+    """Draws anew in each epoch, and the same again in that."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.epoch = 0
+        self.transform = self.change
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def change(self, row: torch.Tensor, index: int) -> torch.Tensor:
+        drawn = torch.Generator().manual_seed(self.epoch * 10_000 + index)
+        return row.roll(int(torch.randint(1, 60, (), generator=drawn)))
+
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(self.data[index].clone(), index)
 
 
 AILING = {
@@ -331,5 +439,14 @@ AILING = {
     "opened_before": "handles",
     "Unsorted": "unsorted",
     "Lent": "shared",
+    "Leaking": "leaks",
+    "spawned_lambda": "cannot-start",
+    "HangsLater": "stuck",
+    "EndsProcess": "stuck",
+    "Exits": "broken-sample",
+    "VerySlow": "waiting",
 }
-HEALTHY = ("Healthy", "HealthyTuples", "HealthyBatches", "healthy_loader")
+HEALTHY = (
+    "Healthy", "HealthyTuples", "HealthyBatches", "healthy_loader", "batches_of_lent",
+    "distributed", "subset", "concatenated", "Seldom", "ByEpoch",
+)  # fmt: skip

@@ -17,11 +17,11 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from datasets_impl.doctor.__main__ import main, questions
-from datasets_impl.doctor.child import Heard, examine
 from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
+from datasets_impl.doctor.examine import Heard, examine
 from datasets_impl.doctor.findings import time_causes
 from datasets_impl.doctor.mechanisms import leaks
-from datasets_impl.doctor.remedies import alike
+from datasets_impl.doctor.remedy import alike
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.together import Together
 from tests import doctor_gallery, doctor_strange
@@ -248,8 +248,7 @@ def test_a_batch_is_fetched_in_the_structure_of_its_samples() -> None:
 def test_without_workers_loading_and_stepping_take_turns(workers: int, waits: float) -> None:
     heard = answers(
         tried={"own": [1000.0], "samples": 10, "remedies": []},
-        batches={"batch_size": 10},
-        inside={"settings": {"num_workers": workers}},
+        inside={"settings": {"num_workers": workers}, "batch_size": 10},
     )
     step = diagnose("x", heard, step_ms=10.0).step
     assert step is not None and step.waits == pytest.approx(waits)

@@ -267,7 +267,8 @@ def test_arrays_are_copied_to_workers_that_are_not_forked(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     value, state = json.loads(answer.stdout)
-    assert value == pytest.approx(copies * DECODED_MB, rel=0.1)
+    # A third of a copy: the allocator and the reading itself add up to 3 MB of their own.
+    assert value == pytest.approx(copies * DECODED_MB, abs=DECODED_MB / 3)
     assert ("peak_mb" in state) == (start_method != "fork")
     assert state.get("peak_mb", value) >= 0.99 * value
 

@@ -21,12 +21,14 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from datasets_impl.atomic import atomic_write, describe_write_error
-from datasets_impl.doctor.child import Ask, examine
-from datasets_impl.doctor.diagnosis import WHAT, Diagnosis, diagnose
+from datasets_impl.atomic import atomic_write, check_writable, describe_write_error
+from datasets_impl.doctor.diagnosis import WHAT, diagnose
+from datasets_impl.doctor.examine import Ask, examine
+from datasets_impl.doctor.model import Diagnosis
 from datasets_impl.doctor.page import page
 from datasets_impl.doctor.terminal import print_diagnosis
 from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.termination import stopping_on_termination
 
 BUDGET, LEAST_BUDGET = 60.0, 10.0
 PICTURE_WIDTH = 96  # columns
@@ -52,7 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
     kwargs = _kwargs(options.kwargs)
     console = Console(stderr=True, highlight=False)
     asked = questions(options.budget)
-    with Progress(
+    for path in (options.out and options.out / "index.html", options.svg):
+        if path is not None:
+            check_writable(path)
+    with stopping_on_termination(), Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
         console=console, transient=True,
     ) as progress:  # fmt: skip

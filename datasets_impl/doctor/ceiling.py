@@ -19,11 +19,12 @@ import torch
 
 from datasets_impl.cores import cores
 from datasets_impl.decoders import DECODERS, decoder
-from datasets_impl.doctor.probes import indices
+from datasets_impl.doctor.probes import RAISED, indices
 from datasets_impl.doctor.samples import size_of
 from datasets_impl.doctor.target import Subject
 
 FEW = 32
+LEAST_BYTES = 1024  # of a sample; copying less takes no time that means anything
 JPEG = b"\xff\xd8\xff"
 
 
@@ -36,12 +37,15 @@ def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
         if subject.iterable:
             sample = next(iter(subject.dataset))
         else:
+            until = time.perf_counter() + seconds / 3
             for index in indices(subject, FEW):
-                with contextlib.suppress(Exception):  # broken samples are told elsewhere
+                with contextlib.suppress(*RAISED):  # broken samples are told elsewhere
                     sample = subject.read(index)
+                if time.perf_counter() > until:
+                    break
     finally:
         opened.on = False
-    if sample is None:
+    if sample is None or size_of(sample) < LEAST_BYTES:
         return {}
     pictures = [path.read_bytes() for path in map(Path, dict.fromkeys(files)) if _is_jpeg(path)]
     pictures = [picture for picture in pictures if _decodes(picture)]

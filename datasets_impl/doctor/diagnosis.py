@@ -1,4 +1,4 @@
-"""The doctor's answer as data: what the terminal, the page and the JSON file are made from."""
+"""From what the probes answered to one diagnosis, and its verdict."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import statistics
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
 from datasets_impl.doctor.account import account
-from datasets_impl.doctor.child import Heard
-from datasets_impl.doctor.finding import Finding
+from datasets_impl.doctor.examine import LOOK, Heard
+from datasets_impl.doctor.finding import MECHANISM, SHARE, WRONG, Finding
 from datasets_impl.doctor.findings import CAUSES, findings
+from datasets_impl.doctor.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
 
 CONFIDENCE = 0.95
 WORTH = 1.1  # the whole interval of a gain must be above this
@@ -33,102 +33,6 @@ WHAT = {  # probe -> what it does, as a person would say it
 }
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Part(_Model):
-    """Of the time of a sample: a cause, microseconds, and its share."""
-
-    cause: str
-    us: float
-    share: float
-
-
-class Place(_Model):
-    """A Python function, and the microseconds that it takes itself for each sample."""
-
-    file: str
-    line: int
-    function: str
-    us: float
-
-
-class Found(_Model):
-    """A hazard or a cause, the most telling first."""
-
-    name: str
-    title: str
-    evidence: str
-    remedy: str
-    lines: str
-    claim: str
-    places: list[str]
-
-
-class Tried(_Model):
-    """A remedy that was run. `gain` is how many times as many samples per second, `low` to `high`
-    its 95 % interval over rounds; `break_even_epochs` where something is paid once."""
-
-    name: str
-    title: str
-    gain: float
-    low: float | None
-    high: float | None
-    rounds: int
-    recommended: bool
-    lines: str
-    claim: str
-    cost: str
-    caution: str
-    once_seconds: float
-    break_even_epochs: float | None
-
-
-class Ceiling(_Model):
-    """What the machine could do, microseconds per sample; the loader takes `times` that."""
-
-    us: float
-    of: str
-    cores: int
-    times: float | None
-
-
-class Step(_Model):
-    """Beside a training step of so many milliseconds: the share of time a trainer would wait."""
-
-    step_ms: float
-    batch_ms: float
-    workers: int
-    waits: float
-    fine: bool
-
-
-class Diagnosis(_Model):
-    """Everything the doctor says of one target. Times are microseconds per sample."""
-
-    schema_version: Literal[1] = 1
-    target: str
-    verdict: str
-    dataset: str
-    length: int | None
-    kinds: list[list[str]]
-    sample_bytes: float
-    settings: dict[str, Any]
-    total_us: float | None
-    parts: list[Part]
-    unattributed_us: float
-    places: list[Place]
-    own_us: float | None
-    hand_over_us: float | None
-    first_batch_s: float | None
-    findings: list[Found]
-    remedies: list[Tried]
-    ceiling: Ceiling | None
-    step: Step | None
-    not_done: list[str]
-
-
 def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnosis:
     """From the answers of the probes."""
     seen = dict(heard.answers)
@@ -137,20 +41,23 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     whole, tried = account(seen), seen.get("tried", {})
     own = statistics.median(tried["own"]) if tried.get("own") else None
     remedies = sorted(
-        (_tried(one, tried, look.get("length"), own) for one in tried.get("remedies", [])),
+        (
+            _tried(one, tried, look.get("length"), own, seen.get("growth", {}).get("few"))
+            for one in tried.get("remedies", [])
+        ),
         key=lambda one: -one.gain,
     )
-    found = [_found(one, remedies, bool(tried.get("remedies"))) for one in findings(seen)]
+    found = [_found(one, remedies, tried.get("late", [])) for one in findings(seen)]
     limit = seen.get("ceiling")
     step = _step(
         own or (1e6 * whole.total or None),
-        batches.get("batch_size"),
+        inside.get("batch_size"),
         step_ms,
         int(seen["settings"].get("num_workers") or 0),
     )
     return Diagnosis(
         target=target,
-        verdict=_verdict(found, remedies, step, heard.failures.get("look", "")),
+        verdict=_verdict(found, remedies, step, heard),
         dataset=look.get("type", ""),
         length=look.get("length"),
         kinds=[kind for kind, _ in look.get("kinds", [])],
@@ -178,30 +85,51 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     )  # fmt: skip
 
 
-def _found(one: Finding, remedies: list[Tried], any_tried: bool) -> Found:
+def _found(one: Finding, remedies: list[Tried], late: list[str]) -> Found:
     """Of a cause that only takes time, the remedy is what was measured to help."""
-    found = Found(**{name: getattr(one, name) for name in Found.model_fields})
+    fields = {name: getattr(one, name) for name in Found.model_fields if name != "kind"}
+    found = Found(kind=_kind(one.rank), **fields)
     if one.name not in CAUSES:
         return found
     helps = [f"{each.title.lower()} ({each.gain:.1f}x)" for each in remedies if each.recommended]
     if helps:
-        return found.model_copy(update={"remedy": f"Measured to help: {', '.join(helps[:3])}."})
-    said = "Nothing that was tried helped." if any_tried else f"To try: {one.remedy}"
+        said = f"Measured to help: {', '.join(helps[:3])}."
+    elif not remedies:
+        said = f"To try: {one.remedy}"
+    elif late:
+        said = f"What there was time to try did not help. To try: {one.remedy}"
+    else:
+        said = "Nothing that was tried helped."
     return found.model_copy(update={"remedy": said})
 
 
+def _kind(rank: float) -> Literal["wrong", "mechanism", "time", "note"]:
+    if rank >= WRONG:
+        return "wrong"
+    if rank >= MECHANISM:
+        return "mechanism"
+    return "time" if rank >= SHARE else "note"
+
+
 def _tried(
-    one: dict[str, Any], tried: dict[str, Any], length: int | None, own: float | None
+    one: dict[str, Any],
+    tried: dict[str, Any],
+    length: int | None,
+    own: float | None,
+    worker_bytes: int | None,
 ) -> Tried:
     gain, low, high = paired_gain(one["beside"], one["blocks"])
     worth = low is not None and low > WORTH
     saved = (statistics.median(one["beside"]) - statistics.median(one["blocks"])) * 1e-6
     once = float(one["once_seconds"])
     even = once / (saved * (length or tried["samples"])) if once and saved > 0 else None
+    cost = one["cost"]
+    if one["name"].startswith("workers-") and one["workers"] and worker_bytes:
+        cost += f", {worker_bytes / 1e6:,.0f} MB each"
     return Tried(
         name=one["name"], title=one["title"], gain=gain, low=low, high=high,
         rounds=len(one["blocks"]), recommended=worth, lines=one["lines"], claim=one["claim"],
-        cost=one["cost"], caution=one["caution"], once_seconds=once, break_even_epochs=even,
+        cost=cost, caution=one["caution"], once_seconds=once, break_even_epochs=even,
     )  # fmt: skip
 
 
@@ -232,39 +160,54 @@ def _step(
     )
 
 
-def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, unseen: str = "") -> str:
-    """One sentence; `unseen` is why no sample could be looked at, "" where some were."""
-    if unseen and not found:
-        return f"No sample could be looked at: {unseen}."
+def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard: Heard) -> str:
+    """One sentence."""
+    if why := heard.failures.get(LOOK):
+        return f"No sample could be looked at: {why}."
     helps = [one for one in remedies if one.recommended]
-    if step and step.fine and not any(one.name in WRONG_RESULTS for one in found):
+    ails = [one for one in found if one.kind != "note"]
+    if step and step.fine and not any(one.kind == "wrong" for one in ails):
         return "Your loader is fine: the step is the bottleneck."
-    if found:
-        best = f" Of what was tried, most is gained by: {helps[0].title.lower()}." if helps else ""
-        return f"{found[0].title}.{best}"
+    best = f" Of what was tried, most is gained by: {helps[0].title.lower()}." if helps else ""
+    if ails:
+        return f"{ails[0].title}.{best}"
+    for probe, why in heard.failures.items():
+        return f"{WHAT[probe].capitalize()} failed: {why}.{best}"
+    knowing = f" Worth knowing: {_lower(found[0].title)}." if found else ""
     if helps:
-        return f"Nothing is wrong; it can still be faster: {helps[0].title.lower()}."
-    return "Nothing wrong was found, and nothing that was tried would help."
+        return f"Nothing is wrong; it can still be faster: {helps[0].title.lower()}.{knowing}"
+    if "tried" not in heard.answers or heard.answers["tried"].get("iterable"):
+        return f"Nothing wrong was found; no remedy was tried.{knowing}"
+    if heard.answers["tried"].get("late"):
+        return f"Nothing wrong was found, and what there was time to try would not help.{knowing}"
+    return f"Nothing wrong was found, and nothing that was tried would help.{knowing}"
 
 
-WRONG_RESULTS = ("frozen", "same-in-workers", "broken-sample", "lengths", "not-collated", "handles")
+def _lower(title: str) -> str:
+    return title[:1].lower() + title[1:]
 
 
 def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
     said = [f"{WHAT.get(name, 'making the dataset').capitalize()} failed: {why}."
             for name, why in heard.failures.items()]  # fmt: skip
-    if seen.get("tried", {}).get("iterable") or seen.get("batches", {}).get("iterable"):
-        said.append(
-            "Workers and remedies were not tried: a dataset that is iterated, or is empty, "
-            "cannot be read by index."
-        )
-    for name, why in seen.get("tried", {}).get("failed", {}).items():
+    look, tried = seen.get("look", {}), seen.get("tried", {})
+    late = [WHAT[probe] for probe in heard.late] + tried.get("late", [])
+    if tried.get("iterable") or seen.get("batches", {}).get("iterable"):
+        why = "iterated" if look.get("iterable") else "read by index, but without a length"
+        said.append(f"Workers and remedies were not tried: the dataset is {why}.")
+    for name, why in tried.get("failed", {}).items():
         said.append(f"The remedy {name} could not be tried: {why}.")
-    if late := seen.get("tried", {}).get("late"):
-        said.append(f"For lack of time not tried (a larger --budget helps): {'; '.join(late)}.")
+    said += [f"{reason}." for reason in tried.get("inapplicable", [])]
+    if late:
+        said.append(f"For lack of time not done (a larger --budget helps): {'; '.join(late)}.")
+    batch = seen.get("inside", {}).get("batch_size")
+    if batch and tried.get("remedies") and tried["batch"] < batch:
+        said.append(
+            f"Samples are slow, so remedies were tried with batches of {tried['batch']} instead of "
+            f"{batch}."
+        )
     if seen.get("growth", {}).get("unsupported"):
         said.append(f"Memory was not watched: {seen['growth']['unsupported']}.")
-    none = seen.get("look", {}).get("none")
-    if none:
+    if none := look.get("none"):
         said.append(f"{none} of the samples that were looked at are None.")
     return said

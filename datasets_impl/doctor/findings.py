@@ -18,12 +18,14 @@ from datasets_impl.doctor.finding import (
 )
 from datasets_impl.doctor.hazards import (
     broken,
+    cannot_start,
     frozen,
     handles,
     lengths,
     not_collated,
     same_in_workers,
     shared,
+    stuck,
     unsorted,
 )
 from datasets_impl.doctor.mechanisms import (
@@ -41,9 +43,9 @@ from datasets_impl.doctor.mechanisms import (
 )
 
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
-    frozen, same_in_workers, broken, lengths, not_collated, handles, outlier, reads_too_much,
-    large_pickle, lists_folder, grows, leaks, reopens, workers_cost, decoded_larger, float64,
-    too_many_threads, unsorted, shared,
+    cannot_start, stuck, frozen, same_in_workers, broken, lengths, not_collated, handles, outlier,
+    reads_too_much, large_pickle, lists_folder, grows, leaks, reopens, workers_cost,
+    decoded_larger, float64, too_many_threads, unsorted, shared,
 )  # fmt: skip
 
 CAUSES = {  # cause -> title, remedy, claim

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from datasets_impl.doctor.finding import (
-    NOTE,
-    WRONG,
-    Finding,
-    Probes,
-)
+from datasets_impl.doctor.finding import NOTE, WRONG, Finding, Probes
+
+LEAST_AGAIN = 30  # reads of samples that were read before, for a transform to be called frozen
 
 
 def frozen(seen: Probes) -> Finding | None:
     """A random transform whose result never changes."""
     answer = seen.get("repeated", {})
     transforms = seen.get("inside", {}).get("random_transforms", [])
-    if answer.get("distinct", 2) > 1 or not transforms:
+    again = answer.get("reads", 0) - answer.get("samples", 0)
+    if answer.get("distinct", 2) > 1 or not transforms or again < LEAST_AGAIN:
         return None
     names = ", ".join(transforms)
     return Finding(
         "frozen",
         "A random transform is frozen",
-        f"The dataset has {names}, and eight reads of one sample were all equal.",
+        f"The dataset has {names}, and {answer['reads']:,} reads of {answer['samples']:,} samples "
+        "gave each of them as it was the first time.",
         "Apply random transforms when a sample is read, not when it is stored.",
         WRONG + 0.9,
         "C15",
@@ -42,6 +41,42 @@ def same_in_workers(seen: Probes) -> Finding | None:
         "",
         "def worker_init_fn(worker):\n"
         "    get_worker_info().dataset.rng = np.random.default_rng(torch.initial_seed())",
+    )
+
+
+def stuck(seen: Probes) -> Finding | None:
+    """Samples that never come, or end the process."""
+    answer = seen.get("look", {}).get("stuck", [])
+    if not answer:
+        return None
+    index, why = answer[0]
+    return Finding(
+        "stuck",
+        f"Sample {index} never comes",
+        f"While it was read, {why}."
+        + (f" So it was with {len(answer) - 1} more." if len(answer) > 1 else ""),
+        "Mend or leave it out; it was avoided here, and a loader would stop at it.",
+        WRONG + 0.95,
+    )
+
+
+def cannot_start(seen: Probes) -> Finding | None:
+    """Workers that are not forked are sent a pickle, and this cannot be pickled."""
+    refused = seen.get("pickled", {}).get("refused", [])
+    method = seen.get("inside", {}).get("start_method")
+    if not refused or not seen.get("settings", {}).get("num_workers"):
+        return None
+    if method not in ("spawn", "forkserver"):
+        return None
+    what, why = refused[0]
+    return Finding(
+        "cannot-start",
+        "Workers cannot start",
+        f"They start by {method}, and {what} cannot be pickled: {why}.",
+        "Use functions and classes that a module defines, not lambdas or local ones, and open "
+        "files in each worker.",
+        WRONG + 0.97,
+        "X01",
     )
 
 

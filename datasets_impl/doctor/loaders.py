@@ -110,6 +110,8 @@ def opened(
         "worker_init_fn": getattr(subject.loader, "worker_init_fn", None),
         "num_workers": workers,
     }
+    if options["batch_size"] is None:  # of a dataset that gives batches
+        changes.pop("batch_size", None)
     if workers:
         options |= {
             "persistent_workers": persistent,

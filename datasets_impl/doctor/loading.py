@@ -21,7 +21,7 @@ from datasets_impl.doctor.loaders import (
     consume,
     opened,
 )
-from datasets_impl.doctor.probes import indices, seconds_of_items
+from datasets_impl.doctor.probes import RAISED, indices, seconds_of_items
 from datasets_impl.doctor.static import BIG
 from datasets_impl.doctor.stored import Packed
 from datasets_impl.doctor.target import Subject
@@ -31,14 +31,18 @@ from datasets_impl.observe.page_cache import Unsupported
 WORKERS = 2  # where the user has none, for what only workers show
 MOST_BATCHES = 512  # in a part
 ROUNDS = 3  # passes with and without the profiler
+SLOW = 8  # reads that find out how long a part takes
 
 
 def part_of(subject: Subject, seconds: float) -> list[int]:
     """Indices whose samples take about `seconds` to read and collate, whole batches of them.
 
-    Fewer than `LEAST_BATCHES` only where samples are so slow that these would take longer.
+    Fewer than `LEAST_BATCHES` only where samples are so slow that these would take longer; of slow
+    samples none is read to find out.
     """
     some = indices(subject, 64)
+    if subject.cost > seconds / SLOW:
+        return indices(subject, max(1, int(seconds / subject.cost)))
     known = seconds_of_items(subject, some[:: max(1, len(some) // 4)])
     batch = batch_size_of(subject) or 1
     each = max(1e-6, sum(known) / max(1, len(known)) + _collating(subject, some, min(batch, 4)))
@@ -54,7 +58,7 @@ def part_of(subject: Subject, seconds: float) -> list[int]:
 def _readable(subject: Subject, index: int) -> bool:
     try:
         subject.read(index)
-    except Exception:
+    except RAISED:
         return False
     return True
 
@@ -63,7 +67,7 @@ def _collating(subject: Subject, some: list[int], count: int) -> float:
     """Seconds that a sample takes in the collate function, about."""
     held = []
     for index in some[:count]:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(*RAISED):
             held.append(subject.read(index))
     if not held:
         return 0.0
@@ -84,6 +88,8 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
     chosen = part_of(subject, seconds / 12) if subject.length else []
     if not chosen:
         return {}
+    # Passes over the part beside reading it for the first time.
+    passes = seconds / (max(subject.cost, 1e-6) * len(chosen)) - 1
     some = [subject.read(index) for index in chosen[: batch_size_of(subject) or 1]]
     collate, unfit = collate_of(subject, some)
     timed = Timed(Part(subject, chosen))
@@ -98,9 +104,10 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
             taken.wall = timed.seconds
             return taken
 
-        epoch()  # caches are warm from here on
-        collating.clear()
-        found = in_turns(subject.read, chosen, epoch, ROUNDS)
+        if passes > 3:
+            epoch()  # caches are warm from here on
+            collating.clear()
+        found = in_turns(subject.read, chosen, epoch, int(min(ROUNDS, max(1, passes / 3))))
     return _told(found) | {
         "collating": sum(collating) / len(collating),
         "not_collated": unfit,
@@ -149,12 +156,14 @@ def batches(subject: Subject, seconds: float) -> dict[str, Any]:
     if not chosen:
         return {}
     part = Part(subject, chosen)
-    some = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1))]
+    # A batch of slow samples would take the time that there is: the start is told from fewer.
+    most = int(max(1, seconds / 4 / max(1e-6, subject.cost)))
+    some = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1, most))]
     collate, _ = collate_of(subject, some)
-    found: dict[str, Any] = {"batch_size": batch_size_of(subject), "samples": len(part)}
+    found: dict[str, Any] = {"samples": len(part)}
     if subject.workers or seconds > 4:
         found |= _hand_over(subject, some[0], collate, seconds / 6)
-        found |= _start(subject, part, collate)
+        found |= _start(subject, part, collate, len(some))
     return found
 
 
@@ -175,19 +184,25 @@ def _hand_over(subject: Subject, sample: Any, collate: Any, seconds: float) -> d
     return {"hand_over": max(0.0, min(taken) / count - inside)}
 
 
-def _start(subject: Subject, part: Part, collate: Any) -> dict[str, Any]:
-    """Seconds until the first batch of workers that are started for it, and of one without."""
+def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, Any]:
+    """Seconds until the first batch of workers that are started for it, and what of them is not
+    its own `few` samples'."""
     workers = subject.workers or WORKERS
     batch = batch_size_of(subject) or 1
     begun = time.perf_counter()
-    for index in range(min(batch, len(part))):
+    for index in range(few):
         part[index]
-    one_batch = time.perf_counter() - begun
-    with opened(subject, part, workers, collate) as loader:
+    own = time.perf_counter() - begun
+    with opened(subject, part, workers, collate, batch_size=few) as loader:
         begun = time.perf_counter()
         next(iter(loader))
         first = time.perf_counter() - begun
-    return {"start_workers": workers, "first_batch": first, "starting": max(0.0, first - one_batch)}
+    more = max(0, min(batch, subject.length or batch) - few)  # samples of a whole batch
+    return {
+        "start_workers": workers,
+        "first_batch": first + own / few * more,
+        "starting": max(0.0, first - own),
+    }
 
 
 def growth(subject: Subject, seconds: float) -> dict[str, Any]:

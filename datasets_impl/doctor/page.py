@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from datasets_impl.doctor.diagnosis import Diagnosis
+from datasets_impl.doctor.model import Diagnosis
 from datasets_impl.doctor.terminal import amount, beside
 
 

@@ -6,8 +6,6 @@ Every function takes the subject and the seconds it may use, and answers with pl
 from __future__ import annotations
 
 import contextlib
-import itertools
-import pickle
 import sys
 import time
 from collections import Counter
@@ -17,22 +15,22 @@ from typing import Any
 
 import numpy as np
 import psutil
-from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.pictures import noting_sizes, used_size
 from datasets_impl.doctor.samples import leaves, signature, size_of
 from datasets_impl.doctor.target import Subject
 
-MOST = 400  # samples that are looked at
-AGAIN = 8  # reads of one index
+MOST = 400  # samples that are timed
+LOOKED_AT = 64
+# What the user's code may raise where a sample is read; the last two are no errors to Python.
+RAISED = (Exception, SystemExit, KeyboardInterrupt)
 
 
 def indices(subject: Subject, most: int = MOST) -> list[int]:
-    """Spread evenly over the dataset, the first and the last among them."""
+    """Spread evenly over the dataset, the first and the last among them; without the broken."""
     count = subject.length or 0
-    if count <= most:
-        return list(range(count))
-    return sorted({round(at) for at in np.linspace(0, count - 1, most)})
+    evenly = range(count) if count <= most else {round(x) for x in np.linspace(0, count - 1, most)}
+    return sorted(index for index in evenly if index not in subject.avoid)
 
 
 def reads(subject: Subject, most: int = MOST) -> Iterator[tuple[Any, Callable[[], Any]]]:
@@ -44,43 +42,76 @@ def reads(subject: Subject, most: int = MOST) -> Iterator[tuple[Any, Callable[[]
         yield from ((i, lambda i=i: subject.read(i)) for i in indices(subject, most))
 
 
-def look(subject: Subject, seconds: float) -> dict[str, Any]:
-    """What the dataset is and what its samples are made of."""
+def look(
+    subject: Subject, seconds: float, note: Callable[[dict[str, Any]], None] = lambda _: None
+) -> dict[str, Any]:
+    """What the dataset is and what its samples are made of.
+
+    `note` is told what is known so far, and which sample is `reading`, before each of them.
+    """
     until = time.perf_counter() + seconds / 2
-    kinds: Counter[tuple[str, ...]] = Counter()
-    failures: list[str] = []
-    sizes, none, seen = [], 0, 0
-    example: list[dict[str, Any]] = []
-    for index, read in reads(subject, 64):
+    known = _Looked(subject)
+    for index, read in reads(subject, LOOKED_AT):
+        note(known.answer() | {"reading": index})
+        begun = time.perf_counter()
         try:
             sample = read()
         except StopIteration:
             break
-        except Exception as error:
-            failures.append(f"sample {index}: {type(error).__name__}: {error}")
-            continue
-        seen += 1
+        except RAISED as error:
+            known.failures.append(f"sample {index}: {type(error).__name__}: {error}")
+            known.broken.append(index)
+        else:
+            known.add(sample, time.perf_counter() - begun)
+        if time.perf_counter() > until and (known.times or len(known.broken) >= 3):
+            break
+    subject.cost = known.cost
+    subject.avoid |= set(known.broken)
+    return known.answer()
+
+
+class _Looked:
+    """What is known of the samples that were looked at."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.kinds: Counter[tuple[str, ...]] = Counter()
+        self.failures: list[str] = []
+        self.broken: list[int] = []
+        self.times: list[float] = []
+        self.sizes: list[int] = []
+        self.none = 0
+        self.example: list[dict[str, Any]] = []
+
+    def add(self, sample: Any, seconds: float) -> None:
+        self.times.append(seconds)
         if sample is None:
-            none += 1
-            continue
-        kinds[signature(sample)] += 1
-        sizes.append(size_of(sample))
-        example = example or [
+            self.none += 1
+            return
+        self.kinds[signature(sample)] += 1
+        self.sizes.append(size_of(sample))
+        self.example = self.example or [
             {"path": leaf.path, "kind": leaf.kind, "bytes": leaf.nbytes} for leaf in leaves(sample)
         ]
-        if time.perf_counter() > until and seen >= 3:
-            break
-    return {
-        "type": type(subject.dataset).__name__,
-        "length": subject.length,
-        "iterable": subject.iterable,
-        "seen": seen,
-        "none": none,
-        "failures": failures,
-        "kinds": [[list(kind), count] for kind, count in kinds.most_common(4)],
-        "bytes": float(np.median(sizes)) if sizes else 0.0,
-        "example": example[:20],
-    }
+
+    @property
+    def cost(self) -> float:
+        return float(np.median(self.times)) if self.times else 0.0
+
+    def answer(self) -> dict[str, Any]:
+        return {
+            "type": type(self.subject.dataset).__name__,
+            "length": self.subject.length,
+            "iterable": self.subject.iterable,
+            "seen": len(self.times),
+            "cost": self.cost,
+            "none": self.none,
+            "failures": self.failures,
+            "broken": self.broken,
+            "kinds": [[list(kind), count] for kind, count in self.kinds.most_common(4)],
+            "bytes": float(np.median(self.sizes)) if self.sizes else 0.0,
+            "example": self.example[:20],
+        }
 
 
 def items(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -111,7 +142,7 @@ def _timed(subject: Subject, seconds: float) -> list[tuple[Any, float]]:
             read()
         except StopIteration:
             break
-        except Exception:
+        except RAISED:
             continue
         found.append((index, time.perf_counter() - begun))
         if time.perf_counter() > until:
@@ -121,7 +152,7 @@ def _timed(subject: Subject, seconds: float) -> list[tuple[Any, float]]:
 
 def _again(subject: Subject, first: Sequence[tuple[Any, float]], seconds: float) -> list[float]:
     """Of each index, a second time; of the slowest of both times, the quickest of some more."""
-    until = time.perf_counter() + seconds
+    until = time.perf_counter() + 0.6 * seconds
     second = seconds_of_items(subject, [index for index, _ in first])
     both = np.minimum(second, [taken for _, taken in first]) if first else np.empty(0)
     for place in np.argsort(both)[::-1][: max(5, len(both) // 100)]:
@@ -137,7 +168,7 @@ def seconds_of_items(subject: Subject, chosen: Sequence[Any]) -> list[float]:
     found = []
     for index in chosen:
         begun = time.perf_counter()
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(*RAISED):
             subject.read(index)
         found.append(time.perf_counter() - begun)
     return found
@@ -172,48 +203,6 @@ class _Audit:
         self.on = False  # a hook cannot be removed
 
 
-def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
-    """Bytes and seconds of what every worker that is not forked is sent."""
-    begun = time.perf_counter()
-    try:
-        size = len(pickle.dumps(subject.dataset, pickle.HIGHEST_PROTOCOL))
-    except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-    return {"bytes": size, "seconds": time.perf_counter() - begun}
-
-
-def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
-    """Is a sample the same each time, and in two workers? Can it be written to, and stays so?"""
-    if subject.iterable or not subject.length:
-        return {}
-    index = indices(subject)[0]
-    held = [subject.read(index) for _ in range(AGAIN)]
-    prints = [fingerprint(sample) for sample in held]
-    loader = DataLoader(
-        subject.dataset, batch_size=None, sampler=[index, index], num_workers=2,
-        multiprocessing_context="fork", collate_fn=fingerprint,
-        worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
-    )  # fmt: skip
-    in_workers = list(itertools.islice(loader, 2))
-    return {
-        "distinct": len(set(prints)),
-        "workers_equal": len(set(in_workers)) == 1,
-        "shared": shared_memory(held[0], held[1]),
-    }
-
-
-def shared_memory(one: Any, other: Any) -> list[str]:
-    """Leaves of two reads of one sample that are the same writable memory."""
-    found = []
-    for left, right in zip(leaves(one), leaves(other), strict=False):
-        a, b = left.array, right.array
-        if a is None or b is None or not a.nbytes or not a.flags.writeable:
-            continue
-        if np.shares_memory(a, b):
-            found.append(f"{left.path}: {left.kind}")
-    return found
-
-
 def pictures(subject: Subject, seconds: float) -> dict[str, Any]:
     """Pixels of the pictures that are decoded for a sample, and of the one that it holds."""
     until = time.perf_counter() + seconds
@@ -224,7 +213,7 @@ def pictures(subject: Subject, seconds: float) -> dict[str, Any]:
                 sample = read()
             except StopIteration:
                 break
-            except Exception:
+            except RAISED:
                 continue
         decoded += sizes.seen
         used = used_size(sample) or used
@@ -235,17 +224,6 @@ def pictures(subject: Subject, seconds: float) -> dict[str, Any]:
     decoded.sort(key=lambda one: one[0] * one[1])
     width, height, kind = decoded[len(decoded) // 2]
     return {"decoded": [width, height], "format": kind, "used": list(used)}
-
-
-def fingerprint(sample: Any) -> str:
-    """A fingerprint of a sample's values."""
-    from xxhash import xxh3_64_hexdigest
-
-    parts = []
-    for leaf in leaves(sample):
-        array = leaf.array
-        parts.append(array.tobytes() if array is not None else repr(leaf.value).encode())
-    return xxh3_64_hexdigest(b"\0".join(parts))
 
 
 def _late(module: str, name: str) -> Callable[..., Any]:
@@ -264,8 +242,8 @@ PROBES: dict[str, Callable[..., Any]] = {
     "items": items,
     "causes": _late("loading", "causes"),
     "pictures": pictures,
-    "pickled": pickled,
-    "repeated": repeated,
+    "pickled": _late("again", "pickled"),
+    "repeated": _late("again", "repeated"),
     "batches": _late("loading", "batches"),
     "growth": _late("loading", "growth"),
     "ceiling": _late("ceiling", "ceiling"),

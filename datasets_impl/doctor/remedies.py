@@ -11,75 +11,29 @@ import copy
 import importlib.util
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from datasets_impl.cores import cores
 from datasets_impl.doctor import pictures
 from datasets_impl.doctor.loaders import Part, batch_size_of
+from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, Remedy, alike
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.stored import Stored, storable
-from datasets_impl.doctor.target import Subject
 from datasets_impl.doctor.together import OnBatch, Together, as_it_comes
 
-MOST_APART = 0.05  # mean difference of a sample over its range, of a remedy's from the user's
 CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
 
 
-@dataclass
-class Remedy:
-    """Something to try: `dataset` and `workers` take the place of the user's in its trial."""
-
-    name: str
-    title: str
-    lines: str
-    dataset: Dataset[Any]
-    workers: int
-    claim: str = ""
-    collate: Any = None  # in place of the user's function
-    changes: dict[str, Any] = field(default_factory=dict)  # of the loader's settings
-    cost: str = ""  # a sentence
-    once_seconds: float = 0.0  # for all samples of the dataset, before the first epoch
-    caution: str = ""
-    whole: bool = False  # a start of workers belongs to it
-
-
-@dataclass
-class Context:
-    """What the earlier probes know, for remedies to see whether they apply."""
-
-    subject: Subject
-    part: Part
-    samples: list[Any]
-    same_each_time: bool
-    decoded: tuple[int, int, str] | None  # the usual width, height and format of what is decoded
-    cost: float  # seconds of reading a sample
-    collate: Any  # the user's function, or PyTorch's
-
-
-class Patched(Dataset[Any]):
-    """Another `PIL.Image.open` while a sample is read."""
-
-    def __init__(self, inner: Dataset[Any], make: Callable[[], Callable[..., Any]]) -> None:
-        self.inner, self.make = inner, make
-
-    def __len__(self) -> int:
-        return len(self.inner)  # type: ignore[arg-type]
-
-    def __getitem__(self, index: int) -> Any:
-        with pictures.standing_in(self.make()):
-            return self.inner[index]
-
-
 def other_workers(at: Context) -> list[Remedy]:
-    """None, one, as many as cores, and twice as many, but for what the user has."""
+    """As many as cores, none, twice as many, and one, but for what the user has; in this order,
+    since of slow samples there may not be time for all."""
     found = []
-    for count in sorted({0, 1, cores(), 2 * cores()} - {at.subject.workers}):
+    for count in dict.fromkeys((cores(), 0, 2 * cores(), 1)):
+        if count == at.subject.workers:
+            continue
         found.append(
             Remedy(
                 f"workers-{count}",
@@ -98,8 +52,11 @@ def other_workers(at: Context) -> list[Remedy]:
 def another_decoder(at: Context) -> list[Remedy]:
     if not at.decoded or at.decoded[2] != "JPEG" or not importlib.util.find_spec("simplejpeg"):
         return []
-    if at.same_each_time and not alike(at, Patched(at.part, pictures.open_by_simplejpeg)):
-        return []
+    if not alike(at, Patched(at.part, pictures.open_by_simplejpeg)):
+        raise Inapplicable(
+            "Decoding with simplejpeg was not tried: it gives other samples, or they cannot be "
+            "compared"
+        )
     return [
         Remedy(
             "simplejpeg",
@@ -112,24 +69,6 @@ def another_decoder(at: Context) -> list[Remedy]:
             cost="one more package",
         )
     ]
-
-
-def alike(at: Context, other: Dataset[Any]) -> bool:
-    """Whether `other` gives nearly the user's samples: a crop of a smaller picture is another part
-    of it, and a decoder that knows no orientation turns it. Cannot be told of random samples."""
-    if not at.same_each_time or not at.samples:
-        return False
-    for index, sample in enumerate(at.samples[:4]):
-        for own, made in zip(leaves(sample), leaves(other[index]), strict=True):
-            if own.array is None or made.array is None:
-                continue
-            if own.array.shape != made.array.shape:
-                return False
-            spread = float(np.ptp(own.array)) or 1.0
-            difference = np.abs(own.array.astype(float) - made.array.astype(float)).mean()
-            if difference > MOST_APART * spread:
-                return False
-    return True
 
 
 def reduced_size(at: Context) -> list[Remedy]:
@@ -155,8 +94,13 @@ def reduced_size(at: Context) -> list[Remedy]:
 
 def kept(at: Context) -> list[Remedy]:
     """Decoded samples in a mapped file, and in memory that workers share."""
-    if not at.same_each_time or not storable(at.samples) or at.cost < CHEAP:
+    if not storable(at.samples) or at.cost < CHEAP:
         return []
+    if at.may_change or not at.same_each_time:
+        why = at.may_change or "samples differ from read to read"
+        raise Inapplicable(
+            f"Storing or caching samples was not tried, since it would freeze them: {why}"
+        )
     folder = Path(tempfile.mkdtemp(prefix="stored-"))
     found = []
     for in_memory, name, title, lines, claim in (
@@ -259,7 +203,10 @@ def transform_on_batch(at: Context) -> list[Remedy]:
     bare = copy.copy(at.subject.dataset)
     bare.transform = None
     part = Part(replace(at.subject, dataset=bare), at.part.indices, len(at.part))
-    some = [part[index] for index in range(len(at.samples))]
+    try:
+        some = [part[index] for index in range(len(at.samples))]
+    except Exception:  # it needs its transform
+        return []
     if not storable(some) or not isinstance(some[0], torch.Tensor | tuple | list):
         return []
     collate = OnBatch(at.collate, transform)

@@ -6,23 +6,22 @@ import ast
 import inspect
 import re
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
+from datasets_impl.doctor.loaders import batch_size_of
+from datasets_impl.doctor.randomness import is_random
+from datasets_impl.doctor.source import source_of
 from datasets_impl.doctor.target import Subject
 
 DEEP = 5  # levels of objects that are looked into
 MOST = 2000  # objects in all
 BIG = 50_000  # elements of a list that workers will copy
-RANDOM_CLASSES = re.compile(
-    r"^(Random|ColorJitter|AutoAugment|TrivialAugment|AugMix|GaussianNoise)"
-)
-RANDOM_SOURCE = re.compile(r"\brandom\b|\brng\b|\brand(n|int|perm)?\b")
 HANDLES = {  # type -> what users call it
     "h5py._hl.files.File": "an HDF5 file",
     "h5py._hl.dataset.Dataset": "an HDF5 dataset",
@@ -37,7 +36,7 @@ HANDLES = {  # type -> what users call it
 LISTINGS = ("listdir", "scandir", "glob", "rglob", "iglob", "iterdir")
 ORDERLESS = ("sorted", "len", "sum", "any", "all", "max", "min", "set")  # of a listing
 LABELS = re.compile(r"label|target|class_ids|lengths", re.IGNORECASE)
-TRANSFORM = re.compile(r"transform|augment", re.IGNORECASE)
+NAMES = re.compile(r"name|class_to|to_idx|map|dict|vocab", re.IGNORECASE)  # of kinds of labels
 
 
 def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -52,8 +51,9 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         or torch.multiprocessing.get_start_method(),
         "opencv_threads": _opencv_threads(),
         "torch_threads": torch.get_num_threads(),
+        "batch_size": batch_size_of(subject),
     }
-    for path, value in parts(subject.dataset):
+    for path, value, owner in parts(subject.dataset):
         name = path.rpartition(".")[2]
         if is_random(name, value):
             found["random_transforms"].append(f"{path} ({type(value).__name__})")
@@ -62,14 +62,8 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         kind = HANDLES.get(f"{type(value).__module__}.{type(value).__qualname__}")
         if kind:
             found["handles"].append(f"{path}, {kind}")
-        if (
-            LABELS.search(name)
-            and isinstance(value, Sized)
-            and not isinstance(value, str | Mapping)
-            and subject.length
-            and _length(value) not in (None, subject.length, 0)
-        ):
-            found["lengths"].append([path, _length(value), subject.length])
+        if LABELS.search(name) and isinstance(value, Sized) and not NAMES.search(name):
+            found["lengths"] += _other_length(path, value, owner)
     found["unsorted"] = unsorted_listing(subject.dataset)
     found["torch_transform"] = _transform_of(subject.dataset)
     return found
@@ -79,10 +73,25 @@ def _plain(value: Any) -> bool:
     return isinstance(value, int | float | str | bool)
 
 
-def _length(value: Sized) -> int | None:
-    if isinstance(value, torch.Tensor | np.ndarray) and not value.ndim:
-        return None
-    return len(value)
+def _other_length(path: str, labels: Sized, owner: Any) -> list[list[Any]]:
+    """Where there is not one label for each sample of the dataset that holds them.
+
+    A few strings that all differ are the names of classes; a dataset that is several times as long
+    goes over its samples several times.
+    """
+    if isinstance(labels, str | Mapping) or (
+        isinstance(labels, torch.Tensor | np.ndarray) and not labels.ndim
+    ):
+        return []
+    try:
+        has, should = len(labels), len(owner)
+    except Exception:
+        return []
+    if not has or has == should or (should > has and should % has == 0):
+        return []
+    if has < should / 2 and isinstance(labels, Sequence) and len({*map(str, labels)}) == has:
+        return []
+    return [[path, has, should]]
 
 
 def _element(value: Any) -> str:
@@ -90,18 +99,20 @@ def _element(value: Any) -> str:
     return type(first).__name__
 
 
-def parts(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Attributes and elements of `thing`, level by level, with the path that leads there."""
-    queue: list[tuple[str, Any, int]] = [("dataset", thing, 0)]
+def parts(thing: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Attributes and elements of `thing`, level by level: the path that leads there, the value, and
+    the dataset that it is a part of."""
+    queue: list[tuple[str, Any, Any, int]] = [("dataset", thing, thing, 0)]
     seen: set[int] = set()
     while queue and len(seen) < MOST:
-        path, value, deep = queue.pop(0)
+        path, value, owner, deep = queue.pop(0)
         if id(value) in seen or isinstance(value, str | bytes | int | float | type):
             continue
         seen.add(id(value))
-        yield path, value
+        yield path, value, owner
         if deep < DEEP:
-            queue += [(f"{path}{name}", inner, deep + 1) for name, inner in _inner(value)]
+            own = value if isinstance(value, Dataset) else owner
+            queue += [(f"{path}{name}", inner, own, deep + 1) for name, inner in _inner(value)]
 
 
 def _inner(value: Any) -> list[tuple[str, Any]]:
@@ -123,27 +134,9 @@ def _inner(value: Any) -> list[tuple[str, Any]]:
     return [(f".{name}", one) for name, one in attributes.items()] if attributes else []
 
 
-def is_random(name: str, value: Any) -> bool:
-    """A transform that draws: known by its class's name, or by its own source when the user's."""
-    kind = type(value)
-    if RANDOM_CLASSES.match(kind.__name__) and callable(value):
-        return True
-    if not callable(value) or not TRANSFORM.search(name) or "torchvision" in kind.__module__:
-        return False
-    source = _source(value if inspect.isfunction(value) or inspect.ismethod(value) else kind)
-    return bool(RANDOM_SOURCE.search(source))
-
-
-def _source(thing: Any) -> str:
-    try:
-        return inspect.getsource(thing)
-    except (OSError, TypeError):
-        return ""
-
-
 def unsorted_listing(dataset: Any) -> str:
     """The call that takes files in the order of the file system, "" when there is none."""
-    source = textwrap.dedent(_source(type(dataset)))
+    source = source_of(type(dataset))
     if ".sort(" in source:
         return ""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Sized
 from dataclasses import dataclass, field
@@ -23,6 +24,12 @@ class Subject:
     dataset: Any
     loader: DataLoader[Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    cost: float = 0.0  # seconds of reading a sample, about; 0 until some were looked at
+    avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For workers, which read samples and need no loader."""
+        return {**self.__dict__, "loader": None}
 
     @property
     def iterable(self) -> bool:
@@ -71,7 +78,32 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
             "file.py:object."
         )
     where, _, name = target.rpartition(":")
-    return subject_of(target, made(target, attribute_of(module_of(where), name, target), kwargs))
+    if not where or not name:
+        raise StudyError(
+            f"{target} must name both a module or file and an object in it: "
+            "package.module:object or file.py:object."
+        )
+    found = made(target, attribute_of(module_of(where), name, target), kwargs)
+    return with_samples(subject_of(target, found))
+
+
+def with_samples(subject: Subject) -> Subject:
+    """
+    Raises:
+        StudyError: its length cannot be had, or is 0.
+    """
+    try:
+        length = subject.length
+    except Exception as error:
+        raise StudyError(
+            f"{subject.name}: the length of the dataset cannot be had ({type(error).__name__}: "
+            f"{error}); mend its __len__."
+        ) from error
+    if length == 0:
+        raise StudyError(
+            f"{subject.name} holds no sample (its length is 0); check where it looks for them."
+        )
+    return subject
 
 
 def module_of(where: str) -> Any:
@@ -115,11 +147,14 @@ def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
             )
         return found
     try:
-        return found(**kwargs)
+        inspect.signature(found).bind(**kwargs)
     except TypeError as error:
         raise StudyError(
             f"{target} could not be called ({error}); give its arguments with --kwargs as JSON."
         ) from error
+    except ValueError:  # written in C: it says itself what it lacks
+        pass
+    return found(**kwargs)
 
 
 def subject_of(name: str, found: Any) -> Subject:

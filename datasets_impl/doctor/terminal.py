@@ -11,7 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from datasets_impl.doctor.diagnosis import Diagnosis, Found, Tried
+from datasets_impl.doctor.model import Diagnosis, Found, Tried
 
 BAR = 24
 MOST = 6  # findings and remedies that are shown; the files have all
@@ -50,6 +50,8 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         console.print(_remedies(one.remedies))
         best = [remedy for remedy in one.remedies if remedy.recommended][:1]
         for remedy in best:
+            if remedy.caution:
+                console.print(Text(f"  Mind: {remedy.caution}.", style="yellow"))
             console.print(
                 Syntax(remedy.lines, "python", background_color="default", word_wrap=True)
             )

@@ -6,6 +6,8 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
+from datasets_impl.cores import cores
+from datasets_impl.doctor.again import versions
 from datasets_impl.doctor.loaders import (
     LEAST_BATCHES,
     Part,
@@ -16,12 +18,16 @@ from datasets_impl.doctor.loaders import (
 )
 from datasets_impl.doctor.loading import part_of
 from datasets_impl.doctor.pictures import noting_sizes
-from datasets_impl.doctor.probes import AGAIN, fingerprint, seconds_of_items
-from datasets_impl.doctor.remedies import REMEDIES, Context, Remedy
+from datasets_impl.doctor.probes import seconds_of_items
+from datasets_impl.doctor.randomness import may_change
+from datasets_impl.doctor.remedies import REMEDIES
+from datasets_impl.doctor.remedy import Context, Inapplicable, Remedy
+from datasets_impl.doctor.static import parts
 from datasets_impl.doctor.target import Subject
 
 LEAST_ROUNDS, MOST_ROUNDS = 4, 9
 EPOCHS_WHOLE = 2  # where the start of workers is a part of what is tried
+SLOW_WORKERS = 2  # for each core, that slow samples are read by at the same time
 SETTING_UP = 0.45  # share of the time in which arms are made and warmed up
 OWN = "own"
 
@@ -38,26 +44,33 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
     chosen = part_of(subject, seconds / 60)
     if not chosen:
         return {"iterable": True}
-    batch = batch_size_of(subject) or 1
-    part = Part(subject, chosen, max(len(chosen), min(LEAST_BATCHES * batch, 8 * len(chosen))))
-    cost = sum(seconds_of_items(subject, chosen)) / len(chosen)
-    if cost * len(part) > seconds / 40:  # slow samples: whole batches of them do not fit in
-        part = Part(subject, chosen)
+    part, batch = _part(subject, chosen, seconds / 40)
     with noting_sizes() as sizes:
-        samples = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1, 16))]
+        samples = [part[i] for i in range(min(len(part), batch, 16))]
     collate, _ = collate_of(subject, samples)
-    at = Context(subject, part, samples, _steady(part), _usual(sizes.seen), cost, collate)
+    steady = all(len(set(seen)) <= 1 for _, seen in versions(subject, seconds / 30))
+    at = Context(
+        subject, part, samples, steady, _may_change(subject), _usual(sizes.seen),
+        subject.cost, collate,
+    )  # fmt: skip
     own = Remedy(OWN, "as it is", "", part, subject.workers)
     arms, failed = [own], {}
+    inapplicable: list[str] = []
     for make in REMEDIES:
         try:
             arms += make(at)
+        except Inapplicable as reason:
+            inapplicable.append(str(reason))
         except Exception as error:
             failed[make.__name__] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     late: list[str] = []
+    for arm in arms:
+        arm.changes = {"batch_size": batch} | arm.changes
     blocks = _rounds(subject, arms, collate, begun, seconds, failed, late)
     return {
         "samples": len(part),
+        "batch": batch,
+        "inapplicable": inapplicable,
         "rounds": len(blocks.get(OWN, [])),
         "own": blocks.get(OWN, []),
         "failed": failed,
@@ -74,9 +87,29 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _steady(part: Part) -> bool:
-    """Whether one sample is the same each time it is read."""
-    return len({fingerprint(part[0]) for _ in range(AGAIN)}) == 1
+def _part(subject: Subject, chosen: list[int], seconds: float) -> tuple[Part, int]:
+    """What an epoch of a trial goes over, in about `seconds`, and the size of its batches.
+
+    Whole batches of slow samples do not fit in, so these are smaller: with less than a batch for
+    each of them, workers could not show what they give.
+    """
+    batch = batch_size_of(subject) or 1
+    cost = subject.cost or sum(seconds_of_items(subject, chosen)) / len(chosen)
+    subject.cost = cost
+    count = max(len(chosen), min(LEAST_BATCHES * batch, 8 * len(chosen)))
+    if cost * count <= seconds:
+        return Part(subject, chosen, count), batch
+    each = max(subject.workers, SLOW_WORKERS * cores())
+    count = max(each, int(seconds / cost))
+    return Part(subject, chosen, count), max(1, min(batch, count // (2 * each)))
+
+
+def _may_change(subject: Subject) -> str:
+    """Why samples may differ from read to read, by the code that makes them."""
+    for path, value, _ in parts(subject.dataset):
+        if why := may_change(path.rpartition(".")[2], value):
+            return why
+    return ""
 
 
 def _usual(seen: list[tuple[int, int, str]]) -> tuple[int, int, str] | None:
@@ -143,7 +176,9 @@ def _whole(
         for name, persistent in (("own-whole", False), (arm.name, True)):
             count = EPOCHS_WHOLE * len(arm.dataset)  # type: ignore[arg-type]
             begun = time.perf_counter()
-            with opened(subject, arm.dataset, arm.workers, collate, persistent) as loader:
+            with opened(
+                subject, arm.dataset, arm.workers, collate, persistent, **arm.changes
+            ) as loader:
                 for _ in range(EPOCHS_WHOLE):
                     consume(loader)
             blocks.setdefault(name, []).append(1e6 * (time.perf_counter() - begun) / count)

@@ -1,0 +1,134 @@
+"""Samples that are read again and again, in one process and in workers, and what is pickled."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import time
+from collections.abc import Iterator
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from datasets_impl.doctor.loaders import batch_size_of
+from datasets_impl.doctor.probes import LOOKED_AT, RAISED, indices
+from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.target import Subject
+
+AGAIN = 8  # reads of one index; in each of two workers twice as many
+OTHERS = 4  # reads of other indices, to see a random transform that seldom does something
+
+
+def fingerprint(sample: Any) -> str:
+    """A fingerprint of a sample's values."""
+    from xxhash import xxh3_64_hexdigest
+
+    parts = []
+    for leaf in leaves(sample):
+        array = leaf.array
+        parts.append(array.tobytes() if array is not None else repr(leaf.value).encode())
+    return xxh3_64_hexdigest(b"\0".join(parts))
+
+
+def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]]:
+    """Indices and the fingerprints of some reads of each, as many as there is time for."""
+    until = time.perf_counter() + seconds
+    for number, index in enumerate(indices(subject, LOOKED_AT)):
+        seen: list[str] = []
+        with contextlib.suppress(*RAISED):  # broken samples are told elsewhere
+            while len(seen) < (OTHERS if number else AGAIN):
+                seen.append(fingerprint(subject.read(index)))
+                if len(seen) > 1 and time.perf_counter() > until:
+                    break
+        yield index, seen
+        if time.perf_counter() > until:
+            break
+
+
+def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Is a sample the same each time, and in two workers? Can it be written to, and stays so?"""
+    some = [] if subject.iterable else indices(subject, LOOKED_AT)
+    if not some:
+        return {}
+    varied, reads, samples = None, 0, 0
+    for index, seen in versions(subject, seconds / 2):
+        reads, samples = reads + len(seen), samples + 1
+        if len(set(seen)) > 1:
+            varied = index
+            break
+    return {
+        "distinct": 1 if varied is None and not _changes_with_epoch(subject, some[0]) else 2,
+        "reads": reads,
+        "samples": samples,
+        "workers_equal": varied is not None and _equal_in_workers(subject, varied, seconds / 3),
+        "shared": _lent(subject, some[0]),
+    }
+
+
+def _changes_with_epoch(subject: Subject, index: int) -> bool:
+    """Where a dataset is told its epoch, what it draws may depend on that alone."""
+    set_epoch = getattr(subject.dataset, "set_epoch", None)
+    if not callable(set_epoch):
+        return False
+    seen = []
+    for epoch in (0, 1):
+        set_epoch(epoch)
+        seen.append(fingerprint(subject.read(index)))
+    return seen[0] != seen[1]
+
+
+def _equal_in_workers(subject: Subject, index: int, seconds: float) -> bool:
+    """Whether two workers read the same versions of one sample, one after the other."""
+    count = int(min(2 * AGAIN, max(2, seconds / max(1e-6, subject.cost))))
+    loader = DataLoader(
+        subject.dataset, batch_size=None, sampler=[index] * 2 * count, num_workers=2,
+        multiprocessing_context="fork", collate_fn=fingerprint,
+        worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
+    )  # fmt: skip
+    seen = list(loader)  # taken in turns from one worker and the other
+    return len(set(seen)) > 1 and seen[::2] == seen[1::2]
+
+
+def _lent(subject: Subject, index: int) -> list[str]:
+    """What a trainer gets that is the same writable memory as a later read of the sample."""
+    one, other = subject.read(index), subject.read(index)
+    if subject.loader is None:
+        return shared_memory(one, other)
+    if subject.workers:  # what a worker sends is a copy
+        return []
+    batched = subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
+    try:
+        made = subject.loader.collate_fn([one] * (batch_size_of(subject) or 1) if batched else one)
+    except Exception:  # said elsewhere: they cannot be collated
+        return []
+    return shared_memory(made, other)
+
+
+def shared_memory(given: Any, later: Any) -> list[str]:
+    """Leaves of what was given that are writable and the same memory as some of a later read."""
+    stores = [leaf.array for leaf in leaves(later) if leaf.array is not None and leaf.nbytes]
+    return [
+        f"{leaf.path}: {leaf.kind}"
+        for leaf in leaves(given)
+        if leaf.array is not None and leaf.nbytes and leaf.array.flags.writeable
+        and any(np.shares_memory(leaf.array, store) for store in stores)
+    ]  # fmt: skip
+
+
+def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Bytes and seconds of what every worker that is not forked is sent; what refuses to be."""
+    refused: list[list[str]] = []
+    begun, size = time.perf_counter(), 0
+    try:
+        size = len(pickle.dumps(subject.dataset, pickle.HIGHEST_PROTOCOL))
+    except Exception as error:
+        refused.append(["the dataset", f"{type(error).__name__}: {error}"])
+    taken = time.perf_counter() - begun
+    for name in ("collate_fn", "worker_init_fn"):
+        try:
+            ForkingPickler.dumps(getattr(subject.loader, name, None))
+        except Exception as error:
+            refused.append([name, f"{type(error).__name__}: {error}"])
+    return {"bytes": size, "seconds": taken, "refused": refused}

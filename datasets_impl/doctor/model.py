@@ -1,0 +1,104 @@
+"""The doctor's answer as data: what the terminal, the page and the JSON file are made from."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(_Model):
+    """Of the time of a sample: a cause, microseconds, and its share."""
+
+    cause: str
+    us: float
+    share: float
+
+
+class Place(_Model):
+    """A Python function, and the microseconds that it takes itself for each sample."""
+
+    file: str
+    line: int
+    function: str
+    us: float
+
+
+class Found(_Model):
+    """A hazard or a cause, the most telling first."""
+
+    kind: Literal["wrong", "mechanism", "time", "note"]
+    name: str
+    title: str
+    evidence: str
+    remedy: str
+    lines: str
+    claim: str
+    places: list[str]
+
+
+class Tried(_Model):
+    """A remedy that was run. `gain` is how many times as many samples per second, `low` to `high`
+    its 95 % interval over rounds; `break_even_epochs` where something is paid once."""
+
+    name: str
+    title: str
+    gain: float
+    low: float | None
+    high: float | None
+    rounds: int
+    recommended: bool
+    lines: str
+    claim: str
+    cost: str
+    caution: str
+    once_seconds: float
+    break_even_epochs: float | None
+
+
+class Ceiling(_Model):
+    """What the machine could do, microseconds per sample; the loader takes `times` that."""
+
+    us: float
+    of: str
+    cores: int
+    times: float | None
+
+
+class Step(_Model):
+    """Beside a training step of so many milliseconds: the share of time a trainer would wait."""
+
+    step_ms: float
+    batch_ms: float
+    workers: int
+    waits: float
+    fine: bool
+
+
+class Diagnosis(_Model):
+    """Everything the doctor says of one target. Times are microseconds per sample."""
+
+    schema_version: Literal[1] = 1
+    target: str
+    verdict: str
+    dataset: str
+    length: int | None
+    kinds: list[list[str]]
+    sample_bytes: float
+    settings: dict[str, Any]
+    total_us: float | None
+    parts: list[Part]
+    unattributed_us: float
+    places: list[Place]
+    own_us: float | None
+    hand_over_us: float | None
+    first_batch_s: float | None
+    findings: list[Found]
+    remedies: list[Tried]
+    ceiling: Ceiling | None
+    step: Step | None
+    not_done: list[str]

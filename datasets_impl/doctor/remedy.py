@@ -1,0 +1,97 @@
+"""What a remedy is, what it may know, and whether it gives the samples that the user's way does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from datasets_impl.doctor import pictures
+from datasets_impl.doctor.again import fingerprint
+from datasets_impl.doctor.loaders import Part
+from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.target import Subject
+
+MOST_APART = 0.05  # mean difference of a sample over its range, of a remedy's from the user's
+
+
+@dataclass
+class Remedy:
+    """Something to try: `dataset` and `workers` take the place of the user's in its trial."""
+
+    name: str
+    title: str
+    lines: str
+    dataset: Dataset[Any]
+    workers: int
+    claim: str = ""
+    collate: Any = None  # in place of the user's function
+    changes: dict[str, Any] = field(default_factory=dict)  # of the loader's settings
+    cost: str = ""  # a sentence
+    once_seconds: float = 0.0  # for all samples of the dataset, before the first epoch
+    caution: str = ""
+    whole: bool = False  # a start of workers belongs to it
+
+
+class Inapplicable(Exception):
+    """A remedy that one would expect is left out; its text is a sentence that says why."""
+
+
+@dataclass
+class Context:
+    """What the earlier probes know, for remedies to see whether they apply."""
+
+    subject: Subject
+    part: Part
+    samples: list[Any]
+    same_each_time: bool
+    may_change: str  # why samples may differ all the same, "" where nothing in the code says so
+    decoded: tuple[int, int, str] | None  # the usual width, height and format of what is decoded
+    cost: float  # seconds of reading a sample
+    collate: Any  # the user's function, or PyTorch's
+
+
+class Patched(Dataset[Any]):
+    """Another `PIL.Image.open` while a sample is read."""
+
+    def __init__(self, inner: Dataset[Any], make: Callable[[], Callable[..., Any]]) -> None:
+        self.inner, self.make = inner, make
+
+    def __len__(self) -> int:
+        return len(self.inner)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        with pictures.standing_in(self.make()):
+            return self.inner[index]
+
+
+def alike(at: Context, other: Dataset[Any]) -> bool:
+    """Whether `other` gives nearly the user's samples: a crop of a smaller picture is another part
+    of it, and a decoder that knows no orientation turns it. Random samples are compared with the
+    global generators at the same place; those with a generator of their own cannot be."""
+    for index in range(min(4, len(at.samples))):
+        sample = _seeded(at.part, index)
+        if not at.same_each_time and fingerprint(sample) != fingerprint(_seeded(at.part, index)):
+            return False
+        for own, made in zip(leaves(sample), leaves(_seeded(other, index)), strict=True):
+            if own.array is None or made.array is None:
+                continue
+            if own.array.shape != made.array.shape:
+                return False
+            spread = float(np.ptp(own.array)) or 1.0
+            difference = np.abs(own.array.astype(float) - made.array.astype(float)).mean()
+            if difference > MOST_APART * spread:
+                return False
+    return bool(at.samples)
+
+
+def _seeded(dataset: Dataset[Any], index: int) -> Any:
+    random.seed(index)
+    np.random.seed(index)
+    torch.manual_seed(index)
+    return dataset[index]
