@@ -71,6 +71,21 @@ class Empty(Rows):
         return 0
 
 
+class BrokenLength(Rows):
+    def __len__(self) -> int:
+        raise RuntimeError("not counted yet")
+
+
+class NegativeLength(Rows):
+    def __len__(self) -> int:
+        return -1
+
+
+def CallsWrongly(folder: str) -> Any:
+    """Is called as it should be, and calls something else as it should not."""
+    return Rows(folder, "jpeg")  # type: ignore[call-arg]
+
+
 class One(Rows):
     def __len__(self) -> int:
         return 1
@@ -99,6 +114,6 @@ class NotMade(Rows):
 
 
 STRANGE = (
-    "Raises", "RaisesOnce", "Nones", "Ragged", "Nested", "Pictures", "Strings", "Empty", "One",
+    "Raises", "RaisesOnce", "Nones", "Ragged", "Nested", "Pictures", "Strings", "One",
     "NoLength", "Iterated",
 )  # fmt: skip

@@ -29,6 +29,7 @@ from tests.doctor_gallery import AILING, HEALTHY
 from tests.doctor_strange import STRANGE
 
 GALLERY, STRANGERS = (str(Path(one.__file__)) for one in (doctor_gallery, doctor_strange))
+WARD, NOT_PYTHON = "WARD", "not_python.py"
 BUDGET = 11.0
 QUICK = ("batches", "tried")  # left out where the cause needs no loader to be seen
 BUT = {  # workers that are spawned import torch, seconds each
@@ -116,7 +117,7 @@ def test_workers_that_hang_are_told(ward: Path) -> None:
 def test_samples_that_no_loader_gets_through_are_found(name: str, says: str, ward: Path) -> None:
     found, heard = seen(name, ward, 10.0)
     assert [one.name for one in found.findings][:1] == [says], found.findings
-    assert found.ceiling is not None, heard.failures
+    assert found.total_us is not None, heard.failures
 
 
 def test_a_dead_process_is_told(ward: Path) -> None:
@@ -167,6 +168,15 @@ def _is_ours(pid: int) -> bool:
         ([f"{GALLERY}:Missing"], "no 'Missing'"),
         ([f"{GALLERY}:Healthy"], "--kwargs"),
         ([f"{GALLERY}:COUNT"], "neither a dataset nor a DataLoader"),
+        ([f"{STRANGERS}:Empty", "--kwargs", WARD], "holds no sample"),
+        ([f"{STRANGERS}:BrokenLength", "--kwargs", WARD], "mend its __len__"),
+        ([f"{STRANGERS}:NegativeLength", "--kwargs", WARD], "mend its __len__"),
+        ([f"{STRANGERS}:CallsWrongly", "--kwargs", WARD], "doctor_strange.py:"),
+        ([":Thing"], "must name both"),
+        (["there.py:"], "must name both"),
+        ([f"{NOT_PYTHON}:x"], f"{NOT_PYTHON}:1"),
+        ([str(Path(__file__).parent), "--out", "/proc/none"], "/proc/none"),
+        ([str(Path(__file__).parent), "--svg", "/"], "is a folder"),
         ([f"{STRANGERS}:NotMade", "--kwargs", '{"folder": "x"}'], "the index is missing"),
         (["x", "--kwargs", "{"], "not JSON"),
         (["x", "--kwargs", "[]"], "JSON object"),
@@ -177,8 +187,16 @@ def _is_ours(pid: int) -> bool:
     ],
 )
 def test_bad_input_is_one_sentence(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str],
+    says: str,
+    ward: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(NOT_PYTHON).write_text("class:\n")
+    arguments = [one.replace(WARD, json.dumps({"folder": str(ward)})) for one in arguments]
     assert main(arguments) == 2
     said = capsys.readouterr().err
     assert says in said and "Traceback" not in said
@@ -276,6 +294,6 @@ class Shifted(Dataset[Any]):
 
 
 def test_a_remedy_that_gives_other_pixels_is_not_offered() -> None:
-    at = SimpleNamespace(same_each_time=True, samples=[Whole()[0]])
+    at = SimpleNamespace(same_each_time=True, samples=[Whole()[0]], part=Whole())
     assert alike(at, Whole())  # type: ignore[arg-type]
     assert not alike(at, Shifted())  # type: ignore[arg-type]
