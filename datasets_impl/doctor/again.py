@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import re
 import time
 from collections.abc import Iterator
 from multiprocessing.reduction import ForkingPickler
@@ -17,6 +18,7 @@ from datasets_impl.doctor.probes import LOOKED_AT, RAISED, indices
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
 
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 AGAIN = 8  # reads of one index; in each of two workers twice as many
 OTHERS = 4  # reads of other indices, to see a random transform that seldom does something
 
@@ -27,8 +29,11 @@ def fingerprint(sample: Any) -> str:
 
     parts = []
     for leaf in leaves(sample):
-        array = leaf.array
-        parts.append(array.tobytes() if array is not None else repr(leaf.value).encode())
+        array = leaf.values
+        if array is not None:
+            parts.append(array.tobytes())
+        else:  # an address is not a value
+            parts.append(ADDRESS.sub("", repr(leaf.value)).encode())
     return xxh3_64_hexdigest(b"\0".join(parts))
 
 

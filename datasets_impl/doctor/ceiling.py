@@ -24,14 +24,14 @@ from datasets_impl.doctor.samples import size_of
 from datasets_impl.doctor.target import Subject
 
 FEW = 32
-LEAST_BYTES = 1024  # of a sample; copying less takes no time that means anything
+LEAST_BYTES = 16 << 10  # of a sample; copying less takes no time that means anything
 JPEG = b"\xff\xd8\xff"
 
 
 def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
     """The limit, what it consists of, and its time; nothing where no sample can be read."""
     files: list[str] = []
-    sample: Any = None
+    sample, count = None, 0
     opened = _Opened(files)
     try:
         if subject.iterable:
@@ -40,18 +40,19 @@ def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
             until = time.perf_counter() + seconds / 3
             for index in indices(subject, FEW):
                 with contextlib.suppress(*RAISED):  # broken samples are told elsewhere
-                    sample = subject.read(index)
+                    sample, count = subject.read(index), count + 1
                 if time.perf_counter() > until:
                     break
     finally:
         opened.on = False
     if sample is None or size_of(sample) < LEAST_BYTES:
         return {}
-    pictures = [path.read_bytes() for path in map(Path, dict.fromkeys(files)) if _is_jpeg(path)]
+    opened_jpeg = [path for path in map(Path, files) if _is_jpeg(path)]
+    pictures = [path.read_bytes() for path in dict.fromkeys(opened_jpeg)]
     pictures = [picture for picture in pictures if _decodes(picture)]
     copying = _copying(size_of(sample), seconds / 3)
     found = {"cores": cores(), "copying": copying, "limit": copying, "of": "copying into a batch"}
-    if pictures and len(pictures) >= min(FEW, subject.length or FEW) / 2:
+    if pictures and len(opened_jpeg) >= count / 2:
         name = _decoder()
         decoding = _decoding(pictures, name, seconds / 3)
         if decoding > copying:

@@ -13,6 +13,7 @@ from datasets_impl.doctor.examine import LOOK, Heard
 from datasets_impl.doctor.finding import MECHANISM, SHARE, WRONG, Finding
 from datasets_impl.doctor.findings import CAUSES, findings
 from datasets_impl.doctor.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
+from datasets_impl.doctor.words import times_as
 
 CONFIDENCE = 0.95
 WORTH = 1.1  # the whole interval of a gain must be above this
@@ -91,7 +92,9 @@ def _found(one: Finding, remedies: list[Tried], late: list[str]) -> Found:
     found = Found(kind=_kind(one.rank), **fields)
     if one.name not in CAUSES:
         return found
-    helps = [f"{each.title.lower()} ({each.gain:.1f}x)" for each in remedies if each.recommended]
+    helps = [
+        f"{each.title.lower()} ({times_as(each.gain)}x)" for each in remedies if each.recommended
+    ]
     if helps:
         said = f"Measured to help: {', '.join(helps[:3])}."
     elif not remedies:
@@ -189,7 +192,7 @@ def _lower(title: str) -> str:
 
 def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
     said = [f"{WHAT.get(name, 'making the dataset').capitalize()} failed: {why}."
-            for name, why in heard.failures.items()]  # fmt: skip
+            for name, why in heard.failures.items() if name != LOOK]  # fmt: skip
     look, tried = seen.get("look", {}), seen.get("tried", {})
     late = [WHAT[probe] for probe in heard.late] + tried.get("late", [])
     if tried.get("iterable") or seen.get("batches", {}).get("iterable"):

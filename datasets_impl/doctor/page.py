@@ -7,7 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from datasets_impl.doctor.model import Diagnosis
-from datasets_impl.doctor.terminal import amount, beside
+from datasets_impl.doctor.terminal import beside, what
+from datasets_impl.doctor.words import amount, between, times_as
 
 
 def page(found: Diagnosis) -> str:
@@ -18,5 +19,6 @@ def page(found: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals |= {"amount": amount, "beside": beside}
+    for function in (amount, beside, between, times_as, what):
+        env.globals[function.__name__] = function
     return env.get_template("page.html.j2").render(one=found)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import copy
 import importlib.util
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from rich.filesize import decimal
 
 from datasets_impl.cores import cores
 from datasets_impl.doctor import pictures
@@ -27,11 +29,18 @@ from datasets_impl.doctor.together import OnBatch, Together, as_it_comes
 CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
 
 
+def worker_for_each_core(at: Context) -> list[Remedy]:
+    return _workers(at, cores())
+
+
 def other_workers(at: Context) -> list[Remedy]:
-    """As many as cores, none, twice as many, and one, but for what the user has; in this order,
-    since of slow samples there may not be time for all."""
+    return _workers(at, *(count for count in (0, 2 * cores(), 1) if count != cores()))
+
+
+def _workers(at: Context, *counts: int) -> list[Remedy]:
+    """Other numbers of workers than the user has."""
     found = []
-    for count in dict.fromkeys((cores(), 0, 2 * cores(), 1)):
+    for count in counts:
         if count == at.subject.workers:
             continue
         found.append(
@@ -102,13 +111,16 @@ def kept(at: Context) -> list[Remedy]:
             f"Storing or caching samples was not tried, since it would freeze them: {why}"
         )
     folder = Path(tempfile.mkdtemp(prefix="stored-"))
+    begun = time.perf_counter()
+    samples = [at.part[place] for place in range(len(at.part.indices))]  # each of them once
+    reading = time.perf_counter() - begun
     found = []
     for in_memory, name, title, lines, claim in (
         (False, "stored", "Store the samples decoded, in a mapped file", _STORED, "C06"),
         (True, "cached", "Keep the samples in memory that workers share", _CACHED, "X04"),
     ):
-        made = Stored(at.part, folder, in_memory)
-        times = (at.subject.length or len(at.part)) / len(at.part)
+        made = Stored(samples, len(at.part), folder, in_memory)
+        times = (at.subject.length or len(samples)) / len(samples)
         where = "of memory" if in_memory else "on disk"
         found.append(
             Remedy(
@@ -118,8 +130,8 @@ def kept(at: Context) -> list[Remedy]:
                 made,
                 at.subject.workers,
                 claim,
-                cost=f"{made.nbytes * times / 1e6:,.0f} MB {where} for all samples",
-                once_seconds=made.seconds * times,
+                cost=f"{decimal(int(made.nbytes * times))} {where} for all samples",
+                once_seconds=(made.seconds + reading) * times,
             )
         )
     return found
@@ -228,12 +240,14 @@ def transform_on_batch(at: Context) -> list[Remedy]:
     ]
 
 
+# The most telling first: of slow samples there may not be time for all.
 REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
-    other_workers,
+    worker_for_each_core,
     transform_on_batch,
-    another_decoder,
     reduced_size,
-    together,
     kept,
+    another_decoder,
+    together,
     kept_workers,
+    other_workers,
 )

@@ -43,6 +43,11 @@ class Leaf:
         return len(value) if isinstance(value, str | bytes) else 8
 
     @property
+    def values(self) -> np.ndarray[Any, Any] | None:
+        """The same, and of a picture its pixels, copied."""
+        return np.asarray(self.value) if isinstance(self.value, Image.Image) else self.array
+
+    @property
     def array(self) -> np.ndarray[Any, Any] | None:
         """The value as a NumPy array that shares its memory, None for what is no array."""
         if isinstance(self.value, np.ndarray):

@@ -21,12 +21,15 @@ class Stored(Dataset[Any]):
     Only samples that are one array, or a tuple, list or dictionary of arrays and numbers.
     """
 
-    def __init__(self, inner: Dataset[Any], folder: Path, in_memory: bool = False) -> None:
-        self.count, self.example = len(inner), inner[0]  # type: ignore[arg-type]
+    def __init__(
+        self, samples: Sequence[Any], count: int, folder: Path, in_memory: bool = False
+    ) -> None:
+        """`samples`, over and over until there are `count`."""
+        self.count, self.rows, self.example = count, len(samples), samples[0]
         arrays = [as_array(leaf) for leaf in leaves(self.example)]
         self.stores: list[Any] = []
         for number, array in enumerate(arrays):
-            shape = (self.count, *array.shape)
+            shape = (self.rows, *array.shape)
             if in_memory:
                 kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
                 self.stores.append(torch.empty(shape, dtype=kind).share_memory_())  # type: ignore[no-untyped-call]
@@ -36,9 +39,9 @@ class Stored(Dataset[Any]):
                     np.lib.format.open_memmap(path, "w+", dtype=array.dtype, shape=shape)
                 )
         begun = time.perf_counter()
-        for index in range(self.count):
-            for store, leaf in zip(self.stores, leaves(inner[index]), strict=True):
-                store[index] = torch.as_tensor(as_array(leaf)) if in_memory else as_array(leaf)
+        for row, sample in enumerate(samples):
+            for store, leaf in zip(self.stores, leaves(sample), strict=True):
+                store[row] = torch.as_tensor(as_array(leaf)) if in_memory else as_array(leaf)
         self.seconds = time.perf_counter() - begun
 
     @property
@@ -50,7 +53,7 @@ class Stored(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         values = iter(self.stores)
-        return rebuilt(self.example, lambda: next(values)[index])
+        return rebuilt(self.example, lambda: next(values)[index % self.rows])
 
 
 def as_array(leaf: Leaf) -> np.ndarray[Any, Any]:

@@ -12,23 +12,26 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets_impl.doctor.model import Diagnosis, Found, Tried
+from datasets_impl.doctor.words import amount, between, times_as
 
 BAR = 24
 MOST = 6  # findings and remedies that are shown; the files have all
 
 
-def amount(us: float) -> str:
-    """Microseconds in the unit that suits them."""
-    if us < 100:
-        return f"{us:.1f} us"
-    return f"{us:,.0f} us" if us < 1000 else f"{us / 1e3:,.2f} ms"
+def what(one: Diagnosis) -> str:
+    """The dataset in a line."""
+    if not one.dataset:
+        return one.target
+    length = "of unknown length"
+    if one.length is not None:
+        length = f"{one.length:,} sample{'s' if one.length != 1 else ''}"
+    return f"{one.dataset}, {length}, {one.sample_bytes / 1e3:,.1f} kB each"
 
 
 def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None:
     """Verdict, account of time, findings, remedies, ceiling, what could not be done."""
     console.print(Text(one.verdict, style="bold"))
-    length = f"{one.length:,} samples" if one.length is not None else "of unknown length"
-    console.print(f"{escape(one.dataset)}, {length}, {one.sample_bytes / 1e3:,.1f} kB each")
+    console.print(Text(what(one)))
     if one.total_us:
         console.print(f"\n[bold]Where a sample's {amount(one.total_us)} go[/bold] (one process)")
         console.print(_account(one))
@@ -50,15 +53,13 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         console.print(_remedies(one.remedies))
         best = [remedy for remedy in one.remedies if remedy.recommended][:1]
         for remedy in best:
-            if remedy.caution:
-                console.print(Text(f"  Mind: {remedy.caution}.", style="yellow"))
             console.print(
                 Syntax(remedy.lines, "python", background_color="default", word_wrap=True)
             )
     if one.ceiling:
         times = ""
         if one.ceiling.times and one.ceiling.times >= 1:
-            times = f"; now it takes {one.ceiling.times:,.1f} times that"
+            times = f"; now it takes {times_as(one.ceiling.times)} times that"
         console.print(
             f"\n[bold]Ceiling[/bold] {amount(one.ceiling.us)} a sample ({escape(one.ceiling.of)}, "
             f"{one.ceiling.cores} threads){times}"
@@ -110,13 +111,13 @@ def _finding(number: int, found: Found, console: Console) -> None:
 def _remedies(remedies: list[Tried]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     for one in remedies[:MOST]:
-        interval = f"[{one.low:.2f}-{one.high:.2f}]" if one.low is not None and one.high else ""
+        interval = between(one.low, one.high, "-")
         mark = "[green]\u2713[/green]" if one.recommended else "\u2013"
-        cost = one.cost + (
-            f"; pays off after {one.break_even_epochs:.1f} epochs" if one.break_even_epochs else ""
-        )
+        even = one.break_even_epochs
+        pays = f"pays off after {even:.1f} epochs" if even else ""
+        cost = "; ".join(filter(None, [one.cost, pays, one.caution]))
         table.add_row(
-            f"  {mark}", escape(one.title), f"{one.gain:.2f}x", escape(interval),
+            f"  {mark}", escape(one.title), f"{times_as(one.gain, 2)}x", escape(interval),
             Text(cost, style="dim"),
         )  # fmt: skip
     return table

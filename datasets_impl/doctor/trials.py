@@ -50,7 +50,7 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
     collate, _ = collate_of(subject, samples)
     steady = all(len(set(seen)) <= 1 for _, seen in versions(subject, seconds / 30))
     at = Context(
-        subject, part, samples, steady, _may_change(subject), _usual(sizes.seen),
+        subject, part, samples, steady, may_change_of(subject), _usual(sizes.seen),
         subject.cost, collate,
     )  # fmt: skip
     own = Remedy(OWN, "as it is", "", part, subject.workers)
@@ -104,7 +104,7 @@ def _part(subject: Subject, chosen: list[int], seconds: float) -> tuple[Part, in
     return Part(subject, chosen, count), max(1, min(batch, count // (2 * each)))
 
 
-def _may_change(subject: Subject) -> str:
+def may_change_of(subject: Subject) -> str:
     """Why samples may differ from read to read, by the code that makes them."""
     for path, value, _ in parts(subject.dataset):
         if why := may_change(path.rpartition(".")[2], value):

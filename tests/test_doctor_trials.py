@@ -1,0 +1,258 @@
+"""What is tried, what is left out, and that nothing is left behind when the doctor is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from datasets_impl.doctor import pictures
+from datasets_impl.doctor.again import fingerprint, repeated, shared_memory
+from datasets_impl.doctor.plan import FOREMOST, LEAST_READS, plan
+from datasets_impl.doctor.remedies import kept
+from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, alike
+from datasets_impl.doctor.static import look_inside
+from datasets_impl.doctor.stored import Stored
+from datasets_impl.doctor.target import Subject, subject_of
+from datasets_impl.doctor.trials import may_change_of, tried
+from tests import doctor_gallery, doctor_strange
+from tests.doctor_gallery import prepare
+
+ASKED = [("items", 5.0), ("causes", 7.0), ("growth", 7.0), ("tried", 17.0)]
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("trials")
+    prepare(folder)
+    return str(folder)
+
+
+def test_quick_samples_leave_every_probe_its_time() -> None:
+    assert plan(ASKED, 1e-3, 32) == dict(ASKED)
+
+
+def test_slow_samples_leave_the_time_to_what_matters_most() -> None:
+    assert plan(ASKED, 0.5, 32) == {"items": 5.0, "causes": 7.0, "growth": 0.0, "tried": 24.0}
+    assert plan(ASKED, 3.0, 32) == {"items": 0.0, "causes": 36.0, "growth": 0.0, "tried": 0.0}
+
+
+@given(st.floats(1e-6, 1e3), st.integers(1, 512), st.permutations(ASKED))
+def test_no_time_is_made_or_promised_twice(
+    cost: float, batch: int, asked: list[tuple[str, float]]
+) -> None:
+    planned = plan(asked, cost, batch)
+    assert sum(planned.values()) <= sum(seconds for _, seconds in asked) + 1e-9
+    for probe, seconds in planned.items():
+        samples, batches = LEAST_READS[probe]
+        assert not seconds or seconds >= cost * (samples + batches * batch) - 1e-9
+        assert probe in FOREMOST or seconds in (0.0, dict(asked)[probe])
+
+
+class Slow(Dataset[Any]):
+    def __len__(self) -> int:
+        return 64
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        time.sleep(0.01)
+        return torch.zeros(4)
+
+
+def test_of_slow_samples_the_trial_shows_what_workers_give() -> None:
+    """With batches of 32 there would be one for all workers."""
+    found = tried(Subject("slow", Slow()), 4.0)
+    assert {"workers-2"} <= {one["name"] for one in found["remedies"]}
+    assert found["samples"] >= 2 * 2 * found["batch"], "two batches for each of two workers"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("Seldom", "rand"), ("ByEpoch", "epoch"), ("SameNoise", "rng"), ("Decode", ""), ("Rows", "")],
+)
+def test_code_that_draws_is_seen_though_it_seldom_does(name: str, says: str, ward: str) -> None:
+    why = may_change_of(Subject(name, getattr(doctor_gallery, name)(ward)))
+    assert bool(why) is bool(says) and says in why
+
+
+class Library(Dataset[Any]):
+    def __init__(self, transform: Any) -> None:
+        self.transform = transform
+
+
+def test_transforms_of_libraries_are_known_by_name() -> None:
+    from torchvision.transforms import v2
+
+    flipping = v2.Compose([v2.Resize(8), v2.RandomHorizontalFlip(0.01)])
+    assert "RandomHorizontalFlip" in may_change_of(Subject("", Library(flipping)))
+    assert not may_change_of(Subject("", Library(v2.Resize(8))))
+
+
+def context(dataset: Any, steady: bool = True, may_change: str = "") -> Context:
+    samples = [dataset[index] for index in range(4)]
+    return Context(Subject("", dataset), dataset, samples, steady, may_change, None, 1e-3, None)
+
+
+def test_what_changes_is_not_stored() -> None:
+    with pytest.raises(Inapplicable, match="draws random numbers"):
+        kept(context(Slow(), may_change="Flip draws random numbers"))
+    with pytest.raises(Inapplicable, match="differ from read to read"):
+        kept(context(Slow(), steady=False))
+
+
+def test_stored_samples_are_those_that_were_read(tmp_path: Path) -> None:
+    samples = [(np.full((3, 2), n, np.float32), n) for n in range(5)]
+    for in_memory in (False, True):
+        made = Stored(samples, 12, tmp_path, in_memory)
+        assert len(made) == 12
+        for index in range(12):
+            array, number = made[index]
+            assert np.array_equal(array, samples[index % 5][0]) and number == index % 5
+
+
+class Photographs(Dataset[Any]):
+    """Turned as their EXIF says, or not."""
+
+    def __init__(self, paths: list[Path], turned: bool, random: bool = False) -> None:
+        self.paths, self.turned, self.random = paths, turned, random
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        from PIL import ImageOps
+
+        with Image.open(self.paths[index]) as opened:
+            shown = (ImageOps.exif_transpose(opened) if self.turned else opened).convert("RGB")
+        array = torch.from_numpy(np.array(shown))
+        return array.flip(0) if self.random and torch.rand(()) < 0.5 else array
+
+
+@pytest.mark.parametrize("random", [False, True])
+def test_a_decoder_that_turns_no_picture_is_not_offered_for_turned_ones(
+    tmp_path: Path, random: bool
+) -> None:
+    """Also where samples are random: they are compared from the same place of the generators."""
+    pytest.importorskip("simplejpeg")
+    rows = np.arange(0, 250, 5, np.uint8)
+    ramp = Image.fromarray(np.repeat(rows[:, None, None], 3, axis=2).repeat(50, axis=1))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    paths = [tmp_path / f"{n}.jpg" for n in range(4)]
+    for path in paths:
+        ramp.save(path, quality=95, exif=exif)
+    for turned in (False, True):
+        dataset = Photographs(paths, turned, random)
+        at = context(dataset, steady=not random)
+        other = Patched(dataset, pictures.open_by_simplejpeg)
+        assert alike(at, other) is not turned
+
+
+def test_samples_with_a_generator_of_their_own_cannot_be_compared() -> None:
+    generator = np.random.default_rng(0)
+
+    class Noise(Dataset[Any]):
+        def __getitem__(self, index: int) -> np.ndarray[Any, Any]:
+            return generator.random(8)
+
+    assert not alike(context(Noise(), steady=False), Noise())
+
+
+def test_pictures_and_objects_are_compared_by_value() -> None:
+    picture = Image.new("RGB", (4, 4), (1, 2, 3))
+    assert fingerprint(picture) == fingerprint(picture.copy())
+    assert fingerprint(picture) != fingerprint(Image.new("RGB", (4, 4), (1, 2, 4)))
+    assert fingerprint({"x": object()}) == fingerprint({"x": object()})
+
+
+def test_a_change_that_seldom_comes_is_no_sameness_of_workers(ward: str) -> None:
+    """Two workers that both change nothing have not drawn the same numbers."""
+    found = repeated(Subject("", doctor_gallery.Seldom(ward), cost=1e-5), 2.0)
+    assert not found["workers_equal"]
+    found = repeated(Subject("", doctor_gallery.SameNoise(ward), cost=1e-5), 2.0)
+    assert found["distinct"] > 1 and found["workers_equal"]
+
+
+def test_only_memory_of_the_store_is_shared(ward: str) -> None:
+    lent = doctor_gallery.Lent(ward)
+    assert shared_memory(lent[3], lent[3])
+    assert not shared_memory(lent[3].clone(), lent[3])
+    for batch_size, shared in ((None, True), (1, False), (8, False)):
+        subject = subject_of("", DataLoader(lent, batch_size=batch_size))
+        assert bool(repeated(subject, 0.2)["shared"]) is shared
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "should", "told"),
+    [
+        ("labels", [0] * 9, 10, True),
+        ("targets", torch.zeros(9), 10, True),
+        ("labels", [0] * 10, 10, False),
+        ("labels", [0] * 5, 10, False),  # goes over its samples twice
+        ("labels", ["cat", "dog", "cow"], 10, False),
+        ("label_names", [0] * 9, 10, False),
+        ("target", torch.zeros(()), 10, False),
+        ("label", "cat", 10, False),
+    ],
+)
+def test_labels_that_do_not_match(name: str, value: Any, should: int, told: bool) -> None:
+    class Labelled(Dataset[Any]):
+        def __len__(self) -> int:
+            return should
+
+    dataset = Labelled()
+    setattr(dataset, name, value)
+    assert bool(look_inside(Subject("", dataset), 1.0)["lengths"]) is told
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _until(true: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return true()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_nothing_stays_when_the_doctor_is_stopped(how: int, ward: str, tmp_path: Path) -> None:
+    target = f"{doctor_strange.__file__}:Hangs"
+    root = Path(__file__).parents[1]
+    doctor = subprocess.Popen(
+        [sys.executable, "-m", "datasets_impl.doctor", target,
+         "--kwargs", f'{{"folder": "{ward}"}}'],
+        cwd=root, env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    try:
+        parent = psutil.Process(doctor.pid)
+        assert _until(lambda: bool(parent.children()), 30)
+        children = [child.pid for child in parent.children(recursive=True)]
+        assert _until(lambda: any(tmp_path.glob("*/stacks")), 30)
+        doctor.send_signal(how)
+        code = doctor.wait(10)
+    finally:
+        doctor.kill()
+    assert code == (-how if how == signal.SIGKILL else 130)
+    assert _until(lambda: all(map(_ended, children)), 10)
+    assert _until(lambda: not list(tmp_path.iterdir()), 10)
+    assert doctor.stderr is not None and "Traceback" not in doctor.stderr.read()
