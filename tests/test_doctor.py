@@ -31,10 +31,12 @@ from tests.doctor_strange import STRANGE
 GALLERY, STRANGERS = (str(Path(one.__file__)) for one in (doctor_gallery, doctor_strange))
 WARD, NOT_PYTHON = "WARD", "not_python.py"
 BUDGET = 11.0
-QUICK = ("batches", "tried")  # left out where the cause needs no loader to be seen
+QUICK = ("batches", "growth", "tried")  # left out where the cause needs no loader to be seen
 BUT = {  # workers that are spawned import torch, seconds each
+    "ListOfDicts": ("batches", "tried"),
+    "Leaking": ("batches", "tried"),
     "eight_workers": ("growth", "batches"),
-    "mapped_spawn": ("growth", *QUICK),
+    "mapped_spawn": QUICK,
     "healthy_loader": (),
 }
 

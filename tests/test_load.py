@@ -131,7 +131,9 @@ def test_a_living_server_is_own_and_its_end_changes_nothing() -> None:
     finally:
         server.kill()
         server.wait()
-    assert snapshot().own >= alive.own, "what it worked must not vanish with it"
+    # Two accounts are summed in another order, and each counts whole ticks.
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    assert snapshot().own >= alive.own - 1.5 * tick, "what it worked must not vanish with it"
 
 
 def test_own_work_is_not_foreign() -> None:
