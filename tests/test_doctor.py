@@ -37,6 +37,7 @@ BUT = {  # workers that are spawned import torch, seconds each
     "Leaking": ("batches", "tried"),
     "eight_workers": ("growth", "batches"),
     "mapped_spawn": QUICK,
+    "VerySlow": (),
     "healthy_loader": (),
 }
 
@@ -104,7 +105,13 @@ def test_a_hang_is_told_with_its_place(ward: Path) -> None:
     assert "took longer than" in heard.failures["look"]
     assert "doctor_strange.py" in heard.failures["look"]
     assert found.verdict.startswith("No sample could be looked at: it took longer than")
-    assert found.not_done and "inside" in heard.answers, "what does not read samples goes on"
+    assert "inside" in heard.answers, "what does not read samples goes on"
+
+
+def test_samples_too_slow_for_the_budget_are_no_sign_of_health(ward: Path) -> None:
+    found, heard = seen("VerySlow", ward, 10.0, ("items", "repeated", "ceiling", *QUICK))
+    assert "causes" in heard.late
+    assert found.verdict.startswith("A sample takes 1.5") and "--budget" in found.verdict
 
 
 def test_workers_that_hang_are_told(ward: Path) -> None:
@@ -296,6 +303,6 @@ class Shifted(Dataset[Any]):
 
 
 def test_a_remedy_that_gives_other_pixels_is_not_offered() -> None:
-    at = SimpleNamespace(same_each_time=True, samples=[Whole()[0]], part=Whole())
+    at = SimpleNamespace(same_each_time=True, samples=[Whole()[0]], part=Whole(), cost=1e-4)
     assert alike(at, Whole())  # type: ignore[arg-type]
     assert not alike(at, Shifted())  # type: ignore[arg-type]

@@ -22,9 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.doctor import pictures
 from datasets_impl.doctor.again import fingerprint, repeated, shared_memory
+from datasets_impl.doctor.loaders import Part
 from datasets_impl.doctor.plan import FOREMOST, LEAST_READS, plan
-from datasets_impl.doctor.remedies import kept
-from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, alike
+from datasets_impl.doctor.remedies import kept, kept_before_transform
+from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, alike, seeded
 from datasets_impl.doctor.static import look_inside
 from datasets_impl.doctor.stored import Stored
 from datasets_impl.doctor.target import Subject, subject_of
@@ -77,6 +78,21 @@ def test_of_slow_samples_the_trial_shows_what_workers_give() -> None:
     found = tried(Subject("slow", Slow()), 4.0)
     assert {"workers-2"} <= {one["name"] for one in found["remedies"]}
     assert found["samples"] >= 2 * 2 * found["batch"], "two batches for each of two workers"
+
+
+class Base(Dataset[Any]):
+    def __getitem__(self, index: int) -> Any:
+        return torch.rand(4)
+
+
+class Replaced(Base):
+    def __getitem__(self, index: int) -> Any:
+        return torch.zeros(4)
+
+
+def test_what_a_class_replaces_draws_nothing() -> None:
+    assert "rand" in may_change_of(Subject("", Base()))
+    assert not may_change_of(Subject("", Replaced()))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +155,38 @@ class Photographs(Dataset[Any]):
             shown = (ImageOps.exif_transpose(opened) if self.turned else opened).convert("RGB")
         array = torch.from_numpy(np.array(shown))
         return array.flip(0) if self.random and torch.rand(()) < 0.5 else array
+
+
+class Augmented(Photographs):
+    """As most datasets for training are."""
+
+    def __init__(self, paths: list[Path], transform: Any) -> None:
+        super().__init__(paths, turned=False)
+        self.transform = transform
+
+    def __getitem__(self, index: int) -> Any:
+        with Image.open(self.paths[index]) as opened:
+            shown = opened.convert("RGB")
+        return (self.transform(shown) if self.transform else shown), index
+
+
+def test_pictures_of_random_samples_are_kept_before_their_transform(tmp_path: Path) -> None:
+    from torchvision.transforms import v2
+
+    paths = [tmp_path / f"{n}.jpg" for n in range(6)]
+    for n, path in enumerate(paths):
+        Image.new("RGB", (40, 30), (40 * n, 0, 0)).save(path)
+    flip = v2.Compose([v2.RandomCrop(20), v2.PILToTensor()])
+    dataset = Augmented(paths, flip)
+    at = context(Part(Subject("", dataset), range(6)), steady=False)
+    at.subject = Subject("", dataset)
+    (made,) = kept_before_transform(at)
+    assert made.cost == "21.6 kB of memory for all samples"
+    for index in range(6):
+        for one, other in zip(seeded(made.dataset, index), seeded(dataset, index), strict=True):
+            assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+    at.same_each_time = True
+    assert kept_before_transform(at) == [], "then samples themselves are kept"
 
 
 @pytest.mark.parametrize("random", [False, True])

@@ -51,12 +51,17 @@ def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
     pictures = [path.read_bytes() for path in dict.fromkeys(opened_jpeg)]
     pictures = [picture for picture in pictures if _decodes(picture)]
     copying = _copying(size_of(sample), seconds / 3)
-    found = {"cores": cores(), "copying": copying, "limit": copying, "of": "copying into a batch"}
+    found = {
+        "cores": cores(),
+        "copying": copying,
+        "limit": copying,
+        "of": "copying what is there already into a batch",
+    }
     if pictures and len(opened_jpeg) >= count / 2:
         name = _decoder()
         decoding = _decoding(pictures, name, seconds / 3)
         if decoding > copying:
-            found |= {"decoding": decoding, "limit": decoding, "of": f"decoding with {name}"}
+            found |= {"decoding": decoding, "limit": decoding, "of": f"decoding each with {name}"}
     return found
 
 

@@ -10,13 +10,12 @@ from scipy import stats
 
 from datasets_impl.doctor.account import account
 from datasets_impl.doctor.examine import LOOK, Heard
-from datasets_impl.doctor.finding import MECHANISM, SHARE, WRONG, Finding
+from datasets_impl.doctor.finding import MECHANISM, SHARE, WORTH, WRONG, Finding
 from datasets_impl.doctor.findings import CAUSES, findings
 from datasets_impl.doctor.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
-from datasets_impl.doctor.words import times_as
+from datasets_impl.doctor.words import amount, times_as
 
 CONFIDENCE = 0.95
-WORTH = 1.1  # the whole interval of a gain must be above this
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 WHAT = {  # probe -> what it does, as a person would say it
@@ -48,18 +47,20 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         ),
         key=lambda one: -one.gain,
     )
-    found = [_found(one, remedies, tried.get("late", [])) for one in findings(seen)]
+    found = _all_found(findings(seen), remedies, tried.get("late", []))
     limit = seen.get("ceiling")
     step = _step(
         own or (1e6 * whole.total or None),
         inside.get("batch_size"),
         step_ms,
         int(seen["settings"].get("num_workers") or 0),
+        next((one for one in remedies if one.recommended), None),
     )
     return Diagnosis(
         target=target,
         verdict=_verdict(found, remedies, step, heard),
         dataset=look.get("type", ""),
+        note=inside.get("note", ""),
         length=look.get("length"),
         kinds=[kind for kind, _ in look.get("kinds", [])],
         sample_bytes=look.get("bytes", 0.0),
@@ -86,24 +87,37 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     )  # fmt: skip
 
 
-def _found(one: Finding, remedies: list[Tried], late: list[str]) -> Found:
-    """Of a cause that only takes time, the remedy is what was measured to help."""
-    fields = {name: getattr(one, name) for name in Found.model_fields if name != "kind"}
-    found = Found(kind=_kind(one.rank), **fields)
-    if one.name not in CAUSES:
-        return found
+def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> list[Found]:
+    """With the remedies that were measured to help those causes that only take time."""
+    made, said = [], ""
+    for one in found:
+        fields = {name: getattr(one, name) for name in Found.model_fields if name != "kind"}
+        if one.name in CAUSES:
+            remedy = _of_cause(one, remedies, late)
+            fields["remedy"] = remedy if remedy != said else "The same helps here."
+            said = remedy
+        if one.name == "decoded-larger" and not any(
+            each.name == "reduced-size" and each.recommended for each in remedies
+        ):  # not measured to help, or other pixels
+            fields |= {"lines": "", "remedy": "Store smaller pictures, or decode only the region "
+                       "that is used."}  # fmt: skip
+        made.append(Found(kind=_kind(one.rank), **fields))
+    return made
+
+
+def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
     helps = [
-        f"{each.title.lower()} ({times_as(each.gain)}x)" for each in remedies if each.recommended
+        f"{each.title.lower()} ({times_as(each.gain)}x)"
+        for each in remedies
+        if each.recommended and each.name != "persistent"  # that spares the start of workers
     ]
     if helps:
-        said = f"Measured to help: {', '.join(helps[:3])}."
-    elif not remedies:
-        said = f"To try: {one.remedy}"
-    elif late:
-        said = f"What there was time to try did not help. To try: {one.remedy}"
-    else:
-        said = "Nothing that was tried helped."
-    return found.model_copy(update={"remedy": said})
+        return f"Measured to help: {', '.join(helps[:3])}."
+    if not remedies:
+        return f"To try: {one.remedy}"
+    if late:
+        return f"What there was time to try did not help. To try: {one.remedy}"
+    return f"Nothing that was tried helped. What was not tried: {_lower(one.remedy)}"
 
 
 def _kind(rank: float) -> Literal["wrong", "mechanism", "time", "note"]:
@@ -131,8 +145,9 @@ def _tried(
         cost += f", {worker_bytes / 1e6:,.0f} MB each"
     return Tried(
         name=one["name"], title=one["title"], gain=gain, low=low, high=high,
-        rounds=len(one["blocks"]), recommended=worth, lines=one["lines"], claim=one["claim"],
-        cost=cost, caution=one["caution"], once_seconds=once, break_even_epochs=even,
+        rounds=len(one["blocks"]), workers=one["workers"], recommended=worth,
+        lines=one["lines"], claim=one["claim"], cost=cost, caution=one["caution"],
+        once_seconds=once, break_even_epochs=even,
     )  # fmt: skip
 
 
@@ -147,26 +162,40 @@ def paired_gain(slow: list[float], fast: list[float]) -> tuple[float, float | No
 
 
 def _step(
-    us: float | None, batch_size: int | None, step_ms: float | None, workers: int
+    us: float | None,
+    batch_size: int | None,
+    step_ms: float | None,
+    workers: int,
+    best: Tried | None,
 ) -> Step | None:
-    """Workers load while the trainer steps, and make it wait for what they lack; without them
-    loading and stepping take turns."""
     if step_ms is None or us is None:
         return None
     batch_ms = us * (batch_size or 1) / 1e3
-    if workers:
-        waits = max(0.0, batch_ms - step_ms) / max(batch_ms, step_ms)
-    else:
-        waits = batch_ms / (batch_ms + step_ms)
+    waits = _waits(batch_ms, step_ms, workers)
     return Step(
-        step_ms=step_ms, batch_ms=batch_ms, workers=workers, waits=waits, fine=waits <= IDLE
-    )
+        step_ms=step_ms, batch_ms=batch_ms, workers=workers, batch_size=batch_size or 1,
+        waits=waits, fine=waits <= IDLE, remedy=best.title if best else "",
+        waits_then=_waits(batch_ms / best.gain, step_ms, best.workers) if best else None,
+    )  # fmt: skip
+
+
+def _waits(batch_ms: float, step_ms: float, workers: int) -> float:
+    """Workers load while the trainer steps, and make it wait for what they lack; without them
+    loading and stepping take turns."""
+    if workers:
+        return max(0.0, batch_ms - step_ms) / max(batch_ms, step_ms)
+    return batch_ms / (batch_ms + step_ms)
 
 
 def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard: Heard) -> str:
     """One sentence."""
     if why := heard.failures.get(LOOK):
         return f"No sample could be looked at: {why}."
+    if "causes" in heard.late:
+        slow = amount(1e6 * heard.answers[LOOK]["cost"])
+        return (
+            f"A sample takes {slow}, too long to find out why in this time: use a larger --budget."
+        )
     helps = [one for one in remedies if one.recommended]
     ails = [one for one in found if one.kind != "note"]
     if step and step.fine and not any(one.kind == "wrong" for one in ails):
@@ -206,8 +235,8 @@ def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
     batch = seen.get("inside", {}).get("batch_size")
     if batch and tried.get("remedies") and tried["batch"] < batch:
         said.append(
-            f"Samples are slow, so remedies were tried with batches of {tried['batch']} instead of "
-            f"{batch}."
+            f"For the time there was, remedies were tried with batches of {tried['batch']} instead "
+            f"of {batch}."
         )
     if seen.get("growth", {}).get("unsupported"):
         said.append(f"Memory was not watched: {seen['growth']['unsupported']}.")

@@ -23,6 +23,7 @@ LEAST_LEAK = 16e6  # bytes an epoch: freed memory that malloc keeps grows by les
 STEADY = 0.5  # the smallest growth of an epoch over the largest, of a leak
 LARGER = 6.0  # pixels decoded over pixels used
 WORKERS_COST = 1.3
+WORTH = 1.1  # the whole interval of a remedy's gain must be above this to be recommended
 NEAR = 1.5  # times the ceiling's time: nothing is left to find
 
 

@@ -34,6 +34,11 @@ class FolderImages(Dataset[torch.Tensor]):
                 f"{root} holds no picture ({', '.join(SUFFIXES)}); name a folder that does."
             )
         self.resized = len({self._size(path) for path in self.paths[:64]}) > 1
+        self.doctors_note = (
+            f"These pictures have several sizes, so each is resized to {SIDE} x {SIDE} here, as "
+            "one would for a batch; name your own dataset to have that measured."
+            if self.resized else ""
+        )  # fmt: skip
 
     @staticmethod
     def _size(path: str) -> tuple[int, int]:

@@ -51,6 +51,7 @@ class Tried(_Model):
     low: float | None
     high: float | None
     rounds: int
+    workers: int
     recommended: bool
     lines: str
     claim: str
@@ -70,13 +71,17 @@ class Ceiling(_Model):
 
 
 class Step(_Model):
-    """Beside a training step of so many milliseconds: the share of time a trainer would wait."""
+    """Beside a training step of so many milliseconds: the share of time a trainer would wait, and
+    what it would with the remedy that helps most ("" and None where none does)."""
 
     step_ms: float
     batch_ms: float
     workers: int
+    batch_size: int
     waits: float
     fine: bool
+    remedy: str
+    waits_then: float | None
 
 
 class Diagnosis(_Model):
@@ -86,6 +91,7 @@ class Diagnosis(_Model):
     target: str
     verdict: str
     dataset: str
+    note: str  # what the doctor itself does to the samples
     length: int | None
     kinds: list[list[str]]
     sample_bytes: float

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from datasets_impl.doctor.finding import WORTH
 from datasets_impl.doctor.model import Diagnosis
-from datasets_impl.doctor.terminal import beside, what
+from datasets_impl.doctor.terminal import beside, then, what
 from datasets_impl.doctor.words import amount, between, times_as
 
 
@@ -19,6 +20,7 @@ def page(found: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (amount, beside, between, times_as, what):
+    for function in (amount, beside, between, then, times_as, what):
         env.globals[function.__name__] = function
+    env.globals["worth"] = WORTH
     return env.get_template("page.html.j2").render(one=found)

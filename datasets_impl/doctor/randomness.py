@@ -42,19 +42,16 @@ def may_change(name: str, value: Any) -> str:
         return f"{type(value).__name__} draws random numbers"
     if callable(getattr(value, "set_epoch", None)):
         return f"{type(value).__name__} is told its epoch"
-    function = inspect.isfunction(value) or inspect.ismethod(value)
-    for kind in [value] if function else type(value).__mro__:
-        where = inspect.getsourcefile(kind) if _has_file(kind) else None
-        if where and is_own(where) and (drawn := _draws(kind)):
-            return f"{kind.__qualname__} uses {drawn!r}"
+    if inspect.isfunction(value) or inspect.ismethod(value):
+        found = [value]
+    else:  # those that it has in the end: what a class replaces draws nothing
+        methods = inspect.getmembers_static(type(value), inspect.isfunction)
+        found = [method for name, method in methods if name != "__init__"]
+    for function in found:
+        where = inspect.getsourcefile(function)
+        if where and is_own(where) and (drawn := _draws(function)):
+            return f"{function.__qualname__} uses {drawn!r}"
     return ""
-
-
-def _has_file(kind: Any) -> bool:
-    try:
-        return inspect.getsourcefile(kind) is not None
-    except TypeError:  # of C
-        return False
 
 
 def _draws(thing: Any) -> str:

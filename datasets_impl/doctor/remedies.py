@@ -19,11 +19,11 @@ import torch
 from rich.filesize import decimal
 
 from datasets_impl.cores import cores
-from datasets_impl.doctor import pictures
+from datasets_impl.doctor import pictures, recipes
 from datasets_impl.doctor.loaders import Part, batch_size_of
 from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, Remedy, alike
 from datasets_impl.doctor.samples import leaves
-from datasets_impl.doctor.stored import Stored, storable
+from datasets_impl.doctor.stored import Stored, Transformed, as_array, storable
 from datasets_impl.doctor.together import OnBatch, Together, as_it_comes
 
 CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
@@ -116,8 +116,8 @@ def kept(at: Context) -> list[Remedy]:
     reading = time.perf_counter() - begun
     found = []
     for in_memory, name, title, lines, claim in (
-        (False, "stored", "Store the samples decoded, in a mapped file", _STORED, "C06"),
-        (True, "cached", "Keep the samples in memory that workers share", _CACHED, "X04"),
+        (False, "stored", "Store the samples decoded, in a mapped file", recipes.stored, "C06"),
+        (True, "cached", "Keep the samples in memory that workers share", recipes.cached, "X04"),
     ):
         made = Stored(samples, len(at.part), folder, in_memory)
         times = (at.subject.length or len(samples)) / len(samples)
@@ -126,7 +126,7 @@ def kept(at: Context) -> list[Remedy]:
             Remedy(
                 name,
                 title,
-                lines,
+                lines(samples[0]),
                 made,
                 at.subject.workers,
                 claim,
@@ -137,16 +137,38 @@ def kept(at: Context) -> list[Remedy]:
     return found
 
 
-_STORED = (
-    "shape = (len(dataset), *sample.shape)\n"
-    "data = np.lib.format.open_memmap('samples.npy', 'w+', shape=shape, dtype=...)\n"
-    "for index, sample in enumerate(dataset): data[index] = sample  # once\n"
-    "# __getitem__: return torch.from_numpy(np.load('samples.npy', mmap_mode='r')[index].copy())"
-)
-_CACHED = (
-    "self.cache = torch.empty((len(self), *shape), dtype=torch.uint8).share_memory_()\n"
-    "# __getitem__: fill self.cache[index] the first time, return it afterwards"
-)
+def kept_before_transform(at: Context) -> list[Remedy]:
+    """What random samples are made from, kept decoded, and transformed when one is read."""
+    transform = getattr(at.subject.dataset, "transform", None)
+    if not callable(transform) or not (at.may_change or not at.same_each_time):
+        return []
+    begun = time.perf_counter()
+    try:
+        part = _without_transform(at)
+        plain = [part[place] for place in range(len(at.part.indices))]
+        reading = time.perf_counter() - begun
+        made = Transformed(plain, len(at.part), transform)
+        if not alike(at, made, exactly=True):
+            return []
+    except Exception:  # it needs its transform, or gives the transform something else
+        return []
+    times = (at.subject.length or len(plain)) / len(plain)
+    nbytes = sum(next(leaves(one)).nbytes for one in plain) * times
+    return [
+        Remedy(
+            "kept-before-transform",
+            "Keep pictures decoded, transform when read",
+            "self.pictures = [self.load(path) for path in self.paths]  # in __init__, decoded\n"
+            "# in __getitem__:\n"
+            "return self.transform(self.pictures[index])",
+            made,
+            at.subject.workers,
+            "C15",
+            cost=f"{decimal(int(nbytes))} of memory for all samples",
+            once_seconds=reading * times,
+            caution="workers that are not forked each get a copy",
+        )
+    ]
 
 
 def together(at: Context) -> list[Remedy]:
@@ -157,14 +179,18 @@ def together(at: Context) -> list[Remedy]:
         at.subject.loader and at.subject.loader.batch_size is None
     ):
         return []
+    (leaf,) = leaves(at.samples[0])
+    value = torch.as_tensor(as_array(leaf))
+    shape, dtype = ", ".join(map(str, value.shape)), value.dtype
     return [
         Remedy(
             "batch-fetch",
             "Fetch whole batches",
             "def __getitems__(self, indices):\n"
-            "    batch = torch.empty((len(indices), *shape), dtype=dtype)\n"
-            "    for place, index in enumerate(indices): batch[place] = self[index]\n"
-            "    return batch  # with collate_fn=lambda batch: batch",
+            f"    batch = torch.empty((len(indices), {shape}), dtype={dtype})\n"
+            "    for place, index in enumerate(indices):\n"
+            "        batch[place] = self[index]\n"
+            "    return batch  # with a collate_fn that gives it on as it is",
             Together(at.part),
             at.subject.workers,
             "X06",
@@ -207,14 +233,18 @@ def kept_workers(at: Context) -> list[Remedy]:
     return found
 
 
+def _without_transform(at: Context) -> Part:
+    bare = copy.copy(at.subject.dataset)
+    bare.transform = None
+    return Part(replace(at.subject, dataset=bare), at.part.indices, len(at.part))
+
+
 def transform_on_batch(at: Context) -> list[Remedy]:
     """Where the dataset goes without its `transform`, which takes a batch as it takes a sample."""
     transform = getattr(at.subject.dataset, "transform", None)
     if not callable(transform) or not at.samples:
         return []
-    bare = copy.copy(at.subject.dataset)
-    bare.transform = None
-    part = Part(replace(at.subject, dataset=bare), at.part.indices, len(at.part))
+    part = _without_transform(at)
     try:
         some = [part[index] for index in range(len(at.samples))]
     except Exception:  # it needs its transform
@@ -246,6 +276,7 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     transform_on_batch,
     reduced_size,
     kept,
+    kept_before_transform,
     another_decoder,
     together,
     kept_workers,

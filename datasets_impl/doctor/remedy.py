@@ -71,28 +71,29 @@ class Patched(Dataset[Any]):
             return self.inner[index]
 
 
-def alike(at: Context, other: Dataset[Any]) -> bool:
+def alike(at: Context, other: Dataset[Any], exactly: bool = False) -> bool:
     """Whether `other` gives nearly the user's samples: a crop of a smaller picture is another part
     of it, and a decoder that knows no orientation turns it. Random samples are compared with the
     global generators at the same place; those with a generator of their own cannot be."""
     few = FEW if at.cost < SLOW else 1
     for index in range(min(few, len(at.samples))):
-        sample = _seeded(at.part, index)
-        if not at.same_each_time and fingerprint(sample) != fingerprint(_seeded(at.part, index)):
+        sample = seeded(at.part, index)
+        if not at.same_each_time and fingerprint(sample) != fingerprint(seeded(at.part, index)):
             return False
-        for own, made in zip(leaves(sample), leaves(_seeded(other, index)), strict=True):
+        for own, made in zip(leaves(sample), leaves(seeded(other, index)), strict=True):
             if own.values is None or made.values is None:
                 continue
             if own.values.shape != made.values.shape:
                 return False
             spread = float(np.ptp(own.values)) or 1.0
             difference = np.abs(own.values.astype(float) - made.values.astype(float)).mean()
-            if difference > MOST_APART * spread:
+            if difference > (0.0 if exactly else MOST_APART * spread):
                 return False
     return bool(at.samples)
 
 
-def _seeded(dataset: Dataset[Any], index: int) -> Any:
+def seeded(dataset: Dataset[Any], index: int) -> Any:
+    """A sample, drawn from the same place of the global generators each time."""
     random.seed(index)
     np.random.seed(index)
     torch.manual_seed(index)

@@ -56,6 +56,23 @@ class Stored(Dataset[Any]):
         return rebuilt(self.example, lambda: next(values)[index % self.rows])
 
 
+class Transformed(Dataset[Any]):
+    """Samples kept as they were before their transform, which is applied to a sample itself or to
+    the first of a tuple; over and over until there are `count`."""
+
+    def __init__(self, samples: Sequence[Any], count: int, transform: Any) -> None:
+        self.samples, self.count, self.transform = samples, count, transform
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        sample = self.samples[index % len(self.samples)]
+        kept, *rest = sample if isinstance(sample, tuple) else (sample,)
+        given = self.transform(kept.clone() if isinstance(kept, torch.Tensor) else kept.copy())
+        return (given, *rest) if isinstance(sample, tuple) else given
+
+
 def as_array(leaf: Leaf) -> np.ndarray[Any, Any]:
     return np.asarray(leaf.value if leaf.array is None else leaf.array)
 
@@ -71,7 +88,9 @@ def rebuilt(example: Any, value: Callable[[], Any]) -> Any:
         return tuple(made) if isinstance(example, tuple) else made
     found = value()
     if isinstance(example, torch.Tensor):
-        return found if isinstance(found, torch.Tensor) else torch.from_numpy(np.array(found))
+        return (
+            found.clone() if isinstance(found, torch.Tensor) else torch.from_numpy(np.array(found))
+        )
     if isinstance(example, np.ndarray):
         return np.array(found)
     return type(example)(found)

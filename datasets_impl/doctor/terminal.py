@@ -7,15 +7,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from datasets_impl.doctor.finding import WORTH
 from datasets_impl.doctor.model import Diagnosis, Found, Tried
 from datasets_impl.doctor.words import amount, between, times_as
 
 BAR = 24
-MOST = 6  # findings and remedies that are shown; the files have all
+MOST = 8  # findings and remedies that are shown; the files have all
 
 
 def what(one: Diagnosis) -> str:
@@ -28,10 +28,19 @@ def what(one: Diagnosis) -> str:
     return f"{one.dataset}, {length}, {one.sample_bytes / 1e3:,.1f} kB each"
 
 
+def then(one: Diagnosis) -> str:
+    """What a trainer would wait with the remedy that helps most."""
+    if one.step is None or one.step.waits_then is None:
+        return ""
+    return f"; {one.step.waits_then:.0%} with: {one.step.remedy.lower()}"
+
+
 def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None:
     """Verdict, account of time, findings, remedies, ceiling, what could not be done."""
     console.print(Text(one.verdict, style="bold"))
     console.print(Text(what(one)))
+    if one.note:
+        console.print(Text(one.note, style="yellow"))
     if one.total_us:
         console.print(f"\n[bold]Where a sample's {amount(one.total_us)} go[/bold] (one process)")
         console.print(_account(one))
@@ -46,16 +55,17 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
             _finding(number, found, console)
     if one.remedies:
         console.print(
-            "\n[bold]Tried on your samples[/bold], times as fast [95 % interval]".replace(
-                "[95", r"\[95"
-            )
+            "\n[bold]Tried on your samples[/bold], times as fast \\[95 % interval]; "
+            f"\u2713 where the whole interval is above {WORTH}"
         )
         console.print(_remedies(one.remedies))
-        best = [remedy for remedy in one.remedies if remedy.recommended][:1]
-        for remedy in best:
-            console.print(
-                Syntax(remedy.lines, "python", background_color="default", word_wrap=True)
-            )
+        left = len(one.remedies) - MOST
+        if left > 0:
+            console.print(f"  {left} more in the report (--out)", style="dim")
+        for remedy in [remedy for remedy in one.remedies if remedy.recommended][:1]:
+            console.print(f"\n[bold]{escape(remedy.title)}[/bold]")
+            for line in remedy.lines.splitlines():  # whole, so that they can be copied
+                console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
     if one.ceiling:
         times = ""
         if one.ceiling.times and one.ceiling.times >= 1:
@@ -68,7 +78,8 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         how = "by its workers meanwhile" if one.step.workers else "in turns, without workers"
         console.print(
             f"[bold]Step[/bold] {one.step.step_ms:g} ms, and {one.step.batch_ms:,.1f} ms for a "
-            f"batch, {how}: the trainer waits {one.step.waits:.0%} of the time"
+            f"batch of {one.step.batch_size}, {how}: the trainer waits {one.step.waits:.0%} of the "
+            "time" + then(one)
         )
     for sentence in one.not_done:
         console.print(Text(sentence, style="yellow"))
@@ -101,9 +112,9 @@ def _account(one: Diagnosis) -> Table:
 def _finding(number: int, found: Found, console: Console) -> None:
     claim = f" [dim]({found.claim})[/dim]" if found.claim else ""
     console.print(f"{number}. [bold]{escape(found.title)}[/bold]{claim}")
-    console.print(Padding(Text(found.evidence), (0, 0, 0, 3)))
+    console.print(Padding(Text(found.evidence), (0, 0, 0, 3), expand=False))
     if found.remedy:
-        console.print(Padding(Text(found.remedy, style="green"), (0, 0, 0, 3)))
+        console.print(Padding(Text(found.remedy, style="green"), (0, 0, 0, 3), expand=False))
     for place in found.places:
         console.print(f"   {escape(place)}", style="dim", soft_wrap=True)
 
