@@ -9,7 +9,7 @@ PEERS := $(VENV)/.peers
 RUN := $(BIN)/python -m
 STUDY := $(RUN) scripts.study $(if $(IMAGES),--images "$(IMAGES)") $(if $(ROUNDS),--rounds $(ROUNDS))
 
-.PHONY: study standard full loaders peers repeat doctor report test lint clean
+.PHONY: help study standard full loaders peers repeat doctor report test lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
@@ -35,8 +35,11 @@ doctor: $(READY)  ## why the dataset TARGET is slow: a folder, module:object or 
 report: $(READY)  ## render the committed results again into results/report
 	@$(RUN) scripts.render_report --out results/report $(if $(wildcard repeats),--repeat repeats) \
 	  $(if $(wildcard results-loaders),--loaders results-loaders) \
-	  --asv-pages ../../.asv/html/index.html $(ARGS)
+	  $(ARGS)
 	@$(RUN) scripts.update_readme
+
+help:  ## what each target does
+	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST)
 
 test: $(READY)  ## the whole test suite
 	@$(RUN) pytest $(ARGS)

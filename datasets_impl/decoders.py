@@ -36,11 +36,18 @@ class Decoder:
         return importlib.util.find_spec(self.package) is not None
 
 
+def _unlike(pixels: Pixels, out: Pixels) -> str:
+    return (
+        f"the image has shape {pixels.shape}, its place {out.shape}; images of a batch need one "
+        "size (ThreadedCropsLoader crops them to one)"
+    )
+
+
 def _kept(pixels: Pixels, out: Pixels | None) -> Pixels:
     if out is None:
         return pixels
     if out.shape != pixels.shape:
-        raise ValueError(f"the image has shape {pixels.shape}, its place {out.shape}")
+        raise ValueError(_unlike(pixels, out))
     out[...] = pixels
     return out
 
@@ -80,7 +87,7 @@ def _simplejpeg(dct: bool, upsample: bool) -> Decode:
             data, "RGB", fastdct=dct, fastupsample=upsample, buffer=out
         )
         if out is not None and pixels.shape != out.shape:
-            raise ValueError(f"the image has shape {pixels.shape}, its place {out.shape}")
+            raise ValueError(_unlike(pixels, out))
         return pixels
 
     return decode

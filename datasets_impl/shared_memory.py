@@ -11,13 +11,14 @@ import torch
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
 
-def shared_empty(shape: tuple[int, ...]) -> torch.Tensor:
-    """An uninitialised uint8 tensor in shared memory, as PyTorch's collating allocates it.
+def shared_empty(shape: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> torch.Tensor:
+    """An uninitialised tensor in shared memory, as PyTorch's collating allocates it.
 
     `torch.empty(...).share_memory_()` would copy every page of it, and so allocate them all.
     """
-    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
-    return torch.empty(0, dtype=torch.uint8).set_(storage).view(shape)  # type: ignore[call-overload]
+    size = math.prod(shape) * dtype.itemsize
+    storage = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
+    return torch.empty(0, dtype=dtype).set_(storage).view(shape)  # type: ignore[call-overload]
 
 
 def lacking_room(wanted: int) -> str:

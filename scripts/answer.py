@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from scripts import wording
 from scripts.boundary import threshold
-from scripts.model import ClaimResult, Effect
+from scripts.model import Cell, ClaimResult, Effect
 
 CENTRE_PX = 256
 DOING = {"decode": "decoding", "convert": "converting", "read": "reading files"}
 HOLDS = ("supported", "conditional")
 
 
-def answer(claims: Sequence[ClaimResult], cells: pd.DataFrame) -> str:
+def answer(claims: Sequence[ClaimResult]) -> str:
     """What was measured in at most seven points, a line each, in the order a reader should act.
 
     Each says what to do and the effect that says so; one whose effect points the other way states
@@ -28,7 +26,7 @@ def answer(claims: Sequence[ClaimResult], cells: pd.DataFrame) -> str:
         _frozen(by_id.get("C15")),
     ]
     points = [
-        _item_parts(cells),
+        _item_parts(by_id.get("C13"), by_id.get("C03")),
         " ".join(sentence for sentence in stored if sentence),
         _expensive(by_id.get("C08")),
         _cheap(by_id.get("C07")),
@@ -40,28 +38,33 @@ def answer(claims: Sequence[ClaimResult], cells: pd.DataFrame) -> str:
     return text or "Nothing was measured that answers the question; run `make study`."
 
 
-def _item_parts(cells: pd.DataFrame) -> str:
+def _item_parts(converting: ClaimResult | None, reading: ClaimResult | None) -> str:
     """What an item of the naive dataset is made of, at the centre resolution."""
-    chosen = cells[
-        (cells["benchmark"] == "item.ByStage")
-        & (cells["px"] == CENTRE_PX)
-        & (cells["status"] == "ok")
-    ]
-    medians = chosen.groupby("stage")["median"].mean()
-    if not {"item", *DOING} <= set(medians.index):
+    found: list[Cell | Effect] = []
+    for claim in (converting, reading):
+        if claim and claim.effect and claim.effect.factors.get("px") == CENTRE_PX:
+            found.append(claim.effect)
+    decoding = [
+        cell for cell in (converting.evidence if converting else [])
+        if cell.factors.get("px") == CENTRE_PX and cell.factors.get("stage") == "decode"
+    ]  # fmt: skip
+    parts = {str(one.factors.get("stage")): one for one in [*found, *decoding[:1]]}
+    if parts.keys() != DOING.keys():
         return ""
-    shares = {stage: float(medians[stage] / medians["item"]) for stage in DOING}
-    first, *rest = sorted(shares, key=lambda stage: -shares[stage])
-    words = {stage: wording.estimate(shares[stage], "share") for stage in DOING}
-    others = " and ".join(f"{words[stage]} {DOING[stage]}" for stage in rest)
+    first, *rest = sorted(parts, key=lambda stage: -(parts[stage].estimate or 0.0))
+    said = {stage: f"{wording.with_interval(one)} {DOING[stage]}" for stage, one in parts.items()}
     return (
-        f"A dataset that opens JPEG files spends its time {DOING[first]}: "
-        f"{words[first]} of a {CENTRE_PX} px item, against {others}."
+        f"Opening JPEG files means {DOING[first]}: of a {CENTRE_PX} px item "
+        f"{said[first]}, {' and '.join(said[stage] for stage in rest)}."
     )
 
 
 def _effect(claim: ClaimResult | None) -> Effect | None:
     return claim.effect if claim else None
+
+
+def _undecided(claim: ClaimResult | None) -> str:
+    return " (undecided: measure more rounds)" if claim and claim.verdict == "inconclusive" else ""
 
 
 def _cached(claim: ClaimResult | None) -> str:
@@ -70,14 +73,15 @@ def _cached(claim: ClaimResult | None) -> str:
         return ""
     times = wording.with_interval(effect)
     advice = "Decode once if the pixels fit in memory: a" if effect.estimate > 1 else "A"
-    return f"{advice}n epoch that decodes takes {times} as long."
+    return f"{advice}n epoch that decodes takes {times} as long{_undecided(claim)}."
 
 
 def _break_even(claim: ClaimResult | None) -> str:
     effect = _effect(claim)
     if effect is None or effect.quantity != "amount":
         return ""
-    return f"{effect.arms[0].capitalize()} pays after {wording.with_interval(effect)}."
+    after = wording.with_interval(effect)
+    return f"{effect.arms[0].capitalize()} pays after {after}{_undecided(claim)}."
 
 
 def _frozen(claim: ClaimResult | None) -> str:
@@ -90,8 +94,10 @@ def _expensive(claim: ClaimResult | None) -> str:
     effect = _effect(claim)
     if effect is None:
         return ""
-    advice = "While you decode, use a worker per core: t" if effect.estimate < 1 else "T"
-    return f"{advice}wo bring an epoch to {wording.with_interval(effect)} of its time."
+    advice = "While you decode, use a worker per core: two" if effect.estimate < 1 else (
+        "While you decode, two workers")  # fmt: skip
+    times = wording.with_interval(effect)
+    return f"{advice} bring an epoch to {times} of its time{_undecided(claim)}."
 
 
 def _cheap(claim: ClaimResult | None) -> str:
@@ -99,8 +105,9 @@ def _cheap(claim: ClaimResult | None) -> str:
     if effect is None:
         return ""
     times = wording.with_interval(effect)
-    advice = "Use none for pixels in memory: t" if effect.estimate > 1 else "For pixels in memory t"
-    return f"{advice}wo make an epoch take {times} its time."
+    advice = "Use none for pixels in memory: two" if effect.estimate > 1 else (
+        "For pixels in memory, two workers")  # fmt: skip
+    return f"{advice} make an epoch take {times} its time{_undecided(claim)}."
 
 
 def _start_method(start: ClaimResult | None, mapping: ClaimResult | None) -> str:

@@ -98,7 +98,7 @@ def load_study(
         noise=noise,
         claims=judged,
         measurements=measurements(evidence.cells),
-        answer=answer(judged, evidence.cells),
+        answer=answer(judged),
         notes=limits(evidence, noise, known.rules, _blob_hash(claims)),
         skips=skips_of(evidence.cells),
         field_rows=field_rows(

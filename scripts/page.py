@@ -49,10 +49,11 @@ def environment() -> Environment:
 
 
 def whole(text: str) -> Markup:
-    """Prose: an interval such as [4.9-5.6] stays on one line, `name` becomes code."""
+    """Prose: an interval such as [4.9-5.6] stays on one line, `name` becomes code, *word* em."""
     keep = r'<span class="keep">\1</span>'
     html = re.sub(r"((?:\S+ )?\[[-\d., \u2013]{3,24}\])", keep, str(Markup.escape(text)))
-    return Markup(re.sub(r"`([^`<>]+)`", r"<code>\1</code>", html))
+    html = re.sub(r"`([^`<>]+)`", r"<code>\1</code>", html)
+    return Markup(re.sub(r"\*(\w+)\*", r"<em>\1</em>", html))
 
 
 def columns(cells: list[Cell]) -> list[str]:

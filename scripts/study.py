@@ -42,7 +42,11 @@ def arguments() -> argparse.Namespace:
         type=int,
         help="number of blocks (default: the profile's); more than are published adds to them",
     )
-    parser.add_argument("--out", type=Path, help="where to work and write (default: out/<profile>)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where to work and write (default: out/<profile>, and the folder's name of --images)",
+    )
     parser.add_argument(
         "--results", type=Path, help="where results are published (default: <out>/results)"
     )
@@ -61,7 +65,7 @@ def main() -> int:
         )
     if options.rounds is not None and options.rounds < 2:
         raise StudyError("--rounds must be at least 2: an interval needs two blocks.")
-    out = (options.out or ROOT / "out" / options.profile).resolve()
+    out = (options.out or _default_out(options)).resolve()
     load_claims(CLAIMS)  # a study that cannot be judged must not be measured first
     cache_dir()
     console = Console(stderr=True, highlight=False)
@@ -78,6 +82,12 @@ def main() -> int:
     written = render(study, out / "report", asv_pages="../asv/index.html")
     print_study(study, written[0])
     return 0
+
+
+def _default_out(options: argparse.Namespace) -> Path:
+    """One for each profile and set of pictures: a study of others must not replace it."""
+    images = options.images.expanduser().resolve().name if options.images else ""
+    return ROOT / "out" / "-".join(filter(None, [options.profile, images]))
 
 
 def _locked(out: Path) -> FileLock:

@@ -129,6 +129,8 @@ def _end(value: float, digits: int | None) -> str:
         return number(value, 0)
     if digits and value and abs(value) < 0.5 * 10.0**-digits:
         return f"{value:.1g}"
+    if digits and digits > 2 and abs(value) >= 1:
+        return number(value, 2)
     return number(value, digits)
 
 

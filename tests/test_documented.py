@@ -315,7 +315,7 @@ def test_mapped_fixed_names_the_image_it_cannot_read(empty: Path) -> None:
 
 
 def test_mapped_fixed_refuses_an_empty_folder(empty: Path) -> None:
-    with pytest.raises(StudyError, match="No JPEG file"):
+    with pytest.raises(StudyError, match="no JPEG file"):
         ReadOnlyMappedDataset(empty)
     assert listing(empty.parent) == {}
 

@@ -68,8 +68,6 @@ class Plan:
             StudyError: the folder has no JPEG file, or the first cannot be read.
         """
         paths = jpeg_files(root)
-        if not paths:
-            raise StudyError(f"{root} has no JPEG file; name a folder that holds some.")
         shape = decoded(paths[0]).shape if kind == "pixels" else ()
         try:
             found = fingerprint(paths)
@@ -184,7 +182,9 @@ def convert(
             is kept for the next try.
     """
     if kind not in form.kinds:
-        raise ValueError(f"the format {form.name!r} does not store {kind!r}")
+        raise ValueError(
+            f"the format {form.name!r} does not store {kind!r}, only {' and '.join(form.kinds)}"
+        )
     root = Path(root_dir)
     path = Path(target) if target else root.with_name(f"{root.name}.{kind}.{form.name}")
     return convert_plan(Plan.of(root, kind), form, path, threads=threads, progress=progress)

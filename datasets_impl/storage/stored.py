@@ -76,6 +76,11 @@ def read_header(folder: Path) -> Header:
             raise StudyError(
                 f"There is no stored set {folder}; convert the images first."
             ) from None
+        if not (folder / HEADER).exists() and not (folder / INDEX).exists():
+            raise StudyError(
+                f"{folder} is no stored set; make one of a folder of images with "
+                "datasets_impl.storage.formats.ensure_stored, and give what that returns."
+            ) from None
         name = Path(error.filename).name
         raise _damaged(folder, f"is no whole stored set: {name} is missing") from None
     except OSError as error:

@@ -1,6 +1,6 @@
 """Fill a cache during the first epoch: no construction to wait for, nothing decoded twice (X04).
 
-Wraps a map-style dataset whose samples are uint8 tensors of one shape. Each sample is kept in
+Wraps a map-style dataset whose samples are tensors of one shape and dtype. Each sample is kept in
 shared memory (/dev/shm) the first time any worker makes it; every process reads it from there,
 whatever the start method. Random transforms stay random: `process` is applied on access, to a copy.
 Memory grows to all samples during the first epoch.
@@ -24,8 +24,8 @@ class LazyCacheDataset(Dataset[torch.Tensor]):
     """The samples of `dataset`, each made once.
 
     Raises:
-        StudyError: all samples do not fit into /dev/shm; or (on access) one differs in shape or
-            dtype from the first.
+        StudyError: samples are no tensors, or do not all fit into /dev/shm; or (on access) one
+            differs in shape or dtype from the first.
     """
 
     def __init__(
@@ -34,12 +34,18 @@ class LazyCacheDataset(Dataset[torch.Tensor]):
         process: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         self.dataset, self.process = dataset, process
-        self.shape = tuple(dataset[0].shape)
-        size = len(dataset) * math.prod(self.shape)
+        first = dataset[0]
+        if not isinstance(first, torch.Tensor):
+            raise StudyError(
+                f"Samples are of type {type(first).__name__}, and this cache keeps tensors; "
+                "`python -m datasets_impl.doctor` writes one for whatever a dataset gives."
+            )
+        self.shape, self.dtype = tuple(first.shape), first.dtype
+        size = len(dataset) * math.prod(self.shape) * self.dtype.itemsize
         lacking = lacking_room(size + len(dataset))
         if lacking:
             raise StudyError(f"{lacking} to keep all samples; make it larger, or map them instead.")
-        self.store = shared_empty((len(dataset), *self.shape))
+        self.store = shared_empty((len(dataset), *self.shape), self.dtype)
         self.ready = shared_empty((len(dataset),)).zero_()
 
     def __len__(self) -> int:
@@ -53,10 +59,10 @@ class LazyCacheDataset(Dataset[torch.Tensor]):
     def __getitem__(self, index: int) -> torch.Tensor:
         if not self.ready[index]:
             sample = self.dataset[index]
-            if sample.dtype != torch.uint8 or tuple(sample.shape) != self.shape:
+            if sample.dtype != self.dtype or tuple(sample.shape) != self.shape:
                 raise StudyError(
                     f"Sample {index} is {sample.dtype} of shape {tuple(sample.shape)} and the "
-                    f"first is uint8 of shape {self.shape}; a cache needs one shape."
+                    f"first is {self.dtype} of shape {self.shape}; a cache needs one of each."
                 )
             self.store[index] = sample
             self.ready[index] = 1  # last: another worker must not read a sample half written

@@ -81,8 +81,6 @@ def _is_whole(data_file: Path, header: dict[str, Any]) -> bool:
 
 
 def _write_pixels(paths: list[str], data_file: Path) -> list[int]:
-    if not paths:
-        raise StudyError(f"No JPEG file to map for {data_file}; name a folder that holds some.")
     shape: tuple[int, ...] | None = None
     with atomic_file(data_file) as handle:
         for path in paths:

@@ -27,8 +27,6 @@ class PreloadedArrayDataset(Dataset[torch.Tensor]):
 
     def __init__(self, root_dir: str | Path) -> None:
         paths = jpeg_files(root_dir)
-        if not paths:
-            raise StudyError(f"{root_dir} has no JPEG file; name a folder that holds some.")
         for position, path in enumerate(paths):
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))

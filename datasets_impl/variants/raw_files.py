@@ -39,7 +39,7 @@ class RawFileDataset(Dataset[torch.Tensor]):
         folder = root.with_name(root.name + ".raw")
         images = jpeg_files(root)
         index = {"fingerprint": fingerprint(images)}
-        self.files = [str(folder / f"{Path(image).name}.raw") for image in images]
+        self.files = [str(folder / _name(n, image)) for n, image in enumerate(images)]
         found = _read_index(folder)
         if found.get("fingerprint") != index["fingerprint"] or not _are_whole(self.files, found):
             found = _build(images, folder, index)
@@ -79,7 +79,8 @@ def _build(images: list[str], folder: Path, index: dict[str, Any]) -> dict[str, 
     except OSError as error:
         raise describe_write_error(error, folder) from error
     try:
-        index = {**index, "shapes": [list(_write(image, temporary)) for image in images]}
+        shapes = [_write(image, temporary / _name(n, image)) for n, image in enumerate(images)]
+        index = {**index, "shapes": [list(shape) for shape in shapes]}
         (temporary / INDEX).write_text(json.dumps(index))
         temporary.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +92,12 @@ def _build(images: list[str], folder: Path, index: dict[str, Any]) -> dict[str, 
     return index
 
 
-def _write(image: str, folder: Path) -> tuple[int, ...]:
+def _name(number: int, image: str) -> str:
+    """Images of several folders may share a name."""
+    return f"{number:07}-{Path(image).name}.raw"
+
+
+def _write(image: str, target: Path) -> tuple[int, ...]:
     try:
         with Image.open(image) as picture:
             pixels = np.array(picture.convert("RGB"))
@@ -99,5 +105,5 @@ def _write(image: str, folder: Path) -> tuple[int, ...]:
         raise StudyError(
             f"{image} could not be read ({error.strerror or error}); mend or remove it."
         ) from error
-    pixels.tofile(folder / f"{Path(image).name}.raw")
+    pixels.tofile(target)
     return pixels.shape
