@@ -9,4 +9,3 @@ CLAIMS = ROOT / "claims.toml"
 ASV_CONFIG = ROOT / "asv.conf.json"
 RESULTS = ROOT / "results"
 # Where `asv publish` puts its pages, seen from the committed report.
-ASV_PAGES = "../../.asv/html/index.html"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from scripts.judge import load_both, load_study
 from scripts.render_report import render
 from scripts.repeat import repeat_of
-from scripts.root import ASV_PAGES, CLAIMS, RESULTS, ROOT
+from scripts.root import CLAIMS, RESULTS, ROOT
 from scripts.update_readme import updated
 
 REPORT = RESULTS / "report"
@@ -25,7 +26,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = load_study([RESULTS], CLAIMS, more=[LOADERS] if LOADERS.is_dir() else ())
     if REPEATS.is_dir():
         study = replace(study, repeat=repeat_of(*load_both([RESULTS], [REPEATS], CLAIMS)))
-    render(study, out, ASV_PAGES)
+    render(study, out)
     return out
 
 
@@ -37,6 +38,13 @@ def test_the_report_is_rendered_from_the_committed_results(fresh: Path) -> None:
         str(name) for name in names if (fresh / name).read_bytes() != (REPORT / name).read_bytes()
     ]
     assert stale == []
+
+
+def test_every_link_of_the_report_leads_somewhere() -> None:
+    """Inside the repository, as a clone has it."""
+    html = (REPORT / "index.html").read_text()
+    links = {link for link in re.findall(r'href="([^"#]+)', html) if ":" not in link}
+    assert links and all((REPORT / link).exists() for link in links)
 
 
 def test_the_readme_shows_the_committed_report() -> None:
