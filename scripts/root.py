@@ -8,4 +8,3 @@ ROOT = Path(__file__).resolve().parent.parent
 CLAIMS = ROOT / "claims.toml"
 ASV_CONFIG = ROOT / "asv.conf.json"
 RESULTS = ROOT / "results"
-# Where `asv publish` puts its pages, seen from the committed report.
