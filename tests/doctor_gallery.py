@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, Subset
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    Sampler,
+    Subset,
+    SubsetRandomSampler,
+)
 
 PX, LARGE_PX, COUNT = 256, 1200, 48
 
@@ -417,6 +425,115 @@ class ByEpoch(Rows):
         return self.transform(self.data[index].clone(), index)
 
 
+class OtherMode(Rows):
+    """Has a random transform for training and is used for validation."""
+
+    def __init__(self, folder: str) -> None:
+        from torchvision.transforms import v2
+
+        super().__init__(folder)
+        self.train_transform, self.training = v2.RandomHorizontalFlip(), False
+
+    def __getitem__(self, index: int) -> Any:
+        row = self.data[index].clone()
+        return self.train_transform(row) if self.training else row
+
+
+class FrozenByCache(OtherMode):
+    """Keeps what the transform gave the first time."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.cache: dict[int, torch.Tensor] = {}
+
+    def __getitem__(self, index: int) -> Any:
+        if index not in self.cache:
+            self.cache[index] = self.train_transform(self.data[index].clone())
+        return self.cache[index].clone()
+
+
+class OwnGenerator(Rows):
+    """Made in each worker, when its first sample is read, as it should be."""
+
+    rng: Any = None
+
+    def __getitem__(self, index: int) -> Any:
+        if self.rng is None:
+            self.rng = np.random.default_rng(torch.initial_seed() % 2**32)
+        return self.data[index] + torch.from_numpy(self.rng.integers(0, 4, (64, 64), np.uint8))
+
+
+def generators(folder: str) -> DataLoader[Any]:
+    return DataLoader(OwnGenerator(folder), batch_size=32, num_workers=2)
+
+
+class PartOfLabels(Rows):
+    """Goes over a part of its rows and labels, by indices."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.labels = [0] * len(self.data)
+        self.target_size, self.label_weights = (64, 64), torch.ones(2)
+        self.indices = list(range(0, 3999))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class Keyed(Rows):
+    """Read by names, which its loader's sampler gives."""
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.data[int(key.removeprefix("row-"))].clone()
+
+
+def keyed(folder: str) -> DataLoader[Any]:
+    return DataLoader(Keyed(folder), batch_size=32, sampler=[f"row-{n}" for n in range(500)])
+
+
+class Third(Rows):
+    """Has only every third sample, which is what its loader asks for."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index % 3:
+            raise KeyError(index)
+        return self.data[index].clone()
+
+
+def third(folder: str) -> DataLoader[Any]:
+    return DataLoader(Third(folder), batch_size=8, sampler=SubsetRandomSampler(range(0, 4000, 3)))
+
+
+class ByPairs(Rows):
+    def __getitem__(self, pair: Any) -> Any:
+        index, size = pair
+        return self.data[index, :size].clone()
+
+
+class Pairs(Sampler[list[Any]]):
+    def __iter__(self) -> Any:
+        yield from ([(32 * batch + n, 16) for n in range(32)] for batch in range(100))
+
+    def __len__(self) -> int:
+        return 100
+
+
+def pairs(folder: str) -> DataLoader[Any]:
+    return DataLoader(ByPairs(folder), batch_sampler=Pairs())
+
+
+class Logging(Rows):
+    """Writes to a file, which is not read."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.log = (Path(folder) / "log.txt").open("a")
+
+
+def logging(folder: str) -> DataLoader[Any]:
+    return DataLoader(Logging(folder), batch_size=32, num_workers=2)
+
+
 AILING = {
     "Decode": "decoding",
     "SlowTransform": "transforming",
@@ -445,8 +562,10 @@ AILING = {
     "EndsProcess": "stuck",
     "Exits": "broken-sample",
     "VerySlow": "waiting",
+    "FrozenByCache": "frozen",
 }
 HEALTHY = (
     "Healthy", "HealthyTuples", "HealthyBatches", "healthy_loader", "batches_of_lent",
     "distributed", "subset", "concatenated", "Seldom", "ByEpoch",
+    "OtherMode", "generators", "PartOfLabels", "keyed", "third", "pairs", "logging",
 )  # fmt: skip

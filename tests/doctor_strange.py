@@ -86,6 +86,10 @@ def CallsWrongly(folder: str) -> Any:
     return Rows(folder, "jpeg")  # type: ignore[call-arg]
 
 
+def generated(folder: str) -> Any:
+    yield from Rows(folder).data
+
+
 class One(Rows):
     def __len__(self) -> int:
         return 1

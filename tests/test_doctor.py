@@ -181,6 +181,7 @@ def _is_ours(pid: int) -> bool:
         ([f"{STRANGERS}:BrokenLength", "--kwargs", WARD], "mend its __len__"),
         ([f"{STRANGERS}:NegativeLength", "--kwargs", WARD], "mend its __len__"),
         ([f"{STRANGERS}:CallsWrongly", "--kwargs", WARD], "doctor_strange.py:"),
+        ([f"{STRANGERS}:generated", "--kwargs", WARD], "only once"),
         ([":Thing"], "must name both"),
         (["there.py:"], "must name both"),
         ([f"{NOT_PYTHON}:x"], f"{NOT_PYTHON}:1"),

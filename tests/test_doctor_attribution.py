@@ -30,6 +30,12 @@ from tests import doctor_gallery
         ("<built-in method torch.stack>", "collating"),
         ("torchvision/transforms/v2/_color.py:forward", "transforming"),
         ("<built-in method builtins.len>", None),
+        ("<built-in method _sqlite3.connect>", "opening"),
+        ("<method 'execute' of 'sqlite3.Connection' objects>", "reading"),
+        ("<bilateralFilter>", "transforming"),
+        ("<resize>", "resizing"),
+        ("<imread>", "decoding"),
+        ("PIL/Image.py:rotate", "transforming"),
     ],
 )
 def test_causes_by_name(name: str, cause: str | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from datasets_impl.doctor import recipes
 from datasets_impl.doctor.samples import leaves, signature
 
 Pair = namedtuple("Pair", "image label")
+
+
+class Kind(IntEnum):
+    CAT = 0
+    DOG = 1
 
 
 class Given(Dataset[Any]):
@@ -38,6 +44,7 @@ SAMPLES = {
     "one in a tuple": lambda x, n: (x.long(),),
     "scalar tensor": lambda x, n: (torch.tensor(n), x),
     "number": lambda x, n: n,
+    "numbers of other types": lambda x, n: (x, np.float64(n), Kind(n % 2)),
 }
 
 
@@ -51,7 +58,7 @@ def same(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_what_is_cached_is_what_was_given(name: str) -> None:
     dataset = Given(SAMPLES[name])
-    space: dict[str, Any] = {"torch": torch, "np": np, "Pair": Pair}
+    space: dict[str, Any] = {"torch": torch, "np": np, "Pair": Pair, "Kind": Kind}
     exec(recipes.cached(dataset[0]), space)
     made = space["Cached"](dataset)
     for _ in range(2):
@@ -62,7 +69,7 @@ def test_what_is_cached_is_what_was_given(name: str) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_what_is_stored_is_what_was_given(name: str, tmp_path: Path) -> None:
     dataset = Given(SAMPLES[name])
-    space: dict[str, Any] = {"torch": torch, "np": np, "Pair": Pair}
+    space: dict[str, Any] = {"torch": torch, "np": np, "Pair": Pair, "Kind": Kind}
     exec(recipes.stored(dataset[0]), space)
     space["store"](dataset, tmp_path)
     made = space["Stored"](tmp_path, len(dataset))

@@ -18,13 +18,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datasets_impl.doctor import pictures
 from datasets_impl.doctor.again import fingerprint, repeated, shared_memory
 from datasets_impl.doctor.loaders import Part
 from datasets_impl.doctor.plan import FOREMOST, LEAST_READS, plan
-from datasets_impl.doctor.remedies import kept, kept_before_transform
+from datasets_impl.doctor.remedies import (
+    kept,
+    kept_before_transform,
+    other_workers,
+    transform_on_batch,
+    worker_for_each_core,
+)
 from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, alike, seeded
 from datasets_impl.doctor.static import look_inside
 from datasets_impl.doctor.stored import Stored
@@ -78,6 +84,29 @@ def test_of_slow_samples_the_trial_shows_what_workers_give() -> None:
     found = tried(Subject("slow", Slow()), 4.0)
     assert {"workers-2"} <= {one["name"] for one in found["remedies"]}
     assert found["samples"] >= 2 * 2 * found["batch"], "two batches for each of two workers"
+
+
+def seldom(row: torch.Tensor) -> torch.Tensor:
+    return row.flip(0) if torch.rand(()) < 0.02 else row
+
+
+class ByFunction(Dataset[Any]):
+    def __getitem__(self, index: int) -> Any:
+        return seldom(torch.zeros(4)) if index % 60 == 7 else torch.zeros(4)
+
+
+class BySetEpoch(Dataset[Any]):
+    """The trainer sets `epoch`."""
+
+    epoch = 0
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.zeros(4).roll(self.epoch)
+
+
+def test_functions_that_the_code_calls_are_followed() -> None:
+    assert "seldom uses 'rand'" in may_change_of(Subject("", ByFunction()))
+    assert "epoch" in may_change_of(Subject("", BySetEpoch()))
 
 
 class Base(Dataset[Any]):
@@ -207,6 +236,75 @@ def test_a_decoder_that_turns_no_picture_is_not_offered_for_turned_ones(
         at = context(dataset, steady=not random)
         other = Patched(dataset, pictures.open_by_simplejpeg)
         assert alike(at, other) is not turned
+
+
+class Plain(Dataset[Any]):
+    def __init__(self, transform: Any) -> None:
+        self.transform, self.data = transform, torch.rand(64, 3, 8, 8)
+
+    def __len__(self) -> int:
+        return 64
+
+    def __getitem__(self, index: int) -> Any:
+        row = self.data[index]
+        return (self.transform(row) if self.transform else row), index
+
+
+def standardised(row: torch.Tensor) -> torch.Tensor:
+    return (row - row.mean()) / row.std()
+
+
+def reversed_rows(row: torch.Tensor) -> torch.Tensor:
+    return row.flip(0)
+
+
+def halved(row: torch.Tensor) -> torch.Tensor:
+    return row / 2
+
+
+@pytest.mark.parametrize(
+    ("transform", "offered"), [(standardised, False), (reversed_rows, False), (halved, True)]
+)
+def test_a_transform_that_a_batch_changes_is_not_moved(transform: Any, offered: bool) -> None:
+    dataset = Plain(transform)
+    at = context(Part(Subject("", dataset), range(8)))
+    at.subject, at.collate = Subject("", dataset), default_collate
+    found = transform_on_batch(at)
+    assert bool(found) is offered
+    if offered:
+        assert "images, *rest" in found[0].lines, "a batch is images and labels"
+
+
+def test_workers_that_stay_are_not_told_the_epoch() -> None:
+    at = context(Slow(), may_change="ByEpoch is told its epoch")
+    for made in (*worker_for_each_core(at), *other_workers(at)):
+        assert "persistent" not in made.lines
+        assert not made.workers or "anew each epoch" in made.caution
+
+
+def test_workers_are_not_tried_over_an_open_file(tmp_path: Path) -> None:
+    dataset = Slow()
+    (tmp_path / "rows").write_text("x")
+    with (
+        (tmp_path / "rows").open() as dataset.file,  # type: ignore[attr-defined]
+        pytest.raises(Inapplicable, match="would share what is open"),
+    ):
+        worker_for_each_core(context(dataset))
+
+
+class Scaled(Dataset[Any]):
+    """Gives a number that depends on the size of the picture."""
+
+    def __init__(self, by: int) -> None:
+        self.by = by
+
+    def __getitem__(self, index: int) -> Any:
+        return {"image": torch.zeros(4), "scale": 200 / self.by}
+
+
+def test_numbers_are_compared_too() -> None:
+    at = context(Scaled(400))
+    assert alike(at, Scaled(400)) and not alike(at, Scaled(200))
 
 
 def test_samples_with_a_generator_of_their_own_cannot_be_compared() -> None:

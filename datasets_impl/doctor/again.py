@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader
 
-from datasets_impl.doctor.loaders import batch_size_of
+from datasets_impl.doctor.loaders import Part, batch_size_of
 from datasets_impl.doctor.probes import LOOKED_AT, RAISED, indices
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
@@ -67,7 +67,8 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         "distinct": 1 if varied is None and not _changes_with_epoch(subject, some[0]) else 2,
         "reads": reads,
         "samples": samples,
-        "workers_equal": varied is not None and _equal_in_workers(subject, varied, seconds / 3),
+        "varied": varied,
+        "workers_equal": varied is not None and drawn(subject, seconds / 3, varied),
         "shared": _lent(subject, some[0]),
     }
 
@@ -84,11 +85,11 @@ def _changes_with_epoch(subject: Subject, index: int) -> bool:
     return seen[0] != seen[1]
 
 
-def _equal_in_workers(subject: Subject, index: int, seconds: float) -> bool:
+def drawn(subject: Subject, seconds: float, index: int) -> bool:
     """Whether two workers read the same versions of one sample, one after the other."""
     count = int(min(2 * AGAIN, max(2, seconds / max(1e-6, subject.cost))))
     loader = DataLoader(
-        subject.dataset, batch_size=None, sampler=[index] * 2 * count, num_workers=2,
+        Part(subject, [index]), batch_size=None, sampler=[0] * 2 * count, num_workers=2,
         multiprocessing_context="fork", collate_fn=fingerprint,
         worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
     )  # fmt: skip

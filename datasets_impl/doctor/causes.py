@@ -34,12 +34,12 @@ _RULES: tuple[tuple[Cause, str], ...] = (
     ),
     ("listing", r"pathlib\.py:(glob|rglob|iterdir|_iterate|_select)|built-in method posix\.stat\b"),
     # opening what is slow to open
-    ("opening", r"h5py/_hl/files\.py:|built-in method (lmdb|_sqlite3)\.|sqlite3|zarr/.*open"),
+    ("opening", r"h5py/_hl/files\.py:|built-in method (lmdb|_sqlite3)\.|zarr/.*open"),
     ("opening", r"built-in method (_io\.open|io\.open|posix\.open)"),
     # reading
     (
         "reading",
-        r"'(read|readinto|readline|readlines|read1|seek)' of '_io|h5py/|lmdb|zarr/|pyarrow",
+        r"'(read|readinto|readline|readlines|read1|seek)' of '_io|h5py/|lmdb|zarr/|pyarrow|sqlite3",
     ),
     ("reading", r"numpy/lib/.*(npyio|format).*:|built-in method numpy\.fromfile|safetensors"),
     ("reading", r"torch/serialization\.py:|_pickle|pandas/io/|built-in method mmap|csv\."),
@@ -65,7 +65,9 @@ _RULES: tuple[tuple[Cause, str], ...] = (
         "resizing",
         r"affine_grid|grid_sampl|PIL/Image\.py:(resize|thumbnail|reduce)|cv2\.(resize|warp)",
     ),
+    ("resizing", r"^<(resize|warp\w*|remap|pyr\w+)>$"),  # OpenCV's functions have names alone
     # transforming
+    ("transforming", r"^<(?!cvtColor)\w+>$|PIL/Image\.py:(rotate|effect_)|'transform' of 'Imaging"),
     (
         "transforming",
         r"torchvision/transforms/|albumentations|kornia|imgaug|scipy/ndimage|skimage/",

@@ -35,7 +35,7 @@ def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
     opened = _Opened(files)
     try:
         if subject.iterable:
-            sample = next(iter(subject.dataset))
+            sample = next(iter(subject.dataset), None)
         else:
             until = time.perf_counter() + seconds / 3
             for index in indices(subject, FEW):

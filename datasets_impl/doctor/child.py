@@ -113,7 +113,10 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         own.append((error.filename, error.lineno))
     place = f" ({own[-1][0]}:{own[-1][1]})" if own else ""
-    said = " ".join(str(getattr(error, "msg", "") or error).split())
+    said = str(getattr(error, "msg", "") or error)
+    if "Original Traceback" in said:  # of a worker: its last line says what was raised
+        said = said.strip().splitlines()[-1]
+    said = " ".join(said.split())
     return f"{type(error).__name__}: {said[:300]}{place}"
 
 

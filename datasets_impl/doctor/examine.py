@@ -26,8 +26,9 @@ LOADING = 60.0  # seconds that importing and making the dataset may take
 GRACE = 3.0  # seconds that a probe gets beyond its time, to end by itself
 OVER = 1.25  # times the budget, after which nothing more is begun
 POLL = 0.05
+CONFIRMING = 5.0  # seconds
 LOOK = "look"  # the probe that tells of every sample that it begins to read
-MOST_STUCK, MOST_STUCK_AT_FIRST = 3, 2  # samples that may hang; the second where none was read
+MOST_STUCK = 2  # samples that may hang
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,20 @@ def examine(
         ]
     if LOOK in heard.answers:
         heard.answers[LOOK]["stuck"] = heard.stuck
+    _confirm(target, kwargs, heard)
     return heard
+
+
+def _confirm(target: str, kwargs: dict[str, Any], heard: Heard) -> None:
+    """That workers draw equal numbers counts only in a process that has read no sample before:
+    a generator that a dataset makes at its first read would else be the trainer's."""
+    answer = heard.answers.get("repeated", {})
+    if not answer.get("workers_equal"):
+        return
+    again = Heard(answers={LOOK: heard.answers[LOOK]})
+    ask = Ask("drawn", CONFIRMING, options={"index": answer["varied"]})
+    _run(target, kwargs, [ask], CONFIRMING * OVER, again, lambda _: None)
+    answer["workers_equal"] = bool(again.answers.get("drawn"))
 
 
 def _run(
@@ -197,8 +211,7 @@ def _fail(heard: Heard, probe: str, why: str) -> None:
         heard.failures[probe] = why
         return
     heard.stuck.append([seen["reading"], why])
-    most = MOST_STUCK if seen["seen"] else MOST_STUCK_AT_FIRST
-    if not seen["iterable"] and len(heard.stuck) < min(most, seen["length"] or most):
+    if not seen["iterable"] and len(heard.stuck) < min(MOST_STUCK, seen["length"] or MOST_STUCK):
         return
     if seen["seen"]:
         heard.answers[LOOK] = seen

@@ -58,7 +58,11 @@ CAUSES = {  # cause -> title, remedy, claim
         "C13",
     ),
     "transforming": ("The transform takes the time", "Move it to the batch or the device.", "C05"),
-    "python": ("Python code takes the time", "Replace the loop by one array operation.", "C12"),
+    "python": (
+        "Your own code takes the time, loops or operations on arrays in it",
+        "Replace a loop by one array operation, or do it once and store what it gives.",
+        "C12",
+    ),
     "waiting": ("The item waits", "Find what it waits for: a lock, a sleep, the network.", "X09"),
     "collating": (
         "Collating takes the time",

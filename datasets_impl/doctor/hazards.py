@@ -14,6 +14,10 @@ def frozen(seen: Probes) -> Finding | None:
     again = answer.get("reads", 0) - answer.get("samples", 0)
     if answer.get("distinct", 2) > 1 or not transforms or again < LEAST_AGAIN:
         return None
+    # One that is not called at all may be for another mode of the dataset.
+    called = seen.get("look", {}).get("random_called")
+    if not called and not seen.get("inside", {}).get("stored_by_random"):
+        return None
     names = ", ".join(transforms)
     return Finding(
         "frozen",

@@ -22,7 +22,7 @@ from datasets_impl.doctor.loaders import (
     opened,
 )
 from datasets_impl.doctor.probes import RAISED, indices, seconds_of_items
-from datasets_impl.doctor.static import BIG
+from datasets_impl.doctor.static import BIG, open_handles
 from datasets_impl.doctor.stored import Packed
 from datasets_impl.doctor.target import Subject
 from datasets_impl.observe.memory import process_memory
@@ -56,11 +56,11 @@ def part_of(subject: Subject, seconds: float) -> list[int]:
 
 
 def _readable(subject: Subject, index: int) -> bool:
+    """Neither raises nor is None, which a collate function may leave out."""
     try:
-        subject.read(index)
+        return subject.read(index) is not None
     except RAISED:
         return False
-    return True
 
 
 def _collating(subject: Subject, some: list[int], count: int) -> float:
@@ -161,7 +161,7 @@ def batches(subject: Subject, seconds: float) -> dict[str, Any]:
     some = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1, most))]
     collate, _ = collate_of(subject, some)
     found: dict[str, Any] = {"samples": len(part)}
-    if subject.workers or seconds > 4:
+    if subject.workers or (seconds > 4 and not open_handles(subject)):
         found |= _hand_over(subject, some[0], collate, seconds / 6)
         found |= _start(subject, part, collate, len(some))
     return found
@@ -211,7 +211,7 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
     A copy of what the trainer holds, made by counting references, shows as growth that follows the
     samples read; a leak as growth that goes on when the same samples are read again.
     """
-    if subject.iterable or not subject.length:
+    if subject.iterable or not subject.length or (not subject.workers and open_handles(subject)):
         return {}
     chosen = part_of(subject, seconds / 8)
     if not chosen:

@@ -17,7 +17,9 @@ import numpy as np
 import psutil
 
 from datasets_impl.doctor.pictures import noting_sizes, used_size
+from datasets_impl.doctor.randomness import is_random, noting_calls
 from datasets_impl.doctor.samples import leaves, signature, size_of
+from datasets_impl.doctor.static import parts
 from datasets_impl.doctor.target import Subject
 
 MOST = 400  # samples that are timed
@@ -28,7 +30,7 @@ RAISED = (Exception, SystemExit, KeyboardInterrupt)
 
 def indices(subject: Subject, most: int = MOST) -> list[int]:
     """Spread evenly over the dataset, the first and the last among them; without the broken."""
-    count = subject.length or 0
+    count = subject.count
     evenly = range(count) if count <= most else {round(x) for x in np.linspace(0, count - 1, most)}
     return sorted(index for index in evenly if index not in subject.avoid)
 
@@ -51,11 +53,18 @@ def look(
     """
     until = time.perf_counter() + seconds / 2
     known = _Looked(subject)
+    random = [value for path, value, _ in parts(subject.dataset)
+              if is_random(path.rpartition(".")[2], value)]  # fmt: skip
     for index, read in reads(subject, LOOKED_AT):
         note(known.answer() | {"reading": index})
         begun = time.perf_counter()
         try:
-            sample = read()
+            if random:  # the first time, before anything is kept
+                with noting_calls(random) as called:
+                    sample = read()
+                known.called, random = bool(called), []
+            else:
+                sample = read()
         except StopIteration:
             break
         except RAISED as error:
@@ -81,6 +90,7 @@ class _Looked:
         self.times: list[float] = []
         self.sizes: list[int] = []
         self.none = 0
+        self.called = False
         self.example: list[dict[str, Any]] = []
 
     def add(self, sample: Any, seconds: float) -> None:
@@ -106,6 +116,7 @@ class _Looked:
             "seen": len(self.times),
             "cost": self.cost,
             "none": self.none,
+            "random_called": self.called,
             "failures": self.failures,
             "broken": self.broken,
             "kinds": [[list(kind), count] for kind, count in self.kinds.most_common(4)],
@@ -244,6 +255,7 @@ PROBES: dict[str, Callable[..., Any]] = {
     "pictures": pictures,
     "pickled": _late("again", "pickled"),
     "repeated": _late("again", "repeated"),
+    "drawn": _late("again", "drawn"),
     "batches": _late("loading", "batches"),
     "growth": _late("loading", "growth"),
     "ceiling": _late("ceiling", "ceiling"),

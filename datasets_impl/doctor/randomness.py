@@ -6,6 +6,9 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from datasets_impl.doctor.attribution import is_own
@@ -16,8 +19,9 @@ RANDOM_CLASSES = re.compile(
 )
 RANDOM_PACKAGES = ("albumentations", "imgaug", "kornia.augmentation")
 DRAWS = re.compile(
-    r"^(random|rng|generator|randn?|randint|randperm|shuffle|bernoulli|multinomial)$"
+    r"^(random|rng|generator|randn?|randint|randperm|shuffle|bernoulli|multinomial|epoch)$"
 )
+DEEP = 3  # functions that call functions
 TRANSFORM = re.compile(r"transform|augment", re.IGNORECASE)
 
 
@@ -26,7 +30,7 @@ def is_random(name: str, value: Any) -> bool:
     kind = type(value)
     if not callable(value):
         return False
-    if RANDOM_CLASSES.match(kind.__name__) or kind.__module__.startswith(RANDOM_PACKAGES):
+    if RANDOM_CLASSES.match(kind.__name__) or str(kind.__module__).startswith(RANDOM_PACKAGES):
         return True
     if not TRANSFORM.search(name) or "torchvision" in kind.__module__:
         return False
@@ -48,10 +52,76 @@ def may_change(name: str, value: Any) -> str:
         methods = inspect.getmembers_static(type(value), inspect.isfunction)
         found = [method for name, method in methods if name != "__init__"]
     for function in found:
-        where = inspect.getsourcefile(function)
-        if where and is_own(where) and (drawn := _draws(function)):
-            return f"{function.__qualname__} uses {drawn!r}"
+        if why := _of_function(function):
+            return why
     return ""
+
+
+def _of_function(function: Any, deep: int = 0) -> str:
+    """Why a function's result may change, by its code and that of what it takes from its module."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    try:
+        where = inspect.getsourcefile(function)
+    except TypeError:
+        return ""
+    if not where or not is_own(where):
+        return ""
+    if drawn := _draws(function):
+        return f"{function.__qualname__} uses {drawn!r}"
+    if deep == DEEP:
+        return ""
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if inspect.isfunction(value) and (why := _of_function(value, deep + 1)):
+            return why
+        inner = [value, *getattr(value, "transforms", [])]
+        if any(is_random("", one) for one in inner if not inspect.isclass(one)):
+            return f"{function.__qualname__} uses {name!r}, which draws random numbers"
+    return ""
+
+
+@contextmanager
+def noting_calls(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """Fills a list with those of `values`, functions or objects, that are called in the block."""
+    noted: list[Any] = []
+    by_id = {id(value): value for value in values}
+    by_code = {value.__code__: value for value in values if inspect.isfunction(value)}
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        if event != "call":
+            return
+        code = frame.f_code
+        value = by_code.get(code)
+        if value is None and code.co_varnames[:1] == ("self",):
+            value = by_id.get(id(frame.f_locals.get("self")))
+        if value is not None:
+            noted.append(value)
+
+    sys.setprofile(note)
+    try:
+        yield noted
+    finally:
+        sys.setprofile(None)
+
+
+def is_called_to_store(name: str, owner: Any) -> bool:
+    """Whether the class of `owner` calls its `name`, or an argument of that name, elsewhere than
+    where a sample is read."""
+    try:
+        tree = ast.parse(source_of(type(owner)))
+    except SyntaxError:
+        return False
+    reading = {
+        id(node)
+        for method in ast.walk(tree)
+        if isinstance(method, ast.FunctionDef) and method.name.startswith("__getitem")
+        for node in ast.walk(method)
+    }
+    return any(
+        isinstance(node, ast.Call) and id(node) not in reading
+        and name in (getattr(node.func, "attr", ""), getattr(node.func, "id", ""))
+        for node in ast.walk(tree)
+    )  # fmt: skip
 
 
 def _draws(thing: Any) -> str:

@@ -107,7 +107,12 @@ def _from_tensor(value: Any, kept: str) -> str:
         return f"{kept}.clone()"
     if isinstance(value, np.ndarray):
         return f"{kept}.numpy().copy()"
-    return f"{type(value).__name__}({kept})"
+    return f"{_name(value)}({kept}.item())"
+
+
+def _name(value: Any) -> str:
+    """Of a number's type, as it can be called."""
+    return f"np.{type(value).__name__}" if isinstance(value, np.generic) else type(value).__name__
 
 
 def _from_mapping(value: Any, kept: str) -> str:
@@ -115,4 +120,4 @@ def _from_mapping(value: Any, kept: str) -> str:
         return f"torch.from_numpy(np.array({kept}))"
     if isinstance(value, np.ndarray):
         return f"np.array({kept})"
-    return f"{type(value).__name__}({kept})"
+    return f"{_name(value)}({kept}.item())"

@@ -15,14 +15,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.filesize import decimal
+from torch.utils.data import default_collate
 
 from datasets_impl.cores import cores
 from datasets_impl.doctor import pictures, recipes
 from datasets_impl.doctor.loaders import Part, batch_size_of
 from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, Remedy, alike
 from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.static import open_handles
 from datasets_impl.doctor.stored import Stored, Transformed, as_array, storable
 from datasets_impl.doctor.together import OnBatch, Together, as_it_comes
 
@@ -39,6 +42,12 @@ def other_workers(at: Context) -> list[Remedy]:
 
 def _workers(at: Context, *counts: int) -> list[Remedy]:
     """Other numbers of workers than the user has."""
+    if not at.subject.workers and (handles := open_handles(at.subject)):
+        raise Inapplicable(
+            f"Workers were not tried, since they would share what is open ({handles[0]}): open it "
+            "in each worker, when its first sample is read"
+        )
+    by_epoch = "epoch" in at.may_change  # which workers that stay are not told
     found = []
     for count in counts:
         if count == at.subject.workers:
@@ -48,10 +57,11 @@ def _workers(at: Context, *counts: int) -> list[Remedy]:
                 f"workers-{count}",
                 f"{count} workers" if count != 1 else "1 worker",
                 f"DataLoader(..., num_workers={count}"
-                + (", persistent_workers=True)" if count else ")"),
+                + (", persistent_workers=True)" if count and not by_epoch else ")"),
                 at.part,
                 count,
                 "C08" if count else "C07",
+                caution=f"start them anew each epoch ({at.may_change})" if by_epoch else "",
                 cost=f"{count} process{'es' if count > 1 else ''}" if count else "",
             )
         )
@@ -175,6 +185,8 @@ def together(at: Context) -> list[Remedy]:
     """A whole batch written to its place at once, for samples that are one array."""
     if not storable(at.samples) or len(list(leaves(at.samples[0]))) != 1:
         return []
+    if at.subject.loader and at.subject.loader.collate_fn is not default_collate:
+        return []
     if batch_size_of(at.subject) is None or (
         at.subject.loader and at.subject.loader.batch_size is None
     ):
@@ -205,7 +217,7 @@ def kept_workers(at: Context) -> list[Remedy]:
     if not workers:
         return []
     found = []
-    if not at.subject.settings.get("persistent_workers"):
+    if not at.subject.settings.get("persistent_workers") and "epoch" not in at.may_change:
         found.append(
             Remedy(
                 "persistent",
@@ -255,12 +267,21 @@ def transform_on_batch(at: Context) -> list[Remedy]:
     expected, made = (next(leaves(one)) for one in (at.collate(at.samples), collate(some)))
     if expected.kind != made.kind:
         return []
+    if at.may_change or not at.same_each_time:
+        if "torchvision" not in type(transform).__module__:  # whether it takes a batch is not seen
+            return []
+    elif not np.allclose(np.asarray(expected.value), np.asarray(made.value), rtol=1e-3, atol=1e-3):
+        return []  # a mean over a sample is not one over a batch
     return [
         Remedy(
             "transform-on-batch",
             "Transform whole batches",
             "dataset.transform = None\n"
-            "for batch in loader: batch = transform(batch)  # or on the device",
+            + (
+                "for batch in loader: batch = transform(batch)  # or on the device"
+                if isinstance(some[0], torch.Tensor)
+                else "for images, *rest in loader: images = transform(images)  # or on the device"
+            ),
             part,
             at.subject.workers,
             "C05",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -81,7 +81,9 @@ def alike(at: Context, other: Dataset[Any], exactly: bool = False) -> bool:
         if not at.same_each_time and fingerprint(sample) != fingerprint(seeded(at.part, index)):
             return False
         for own, made in zip(leaves(sample), leaves(seeded(other, index)), strict=True):
-            if own.values is None or made.values is None:
+            if not (_numeric(own.values) and _numeric(made.values)):
+                if repr(own.value) != repr(made.value):
+                    return False
                 continue
             if own.values.shape != made.values.shape:
                 return False
@@ -90,6 +92,10 @@ def alike(at: Context, other: Dataset[Any], exactly: bool = False) -> bool:
             if difference > (0.0 if exactly else MOST_APART * spread):
                 return False
     return bool(at.samples)
+
+
+def _numeric(values: np.ndarray[Any, Any] | None) -> TypeGuard[np.ndarray[Any, Any]]:
+    return values is not None and values.dtype.kind in "biufc"
 
 
 def seeded(dataset: Dataset[Any], index: int) -> Any:

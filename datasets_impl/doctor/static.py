@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import re
 import sys
@@ -15,7 +16,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor.loaders import batch_size_of
-from datasets_impl.doctor.randomness import is_random
+from datasets_impl.doctor.randomness import is_called_to_store, is_random
 from datasets_impl.doctor.source import source_of
 from datasets_impl.doctor.target import Subject
 
@@ -43,8 +44,9 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
     """Random transforms, big lists, open handles, labels of another length, order of a listing."""
     found: dict[str, Any] = {
         "random_transforms": [],
+        "stored_by_random": False,
         "big_lists": [],
-        "handles": [],
+        "handles": open_handles(subject),
         "lengths": [],
         "settings": {k: v for k, v in subject.settings.items() if v is None or _plain(v)},
         "start_method": subject.settings.get("start_method")
@@ -58,15 +60,23 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         name = path.rpartition(".")[2]
         if is_random(name, value):
             found["random_transforms"].append(f"{path} ({type(value).__name__})")
+            found["stored_by_random"] |= is_called_to_store(name, owner)
         if isinstance(value, list | dict | tuple | set) and len(value) >= BIG:
             found["big_lists"].append([path, len(value), _element(value)])
-        kind = HANDLES.get(f"{type(value).__module__}.{type(value).__qualname__}")
-        if kind:
-            found["handles"].append(f"{path}, {kind}")
         if LABELS.search(name) and isinstance(value, Sized) and not NAMES.search(name):
             found["lengths"] += _other_length(path, value, owner)
     found["unsorted"] = unsorted_listing(subject.dataset)
     found["torch_transform"] = _transform_of(subject.dataset)
+    return found
+
+
+def open_handles(subject: Subject) -> list[str]:
+    """What is open for reading in the trainer's process, and would be shared by forked workers."""
+    found = []
+    for path, value, _ in parts(subject.dataset):
+        kind = HANDLES.get(f"{type(value).__module__}.{type(value).__qualname__}")
+        if kind and not set(str(getattr(value, "mode", ""))) & set("wax"):
+            found.append(f"{path}, {kind}")
     return found
 
 
@@ -77,8 +87,8 @@ def _plain(value: Any) -> bool:
 def _other_length(path: str, labels: Sized, owner: Any) -> list[list[Any]]:
     """Where there is not one label for each sample of the dataset that holds them.
 
-    A few strings that all differ are the names of classes; a dataset that is several times as long
-    goes over its samples several times.
+    Far fewer are names or weights of classes; a dataset that is several times as long goes over its
+    samples several times.
     """
     if isinstance(labels, str | Mapping) or (
         isinstance(labels, torch.Tensor | np.ndarray) and not labels.ndim
@@ -90,9 +100,19 @@ def _other_length(path: str, labels: Sized, owner: Any) -> list[list[Any]]:
         return []
     if not has or has == should or (should > has and should % has == 0):
         return []
-    if has < should / 2 and isinstance(labels, Sequence) and len({*map(str, labels)}) == has:
+    if has < should / 2 or _are_paired(labels, owner):
         return []
     return [[path, has, should]]
+
+
+def _are_paired(labels: Sized, owner: Any) -> bool:
+    """Whether something else that the dataset holds is as long: it goes over a part of both."""
+    others = [one for one in vars(owner).values() if one is not labels and isinstance(one, Sized)]
+    lengths = []
+    for one in others:
+        with contextlib.suppress(Exception):
+            lengths.append(len(one) if not isinstance(one, str) else 0)
+    return len(labels) in lengths
 
 
 def _element(value: Any) -> str:

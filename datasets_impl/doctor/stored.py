@@ -92,8 +92,8 @@ def rebuilt(example: Any, value: Callable[[], Any]) -> Any:
             found.clone() if isinstance(found, torch.Tensor) else torch.from_numpy(np.array(found))
         )
     if isinstance(example, np.ndarray):
-        return np.array(found)
-    return type(example)(found)
+        return np.array(np.asarray(found))
+    return type(example)(found.item())
 
 
 def storable(samples: list[Any]) -> bool:
@@ -101,8 +101,13 @@ def storable(samples: list[Any]) -> bool:
     if not samples or len({signature(sample) for sample in samples}) > 1:
         return False
     return all(
-        leaf.array is not None or isinstance(leaf.value, int | float) for leaf in leaves(samples[0])
+        isinstance(leaf.value, int | float) or (leaf.array is not None and _numeric(leaf.array))
+        for leaf in leaves(samples[0])
     ) and _plain_containers(samples[0])
+
+
+def _numeric(array: np.ndarray[Any, Any]) -> bool:
+    return array.dtype.kind in "biufc"
 
 
 def _plain_containers(sample: Any) -> bool:

@@ -8,12 +8,22 @@ import inspect
 import sys
 from collections.abc import Sized
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+)
 
 from datasets_impl.errors import StudyError
+
+MOST_KEYS = 4096
 
 
 @dataclass
@@ -25,6 +35,7 @@ class Subject:
     loader: DataLoader[Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     cost: float = 0.0  # seconds of reading a sample, about; 0 until some were looked at
+    keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
     avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
 
     def __getstate__(self) -> dict[str, Any]:
@@ -35,12 +46,21 @@ class Subject:
     def iterable(self) -> bool:
         return isinstance(self.dataset, IterableDataset) or not hasattr(self.dataset, "__getitem__")
 
-    def read(self, index: Any) -> Any:
-        """Sample `index`, of a dataset that gives whole batches as a batch of one."""
+    def read(self, index: int) -> Any:
+        """Sample `index`, of a dataset that gives whole batches as a batch of one.
+
+        Where the loader has a sampler of its own, the sample that this asks for at `index`.
+        """
+        key = self.keys[index] if self.keys else index
         many = getattr(self.dataset, "__getitems__", None)
         if many and getattr(type(self.dataset), "__getitem__", None) in (None, Dataset.__getitem__):
-            return many([index])[0]
-        return self.dataset[index]
+            return many([key])[0]
+        return self.dataset[key]
+
+    @property
+    def count(self) -> int:
+        """Indices that `read` takes; 0 where they are not known."""
+        return len(self.keys) or self.length or 0
 
     @property
     def workers(self) -> int:
@@ -157,6 +177,21 @@ def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
     return found(**kwargs)
 
 
+def _keys(loader: DataLoader[Any]) -> list[Any]:
+    """What a sampler of the user's asks for, in part; empty for PyTorch's own orders."""
+    if isinstance(loader.dataset, IterableDataset):
+        return []
+    batched = type(loader.batch_sampler) not in (BatchSampler, type(None))
+    sampler = loader.batch_sampler if batched else loader.sampler
+    if sampler is None or type(sampler) in (SequentialSampler, RandomSampler):
+        return []
+    try:
+        found = list(islice(iter(sampler), MOST_KEYS))
+        return list(chain.from_iterable(found)) if batched else found
+    except Exception:  # it needs a training that goes on
+        return []
+
+
 def subject_of(name: str, found: Any) -> Subject:
     if isinstance(found, DataLoader):
         settings = {
@@ -167,7 +202,12 @@ def subject_of(name: str, found: Any) -> Subject:
             )
         }  # fmt: skip
         method = getattr(found.multiprocessing_context, "get_start_method", lambda: None)()
-        return Subject(name, found.dataset, found, settings | {"start_method": method})
+        settings["start_method"] = method
+        return Subject(name, found.dataset, found, settings, keys=_keys(found))
+    if inspect.isgenerator(found):
+        raise StudyError(
+            f"{name} gives a generator, which can be gone over only once; name a dataset."
+        )
     if isinstance(found, Dataset) or hasattr(found, "__getitem__") or hasattr(found, "__iter__"):
         return Subject(name, found)
     raise StudyError(

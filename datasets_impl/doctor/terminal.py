@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
@@ -25,7 +26,7 @@ def what(one: Diagnosis) -> str:
     length = "of unknown length"
     if one.length is not None:
         length = f"{one.length:,} sample{'s' if one.length != 1 else ''}"
-    return f"{one.dataset}, {length}, {one.sample_bytes / 1e3:,.1f} kB each"
+    return f"{one.dataset}, {length}, {decimal(round(one.sample_bytes))} each"
 
 
 def then(one: Diagnosis) -> str:

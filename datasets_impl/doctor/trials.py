@@ -60,7 +60,7 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
         try:
             arms += make(at)
         except Inapplicable as reason:
-            inapplicable.append(str(reason))
+            inapplicable += [str(reason)] if str(reason) not in inapplicable else []
         except Exception as error:
             failed[make.__name__] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     late: list[str] = []
