@@ -20,9 +20,11 @@ from torch.utils.data import (
     DataLoader,
     Dataset,
     DistributedSampler,
+    IterableDataset,
     Sampler,
     Subset,
     SubsetRandomSampler,
+    get_worker_info,
 )
 
 PX, LARGE_PX, COUNT = 256, 1200, 48
@@ -534,6 +536,51 @@ def logging(folder: str) -> DataLoader[Any]:
     return DataLoader(Logging(folder), batch_size=32, num_workers=2)
 
 
+class NotShared(IterableDataset[Any]):
+    """Every worker gives everything."""
+
+    def __init__(self, folder: str) -> None:
+        self.data = Rows(folder).data[:400]
+
+    def __iter__(self) -> Any:
+        yield from self.data.clone()
+
+
+def not_shared(folder: str) -> DataLoader[Any]:
+    return DataLoader(NotShared(folder), batch_size=32, num_workers=2)
+
+
+class SharedOut(NotShared):
+    def __iter__(self) -> Any:
+        info = get_worker_info()
+        yield from self.data[info.id :: info.num_workers].clone() if info else self.data.clone()
+
+
+def shared_out(folder: str) -> DataLoader[Any]:
+    return DataLoader(SharedOut(folder), batch_size=32, num_workers=2)
+
+
+def seeded(worker: int) -> None:
+    info: Any = get_worker_info()
+    info.dataset.rng = np.random.default_rng(torch.initial_seed() % 2**32)
+
+
+def seeded_workers(folder: str) -> DataLoader[Any]:
+    """What the doctor itself advises where workers draw the same."""
+    return DataLoader(SameNoise(folder), batch_size=32, num_workers=2, worker_init_fn=seeded)
+
+
+class SwitchedOff(Rows):
+    def __init__(self, folder: str) -> None:
+        from torchvision.transforms import v2
+
+        super().__init__(folder)
+        self.transform = v2.RandomHorizontalFlip(p=0.0)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(self.data[index].clone())
+
+
 AILING = {
     "Decode": "decoding",
     "SlowTransform": "transforming",
@@ -563,9 +610,11 @@ AILING = {
     "Exits": "broken-sample",
     "VerySlow": "waiting",
     "FrozenByCache": "frozen",
+    "not_shared": "all-from-each",
 }
 HEALTHY = (
     "Healthy", "HealthyTuples", "HealthyBatches", "healthy_loader", "batches_of_lent",
     "distributed", "subset", "concatenated", "Seldom", "ByEpoch",
     "OtherMode", "generators", "PartOfLabels", "keyed", "third", "pairs", "logging",
+    "seeded_workers", "SwitchedOff",
 )  # fmt: skip

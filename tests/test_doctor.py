@@ -86,6 +86,11 @@ def test_nothing_is_wrong_with_the_healthy(name: str, visits: Visits) -> None:
     assert not found.not_done
 
 
+def test_workers_that_share_out_an_iterable_dataset_are_fine(ward: Path) -> None:
+    found, _ = seen("shared_out", ward, BUDGET)
+    assert [one.name for one in found.findings] == [], found.findings
+
+
 @pytest.mark.parametrize("name", ["Decode", "SlowTransform", "PythonLoop", "Sleeping", "collating"])
 def test_parts_add_up(name: str, visits: Visits) -> None:
     found, _ = visits(name)

@@ -7,13 +7,14 @@ import pickle
 import re
 import time
 from collections.abc import Iterator
+from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader
 
-from datasets_impl.doctor.loaders import Part, batch_size_of
+from datasets_impl.doctor.loaders import batch_size_of
 from datasets_impl.doctor.probes import LOOKED_AT, RAISED, indices
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
@@ -54,7 +55,9 @@ def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]
 
 def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
     """Is a sample the same each time, and in two workers? Can it be written to, and stays so?"""
-    some = [] if subject.iterable else indices(subject, LOOKED_AT)
+    if subject.iterable:
+        return {"all_from_each": subject.workers > 1 and _all_from_each(subject)}
+    some = indices(subject, LOOKED_AT)
     if not some:
         return {}
     varied, reads, samples = None, 0, 0
@@ -73,6 +76,18 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
     }
 
 
+def _all_from_each(subject: Subject) -> bool:
+    """Whether two workers give the same samples, where each should give a part of them."""
+    loader = DataLoader(
+        subject.dataset, batch_size=None, num_workers=2, multiprocessing_context="fork",
+        collate_fn=fingerprint, worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
+    )  # fmt: skip
+    arriving = iter(loader)
+    seen = list(islice(arriving, 2 * AGAIN))
+    arriving._shutdown_workers()  # type: ignore[attr-defined]
+    return len(set(seen)) > 1 and seen[::2] == seen[1::2]
+
+
 def _changes_with_epoch(subject: Subject, index: int) -> bool:
     """Where a dataset is told its epoch, what it draws may depend on that alone."""
     set_epoch = getattr(subject.dataset, "set_epoch", None)
@@ -88,8 +103,9 @@ def _changes_with_epoch(subject: Subject, index: int) -> bool:
 def drawn(subject: Subject, seconds: float, index: int) -> bool:
     """Whether two workers read the same versions of one sample, one after the other."""
     count = int(min(2 * AGAIN, max(2, seconds / max(1e-6, subject.cost))))
+    key = subject.keys[index] if subject.keys else index
     loader = DataLoader(
-        Part(subject, [index]), batch_size=None, sampler=[0] * 2 * count, num_workers=2,
+        subject.dataset, batch_size=None, sampler=[key] * 2 * count, num_workers=2,
         multiprocessing_context="fork", collate_fn=fingerprint,
         worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
     )  # fmt: skip

@@ -196,6 +196,9 @@ def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard
         return (
             f"A sample takes {slow}, too long to find out why in this time: use a larger --budget."
         )
+    for probe, why in heard.failures.items():
+        if why.startswith("its process"):  # it would end a training too
+            return f"{WHAT[probe].capitalize()} failed: {why}."
     helps = [one for one in remedies if one.recommended]
     ails = [one for one in found if one.kind != "note"]
     if step and step.fine and not any(one.kind == "wrong" for one in ails):
@@ -225,8 +228,10 @@ def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
     look, tried = seen.get("look", {}), seen.get("tried", {})
     late = [WHAT[probe] for probe in heard.late] + tried.get("late", [])
     if tried.get("iterable") or seen.get("batches", {}).get("iterable"):
-        why = "iterated" if look.get("iterable") else "read by index, but without a length"
-        said.append(f"Workers and remedies were not tried: the dataset is {why}.")
+        why = "no sample could be read"
+        if look.get("iterable") or look.get("length") is None:
+            why = "the dataset is iterated" if look.get("iterable") else "its length is not known"
+        said.append(f"Workers and remedies were not tried: {why}.")
     for name, why in tried.get("failed", {}).items():
         said.append(f"The remedy {name} could not be tried: {why}.")
     said += [f"{reason}." for reason in tried.get("inapplicable", [])]
@@ -240,6 +245,11 @@ def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
         )
     if seen.get("growth", {}).get("unsupported"):
         said.append(f"Memory was not watched: {seen['growth']['unsupported']}.")
+    if look.get("failures") and not look.get("seen") and seen.get("inside", {}).get("worker_init"):
+        said.append(
+            f"No sample could be read outside of workers ({look['failures'][0]}); where the "
+            "loader's worker_init_fn opens what samples need, name a dataset that opens it itself."
+        )
     if none := look.get("none"):
         said.append(f"{none} of the samples that were looked at are None.")
     return said

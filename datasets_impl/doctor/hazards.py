@@ -84,9 +84,29 @@ def cannot_start(seen: Probes) -> Finding | None:
     )
 
 
+def all_from_each(seen: Probes) -> Finding | None:
+    """Workers of an iterable dataset that each give all of its samples."""
+    if not seen.get("repeated", {}).get("all_from_each"):
+        return None
+    return Finding(
+        "all-from-each",
+        "Every worker gives all samples",
+        "Two workers gave the same samples in the same order: an epoch has each of them as many "
+        "times as there are workers.",
+        "Give each worker its part.",
+        WRONG + 0.85,
+        "",
+        "info = torch.utils.data.get_worker_info()  # in __iter__\n"
+        "first, step = (info.id, info.num_workers) if info else (0, 1)\n"
+        "yield from itertools.islice(samples, first, None, step)",
+    )
+
+
 def broken(seen: Probes) -> Finding | None:
-    failures = seen.get("look", {}).get("failures", [])
-    if not failures:
+    look = seen.get("look", {})
+    failures = look.get("failures", [])
+    # A function of the loader's may open in each worker what the trainer's process has not.
+    if not failures or (not look.get("seen") and seen.get("inside", {}).get("worker_init")):
         return None
     return Finding(
         "broken-sample",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
@@ -32,6 +32,17 @@ class Part(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         return self.subject.read(self.indices[index % len(self.indices)])
+
+    def __getattr__(self, name: str) -> Any:
+        """`__getitems__`, where the user's dataset has it: then loaders fetch by whole batches."""
+        if name == "__getitems__" and hasattr(self.subject.dataset, name):
+            return self._many
+        raise AttributeError(name)
+
+    def _many(self, places: list[int]) -> Any:
+        chosen = [self.indices[place % len(self.indices)] for place in places]
+        keys = [self.subject.keys[one] for one in chosen] if self.subject.keys else chosen
+        return self.subject.dataset.__getitems__(keys)
 
     @property
     def dataset(self) -> Any:
@@ -93,6 +104,37 @@ def batch_size_of(subject: Subject) -> int | None:
     return subject.loader.batch_size
 
 
+class WorkerInit:
+    """The user's function, called as if the worker read the user's dataset and no part of it."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __call__(self, worker: int) -> None:
+        info: Any = get_worker_info()
+        whole, inner = info.dataset, info.dataset
+        while isinstance(inner, Part) or hasattr(inner, "inner"):
+            inner = inner.subject.dataset if isinstance(inner, Part) else inner.inner
+        info.dataset = inner
+        try:
+            self.function(worker)
+        finally:
+            info.dataset = whole
+
+
+def _init_of(subject: Subject) -> WorkerInit | None:
+    function = getattr(subject.loader, "worker_init_fn", None)
+    return WorkerInit(function) if function else None
+
+
+def said_by(error: Exception) -> str:
+    """Its type and text in a line; of an error in a worker what was raised there."""
+    said = str(error).strip()
+    if "Original Traceback" in said:
+        return said.splitlines()[-1][:200]
+    return f"{type(error).__name__}: {' '.join(said.split())[:200]}"
+
+
 @contextmanager
 def opened(
     subject: Subject,
@@ -107,7 +149,7 @@ def opened(
     options: dict[str, Any] = {
         "batch_size": batch_size_of(subject),
         "collate_fn": collate_fn,
-        "worker_init_fn": getattr(subject.loader, "worker_init_fn", None),
+        "worker_init_fn": _init_of(subject),
         "num_workers": workers,
     }
     if options["batch_size"] is None:  # of a dataset that gives batches

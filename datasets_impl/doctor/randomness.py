@@ -30,6 +30,8 @@ def is_random(name: str, value: Any) -> bool:
     kind = type(value)
     if not callable(value):
         return False
+    if getattr(value, "p", None) == 0:  # switched off
+        return False
     if RANDOM_CLASSES.match(kind.__name__) or str(kind.__module__).startswith(RANDOM_PACKAGES):
         return True
     if not TRANSFORM.search(name) or "torchvision" in kind.__module__:

@@ -120,10 +120,16 @@ def kept(at: Context) -> list[Remedy]:
         raise Inapplicable(
             f"Storing or caching samples was not tried, since it would freeze them: {why}"
         )
-    folder = Path(tempfile.mkdtemp(prefix="stored-"))
+    if at.subject.keys:
+        raise Inapplicable(
+            "Storing samples was not tried: the loader's sampler asks for them by keys"
+        )
     begun = time.perf_counter()
     samples = [at.part[place] for place in range(len(at.part.indices))]  # each of them once
     reading = time.perf_counter() - begun
+    if not storable(samples):
+        raise Inapplicable("Storing samples was not tried: they differ in shape or type")
+    folder = Path(tempfile.mkdtemp(prefix="stored-"))
     found = []
     for in_memory, name, title, lines, claim in (
         (False, "stored", "Store the samples decoded, in a mapped file", recipes.stored, "C06"),

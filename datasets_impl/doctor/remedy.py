@@ -18,7 +18,7 @@ from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
 
 FEW, SLOW = 4, 0.05  # samples that are compared; seconds of one beyond which it is one
-MOST_APART = 0.05  # mean difference of a sample over its range, of a remedy's from the user's
+MOST_APART = 0.2  # mean difference of a remedy's sample over the deviation of the user's
 
 
 @dataclass
@@ -87,7 +87,7 @@ def alike(at: Context, other: Dataset[Any], exactly: bool = False) -> bool:
                 continue
             if own.values.shape != made.values.shape:
                 return False
-            spread = float(np.ptp(own.values)) or 1.0
+            spread = float(np.std(own.values)) or 1.0
             difference = np.abs(own.values.astype(float) - made.values.astype(float)).mean()
             if difference > (0.0 if exactly else MOST_APART * spread):
                 return False

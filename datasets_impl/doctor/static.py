@@ -54,6 +54,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "opencv_threads": _opencv_threads(),
         "torch_threads": torch.get_num_threads(),
         "batch_size": batch_size_of(subject),
+        "worker_init": bool(getattr(subject.loader, "worker_init_fn", None)),
         "note": str(getattr(subject.dataset, "doctors_note", "")),
     }
     for path, value, owner in parts(subject.dataset):

@@ -15,6 +15,7 @@ from datasets_impl.doctor.loaders import (
     collate_of,
     consume,
     opened,
+    said_by,
 )
 from datasets_impl.doctor.loading import part_of
 from datasets_impl.doctor.pictures import noting_sizes
@@ -24,6 +25,7 @@ from datasets_impl.doctor.remedies import REMEDIES
 from datasets_impl.doctor.remedy import Context, Inapplicable, Remedy
 from datasets_impl.doctor.static import parts
 from datasets_impl.doctor.target import Subject
+from datasets_impl.errors import StudyError
 
 LEAST_ROUNDS, MOST_ROUNDS = 4, 9
 EPOCHS_WHOLE = 2  # where the start of workers is a part of what is tried
@@ -62,7 +64,7 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
         except Inapplicable as reason:
             inapplicable += [str(reason)] if str(reason) not in inapplicable else []
         except Exception as error:
-            failed[make.__name__] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            failed[make.__name__] = said_by(error)
     late: list[str] = []
     for arm in arms:
         arm.changes = {"batch_size": batch} | arm.changes
@@ -151,9 +153,9 @@ def _rounds(
                 once += warm
                 running.append((arm.name, loader, len(arm.dataset)))  # type: ignore[arg-type]
             except Exception as error:
-                failed[arm.name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                failed[arm.name] = said_by(error)
         if not running or running[0][0] != OWN:
-            raise RuntimeError(failed.get(OWN, "the dataset could not be loaded"))
+            raise StudyError(failed.get(OWN, "the dataset could not be loaded"))
         for number in range(MOST_ROUNDS):
             spent = time.perf_counter() - begun
             if spent > (0.8 if number >= LEAST_ROUNDS else 1.2) * seconds:
