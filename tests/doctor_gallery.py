@@ -570,6 +570,24 @@ def seeded_workers(folder: str) -> DataLoader[Any]:
     return DataLoader(SameNoise(folder), batch_size=32, num_workers=2, worker_init_fn=seeded)
 
 
+class OpenedInWorkers(Rows):
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.opened: Any = None
+
+    def __getitem__(self, index: int) -> Any:
+        return self.opened[index].clone()
+
+
+def opening(worker: int) -> None:
+    info: Any = get_worker_info()
+    info.dataset.opened = info.dataset.data
+
+
+def opened_in_workers(folder: str) -> DataLoader[Any]:
+    return DataLoader(OpenedInWorkers(folder), batch_size=32, num_workers=2, worker_init_fn=opening)
+
+
 class SwitchedOff(Rows):
     def __init__(self, folder: str) -> None:
         from torchvision.transforms import v2

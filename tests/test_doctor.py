@@ -86,6 +86,13 @@ def test_nothing_is_wrong_with_the_healthy(name: str, visits: Visits) -> None:
     assert not found.not_done
 
 
+def test_samples_that_only_workers_can_read_are_not_called_broken(ward: Path) -> None:
+    found, _ = seen("opened_in_workers", ward, 10.0)
+    assert found.findings == []
+    assert found.verdict.startswith("No sample could be read outside of workers: sample 0")
+    assert any("worker_init_fn" in said for said in found.not_done)
+
+
 def test_workers_that_share_out_an_iterable_dataset_are_fine(ward: Path) -> None:
     found, _ = seen("shared_out", ward, BUDGET)
     assert [one.name for one in found.findings] == [], found.findings

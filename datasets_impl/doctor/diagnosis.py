@@ -208,6 +208,9 @@ def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard
         return f"{ails[0].title}.{best}"
     for probe, why in heard.failures.items():
         return f"{WHAT[probe].capitalize()} failed: {why}.{best}"
+    look = heard.answers.get(LOOK, {})
+    if look.get("failures") and not look.get("seen"):
+        return f"No sample could be read outside of workers: {look['failures'][0]}."
     knowing = f" Worth knowing: {_lower(found[0].title)}." if found else ""
     if helps:
         return f"Nothing is wrong; it can still be faster: {helps[0].title.lower()}.{knowing}"
@@ -247,8 +250,8 @@ def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
         said.append(f"Memory was not watched: {seen['growth']['unsupported']}.")
     if look.get("failures") and not look.get("seen") and seen.get("inside", {}).get("worker_init"):
         said.append(
-            f"No sample could be read outside of workers ({look['failures'][0]}); where the "
-            "loader's worker_init_fn opens what samples need, name a dataset that opens it itself."
+            "Where the loader's worker_init_fn opens what samples need, name a dataset that opens "
+            "it itself."
         )
     if none := look.get("none"):
         said.append(f"{none} of the samples that were looked at are None.")
