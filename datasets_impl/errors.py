@@ -23,6 +23,10 @@ class StudyError(Exception):
     """A condition the user can mend; its text is one complete sentence."""
 
 
+class BadArgument(StudyError, ValueError):
+    """An argument that cannot be meant, refused where it is given; says what would be right."""
+
+
 def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
     """Wrap a command's `main`: a `StudyError` becomes one line and exit code 2, Ctrl-C 130."""
 

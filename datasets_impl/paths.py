@@ -18,6 +18,23 @@ IMAGES_VARIABLE = "DATASET_STUDY_IMAGES"
 APPLICATION = "pytorch-dataset-study"
 
 
+def user_path(given: str | Path) -> Path:
+    """A path as a person gives it, absolute, with `~` expanded; links are not resolved.
+
+    Every path from a command line, the environment or an argument of a class comes through here.
+
+    Raises:
+        StudyError: it is empty, or names the home of a user that does not exist.
+    """
+    if not str(given):
+        raise StudyError("A path is empty; name a file or folder.")
+    try:
+        expanded = Path(given).expanduser()
+    except RuntimeError:
+        raise StudyError(f"{given} names the home of an unknown user; give a full path.") from None
+    return Path(os.path.abspath(expanded))  # noqa: PTH100 - takes ".." away, `Path.absolute` not
+
+
 def cache_dir() -> Path:
     """The absolute cache folder: `$DATASET_STUDY_CACHE`, or the user's cache folder; created.
 
@@ -25,8 +42,7 @@ def cache_dir() -> Path:
         StudyError: it cannot be created or written.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
-    folder = Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir(APPLICATION))
-    folder = folder.absolute()
+    folder = user_path(chosen or platformdirs.user_cache_dir(APPLICATION))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -45,4 +61,4 @@ def cache_dir() -> Path:
 def images_dir() -> Path | None:
     """The folder of the user's own pictures, `$DATASET_STUDY_IMAGES`; None when it is not set."""
     chosen = os.environ.get(IMAGES_VARIABLE)
-    return Path(chosen).expanduser() if chosen else None
+    return user_path(chosen) if chosen else None
