@@ -1,0 +1,139 @@
+"""What the README tells a reader to run does run, after what it tells him to install.
+
+    DATASET_STUDY_TEST_BY_PIP=1 python -m pytest tests/test_readme.py
+
+fills the environments with pip and from the network, in minutes, as a reader does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datasets_impl.corpus import CorpusSpec, ensure_corpus
+from tests import environments
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+INSTALL = re.compile(r"pip install '?<this folder>(?:\[([\w,]+)\])?")
+BY_PIP = "DATASET_STUDY_TEST_BY_PIP"
+SECTIONS = re.split(r"^## ", README, flags=re.MULTILINE)
+# What a reader is told to run with options, and how to ask for its help.
+COMMANDS = {
+    "datasets_impl.doctor": [sys.executable, "-m", "datasets_impl.doctor", "--help"],
+    "render_report.py": [sys.executable, "scripts/render_report.py", "--help"],
+    "scripts.compare": [sys.executable, "-m", "scripts.compare", "--help"],
+    "asv run": [sys.executable, "-m", "asv", "run", "--help"],
+    "asv machine": [sys.executable, "-m", "asv", "machine", "--help"],
+}
+
+
+def examples() -> list[tuple[tuple[str, ...], str]]:
+    """Each Python block, and the extras of the install line above it, or of one in it."""
+    found = []
+    for block in re.finditer(r"```python\n(.*?)```", README, re.DOTALL):
+        line = INSTALL.findall(README[: block.end()])[-1]
+        found.append((tuple(filter(None, line.split(","))), block[1]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], Path]:
+    made: dict[tuple[str, ...], Path] = {}
+    fill = environments.installed if os.environ.get(BY_PIP) else environments.like_installed
+
+    def get(extras: tuple[str, ...]) -> Path:
+        if extras not in made:
+            made[extras] = fill(tmp_path_factory.mktemp("environment"), extras)
+        return made[extras]
+
+    return get
+
+
+def alone() -> dict[str, str]:
+    """The environment variables without those that show Python this folder."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize(("extras", "code"), examples(), ids=["datasets", "loaders", "stored"])
+def test_an_example_runs_as_it_stands(
+    extras: tuple[str, ...],
+    code: str,
+    environment: Callable[[tuple[str, ...]], Path],
+    session_cache: Path,
+    tmp_path: Path,
+) -> None:
+    corpus = ensure_corpus(CorpusSpec(8, 256), cache=session_cache)
+    shutil.copytree(corpus.root, tmp_path / "photos")
+    (tmp_path / "example.py").write_text(code)
+    done = subprocess.run(
+        [environment(extras), "example.py"],
+        cwd=tmp_path, env=alone(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_doctor_runs_after_its_install_line(
+    environment: Callable[[tuple[str, ...]], Path], folder: Path, tmp_path: Path
+) -> None:
+    """As it stands there, with a budget that ends soon; what it finds is tested elsewhere."""
+    section = next(part for part in SECTIONS if "datasets_impl.doctor TARGET" in part)
+    extras = INSTALL.findall(section)[0]
+    done = subprocess.run(
+        [environment((extras,)), "-m", "datasets_impl.doctor", folder, "--budget", "10",
+         "--out", tmp_path / "page"],
+        cwd=tmp_path, env=alone(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode in (0, 1) and list((tmp_path / "page").iterdir()), done.stderr
+
+
+def targets() -> list[str]:
+    return sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)))
+
+
+@pytest.mark.parametrize("target", targets())
+def test_a_target_of_make_is_there(target: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, env=alone()
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_variables_of_make_are_read() -> None:
+    given = set(re.findall(r"\bmake [a-z]+[^`\n]*?\b([A-Z]+)=", README))
+    makefile = (ROOT / "Makefile").read_text()
+    assert given and [name for name in given if f"$({name})" not in makefile] == []
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.partition("\n")[0])
+def test_options_are_in_the_help_of_a_command_of_their_section(section: str) -> None:
+    options = set(re.findall(r"(?<![-\w])--[a-z][-a-z]*", re.sub(r"<!--.*?-->", "", section)))
+    helps = [
+        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name, command in COMMANDS.items()
+        if options and name in section
+    ]
+    said = set(re.findall(r"--[a-z][-a-z]*", "\n".join(helps)))
+    assert options - said == set()
+
+
+def test_modules_files_and_variables_are_there() -> None:
+    for module in re.findall(r"python -m ([\w.]+)", README):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert (ROOT / link).exists(), link
+    code = "\n".join(
+        path.read_text() for path in ROOT.glob("*/*.py") if path.parent.name != "tests"
+    )
+    for variable in re.findall(r"DATASET_STUDY_\w+", README):
+        assert f'"{variable}"' in code, variable
