@@ -27,6 +27,14 @@ class BadArgument(StudyError, ValueError):
     """An argument that cannot be meant, refused where it is given; says what would be right."""
 
 
+class BadImage(StudyError, ValueError):
+    """A picture that cannot be read, or whose size does not fit; the text names it and says why."""
+
+
+class MissingPackage(StudyError, ModuleNotFoundError):
+    """A package of an extra is not installed; the text has the command that installs it."""
+
+
 def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
     """Wrap a command's `main`: a `StudyError` becomes one line and exit code 2, Ctrl-C 130."""
 
