@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,17 +44,12 @@ def examples() -> list[tuple[tuple[str, ...], str]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, ...]], Path]:
-    made: dict[tuple[str, ...], Path] = {}
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[Callable[[tuple[str, ...]], Path]]:
+    """Gives the interpreter of an environment with these extras; gone after the test."""
     fill = environments.installed if os.environ.get(BY_PIP) else environments.like_installed
-
-    def get(extras: tuple[str, ...]) -> Path:
-        if extras not in made:
-            made[extras] = fill(tmp_path_factory.mktemp("environment"), extras)
-        return made[extras]
-
-    return get
+    yield lambda extras: fill(tmp_path / "environment", extras)
+    shutil.rmtree(tmp_path / "environment")
 
 
 def alone() -> dict[str, str]:
@@ -81,6 +76,7 @@ def test_an_example_runs_as_it_stands(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.timeout(3000)
 def test_the_doctor_runs_after_its_install_line(
     environment: Callable[[tuple[str, ...]], Path], folder: Path, tmp_path: Path
 ) -> None:
