@@ -13,9 +13,9 @@ from typing import Any
 
 from datasets_impl.corpus import DEFAULT_QUALITY
 from datasets_impl.errors import BAD_INPUT, StudyError
+from datasets_impl.observe.log import SPARSE as SPARSE
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
-SPARSE = 3  # slow and steady benchmarks run in the first round and then in every third
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from benchmarks.grids import SPARSE
+from datasets_impl.observe.log import SPARSE
 from scripts.cells import UNPAIRED
 from scripts.claims import Rules
 from scripts.model import Cell

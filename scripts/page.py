@@ -41,7 +41,7 @@ def environment() -> Environment:
     env.filters.update(whole=whole, slug=slug)
     env.globals.update(
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
-        number=wording.number, columns=columns, common=common, mini=mini, split=split,
+        number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
         listed=listed, decided=decided, by_test=by_test,
         level=wording.level, remark=remark,
     )  # fmt: skip
@@ -162,11 +162,6 @@ def repeat_context(
         "links": links,
         "data": data,
     }
-
-
-def split(claim: ClaimResult) -> bool:
-    """Do the machines disagree?"""
-    return len(set(claim.by_machine.values())) > 1
 
 
 def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:

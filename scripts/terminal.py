@@ -35,8 +35,7 @@ def verdict_table(study: Study) -> Table:
     table.add_column("verdict", no_wrap=True, width=16)
     table.add_column("effect", no_wrap=True, width=wide)
     for claim, shown in zip(study.claims, effects, strict=True):
-        split = len(set(claim.by_machine.values())) > 1
-        verdict = verdict_text(claim.verdict) + Text(" *" if split else "")
+        verdict = verdict_text(claim.verdict) + Text(" *" if wording.disagree(claim) else "")
         table.add_row(claim.id, Text(claim.title), verdict, Text(shown))
     return table
 
@@ -45,7 +44,7 @@ def print_study(study: Study, page: Path, console: Console | None = None) -> Non
     """Verdict table, tally, noise floor and where the page is."""
     console = console or Console(highlight=False)
     console.print(verdict_table(study), width=80, crop=False)
-    if any(len(set(claim.by_machine.values())) > 1 for claim in study.claims):
+    if any(map(wording.disagree, study.claims)):
         console.print("* machines disagree; the page shows each", style="dim")
     counts = [f"{count} {verdict}" for verdict, count in wording.tally(study).items() if count]
     console.print("\n" + " \u00b7 ".join(counts), style="bold")

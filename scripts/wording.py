@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from scripts.model import Cell, Effect, Study
+from scripts.model import Cell, ClaimResult, Effect, Study
 
 TIMES = "\u00d7"
 DASH = "\u2013"
@@ -205,6 +205,11 @@ def noise_sentence(study: Study) -> str:
     widest = "" if noise.widest is None else f", widest {100 * noise.widest:.1f}{NBSP}%"
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
     return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}{widest})"
+
+
+def disagree(claim: ClaimResult) -> bool:
+    """Did two machines that tested the claim come to different verdicts?"""
+    return len(set(claim.by_machine.values()) - {"not tested"}) > 1
 
 
 def tally(study: Study) -> dict[str, int]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from standard_suite import standard_suite
 
+from datasets_impl.arms.model import Arm
+from datasets_impl.arms.registry import ARMS
 from datasets_impl.errors import StudyError
 from scripts.claims import Claim, Claims, load_claims
 from scripts.claims import Test as ClaimTest
-from scripts.root import CLAIMS, ROOT
+from scripts.root import CLAIMS
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]
 MEASURED = set(IDS) - {"X06", "X07", "X08"}
-POST = ROOT.parent / "shared" / "source"
 
 KNOWN = load_claims(CLAIMS)
 TESTS = [
@@ -141,17 +141,22 @@ def test_labels_of_a_claim_differ() -> None:
         assert len(labels) == len(set(labels)), claim.id
 
 
-@pytest.mark.skipif(not POST.is_dir(), reason="the post itself is not part of the project")
-def test_no_sentence_of_the_post_stands_in_the_claims() -> None:
-    def words(text: str) -> str:
-        return re.sub(r"[^a-z0-9]+", " ", text.lower()).strip()
-
-    ours = words(CLAIMS.read_text(encoding="utf-8")).replace(words(KNOWN.post.title), "")
-    for path in POST.glob("*.txt"):
-        for sentence in re.split(r"(?<=[.!?:])\s+|\n", path.read_text(encoding="utf-8")):
-            quoted = words(sentence)
-            if len(quoted.split()) >= 6 and quoted != words(KNOWN.post.title):
-                assert quoted not in ours, sentence
+@pytest.mark.parametrize(
+    ("claim", "test"),
+    [
+        pytest.param(claim, test, id=f"{claim.id}: {test.label}")
+        for claim in KNOWN.claim
+        for test in claim.test
+        if (test.metric, test.treatment.get("impl")) in ARMS
+        and ARMS[test.metric, test.treatment["impl"]].origin == "peer"  # type: ignore[index]
+    ],
+)
+def test_a_specialised_loader_is_compared_with_an_arm_of_equal_fidelity(
+    claim: Claim, test: ClaimTest
+) -> None:
+    arms: dict[Any, Arm] = dict(ARMS)
+    rival = arms[test.metric, test.treatment["impl"]]
+    assert arms[test.metric, test.baseline["impl"]].exact is rival.exact
 
 
 # ---------------------------------------------------------------------------- a wrong file

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.grids import SPARSE
+from datasets_impl.observe.log import SPARSE
 from scripts.cells import UNPAIRED
 from scripts.claims import Rules
 from scripts.correction import AT_THE_BAR, MOST_MORE, corrected, holm, in_rounds, more_rounds

@@ -19,7 +19,7 @@ from jsonschema import ValidationError
 from rich.console import Console
 
 from scripts import figures, page, tables, terminal, update_readme, wording
-from scripts.model import Study
+from scripts.model import Study, Verdict
 from scripts.render_report import main, render
 from tests.synthetic_study import NASTY, build, cell
 
@@ -157,6 +157,30 @@ def test_two_machines_show_their_disagreement(tmp_path: Path) -> None:
     assert "The machines disagree." in text
     head = (tmp_path / "claims.csv").read_text(encoding="utf-8").splitlines()[0]
     assert head.endswith("verdict on bench-a,verdict on bench-b")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "differ"),
+    [
+        (("supported", "not tested"), False),
+        (("supported", "supported"), False),
+        (("supported", "challenged"), True),
+        (("conditional", "inconclusive"), True),
+        (("not tested", "not tested"), False),
+    ],
+)
+def test_a_machine_that_tested_nothing_disagrees_with_nobody(
+    tmp_path: Path, verdicts: tuple[Verdict, Verdict], differ: bool
+) -> None:
+    two = build(machines=2)
+    by_machine = dict(zip(("bench-a", "bench-b"), verdicts, strict=True))
+    study = replace(two, claims=[replace(claim, by_machine=by_machine) for claim in two.claims])
+    render(study, tmp_path, "")
+    text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
+    assert ("The machines disagree." in text) is differ
+    console = Console(width=80, record=True, file=(tmp_path / "log").open("w"))
+    terminal.print_study(study, Path("index.html"), console)
+    assert ("machines disagree" in console.export_text()) is differ
 
 
 def test_missing_data_is_said_not_raised(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 LOG_VARIABLE = "DATASET_STUDY_OBSERVATIONS"
 ROUND_VARIABLE = "DATASET_STUDY_ROUND"  # the study's number of the round, from 1
+SPARSE = 3  # slow and steady benchmarks run in the first round and then in every third
 
 
 def observe(record: dict[str, Any]) -> None:

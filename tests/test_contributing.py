@@ -1,0 +1,54 @@
+"""Every path, name and example of CONTRIBUTING.md leads to something that is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from scripts.claims import Test as ClaimTest
+from scripts.root import ROOT
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)
+QUOTED = sorted(set(re.findall(r"`([^`]+)`", PROSE)))
+BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.DOTALL))
+TREES = ("datasets_impl", "benchmarks", "scripts", "tests")
+FILES = [path for tree in TREES for path in (ROOT / tree).rglob("*.py")]
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in FILES)
+
+
+def _is_path(quoted: str) -> bool:
+    return bool(re.fullmatch(r"[\w<>./-]+(/|\.(py|toml|txt))", quoted))
+
+
+@pytest.mark.parametrize("quoted", [one for one in QUOTED if _is_path(one)])
+def test_a_path_is_there(quoted: str) -> None:
+    """A bare name is that of a neighbour; `<name>` stands for whatever the reader chooses."""
+    pattern = re.sub(r"<\w+>", "*", quoted)
+    assert list(ROOT.glob(pattern)) or any(path.match(pattern) for path in FILES)
+
+
+@pytest.mark.parametrize("quoted", [one for one in QUOTED if not _is_path(one)])
+def test_a_name_is_there(quoted: str) -> None:
+    for word in re.findall(r"[<\w][\w<>]*", quoted.removeprefix("make ")):
+        pattern = re.sub(r"<\w+>", r"\\w+", word)
+        where = (ROOT / "Makefile").read_text() if quoted.startswith("make ") else SOURCE
+        assert re.search(rf"\b{pattern}\b", where), word
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), re.findall(r"`(\w+)`\s+(?:in|of)\s+`([\w/.]+\.py)`", PROSE)
+)
+def test_a_name_is_defined_in_the_file_that_is_named(name: str, path: str) -> None:
+    defined = rf"^\s*((class|def) )?{name}\b"
+    assert re.search(defined, Path(ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_examples_are_well_formed() -> None:
+    ast.parse(BLOCKS["python"])
+    (claim,) = tomllib.loads(BLOCKS["toml"])["claim"]
+    assert ClaimTest(**claim["test"][0]).kind == "ratio"
