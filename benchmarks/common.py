@@ -32,9 +32,17 @@ class _Benchmark:
     timeout = 900
     version = "1"  # raise it when the meaning of a number changes, here or in measure.py
     param_names: list[str] = []
+    params: list[Any] = []
     keeps_freed_memory = True  # False where memory is measured: users run with the default
     spoilt_by_load = True  # False: a count or a size, which other programs cannot change
     needs_corpus = True  # False: its samples are made up, no photographs are built for it
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not all(cls.params):
+            # A factor without levels: the profile leaves the class out. asv refuses a benchmark
+            # without cells, and passes over what is abstract.
+            cls.__abstractmethods__ = frozenset({"params"})  # type: ignore[attr-defined]
 
     def measured(self, levels: tuple[Any, ...], measure: Callable[[Cell], Measured]) -> Any:
         """Measure one cell, log the state it was measured in, and hand asv the sample.

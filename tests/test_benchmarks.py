@@ -104,12 +104,19 @@ def test_parameters_of_every_class(suite: ModuleType) -> None:
         assert len(names) == len(set(names)) == len(benchmark.params), where
         assert "impl" not in names or names[-1] == "impl", f"{where}: implementation goes last"
         for name, levels in zip(names, benchmark.params, strict=True):
-            # The quick profile leaves whole classes out, by giving a factor no level; the standard
-            # one leaves the loaders to a profile of their own.
-            left_out = module_of(benchmark) == "arms" and os.environ[PROFILE_VARIABLE] == "standard"
-            assert levels or left_out or os.environ[PROFILE_VARIABLE] == "quick", f"{where}.{name}"
+            assert levels, f"{where}.{name}: a profile leaves such a class out"
             assert len(levels) == len(set(levels)), f"{where}.{name}: {levels}"
             assert all(type(level) in (str, int) for level in levels), f"{where}.{name}: {levels}"
+
+
+def test_asv_accepts_every_benchmark(suite: ModuleType) -> None:
+    """What `asv check` does: it refuses a benchmark without cells."""
+    found = list(disc_benchmarks(str(ROOT / "benchmarks")))
+    assert all(benchmark.check("benchmarks") for benchmark in found)
+    classes = {f"{module_of(each)}.{each.__name__}" for each in suite.benchmark_classes()}
+    assert {benchmark.name.rpartition(".")[0] for benchmark in found} == classes
+    quick = os.environ[PROFILE_VARIABLE] == "quick"
+    assert ("memory.StartMethod" in classes) == (not quick)
 
 
 def test_every_cell_can_be_built(suite: ModuleType) -> None:
@@ -264,8 +271,4 @@ def test_the_loaders_have_a_profile_of_their_own() -> None:
     }
     assert {name.split(".")[0] for name in plans["loaders"]["benchmarks"]} == {"arms"}
     assert all(entry["cells"] for entry in plans["loaders"]["benchmarks"].values())
-    assert not any(
-        entry["cells"]
-        for name, entry in plans["standard"]["benchmarks"].items()
-        if name.startswith("arms.")
-    )
+    assert not any(name.startswith("arms.") for name in plans["standard"]["benchmarks"])

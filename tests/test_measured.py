@@ -124,7 +124,7 @@ EPOCH_LEVELS = (COUNT, PX, 0, "fork", "disk-warm", "none", "naive")
 def test_sample_and_its_line(log: Path, on_disk: None) -> None:
     result = epoch.ByResolution().track_epoch(*EPOCH_LEVELS)
     item.ByStage().track_item(COUNT, PX, "disk-warm", "read", "naive")
-    startup.Construction().track_construction(COUNT, PX, "preloaded")
+    startup.ConstructionByResolution().track_construction(COUNT, PX, "preloaded")
     first, second, third = records(log)
     assert result == {"samples": [first["value"]], "number": 1}
     assert first["value"] > 0 and first["seconds"] > 0
@@ -133,7 +133,8 @@ def test_sample_and_its_line(log: Path, on_disk: None) -> None:
     assert first["resident_before"] == 1.0, "the verified state belongs in the log"
     assert {"load_before", "steal"} <= set(first)
     assert not {"skipped", "failed"} & set(first)
-    assert (second["benchmark"], third["benchmark"]) == ("item.ByStage", "startup.Construction")
+    assert second["benchmark"] == "item.ByStage"
+    assert third["benchmark"] == "startup.ConstructionByResolution"
 
 
 def test_cold_line_says_what_was_verified(log: Path, on_disk: None) -> None:

@@ -1,0 +1,99 @@
+"""The suite under plain asv: what it accepts, and what it leaves as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from datasets_impl.paths import CACHE_VARIABLE
+
+TOOK_PART = ("asv.conf.json", ".gitignore", "benchmarks", "datasets_impl", "results")
+
+
+def asv(
+    *arguments: str, at: Path, home: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "asv", *arguments],
+        cwd=at,
+        env={**os.environ, "HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def git(at: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+    done = subprocess.run(command, cwd=at, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A repository with the suite and the committed results, as the working tree has them."""
+    home = tmp_path / "clone"
+    home.mkdir()
+    for name in git(ROOT, "ls-files", "-co", "--exclude-standard", *TOOK_PART).splitlines():
+        source, target = ROOT / name, home / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    git(home, "init", "--quiet")
+    git(home, "add", "--all")
+    git(home, "commit", "--quiet", "--message", "all")
+    return home
+
+
+def existing() -> Sequence[str]:
+    return ("-E", f"existing:{sys.executable}")
+
+
+@pytest.mark.slow
+def test_a_plain_run_of_any_profile_leaves_what_is_committed(clone: Path, tmp_path: Path) -> None:
+    before = (clone / "results" / "benchmarks.json").read_bytes()
+    asv("machine", "--yes", "--machine", "lab", at=clone, home=tmp_path)
+    ran = asv(
+        *("run", "--quick", *existing(), "--bench", r"^controls\.Access\."),
+        *("--set-commit-hash", "HEAD", "--machine", "lab"),
+        at=clone,
+        home=tmp_path,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert git(clone, "status", "--porcelain") == ""
+    assert (clone / "results" / "benchmarks.json").read_bytes() == before
+    assert list((clone / "out" / "asv" / "lab").glob("????????-*.json")), "kept, and ignored by git"
+    pages = asv("publish", at=clone, home=tmp_path)
+    assert pages.returncode == 0, pages.stdout + pages.stderr
+    machines = json.loads((clone / ".asv" / "html" / "index.json").read_text())["machines"]
+    assert set(machines) == {"lab"}
+    assert git(clone, "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_the_committed_results_are_read_with_a_configuration_of_their_own(tmp_path: Path) -> None:
+    pages = tmp_path / "pages"
+    config = ("--config", str(ROOT / "results" / "asv.conf.json"))
+    done = asv("publish", *config, "--no-pull", "--html-dir", str(pages), at=ROOT, home=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    index = json.loads((pages / "index.json").read_text())
+    known = {path.parent.name for path in (ROOT / "results").glob("*/machine.json")}
+    assert set(index["machines"]) == known
+    shown = asv("show", *config, at=ROOT, home=tmp_path)
+    assert shown.returncode == 0 and all(name in shown.stdout for name in known)
+
+
+@pytest.mark.slow
+def test_an_unknown_profile_is_named(tmp_path: Path) -> None:
+    done = asv(*("check", *existing()), at=ROOT, home=tmp_path, DATASET_STUDY_PROFILE="nonsense")
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "'nonsense'" in said and "quick" in said
+    assert said.count("Traceback") == 0, said
