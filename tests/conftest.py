@@ -1,15 +1,19 @@
-"""Shared by all tests: a cache of their own, and small photographs to work on.
+"""Shared by all tests: a cache and a temporary folder of their own, and small photographs.
 
-No test touches the user's cache, pictures or profile, whatever the environment says.
+No test touches the user's cache, pictures or profile, whatever the environment says. The session
+fails when anything is left in the temporary folder or in shared memory at its end.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +22,8 @@ import pytest
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.paths import CACHE_VARIABLE, IMAGES_VARIABLE
-from datasets_impl.storage.media import scratch_parent
+from datasets_impl.storage.media import PREFIX, scratch_parent
+from tests.leftovers import Watch
 
 if TYPE_CHECKING:
     from tests.sessions import FakeAsv
@@ -38,6 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     # Other tests run beside this one; what load does to a measurement has tests of its own.
     os.environ["DATASET_STUDY_MAX_RETRIES"] = "0"
+    # pytest keeps its own folders where it always does; all else goes into a folder of the session.
+    # Its name is short, since it is part of sockets' names, and one that a later session sweeps.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+    # After multiprocessing has removed what it keeps there until the end.
+    Finalize(None, shutil.rmtree, [tempfile.tempdir], {"ignore_errors": True}, exitpriority=-1000)
     if str(ROOT) not in sys.path:  # `benchmarks` is not installed; asv finds it by its folder
         sys.path.insert(0, str(ROOT))
 
@@ -58,8 +69,24 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+@pytest.fixture(scope="session")
+def watch() -> Iterator[Watch]:
+    """Looks at the end for what the session left; what came before it goes after it."""
+    watch = Watch()
+    yield watch
+    gc.collect()
+    remaining = watch.report()
+    assert not remaining, "left by the tests:\n" + "\n".join(remaining)
+
+
+@pytest.fixture(autouse=True)
+def watched(watch: Watch, request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    watch.after(request.node.nodeid)
+
+
 @pytest.fixture(scope="session", autouse=True)
-def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def session_cache(watch: Watch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The study's cache folder for this session, in pytest's temporary folder."""
     with pytest.MonkeyPatch.context() as patch:
         cache = tmp_path_factory.mktemp("study-cache")
