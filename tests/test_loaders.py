@@ -19,7 +19,7 @@ import torch
 from conftest import COUNT, PX
 from PIL import Image
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import BadImage, StudyError
 from datasets_impl.loaders import threaded
 from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
@@ -171,10 +171,15 @@ def test_every_format_is_a_source(form: str, folder: Path) -> None:
     assert images([torch.stack([dataset[index] for index in range(COUNT)])]) == expected
 
 
-def test_another_shape_is_named(folder: Path) -> None:
-    Image.new("RGB", (PX + 1, PX)).save(folder / "zz-wide.jpg")
-    with pytest.raises(ValueError, match=r"zz-wide\.jpg: the image has shape"):
+@pytest.mark.parametrize("odd", ["00-wide.jpg", "zz-wide.jpg"], ids=["first", "last"])
+@pytest.mark.parametrize("size", [(PX + 1, PX), (1, 1), (PX // 2, 2 * PX)], ids=str)
+def test_two_sizes_are_both_named(odd: str, size: tuple[int, int], folder: Path) -> None:
+    Image.new("RGB", size).save(folder / odd)
+    with pytest.raises(BadImage, match="images of a batch need one size") as refused:
         images(ThreadedJpegLoader(folder, sampler=range(COUNT + 1)))
+    for said in (odd, f"{size[0]} x {size[1]}", ".jpg has", f"{PX} x {PX}"):
+        assert said in str(refused.value)
+    assert sum(path.name in str(refused.value) for path in folder.iterdir()) == 2
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
