@@ -23,6 +23,9 @@ EXACT: dict[str, Callable[[float, float], bool]] = dict(
 )
 SIGNS = {"above": ">", "below": "<"}
 UNPAIRED = "from medians, arms not paired"
+NONE_QUIET = "in every block other programs disturbed one of the arms"
+NO_RATIO = "a measured value of zero or less has no ratio"
+UNDECIDABLE = (NONE_QUIET, NO_RATIO)  # measured, so not skipped
 
 
 def judge_test(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
@@ -86,8 +89,15 @@ def _interval(
     if treatment["samples"] and baseline["samples"]:
         if len(treatment["samples"]) != len(baseline["samples"]):
             return None, "the two arms were not measured in the same blocks"
+        blocks = np.array(inference.undisturbed(treatment["samples"], baseline["samples"]))
+        if not blocks.size:
+            return None, NONE_QUIET
+        if blocks.min() <= 0:
+            return None, NO_RATIO
         return inference.ratio(treatment["samples"], baseline["samples"], rules.confidence), ""
     medians = (_quartiles(treatment), _quartiles(baseline))
+    if min(medians[0][0], medians[1][0]) <= 0:
+        return None, NO_RATIO
     return inference.unpaired_ratio(*medians, rules.confidence), ""
 
 
@@ -128,7 +138,8 @@ def _without(*rows: dict[str, Any]) -> Outcome:
 
 def _ratio(test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules) -> Cell:
     interval, reason = _interval(test, treatment, baseline, rules)
-    cell = _unjudged(test, treatment, rules, _without(treatment, baseline), reason)
+    without = "unclear" if reason in UNDECIDABLE else _without(treatment, baseline)
+    cell = _unjudged(test, treatment, rules, without, reason)
     cell = replace(
         cell,
         quantity="share" if test.kind == "share" else "ratio",
@@ -181,10 +192,17 @@ def _break_even(
     sampled = all(row["samples"] for row in rows)
     if sampled and len({len(row["samples"]) for row in rows}) > 1:
         return replace(cell, reason="the times were not measured in the same blocks")
+    times = inference.undisturbed(
+        *(_blocks(row, sampled) for arm in epochs for row in (built[arm], epochs[arm]))
+    )
+    if not times[0].size:
+        return replace(cell, outcome="unclear", reason=NONE_QUIET)
+    if min(each.min() for each in times) <= 0:
+        return replace(cell, outcome="unclear", reason=NO_RATIO)
+    # An epoch is measured in microseconds per image, a construction in milliseconds.
     costs = [
-        # An epoch is measured in microseconds per image, a construction in milliseconds.
-        Costs(_blocks(built[arm], sampled), _blocks(row, sampled) * row["n"] / 1000)
-        for arm, row in epochs.items()
+        Costs(made, epoch * treatment["n"] / 1000)
+        for made, epoch in zip(times[::2], times[1::2], strict=True)
     ]
     found = break_even(costs[0], costs[1], bar_of(test, rules), rules.confidence)
     cell = _measured(cell, test.model_copy(update={"bar": 1.0}), found.decision, rules)
@@ -280,6 +298,8 @@ def _slope(
     usable = [pair for pair in pairs if pair[0]["samples"] and pair[1]["samples"]]
     if len(usable) < 2 or len({len(row["samples"]) for pair in usable for row in pair}) > 1:
         return cell
+    if reason := _no_slope(usable):
+        return replace(cell, outcome="unclear", reason=reason)
     logs = [
         [math.log(a / b) for a, b in zip(top["samples"], bottom["samples"], strict=True)]
         for top, bottom in usable
@@ -288,3 +308,11 @@ def _slope(
     power = 2 if over == "px" else 1
     positions = [float(top[over]) ** power for top, _ in usable]
     return _measured(cell, test, inference.slope(logs, positions, rules.confidence), rules)
+
+
+def _no_slope(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+    """Why no block of these pairs gives a slope, "" if one does."""
+    blocks = np.array(inference.undisturbed(*(row["samples"] for pair in pairs for row in pair)))
+    if not blocks.size:
+        return NONE_QUIET
+    return NO_RATIO if blocks.min() <= 0 else ""

@@ -45,7 +45,7 @@ def describe_machine(machine: MachineResults) -> Machine:
         "measured": f"{rounds[0]['started']} to {rounds[-1]['started']}" if rounds else "",
         "load at the start of each round": ", ".join(str(r["load"][0]) for r in rounds),
         "load during cells": load.summary(machine.observations),
-        "cells kept under load": load.kept_under_load(machine.observations),
+        "rounds left out for foreign load": load.left_out_by_name(machine.observations),
         "CPU frequency during cells": load.frequencies(machine.observations),
         "CPU frequency governor": str(facts.get("governor") or ""),
         "settings": _settings(machine),
@@ -127,12 +127,10 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
         row = {str(key): value for key, value in record.items()}
         if row["status"] != "ok" or str(row.get("impl") or "").endswith(AGAIN):
             continue
-        samples = row["samples"]
+        (samples,) = inference.undisturbed(row["samples"] or [row["median"]])
         low = high = None
-        if samples and len(samples) > 1 and min(samples) > 0:
-            _, low, high = np.exp(
-                inference.mean_interval(np.log(np.asarray(samples)).tolist(), 0.95)
-            )
+        if row["samples"] and len(samples) > 1 and samples.min() > 0:
+            _, low, high = np.exp(inference.mean_interval(np.log(samples).tolist(), 0.95))
         rows.append(
             {
                 "machine": row["machine"],
@@ -141,10 +139,10 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
                 "unit": row["unit"],
                 **dict.fromkeys(FACTORS),
                 **factors_of(row),
-                "median": float(np.median(samples)) if samples else row["median"],
+                "median": float(np.median(samples)),
                 "low": low,
                 "high": high,
-                "blocks": len(samples) if samples else 1,
+                "blocks": len(samples),
             }
         )
     table = pd.DataFrame(rows, dtype=object)

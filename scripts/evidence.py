@@ -10,7 +10,8 @@ import ast
 import itertools
 import json
 import math
-from collections.abc import Collection
+import statistics
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from asv import util
 from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
+from scripts import load
+from scripts.beside import MachineFiles
+from scripts.observed import Place
 
 FACTORS = (
     "n",
@@ -76,8 +80,9 @@ class MachineResults:
 
 @dataclass
 class Evidence:
-    """`cells`: columns machine, benchmark, metric, unit, the factors, samples (list or None),
-    median, q25, q75, repeat, status ("ok", "skipped", "failed", "incomplete"), reason."""
+    """`cells`: columns machine, benchmark, metric, unit, the factors, samples (list or None; NaN
+    for a block that other programs disturbed), median, q25, q75, repeat, status ("ok", "skipped",
+    "failed", "incomplete"), reason."""
 
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
@@ -128,9 +133,10 @@ def load_evidence(folders: list[Path]) -> Evidence:
     rows: list[dict[str, Any]] = []
     machines = []
     for machine, (when, path, results, units) in sorted(newest.items()):
-        beside = _MachineFiles(path)
+        beside = MachineFiles(path)
         try:
             found = _rows(machine, results, units, beside.skipped())
+            _leave_out(found, load.disturbed(beside.observations))
         except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
             raise StudyError(
                 f"{path} is damaged, or does not fit {path.parents[1] / 'benchmarks.json'}; "
@@ -202,45 +208,6 @@ def _load(path: Path, machine: str) -> Results:
         ) from error
 
 
-class _MachineFiles:
-    """The log and the provenance beside a result file; both are absent after a plain `asv run`."""
-
-    def __init__(self, result: Path) -> None:
-        stem = result.with_suffix("")
-        self.log = stem.with_name(stem.name + ".observations.jsonl")
-        provenance = _json_lines(stem.with_name(stem.name + ".provenance.jsonl"))
-        self.provenance: dict[str, Any] = provenance[0] if provenance else {}
-        self.observations = _json_lines(self.log)
-
-    def skipped(self) -> dict[tuple[str, tuple[Any, ...]], str]:
-        """Reason for each cell that was skipped or void."""
-        reasons = {}
-        for entry in self.observations:
-            reason = entry.get("skipped") or entry.get("failed")
-            if not reason:
-                continue
-            try:
-                place = (entry["benchmark"], tuple(sorted(entry["factors"].items())))
-            except (AttributeError, KeyError) as error:
-                raise StudyError(
-                    f"{self.log} is damaged; restore it or run the study again."
-                ) from error
-            reasons[place] = str(reason)
-        return reasons
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    try:
-        entries = [json.loads(line) for line in path.read_text().splitlines()]
-        if not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError("a line is no JSON object")
-    except ValueError as error:
-        raise StudyError(f"{path} is damaged; restore it or run the study again.") from error
-    return entries
-
-
 def _rows(
     machine: str,
     results: Results,
@@ -283,6 +250,25 @@ def _rows(
                 }
             )
     return rows
+
+
+def _leave_out(rows: list[dict[str, Any]], disturbed: Mapping[Place, list[bool]]) -> None:
+    """Put NaN in the place of samples that were taken while other programs used the CPU.
+
+    The number stands in asv's file, because asv wants one each round; only the load decides, never
+    the value. Whoever compares leaves such a block out whole (`inference.undisturbed`).
+    """
+    for row in rows:
+        factors = {name: row[name] for name in FACTORS if row.get(name) is not None}
+        blocks = disturbed.get((row["benchmark"], tuple(sorted(factors.items()))))
+        if blocks is None or row["status"] != "ok":
+            continue
+        samples, reason = load.left_out(row["samples"], blocks)
+        if samples is None:
+            row |= {"samples": None, "median": None, "status": "incomplete", "reason": reason}
+        else:
+            median = statistics.median(value for value in samples if not math.isnan(value))
+            row |= {"samples": samples, "median": median}
 
 
 def _outdated(measured: str | None, current: str | None) -> str:

@@ -66,7 +66,7 @@ class Cell:
     p_holm: float | None = None  # the same after Holm's correction over the claim's cells
     more_rounds: int | None = None  # how many more rounds would decide an unclear cell
     unit: str = ""  # of an amount, for example "epochs" or "MB"
-    loaded: tuple[int, ...] = ()  # rounds in which an arm was kept under foreign load
+    loaded: tuple[int, ...] = ()  # rounds left out, because other programs disturbed an arm
     cold: ColdState | None = None  # None where nothing was measured cold
 
 
