@@ -25,6 +25,7 @@ SIGNS = {"above": ">", "below": "<"}
 UNPAIRED = "from medians, arms not paired"
 NONE_QUIET = "in every block other programs disturbed one of the arms"
 NO_RATIO = "a measured value of zero or less has no ratio"
+TIMED_APART = "part and whole were timed apart, so the share is cut at 100 %"
 UNDECIDABLE = (NONE_QUIET, NO_RATIO)  # measured, so not skipped
 
 
@@ -146,7 +147,27 @@ def _ratio(test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rule
         treatment=label(treatment, test.treatment),
         baseline=label(baseline, test.baseline),
     )
-    return _measured(cell, test, interval, rules) if interval else cell
+    if interval is None:
+        return cell
+    judged = _measured(cell, test, interval, rules)
+    return _at_most_all(judged) if test.kind == "share" else judged
+
+
+def _at_most_all(cell: Cell) -> Cell:
+    """A share of two timings, cut at all of the whole: no part is larger, whatever noise says.
+
+    The cell is judged before, by the interval as it was measured.
+    """
+    assert cell.estimate is not None
+    if max(cell.estimate, cell.high or 0.0) <= 1:
+        return cell
+    return replace(
+        cell,
+        estimate=min(1.0, cell.estimate),
+        low=cell.low and min(1.0, cell.low),
+        high=cell.high and min(1.0, cell.high),
+        reason="; ".join(filter(None, [cell.reason, TIMED_APART])),
+    )
 
 
 def _single(test: Test, row: dict[str, Any], rules: Rules) -> Cell:

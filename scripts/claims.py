@@ -61,8 +61,8 @@ class Test(_Strict):
             raise ValueError(f"a test of kind {self.kind} needs a bar")
         if self.bar is not None and self.kind not in ("slope", "exact") and self.bar <= 0:
             raise ValueError("the bar must be above zero")
-        if self.kind == "level" and (self.bar or 0) >= 1:
-            raise ValueError("the bar of a level is a share, below one")
+        if self.kind in ("level", "share") and (self.bar or 0) >= 1:
+            raise ValueError(f"the bar of a {self.kind} is a share, below one")
         if self.kind in ("amount", "break-even") and not self.unit:
             raise ValueError(f"a test of kind {self.kind} needs a unit")
         if (self.kind == "break-even") != bool(self.construction):

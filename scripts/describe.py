@@ -91,7 +91,9 @@ def _verified(observations: list[dict[str, Any]]) -> str:
         return ""
     resident = max((entry["resident_before"] for entry in cold), default=0.0)
     shares = [e["bytes_read"] / e["bytes_of_files"] for e in cold if e.get("bytes_of_files")]
-    least = f", at least {min(shares):.0%} of the bytes read from the device" if shares else ""
+    least = (
+        f", at least {min(1.0, *shares):.0%} of the bytes read from the device" if shares else ""
+    )
     return (
         f"{len(cold)} cold measurements, at most {resident:.0%} resident before{least}; {void} void"
     )

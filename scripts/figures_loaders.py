@@ -120,7 +120,7 @@ def _row(ax: Axes, y: float, row: LoaderRow, layout: Layout) -> None:
     share = row.share_of_ceiling
     number = f"{wording.number(row.images_per_second)}/s"
     if share is not None:
-        number += f"  {100 * share.estimate:.0f} %"
+        number += f"  {wording.estimate(share.estimate, 'ratio')}"
     strong = "bold" if row.origin == "variant" else "normal"
     axes = ax.get_yaxis_transform()
     sides = ("left", "right") if layout.above else ("right", "left")

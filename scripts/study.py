@@ -11,18 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 try:
     from filelock import FileLock, Timeout
     from rich.console import Console
 
     from datasets_impl.atomic import describe_write_error
-    from datasets_impl.errors import BAD_INPUT, StudyError, exit_on_study_error
+    from datasets_impl.errors import StudyError, exit_on_study_error
     from datasets_impl.observe import load
     from datasets_impl.paths import cache_dir, images_dir, user_path
     from datasets_impl.replacing import check_replaceable
@@ -182,11 +179,12 @@ def _check_targets(options: argparse.Namespace) -> None:
 def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None:
     environment = asv_session.environment(options.profile, options.images)
     environment["TMPDIR"] = str(temporary)
-    chosen = ["--bench", options.bench] if options.bench else []
-    plan = _plan(chosen, environment)
-    corpora = temporary / "corpora.json"
+    corpora, plan = temporary / "corpora.json", temporary / "plan.json"
+    command = [sys.executable, "-m", "benchmarks.prepare"]
+    command += [f"--manifests={corpora}", f"--plan={plan}"]
+    command += [f"--bench={options.bench}"] if options.bench else []
     run_child(
-        [sys.executable, "-m", "benchmarks.prepare", "--manifests", str(corpora), *chosen],
+        command,
         environment,
         what="Building the corpora",
         inherit_output=True,
@@ -197,7 +195,7 @@ def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None
         rounds=options.rounds,
         bench=options.bench,
         machine=options.machine,
-        plan=plan,
+        plan=json.loads(plan.read_text()),
         corpora=corpora,
         environment=environment,
     )
@@ -208,22 +206,6 @@ def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None
     written = render(study, options.out / "report", asv_pages="../asv/index.html")
     session.finish()
     print_study(study, written[0])
-
-
-def _plan(chosen: list[str], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Rounds and cells of the profile, asked in a process of its own: nothing here imports it.
-
-    Raises:
-        StudyError: it ended with an error; one sentence that it printed is not repeated.
-    """
-    command = [sys.executable, "-m", "benchmarks.plan", *chosen]
-    asked = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    if asked.returncode == BAD_INPUT:
-        raise SystemExit(BAD_INPUT)
-    if asked.returncode:
-        raise StudyError(f"Planning the study failed with exit code {asked.returncode}.")
-    plan: dict[str, Any] = json.loads(asked.stdout)
-    return plan
 
 
 if __name__ == "__main__":
