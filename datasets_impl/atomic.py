@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from datasets_impl.errors import StudyError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -27,6 +31,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as handle:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)  # says that its writer lives
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
@@ -42,6 +48,16 @@ def atomic_write(path: Path, content: str | bytes) -> None:
     """Write `content` to `path` atomically (UTF-8 for text)."""
     with atomic_file(path) as handle:
         handle.write(content.encode() if isinstance(content, str) else content)
+
+
+def sweep_temporaries(path: Path, ours: Callable[[Path], bool]) -> None:
+    """Remove what killed writers of `path` left beside it: temporary files that are empty, or
+    `ours` by their content, and that nobody writes any more."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not left.is_symlink() and (not left.stat().st_size or ours(left)):
+                left.unlink()
 
 
 def check_writable(path: Path) -> None:
@@ -60,10 +76,15 @@ def check_writable(path: Path) -> None:
     Path(name).unlink()
 
 
-def describe_write_error(error: OSError, path: Path) -> StudyError:
-    """Say in one sentence why `path` could not be written and what to do about it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def describe_write_error(error: Exception, path: Path) -> StudyError:
+    """Say in one sentence why `path` could not be written and what to do about it.
+
+    `error` may be a library's own, which tells of a full disk in its text alone.
+    """
+    number, text = getattr(error, "errno", None), str(error)
+    if number in FULL or any(os.strerror(each) in text for each in FULL):
         return StudyError(f"The disk is full: could not write {path}; free some space and rerun.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StudyError(f"{path} may not be written; choose another folder or mend its rights.")
-    return StudyError(f"Could not write {path}: {error.strerror or error}.")
+    why = getattr(error, "strerror", None) or text.rstrip(".") or type(error).__name__
+    return StudyError(f"Could not write {path}: {why}.")

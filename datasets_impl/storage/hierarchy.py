@@ -87,6 +87,42 @@ def find(resource: str, proc: Path | None = None) -> Place:
     )
 
 
+def cpu_quota(proc: Path | None = None) -> float | None:
+    """Cores' worth of time that this process's groups, and those above them, may take.
+
+    None where nothing limits them, or no control groups are to be seen.
+    """
+    proc = proc or PROC
+    try:
+        hierarchies = mounts((proc / "self/mountinfo").read_text())
+        groups = membership((proc / "self/cgroup").read_text())
+    except (OSError, ValueError):
+        return None
+    found = []
+    for mount in hierarchies:
+        controller = "" if mount.version == 2 else "cpu"
+        if controller in groups and (mount.version == 2 or controller in mount.controllers):
+            group = _below(mount, groups[controller])
+            above = [folder for folder in group.parents if folder.is_relative_to(mount.point)]
+            found += [_quota(mount.version, folder) for folder in (group, *above)]
+    return min((quota for quota in found if quota), default=None)
+
+
+def _quota(version: int, folder: Path) -> float | None:
+    """Cores that one group may keep busy; None where it is not limited."""
+    if version == 2:
+        said = words(folder / "cpu.max")
+    else:
+        said = [
+            word for kind in ("quota", "period") for word in words(folder / f"cpu.cfs_{kind}_us")
+        ]
+    try:
+        quota, period = (int(word) for word in said)
+    except ValueError:  # "max", or no such file
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
 def _below(mount: Mount, group: str) -> Path:
     """The folder of `group`, which a container may show from its own root on."""
     inside = group.removeprefix(mount.root) if mount.root != "/" else group

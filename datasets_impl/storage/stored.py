@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import xxhash
 from pydantic import BaseModel, ValidationError
 
 from datasets_impl.errors import StudyError
+from datasets_impl.variants.files import digest
 
-HEADER, INDEX = "header.json", "index.npy"
+HEADER, INDEX, JOURNAL = "header.json", "index.npy", "journal"
 INDEX_TYPE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("digest", "<u8")])
 Kind = Literal["jpeg", "pixels"]
 
@@ -48,11 +48,6 @@ class Header(BaseModel):
     def _seal(self) -> str:
         fields = self.model_dump(exclude={"seal"})
         return f"{digest(json.dumps(fields, sort_keys=True).encode()):016x}"
-
-
-def digest(data: Any) -> int:
-    """xxHash3, 64 bits: some 10 GB/s, so that checking costs little beside reading."""
-    return xxhash.xxh3_64_intdigest(data)
 
 
 def read_header(folder: Path) -> Header:
@@ -86,6 +81,17 @@ def read_header(folder: Path) -> Header:
     except OSError as error:
         raise _damaged(folder, f"cannot be read ({error.strerror or error})") from error
     return header
+
+
+def is_stored_set(folder: Path) -> bool:
+    """Whether `folder` is a stored set, even a damaged one, and nobody else's file is in it."""
+    try:
+        header = Header.model_validate_json((folder / HEADER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    known = {Path(name) for name in (HEADER, INDEX, JOURNAL, *header.files)}
+    known |= {parent for name in known for parent in name.parents}
+    return all(path.relative_to(folder) in known for path in folder.rglob("*"))
 
 
 def read_index(folder: Path, header: Header) -> np.ndarray[Any, Any]:
