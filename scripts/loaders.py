@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from datasets_impl.arms.code import with_setting
 from datasets_impl.arms.model import Arm, Task
 from datasets_impl.arms.registry import ARMS
 from scripts import inference, wording
@@ -122,7 +123,7 @@ def _row(arm: Arm, row: Row, rows: dict[str, Row], log: _Log, confidence: float)
         about=arm.about,
         exact=arm.exact,
         order=arm.order,
-        code=arm.code,
+        code=with_setting(arm.code, state.get("setting", {})),
         images_per_second=1e6 / time.estimate,
         low=None if time.high is None else 1e6 / time.high,
         high=None if time.low is None else 1e6 / time.low,
