@@ -26,14 +26,19 @@ class Ahead(Generic[T]):
     early ends the thread.
 
     Raises:
-        BadArgument: nothing to iterate over, no depth; or an iterator begins a second epoch, since
-            the first has used it up.
+        BadArgument: nothing to iterate over, no depth, a loader that overwrites its batches; or an
+            iterator begins a second epoch, since the first has used it up.
         StudyError: in a process that was forked in mid-epoch, when the epoch is to go on there.
     """
 
     def __init__(self, batches: Iterable[T], depth: int = 2) -> None:
         if not (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
             raise arguments.refused("batches", batches, "a loader, or another iterable of batches")
+        if getattr(batches, "overwrite", False):
+            raise BadArgument(
+                "batches overwrites each batch with the next, which looking ahead asks for too "
+                "early; leave out overwrite=True."
+            )
         self.batches = batches
         self.depth = arguments.positive_int("depth", depth)
         self._used_up = False

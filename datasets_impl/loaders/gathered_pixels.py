@@ -76,7 +76,8 @@ class GatheredPixelsLoader(IndexBatches):
     ) -> None:
         self.pack = _opened(pack)
         super().__init__(len(self.pack), batch_size, sampler, seed, drop_last)
-        self.memory = LentMemory(pinned, arguments.flag("overwrite", overwrite))
+        self.overwrite = arguments.flag("overwrite", overwrite)
+        self.memory = LentMemory(pinned, self.overwrite)
         self.preload = arguments.flag("preload", preload)
         self._rows: torch.Tensor | None = None
 
