@@ -6,6 +6,7 @@ import errno
 import fcntl
 import glob
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from typing import BinaryIO
 from datasets_impl.errors import StudyError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+LITTLE = 1 << 20  # bytes: a library that could not write so few ran out of room
 
 
 @contextmanager
@@ -79,12 +81,20 @@ def check_writable(path: Path) -> None:
 def describe_write_error(error: Exception, path: Path) -> StudyError:
     """Say in one sentence why `path` could not be written and what to do about it.
 
-    `error` may be a library's own, which tells of a full disk in its text alone.
+    `error` may be a library's own, which tells of a full disk in its text alone, or not at all.
     """
     number, text = getattr(error, "errno", None), str(error)
-    if number in FULL or any(os.strerror(each) in text for each in FULL):
+    said = number in FULL or any(os.strerror(each) in text for each in FULL)
+    if said or (number is None and _is_full(path)):
         return StudyError(f"The disk is full: could not write {path}; free some space and rerun.")
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StudyError(f"{path} may not be written; choose another folder or mend its rights.")
     why = getattr(error, "strerror", None) or text.rstrip(".") or type(error).__name__
     return StudyError(f"Could not write {path}: {why}.")
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < LITTLE
+    except OSError:
+        return False

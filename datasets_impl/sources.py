@@ -85,8 +85,6 @@ def as_source(source: Source | str | Path) -> Source:
 
 
 def _stored(folder: Path) -> Source:
-    from datasets_impl.storage.formats import FORMATS
-    from datasets_impl.storage.stored import read_header
+    from datasets_impl.storage.formats import open_stored
 
-    images: Source = FORMATS[read_header(folder).format].load("Images")(folder)
-    return images
+    return open_stored(folder)

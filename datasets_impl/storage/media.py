@@ -7,6 +7,7 @@ their owner; `sweep` removes those whose owner is gone, so a killed run leaves n
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,6 +27,8 @@ from datasets_impl.storage import cgroup
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 PREFIX = "dataset-study-"
 RAM_DISK = Path("/dev/shm")  # noqa: S108 - the RAM disk is the point
+SHORT = Path("/tmp")  # noqa: S108 - where the usual place is too deep
+LONGEST = 44  # bytes of a path below which a socket's name, of 107, can still be made
 MEMORY_FILESYSTEMS = {"tmpfs", "ramfs"}
 
 
@@ -122,13 +126,27 @@ def _removed_on_termination(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def temporary_parent() -> Path:
+    """The system's place for temporary files, or a shorter one: sockets are made far below it."""
+    usual = Path(tempfile.gettempdir())
+    too_long = len(os.fsencode(usual)) > LONGEST and os.access(SHORT, os.W_OK | os.X_OK)
+    return SHORT if too_long else usual
+
+
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder for the temporary files of child processes, in the system's place for them.
 
     Removed afterwards; `sweep_all` removes the one of an owner that was killed.
+
+    Raises:
+        StudyError: the folder cannot be written.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    parent = temporary_parent()
+    try:
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
+    except OSError as error:
+        raise describe_write_error(error, parent) from error
     try:
         yield folder
     finally:
@@ -146,9 +164,30 @@ def sweep(parent: Path) -> int:
     return removed
 
 
+def name_semaphores() -> None:
+    """Let the semaphores that this process and its workers make bear its pid, for `sweep_all`.
+
+    Those that are not forked are sent names, which a killed process cannot take back.
+    """
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    config["semprefix"] = f"/{PREFIX}{os.getpid()}"
+
+
+def _sweep_semaphores() -> int:
+    removed = 0
+    for path in RAM_DISK.glob(f"sem.{PREFIX}*-*"):
+        owner = path.name.removeprefix(f"sem.{PREFIX}").split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
 def sweep_all() -> int:
     """`sweep` on every medium of this machine, among temporary files and control groups."""
-    removed = sweep(Path(tempfile.gettempdir())) + cgroup.sweep()
+    removed = cgroup.sweep() + _sweep_semaphores()
+    for parent in {Path(tempfile.gettempdir()), temporary_parent()}:
+        removed += sweep(parent)
     for medium in ("ramdisk", "disk-warm"):
         try:
             removed += sweep(scratch_parent(medium))

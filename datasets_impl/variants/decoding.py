@@ -23,6 +23,7 @@ from datasets_impl.decoders import (
     two_sizes,
 )
 from datasets_impl.errors import BadImage, StudyError
+from datasets_impl.indexing import position
 from datasets_impl.restart_jpeg import whole_jpeg
 from datasets_impl.sources import Source, as_source
 from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
@@ -54,10 +55,10 @@ class DecodingDataset(Dataset[torch.Tensor]):
         return torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
 
     def _decoded(self, index: int, out: Pixels | None) -> Pixels:
-        decode = decoder(self.decode_with).decode
+        decode, index = decoder(self.decode_with).decode, position(index, len(self))
         try:
             return decode_or_pillow(decode, whole_jpeg(self.source.read(index)), out)
-        except (IndexError, OtherShape, StudyError):  # of the index, of the batch, named already
+        except (OtherShape, StudyError):  # of the batch, or named already
             raise
         except Exception as error:
             name = self.source.name(index)

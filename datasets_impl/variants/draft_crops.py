@@ -15,8 +15,9 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.transforms import RandomResizedCrop
 
+from datasets_impl.indexing import position
 from datasets_impl.loaders.crops import RATIO, SCALE
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.variants.files import jpeg_files, opened
 
 SCALES = (8, 4, 2, 1)
 
@@ -38,7 +39,7 @@ class DraftCropsDataset(Dataset[torch.Tensor]):
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        with Image.open(self.image_paths[index]) as picture:
+        with opened(self.image_paths[position(index, len(self))]) as picture:
             top, left, height, width = RandomResizedCrop.get_params(
                 picture, list(self.scale), list(self.ratio)
             )
