@@ -18,12 +18,18 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from datasets_impl.allocator import keep_freed_memory
 from datasets_impl.observe import load
-from datasets_impl.observe.log import observe
+from datasets_impl.observe.log import ROUND_VARIABLE, observe
 from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.storage.media import name_semaphores
+from datasets_impl.termination import end_with_parent
 
 from .grids import GRID, SPARSE, Cell
 
 Measured = tuple[float, dict[str, Any]]  # the value and the verified state it was measured in
+IN_STUDY = ROUND_VARIABLE in os.environ
+IMPORTED_IN = os.getpid()
+if IN_STUDY:  # asv's server imports this, and would wait for an asv that was killed
+    end_with_parent()
 
 
 class _Benchmark:
@@ -39,9 +45,10 @@ class _Benchmark:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if not all(cls.params):
-            # A factor without levels: the profile leaves the class out. asv refuses a benchmark
-            # without cells, and passes over what is abstract.
+        topic = cls.__module__.rpartition(".")[2]
+        if not all(cls.params) or (GRID.topics and topic not in GRID.topics):
+            # The profile leaves the class out, as a topic or by giving a factor no levels. asv
+            # refuses a benchmark without cells, and passes over what is abstract.
             cls.__abstractmethods__ = frozenset({"params"})  # type: ignore[attr-defined]
 
     def measured(self, levels: tuple[Any, ...], measure: Callable[[Cell], Measured]) -> Any:
@@ -54,6 +61,9 @@ class _Benchmark:
         Raises:
             SkipNotImplemented: this machine cannot provide the cell; the log says why.
         """
+        if IN_STUDY and os.getpid() != IMPORTED_IN:
+            end_with_parent()  # this process is a fork of asv's server
+        name_semaphores()
         place = {
             "benchmark": f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}",
             "factors": dict(zip(self.param_names, levels, strict=True)),
