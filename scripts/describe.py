@@ -71,6 +71,8 @@ def describe_machine(machine: MachineResults) -> Machine:
         summary=", ".join(parts),
         details={name: value for name, value in details.items() if value},
         warnings=warnings,
+        profile=str(machine.provenance.get("profile", "")),
+        rules=str(machine.provenance.get("claims_hash", "")),
     )
 
 

@@ -48,10 +48,6 @@ def loader_charts(study: Study) -> list[Chart]:
     return found
 
 
-def names() -> set[str]:
-    return {f"loaders-{task}" for task in TASKS}
-
-
 def _chart(study: Study, task: str, found: Sequence[Loaders]) -> Chart:
     name, title = f"loaders-{task}", TITLES[task]
     lead = (

@@ -134,6 +134,8 @@ class Machine:
     summary: str  # one line: CPU, cores, RAM, storage
     details: dict[str, str]
     warnings: list[str]  # for example "dirty work tree", "no samples: medians only"
+    profile: str = ""
+    rules: str = ""  # hash of the claims file it was measured under, "" where it is not known
 
 
 @dataclass(frozen=True)
