@@ -347,6 +347,7 @@ def _is_unfinished(partial: Path) -> bool:
     return (
         isinstance(key, list)
         and len(key) == KEY_FIELDS
+        and all(isinstance(part, str) for part in key[:3])
         and all(name in own or WRITTEN.fullmatch(name) for name in names)
     )
 
