@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import torch
 from conftest import COUNT, PX
 from PIL import Image
 
+from datasets_impl import loaders
 from datasets_impl.errors import BadImage, StudyError
 from datasets_impl.loaders import threaded
 from datasets_impl.loaders.ahead import Ahead
@@ -246,6 +248,32 @@ def test_shards_are_disjoint_and_complete(world: int, count: int) -> None:
 def test_a_rank_beyond_the_world_is_refused() -> None:
     with pytest.raises(ValueError, match="rank 2 is not below"):
         ShardedShuffle(4, rank=2, world=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("copied", "code"),
+    [
+        ("loaders/recycled arguments errors", "recycled.RecycledBatches().take((2, 3))"),
+        ("loaders/ahead loaders/threads arguments errors", "list(ahead.Ahead([1, 2]))"),
+    ],
+    ids=["recycled", "ahead"],
+)
+def test_what_the_docstring_says_can_be_copied(copied: str, code: str, tmp_path: Path) -> None:
+    package = Path(loaders.__file__).parents[1]
+    for name in copied.split():
+        assert f"`{Path(name).name}.py`" in str(loaders.__doc__)
+        target = tmp_path / package.name / f"{name}.py"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(package / f"{name}.py", target)
+    module = Path(copied.split()[0]).name
+    lines = [
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})",
+        f"from {package.name}.loaders import {module}",
+        f"assert {module}.__file__.startswith({str(tmp_path)!r})",
+        code,
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path)
 
 
 @pytest.mark.slow
