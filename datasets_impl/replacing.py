@@ -34,9 +34,9 @@ def check_replaceable(
     """
     try:
         _check(target, ours, sources, what)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter of links that lead in a circle
         raise StudyError(
-            f"{target} cannot be looked at ({error.strerror or error}), and is left as it is; "
+            f"{target} cannot be looked at ({error}), and is left as it is; "
             f"choose another place for {what}."
         ) from error
 

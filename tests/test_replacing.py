@@ -136,7 +136,9 @@ def test_what_others_wrote_is_there_afterwards(
         for path in holds:
             found = below(path) if path.is_dir() else path.read_bytes()
             kept = contents[path]
-            if isinstance(kept, bytes) or not (root / target).resolve().is_relative_to(path):
+            if isinstance(kept, bytes) or not Path(os.path.realpath(root / target)).is_relative_to(
+                path
+            ):
                 assert found == kept
         assert not [path for path in root.rglob(".*") if path.suffix != ".lock"]
     finally:
@@ -159,7 +161,7 @@ def test_a_place_that_cannot_be_looked_at(tmp_path: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "file").write_text("work")
-    with pytest.raises(StudyError, match=r"cannot be looked at .Permission denied"):
+    with pytest.raises(StudyError, match=r"cannot be looked at .*Permission denied"):
         check_replaceable(tmp_path / "file", refuses)
 
 
