@@ -1,18 +1,12 @@
-"""What is tried, what is left out, and that nothing is left behind when the doctor is stopped."""
+"""What is tried on a dataset, and what is left out."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from hypothesis import given
@@ -36,7 +30,7 @@ from datasets_impl.doctor.static import look_inside
 from datasets_impl.doctor.stored import Stored
 from datasets_impl.doctor.target import Subject, subject_of
 from datasets_impl.doctor.trials import may_change_of, tried
-from tests import doctor_gallery, doctor_strange
+from tests import doctor_gallery
 from tests.doctor_gallery import prepare
 
 ASKED = [("items", 5.0), ("causes", 7.0), ("growth", 7.0), ("tried", 17.0)]
@@ -362,43 +356,3 @@ def test_labels_that_do_not_match(name: str, value: Any, should: int, told: bool
     dataset = Labelled()
     setattr(dataset, name, value)
     assert bool(look_inside(Subject("", dataset), 1.0)["lengths"]) is told
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def _until(true: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.05)
-    return true()
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_stays_when_the_doctor_is_stopped(how: int, ward: str, tmp_path: Path) -> None:
-    target = f"{doctor_strange.__file__}:Hangs"
-    root = Path(__file__).parents[1]
-    doctor = subprocess.Popen(
-        [sys.executable, "-m", "datasets_impl.doctor", target,
-         "--kwargs", f'{{"folder": "{ward}"}}'],
-        cwd=root, env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(root)},
-        stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-    try:
-        parent = psutil.Process(doctor.pid)
-        assert _until(lambda: bool(parent.children()), 30)
-        children = [child.pid for child in parent.children(recursive=True)]
-        assert _until(lambda: any(tmp_path.glob("*/stacks")), 30)
-        doctor.send_signal(how)
-        code = doctor.wait(10)
-    finally:
-        doctor.kill()
-    assert code == (-how if how == signal.SIGKILL else 130)
-    assert _until(lambda: all(map(_ended, children)), 10)
-    assert _until(lambda: not list(tmp_path.iterdir()), 10)
-    assert doctor.stderr is not None and "Traceback" not in doctor.stderr.read()

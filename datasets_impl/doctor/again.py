@@ -15,7 +15,8 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.loaders import batch_size_of
-from datasets_impl.doctor.probes import LOOKED_AT, RAISED, indices
+from datasets_impl.doctor.probes import LOOKED_AT, indices
+from datasets_impl.doctor.raised import RAISED, said_by
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
 
@@ -123,7 +124,7 @@ def _lent(subject: Subject, index: int) -> list[str]:
     batched = subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
     try:
         made = subject.loader.collate_fn([one] * (batch_size_of(subject) or 1) if batched else one)
-    except Exception:  # said elsewhere: they cannot be collated
+    except RAISED:  # said elsewhere: they cannot be collated
         return []
     return shared_memory(made, other)
 
@@ -145,12 +146,12 @@ def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
     begun, size = time.perf_counter(), 0
     try:
         size = len(pickle.dumps(subject.dataset, pickle.HIGHEST_PROTOCOL))
-    except Exception as error:
-        refused.append(["the dataset", f"{type(error).__name__}: {error}"])
+    except RAISED as error:
+        refused.append(["the dataset", said_by(error)])
     taken = time.perf_counter() - begun
     for name in ("collate_fn", "worker_init_fn"):
         try:
             ForkingPickler.dumps(getattr(subject.loader, name, None))
-        except Exception as error:
-            refused.append([name, f"{type(error).__name__}: {error}"])
+        except RAISED as error:
+            refused.append([name, said_by(error)])
     return {"bytes": size, "seconds": taken, "refused": refused}

@@ -19,7 +19,8 @@ import torch
 
 from datasets_impl.cores import cores
 from datasets_impl.decoders import DECODERS, decoder
-from datasets_impl.doctor.probes import RAISED, indices
+from datasets_impl.doctor.probes import indices
+from datasets_impl.doctor.raised import RAISED
 from datasets_impl.doctor.samples import size_of
 from datasets_impl.doctor.target import Subject
 

@@ -19,6 +19,7 @@ CONFIDENCE = 0.95
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 WHAT = {  # probe -> what it does, as a person would say it
+    "": "making the dataset once more",
     "look": "looking at samples",
     "inside": "looking into the dataset",
     "items": "timing single samples",
@@ -226,10 +227,10 @@ def _lower(title: str) -> str:
 
 
 def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
-    said = [f"{WHAT.get(name, 'making the dataset').capitalize()} failed: {why}."
+    said = [f"{WHAT[name].capitalize()} failed: {why}."
             for name, why in heard.failures.items() if name != LOOK]  # fmt: skip
     look, tried = seen.get("look", {}), seen.get("tried", {})
-    late = [WHAT[probe] for probe in heard.late] + tried.get("late", [])
+    late = [WHAT[probe] for probe in dict.fromkeys(heard.late)] + tried.get("late", [])
     if tried.get("iterable") or seen.get("batches", {}).get("iterable"):
         why = "no sample could be read"
         if look.get("iterable") or look.get("length") is None:

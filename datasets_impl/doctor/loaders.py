@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data._utils import worker as torch_worker
 
+from datasets_impl.doctor.raised import RAISED, sentence
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
 from datasets_impl.loading import ending_workers
@@ -91,8 +93,8 @@ def collate_of(subject: Subject, some: Sequence[Any]) -> tuple[Any, str]:
         return chosen, ""  # it is given one sample
     try:
         chosen(copy.copy(list(some)))
-    except Exception as error:
-        return as_list, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    except RAISED as error:
+        return as_list, sentence(error)
     return chosen, ""
 
 
@@ -105,34 +107,22 @@ def batch_size_of(subject: Subject) -> int | None:
 
 
 class WorkerInit:
-    """The user's function, called as if the worker read the user's dataset and no part of it."""
+    """What a worker calls first: to the user's code it then reads the user's dataset, whatever part
+    or copy of it this one reads; and the user's function is called."""
 
-    def __init__(self, function: Any) -> None:
-        self.function = function
+    def __init__(self, dataset: Any, function: Any) -> None:
+        self.dataset, self.function = dataset, function
 
     def __call__(self, worker: int) -> None:
-        info: Any = get_worker_info()
-        whole, inner = info.dataset, info.dataset
+        info: Any = copy.copy(get_worker_info())
+        inner = info.dataset
         while isinstance(inner, Part) or hasattr(inner, "inner"):
             inner = inner.subject.dataset if isinstance(inner, Part) else inner.inner
-        info.dataset = inner
-        try:
+        is_users = inner is not info.dataset
+        object.__setattr__(info, "dataset", inner if is_users else self.dataset)
+        torch_worker._worker_info = info  # it cannot be changed, only replaced
+        if self.function is not None:
             self.function(worker)
-        finally:
-            info.dataset = whole
-
-
-def _init_of(subject: Subject) -> WorkerInit | None:
-    function = getattr(subject.loader, "worker_init_fn", None)
-    return WorkerInit(function) if function else None
-
-
-def said_by(error: Exception) -> str:
-    """Its type and text in a line; of an error in a worker what was raised there."""
-    said = str(error).strip()
-    if "Original Traceback" in said:
-        return said.splitlines()[-1][:200]
-    return f"{type(error).__name__}: {' '.join(said.split())[:200]}"
 
 
 @contextmanager
@@ -149,7 +139,9 @@ def opened(
     options: dict[str, Any] = {
         "batch_size": batch_size_of(subject),
         "collate_fn": collate_fn,
-        "worker_init_fn": _init_of(subject),
+        "worker_init_fn": WorkerInit(
+            subject.dataset, getattr(subject.loader, "worker_init_fn", None)
+        ),
         "num_workers": workers,
     }
     if options["batch_size"] is None:  # of a dataset that gives batches

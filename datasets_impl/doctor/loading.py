@@ -21,7 +21,8 @@ from datasets_impl.doctor.loaders import (
     consume,
     opened,
 )
-from datasets_impl.doctor.probes import RAISED, indices, seconds_of_items
+from datasets_impl.doctor.probes import indices, seconds_of_items
+from datasets_impl.doctor.raised import RAISED
 from datasets_impl.doctor.static import BIG, open_handles
 from datasets_impl.doctor.stored import Packed
 from datasets_impl.doctor.target import Subject
@@ -73,7 +74,7 @@ def _collating(subject: Subject, some: list[int], count: int) -> float:
         return 0.0
     collate, _ = collate_of(subject, held)  # also the first call, which is slower
     begun = time.perf_counter()
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(*RAISED):
         collate(held)
     return (time.perf_counter() - begun) / len(held)
 
@@ -249,7 +250,7 @@ def _with_packed_list(subject: Subject) -> Subject | None:
     other = copy.copy(subject.dataset)
     try:
         setattr(other, name, Packed(lists[name]))
-    except Exception:  # objects that cannot be pickled stay as they are
+    except RAISED:  # objects that cannot be pickled stay as they are
         return None
     return replace(subject, dataset=other)
 

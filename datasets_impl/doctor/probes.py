@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 
 from datasets_impl.doctor.pictures import noting_sizes, used_size
+from datasets_impl.doctor.raised import RAISED, sentence
 from datasets_impl.doctor.randomness import is_random, noting_calls
 from datasets_impl.doctor.samples import leaves, signature, size_of
 from datasets_impl.doctor.static import parts
@@ -24,8 +25,6 @@ from datasets_impl.doctor.target import Subject
 
 MOST = 400  # samples that are timed
 LOOKED_AT = 64
-# What the user's code may raise where a sample is read; the last two are no errors to Python.
-RAISED = (Exception, SystemExit, KeyboardInterrupt)
 
 
 def indices(subject: Subject, most: int = MOST) -> list[int]:
@@ -68,7 +67,7 @@ def look(
         except StopIteration:
             break
         except RAISED as error:
-            known.failures.append(f"sample {index}: {type(error).__name__}: {error}")
+            known.failures.append(f"sample {index}: {sentence(error)}")
             known.broken.append(index)
         else:
             known.add(sample, time.perf_counter() - begun)

@@ -23,6 +23,7 @@ from torch.utils.data import default_collate
 from datasets_impl.cores import cores
 from datasets_impl.doctor import pictures, recipes
 from datasets_impl.doctor.loaders import Part, batch_size_of
+from datasets_impl.doctor.raised import RAISED
 from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, Remedy, alike
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.static import open_handles
@@ -166,7 +167,7 @@ def kept_before_transform(at: Context) -> list[Remedy]:
         made = Transformed(plain, len(at.part), transform)
         if not alike(at, made, exactly=True):
             return []
-    except Exception:  # it needs its transform, or gives the transform something else
+    except RAISED:  # it needs its transform, or gives the transform something else
         return []
     times = (at.subject.length or len(plain)) / len(plain)
     nbytes = sum(next(leaves(one)).nbytes for one in plain) * times
@@ -265,7 +266,7 @@ def transform_on_batch(at: Context) -> list[Remedy]:
     part = _without_transform(at)
     try:
         some = [part[index] for index in range(len(at.samples))]
-    except Exception:  # it needs its transform
+    except RAISED:  # it needs its transform
         return []
     if not storable(some) or not isinstance(some[0], torch.Tensor | tuple | list):
         return []

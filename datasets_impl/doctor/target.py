@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Sized
 from dataclasses import dataclass, field
@@ -24,6 +26,20 @@ from torch.utils.data import (
 from datasets_impl.errors import StudyError
 
 MOST_KEYS = 4096
+# The index that is being read, and how many reads were begun: of this process, not of its workers.
+reading = (ctypes.c_int64 * 2)(-1, 0)
+
+
+def note_reading_in(slots: ctypes.Array[ctypes.c_int64]) -> None:
+    """`slots` outlive the process: they name the sample that it hung or died over."""
+    global reading
+    reading = slots
+    os.register_at_fork(after_in_child=_note_nowhere)
+
+
+def _note_nowhere() -> None:
+    global reading
+    reading = (ctypes.c_int64 * 2)(-1, 0)
 
 
 @dataclass
@@ -52,10 +68,18 @@ class Subject:
         Where the loader has a sampler of its own, the sample that this asks for at `index`.
         """
         key = self.keys[index] if self.keys else index
-        many = getattr(self.dataset, "__getitems__", None)
-        if many and getattr(type(self.dataset), "__getitem__", None) in (None, Dataset.__getitem__):
-            return many([key])[0]
-        return self.dataset[key]
+        reading[0], reading[1] = index, reading[1] + 1
+        try:
+            if self._only_batches:
+                return self.dataset.__getitems__([key])[0]
+            return self.dataset[key]
+        finally:
+            reading[0] = -1
+
+    @property
+    def _only_batches(self) -> bool:
+        own = getattr(type(self.dataset), "__getitem__", None)
+        return own in (None, Dataset.__getitem__) and hasattr(self.dataset, "__getitems__")
 
     @property
     def count(self) -> int:

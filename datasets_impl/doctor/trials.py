@@ -15,11 +15,11 @@ from datasets_impl.doctor.loaders import (
     collate_of,
     consume,
     opened,
-    said_by,
 )
 from datasets_impl.doctor.loading import part_of
 from datasets_impl.doctor.pictures import noting_sizes
 from datasets_impl.doctor.probes import seconds_of_items
+from datasets_impl.doctor.raised import RAISED, said_by, sentence
 from datasets_impl.doctor.randomness import may_change
 from datasets_impl.doctor.remedies import REMEDIES
 from datasets_impl.doctor.remedy import Context, Inapplicable, Remedy
@@ -63,7 +63,7 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
             arms += make(at)
         except Inapplicable as reason:
             inapplicable += [str(reason)] if str(reason) not in inapplicable else []
-        except Exception as error:
+        except RAISED as error:
             failed[make.__name__] = said_by(error)
     late: list[str] = []
     for arm in arms:
@@ -152,8 +152,8 @@ def _rounds(
                     warm = consume(loader)
                 once += warm
                 running.append((arm.name, loader, len(arm.dataset)))  # type: ignore[arg-type]
-            except Exception as error:
-                failed[arm.name] = said_by(error)
+            except RAISED as error:
+                failed[arm.name] = sentence(error)
         if not running or running[0][0] != OWN:
             raise StudyError(failed.get(OWN, "the dataset could not be loaded"))
         for number in range(MOST_ROUNDS):
