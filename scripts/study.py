@@ -25,7 +25,7 @@ try:
     from datasets_impl.replacing import check_replaceable
     from datasets_impl.storage.media import sweep_all, temporary_folder
     from datasets_impl.termination import stopping_on_termination
-    from scripts import asv_session, provenance, publishing
+    from scripts import asv_session, provenance, publishing, written
     from scripts.child import run_child
     from scripts.claims import load_claims
     from scripts.judge import load_study
@@ -171,6 +171,7 @@ def _check_targets(options: argparse.Namespace) -> None:
         ("asv", publishing.is_pages, "asv's own pages"),
     ):
         check_replaceable(options.out / name, ours, sources=sources, what=what)
+    written.check(options.out / "report", ("index.html", "claims.json"), "report", sources=sources)
     publishing.check_results(
         options.results, options.machine, options.profile, partial=bool(options.bench)
     )
