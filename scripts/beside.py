@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl.errors import StudyError
+from scripts import wording
 
 
 class MachineFiles:
@@ -40,9 +41,12 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        entries = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = path.read_text(encoding="utf-8").split("\n")
+        entries = [wording.readable(json.loads(line)) for line in lines if line]
         if not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("a line is no JSON object")
-    except ValueError as error:
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"{path} is damaged; restore it or run the study again.") from error
     return entries

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -55,6 +56,8 @@ class Test(_Strict):
         paired = self.kind in ("ratio", "share", "slope", "break-even")
         if paired and (not self.treatment or self.treatment.keys() != self.baseline.keys()):
             raise ValueError("treatment and baseline must name the same factors")
+        if self.bar is not None and not math.isfinite(self.bar):
+            raise ValueError("the bar must be a finite number")
         if self.kind == "slope" and not self.over:
             raise ValueError("a slope needs the factor it runs over")
         if self.kind not in ("ratio", "exact") and self.bar is None:
@@ -68,7 +71,7 @@ class Test(_Strict):
         if (self.kind == "break-even") != bool(self.construction):
             raise ValueError("a break-even, and only that, needs benchmarks of the construction")
         if self.kind == "exact" and not re.fullmatch(
-            rf"({'|'.join(OPERATORS)}) -?[\d.]+", self.expect or ""
+            rf"({'|'.join(OPERATORS)}) -?\d+(\.\d+)?", self.expect or ""
         ):
             raise ValueError("an exact test needs what to expect, for example '>= 2'")
         return self
@@ -93,6 +96,9 @@ class Claim(_Strict):
             raise ValueError("a claim has either tests or a word on which evidence it needs")
         if self.test and not (self.finding and self.advice and self.headline):
             raise ValueError("a tested claim needs finding, advice and headline")
+        labels = [test.label for test in self.test]
+        if len(labels) > len(set(labels)):
+            raise ValueError("two tests have the same label")
         return self
 
 
@@ -124,7 +130,7 @@ def load_claims(path: Path) -> Claims:
         ) from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}; mend its rights.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StudyError(f"{path} is not valid TOML ({error}); mend that line.") from error
     try:
         return Claims.model_validate(data)

@@ -105,7 +105,9 @@ def show(compared: Repeat, where: Path, console: Console | None = None) -> None:
         if len(cells) > SHOWN:
             console.print(f"and {len(cells) - SHOWN} more, in cells.csv", style="dim")
     console.print(f"\n{wording.plain(repeat.sentence(compared))}.", style="bold")
-    console.print("Page: ", Text(str(where), style="bold"), soft_wrap=True, sep="")
+    console.print(
+        "Page: ", Text(wording.readable(str(where)), style="bold"), soft_wrap=True, sep=""
+    )
 
 
 def _side(row: dict[str, Any], side: str) -> str:

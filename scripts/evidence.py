@@ -10,6 +10,7 @@ import ast
 import itertools
 import json
 import math
+import re
 import statistics
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from asv import util
 from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
-from scripts import load
+from scripts import load, wording
 from scripts.beside import MachineFiles
 from scripts.observed import Place
 
@@ -49,6 +50,7 @@ FACTORS = (
     "latency_ms",
     "impl",
 )
+RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
 TOPICS = (
     "arms",
     "controls",
@@ -114,14 +116,16 @@ def load_evidence(folders: list[Path]) -> Evidence:
     newest: dict[str, tuple[int, Path, Results, dict[str, Any]]] = {}
     for folder in folders:
         if not folder.is_dir():
+            what = "is a file" if folder.exists() else "does not exist"
             raise StudyError(
-                f"The results folder {folder} does not exist; run `make study` or name another "
-                "with --results."
+                f"The results folder {folder} {what}; run `make study` or name another with "
+                "--results."
             )
         units = _benchmarks(folder)
         for root, name, machine in _result_files(folder):
             path = Path(root) / name
             results = _load(path, machine)
+            machine = wording.readable(machine)
             when = max([value or 0 for value in results.started_at.values()], default=0)
             if machine not in newest or when >= newest[machine][0]:
                 newest[machine] = (when, path, results, units)
@@ -139,8 +143,8 @@ def load_evidence(folders: list[Path]) -> Evidence:
             _leave_out(found, load.disturbed(beside.observations))
         except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
             raise StudyError(
-                f"{path} is damaged, or does not fit {path.parents[1] / 'benchmarks.json'}; "
-                "restore both or run the study again."
+                f"{path} is damaged ({_short(error)}), or does not fit "
+                f"{path.parents[1] / 'benchmarks.json'}; restore both or run the study again."
             ) from error
         if not found:
             raise StudyError(
@@ -178,14 +182,16 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
             f"{path} is missing, so units of the results are unknown; run asv again, or name the "
             "folder that holds it with --results."
         ) from None
-    except (util.UserError, ValueError) as error:
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
+    except (util.UserError, ValueError, RecursionError) as error:
         raise StudyError(f"{path} is damaged; run asv again to write it anew.") from error
     return found
 
 
 def _result_files(folder: Path) -> list[tuple[str, str, str]]:
-    results = [*folder.glob("????????-*.json"), *folder.glob("*/????????-*.json")]
-    homes = sorted({result.parent for result in results})
+    results = [*folder.glob("*.json"), *folder.glob("*/*.json")]
+    homes = sorted({result.parent for result in results if RESULT.match(result.name)})
     # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
     for home in homes:
         path = home / "machine.json"
@@ -196,13 +202,18 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
         if not named:
             raise StudyError(f"{path} is missing or damaged; restore it or run asv again.")
     # Each machine by itself: asv would warn of the report's own JSON files beside them.
-    return sorted(found for home in homes for found in iter_results_paths(str(home)))
+    found = sorted(each for home in homes for each in iter_results_paths(str(home)))
+    return [each for each in found if RESULT.match(each[1])]  # other files are somebody else's
 
 
 def _load(path: Path, machine: str) -> Results:
     try:
         return Results.load(str(path), machine_name=machine)
-    except (util.UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
+    except (
+        util.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError
+    ) as error:  # fmt: skip
         raise StudyError(
             f"The result file {path} is damaged or cut short; delete it or run the study again."
         ) from error
@@ -226,6 +237,10 @@ def _rows(
         values = results.get_result_value(key, params)
         samples = results.get_result_samples(key, params) if results._samples.get(key) else None
         stats = results.get_result_stats(key, params) if results._stats.get(key) else None
+        if not all(map(_is_number, itertools.chain.from_iterable(filter(None, samples or [])))):
+            raise ValueError(f"a sample of {key} is no finite number")
+        if not all(value is None or isinstance(value, int | float) for value in values):
+            raise ValueError(f"a value of {key} is no number")
         most = max((len(cell) for cell in samples or [] if cell), default=0)
         outdated = _outdated(results.benchmark_version.get(key), entry.get("version"))
         for position, levels in enumerate(itertools.product(*params)):
@@ -250,6 +265,15 @@ def _rows(
                 }
             )
     return rows
+
+
+def _short(error: Exception) -> str:
+    """One line on what is wrong, whatever a library says."""
+    return f"{type(error).__name__}: {wording.readable(str(error))[:120]}".replace("\n", " ")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _leave_out(rows: list[dict[str, Any]], disturbed: Mapping[Place, list[bool]]) -> None:

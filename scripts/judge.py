@@ -7,7 +7,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from scripts import inference
+from datasets_impl.errors import StudyError
+from scripts import inference, wording
 from scripts.answer import answer
 from scripts.bandwidth import prediction
 from scripts.boundary import boundary
@@ -23,7 +24,7 @@ from scripts.describe import (
     measurements,
     skips_of,
 )
-from scripts.evidence import Evidence, load_evidence
+from scripts.evidence import FACTORS, Evidence, load_evidence
 from scripts.field import field_rows
 from scripts.findings import finding, headline
 from scripts.load import Flags, flagged, marked
@@ -66,11 +67,24 @@ def load_study(
         StudyError: claims or results are missing, damaged, or of another suite.
     """
     known = load_claims(claims)
+    _refuse_unknown_factors(known, claims)
     evidence = load_evidence(list(results))
     if more:
         evidence = evidence.joined(load_evidence(list(more)))
     if machines is not None:
         evidence = evidence.of(machines)
+    try:
+        return _study(known, evidence, claims)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A log or provenance of other types than ours: whatever trips over it, these hold it.
+        raise StudyError(
+            f"The results in {', '.join(map(str, [*results, *more]))} do not fit this version of "
+            f"the study ({type(error).__name__}: {wording.readable(str(error))[:120]!r}); restore "
+            "them, or run the study again."
+        ) from error
+
+
+def _study(known: Claims, evidence: Evidence, claims: Path) -> Study:
     noise = noise_floor(evidence.cells, known.rules)
     flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
     states = {machine.name: cold_states(machine.observations) for machine in evidence.machines}
@@ -107,6 +121,18 @@ def load_study(
         loaders=loaders(evidence, known.rules.confidence),
         scale=scale(evidence, known.rules.confidence),
     )
+
+
+def _refuse_unknown_factors(known: Claims, path: Path) -> None:
+    for claim in known.claim:
+        for test in claim.test:
+            named = {*test.where, *test.treatment, *test.baseline, test.over} - {None}
+            for factor in sorted(map(str, named)):
+                if factor not in FACTORS:
+                    raise StudyError(
+                        f"{path} is wrong at {claim.id}, test {test.label!r}: there is no factor "
+                        f"{factor!r}; the factors are {', '.join(FACTORS)}."
+                    )
 
 
 def _blob_hash(path: Path) -> str:
