@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from datasets_impl.arguments import one_of
 from datasets_impl.errors import MissingPackage
+from datasets_impl.variants.files import reason
 
 EXTRA = "decoders"  # what pip installs them by
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -77,21 +78,6 @@ def _pil(data: Any, out: Pixels | None) -> Pixels:
     except Exception as error:  # each of Pillow's readers has errors of its own for damaged data
         raise ValueError(reason(error)) from error
     return _kept(pixels, out)
-
-
-def reason(error: Exception) -> str:
-    """Why a picture cannot be read, as the end of a sentence that names it."""
-    if isinstance(error, UnidentifiedImageError):
-        return "it is no picture that Pillow knows"
-    if isinstance(error, Image.DecompressionBombError):
-        limit = f"{2 * (Image.MAX_IMAGE_PIXELS or 0):,}"
-        return (
-            f"it has more pixels than the {limit} that Pillow allows; raise "
-            "PIL.Image.MAX_IMAGE_PIXELS if you trust it"
-        )
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror  # without the path, which the sentence has
-    return str(error).rstrip(".") or type(error).__name__
 
 
 def _torchvision(data: Any, out: Pixels | None) -> Pixels:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument
+from datasets_impl.indexing import position
 from datasets_impl.paths import user_path
 from datasets_impl.variants.files import jpeg_files
 
@@ -25,13 +26,14 @@ class JpegFiles:
     """The JPEG files of a folder, sorted."""
 
     def __init__(self, root_dir: str | Path) -> None:
-        self.paths = jpeg_files(user_path(root_dir))
+        self.paths = jpeg_files(root_dir)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def read(self, index: int) -> bytes:
-        with open(self.paths[index], "rb", buffering=0) as file:  # noqa: PTH123 - half the time
+        path = self.paths[position(index, len(self.paths), "the folder")]
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time
             return file.read()
 
     def name(self, index: int) -> str:
@@ -49,7 +51,7 @@ class JpegBytes:
         return len(self.contents)
 
     def read(self, index: int) -> bytes:
-        return self.contents[index]
+        return self.contents[position(index, len(self.contents), "the source")]
 
     def name(self, index: int) -> str:
         return f"image {index}"

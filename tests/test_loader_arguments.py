@@ -26,6 +26,7 @@ from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
 from datasets_impl.sources import JpegBytes, JpegFiles
 from datasets_impl.storage.formats import ensure_stored
 from datasets_impl.variants.decoding import DecodingDataset
+from datasets_impl.variants.draft_crops import DraftCropsDataset
 
 
 def crops(root: Path, **options: Any) -> ThreadedCropsLoader:
@@ -93,8 +94,10 @@ def test_of_threads(kind: Any, name: str, values: list[Any], folder: Path) -> No
 )
 def test_of_crops(name: str, values: list[Any], folder: Path) -> None:
     for value in values:
-        with pytest.raises(BadArgument, match=f"^{name} is .*; give .*"):
-            ThreadedCropsLoader(folder, **{name: value})
+        for kind in (ThreadedCropsLoader, DraftCropsDataset):
+            if kind is ThreadedCropsLoader or name not in ("scaled", "fast"):
+                with pytest.raises(BadArgument, match=f"^{name} is .*; give .*"):
+                    kind(folder, **{name: value})
 
 
 @pytest.mark.parametrize("name", ["overwrite", "preload"])
@@ -283,6 +286,14 @@ def test_home_is_expanded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("HOME", str(folder.parent))
     assert len(JpegFiles(f"~/{folder.name}")) == COUNT
     assert len(GatheredPixelsLoader(f"~/{pack.folder.relative_to(folder.parent)}")) == 1
+
+
+def test_an_index_beyond_the_end_of_a_source(folder: Path) -> None:
+    for source in (JpegFiles(folder), JpegBytes(folder)):
+        with pytest.raises(StudyError, match=r"no item 12 in .*; it has only 12 \(0 to 11\)"):
+            source.read(COUNT)
+    with pytest.raises(StudyError, match=r"missing.* cannot be listed"):
+        ThreadedJpegLoader(folder / "missing")
 
 
 @pytest.mark.parametrize("value", ["libjpeg", None, 3])

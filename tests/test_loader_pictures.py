@@ -122,7 +122,7 @@ def test_what_nobody_can_read_is_named(
     data: Callable[[], bytes], why: str, read: Any, folder: Path
 ) -> None:
     (folder / LAST).write_bytes(data())
-    with pytest.raises(BadImage, match=rf"/zz\.jpg cannot be decoded: .*{why}.*\.$") as refused:
+    with pytest.raises(BadImage, match=rf"/zz\.jpg could not be read \(.*{why}.*\); ") as refused:
         read(folder)
     assert "object at 0x" not in str(refused.value)
 
@@ -135,7 +135,7 @@ def test_a_folder_that_changes_in_mid_epoch(kind: Any, wrap: Any, folder: Path) 
     next(arriving)
     (gone,) = folder.glob("*11.jpg")
     gone.unlink()
-    with pytest.raises(BadImage, match=r"11\.jpg cannot be decoded: No such file or directory"):
+    with pytest.raises(BadImage, match=r"11\.jpg could not be read \(No such file or directory\)"):
         list(arriving)
     assert len(list(kind(folder, batch_size=1))) == COUNT - 1
 
@@ -144,7 +144,7 @@ def test_a_folder_that_changes_in_mid_epoch(kind: Any, wrap: Any, folder: Path) 
 def test_above_pillows_limit(read: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / LAST).write_bytes(READABLE["png"]())
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(BadImage, match=r"zz\.jpg cannot be decoded: .* than the 200 that Pillow"):
+    with pytest.raises(BadImage, match=r"zz\.jpg could not be read \(it has more than the 200"):
         read(folder)
 
 

@@ -117,7 +117,7 @@ def test_works_in_a_process_started_after_it_was_used(name: str, method: str, fo
     expected = images(made)
     context = multiprocessing.get_context(method)
     with context.Pool(1) as pool:
-        assert pool.apply_async(images, (made,)).get(60) == expected
+        assert pool.apply_async(images, (made,)).get(200) == expected
 
 
 @every_loader
@@ -140,7 +140,7 @@ def test_threads_end_with_their_loader(folder: Path) -> None:
     assert 1 <= len(workers) <= 2
     del made
     for worker in workers:
-        worker.join(5)
+        worker.join(60)
     assert not any(worker.is_alive() for worker in workers)
 
 
@@ -211,6 +211,17 @@ def test_a_damaged_pack_is_refused_while_it_is_read(folder: Path) -> None:
     made = GatheredPixelsLoader(pack.folder, batch_size=4, sampler=range(COUNT))
     with pytest.raises(StudyError, match="damaged at image 11"):
         images(made)
+
+
+def test_a_pack_cut_short_between_two_epochs_is_refused(folder: Path) -> None:
+    pack = ensure_stored(folder, "pixels", "pack")
+    made = GatheredPixelsLoader(pack.folder)
+    images(made)
+    os.truncate(pack.files[0], 100)
+    with pytest.raises(StudyError, match="was cut short while it was in use"):
+        images(made)
+    with pytest.raises(StudyError, match="convert the images again"):
+        images(pickle.loads(pickle.dumps(made)))
 
 
 def test_pixels_are_not_gathered_from_jpeg_bytes(folder: Path) -> None:

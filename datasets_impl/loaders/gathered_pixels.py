@@ -80,15 +80,25 @@ class GatheredPixelsLoader(IndexBatches):
         self.memory = LentMemory(pinned, self.overwrite)
         self.preload = arguments.flag("preload", preload)
         self._rows: torch.Tensor | None = None
+        self._mapping: mmap.mmap | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_rows": None}  # a mapped tensor would be pickled by value
+        return {
+            **self.__dict__,
+            "_rows": None,
+            "_mapping": None,
+        }  # a mapped tensor would be pickled by value
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         if _process.forked:
             # PyTorch's threads did not come along, and waiting for them never ends.
             torch.set_num_threads(1)
         rows = self._rows = self._all_rows() if self._rows is None else self._rows
+        if self._mapping is not None and self._mapping.size() < len(self._mapping):
+            raise StudyError(  # what is read behind a file's end ends the process
+                f"{self.pack.data_file} was cut short while it was in use; delete the stored set "
+                "and convert the images again."
+            )
         shape, owner = tuple(self.pack.header.shape), os.getpid()
         with self.memory.lent() as memory:
             for indices in self.index_batches():
@@ -127,6 +137,7 @@ class GatheredPixelsLoader(IndexBatches):
         if hasattr(mmap, "MADV_HUGEPAGE") and len(mapped) < psutil.virtual_memory().available:
             with contextlib.suppress(OSError):  # a kernel without large pages
                 mapped.madvise(mmap.MADV_HUGEPAGE)
+        self._mapping = mapped
         return torch.frombuffer(mapped, dtype=torch.uint8)
 
 

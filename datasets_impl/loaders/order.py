@@ -14,6 +14,7 @@ from datasets_impl import arguments
 from datasets_impl.errors import BadArgument
 
 TORCH_SEEDS = 2**64
+MOST_IMAGES = 2**31 - 1
 
 
 class ShardedShuffle(Sampler[int]):
@@ -25,7 +26,7 @@ class ShardedShuffle(Sampler[int]):
     """
 
     def __init__(self, count: int, seed: int = 0, rank: int = 0, world: int = 1) -> None:
-        self.count = arguments.whole_number("count", count, 0)
+        self.count = arguments.whole_number("count", count, 0, MOST_IMAGES)
         self.seed = arguments.seed(seed)
         self.rank = arguments.whole_number("rank", rank, 0)
         self.world = arguments.positive_int("world", world)
@@ -73,7 +74,7 @@ class IndexBatches:
     def __init__(
         self, count: int, batch_size: int, sampler: Iterable[int] | None, seed: int, drop_last: bool
     ) -> None:
-        self.batch_size = arguments.positive_int("batch_size", batch_size)
+        self.batch_size = arguments.positive_int("batch_size", batch_size, MOST_IMAGES)
         self.drop_last = arguments.flag("drop_last", drop_last)
         self.seed = arguments.seed(seed)
         self.count = count

@@ -25,6 +25,7 @@ import torch
 from datasets_impl import arguments
 from datasets_impl.errors import BadArgument, StudyError
 
+MOST_IDLE = 2
 Array = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -103,7 +104,8 @@ class LentMemory:
     """Batch memory of a loader: one `RecycledBatches` for each of its iterators that is alive.
 
     Two iterators at once, perhaps in two threads, never take from the same memory; the next epoch
-    has that of the last. Arguments are those of `RecycledBatches`.
+    has that of the last. Of many iterators only the memory of `MOST_IDLE` is kept. Arguments are
+    those of `RecycledBatches`.
     """
 
     def __init__(self, pinned: bool = False, overwrite: bool = False) -> None:
@@ -125,4 +127,5 @@ class LentMemory:
         try:
             yield memory
         finally:
-            self._idle.append(memory)
+            if len(self._idle) < MOST_IDLE:
+                self._idle.append(memory)

@@ -19,12 +19,12 @@ import torch
 
 from datasets_impl import arguments
 from datasets_impl.cores import cores
-from datasets_impl.decoders import reason
-from datasets_impl.errors import BadImage, StudyError
+from datasets_impl.errors import StudyError
 from datasets_impl.loaders.order import IndexBatches
 from datasets_impl.loaders.recycled import LentMemory, RecycledBatches
 from datasets_impl.loaders.threads import MOST_THREADS, lone_threads, require_process
 from datasets_impl.sources import Source, as_source
+from datasets_impl.variants.files import reason, unreadable
 
 TASK = 8  # images a thread takes at once: handing over a task costs some 10 us
 Pending = deque[tuple[torch.Tensor, list[Future[None]]]]
@@ -168,7 +168,7 @@ class ThreadedLoader(IndexBatches, ABC):
     def _named(self, index: int, error: Exception) -> StudyError:
         if isinstance(error, StudyError):  # of a stored set, which has named it already
             return error
-        return BadImage(f"{self.source.name(index)} cannot be decoded: {reason(error)}.")
+        return unreadable(self.source.name(index), error)
 
 
 def _end(tasks: Sequence[Future[None]]) -> None:

@@ -19,7 +19,6 @@ from datasets_impl.decoders import (
     Pixels,
     decode_or_pillow,
     decoder,
-    reason,
     two_sizes,
 )
 from datasets_impl.errors import BadImage, StudyError
@@ -27,6 +26,7 @@ from datasets_impl.indexing import position
 from datasets_impl.restart_jpeg import whole_jpeg
 from datasets_impl.sources import Source, as_source
 from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
+from datasets_impl.variants.files import unreadable
 
 
 class DecodingDataset(Dataset[torch.Tensor]):
@@ -61,8 +61,7 @@ class DecodingDataset(Dataset[torch.Tensor]):
         except (OtherShape, StudyError):  # of the batch, or named already
             raise
         except Exception as error:
-            name = self.source.name(index)
-            raise BadImage(f"{name} cannot be decoded: {reason(error)}.") from error
+            raise unreadable(self.source.name(index), error) from error
 
 
 class BatchedDecodingDataset(DecodingDataset):

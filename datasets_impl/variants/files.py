@@ -140,12 +140,16 @@ def decoded(path: Any, name: str | None = None) -> Pixels:
 
 def unreadable(path: str | Path, error: Exception) -> BadImage:
     """What to raise for a picture that is there and no picture, or that may not be read."""
-    why: Any = getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
+    return BadImage(f"{path} could not be read ({reason(error)}); mend or remove it.")
+
+
+def reason(error: Exception) -> str:
+    """Why a picture could not be read, without its path."""
     if isinstance(error, UnidentifiedImageError):
-        why = "it is no picture that Pillow knows"
-    elif isinstance(error, Image.DecompressionBombError):
-        why = f"it has more than the {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels Pillow decodes"
-    return BadImage(f"{path} could not be read ({why}); mend or remove it.")
+        return "it is no picture that Pillow knows"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than the {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels Pillow decodes"
+    return getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
 
 
 def require_shape(path: str, shape: Sequence[int], first: str, wanted: Sequence[int]) -> None:
