@@ -19,13 +19,15 @@ from datasets_impl.doctor.again import fingerprint, repeated, shared_memory
 from datasets_impl.doctor.loaders import Part
 from datasets_impl.doctor.plan import FOREMOST, LEAST_READS, plan
 from datasets_impl.doctor.remedies import (
-    kept,
+    cached,
     kept_before_transform,
     other_workers,
+    stored,
     transform_on_batch,
     worker_for_each_core,
 )
 from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, alike, seeded
+from datasets_impl.doctor.room import MEMORY
 from datasets_impl.doctor.static import look_inside
 from datasets_impl.doctor.stored import Stored
 from datasets_impl.doctor.target import Subject, subject_of
@@ -147,9 +149,9 @@ def context(dataset: Any, steady: bool = True, may_change: str = "") -> Context:
 
 def test_what_changes_is_not_stored() -> None:
     with pytest.raises(Inapplicable, match="draws random numbers"):
-        kept(context(Slow(), may_change="Flip draws random numbers"))
+        stored(context(Slow(), may_change="Flip draws random numbers"))
     with pytest.raises(Inapplicable, match="differ from read to read"):
-        kept(context(Slow(), steady=False))
+        cached(context(Slow(), steady=False))
 
 
 def test_stored_samples_are_those_that_were_read(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_pictures_of_random_samples_are_kept_before_their_transform(tmp_path: Pa
     at = context(Part(Subject("", dataset), range(6)), steady=False)
     at.subject = Subject("", dataset)
     (made,) = kept_before_transform(at)
-    assert made.cost == "21.6 kB of memory for all samples"
+    assert made.needs == {MEMORY: 21_600}
     for index in range(6):
         for one, other in zip(seeded(made.dataset, index), seeded(dataset, index), strict=True):
             assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader
 
-from datasets_impl.doctor.loaders import batch_size_of
+from datasets_impl.doctor.loaders import trial_batch_of
 from datasets_impl.doctor.probes import LOOKED_AT, indices
 from datasets_impl.doctor.raised import RAISED, said_by
 from datasets_impl.doctor.samples import leaves
@@ -27,16 +27,17 @@ OTHERS = 4  # reads of other indices, to see a random transform that seldom does
 
 def fingerprint(sample: Any) -> str:
     """A fingerprint of a sample's values."""
-    from xxhash import xxh3_64_hexdigest
+    from xxhash import xxh3_64
 
-    parts = []
+    found = xxh3_64()
     for leaf in leaves(sample):
         array = leaf.values
-        if array is not None:
-            parts.append(array.tobytes())
+        if array is not None and not array.dtype.hasobject:
+            found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         else:  # an address is not a value
-            parts.append(ADDRESS.sub("", repr(leaf.value)).encode())
-    return xxh3_64_hexdigest(b"\0".join(parts))
+            found.update(ADDRESS.sub("", repr(leaf.value)).encode(errors="backslashreplace"))
+        found.update(b"\0")
+    return str(found.hexdigest())
 
 
 def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]]:
@@ -123,7 +124,7 @@ def _lent(subject: Subject, index: int) -> list[str]:
         return []
     batched = subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
     try:
-        made = subject.loader.collate_fn([one] * (batch_size_of(subject) or 1) if batched else one)
+        made = subject.loader.collate_fn([one] * (trial_batch_of(subject) or 1) if batched else one)
     except RAISED:  # said elsewhere: they cannot be collated
         return []
     return shared_memory(made, other)
@@ -140,12 +141,24 @@ def shared_memory(given: Any, later: Any) -> list[str]:
     ]  # fmt: skip
 
 
+class _Counted:
+    """A file that keeps nothing: there may be no room for a second copy of a dataset."""
+
+    nbytes = 0
+
+    def write(self, data: Any) -> int:
+        self.nbytes += memoryview(data).nbytes
+        return memoryview(data).nbytes
+
+
 def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
     """Bytes and seconds of what every worker that is not forked is sent; what refuses to be."""
     refused: list[list[str]] = []
     begun, size = time.perf_counter(), 0
     try:
-        size = len(pickle.dumps(subject.dataset, pickle.HIGHEST_PROTOCOL))
+        counted = _Counted()
+        pickle.dump(subject.dataset, counted, pickle.HIGHEST_PROTOCOL)
+        size = counted.nbytes
     except RAISED as error:
         refused.append(["the dataset", said_by(error)])
     taken = time.perf_counter() - begun

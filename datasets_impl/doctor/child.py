@@ -70,6 +70,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     torch.set_num_threads(1)
     subject = load(request["target"], request["kwargs"])
     subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
+    subject.nbytes = request["bytes"]
     note_reading_in(slots(Path(request["folder"]) / "reading"))
     until = request["until"] or time.monotonic() + request["allowed"]
     asked = request["asked"]

@@ -149,6 +149,7 @@ def _run(
                     "until": heard.until,
                     "avoid": heard.avoid,
                     "cost": heard.cost,
+                    "bytes": heard.answers.get(LOOK, {}).get("bytes", 0.0),
                 }
             )
         )

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_in
 from torch.utils.data._utils import worker as torch_worker
 
 from datasets_impl.doctor.raised import RAISED, sentence
+from datasets_impl.doctor.room import at_once
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
 from datasets_impl.loading import ending_workers
@@ -19,6 +20,7 @@ from datasets_impl.loading import ending_workers
 BATCH_SIZE = 32  # where the user names none
 LEAST_BATCHES = 4  # in what is measured
 PAGE = 4096
+AHEAD = 2  # batches of each worker
 LATE = 20.0  # seconds without a batch, after which a worker is taken to hang
 
 
@@ -106,6 +108,17 @@ def batch_size_of(subject: Subject) -> int | None:
     return subject.loader.batch_size
 
 
+def affordable(subject: Subject) -> int:
+    """Samples that may be held at once, whatever the user's batches would take."""
+    return max(1, int(at_once() / max(1.0, subject.nbytes)))
+
+
+def trial_batch_of(subject: Subject, workers: int = 0) -> int | None:
+    """The user's batch size, or what there is room for with all batches that workers have ahead."""
+    batch = batch_size_of(subject)
+    return batch and min(batch, max(1, affordable(subject) // (AHEAD * workers + 2)))
+
+
 class WorkerInit:
     """What a worker calls first: to the user's code it then reads the user's dataset, whatever part
     or copy of it this one reads; and the user's function is called."""
@@ -137,7 +150,7 @@ def opened(
     """A loader over `dataset`, in order; its workers are gone after the block."""
     settings = subject.settings
     options: dict[str, Any] = {
-        "batch_size": batch_size_of(subject),
+        "batch_size": trial_batch_of(subject, workers),
         "collate_fn": collate_fn,
         "worker_init_fn": WorkerInit(
             subject.dataset, getattr(subject.loader, "worker_init_fn", None)
@@ -149,7 +162,7 @@ def opened(
     if workers:
         options |= {
             "persistent_workers": persistent,
-            "prefetch_factor": settings.get("prefetch_factor") or 2,
+            "prefetch_factor": settings.get("prefetch_factor") or AHEAD,
             "multiprocessing_context": settings.get("start_method"),
             "timeout": LATE,
         }

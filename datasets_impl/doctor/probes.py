@@ -73,7 +73,7 @@ def look(
             known.add(sample, time.perf_counter() - begun)
         if time.perf_counter() > until and (known.times or len(known.broken) >= 3):
             break
-    subject.cost = known.cost
+    subject.cost, subject.nbytes = known.cost, known.nbytes
     subject.avoid |= set(known.broken)
     return known.answer()
 
@@ -107,6 +107,10 @@ class _Looked:
     def cost(self) -> float:
         return float(np.median(self.times)) if self.times else 0.0
 
+    @property
+    def nbytes(self) -> float:
+        return float(np.median(self.sizes)) if self.sizes else 0.0
+
     def answer(self) -> dict[str, Any]:
         return {
             "type": type(self.subject.dataset).__name__,
@@ -119,7 +123,7 @@ class _Looked:
             "failures": self.failures,
             "broken": self.broken,
             "kinds": [[list(kind), count] for kind, count in self.kinds.most_common(4)],
-            "bytes": float(np.median(self.sizes)) if self.sizes else 0.0,
+            "bytes": self.nbytes,
             "example": self.example[:20],
         }
 

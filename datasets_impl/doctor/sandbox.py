@@ -18,8 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from datasets_impl.atomic import describe_write_error
-from datasets_impl.storage.media import PREFIX, RAM_DISK, sweep
+from datasets_impl.storage.media import PREFIX, RAM_DISK, own_folder, sweep
 
 FOLDER = "DATASET_STUDY_DOCTOR"  # in the environment of every process that is started here
 # Programs that remove what others leave in shared memory, once all of those have ended.
@@ -44,11 +43,7 @@ def sandbox() -> Iterator[Sandbox]:
         StudyError: no folder can be made among the temporary ones.
     """
     sweep_dead()
-    parent = _parent()
-    try:
-        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
-    except OSError as error:
-        raise describe_write_error(error, parent) from error
+    folder = own_folder(_parent())
     made = Sandbox(folder)
     try:
         yield made

@@ -51,6 +51,7 @@ class Subject:
     loader: DataLoader[Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     cost: float = 0.0  # seconds of reading a sample, about; 0 until some were looked at
+    nbytes: float = 0.0  # of a sample, about; 0 until some were looked at
     keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
     avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
 
