@@ -156,6 +156,24 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
             assert given.get("medium") != "disk-cold" or not given.get("workers"), where
 
 
+def test_what_users_are_told_to_take_is_timed(suite: ModuleType) -> None:
+    named = {
+        name
+        for name, row in registry.IMPLEMENTATIONS.items()
+        if row.origin == "corrected" or name == "lazy-cache"
+    }
+    timed = {
+        module_of(benchmark): set(benchmark.params[-1])
+        for benchmark in suite.benchmark_classes()
+        if "Recommended" in benchmark.__name__
+    }
+    if os.environ[PROFILE_VARIABLE] != "loaders":
+        assert (
+            named == set(importlib.import_module("benchmarks.grids").RECOMMENDED) <= timed["epoch"]
+        )
+        assert timed["startup"] < named, "the others construct nothing"
+
+
 def test_corpora_cover_every_cell(suite: ModuleType) -> None:
     specs = suite.corpora()
     assert len(specs) == len(set(specs))
