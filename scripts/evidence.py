@@ -10,6 +10,7 @@ import ast
 import itertools
 import json
 import math
+import os
 import re
 import statistics
 from collections.abc import Collection, Mapping
@@ -90,7 +91,18 @@ class Evidence:
     machines: list[MachineResults] = field(default_factory=list)
 
     def joined(self, other: Evidence) -> Evidence:
-        """Both together; of a machine in both, this one's provenance and the logs of both."""
+        """Both together; of a machine in both, this one's provenance and the logs of both.
+
+        Raises:
+            StudyError: both measured the same benchmark on the same machine.
+        """
+        measured = [set(zip(each.cells["machine"], each.cells["benchmark"], strict=True))
+                    for each in (self, other)]  # fmt: skip
+        if twice := sorted(measured[0] & measured[1]):
+            raise StudyError(
+                f"Two of the folders hold {twice[0][1]} of the machine {twice[0][0]}; its cells "
+                "would count twice, so name only one of them."
+            )
         logs = {machine.name: machine.observations for machine in other.machines}
         machines = [
             replace(machine, observations=[*machine.observations, *logs.pop(machine.name, [])])
@@ -115,8 +127,8 @@ def load_evidence(folders: list[Path]) -> Evidence:
     """
     newest: dict[str, tuple[int, Path, Results, dict[str, Any]]] = {}
     for folder in folders:
-        if not folder.is_dir():
-            what = "is a file" if folder.exists() else "does not exist"
+        if not os.path.isdir(folder):  # noqa: PTH112 - False too for a name that cannot be
+            what = "is a file" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
             raise StudyError(
                 f"The results folder {folder} {what}; run `make study` or name another with "
                 "--results."
@@ -127,6 +139,11 @@ def load_evidence(folders: list[Path]) -> Evidence:
             results = _load(path, machine)
             machine = wording.readable(machine)
             when = max([value or 0 for value in results.started_at.values()], default=0)
+            if machine in newest and not newest[machine][1].parent.samefile(path.parent):
+                raise StudyError(
+                    f"{newest[machine][1].parent} and {path.parent} hold results of one machine, "
+                    f"{machine}; name one of them (--repeat compares two runs of a machine)."
+                )
             if machine not in newest or when >= newest[machine][0]:
                 newest[machine] = (when, path, results, units)
     if not newest:

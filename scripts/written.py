@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from datasets_impl.atomic import atomic_write
+from datasets_impl.atomic import atomic_write, describe_write_error
 from datasets_impl.errors import StudyError
-from datasets_impl.replacing import check_replaceable
+from datasets_impl.replacing import check_replaceable, remove_ours
 
 LIST = "report-files.json"
 GENERATOR = "pytorch-dataset-study"
@@ -44,7 +44,7 @@ def write_all(
         atomic_write(out / name, content)
     for name in known.keys() - new.keys():
         if _is_ours(out / name, known[name]):
-            (out / name).unlink()
+            remove_ours(out / name, lambda path: True, what=f"the {kind}")
     _list(out, kind, new)
     return [out / name for name in encoded]
 
@@ -56,8 +56,11 @@ def check(out: Path, names: Iterable[str], kind: Kind, *, sources: Iterable[Path
         StudyError: `out` is a file or belongs to results of asv; or what stands under one of the
             names is somebody else's, a source, or a link.
     """
-    if out.exists() and not out.is_dir():
-        raise StudyError(f"{out} is a file; give a folder.")
+    try:
+        if out.exists() and not out.is_dir():
+            raise StudyError(f"{out} is a file; give a folder.")
+    except OSError as error:  # a name that cannot be
+        raise describe_write_error(error, out) from error
     if (out / "benchmarks.json").exists() or _in_machine(out):
         raise StudyError(f"{out} holds asv's results, which are only read; choose another folder.")
     other = _kind(out)

@@ -225,6 +225,32 @@ def test_names_with_markup_are_shown_in_every_file(tmp_path: Path, rules: Path) 
     assert len(list(csv.reader((out / "claims.csv").read_text().splitlines()))) == 2
 
 
+@pytest.mark.parametrize("option", ["--results", "--out", "--claims", "--repeat", "--loaders"])
+def test_a_name_that_cannot_be_is_one_sentence(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    given = {"--results": str(results(tmp_path / "results")), "--claims": str(rules),
+             "--out": str(tmp_path / "out")}  # fmt: skip
+    given[option] = str(tmp_path / ("a" * 300))
+    refused(render_main([part for pair in given.items() for part in pair]), capsys)
+
+
+@pytest.mark.parametrize("second", ["--results", "--loaders"])
+def test_results_that_would_count_twice_are_refused(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], second: str
+) -> None:
+    one, other = results(tmp_path / "one"), results(tmp_path / "other")
+    arguments = ["--results", str(one), second, str(other), "--claims", str(rules)]
+    error = refused(render_main([*arguments, "--out", str(tmp_path / "out")]), capsys)
+    assert "machine" in error and "name" in error and not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_named_twice_is_read_once(tmp_path: Path, rules: Path) -> None:
+    one = results(tmp_path / "one")
+    arguments = ["--results", str(one), str(one / "lab"), "--claims", str(rules)]
+    assert render_main([*arguments, "--out", str(tmp_path / "out")]) == 0
+
+
 def test_tilde_is_the_home_folder(
     tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
