@@ -48,9 +48,9 @@ def make_transform(name: str, px: int) -> Callable[[torch.Tensor], torch.Tensor]
         BadArgument: no such transform, or no number of pixels.
     """
     arguments.one_of("transform", name, TRANSFORMS)
-    px = arguments.positive_int("px", px)
     if name == "none":
         return None
+    px = arguments.positive_int("px", px)
     if name == "light":
         return OnChannelsLast(v2.RandomHorizontalFlip())
     return OnChannelsLast(

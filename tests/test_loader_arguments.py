@@ -62,7 +62,7 @@ class Counted(Given):
         ("seed", [2.5, "x", None, True]),
         ("drop_last", [1, "False", None]),
         ("pinned", [1, "False", None]),
-        ("sampler", [5, "0123", {0: 1}]),
+        ("sampler", [5, "0123", {0: 1}, ShardedShuffle]),
     ],
 )
 def test_of_every_loader(build: Any, name: str, values: list[Any], folder: Path) -> None:
@@ -113,8 +113,9 @@ def test_of_look_ahead_and_memory(value: Any) -> None:
         Ahead([], value)
     with pytest.raises(BadArgument, match=r"^most is "):
         RecycledBatches(most=value)
-    with pytest.raises(BadArgument, match=r"^batches is 5; give a loader"):
-        Ahead(5)  # type: ignore[arg-type]
+    for batches in (5, "abc", ThreadedJpegLoader):
+        with pytest.raises(BadArgument, match=r"^batches is .*; give a loader"):
+            Ahead(batches)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,7 @@ class Ahead(Generic[T]):
     """
 
     def __init__(self, batches: Iterable[T], depth: int = 2) -> None:
-        if not (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
-            raise arguments.refused("batches", batches, "a loader, or another iterable of batches")
+        arguments.iterable("batches", batches, "a loader, or another iterable of batches")
         if getattr(batches, "overwrite", False):
             raise BadArgument(
                 "batches overwrites each batch with the next, which looking ahead asks for too "

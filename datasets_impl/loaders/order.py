@@ -112,10 +112,7 @@ class IndexBatches:
 
     def _check_sampler(self) -> None:
         sampler: Any = self.sampler
-        if isinstance(sampler, str | bytes | dict) or not (
-            hasattr(sampler, "__iter__") or hasattr(sampler, "__getitem__")
-        ):
-            raise arguments.refused("sampler", sampler, "indices: a sampler, a list or a range")
+        arguments.iterable("sampler", sampler, "indices: a sampler, a list or a range")
         if isinstance(sampler, ShardedShuffle) and sampler.count > self.count:
             raise BadArgument(
                 f"sampler shuffles {sampler.count:,} images, and there are {self.count:,}."

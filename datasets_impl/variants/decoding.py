@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.arguments import refused
 from datasets_impl.decoders import (
     OtherShape,
     Pixels,
@@ -73,6 +74,8 @@ class BatchedDecodingDataset(DecodingDataset):
     collate_fn = staticmethod(as_it_comes)
 
     def __getitems__(self, indices: list[int]) -> torch.Tensor:
+        if not indices:
+            raise refused("indices", indices, "at least one")
         first = self[indices[0]]
         batch = empty_batch((len(indices), *first.shape))
         batch[0] = first
