@@ -25,6 +25,7 @@ from datasets_impl.termination import end_with_parent
 
 from .grids import GRID, SPARSE, Cell
 
+FOLDER_OF_SOCKETS = -100  # the priority at which multiprocessing removes it at exit, its last one
 Measured = tuple[float, dict[str, Any]]  # the value and the verified state it was measured in
 IN_STUDY = ROUND_VARIABLE in os.environ
 IMPORTED_IN = os.getpid()
@@ -133,5 +134,5 @@ def _finish_multiprocessing() -> None:
         worker.join()
     # The fork server first: its socket lies in that folder, so a second attempt could not reach it.
     multiprocessing.forkserver._forkserver._stop()
-    multiprocessing.util._run_finalizers()
+    multiprocessing.util._run_finalizers(FOLDER_OF_SOCKETS)
     multiprocessing.current_process()._config.pop("tempdir", None)

@@ -117,6 +117,8 @@ def shape(study: Study) -> Any:
     """What was measured, how often, in which rounds; and every file that is left."""
     evidence = load_evidence([study.out / "results"])
     rows = evidence.cells[["name", "kib", "workers", "carrier", "status"]].to_dict("records")
+    wrong = evidence.cells[evidence.cells["status"] != "ok"]
+    assert wrong.empty, [*wrong["reason"], (study.out / "session" / "asv.log").read_text()]
     counts = [len(samples) for samples in evidence.cells["samples"]]
     assert set(counts) == {ROUNDS}
     (machine,) = evidence.machines
