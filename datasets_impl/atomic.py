@@ -8,7 +8,7 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +16,7 @@ from typing import BinaryIO
 from datasets_impl.errors import StudyError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+MARK = ".dataset-study.tmp"  # at the end of a temporary file's name
 LITTLE = 1 << 20  # bytes: a library that could not write so few ran out of room
 
 
@@ -23,27 +24,37 @@ LITTLE = 1 << 20  # bytes: a library that could not write so few ran out of room
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success fsync it and rename it into place.
 
-    Raises `StudyError` when the folder is read-only or the disk is full; nothing is left behind.
+    Raises `StudyError` when the folder is read-only or the disk is full; nothing is left behind,
+    and what a killed writer of `path` left goes now.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        sweep_temporaries(path)
+        descriptor, temporary = _temporary(path)
     except OSError as error:
         raise describe_write_error(error, path) from error
-    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)  # says that its writer lives
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+            temporary.chmod(0o644)
+            temporary.replace(path)  # before it is closed, which ends its lock
     except OSError as error:
         raise describe_write_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, open, and locked as long as its writer lives."""
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=MARK)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if Path(name).exists():  # nobody has swept it before it was locked
+            return descriptor, Path(name)
+        os.close(descriptor)
 
 
 def atomic_write(path: Path, content: str | bytes) -> None:
@@ -52,14 +63,12 @@ def atomic_write(path: Path, content: str | bytes) -> None:
         handle.write(content.encode() if isinstance(content, str) else content)
 
 
-def sweep_temporaries(path: Path, ours: Callable[[Path], bool]) -> None:
-    """Remove what killed writers of `path` left beside it: temporary files that are empty, or
-    `ours` by their content, and that nobody writes any more."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+def sweep_temporaries(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it: marked files that nobody locks."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{MARK}"):
         with suppress(OSError), left.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not left.is_symlink() and (not left.stat().st_size or ours(left)):
-                left.unlink()
+            left.unlink()
 
 
 def check_writable(path: Path) -> None:
@@ -71,7 +80,7 @@ def check_writable(path: Path) -> None:
         raise StudyError(f"{path} is a folder; name a file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=MARK)
     except OSError as error:
         raise describe_write_error(error, path) from error
     os.close(descriptor)

@@ -15,6 +15,7 @@ from PIL import Image
 from torch.utils.data import default_collate
 
 from datasets_impl import registry
+from datasets_impl.atomic import MARK
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
 from datasets_impl.errors import StudyError
@@ -429,7 +430,7 @@ def test_mapped_fixed_pickled_before_it_was_made_anew(folder: Path) -> None:
 
 
 def test_mapped_fixed_sweeps_what_a_killed_build_left(folder: Path) -> None:
-    mine = folder.with_name(".images.pixels.abcdefgh.tmp")
+    mine = folder.with_name(f".images.pixels.abcdefgh{MARK}")
     mine.write_bytes(MAGIC.ljust(PAGE) + b"half")
     other = folder.with_name(".images.pixels.work.tmp")
     other.write_text("years of work")

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets_impl.atomic import atomic_file, sweep_temporaries
+from datasets_impl.atomic import atomic_file
 from datasets_impl.errors import StudyError
 from datasets_impl.indexing import position
 from datasets_impl.paths import user_path
@@ -138,7 +138,6 @@ def _old_header(data_file: Path) -> Path:
 
 
 def _write(paths: list[str], data_file: Path, found: str) -> dict[str, Any]:
-    sweep_temporaries(data_file, _is_ours)
     shape: tuple[int, ...] = ()
     digests = np.empty(len(paths), "<u8")
     with atomic_file(data_file) as file:
