@@ -57,7 +57,7 @@ class _Benchmark:
 
         A measurement during which other programs or guests used the CPU is void and is repeated
         here, at most twice. Only the load decides, never the value, and the log keeps both. A last
-        attempt that is no better is kept and marked.
+        attempt that is no better is marked in the log, and the judge leaves its block out.
 
         Raises:
             SkipNotImplemented: this machine cannot provide the cell; the log says why.

@@ -202,11 +202,16 @@ def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None
     )
     session.run(console)
     publishing.publish(session, options.results)
-    publishing.make_pages(session, options.results, options.out / "asv")
+    pages = "../asv/index.html"
+    try:
+        publishing.make_pages(session, options.results, options.out / "asv")
+    except StudyError as error:  # such as a commit that this clone does not have
+        console.print(f"{error} The report does without them.", markup=False)
+        pages = ""
     study = load_study([options.results], CLAIMS)
-    written = render(study, options.out / "report", asv_pages="../asv/index.html")
+    paths = render(study, options.out / "report", asv_pages=pages)
     session.finish()
-    print_study(study, written[0])
+    print_study(study, paths[0])
 
 
 if __name__ == "__main__":
