@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from datasets_impl.doctor import pictures
-from datasets_impl.doctor.again import fingerprint, repeated, shared_memory
+from datasets_impl.doctor.again import repeated, shared_memory
 from datasets_impl.doctor.loaders import Part
 from datasets_impl.doctor.plan import FOREMOST, LEAST_READS, plan
 from datasets_impl.doctor.remedies import (
@@ -28,6 +28,7 @@ from datasets_impl.doctor.remedies import (
 )
 from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, alike, seeded
 from datasets_impl.doctor.room import MEMORY
+from datasets_impl.doctor.samples import fingerprint
 from datasets_impl.doctor.static import look_inside
 from datasets_impl.doctor.stored import Stored
 from datasets_impl.doctor.target import Subject, subject_of

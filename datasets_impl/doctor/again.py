@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import re
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -17,27 +16,11 @@ from torch.utils.data import DataLoader
 from datasets_impl.doctor.loaders import trial_batch_of
 from datasets_impl.doctor.probes import LOOKED_AT, indices
 from datasets_impl.doctor.raised import RAISED, said_by
-from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.samples import fingerprint, leaves
 from datasets_impl.doctor.target import Subject
 
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 AGAIN = 8  # reads of one index; in each of two workers twice as many
 OTHERS = 4  # reads of other indices, to see a random transform that seldom does something
-
-
-def fingerprint(sample: Any) -> str:
-    """A fingerprint of a sample's values."""
-    from xxhash import xxh3_64
-
-    found = xxh3_64()
-    for leaf in leaves(sample):
-        array = leaf.values
-        if array is not None and not array.dtype.hasobject:
-            found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        else:  # an address is not a value
-            found.update(ADDRESS.sub("", repr(leaf.value)).encode(errors="backslashreplace"))
-        found.update(b"\0")
-    return str(found.hexdigest())
 
 
 def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]]:

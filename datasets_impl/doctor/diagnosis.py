@@ -264,6 +264,6 @@ def _not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[s
             "Where the loader's worker_init_fn opens what samples need, name a dataset that opens "
             "it itself."
         )
-    if none := look.get("none"):
-        said.append(f"{none} of the samples that were looked at are None.")
+    if look.get("nothing") and look["nothing"] < look["seen"]:
+        said.append(f"{look['nothing']} of the samples that were looked at are {look['none']}.")
     return said

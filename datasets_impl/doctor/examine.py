@@ -19,6 +19,7 @@ from typing import Any
 
 from datasets_impl.doctor.attribution import DOCTOR
 from datasets_impl.doctor.deaths import NOTHING_READ, Sample, death, overran, where
+from datasets_impl.doctor.raised import GUARD
 from datasets_impl.doctor.sandbox import environment, sandbox
 from datasets_impl.doctor.words import shown_in
 
@@ -104,7 +105,7 @@ def examine(
         ]
     heard.late += [ask.probe for ask in missing if ask.probe not in heard.settled]
     if LOOK in heard.late:
-        heard.failures[LOOK] = heard.stuck[0][1] if heard.stuck else "there was no time for it"
+        heard.failures[LOOK] = _over_sample(*heard.stuck[0]) if heard.stuck else "it was too late"
     if LOOK in heard.answers:
         heard.answers[LOOK]["stuck"] = heard.stuck
     _confirm(target, kwargs, heard)
@@ -232,6 +233,8 @@ class _Followed:
         late = not ended or overran(self.files["stacks"])
         if late:
             why = f"it took longer than {self.limit:.0f} s{where(self.files['stacks'])}"
+            if not self.probe:
+                why += f"; {GUARD}"
         else:
             why = death(self.child.returncode, self.files["said"])
         if self.probe == LOOK and heard.partial:
@@ -252,7 +255,11 @@ def _fail_looking(heard: Heard, why: str) -> None:
     if seen["seen"]:
         heard.answers[LOOK] = seen
     else:
-        heard.failures[LOOK] = why
+        heard.failures[LOOK] = _over_sample(seen["reading"], why)
+
+
+def _over_sample(index: int, why: str) -> str:
+    return f"while sample {index} was read, {why}"
 
 
 def _complete_lines(path: Path) -> list[dict[str, Any]]:

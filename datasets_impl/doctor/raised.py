@@ -13,6 +13,11 @@ MOST = 300  # characters of an error's text
 IN_WORKER = "Original Traceback"  # what PyTorch writes above the text of one
 FRAME = re.compile(r'^ *File "(.+)", line (\d+), in', re.MULTILINE)
 
+GUARD = (
+    'put what is not needed for the dataset under `if __name__ == "__main__":`, or name a file '
+    "that only has a function that makes the dataset"
+)
+
 
 def said_by(error: BaseException) -> str:
     """Its type and text in a line; of an error in a worker what was raised there."""

@@ -15,10 +15,9 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor import pictures
-from datasets_impl.doctor.again import fingerprint
 from datasets_impl.doctor.loaders import Part
 from datasets_impl.doctor.room import Bytes, lacking
-from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.samples import fingerprint, leaves
 from datasets_impl.doctor.target import Subject
 
 FEW, SLOW = 4, 0.05  # samples that are compared; seconds of one beyond which it is one
