@@ -10,7 +10,7 @@ import io
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +38,14 @@ MANIFEST, IMAGES = "manifest.json", "images"
 def file_name(index: int) -> str:
     """The name of image `index`; five digits, so that sorting by name is sorting by index."""
     return f"{index:05d}.jpg"
+
+
+def content_hash(file_hashes: Sequence[bytes]) -> str:
+    """SHA-256 over each file's name and SHA-256, in order of name."""
+    digest = hashlib.sha256()
+    for index, file_hash in enumerate(file_hashes):
+        digest.update(file_name(index).encode() + file_hash)
+    return digest.hexdigest()
 
 
 def is_flat(pixels: Pixels) -> bool:
@@ -110,13 +118,6 @@ class Writer:
             self.stop.set()
             pool.shutdown(cancel_futures=True)
         self._settle(pictures)
-
-    def content_hash(self) -> str:
-        """SHA-256 over each file's name and SHA-256, in order of name."""
-        digest = hashlib.sha256()
-        for index in range(self.count):
-            digest.update(file_name(index).encode() + self.images[index].file_hash)
-        return digest.hexdigest()
 
     def _cut_group(self, picture: Picture, indices: list[int]) -> None:
         pixels = picture.load()

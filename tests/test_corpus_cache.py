@@ -43,6 +43,20 @@ def test_a_damaged_corpus_is_rebuilt(tmp_path: Path, damage: str) -> None:
     assert leftovers(tmp_path) == []
 
 
+def test_a_picture_that_changed_is_noticed_where_a_study_is_prepared(tmp_path: Path) -> None:
+    first = ensure_corpus(SMALL, cache=tmp_path)
+    whole = contents(first)
+    for victim in (Path(first.paths[3]), Path(first.paths[-1])):
+        with victim.open("r+b") as file:
+            file.seek(victim.stat().st_size // 2)
+            file.write(bytes(50))
+    assert contents(ensure_corpus(SMALL, cache=tmp_path)) != whole, "measurements read none of it"
+    assert contents(ensure_corpus(SMALL, cache=tmp_path, verify=True)) == whole
+    inode = Path(first.paths[0]).stat().st_ino
+    assert ensure_corpus(SMALL, cache=tmp_path, verify=True).paths == first.paths
+    assert Path(first.paths[0]).stat().st_ino == inode, "a whole one is not built again"
+
+
 @pytest.mark.parametrize("name", ["thesis.txt", "images/thesis.txt", "manifest.json"])
 def test_what_somebody_else_put_into_a_corpus_is_left(tmp_path: Path, name: str) -> None:
     first = ensure_corpus(SMALL, cache=tmp_path)

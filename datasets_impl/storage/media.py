@@ -2,7 +2,8 @@
 
 A dataset may write beside its images (example 3 does), so each measurement works in a folder of
 its own: hard links to the cached corpus on disk, copies on the RAM disk. Folders carry the pid of
-their owner; `sweep` removes those whose owner is gone, so a killed run leaves nothing for long.
+their owner, and hold a note by which they are known; `sweep` removes those whose owner is gone, so
+a killed run leaves nothing for long.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from datasets_impl.storage import cgroup
 
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 PREFIX = "dataset-study-"
+NOTE = ".working-folder"  # in each working folder, by which it is known
+TEXT = "This folder goes when the process ends whose number is in its name.\n"
 RAM_DISK = Path("/dev/shm")  # noqa: S108 - the RAM disk is the point
 SHORT = Path("/tmp")  # noqa: S108 - where the usual place is too deep
 LONGEST = 44  # bytes of a path below which a socket's name, of 107, can still be made
@@ -76,10 +79,7 @@ def workspace(images: Path, medium: str) -> Iterator[Path]:
     sweep(parent)
     if medium == "ramdisk":
         _require_room(images, parent)
-    try:
-        home = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
-    except OSError as error:
-        raise describe_write_error(error, parent) from error
+    home = own_folder(parent)
     with _removed_on_termination(home):
         # A dataset may also write beside its image folder, so the folder stands in one of its own.
         folder = home / "images"
@@ -142,25 +142,44 @@ def temporary_folder() -> Iterator[Path]:
     Raises:
         StudyError: the folder cannot be written.
     """
-    parent = temporary_parent()
-    try:
-        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
-    except OSError as error:
-        raise describe_write_error(error, parent) from error
+    folder = own_folder(temporary_parent())
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def own_folder(parent: Path) -> Path:
+    """A new folder in `parent` that `sweep` knows as this process's.
+
+    Raises:
+        StudyError: it cannot be made.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
+        (folder / NOTE).write_text(TEXT)
+    except OSError as error:
+        raise describe_write_error(error, parent) from error
+    return folder
+
+
 def sweep(parent: Path) -> int:
-    """Remove working folders below `parent` whose owner no longer runs; returns how many."""
+    """Remove working folders below `parent` whose owner no longer runs; returns how many.
+
+    A folder of such a name without the note is somebody else's, unless it is empty.
+    """
     removed = 0
     for folder in parent.glob(f"{PREFIX}*-*"):
         owner = folder.name.removeprefix(PREFIX).split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if not owner.isdigit() or psutil.pid_exists(int(owner)) or folder.is_symlink():
+            continue
+        if (folder / NOTE).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
+        else:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+                removed += 1
     return removed
 
 
