@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, default_collate
+from torchvision.transforms.functional import pil_to_tensor, to_tensor
 
-from datasets_impl.doctor import pictures
 from datasets_impl.doctor.again import repeated, shared_memory
+from datasets_impl.doctor.decoding import AS_ARRAY, AS_PICTURE, another_decoder, open_by_simplejpeg
 from datasets_impl.doctor.loaders import Part
 from datasets_impl.doctor.plan import FOREMOST, LEAST_READS, plan
 from datasets_impl.doctor.remedies import (
@@ -231,8 +232,42 @@ def test_a_decoder_that_turns_no_picture_is_not_offered_for_turned_ones(
     for turned in (False, True):
         dataset = Photographs(paths, turned, random)
         at = context(dataset, steady=not random)
-        other = Patched(dataset, pictures.open_by_simplejpeg)
+        other = Patched(dataset, lambda: open_by_simplejpeg([]))
         assert alike(at, other) is not turned
+
+
+@pytest.mark.parametrize(
+    ("make", "lines"),
+    [
+        (lambda shown: torch.from_numpy(np.array(shown.convert("RGB"))), AS_ARRAY),
+        (lambda shown: np.asarray(shown, np.float32), AS_ARRAY),
+        (lambda shown: pil_to_tensor(shown.convert("RGB")), AS_ARRAY),
+        (lambda shown: to_tensor(shown), AS_ARRAY),
+        (lambda shown: np.array(shown.resize((20, 20))), AS_PICTURE),
+        (lambda shown: np.array(shown.convert("L")), AS_PICTURE),
+        (lambda shown: shown.crop((0, 0, 9, 9)).tobytes(), AS_PICTURE),
+        (lambda shown: shown.getpixel((3, 4)), AS_PICTURE),
+    ],
+)
+def test_an_array_is_given_where_the_code_makes_one(make: Any, lines: str, tmp_path: Path) -> None:
+    pytest.importorskip("simplejpeg")
+    paths = [tmp_path / f"{n}.jpg" for n in range(4)]
+    for n, path in enumerate(paths):
+        Image.new("RGB", (40, 30), (40 * n, 90, 7)).save(path, quality=95)
+
+    class Pictures(Dataset[Any]):
+        def __len__(self) -> int:
+            return len(paths)
+
+        def __getitem__(self, index: int) -> Any:
+            with Image.open(paths[index]) as opened:
+                return make(opened)
+
+    at = context(Pictures())
+    at.decoded = (40, 30, "JPEG")
+    (found,) = another_decoder(at)
+    assert found.lines == lines
+    assert alike(at, found.dataset)
 
 
 class Plain(Dataset[Any]):

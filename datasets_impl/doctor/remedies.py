@@ -8,7 +8,6 @@ probe's process, files in its temporary folder.
 from __future__ import annotations
 
 import copy
-import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,10 +17,11 @@ import torch
 from torch.utils.data import default_collate
 
 from datasets_impl.cores import cores
-from datasets_impl.doctor import pictures, recipes
+from datasets_impl.doctor import recipes
+from datasets_impl.doctor.decoding import another_decoder, reduced_size
 from datasets_impl.doctor.loaders import AHEAD, Part, batch_size_of
 from datasets_impl.doctor.raised import RAISED
-from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, Remedy, alike
+from datasets_impl.doctor.remedy import Context, Inapplicable, Remedy, alike
 from datasets_impl.doctor.room import DISK, MEMORY, SHARED, Bytes
 from datasets_impl.doctor.samples import leaves, size_of
 from datasets_impl.doctor.static import open_handles
@@ -74,49 +74,6 @@ def _ahead(at: Context, workers: int, batches: int) -> Bytes:
     sample = size_of(at.samples[0]) if at.samples else 0
     needed = workers * batches * (batch_size_of(at.subject) or 1) * sample
     return {SHARED: needed} if needed > LEAST_NEED else {}
-
-
-def another_decoder(at: Context) -> list[Remedy]:
-    if not at.decoded or at.decoded[2] != "JPEG" or not importlib.util.find_spec("simplejpeg"):
-        return []
-    if not alike(at, Patched(at.part, pictures.open_by_simplejpeg)):
-        raise Inapplicable(
-            "Decoding with simplejpeg was not tried: it gives other samples, or they cannot be "
-            "compared"
-        )
-    return [
-        Remedy(
-            "simplejpeg",
-            "Decode with simplejpeg",
-            "with open(path, 'rb') as file:\n"
-            "    picture = Image.fromarray(simplejpeg.decode_jpeg(file.read(), 'RGB'))",
-            Patched(at.part, pictures.open_by_simplejpeg),
-            at.subject.workers,
-            "X07",
-            cost="one more package",
-        )
-    ]
-
-
-def reduced_size(at: Context) -> list[Remedy]:
-    used = pictures.used_size(at.samples[0]) if at.samples else None
-    if not at.decoded or at.decoded[2] != "JPEG" or not used:
-        return []
-    if at.decoded[0] < 2 * used[0] or at.decoded[1] < 2 * used[1]:
-        return []
-    if not alike(at, Patched(at.part, lambda: pictures.open_drafted(*used))):
-        return []
-    return [
-        Remedy(
-            "reduced-size",
-            "Decode at a reduced size",
-            f"picture = Image.open(path)\npicture.draft('RGB', ({used[0]}, {used[1]}))",
-            Patched(at.part, lambda: pictures.open_drafted(*used)),
-            at.subject.workers,
-            "X07",
-            caution="pixels differ a little from those that are resized from the whole picture",
-        )
-    ]
 
 
 def stored(at: Context) -> list[Remedy]:
