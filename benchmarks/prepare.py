@@ -161,7 +161,7 @@ def main() -> int:
     if options.plan:
         atomic_write(options.plan, json.dumps(plan(options.bench)))
     manifests = [
-        ensure_corpus(spec, progress=True).manifest.model_dump(mode="json")
+        ensure_corpus(spec, progress=True, verify=True).manifest.model_dump(mode="json")
         for spec in corpora(options.bench)
     ]
     skipped = sorted({sentence for manifest in manifests for sentence in manifest["skipped"]})
