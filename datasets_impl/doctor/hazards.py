@@ -67,7 +67,7 @@ def stuck(seen: Probes) -> Finding | None:
 def no_samples(seen: Probes) -> Finding | None:
     """Nothing was there to be looked at, and nothing was wrong with it."""
     look = seen.get("look", {})
-    if not look or look["seen"] or look.get("failures") or look.get("stuck"):
+    if look.get("seen", 1) or look.get("failures") or look.get("stuck"):
         return None
     if look["iterable"]:
         return Finding(
@@ -107,7 +107,7 @@ def alike(seen: Probes) -> Finding | None:
     look = seen.get("look", {})
     if look.get("nothing") or not (look.get("all_one") or look.get("all_equal")):
         return None
-    one = look["all_one"]
+    one = look.get("all_one")
     return Finding(
         "alike",
         "Every index gives the same object" if one else "All samples are equal",
