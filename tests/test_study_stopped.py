@@ -21,9 +21,8 @@ from scripts.root import ROOT
 from tests import leftovers
 
 ROUNDS = 4
-STOPS = [  # the signal, whether the whole process group gets it, as from a terminal
+STOPS = [  # the signal; whether the whole process group gets it, as from a terminal or an init
     (signal.SIGINT, True),
-    (signal.SIGTERM, False),
     (signal.SIGTERM, True),
     (signal.SIGKILL, False),
     (signal.SIGKILL, True),
