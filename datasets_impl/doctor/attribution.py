@@ -94,9 +94,11 @@ def in_turns(
 
 @dataclass
 class Pass:
-    """A run over all inputs: seconds, those in which nothing ran, and pages fetched from a disk."""
+    """A run over all inputs: seconds, but for those that it stood in the queue for a processor
+    (`queued`, of all: a share), those in which nothing ran, and pages fetched from a disk."""
 
     wall: float = 0.0
+    queued: float = 0.0
     blocked: float = 0.0
     major_faults: int = 0
 
@@ -107,9 +109,11 @@ def clocked() -> Iterator[Pass]:
     taken = Pass()
     wall, ran, queued, faults = time.perf_counter(), time.process_time(), _queued(), _faults()
     yield taken
-    taken.wall = time.perf_counter() - wall
+    whole = time.perf_counter() - wall
     ran, queued = time.process_time() - ran, _queued() - queued
-    taken.blocked = max(0.0, taken.wall - ran - queued)
+    taken.queued = min(1.0, queued / whole) if whole else 0.0
+    taken.wall = whole * (1 - taken.queued)
+    taken.blocked = max(0.0, whole - ran - queued)
     taken.major_faults = _faults() - faults
 
 

@@ -27,6 +27,7 @@ LOADING = 60.0  # seconds that importing and making the dataset may take
 GRACE = 5.0  # seconds that a probe gets beyond its time, to end by itself
 DUMPING = 1.0  # seconds, to write down where it stands
 OVER = 1.25  # times the budget, after which nothing more is begun, and soon all is ended
+AGAIN = 15.0  # seconds beyond it, to make the dataset anew after a sample that hangs
 POLL = 0.05
 CONFIRMING = 5.0  # seconds
 LOOK = "look"  # the probe that tells of every sample that it begins to read
@@ -59,6 +60,7 @@ class Heard:
     stuck: list[list[Any]] = field(default_factory=list)  # [index, why] of samples to be avoided
     user_error: str = ""  # a sentence for somebody who named the wrong target
     partial: dict[str, Any] = field(default_factory=dict)  # of the probe that looks at samples
+    looked: dict[str, Any] = field(default_factory=dict)  # the same, once a sample was seen
     until: float | None = None  # on the monotonic clock; from when on nothing more is begun
 
     @property
@@ -90,10 +92,10 @@ def examine(
 ) -> Heard:
     """Answers of all probes; `started` is told each one's name.
 
-    From the first probe on it takes `OVER` times the probes' seconds at most, and a few more.
+    From the first probe on it takes `OVER` times the probes' seconds at most, and `AGAIN` more.
     """
     heard, missing = Heard(), list(asked)
-    allowed = OVER * sum(ask.seconds for ask in asked)
+    allowed = AGAIN + OVER * sum(ask.seconds for ask in asked)
     while missing and heard.left > 0:
         _run(target, kwargs, missing, allowed, heard, started)
         if heard.user_error or "" in heard.failures:
@@ -104,7 +106,10 @@ def examine(
             if ask.probe not in heard.settled and not (ask.needs and ask.needs in heard.failures)
         ]
     heard.late += [ask.probe for ask in missing if ask.probe not in heard.settled]
-    if LOOK in heard.late:
+    if LOOK in heard.late and heard.looked:
+        heard.late.remove(LOOK)
+        heard.answers[LOOK] = heard.looked
+    elif LOOK in heard.late:
         heard.failures[LOOK] = _over_sample(*heard.stuck[0]) if heard.stuck else "it was too late"
     if LOOK in heard.answers:
         heard.answers[LOOK]["stuck"] = heard.stuck
@@ -213,6 +218,8 @@ class _Followed:
             self.begun, self.limit = time.monotonic(), record["limit"]
             heard.until = heard.until or self.begun + self.allowed
             heard.partial = record.get("partial", {})
+            if heard.partial.get("seen"):
+                heard.looked = heard.partial
             if probe != self.probe:
                 self.started(probe)
             self.probe = probe

@@ -104,8 +104,9 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
             timed.seconds = 0.0
             with clocked() as taken:
                 whole = consume(loader)
-            collating.append(max(0.0, whole - timed.seconds) / len(chosen))
-            taken.wall = timed.seconds
+            own = 1 - taken.queued
+            collating.append(own * max(0.0, whole - timed.seconds) / len(chosen))
+            taken.wall = own * timed.seconds
             return taken
 
         if passes > 3:

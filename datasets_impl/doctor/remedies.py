@@ -29,15 +29,21 @@ from datasets_impl.doctor.stored import Stored, Transformed, as_array, storable
 from datasets_impl.doctor.together import OnBatch, Together, as_it_comes
 
 LEAST_NEED = 10_000_000  # bytes that are worth a word, of batches
+QUICK = 1e-3  # seconds of a sample
 CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
 
 
 def worker_for_each_core(at: Context) -> list[Remedy]:
-    return _workers(at, cores())
+    return _workers(at, *_foremost(at))
 
 
 def other_workers(at: Context) -> list[Remedy]:
-    return _workers(at, *(count for count in (0, 2 * cores(), 1) if count != cores()))
+    return _workers(at, *(count for count in (0, 2 * cores(), 1) if count not in _foremost(at)))
+
+
+def _foremost(at: Context) -> tuple[int, ...]:
+    """Of quick samples none first: that takes no time to start, and is often the best."""
+    return (0, cores()) if at.cost < QUICK else (cores(),)
 
 
 def _workers(at: Context, *counts: int) -> list[Remedy]:
