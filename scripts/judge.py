@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -88,7 +87,7 @@ def load_study(
     return Study(
         commit=newest.commit,
         dirty=bool(facts.get("dirty", False)),
-        claims_hash=_blob_hash(claims),
+        claims_hash=known.rules_hash,
         corpus_hash=corpus_hash(corpora),
         profile=facts.get("profile", "plain asv run"),
         rounds=max((len(cell) for cell in evidence.cells["samples"] if cell), default=1),
@@ -99,7 +98,7 @@ def load_study(
         claims=judged,
         measurements=measurements(evidence.cells),
         answer=answer(judged),
-        notes=limits(evidence, noise, known.rules, _blob_hash(claims)),
+        notes=limits(evidence, noise, known),
         skips=skips_of(evidence.cells),
         field_rows=field_rows(
             evidence.cells, [entry for each in evidence.machines for entry in each.observations]
@@ -107,12 +106,6 @@ def load_study(
         loaders=loaders(evidence, known.rules.confidence),
         scale=scale(evidence, known.rules.confidence),
     )
-
-
-def _blob_hash(path: Path) -> str:
-    """The hash git gives the file's content, so that a reader can find it in the history."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _judge(
@@ -126,7 +119,7 @@ def _judge(
     rules, (flags, states) = claims.rules, observed
     alone = [
         cell
-        for test in claim.test
+        for test in claim.test.values()
         for cell in stated(
             marked(judge_test(test, evidence.cells, rules), test, flags), test, states
         )
@@ -176,7 +169,7 @@ def _verdict(
     if verdict == "not tested":
         reasons = sorted({cell.reason for cell in counted if cell.reason})
         lacking = "; ".join(reasons) or "no results of " + ", ".join(
-            sorted({name for test in claim.test for name in test.benchmarks})
+            sorted({name for test in claim.test.values() for name in test.benchmarks})
         )
         return verdict, f"Evidence is missing: {lacking}."
     alarmed = sorted({cell.machine for cell in counted if cell.quantity != "value"} & noisy)
