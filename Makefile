@@ -7,42 +7,47 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := $(VENV)/.peers
 RUN := $(BIN)/python -m
-STUDY := $(RUN) scripts.study $(if $(IMAGES),--images "$(IMAGES)") $(if $(ROUNDS),--rounds $(ROUNDS))
+# As they were given: neither make nor the shell reads blanks, quotes or dollars in them.
+export GIVEN_IMAGES := $(value IMAGES)
+export GIVEN_ROUNDS := $(value ROUNDS)
+export GIVEN_TARGET := $(value TARGET)
+STUDY = $(RUN) scripts.study $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
+  $${GIVEN_ROUNDS:+"--rounds=$$GIVEN_ROUNDS"}
 
 .PHONY: help study standard full loaders peers repeat doctor report test lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
-	@$(STUDY) --profile quick $(ARGS)
+	@$(STUDY) --profile quick $(value ARGS)
 
 standard: $(READY)  ## the profile of the committed results (up to 75 minutes)
-	@$(STUDY) --profile standard $(ARGS)
+	@$(STUDY) --profile standard $(value ARGS)
 
 full: $(READY)  ## bigger counts and sizes (hours)
-	@$(STUDY) --profile full $(ARGS)
+	@$(STUDY) --profile full $(value ARGS)
 
 loaders: $(READY)  ## what to use instead: every loader beside its ceiling (about an hour)
-	@$(STUDY) --profile loaders $(ARGS)
+	@$(STUDY) --profile loaders $(value ARGS)
 
 peers: $(PEERS) loaders  ## the same with specialised loaders installed beside them
 
 repeat: $(READY)  ## a second standard run, which the report compares with the first
-	@$(STUDY) --profile standard --out out/repeat --results repeats $(ARGS)
+	@$(STUDY) --profile standard --out out/repeat --results repeats $(value ARGS)
 
 doctor: $(READY)  ## why the dataset TARGET is slow: a folder, module:object or file.py:object
-	@$(RUN) datasets_impl.doctor "$(TARGET)" $(ARGS)
+	@$(RUN) datasets_impl.doctor "$$GIVEN_TARGET" $(value ARGS)
 
 report: $(READY)  ## render the committed results again into results/report
 	@$(RUN) scripts.render_report --out results/report $(if $(wildcard repeats),--repeat repeats) \
 	  $(if $(wildcard results-loaders),--loaders results-loaders) \
-	  $(ARGS)
+	  $(value ARGS)
 	@$(RUN) scripts.update_readme
 
 help:  ## what each target does
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST)
 
 test: $(READY)  ## the whole test suite
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest $(value ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
@@ -57,7 +62,7 @@ $(PEERS): requirements-peers.txt $(READY)
 	@touch $(PEERS)
 
 clean:  ## remove the environment and everything a run left in this folder
-	rm -rf $(VENV) .asv out build
+	rm -rf .venv .asv out build
 
 $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -18,12 +18,19 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from datasets_impl.allocator import keep_freed_memory
 from datasets_impl.observe import load
-from datasets_impl.observe.log import observe
+from datasets_impl.observe.log import ROUND_VARIABLE, observe
 from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.storage.media import name_semaphores
+from datasets_impl.termination import end_with_parent
 
 from .grids import GRID, SPARSE, Cell
 
+FOLDER_OF_SOCKETS = -100  # the priority at which multiprocessing removes it at exit, its last one
 Measured = tuple[float, dict[str, Any]]  # the value and the verified state it was measured in
+IN_STUDY = ROUND_VARIABLE in os.environ
+IMPORTED_IN = os.getpid()
+if IN_STUDY:  # asv's server imports this, and would wait for an asv that was killed
+    end_with_parent()
 
 
 class _Benchmark:
@@ -39,9 +46,10 @@ class _Benchmark:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if not all(cls.params):
-            # A factor without levels: the profile leaves the class out. asv refuses a benchmark
-            # without cells, and passes over what is abstract.
+        topic = cls.__module__.rpartition(".")[2]
+        if not all(cls.params) or (GRID.topics and topic not in GRID.topics):
+            # The profile leaves the class out, as a topic or by giving a factor no levels. asv
+            # refuses a benchmark without cells, and passes over what is abstract.
             cls.__abstractmethods__ = frozenset({"params"})  # type: ignore[attr-defined]
 
     def measured(self, levels: tuple[Any, ...], measure: Callable[[Cell], Measured]) -> Any:
@@ -49,11 +57,14 @@ class _Benchmark:
 
         A measurement during which other programs or guests used the CPU is void and is repeated
         here, at most twice. Only the load decides, never the value, and the log keeps both. A last
-        attempt that is no better is kept and marked.
+        attempt that is no better is marked in the log, and the judge leaves its block out.
 
         Raises:
             SkipNotImplemented: this machine cannot provide the cell; the log says why.
         """
+        if IN_STUDY and os.getpid() != IMPORTED_IN:
+            end_with_parent()  # this process is a fork of asv's server
+        name_semaphores()
         place = {
             "benchmark": f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}",
             "factors": dict(zip(self.param_names, levels, strict=True)),
@@ -123,5 +134,5 @@ def _finish_multiprocessing() -> None:
         worker.join()
     # The fork server first: its socket lies in that folder, so a second attempt could not reach it.
     multiprocessing.forkserver._forkserver._stop()
-    multiprocessing.util._run_finalizers()
+    multiprocessing.util._run_finalizers(FOLDER_OF_SOCKETS)
     multiprocessing.current_process()._config.pop("tempdir", None)

@@ -1,7 +1,7 @@
 """Time of an epoch per image, swept as a star around the centre."""
 
 from .common import _Benchmark, _Sparse
-from .grids import COUNTS, DOCUMENTED, GRID, START_METHODS, star
+from .grids import COUNTS, DOCUMENTED, GRID, RECOMMENDED, START_METHODS, star
 from .measure import epoch, item_share
 
 FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
@@ -43,6 +43,17 @@ class ByStartMethod(_Epoch, _Sparse):
 
 class ByTransform(_Epoch):
     params = star(FACTORS, px=GRID.px_storage, workers=(0, 2), transform=GRID.transforms)
+
+
+class Recommended(_Epoch, _Sparse):
+    """What users are told to take, beside the documented ones that it stands for."""
+
+    params = star(
+        FACTORS,
+        px=(256,),
+        workers=(0, 2) if GRID.limits else (0,),  # the quick profile has no time for more
+        impl=(*DOCUMENTED, *RECOMMENDED) if GRID.limits else RECOMMENDED,
+    )
 
 
 class ItemShare(_Benchmark):

@@ -174,6 +174,7 @@ START_METHODS = GRID.start_methods if len(GRID.start_methods) > 1 else ()
 COUNTS = GRID.counts if len(GRID.counts) > 1 else ()
 ITEMS = (256,)  # images behind an item benchmark; only its count sweep takes others
 DOCUMENTED = ("naive", "preloaded", "mapped")
+RECOMMENDED = ("naive-fixed", "preloaded-fixed", "mapped-fixed", "lazy-cache")  # to users
 STORED = (  # ways to hold decoded pixels, for what workers are sent and what they hold
     "preloaded",
     "preloaded-array",

@@ -111,7 +111,8 @@ def epoch(cell: Cell) -> Measured:
         loader(dataset, cell.workers, cell.start_method) as batches,
     ):
         warmed(files, state)
-        run_epoch(batches, limit=None if cell.workers else WARM_UP_BATCHES)
+        whole = cell.workers or registry.implementation(cell.impl).fills_on_access
+        run_epoch(batches, limit=None if whole else WARM_UP_BATCHES)
 
         def once() -> float:
             if cell.medium == "disk-cold":

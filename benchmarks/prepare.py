@@ -6,20 +6,22 @@ Run as `python -m benchmarks.prepare`; asv builds a missing corpus on first use 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import inspect
 import itertools
 import json
+import re
 import sys
-from pathlib import Path
+from typing import Any
 
 from datasets_impl.atomic import atomic_write
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
-from datasets_impl.errors import exit_on_study_error
-from datasets_impl.paths import images_dir
+from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.paths import images_dir, user_path
 
 from .common import _Benchmark
-from .grids import GRID, Cell
+from .grids import GRID, Cell, profile_name
 
 TOPICS = tuple(
     importlib.import_module(f".{name}", __package__)
@@ -52,22 +54,73 @@ def benchmark_classes() -> list[type[_Benchmark]]:
     ]
 
 
-def planned() -> list[type[_Benchmark]]:
-    """Those that a study of the chosen profile runs."""
-    return [
-        benchmark
-        for benchmark in benchmark_classes()
-        if not GRID.topics or benchmark.__module__.rpartition(".")[2] in GRID.topics
-    ]
+Cells = list[tuple[Any, ...]]
 
 
-def corpora() -> list[CorpusSpec]:
-    """The corpora that the profile's cells need, without repetition."""
+def chosen(expression: str | None = None) -> list[tuple[str, type[_Benchmark], Cells]]:
+    """Name, class and cells of what a study runs: of all, or of what an expression matches.
+
+    It is matched as asv does it: against the name of each cell, such as
+    "item.ByStage.track_item(256, 256, 'disk-warm', 'read', 'naive')".
+
+    Raises:
+        StudyError: the expression is none, or matches nothing.
+    """
+    try:
+        wanted = re.compile(expression or "")
+    except re.error as error:
+        raise StudyError(
+            f"--bench {expression!r} is no regular expression ({error}); give a name of asv, such "
+            "as item.ByStage."
+        ) from error
+    found = []
+    for benchmark in benchmark_classes():
+        name = _name(benchmark)
+        cells = [
+            levels
+            for levels in itertools.product(*benchmark.params)
+            if any(wanted.search(full) for full in _full_names(name, benchmark, levels))
+        ]
+        if cells:
+            found.append((name, benchmark, cells))
+    if not found:
+        raise StudyError(_no_match(str(expression)))
+    return found
+
+
+def _name(benchmark: type[_Benchmark]) -> str:
+    """The name of a class in asv, such as "item.ByStage"."""
+    return f"{benchmark.__module__.rpartition('.')[2]}.{benchmark.__name__}"
+
+
+def _full_names(name: str, benchmark: type[_Benchmark], levels: tuple[Any, ...]) -> list[str]:
+    tracks = [track for track in dir(benchmark) if track.startswith("track_")]
+    return [f"{name}.{track}({', '.join(map(repr, levels))})" for track in tracks]
+
+
+def _no_match(expression: str) -> str:
+    names = [_name(benchmark) for benchmark in benchmark_classes()]
+    known = [*names, *(name.partition(".")[0] for name in names)]
+    lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(expression.lower(), lower, n=3, cutoff=0.4)
+    close = [lower[name] for name in close] or sorted({n.partition(".")[0] for n in names})
+    return (
+        f"--bench {expression!r} matches no benchmark of the profile {profile_name()}; it has "
+        f"{', '.join(close)}, for example."
+    )
+
+
+def corpora(expression: str | None = None) -> list[CorpusSpec]:
+    """The corpora that the chosen cells need, without repetition.
+
+    Raises:
+        StudyError: see `chosen`.
+    """
     specs = set()
-    for benchmark in planned():
+    for _, benchmark, cells in chosen(expression):
         if not benchmark.needs_corpus:
             continue
-        for levels in itertools.product(*benchmark.params):
+        for levels in cells:
             cell = Cell.at(benchmark.param_names, levels)
             specs.add(
                 CorpusSpec(
@@ -77,13 +130,39 @@ def corpora() -> list[CorpusSpec]:
     return sorted(specs, key=lambda spec: (spec.resolution, spec.count, spec.quality))
 
 
+def plan(expression: str | None = None) -> dict[str, Any]:
+    """Rounds, and of each benchmark its cells and in which rounds it runs.
+
+    `every` is 1 for every round, 3 for every third one, 0 for the first only.
+
+    Raises:
+        StudyError: see `chosen`.
+    """
+    return {
+        "rounds": GRID.rounds,
+        "benchmarks": {
+            name: {"cells": len(cells), "every": benchmark.every}
+            for name, benchmark, cells in chosen(expression)
+        },
+    }
+
+
 @exit_on_study_error
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare")
-    parser.add_argument("--manifests", type=Path, help="write the corpora's manifests to this file")
+    parser.add_argument(
+        "--manifests", type=user_path, help="write the corpora's manifests to this file"
+    )
+    parser.add_argument(
+        "--plan", type=user_path, help="write to this file what `benchmarks.plan` prints"
+    )
+    parser.add_argument("--bench", help="only for the cells that this expression matches")
     options = parser.parse_args()
+    if options.plan:
+        atomic_write(options.plan, json.dumps(plan(options.bench)))
     manifests = [
-        ensure_corpus(spec, progress=True).manifest.model_dump(mode="json") for spec in corpora()
+        ensure_corpus(spec, progress=True, verify=True).manifest.model_dump(mode="json")
+        for spec in corpora(options.bench)
     ]
     skipped = sorted({sentence for manifest in manifests for sentence in manifest["skipped"]})
     for sentence in skipped:

@@ -23,6 +23,12 @@ class ConstructionByResolution(Construction):
     params = star(Construction.param_names, px=GRID.px_pair, impl=(*DOCUMENTED, "mapped-fixed"))
 
 
+class ConstructionRecommended(Construction, _Sparse):
+    """What users are told to take; the cache constructs nothing, and pays in its first epoch."""
+
+    params = star(Construction.param_names, impl=("preloaded-fixed", "mapped-fixed"))
+
+
 class _FirstBatch(_Benchmark):
     param_names = FACTORS
 

@@ -62,9 +62,16 @@ def interval(name: str, value: Any, most: float = math.inf) -> tuple[float, floa
     return low, high
 
 
+def iterable(name: str, value: Any, right: str) -> None:
+    """That `value` can be iterated over, and is no class, text or mapping: those are slips."""
+    can = hasattr(value, "__iter__") or hasattr(value, "__getitem__")
+    if not can or isinstance(value, type | str | bytes | dict):
+        raise refused(name, value, right)
+
+
 def refused(name: str, value: Any, right: str) -> BadArgument:
     """The error for an argument, to be raised by whoever found it wrong."""
-    shown = repr(value)
+    shown = " ".join(repr(value).split())
     if len(shown) > MOST_SHOWN:
         shown = f"{shown[:MOST_SHOWN]}…"
     return BadArgument(f"{name} is {shown}; give {right}.")

@@ -3,45 +3,72 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from datasets_impl.errors import StudyError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+MARK = ".dataset-study.tmp"  # at the end of a temporary file's name
+LITTLE = 1 << 20  # bytes: a library that could not write so few ran out of room
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success fsync it and rename it into place.
 
-    Raises `StudyError` when the folder is read-only or the disk is full; nothing is left behind.
+    Raises `StudyError` when the folder is read-only or the disk is full; nothing is left behind,
+    and what a killed writer of `path` left goes now.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        sweep_temporaries(path)
+        descriptor, temporary = _temporary(path)
     except OSError as error:
         raise describe_write_error(error, path) from error
-    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+            temporary.chmod(0o644)
+            temporary.replace(path)  # before it is closed, which ends its lock
     except OSError as error:
         raise describe_write_error(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, open, and locked as long as its writer lives."""
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=MARK)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if Path(name).exists():  # nobody has swept it before it was locked
+            return descriptor, Path(name)
+        os.close(descriptor)
+
+
 def atomic_write(path: Path, content: str | bytes) -> None:
     """Write `content` to `path` atomically (UTF-8 for text)."""
     with atomic_file(path) as handle:
         handle.write(content.encode() if isinstance(content, str) else content)
+
+
+def sweep_temporaries(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it: marked files that nobody locks."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{MARK}"):
+        with suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
 
 
 def check_writable(path: Path) -> None:
@@ -53,17 +80,30 @@ def check_writable(path: Path) -> None:
         raise StudyError(f"{path} is a folder; name a file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=MARK)
     except OSError as error:
         raise describe_write_error(error, path) from error
     os.close(descriptor)
     Path(name).unlink()
 
 
-def describe_write_error(error: OSError, path: Path) -> StudyError:
-    """Say in one sentence why `path` could not be written and what to do about it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def describe_write_error(error: Exception, path: Path) -> StudyError:
+    """Say in one sentence why `path` could not be written and what to do about it.
+
+    `error` may be a library's own, which tells of a full disk in its text alone, or not at all.
+    """
+    number, text = getattr(error, "errno", None), str(error)
+    said = number in FULL or any(os.strerror(each) in text for each in FULL)
+    if said or (number is None and _is_full(path)):
         return StudyError(f"The disk is full: could not write {path}; free some space and rerun.")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StudyError(f"{path} may not be written; choose another folder or mend its rights.")
-    return StudyError(f"Could not write {path}: {error.strerror or error}.")
+    why = getattr(error, "strerror", None) or text.rstrip(".") or type(error).__name__
+    return StudyError(f"Could not write {path}: {why}.")
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < LITTLE
+    except OSError:
+        return False

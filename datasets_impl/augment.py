@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from datasets_impl import arguments
+from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.crops import random_numbers
 
 PLACES = ("per-item", "per-batch", "on-device")
@@ -24,10 +26,13 @@ class FlipAndNormalise:
 
     Args:
         device: where the work is done; images are moved there as uint8, a quarter of the bytes.
+
+    Raises:
+        BadArgument: an argument that cannot be meant; no such device; other images than these.
     """
 
     def __init__(self, seed: int = 0, device: str | torch.device = "cpu") -> None:
-        self.seed, self.device = seed, torch.device(device)
+        self.seed, self.device = arguments.seed(seed), _usable(device)
         mean, spread = (torch.tensor(each).view(1, 3, 1, 1) * 255 for each in (MEAN, SPREAD))
         self.mean, self.spread = mean.to(self.device), spread.to(self.device)
         self.copied: Any = None
@@ -41,12 +46,29 @@ class FlipAndNormalise:
         )
 
     def __call__(self, images: torch.Tensor, indices: Sequence[int], epoch: int) -> torch.Tensor:
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise BadArgument(
+                f"images are {images.dtype} of shape {tuple(images.shape)}; give torch.uint8, "
+                "images x height x width x 3."
+            )
+        if len(indices) != len(images):
+            raise BadArgument(f"{len(images)} images have {len(indices)} indices; give one each.")
         moved = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         if self.copied is not None:
             self.copied.record()
         turned = self.turned(indices, epoch).to(self.device)
         moved = torch.where(turned.view(-1, 1, 1, 1), moved.flip(-1), moved)
         return moved.to(torch.float32).sub_(self.mean).div_(self.spread).contiguous()
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        why = str(error).strip().partition("\n")[0].rstrip(".")
+        raise BadArgument(f"device is {device!r}, which cannot be used: {why}.") from error
+    return found
 
 
 class AugmentedBatches:
@@ -62,7 +84,8 @@ class AugmentedBatches:
         transform: FlipAndNormalise,
         each: bool = False,
     ) -> None:
-        self.batches, self.transform, self.each = batches, transform, each
+        self.batches, self.transform = batches, transform
+        self.each = arguments.flag("each", each)
         self.epoch = 0
 
     def __iter__(self) -> Iterator[torch.Tensor]:

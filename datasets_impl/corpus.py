@@ -10,9 +10,11 @@ or none, whoever else builds or is killed. Layout: `<cache>/corpora/<key>/images
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +28,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datasets_impl.atomic import atomic_write
-from datasets_impl.corpus_build import THREADS, Writer, file_name, replacing
+from datasets_impl.corpus_build import THREADS, Writer, content_hash, file_name, replacing
 from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.paths import IMAGES_VARIABLE, cache_dir, images_dir
+from datasets_impl.paths import IMAGES_VARIABLE, cache_dir, images_dir, user_path
 from datasets_impl.photographs import Picture, bundled_photographs
 from datasets_impl.user_images import Listing, list_pictures, printable, select_pictures
 
@@ -155,16 +157,20 @@ class Corpus:
         return [str(self.root / file_name(index)) for index in range(self.manifest.count)]
 
 
-def ensure_corpus(spec: CorpusSpec, *, cache: Path | None = None, progress: bool = False) -> Corpus:
+def ensure_corpus(
+    spec: CorpusSpec, *, cache: Path | None = None, progress: bool = False, verify: bool = False
+) -> Corpus:
     """The corpus `spec` describes: the cached one if it is whole, else built now.
 
     With `progress`, a bar (on a terminal) and one closing line go to standard error. A folder of
-    own pictures is listed at every call, since a changed folder is another corpus.
+    own pictures is listed at every call, since a changed folder is another corpus. `verify` reads
+    every file of a cached corpus and builds it anew if its content is not what its manifest says;
+    commands that prepare a study ask for that, measurements do not, whose page cache it would fill.
 
     Raises:
         StudyError: the cache cannot be written, the disk is full, or no picture can be read.
     """
-    home = (cache_dir() if cache is None else cache).expanduser().absolute()
+    home = cache_dir() if cache is None else user_path(cache)
     listing = None
     if spec.origin == "own":
         assert spec.images is not None
@@ -176,17 +182,22 @@ def ensure_corpus(spec: CorpusSpec, *, cache: Path | None = None, progress: bool
             )
     folder = home / "corpora" / _key(spec, listing)
     console = Console(stderr=True, quiet=not progress, highlight=False, soft_wrap=True)
-    corpus = _existing(folder, spec)
+
+    def existing() -> Corpus | None:
+        found = _existing(folder, spec)
+        return None if found and verify and not _is_intact(found) else found
+
+    corpus = existing()
     if corpus is None:
 
         def waiting() -> None:
             console.print("corpus: waiting for another process that builds the same one")
 
         # The other builder may have finished while this one waited, hence the second look.
-        with replacing(folder, lambda: _existing(folder, spec) is None, waiting) as new:
+        with replacing(folder, lambda: existing() is None, waiting) as new:
             if new is not None:
                 _build(spec, listing, new, console)
-        corpus = _existing(folder, spec)
+        corpus = existing()
         if corpus is None:
             raise StudyError(f"The corpus {folder} was changed while it was built; run again.")
     console.print(corpus.manifest.summary())
@@ -221,6 +232,21 @@ def _existing(folder: Path, spec: CorpusSpec) -> Corpus | None:
     if not whole or asked != (*held, manifest.generator):
         return None
     return Corpus(folder / "images", manifest)
+
+
+def _is_intact(corpus: Corpus) -> bool:
+    """Whether every file's content is what the manifest says."""
+
+    def file_hash(path: str) -> bytes:
+        with open(path, "rb") as file:  # noqa: PTH123 - many files
+            return hashlib.file_digest(file, "sha256").digest()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            hashes = list(pool.map(file_hash, corpus.paths))
+        except OSError:
+            return False
+    return content_hash(hashes) == corpus.manifest.content_hash
 
 
 def _build(spec: CorpusSpec, listing: Listing | None, new: Path, console: Console) -> None:
@@ -263,7 +289,7 @@ def _build(spec: CorpusSpec, listing: Listing | None, new: Path, console: Consol
         total_bytes=sum(sizes),
         bytes_per_pixel=round(sum(sizes) / (spec.count * spec.resolution**2), 4),
         file_bytes=FileBytes(smallest=sizes[0], median=median_low(sizes), largest=sizes[-1]),
-        content_hash=writer.content_hash(),
+        content_hash=content_hash([writer.images[index].file_hash for index in range(spec.count)]),
         pillow=PIL.__version__,
         libjpeg_turbo=_libjpeg(),
     )
@@ -305,7 +331,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument(
-        "--images", type=Path, help=f"a folder of your own pictures (default: ${IMAGES_VARIABLE})"
+        "--images",
+        type=user_path,
+        help=f"a folder of your own pictures (default: ${IMAGES_VARIABLE})",
     )
     parser.add_argument("--content", choices=get_args(Content), default="photographs")
     options = parser.parse_args(arguments)
@@ -317,7 +345,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.images or images_dir(),
         options.content,
     )
-    corpus = ensure_corpus(spec, progress=True)
+    corpus = ensure_corpus(spec, progress=True, verify=True)
     manifest, sizes = corpus.manifest, corpus.manifest.file_bytes
     print(f"source           {manifest.label}, {manifest.used:,} used of {manifest.found:,} found")
     print(f"quality          {manifest.quality}")

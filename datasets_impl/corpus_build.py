@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
-import shutil
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,20 +22,30 @@ import numpy as np
 from filelock import FileLock, Timeout
 from PIL import Image
 
-from datasets_impl.atomic import describe_write_error
+from datasets_impl.cores import cores
+from datasets_impl.errors import StudyError
 from datasets_impl.photographs import Picture, Pixels, assign_sources, cut, source_of, window_of
+from datasets_impl.whole import is_unfinished, remove_unfinished, whole_folder
 
 # Also the number of a user's decoded pictures in memory at once, at 7 bytes per pixel while one is
 # being read (Pillow's copy and NumPy's).
-THREADS = min(4, os.cpu_count() or 1)
+THREADS = min(4, cores())
 MAX_DRAWS = 32
 FLAT = 24  # a crop whose channels span fewer levels shows nothing, and soon repeats itself
-MARK = ".building."
+MANIFEST, IMAGES = "manifest.json", "images"
 
 
 def file_name(index: int) -> str:
     """The name of image `index`; five digits, so that sorting by name is sorting by index."""
     return f"{index:05d}.jpg"
+
+
+def content_hash(file_hashes: Sequence[bytes]) -> str:
+    """SHA-256 over each file's name and SHA-256, in order of name."""
+    digest = hashlib.sha256()
+    for index, file_hash in enumerate(file_hashes):
+        digest.update(file_name(index).encode() + file_hash)
+    return digest.hexdigest()
 
 
 def is_flat(pixels: Pixels) -> bool:
@@ -109,13 +118,6 @@ class Writer:
             self.stop.set()
             pool.shutdown(cancel_futures=True)
         self._settle(pictures)
-
-    def content_hash(self) -> str:
-        """SHA-256 over each file's name and SHA-256, in order of name."""
-        digest = hashlib.sha256()
-        for index in range(self.count):
-            digest.update(file_name(index).encode() + self.images[index].file_hash)
-        return digest.hexdigest()
 
     def _cut_group(self, picture: Picture, indices: list[int]) -> None:
         pixels = picture.load()
@@ -194,67 +196,36 @@ def replacing(
     builders left is swept here by the next one.
 
     Raises:
-        StudyError: the cache cannot be written or the disk is full.
+        StudyError: the cache cannot be written, the disk is full, or something else stands there.
     """
-    parent = folder.parent
-    container: Path | None = None
+    _sweep(folder)
+    with whole_folder(
+        folder, is_corpus, needed=needed, waiting=waiting, what="a whole corpus"
+    ) as new:
+        yield new
+
+
+def is_corpus(folder: Path) -> bool:
+    """Whether `folder` is a corpus of ours, of whatever version, and holds no other file."""
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        with _locked(parent / f".{folder.name}.lock", waiting):
-            _sweep(parent, folder.name)
-            if not needed():
-                yield None
-                return
-            container = Path(tempfile.mkdtemp(dir=parent, prefix=f".{folder.name}{MARK}"))
-            new = container / "new"
-            new.mkdir()
-            yield new
-            for written in (*new.iterdir(), new):
-                if written.is_dir():
-                    _fsync_folder(written)
-            if folder.exists():  # damaged: a whole one is never replaced
-                folder.rename(container / "old")
-            new.rename(folder)
-            _fsync_folder(parent)
-            shutil.rmtree(container, ignore_errors=True)
-    except OSError as error:
-        raise describe_write_error(error, folder) from error
-    finally:
-        if container is not None:
-            shutil.rmtree(container, ignore_errors=True)
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        count = int(manifest["count"])
+        known = {Path(MANIFEST), Path(IMAGES)}
+        known |= {Path(IMAGES, file_name(index)) for index in range(count)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    ours = {"generator", "content_hash"} <= set(manifest)
+    return ours and all(path.relative_to(folder) in known for path in folder.rglob("*"))
 
 
-@contextmanager
-def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        waiting()
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _sweep(parent: Path, name: str) -> None:
-    """Remove the folders of killed builders: those of `name`, and any whose lock is free."""
-    for leftover in parent.glob(f".*{MARK}*"):
-        owner = leftover.name[1 : leftover.name.rindex(MARK)]
-        if owner == name:
-            shutil.rmtree(leftover, ignore_errors=True)
+def _sweep(folder: Path) -> None:
+    """Remove what killed builders of other corpora left, where nobody builds now."""
+    for leftover in folder.parent.glob(".*.partial"):
+        name = leftover.name.removeprefix(".").removesuffix(".partial")
+        if name == folder.name or not is_unfinished(leftover):
             continue
         try:
-            with FileLock(parent / f".{owner}.lock", timeout=0):
-                shutil.rmtree(leftover, ignore_errors=True)
-        except (Timeout, OSError):
+            with FileLock(folder.with_name(f".{name}.lock"), timeout=0):
+                remove_unfinished(leftover)
+        except (Timeout, OSError, StudyError):
             continue
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

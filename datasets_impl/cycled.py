@@ -10,6 +10,8 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from datasets_impl.indexing import position
+
 
 class Cycled(Dataset[Any]):
     """`length` samples that are those of `dataset`, over and over."""
@@ -22,6 +24,4 @@ class Cycled(Dataset[Any]):
         return self.length
 
     def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        return self.dataset[index % len(self.dataset)]
+        return self.dataset[position(index, self.length) % len(self.dataset)]

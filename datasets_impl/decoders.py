@@ -3,11 +3,13 @@
 `decode(data, out)` fills `out` when it is given (an array of the image's own shape) and returns it;
 without it the decoder allocates. All release the GIL while they decode. "exact" decoders give the
 pixels that Pillow gives; `-fastdct` uses libjpeg-turbo's fast DCT, `-fast` plain chroma upsampling
-too, which costs fidelity (a test bounds it).
+too, which costs fidelity (a test bounds it). What a decoder refuses (a PNG under another name, a
+truncated scan) `decode_or_pillow` leaves to Pillow, which reads more.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import io
 from collections.abc import Callable
@@ -18,6 +20,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from datasets_impl.arguments import one_of
+from datasets_impl.errors import MissingPackage
+from datasets_impl.variants.files import reason
+
+EXTRA = "decoders"  # what pip installs them by
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Decode = Callable[[Any, Pixels | None], Pixels]
 
@@ -36,10 +43,20 @@ class Decoder:
         return importlib.util.find_spec(self.package) is not None
 
 
-def _unlike(pixels: Pixels, out: Pixels) -> str:
+class OtherShape(ValueError):
+    """An image does not fit the place it is decoded to."""
+
+    def __init__(self, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
+        super().__init__(f"the image has shape {shape}, its place {place}")
+        self.shape, self.place = shape, place
+
+
+def two_sizes(name: str, first: str, error: OtherShape) -> str:
+    """The sentence for two images that one batch cannot hold, of which `first` was there before."""
+    (height, width, _), (down, across, _) = error.shape, error.place
     return (
-        f"the image has shape {pixels.shape}, its place {out.shape}; images of a batch need one "
-        "size (ThreadedCropsLoader crops them to one)"
+        f"{name} has {width} x {height} pixels and {first} {across} x {down}; images of a batch "
+        "need one size (ThreadedCropsLoader crops them to one)."
     )
 
 
@@ -47,14 +64,20 @@ def _kept(pixels: Pixels, out: Pixels | None) -> Pixels:
     if out is None:
         return pixels
     if out.shape != pixels.shape:
-        raise ValueError(_unlike(pixels, out))
+        raise OtherShape(pixels.shape, out.shape)
     out[...] = pixels
     return out
 
 
 def _pil(data: Any, out: Pixels | None) -> Pixels:
-    with Image.open(io.BytesIO(data)) as picture:
-        return _kept(np.asarray(picture.convert("RGB")), out)
+    if not len(data):
+        raise ValueError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except Exception as error:  # each of Pillow's readers has errors of its own for damaged data
+        raise ValueError(reason(error)) from error
+    return _kept(pixels, out)
 
 
 def _torchvision(data: Any, out: Pixels | None) -> Pixels:
@@ -87,7 +110,7 @@ def _simplejpeg(dct: bool, upsample: bool) -> Decode:
             data, "RGB", fastdct=dct, fastupsample=upsample, buffer=out
         )
         if out is not None and pixels.shape != out.shape:
-            raise ValueError(_unlike(pixels, out))
+            raise OtherShape(pixels.shape, out.shape)
         return pixels
 
     return decode
@@ -108,10 +131,43 @@ def decoder(name: str) -> Decoder:
     """Look up `name`.
 
     Raises:
-        KeyError: no such decoder.
-        ModuleNotFoundError: its package is not installed; the message names it.
+        BadArgument: no such decoder.
+        MissingPackage: its package is not installed, or cannot be imported.
     """
-    row = DECODERS[name]
+    row = DECODERS[one_of("decoder", name, DECODERS)]
     if not row.available:
-        raise ModuleNotFoundError(f"the decoder {name!r} needs the package {row.package!r}")
+        others = ", ".join(each.name for each in DECODERS.values() if each.available)
+        raise MissingPackage(
+            f"The decoder {name!r} needs the package {row.package!r}: pip install "
+            f"'<this folder>[{EXTRA}]', or choose another decoder ({others})."
+        )
+    try:
+        importlib.import_module(row.package)
+    except ImportError as error:
+        raise MissingPackage(
+            f"The package {row.package!r} of the decoder {name!r} cannot be imported ({error}); "
+            f"mend it: pip install --force-reinstall '<this folder>[{EXTRA}]'."
+        ) from error
     return row
+
+
+def decode_or_pillow(
+    decode: Decode,
+    data: Any,
+    out: Pixels | None,
+    refused: Callable[[Exception], None] = lambda error: None,
+) -> Pixels:
+    """Decode with `decode`, or with Pillow what that refuses; `refused` is told its reason then.
+
+    Raises:
+        OtherShape: the image does not fit `out`.
+        ValueError: Pillow refuses it too; says why.
+    """
+    try:
+        return decode(data, out)
+    except OtherShape:
+        raise
+    except Exception as error:  # each library has errors of its own
+        pixels = _pil(data, out)
+        refused(error)
+        return pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
+
+from datasets_impl import arguments
 
 BATCH_SIZE = 64
 PREFETCH_FACTOR = 2  # PyTorch's default, written down because it is part of the result
@@ -28,7 +31,13 @@ def loader(
     Workers persist between epochs, so that epoch time is the steady state; what it costs to start
     them is measured apart, as time to first batch. The trainer gets one intra-op thread, as the
     workers do by default, so that one worker and none differ in the process, not in threads.
+
+    Raises:
+        BadArgument: an argument that cannot be meant.
     """
+    num_workers = arguments.whole_number("num_workers", num_workers, 0)
+    batch_size = arguments.positive_int("batch_size", batch_size)
+    arguments.one_of("start_method", start_method, multiprocessing.get_all_start_methods())
     torch.set_num_threads(1)
     made: DataLoader[Any] = DataLoader(
         dataset,

@@ -65,6 +65,7 @@ class Implementation:
     takes_transform: bool = False
     pickles_pixels: bool = False
     one_file_per_item: bool = False
+    fills_on_access: bool = False  # its first epoch is another one than those that follow
     package: str = "torch"  # what has to be installed for it, beyond the base requirements
 
     @property
@@ -203,6 +204,7 @@ _ROWS = (
         ("X04",),
         takes_transform=True,
         pickles_pixels=True,
+        fills_on_access=True,
     ),
     Implementation(
         "raw-files",

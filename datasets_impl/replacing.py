@@ -6,6 +6,7 @@ through here. Who the author of a thing is, is told by the thing itself: a heade
 
 from __future__ import annotations
 
+import glob
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -31,6 +32,16 @@ def check_replaceable(
     Raises:
         StudyError: it is a source, holds one, is a symbolic link, or is somebody else's.
     """
+    try:
+        _check(target, ours, sources, what)
+    except (OSError, RuntimeError) as error:  # the latter of links that lead in a circle
+        raise StudyError(
+            f"{target} cannot be looked at ({error}), and is left as it is; "
+            f"choose another place for {what}."
+        ) from error
+
+
+def _check(target: Path, ours: Recognise, sources: Iterable[Path], what: str) -> None:
     for source in sources:
         if target.exists() and _is_or_holds(target, source):
             raise StudyError(
@@ -65,8 +76,9 @@ def put_in_place(
     """
     check_replaceable(target, ours, sources=sources, what=what)
     try:
-        if not target.exists():
-            new.rename(target)
+        _sweep(target, ours)
+        if not target.exists() or (new.is_file() and target.is_file()):
+            new.replace(target)
             return
         with tempfile.TemporaryDirectory(
             dir=target.parent, prefix=f".{target.name}.old.", ignore_cleanup_errors=True
@@ -98,6 +110,16 @@ def remove_ours(
             target.unlink(missing_ok=True)
     except OSError as error:
         raise describe_write_error(error, target) from error
+
+
+def _sweep(target: Path, ours: Recognise) -> None:
+    """Delete what was put aside by a process that was killed before it could."""
+    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*"):
+        names = [path.name for path in aside.iterdir()] if aside.is_dir() else [""]
+        if not aside.is_symlink() and (
+            not names or (names == [target.name] and ours(aside / target.name))
+        ):
+            shutil.rmtree(aside)
 
 
 def _is_or_holds(target: Path, source: Path) -> bool:

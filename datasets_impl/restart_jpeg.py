@@ -20,12 +20,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from datasets_impl.errors import MissingPackage
+
 RST, EOI, SOS, DHT, DRI, DQT, DNL = 0xD0, 0xD9, 0xDA, 0xC4, 0xDD, 0xDB, 0xDC
 BASELINE = (0xC0, 0xC1)
 OTHER_FRAMES = {*range(0xC2, 0xD0)} - {DHT, 0xC8, 0xCC}
 APP0, APP14 = 0xE0, 0xEE  # what decoders need of the application's own segments
 BLOCK = 8
 COMPONENTS = (1, 3, 4)
+LONGEST_HEADER = 2**16 - 1
 MOST_MCUS_PER_BYTE = 4  # a block takes a bit for its DC and one for its AC coefficients at least
 # Counts of codes by length, and the values, for DC categories 0 to 11 (T.81, tables K.3 and K.4).
 DC_COUNTS = (
@@ -161,9 +164,14 @@ def with_restarts(data: bytes, spacing: int = 64) -> bytes:
 
     Raises:
         Unsuitable: the image is not a baseline JPEG in a single scan, or it is damaged.
-        ModuleNotFoundError: numba is not installed.
+        MissingPackage: numba is not installed.
     """
-    from datasets_impl.restart_transcode import transcode
+    try:
+        from datasets_impl.restart_transcode import transcode
+    except ModuleNotFoundError as error:
+        raise MissingPackage(
+            f"Restart markers need the package {error.name!r}: pip install '<this folder>[stores]'."
+        ) from error
 
     parsed = _parse(data)
     across, down = parsed.mcus
@@ -195,6 +203,8 @@ def with_restarts(data: bytes, spacing: int = 64) -> bytes:
     if fault:
         raise Unsuitable("damaged scan")
     header = _header(parsed, interval)
+    if len(header) > LONGEST_HEADER:
+        raise Unsuitable("a header of more bytes than a record has room to count")
     starts = np.concatenate([[0], ends]).astype("<u4")
     fixed = RECORD.pack(
         MAGIC, parsed.width, parsed.height, *parsed.mcu, len(ends), interval
@@ -267,6 +277,9 @@ class Record:
 
     Args:
         data: the record, or the JPEG; each begins with a marker of its own.
+
+    Raises:
+        ValueError: a record that is cut short.
     """
 
     def __init__(self, data: Any) -> None:
@@ -275,6 +288,12 @@ class Record:
         if not self.has_restarts:
             self.jpeg = self.data
             return
+        try:
+            self._take_apart()
+        except (struct.error, ValueError) as error:
+            raise ValueError("a damaged record of restart intervals") from error
+
+    def _take_apart(self) -> None:
         _, *found = RECORD.unpack_from(self.data)
         self.width, self.height, self.mcu_width, self.mcu_height, self.count, self.interval = found
         (length,) = struct.unpack_from("<H", self.data, RECORD.size)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @contextmanager
@@ -21,3 +25,12 @@ def stopping_on_termination() -> Iterator[None]:
     finally:
         for number, handler in zip(signals, previous, strict=True):
             signal.signal(number, handler)
+
+
+def end_with_parent(signum: int = signal.SIGTERM) -> None:
+    """Let the kernel send `signum` to this process when its parent dies, even by SIGKILL.
+
+    Linux only, and not inherited by children; elsewhere nothing happens.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signum))

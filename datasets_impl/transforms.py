@@ -14,6 +14,8 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from datasets_impl import arguments
+
 TRANSFORMS = ("none", "light", "heavy")
 
 
@@ -40,19 +42,23 @@ class OnChannelsLast:
 
 
 def make_transform(name: str, px: int) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """The transform called `name`, keeping images at `px` x `px` pixels; None for "none"."""
+    """The transform called `name`, keeping images at `px` x `px` pixels; None for "none".
+
+    Raises:
+        BadArgument: no such transform, or no number of pixels.
+    """
+    arguments.one_of("transform", name, TRANSFORMS)
     if name == "none":
         return None
+    px = arguments.positive_int("px", px)
     if name == "light":
         return OnChannelsLast(v2.RandomHorizontalFlip())
-    if name == "heavy":
-        return OnChannelsLast(
-            v2.Compose(
-                [
-                    v2.RandomResizedCrop(px, antialias=True),
-                    v2.RandomHorizontalFlip(),
-                    v2.ColorJitter(0.4, 0.4, 0.4),
-                ]
-            )
+    return OnChannelsLast(
+        v2.Compose(
+            [
+                v2.RandomResizedCrop(px, antialias=True),
+                v2.RandomHorizontalFlip(),
+                v2.ColorJitter(0.4, 0.4, 0.4),
+            ]
         )
-    raise ValueError(f"unknown transform {name!r}; known: {', '.join(TRANSFORMS)}")
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,9 @@ import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedImageError
 
 from datasets_impl.errors import StudyError
+from datasets_impl.paths import user_path
 from datasets_impl.photographs import Picture, Pixels, seeded
+from datasets_impl.variants.files import SAMPLED_FILES, sample
 
 SUFFIXES = (".jpg", ".jpeg")
 # JPEG (with the several-in-one files of some cameras), and PNG files named .jpg, as even ImageNet
@@ -34,7 +37,8 @@ REMEDY = "give a folder that holds readable .jpg or .jpeg files"
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds: relative names (sorted), and a fingerprint of names, sizes and mtimes.
+    """What a folder holds: relative names (sorted), and a fingerprint of names, sizes, times and
+    some content.
 
     `skipped` has a sentence for every folder that could not be listed.
     """
@@ -59,12 +63,12 @@ def printable(name: str) -> str:
 
 
 def list_pictures(folder: Path) -> Listing:
-    """List the JPEG files under `folder`, recursively, following links; opens none of them.
+    """List the JPEG files under `folder`, recursively, following links.
 
     Raises:
         StudyError: the folder is missing, not a folder, not readable, or holds no such file.
     """
-    root = Path(folder).expanduser().resolve()
+    root = user_path(folder).resolve()
     if not root.exists():
         raise StudyError(f"The folder of pictures {folder} does not exist; {REMEDY}.")
     if not root.is_dir():
@@ -94,12 +98,15 @@ def list_pictures(folder: Path) -> Listing:
 
 
 def _fingerprint(root: Path, names: list[str]) -> str:
-    """Changes when a file is added, removed, renamed, or written; contents are not read."""
+    """Changes when a file is added, removed, moved or written; see `files.fingerprint`."""
     digest = hashlib.sha256(os.fsencode(root))
-    for name in names:
+    step = max(1, -(-len(names) // SAMPLED_FILES))
+    for number, name in enumerate(names):
         try:
             status = (root / name).stat()
             facts = f"{status.st_size}/{status.st_mtime_ns}"
+            if stat.S_ISREG(status.st_mode) and not number % step:
+                facts += f"/{sample(root / name, status.st_size):x}"
         except OSError:  # a dangling link, for example; skipped by name when it is opened
             facts = "unreadable"
         digest.update(b"\0" + os.fsencode(name) + b"\0" + facts.encode())

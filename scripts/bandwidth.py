@@ -17,8 +17,10 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from scripts import inference
 from scripts.evidence import Evidence, MachineResults
 
 JPEG, RAW = "naive", "raw-files"
@@ -156,6 +158,7 @@ def _ratios(rows: pd.DataFrame) -> list[tuple[int, float]]:
         jpeg, raw = (arms[name]["samples"] or [arms[name]["median"]] for name in (JPEG, RAW))
         if len(jpeg) != len(raw):
             continue  # the arms do not line up block by block
-        ratio = math.exp(median(math.log(a / b) for a, b in zip(jpeg, raw, strict=True)))
-        ratios.append((int(bandwidth), ratio))
+        upper, lower = inference.undisturbed(jpeg, raw)
+        if upper.size:
+            ratios.append((int(bandwidth), math.exp(np.median(np.log(upper / lower)))))
     return ratios

@@ -63,11 +63,11 @@ def stated(cells: Sequence[Cell], test: Test, states: States) -> list[Cell]:
 
 
 def in_words(state: ColdState) -> str:
-    """For example "0 % resident before, 105 % of the bytes read after, at 99 % of the limit"."""
+    """Such as "0 % resident before, 1.05 times the bytes read after, at 0.99 times the limit"."""
     parts = [
         f"{state.resident_before:.0%} resident before",
-        f"{state.read_share:.0%} of the bytes read after",
+        f"{state.read_share:.2f} times the bytes read after",
     ]
     if state.share_of_limit is not None:
-        parts.append(f"at {state.share_of_limit:.0%} of the limit")
+        parts.append(f"at {state.share_of_limit:.2f} times the limit")
     return ", ".join(parts).replace("%", f"{wording.NBSP}%")

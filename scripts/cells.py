@@ -35,6 +35,10 @@ EXACT: dict[str, Callable[[float, float], bool]] = dict(
 )
 SIGNS = {"above": ">", "below": "<"}
 UNPAIRED = "from medians, arms not paired"
+NONE_QUIET = "in every block other programs disturbed one of the arms"
+NO_RATIO = "a measured value of zero or less has no ratio"
+TIMED_APART = "part and whole were timed apart, so the share is cut at 100 %"
+UNDECIDABLE = (NONE_QUIET, NO_RATIO)  # measured, so not skipped
 
 
 def judge_test(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
@@ -99,8 +103,15 @@ def _interval(
     if treatment["samples"] and baseline["samples"]:
         if len(treatment["samples"]) != len(baseline["samples"]):
             return None, "the two arms were not measured in the same blocks"
+        blocks = np.array(inference.undisturbed(treatment["samples"], baseline["samples"]))
+        if not blocks.size:
+            return None, NONE_QUIET
+        if blocks.min() <= 0:
+            return None, NO_RATIO
         return inference.ratio(treatment["samples"], baseline["samples"], rules.confidence), ""
     medians = (_quartiles(treatment), _quartiles(baseline))
+    if min(medians[0][0], medians[1][0]) <= 0:
+        return None, NO_RATIO
     return inference.unpaired_ratio(*medians, rules.confidence), ""
 
 
@@ -143,14 +154,35 @@ def _ratio(
     test: Ratio | Share, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules
 ) -> Cell:
     interval, reason = _interval(treatment, baseline, rules)
-    cell = _unjudged(test, treatment, rules, _without(treatment, baseline), reason)
+    without = "unclear" if reason in UNDECIDABLE else _without(treatment, baseline)
+    cell = _unjudged(test, treatment, rules, without, reason)
     cell = replace(
         cell,
         quantity="share" if isinstance(test, Share) else "ratio",
         treatment=label(treatment, test.treatment),
         baseline=label(baseline, test.baseline),
     )
-    return _measured(cell, test, interval, rules) if interval else cell
+    if interval is None:
+        return cell
+    judged = _measured(cell, test, interval, rules)
+    return _at_most_all(judged) if isinstance(test, Share) else judged
+
+
+def _at_most_all(cell: Cell) -> Cell:
+    """A share of two timings, cut at all of the whole: no part is larger, whatever noise says.
+
+    The cell is judged before, by the interval as it was measured.
+    """
+    assert cell.estimate is not None
+    if max(cell.estimate, cell.high or 0.0) <= 1:
+        return cell
+    return replace(
+        cell,
+        estimate=min(1.0, cell.estimate),
+        low=cell.low and min(1.0, cell.low),
+        high=cell.high and min(1.0, cell.high),
+        reason="; ".join(filter(None, [cell.reason, TIMED_APART])),
+    )
 
 
 def _single(test: MeasuredShare | Amount, row: dict[str, Any], rules: Rules) -> Cell:
@@ -196,10 +228,17 @@ def _break_even(
     sampled = all(row["samples"] for row in rows)
     if sampled and len({len(row["samples"]) for row in rows}) > 1:
         return replace(cell, reason="the times were not measured in the same blocks")
+    times = inference.undisturbed(
+        *(_blocks(row, sampled) for arm in epochs for row in (built[arm], epochs[arm]))
+    )
+    if not times[0].size:
+        return replace(cell, outcome="unclear", reason=NONE_QUIET)
+    if min(each.min() for each in times) <= 0:
+        return replace(cell, outcome="unclear", reason=NO_RATIO)
+    # An epoch is measured in microseconds per image, a construction in milliseconds.
     costs = [
-        # An epoch is measured in microseconds per image, a construction in milliseconds.
-        Costs(_blocks(built[arm], sampled), _blocks(row, sampled) * row["n"] / 1000)
-        for arm, row in epochs.items()
+        Costs(made, epoch * treatment["n"] / 1000)
+        for made, epoch in zip(times[::2], times[1::2], strict=True)
     ]
     found = break_even(costs[0], costs[1], bar_of(test, rules), rules.confidence)
     cell = _measured(cell, test.model_copy(update={"bar": 1.0}), found.decision, rules)
@@ -298,6 +337,8 @@ def _slope(test: Slope, pairs: list[tuple[dict[str, Any], dict[str, Any]]], rule
     usable = [pair for pair in pairs if pair[0]["samples"] and pair[1]["samples"]]
     if len(usable) < 2 or len({len(row["samples"]) for pair in usable for row in pair}) > 1:
         return cell
+    if reason := _no_slope(usable):
+        return replace(cell, outcome="unclear", reason=reason)
     logs = [
         [math.log(a / b) for a, b in zip(top["samples"], bottom["samples"], strict=True)]
         for top, bottom in usable
@@ -306,3 +347,11 @@ def _slope(test: Slope, pairs: list[tuple[dict[str, Any], dict[str, Any]]], rule
     power = 2 if over == "px" else 1
     positions = [float(top[over]) ** power for top, _ in usable]
     return _measured(cell, test, inference.slope(logs, positions, rules.confidence), rules)
+
+
+def _no_slope(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+    """Why no block of these pairs gives a slope, "" if one does."""
+    blocks = np.array(inference.undisturbed(*(row["samples"] for pair in pairs for row in pair)))
+    if not blocks.size:
+        return NONE_QUIET
+    return NO_RATIO if blocks.min() <= 0 else ""

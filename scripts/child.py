@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from datasets_impl.errors import BAD_INPUT, StudyError
+from datasets_impl.termination import end_with_parent
 from scripts.root import ROOT
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 GRACE_SECONDS = 20
 
 
@@ -23,8 +21,7 @@ def _prepare() -> None:
     A shell's background jobs ignore SIGINT, and children inherit that. The second part needs Linux.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+    end_with_parent(signal.SIGINT)
 
 
 @contextmanager

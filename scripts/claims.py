@@ -38,7 +38,7 @@ PLAIN = ("headline", "list_for", "total", "for_", "against", "bandwidths")
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Rules(_Strict):
@@ -89,7 +89,7 @@ class Ratio(Paired):
 
 class Share(Paired):
     kind: Literal["share"] = "share"
-    bar: float = Field(gt=0)
+    bar: float = Field(gt=0, lt=1)
 
 
 class Slope(Paired):
@@ -185,7 +185,7 @@ class Claim(_Strict):
             raise ValueError("a tested claim needs finding, advice and headline")
         labels = [test.label for test in self.test.values()]
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
-            raise ValueError(f"two tests have the label {twice[0]!r}")
+            raise ValueError(f"two tests have the same label, {twice[0]!r}")
         for _, field, names, _ in Formatter().parse(self.finding):
             if field in NAMES_TESTS:
                 self.tests(names or "")
@@ -242,7 +242,7 @@ def load_claims(path: Path) -> Claims:
         ) from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}; mend its rights.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StudyError(f"{path} is not valid TOML ({error}); mend that line.") from error
     try:
         return Claims.model_validate(data)

@@ -12,6 +12,7 @@ import argparse
 import csv
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from datasets_impl.atomic import atomic_write
 from datasets_impl.errors import StudyError, exit_on_study_error
-from scripts import page, repeat, wording
+from datasets_impl.paths import user_path
+from scripts import page, repeat, wording, written
 from scripts.chart import Chart
 from scripts.figure_style import page_variables
 from scripts.figures_repeat import repeat_chart
@@ -33,24 +34,21 @@ from scripts.terminal import verdict_text
 SHOWN = 20  # differing cells in the terminal; the files hold all
 
 
-def write(first: Study, compared: Repeat, out: Path) -> list[Path]:
-    """Write page, figure and tables into `out`, each atomically; return the paths, page first."""
+def write(first: Study, compared: Repeat, out: Path, sources: Sequence[Path] = ()) -> list[Path]:
+    """Write page, figure and tables into `out`; return the paths, page first.
+
+    Raises:
+        StudyError: see `written.check`; nothing is written then.
+    """
     chart = repeat_chart(compared)
     contents = {
-        out / "index.html": html(first, compared, chart),
-        out / "cells.csv": compared.effects.to_csv(
-            index=False, float_format="%.4g", lineterminator="\n"
-        ),
-        out / "verdicts.csv": _verdicts_csv(compared),
+        "index.html": html(first, compared, chart),
+        "cells.csv": compared.effects.to_csv(index=False, float_format="%.4g", lineterminator="\n"),
+        "verdicts.csv": _verdicts_csv(compared),
     }
-    figure = out / "figures" / "repeat.svg"
     if chart is not None:
-        contents[figure] = chart.file_svg
-    for path, content in contents.items():
-        atomic_write(path, content)
-    if chart is None:
-        figure.unlink(missing_ok=True)
-    return list(contents)
+        contents["figures/repeat.svg"] = chart.file_svg
+    return written.write_all(out, contents, "comparison", sources=sources)
 
 
 def html(first: Study, compared: Repeat, chart: Chart | None) -> str:
@@ -80,7 +78,7 @@ def html(first: Study, compared: Repeat, chart: Chart | None) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"
 
 
-def show(compared: Repeat, written: Path, console: Console | None = None) -> None:
+def show(compared: Repeat, where: Path, console: Console | None = None) -> None:
     """What differs, in a terminal of 80 columns, then how far both agree."""
     console = console or Console(highlight=False)
     console.print(Text(f"first:  {compared.first}\nsecond: {compared.second}\n"))
@@ -107,7 +105,9 @@ def show(compared: Repeat, written: Path, console: Console | None = None) -> Non
         if len(cells) > SHOWN:
             console.print(f"and {len(cells) - SHOWN} more, in cells.csv", style="dim")
     console.print(f"\n{wording.plain(repeat.sentence(compared))}.", style="bold")
-    console.print("Page: ", Text(str(written), style="bold"), soft_wrap=True, sep="")
+    console.print(
+        "Page: ", Text(wording.readable(str(where)), style="bold"), soft_wrap=True, sep=""
+    )
 
 
 def _side(row: dict[str, Any], side: str) -> str:
@@ -126,11 +126,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.compare", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("first", type=Path, metavar="FIRST", help="a results folder")
-    parser.add_argument("second", type=Path, metavar="SECOND", help="another results folder")
-    parser.add_argument("--out", type=Path, default=ROOT / "out" / "compare", metavar="DIR",
+    parser.add_argument("first", type=user_path, metavar="FIRST", help="a results folder")
+    parser.add_argument("second", type=user_path, metavar="SECOND", help="another results folder")
+    parser.add_argument("--out", type=user_path, default=ROOT / "out" / "compare", metavar="DIR",
                         help="where page and tables go (default: out/compare)")  # fmt: skip
-    parser.add_argument("--claims", type=Path, default=CLAIMS, metavar="FILE",
+    parser.add_argument("--claims", type=user_path, default=CLAIMS, metavar="FILE",
                         help="the claims and their rules (default: claims.toml)")  # fmt: skip
     return parser.parse_args(argv)
 
@@ -140,12 +140,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     from scripts.judge import load_both  # after parsing: --help needs no results
 
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise StudyError(f"--out {arguments.out} is a file; give a folder.")
+    sources = [arguments.first, arguments.second, arguments.claims]
+    written.check(arguments.out, ["index.html"], "comparison", sources=sources)
+    if arguments.first.resolve() == arguments.second.resolve():
+        raise StudyError(f"{arguments.first} is named twice; name the results of another run.")
     first, second = load_both([arguments.first], [arguments.second], arguments.claims)
     compared = repeat.repeat_of(first, second)
-    written = write(first, compared, arguments.out)
-    show(compared, written[0])
+    paths = write(first, compared, arguments.out, sources)
+    show(compared, paths[0])
     return 0
 
 

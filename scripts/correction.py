@@ -91,7 +91,7 @@ def in_rounds(cells: Sequence[Cell], rounds: Mapping[str, int]) -> list[Cell]:
     for cell in cells:
         if cell.more_rounds is not None and cell.blocks:
             had = rounds[cell.machine]
-            every = 1 if cell.blocks >= had else SPARSE
+            every = 1 if cell.blocks + len(cell.loaded) >= had else SPARSE
             coming = (more for more in itertools.count(1) if (had + more - 1) % every == 0)
             wanted = [0, *itertools.islice(coming, cell.more_rounds)]
             cell = replace(cell, more_rounds=wanted[-1])

@@ -16,7 +16,7 @@ QUESTIONS = (
         "raw", "gathered", "raw-files",
     ),
     (
-        "The same, but it has to stay a Dataset for a DataLoader (take `num_workers=0`)",
+        "The same, but it has to stay a Dataset for a DataLoader",
         "raw", "pack-batched", "raw-files",
     ),
     (

@@ -46,7 +46,7 @@ def describe_machine(machine: MachineResults) -> Machine:
         "measured": f"{rounds[0]['started']} to {rounds[-1]['started']}" if rounds else "",
         "load at the start of each round": ", ".join(str(r["load"][0]) for r in rounds),
         "load during cells": load.summary(machine.observations),
-        "cells kept under load": load.kept_under_load(machine.observations),
+        "rounds left out for foreign load": load.left_out_by_name(machine.observations),
         "CPU frequency during cells": load.frequencies(machine.observations),
         "CPU frequency governor": str(facts.get("governor") or ""),
         "settings": _settings(machine),
@@ -72,6 +72,8 @@ def describe_machine(machine: MachineResults) -> Machine:
         summary=", ".join(parts),
         details={name: value for name, value in details.items() if value},
         warnings=warnings,
+        profile=str(machine.provenance.get("profile", "")),
+        rules=str(machine.provenance.get("claims_hash", "")),
     )
 
 
@@ -92,7 +94,9 @@ def _verified(observations: list[dict[str, Any]]) -> str:
         return ""
     resident = max((entry["resident_before"] for entry in cold), default=0.0)
     shares = [e["bytes_read"] / e["bytes_of_files"] for e in cold if e.get("bytes_of_files")]
-    least = f", at least {min(shares):.0%} of the bytes read from the device" if shares else ""
+    least = (
+        f", at least {min(1.0, *shares):.0%} of the bytes read from the device" if shares else ""
+    )
     return (
         f"{len(cold)} cold measurements, at most {resident:.0%} resident before{least}; {void} void"
     )
@@ -128,12 +132,10 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
         row = {str(key): value for key, value in record.items()}
         if row["status"] != "ok" or str(row.get("impl") or "").endswith(AGAIN):
             continue
-        samples = row["samples"]
+        (samples,) = inference.undisturbed(row["samples"] or [row["median"]])
         low = high = None
-        if samples and len(samples) > 1 and min(samples) > 0:
-            _, low, high = np.exp(
-                inference.mean_interval(np.log(np.asarray(samples)).tolist(), 0.95)
-            )
+        if row["samples"] and len(samples) > 1 and samples.min() > 0:
+            _, low, high = np.exp(inference.mean_interval(np.log(samples).tolist(), 0.95))
         rows.append(
             {
                 "machine": row["machine"],
@@ -142,10 +144,10 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
                 "unit": row["unit"],
                 **dict.fromkeys(FACTORS),
                 **factors_of(row),
-                "median": float(np.median(samples)) if samples else row["median"],
+                "median": float(np.median(samples)),
                 "low": low,
                 "high": high,
-                "blocks": len(samples) if samples else 1,
+                "blocks": len(samples),
             }
         )
     table = pd.DataFrame(rows, dtype=object)

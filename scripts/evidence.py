@@ -10,7 +10,10 @@ import ast
 import itertools
 import json
 import math
-from collections.abc import Collection
+import os
+import re
+import statistics
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,9 @@ from asv import util
 from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
+from scripts import load, wording
+from scripts.beside import MachineFiles
+from scripts.observed import Place
 
 FACTORS = (
     "n",
@@ -45,6 +51,7 @@ FACTORS = (
     "latency_ms",
     "impl",
 )
+RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
 TOPICS = (
     "arms",
     "controls",
@@ -76,14 +83,26 @@ class MachineResults:
 
 @dataclass
 class Evidence:
-    """`cells`: columns machine, benchmark, metric, unit, the factors, samples (list or None),
-    median, q25, q75, repeat, status ("ok", "skipped", "failed", "incomplete"), reason."""
+    """`cells`: columns machine, benchmark, metric, unit, the factors, samples (list or None; NaN
+    for a block that other programs disturbed), median, q25, q75, repeat, status ("ok", "skipped",
+    "failed", "incomplete"), reason."""
 
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
 
     def joined(self, other: Evidence) -> Evidence:
-        """Both together; of a machine in both, this one's provenance and the logs of both."""
+        """Both together; of a machine in both, this one's provenance and the logs of both.
+
+        Raises:
+            StudyError: both measured the same benchmark on the same machine.
+        """
+        measured = [set(zip(each.cells["machine"], each.cells["benchmark"], strict=True))
+                    for each in (self, other)]  # fmt: skip
+        if twice := sorted(measured[0] & measured[1]):
+            raise StudyError(
+                f"Two of the folders hold {twice[0][1]} of the machine {twice[0][0]}; its cells "
+                "would count twice, so name only one of them."
+            )
         logs = {machine.name: machine.observations for machine in other.machines}
         machines = [
             replace(machine, observations=[*machine.observations, *logs.pop(machine.name, [])])
@@ -108,16 +127,23 @@ def load_evidence(folders: list[Path]) -> Evidence:
     """
     newest: dict[str, tuple[int, Path, Results, dict[str, Any]]] = {}
     for folder in folders:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112 - False too for a name that cannot be
+            what = "is a file" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
             raise StudyError(
-                f"The results folder {folder} does not exist; run `make study` or name another "
-                "with --results."
+                f"The results folder {folder} {what}; run `make study` or name another with "
+                "--results."
             )
         units = _benchmarks(folder)
         for root, name, machine in _result_files(folder):
             path = Path(root) / name
             results = _load(path, machine)
+            machine = wording.readable(machine)
             when = max([value or 0 for value in results.started_at.values()], default=0)
+            if machine in newest and not newest[machine][1].parent.samefile(path.parent):
+                raise StudyError(
+                    f"{newest[machine][1].parent} and {path.parent} hold results of one machine, "
+                    f"{machine}; name one of them (--repeat compares two runs of a machine)."
+                )
             if machine not in newest or when >= newest[machine][0]:
                 newest[machine] = (when, path, results, units)
     if not newest:
@@ -128,13 +154,14 @@ def load_evidence(folders: list[Path]) -> Evidence:
     rows: list[dict[str, Any]] = []
     machines = []
     for machine, (when, path, results, units) in sorted(newest.items()):
-        beside = _MachineFiles(path)
+        beside = MachineFiles(path)
         try:
             found = _rows(machine, results, units, beside.skipped())
+            _leave_out(found, load.disturbed(beside.observations))
         except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
             raise StudyError(
-                f"{path} is damaged, or does not fit {path.parents[1] / 'benchmarks.json'}; "
-                "restore both or run the study again."
+                f"{path} is damaged ({_short(error)}), or does not fit "
+                f"{path.parents[1] / 'benchmarks.json'}; restore both or run the study again."
             ) from error
         if not found:
             raise StudyError(
@@ -172,14 +199,16 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
             f"{path} is missing, so units of the results are unknown; run asv again, or name the "
             "folder that holds it with --results."
         ) from None
-    except (util.UserError, ValueError) as error:
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
+    except (util.UserError, ValueError, RecursionError) as error:
         raise StudyError(f"{path} is damaged; run asv again to write it anew.") from error
     return found
 
 
 def _result_files(folder: Path) -> list[tuple[str, str, str]]:
-    results = [*folder.glob("????????-*.json"), *folder.glob("*/????????-*.json")]
-    homes = sorted({result.parent for result in results})
+    results = [*folder.glob("*.json"), *folder.glob("*/*.json")]
+    homes = sorted({result.parent for result in results if RESULT.match(result.name)})
     # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
     for home in homes:
         path = home / "machine.json"
@@ -190,55 +219,21 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
         if not named:
             raise StudyError(f"{path} is missing or damaged; restore it or run asv again.")
     # Each machine by itself: asv would warn of the report's own JSON files beside them.
-    return sorted(found for home in homes for found in iter_results_paths(str(home)))
+    found = sorted(each for home in homes for each in iter_results_paths(str(home)))
+    return [each for each in found if RESULT.match(each[1])]  # other files are somebody else's
 
 
 def _load(path: Path, machine: str) -> Results:
     try:
         return Results.load(str(path), machine_name=machine)
-    except (util.UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
+    except (
+        util.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError
+    ) as error:  # fmt: skip
         raise StudyError(
             f"The result file {path} is damaged or cut short; delete it or run the study again."
         ) from error
-
-
-class _MachineFiles:
-    """The log and the provenance beside a result file; both are absent after a plain `asv run`."""
-
-    def __init__(self, result: Path) -> None:
-        stem = result.with_suffix("")
-        self.log = stem.with_name(stem.name + ".observations.jsonl")
-        provenance = _json_lines(stem.with_name(stem.name + ".provenance.jsonl"))
-        self.provenance: dict[str, Any] = provenance[0] if provenance else {}
-        self.observations = _json_lines(self.log)
-
-    def skipped(self) -> dict[tuple[str, tuple[Any, ...]], str]:
-        """Reason for each cell that was skipped or void."""
-        reasons = {}
-        for entry in self.observations:
-            reason = entry.get("skipped") or entry.get("failed")
-            if not reason:
-                continue
-            try:
-                place = (entry["benchmark"], tuple(sorted(entry["factors"].items())))
-            except (AttributeError, KeyError) as error:
-                raise StudyError(
-                    f"{self.log} is damaged; restore it or run the study again."
-                ) from error
-            reasons[place] = str(reason)
-        return reasons
-
-
-def _json_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    try:
-        entries = [json.loads(line) for line in path.read_text().splitlines()]
-        if not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError("a line is no JSON object")
-    except ValueError as error:
-        raise StudyError(f"{path} is damaged; restore it or run the study again.") from error
-    return entries
 
 
 def _rows(
@@ -259,6 +254,10 @@ def _rows(
         values = results.get_result_value(key, params)
         samples = results.get_result_samples(key, params) if results._samples.get(key) else None
         stats = results.get_result_stats(key, params) if results._stats.get(key) else None
+        if not all(map(_is_number, itertools.chain.from_iterable(filter(None, samples or [])))):
+            raise ValueError(f"a sample of {key} is no finite number")
+        if not all(value is None or isinstance(value, int | float) for value in values):
+            raise ValueError(f"a value of {key} is no number")
         most = max((len(cell) for cell in samples or [] if cell), default=0)
         outdated = _outdated(results.benchmark_version.get(key), entry.get("version"))
         for position, levels in enumerate(itertools.product(*params)):
@@ -283,6 +282,34 @@ def _rows(
                 }
             )
     return rows
+
+
+def _short(error: Exception) -> str:
+    """One line on what is wrong, whatever a library says."""
+    return f"{type(error).__name__}: {wording.readable(str(error))[:120]}".replace("\n", " ")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _leave_out(rows: list[dict[str, Any]], disturbed: Mapping[Place, list[bool]]) -> None:
+    """Put NaN in the place of samples that were taken while other programs used the CPU.
+
+    The number stands in asv's file, because asv wants one each round; only the load decides, never
+    the value. Whoever compares leaves such a block out whole (`inference.undisturbed`).
+    """
+    for row in rows:
+        factors = {name: row[name] for name in FACTORS if row.get(name) is not None}
+        blocks = disturbed.get((row["benchmark"], tuple(sorted(factors.items()))))
+        if blocks is None or row["status"] != "ok":
+            continue
+        samples, reason = load.left_out(row["samples"], blocks)
+        if samples is None:
+            row |= {"samples": None, "median": None, "status": "incomplete", "reason": reason}
+        else:
+            median = statistics.median(value for value in samples if not math.isnan(value))
+            row |= {"samples": samples, "median": median}
 
 
 def _outdated(measured: str | None, current: str | None) -> str:

@@ -36,22 +36,26 @@ def _select(cells: pd.DataFrame, benchmark: str, metric: str, **levels: Any) -> 
 
 
 def _blocks(rows: pd.DataFrame) -> list[float]:
-    """Samples of the first row, one for each block; its median where there are none; [] if none."""
+    """Samples of the first row, one for each block, NaN for a disturbed one; its median where there
+    are none; [] if none."""
     for row in rows.to_dict("records"):
         return [float(value) for value in row["samples"] or [row["median"]]]
     return []
 
 
 def _ratio(treatment: Sequence[float], baseline: Sequence[float]) -> Interval:
-    if len(treatment) == len(baseline):
+    if len(treatment) == len(baseline) and inference.undisturbed(treatment, baseline)[0].size:
         return inference.ratio(treatment, baseline, CONFIDENCE)
-    return Interval(float(np.median(treatment) / np.median(baseline)), None, None, 1, paired=False)
+    return Interval(
+        float(np.nanmedian(treatment) / np.nanmedian(baseline)), None, None, 1, paired=False
+    )
 
 
 def _mean(values: Sequence[float]) -> Interval:
-    if len(values) < 2:
-        return Interval(float(values[0]), None, None, 1)
-    return Interval(*inference.mean_interval(values, CONFIDENCE), len(values))
+    (kept,) = inference.undisturbed(values)
+    if len(kept) < 2:
+        return Interval(float(kept[0]), None, None, 1)
+    return Interval(*inference.mean_interval(kept.tolist(), CONFIDENCE), len(kept))
 
 
 def _times(found: Interval) -> str:
@@ -106,10 +110,10 @@ def many_workers(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
         count: [us + 1e3 * ms / images for us, ms in zip(steady[count], first[count], strict=False)]
         for count in shared
     }
-    best, most = min(shared, key=lambda count: float(np.median(total[count]))), shared[-1]
+    best, most = min(shared, key=lambda count: float(np.nanmedian(total[count]))), shared[-1]
     slower, start = _ratio(total[most], total[best]), _ratio(first[most], first[shared[0]])
     running = _ratio(steady[most], steady[best])
-    ends = [f"{np.median(first[count]) / 1e3:.2g} s" for count in (shared[0], most)]
+    ends = [f"{np.nanmedian(first[count]) / 1e3:.2g} s" for count in (shared[0], most)]
     agrees = best < most and _above_one(slower) and _above_one(start)
     return Found(
         f"Start included, most images/s with {best} workers; with {most} an epoch of "
@@ -137,7 +141,7 @@ def transport(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
     }  # fmt: skip
     if not all(blocks.values()):
         return None
-    speeds = {name: 1024 * kib / np.median(us) for name, us in blocks.items()}
+    speeds = {name: 1024 * kib / np.nanmedian(us) for name, us in blocks.items()}
     agrees, why = _factor(_ratio(blocks["numpy"], blocks["tensor"]), 2899 / 647)
     return Found(
         f"One worker, 32 MiB samples: NumPy {speeds['numpy']:,.0f} MB/s, tensor "
@@ -159,8 +163,8 @@ def decoders(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
         agrees, why = _factor(_ratio(pil, vision), 9.25 / 6.01)
         scale = 1e3 / px**2  # microseconds an item -> milliseconds a megapixel
         return Found(
-            f"At {px} px, per megapixel: torchvision {np.median(vision) * scale:.2f} ms, PIL "
-            f"{np.median(pil) * scale:.2f} ms.",
+            f"At {px} px, per megapixel: torchvision {np.nanmedian(vision) * scale:.2f} ms, PIL "
+            f"{np.nanmedian(pil) * scale:.2f} ms.",
             agrees,
             _sentence(
                 f"{why}; our item also opens and reads the file, makes the tensor, and is "
@@ -233,4 +237,4 @@ def _bytes_read(observations: list[dict[str, Any]]) -> dict[str, float]:
         and entry.get("factors", {}).get("px") == PX
     )  # fmt: skip
     groups = itertools.groupby(found, key=lambda pair: pair[0])
-    return {impl: float(np.median([size for _, size in group])) for impl, group in groups}
+    return {impl: float(np.nanmedian([size for _, size in group])) for impl, group in groups}

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scripts import figures_repeat
 from scripts.chart import Chart
 from scripts.figures_break_even import break_even
 from scripts.figures_claims import claim_chart
-from scripts.figures_loaders import loader_charts, names
+from scripts.figures_loaders import loader_charts
 from scripts.figures_overview import OVERVIEW
 from scripts.figures_repeat import repeat_chart
-from scripts.model import ClaimResult, Study
+from scripts.model import Study
 
 DRAWN = [*OVERVIEW, break_even]
 
@@ -50,9 +49,3 @@ def build(study: Study) -> Figures:
     if study.repeat is not None:
         figures.repeat = repeat_chart(study.repeat)
     return figures
-
-
-def known_names(claims: list[ClaimResult]) -> set[str]:
-    """File stems this module can write, so a stale figure is told from somebody else's file."""
-    overview = {draw.__name__.replace("_", "-") for draw in DRAWN}
-    return {claim.id for claim in claims} | overview | names() | {figures_repeat.NAME}

@@ -48,10 +48,6 @@ def loader_charts(study: Study) -> list[Chart]:
     return found
 
 
-def names() -> set[str]:
-    return {f"loaders-{task}" for task in TASKS}
-
-
 def _chart(study: Study, task: str, found: Sequence[Loaders]) -> Chart:
     name, title = f"loaders-{task}", TITLES[task]
     lead = (
@@ -120,7 +116,7 @@ def _row(ax: Axes, y: float, row: LoaderRow, layout: Layout) -> None:
     share = row.share_of_ceiling
     number = f"{wording.number(row.images_per_second)}/s"
     if share is not None:
-        number += f"  {100 * share.estimate:.0f} %"
+        number += f"  {wording.estimate(share.estimate, 'ratio')}"
     strong = "bold" if row.origin == "variant" else "normal"
     axes = ax.get_yaxis_transform()
     sides = ("left", "right") if layout.above else ("right", "left")

@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from datasets_impl.errors import StudyError
 from scripts import wording
 from scripts.claims import Claim, Exact
 from scripts.model import Cell, Effect
@@ -49,7 +50,7 @@ def finding(
         return "Nothing was measured for this claim."
     measured = _counted_once(measured)
     counted = [cell for cell in measured if cell.counts]
-    return claim.finding.format(
+    fields = dict(
         headline=wording.with_interval(effect) if effect else "an unmeasured share",
         range=_OfTests(claim, measured, _range),
         readings=_OfTests(claim, measured, _readings),
@@ -58,7 +59,14 @@ def finding(
         for_=sum(cell.outcome == "for" for cell in counted),
         against=sum(cell.outcome == "against" for cell in counted),
         bandwidths=bandwidths,
-    ).strip()
+    )
+    try:
+        return claim.finding.format(**fields).strip()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"The finding of {claim.id} in the claims file has a field that cannot be filled "
+            f"({error}); mend it."
+        ) from error
 
 
 def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> Effect | None:

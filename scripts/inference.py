@@ -61,12 +61,23 @@ def _student(data: np.ndarray, confidence: float) -> tuple[float, float, float, 
     return mean, error, float(low), float(high)
 
 
+def undisturbed(*arms: Sequence[float] | np.ndarray) -> list[np.ndarray]:
+    """`arms` without the blocks in which any of them is NaN: one that other programs disturbed.
+
+    A block is left out whole, so that what is compared was measured in the same blocks.
+    """
+    data = np.asarray(arms, dtype=float)
+    return list(data[:, ~np.isnan(data).any(axis=0)])
+
+
 def ratio(treatment: Sequence[float], baseline: Sequence[float], confidence: float) -> Interval:
     """Geometric mean of the ratio within blocks; its interval is Student's t on the log scale.
 
-    The arms must have the same number of blocks, in the same order, and positive values.
+    The arms must have the same number of blocks, in the same order, and positive values; at least
+    one block that is disturbed in neither (see `undisturbed`).
     """
-    logs = np.log(np.asarray(treatment, dtype=float)) - np.log(np.asarray(baseline, dtype=float))
+    upper, lower = undisturbed(treatment, baseline)
+    logs = np.log(upper) - np.log(lower)
     if len(logs) < 2:
         return Interval(float(np.exp(logs.mean())), None, None, len(logs))
     return _over_blocks(logs, "log", math.exp, confidence)
@@ -78,7 +89,7 @@ def amount(values: Sequence[float], confidence: float) -> Interval:
     An amount of zero or less (memory that did not grow) has no logarithm: then the scale is linear
     and the mean the arithmetic one.
     """
-    data = np.asarray(values, dtype=float)
+    (data,) = undisturbed(values)
     positive = bool(data.min() > 0)
     if len(data) < 2:
         return Interval(float(data[0]), None, None, 1)
@@ -89,7 +100,7 @@ def amount(values: Sequence[float], confidence: float) -> Interval:
 
 def share(values: Sequence[float], confidence: float) -> Interval:
     """Mean of a share (0-1, exclusive) with Student's t interval on the logit scale."""
-    data = np.clip(np.asarray(values, dtype=float), 1e-6, 1 - 1e-6)
+    data = np.clip(undisturbed(values)[0], 1e-6, 1 - 1e-6)
     logits = np.log(data / (1 - data))
     if len(logits) < 2:
         return Interval(float(data.mean()), None, None, len(logits))
@@ -104,7 +115,7 @@ def slope(
     `log_ratios`: one row for each position, one column for each block.
     """
     x = np.log(np.asarray(positions, dtype=float))
-    fitted = np.polyfit(x, np.asarray(log_ratios, dtype=float), 1)[0]
+    fitted = np.polyfit(x, np.asarray(undisturbed(*log_ratios)), 1)[0]
     if len(fitted) < 2:
         return Interval(float(fitted.mean()), None, None, len(fitted))
     return _over_blocks(fitted, "linear", float, confidence)

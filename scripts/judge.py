@@ -6,13 +6,14 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from scripts import inference
+from datasets_impl.errors import StudyError
+from scripts import inference, wording
 from scripts.answer import answer
 from scripts.bandwidth import prediction
 from scripts.boundary import boundary
 from scripts.cache_state import States, cold_states, stated
 from scripts.cells import UNPAIRED, judge_test
-from scripts.claims import Claim, Claims, Rules, load_claims
+from scripts.claims import Claim, Claims, Paired, Rules, Slope, load_claims
 from scripts.correction import corrected, in_rounds
 from scripts.describe import (
     corpora_of,
@@ -22,7 +23,7 @@ from scripts.describe import (
     measurements,
     skips_of,
 )
-from scripts.evidence import Evidence, load_evidence
+from scripts.evidence import FACTORS, Evidence, load_evidence
 from scripts.field import field_rows
 from scripts.findings import finding, headline
 from scripts.load import Flags, flagged, marked
@@ -65,11 +66,24 @@ def load_study(
         StudyError: claims or results are missing, damaged, or of another suite.
     """
     known = load_claims(claims)
+    _refuse_unknown_factors(known, claims)
     evidence = load_evidence(list(results))
     if more:
         evidence = evidence.joined(load_evidence(list(more)))
     if machines is not None:
         evidence = evidence.of(machines)
+    try:
+        return _study(known, evidence)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A log or provenance of other types than ours: whatever trips over it, these hold it.
+        raise StudyError(
+            f"The results in {', '.join(map(str, [*results, *more]))} do not fit this version of "
+            f"the study ({type(error).__name__}: {wording.readable(str(error))[:120]!r}); restore "
+            "them, or run the study again."
+        ) from error
+
+
+def _study(known: Claims, evidence: Evidence) -> Study:
     noise = noise_floor(evidence.cells, known.rules)
     flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
     states = {machine.name: cold_states(machine.observations) for machine in evidence.machines}
@@ -106,6 +120,19 @@ def load_study(
         loaders=loaders(evidence, known.rules.confidence),
         scale=scale(evidence, known.rules.confidence),
     )
+
+
+def _refuse_unknown_factors(known: Claims, path: Path) -> None:
+    for claim in known.claim:
+        for test in claim.test.values():
+            arms = {*test.treatment, *test.baseline} if isinstance(test, Paired) else set()
+            over = {test.over} if isinstance(test, Slope) else set()
+            for factor in sorted({*test.where} | arms | over):
+                if factor not in FACTORS:
+                    raise StudyError(
+                        f"{path} is wrong at {claim.id}, test {test.label!r}: there is no factor "
+                        f"{factor!r}; the factors are {', '.join(FACTORS)}."
+                    )
 
 
 def _judge(

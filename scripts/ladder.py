@@ -51,10 +51,13 @@ def ladder(task: Task, times: Mapping[str, Sequence[float]], confidence: float) 
         own = times.get(arm, ())
         if not own or (before and len(own) != len(before)):
             continue
-        more = [one - other for one, other in zip(own, before, strict=True)] if before else own
+        both = inference.undisturbed(own, before or [0.0] * len(own))
+        more = (both[0] - both[1]).tolist()
+        if not more:
+            continue
         added, low, high = float(np.mean(more)), None, None
         if before and len(more) > 1:
             added, low, high = inference.mean_interval(more, confidence)
-        steps.append(LadderStep(arm, adds, float(np.mean(own)), added, low, high))
+        steps.append(LadderStep(arm, adds, float(np.nanmean(own)), added, low, high))
         before = own
     return steps if len(steps) > 1 else []

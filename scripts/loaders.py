@@ -7,12 +7,14 @@ measured once and stands in the log beside the results.
 from __future__ import annotations
 
 import json
-import statistics
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from datasets_impl.arms.code import with_setting
 from datasets_impl.arms.model import Arm, Task
 from datasets_impl.arms.registry import ARMS
 from scripts import inference, wording
@@ -76,7 +78,9 @@ class _Log:
                 self.state[key] = entry
                 if entry.get("us_after_first"):
                     blocks = self.later.setdefault(key, {})
-                    blocks[int(entry.get("round", len(blocks)))] = float(entry["us_after_first"])
+                    # NaN stands for a block that other programs disturbed, as in the evidence.
+                    us = math.nan if entry.get("loaded") else float(entry["us_after_first"])
+                    blocks[int(entry.get("round", len(blocks)))] = us
 
     def of(self, task: Task, arm: str, count: Any, what: str = "") -> dict[str, Any]:
         return self.state.get((f"arms.{task.title()}{what}", arm, count), {})
@@ -119,7 +123,7 @@ def _row(arm: Arm, row: Row, rows: dict[str, Row], log: _Log, confidence: float)
         about=arm.about,
         exact=arm.exact,
         order=arm.order,
-        code=arm.code,
+        code=with_setting(arm.code, state.get("setting", {})),
         images_per_second=1e6 / time.estimate,
         low=None if time.high is None else 1e6 / time.high,
         high=None if time.low is None else 1e6 / time.low,
@@ -167,11 +171,15 @@ def _after_first(
     own = log.after_first(arm.task, arm.name, count)
     others = {name: log.after_first(arm.task, name, count) for name in _rivals(arm, rows)}
     others = {
-        name: blocks for name, blocks in others.items() if own and blocks.keys() == own.keys()
+        name: blocks
+        for name, blocks in others.items()
+        if own
+        and blocks.keys() == own.keys()
+        and inference.undisturbed([*blocks.values()], [own[number] for number in blocks])[0].size
     }
     if not others:
         return "", None
-    best = min(others, key=lambda name: statistics.median(others[name].values()))
+    best = min(others, key=lambda name: float(np.nanmedian([*others[name].values()])))
     blocks = sorted(own)
     return best, inference.ratio(
         [others[best][block] for block in blocks], [own[block] for block in blocks], confidence
@@ -187,7 +195,9 @@ def _ratio(above: Row | None, below: Row, confidence: float) -> Interval | None:
     if above is None:
         return None
     upper, lower = (row["samples"] or [row["median"]] for row in (above, below))
-    return inference.ratio(upper, lower, confidence) if len(upper) == len(lower) else None
+    if len(upper) != len(lower) or not inference.undisturbed(upper, lower)[0].size:
+        return None
+    return inference.ratio(upper, lower, confidence)
 
 
 def scale(evidence: Evidence, confidence: float) -> list[ScaleRow]:

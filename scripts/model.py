@@ -66,7 +66,7 @@ class Cell:
     p_holm: float | None = None  # the same after Holm's correction over the claim's cells
     more_rounds: int | None = None  # how many more rounds would decide an unclear cell
     unit: str = ""  # of an amount, for example "epochs" or "MB"
-    loaded: tuple[int, ...] = ()  # rounds in which an arm was kept under foreign load
+    loaded: tuple[int, ...] = ()  # rounds left out, because other programs disturbed an arm
     cold: ColdState | None = None  # None where nothing was measured cold
 
 
@@ -134,6 +134,8 @@ class Machine:
     summary: str  # one line: CPU, cores, RAM, storage
     details: dict[str, str]
     warnings: list[str]  # for example "dirty work tree", "no samples: medians only"
+    profile: str = ""
+    rules: str = ""  # hash of the claims file it was measured under, "" where it is not known
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,17 @@ def git(*arguments: str) -> str:
         done = subprocess.run(
             ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
         )
-    except (OSError, subprocess.CalledProcessError) as error:
+    except OSError as error:
+        raise StudyError(
+            f"The study records which commit it measures, and git cannot be run ({error.strerror})"
+            "; install git."
+        ) from error
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines()
         raise StudyError(
             "The study records which commit it measures, so it must run in a git clone with at "
-            "least one commit; clone the project with git."
+            "least one commit; clone the project with git"
+            + (f" (git says: {said[0]})." if said else ".")
         ) from error
     return done.stdout.strip()
 
@@ -120,12 +127,16 @@ def collect(
     }
 
 
+def processor() -> dict[str, Any]:
+    """What tells one machine's results from another's."""
+    return {"cpu": Machine.get_defaults().get("cpu", ""), "threads": psutil.cpu_count()}
+
+
 def _machine_facts() -> dict[str, Any]:
     disk = cache_dir()
     return {
-        "cpu": Machine.get_defaults().get("cpu", ""),
+        **processor(),
         "cores": psutil.cpu_count(logical=False),
-        "threads": psutil.cpu_count(),
         "max_mhz": _max_mhz(),
         "mhz": load.frequency(),
         "governor": _governor(),

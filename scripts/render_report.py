@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__" and not __package__:  # run as a file: make the repository importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from datasets_impl.atomic import atomic_write
-from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.errors import exit_on_study_error
+from datasets_impl.paths import user_path
 from scripts import figures as figures_module
-from scripts import tables
+from scripts import tables, written
 from scripts.loaders import ceilings_json
 from scripts.model import Study
 from scripts.page import page
@@ -29,36 +30,32 @@ from scripts.terminal import print_study
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def render(study: Study, out: Path, asv_pages: str = "") -> list[Path]:
-    """Write the report into `out`, every file atomically; return the paths, index.html first.
+def render(
+    study: Study, out: Path, asv_pages: str = "", sources: Sequence[Path] = ()
+) -> list[Path]:
+    """Write the report into `out`; return the paths, index.html first.
 
-    `asv_pages` is the address of the published asv site, "" for no links. Figures that an earlier
-    rendering left and this one does not write are removed; files of other names are not touched.
+    `asv_pages` is the address of the published asv site, "" for no links; `sources` are the files
+    and folders that the study was read from. Files of an earlier rendering that this one does not
+    write are removed, files of anybody else are not touched.
+
+    Raises:
+        StudyError: see `written.check`; nothing is written then.
     """
     figures = figures_module.build(study)
     contents = {
-        out / "index.html": page(study, figures, asv_pages),
-        out / "claims.json": tables.claims_json(study),
-        out / "claims.csv": tables.claims_csv(study),
-        out / "claims.md": tables.claims_md(study),
-        out / "claims.tex": tables.claims_tex(study),
+        "index.html": page(study, figures, asv_pages),
+        "claims.json": tables.claims_json(study),
+        "claims.csv": tables.claims_csv(study),
+        "claims.md": tables.claims_md(study),
+        "claims.tex": tables.claims_tex(study),
     }
-    ceilings = out / "ceilings.json"
     if study.loaders:
-        contents[ceilings] = ceilings_json(study.loaders)
-    else:
-        ceilings.unlink(missing_ok=True)
+        contents["ceilings.json"] = ceilings_json(study.loaders)
     for chart in figures.all():
-        contents[out / "figures" / f"{chart.name}.svg"] = chart.file_svg
-        contents[out / "figures" / f"{chart.name}.csv"] = chart.csv
-    for path, content in contents.items():
-        atomic_write(path, content)
-    for name in sorted(figures_module.known_names(study.claims)):
-        for suffix in (".svg", ".csv"):
-            stale = out / "figures" / f"{name}{suffix}"
-            if stale not in contents:
-                stale.unlink(missing_ok=True)
-    return list(contents)
+        contents[f"figures/{chart.name}.svg"] = chart.file_svg
+        contents[f"figures/{chart.name}.csv"] = chart.csv
+    return written.write_all(out, contents, "report", sources=sources)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -66,18 +63,18 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--results", type=Path, nargs="+", action="extend", metavar="DIR",
+        "--results", type=user_path, nargs="+", action="extend", metavar="DIR",
         help="asv results, one or more folders; several machines are judged together "
         "(default: results)",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=ROOT / "out" / "report", metavar="DIR",
+    parser.add_argument("--out", type=user_path, default=ROOT / "out" / "report", metavar="DIR",
                         help="where the report goes (default: out/report)")  # fmt: skip
-    parser.add_argument("--claims", type=Path, default=ROOT / "claims.toml", metavar="FILE",
+    parser.add_argument("--claims", type=user_path, default=ROOT / "claims.toml", metavar="FILE",
                         help="the claims and their rules (default: claims.toml)")  # fmt: skip
-    parser.add_argument("--repeat", type=Path, nargs="+", action="extend", metavar="DIR",
+    parser.add_argument("--repeat", type=user_path, nargs="+", action="extend", metavar="DIR",
                         help="results of a second, separate run of the same profile: the page "
                         "says how far it repeats the first")  # fmt: skip
-    parser.add_argument("--loaders", type=Path, nargs="+", action="extend", metavar="DIR",
+    parser.add_argument("--loaders", type=user_path, nargs="+", action="extend", metavar="DIR",
                         help="results of the profile loaders, shown and judged together with the "
                         "others")  # fmt: skip
     parser.add_argument("--asv-pages", default="", metavar="URL",
@@ -90,22 +87,17 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     from scripts.judge import load_study  # after parsing: --help needs no results
 
-    if arguments.out.exists() and not arguments.out.is_dir():
-        raise StudyError(f"--out {arguments.out} is a file; give a folder.")
     results = arguments.results or [ROOT / "results"]
+    sources = [*results, *(arguments.repeat or ()), *(arguments.loaders or ()), arguments.claims]
+    written.check(arguments.out, ["index.html", "claims.json"], "report", sources=sources)
     study = load_study(results, arguments.claims, more=arguments.loaders or ())
     if arguments.repeat:
         from scripts.judge import load_both
 
         first, second = load_both(results, arguments.repeat, arguments.claims)
-        if second.profile != study.profile:
-            raise StudyError(
-                f"--repeat holds results of the profile {second.profile!r}, not of "
-                f"{study.profile!r} as the first run; measure the same profile again."
-            )
         study = replace(study, repeat=repeat_of(first, second))
-    written = render(study, arguments.out, arguments.asv_pages)
-    print_study(study, written[0])
+    paths = render(study, arguments.out, arguments.asv_pages, sources)
+    print_study(study, paths[0])
     return 0
 
 

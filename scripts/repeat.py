@@ -15,7 +15,7 @@ import pandas as pd
 
 from datasets_impl.errors import StudyError
 from scripts import wording
-from scripts.model import Cell, Repeat, Study, Verdict
+from scripts.model import Cell, Machine, Repeat, Study, Verdict
 
 DECIDED = ("for", "against")
 COLUMNS = (
@@ -35,9 +35,16 @@ def repeat_of(first: Study, second: Study) -> Repeat:
     cells have `counts` False and are left out of `cells` and `agreeing`.
 
     Raises:
-        StudyError: both are the same run, or they have no machine in common.
+        StudyError: both are the same run or of different profiles, or they have no machine in
+            common.
     """
     renamed = _machines(first, second)
+    shared = [
+        [machine for machine in study.machines if machine.name in renamed]
+        for study in (first, second)
+    ]
+    _refuse_other_profiles(*shared)
+    rules = [{machine.rules for machine in machines} for machines in shared]
     rows = _rows(first, second, renamed)
     effects = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     for column in ("first", "first_low", "first_high", "second", "second_low", "second_high"):
@@ -50,8 +57,8 @@ def repeat_of(first: Study, second: Study) -> Repeat:
     ]
     counted = effects[effects["counts"].astype(bool)]
     return Repeat(
-        first=described(first),
-        second=described(second),
+        first=described(first, tell_rules=rules[0] != rules[1]),
+        second=described(second, tell_rules=rules[0] != rules[1]),
         verdicts=verdicts,
         flips=sum({a, b} == {"supported", "challenged"} for _, a, b in verdicts),
         cells=int(counted["comparison"].isin((AGREES, DIFFERS)).sum()),
@@ -60,11 +67,15 @@ def repeat_of(first: Study, second: Study) -> Repeat:
     )
 
 
-def described(study: Study) -> str:
-    """Which run it is, for example "lab, 2026-11-23, 6 rounds, commit 0123456789"."""
+def described(study: Study, tell_rules: bool = False) -> str:
+    """Which run it is, for example "lab, 2026-11-23, 6 rounds, commit 0123456789"; where the two
+    differ in it, also the hash of the rules that it was measured under."""
     names = ", ".join(machine.name for machine in study.machines)
     days = sorted({machine.details.get("measured", "")[:10] for machine in study.machines} - {""})
     parts = [names, *days, f"{study.rounds} rounds", f"commit {wording.short_commit(study)}"]
+    if tell_rules:
+        known = sorted({machine.rules[:10] or "unknown" for machine in study.machines})
+        parts.append(f"measured under rules {' and '.join(known)}")
     return ", ".join(parts)
 
 
@@ -205,6 +216,17 @@ def _comparison(first: Cell | None, second: Cell | None) -> str:
     if first.outcome not in DECIDED or second.outcome not in DECIDED:
         return UNDECIDED
     return AGREES if first.outcome == second.outcome else DIFFERS
+
+
+def _refuse_other_profiles(first: Sequence[Machine], second: Sequence[Machine]) -> None:
+    """A profile has cells of its own, so two of them have next to nothing to compare."""
+    one, other = (sorted({machine.profile for machine in each}) for each in (first, second))
+    if one != other:
+        names = [" and ".join(map(repr, each)) for each in (one, other)]
+        raise StudyError(
+            f"The results are of the profiles {names[0]} and {names[1]}; measure the same profile "
+            "again, or name the results of one profile on both sides."
+        )
 
 
 def _refuse_the_same(effects: pd.DataFrame) -> None:

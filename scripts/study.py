@@ -9,26 +9,41 @@ for more rounds than it published measures those alone and publishes all of them
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import sys
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from rich.console import Console
+try:
+    from filelock import FileLock, Timeout
+    from rich.console import Console
 
-from datasets_impl.atomic import describe_write_error
-from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.paths import cache_dir
-from datasets_impl.storage.media import sweep_all, temporary_folder
-from datasets_impl.termination import stopping_on_termination
-from scripts import asv_session, provenance
-from scripts.child import run_child
-from scripts.claims import load_claims
-from scripts.judge import load_study
-from scripts.render_report import render
-from scripts.root import CLAIMS, ROOT
-from scripts.terminal import print_study
+    from datasets_impl.atomic import describe_write_error
+    from datasets_impl.errors import StudyError, exit_on_study_error
+    from datasets_impl.observe import load
+    from datasets_impl.paths import cache_dir, images_dir, user_path
+    from datasets_impl.replacing import check_replaceable
+    from datasets_impl.storage.media import sweep_all, temporary_folder
+    from datasets_impl.termination import stopping_on_termination
+    from scripts import asv_session, provenance, publishing, written
+    from scripts.child import run_child
+    from scripts.claims import load_claims
+    from scripts.judge import load_study
+    from scripts.orphans import end_orphans, end_processes_of
+    from scripts.render_report import render
+    from scripts.root import CLAIMS, ROOT
+    from scripts.terminal import print_study
+except ModuleNotFoundError as missing:
+    print(
+        f"error: the package {missing.name} is not installed; run `make study`, which installs all "
+        "that a study needs.",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 PROFILES = ("quick", "standard", "full", "loaders")
+MOST_ROUNDS = 1000
+LOCK = ".dataset-study.lock"
 
 
 def arguments() -> argparse.Namespace:
@@ -36,19 +51,18 @@ def arguments() -> argparse.Namespace:
         prog="python -m scripts.study", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
-    parser.add_argument("--images", type=Path, help="measure on the JPEG pictures in this folder")
+    parser.add_argument("--images", type=user_path, help="measure on the JPEG pictures in it")
     parser.add_argument(
         "--rounds",
-        type=int,
         help="number of blocks (default: the profile's); more than are published adds to them",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         help="where to work and write (default: out/<profile>, and the folder's name of --images)",
     )
     parser.add_argument(
-        "--results", type=Path, help="where results are published (default: <out>/results)"
+        "--results", type=user_path, help="where results are published (default: <out>/results)"
     )
     parser.add_argument("--machine", help="name of this machine in the results")
     parser.add_argument("--bench", help="only the benchmarks whose name matches this expression")
@@ -57,37 +71,73 @@ def arguments() -> argparse.Namespace:
 
 @exit_on_study_error
 def main() -> int:
-    options = arguments()
+    options = checked(arguments())
+    load_claims(CLAIMS)  # a study that cannot be judged must not be measured first
+    cache_dir()
+    load.most_retries()
+    provenance.code_state()
+    console = Console(stderr=True, highlight=False)
+    with stopping_on_termination(), _locked(options.out):
+        try:
+            _check_targets(options)
+            end_orphans()
+            sweep_all()
+            with temporary_folder() as temporary:
+                try:
+                    _run(options, console, temporary)
+                finally:
+                    end_processes_of(temporary)
+        except OSError as error:
+            raise describe_write_error(error, Path(error.filename or options.out)) from error
+        finally:
+            sweep_all()
+    return 0
+
+
+def checked(options: argparse.Namespace) -> argparse.Namespace:
+    """The options with what they leave open filled in.
+
+    Raises:
+        StudyError: one of them cannot be meant.
+    """
     if options.profile not in PROFILES:
         raise StudyError(
             f"--profile names the unknown profile {options.profile!r}; choose one of "
             f"{', '.join(PROFILES)}."
         )
-    if options.rounds is not None and options.rounds < 2:
-        raise StudyError("--rounds must be at least 2: an interval needs two blocks.")
-    out = (options.out or _default_out(options)).resolve()
-    load_claims(CLAIMS)  # a study that cannot be judged must not be measured first
-    cache_dir()
-    console = Console(stderr=True, highlight=False)
-    lock = _locked(out)
-    with stopping_on_termination():
-        try:
-            results = _measure(options, out, console)
-        except OSError as error:
-            raise describe_write_error(error, Path(error.filename or out)) from error
-        finally:
-            sweep_all()
-            lock.release()
-    study = load_study([results], CLAIMS)
-    written = render(study, out / "report", asv_pages="../asv/index.html")
-    print_study(study, written[0])
-    return 0
+    if options.rounds is not None:
+        if not re.fullmatch("[0-9]{1,4}", options.rounds) or not (
+            2 <= int(options.rounds) <= MOST_ROUNDS
+        ):
+            raise StudyError(
+                f"--rounds is {options.rounds!r}; give a whole number from 2 (an interval needs "
+                f"two blocks) to {MOST_ROUNDS}."
+            )
+        options.rounds = int(options.rounds)
+    options.machine = provenance.machine_name() if options.machine is None else options.machine
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", options.machine):
+        raise StudyError(
+            f"--machine is {options.machine!r}; it names a folder and a machine on the page: up to "
+            "100 letters, digits, dots, dashes and underscores, a letter or digit first."
+        )
+    options.images = options.images or images_dir()
+    options.out = (options.out or _default_out(options)).resolve()
+    options.results = (options.results or options.out / "results").resolve()
+    return options
 
 
 def _default_out(options: argparse.Namespace) -> Path:
-    """One for each profile and set of pictures: a study of others must not replace it."""
-    images = options.images.expanduser().resolve().name if options.images else ""
-    return ROOT / "out" / "-".join(filter(None, [options.profile, images]))
+    """One for each profile, set of pictures and choice of benchmarks.
+
+    A study of others must not replace it.
+    """
+    chosen = re.sub(r"[^A-Za-z0-9]+", "-", options.bench or "").strip("-")[:60].lower()
+    parts = [
+        options.profile,
+        options.images.name if options.images else "",
+        f"only-{chosen or 'some'}" if options.bench else "",
+    ]
+    return ROOT / "out" / "-".join(filter(None, parts))
 
 
 def _locked(out: Path) -> FileLock:
@@ -98,7 +148,7 @@ def _locked(out: Path) -> FileLock:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock")
+        lock = FileLock(out / LOCK)
         lock.acquire(timeout=0)
     except Timeout:
         raise StudyError(
@@ -109,35 +159,59 @@ def _locked(out: Path) -> FileLock:
     return lock
 
 
-def _measure(options: argparse.Namespace, out: Path, console: Console) -> Path:
+def _check_targets(options: argparse.Namespace) -> None:
+    """Whether all that will be written may be, before anything is measured.
+
+    Raises:
+        StudyError: something stands there that is not this study's.
+    """
+    sources = [options.images] if options.images else []
+    for name, ours, what in (
+        ("session", asv_session.is_session, "a session of measurement"),
+        ("asv", publishing.is_pages, "asv's own pages"),
+    ):
+        check_replaceable(options.out / name, ours, sources=sources, what=what)
+    written.check(options.out / "report", ("index.html", "claims.json"), "report", sources=sources)
+    publishing.check_results(
+        options.results, options.machine, options.profile, partial=bool(options.bench)
+    )
+
+
+def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None:
     environment = asv_session.environment(options.profile, options.images)
-    sweep_all()
-    with temporary_folder() as temporary:
-        return _measure_with(options, out, console, {**environment, "TMPDIR": str(temporary)})
-
-
-def _measure_with(
-    options: argparse.Namespace, out: Path, console: Console, environment: dict[str, str]
-) -> Path:
+    environment["TMPDIR"] = str(temporary)
+    corpora, plan = temporary / "corpora.json", temporary / "plan.json"
+    command = [sys.executable, "-m", "benchmarks.prepare"]
+    command += [f"--manifests={corpora}", f"--plan={plan}"]
+    command += [f"--bench={options.bench}"] if options.bench else []
     run_child(
-        [sys.executable, "-m", "benchmarks.prepare", "--manifests", str(out / asv_session.CORPORA)],
+        command,
         environment,
         what="Building the corpora",
         inherit_output=True,
     )
     session = asv_session.Session.open(
-        out / "session",
+        options.out / "session",
         profile=options.profile,
         rounds=options.rounds,
         bench=options.bench,
-        machine=options.machine or provenance.machine_name(),
+        machine=options.machine,
+        plan=json.loads(plan.read_text()),
+        corpora=corpora,
         environment=environment,
     )
     session.run(console)
-    results: Path = (options.results or out / "results").resolve()
-    session.publish(results)
-    session.make_pages(results, out / "asv")
-    return results
+    publishing.publish(session, options.results)
+    pages = "../asv/index.html"
+    try:
+        publishing.make_pages(session, options.results, options.out / "asv")
+    except StudyError as error:  # such as a commit that this clone does not have
+        console.print(f"{error} The report does without them.", markup=False)
+        pages = ""
+    study = load_study([options.results], CLAIMS)
+    paths = render(study, options.out / "report", asv_pages=pages)
+    session.finish()
+    print_study(study, paths[0])
 
 
 if __name__ == "__main__":

@@ -52,4 +52,6 @@ def print_study(study: Study, page: Path, console: Console | None = None) -> Non
     for machine in study.machines:
         for warning in machine.warnings:
             console.print(f"[yellow]{escape(f'{machine.name}: {warning}')}[/yellow]")
-    console.print("Report: ", Text(str(page), style="bold"), soft_wrap=True, sep="")
+    console.print(
+        "Report: ", Text(wording.readable(str(page)), style="bold"), soft_wrap=True, sep=""
+    )

@@ -14,10 +14,15 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from jsonschema.exceptions import best_match
+
 from datasets_impl.atomic import atomic_write
 from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.paths import user_path
+from datasets_impl.replacing import check_replaceable
 from scripts.boundary import brief
 from scripts.root import RESULTS, ROOT
+from scripts.tables import escape_md, validator
 
 BEGIN = "<!-- {}: written by scripts/update_readme.py -->"
 END = "<!-- end of {} -->"
@@ -42,12 +47,12 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
     ]
     for claim in judged:
         where = f" {brief(claim['boundary'])}" if claim["boundary"] else ""
-        text = f"{claim['finding']}{where}".replace("|", "\\|")
-        name = f"**[{claim['id']}]({links}#{claim['id']})** {claim['title']}"
-        last = f" {instead.get(claim['id'], '')} |" if instead else ""
+        text = _cell(f"{claim['finding']}{where}")
+        name = f"**[{claim['id']}]({links}#{claim['id']})** {_cell(claim['title'])}"
+        last = f" {_cell(instead.get(claim['id'], ''))} |" if instead else ""
         lines.append(f"| {name} | **{claim['verdict']}** | {text} |{last}")
     study, noise = report["study"], report["noise"]
-    names = [machine["name"] for machine in report["machines"]]
+    names = [escape_md(machine["name"]) for machine in report["machines"]]
     newest = (
         f" Effects with an interval are those of {names[0]}; ranges and verdicts span all."
         if len(names) > 1
@@ -61,9 +66,10 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
     ]
     if "repeat" in report:
         again = report["repeat"]
+        second = escape_md(again["second"])
         lines += [
             "",
-            f"A second, separate run of {names[0] if len(names) == 1 else again['second']}: "
+            f"A second, separate run of {names[0] if len(names) == 1 else second}: "
             f"{again['verdicts_agreeing']} of {len(again['verdicts'])} verdicts and "
             f"{again['cells_agreeing']:,} of the {again['cells']:,} cells decided in both agree, "
             f"{again['flips'] or 'none'} between supported and challenged "
@@ -77,11 +83,16 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
     return "\n".join(lines)
 
 
+def _cell(text: str) -> str:
+    """Markdown of one cell: code in it stays code, markup of HTML and columns do not act."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
 def updated(readme: str, report: dict[str, Any]) -> str:
     """`readme` with the text between each pair of markers replaced.
 
     Raises:
-        StudyError: markers are missing.
+        StudyError: markers are missing, or stand in another order.
     """
     for name, write in (("answer", answer), ("claims", table)):
         begin, end = BEGIN.format(name), END.format(name)
@@ -93,17 +104,41 @@ def updated(readme: str, report: dict[str, Any]) -> str:
     return readme
 
 
-@exit_on_study_error
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--report", type=Path, default=RESULTS / "report", metavar="DIR")
-    data = parser.parse_args().report / "claims.json"
+def read_report(folder: Path) -> dict[str, Any]:
+    """`claims.json` of a rendered report, as this version of the project writes it.
+
+    Raises:
+        StudyError: there is none, it cannot be read, or it is something else.
+    """
+    path = folder / "claims.json"
+    again = "render the report first, with `make report`"
     try:
-        report = json.loads(data.read_text())
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{data} cannot be read ({error}); render the report first.") from error
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); {again}.") from error
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{path} is no JSON; {again}.") from error
+    wrong = best_match(validator().iter_errors(report))
+    if wrong is not None:
+        place = "/".join(map(str, wrong.absolute_path)) or "the top level"
+        raise StudyError(f"{path} is not what the report holds, at {place}; {again}.")
+    return report
+
+
+@exit_on_study_error
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--report", type=user_path, default=RESULTS / "report", metavar="DIR",
+                        help="a rendered report (default: results/report)")  # fmt: skip
+    report = read_report(parser.parse_args(argv).report)
     readme = ROOT / "README.md"
-    atomic_write(readme, updated(readme.read_text(), report))
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{readme} cannot be read; restore it with git.") from error
+    new = updated(text, report)
+    check_replaceable(readme, lambda path: True, what="the README")  # its markers are there
+    atomic_write(readme, new)
     return 0
 
 

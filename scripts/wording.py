@@ -15,6 +15,7 @@ from scripts.model import Cell, ClaimResult, Effect, Study
 TIMES = "\u00d7"
 DASH = "\u2013"
 NBSP = "\u00a0"
+UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 ICONS = {
     "supported": "\u2713",
     "challenged": "\u2717",
@@ -205,6 +206,20 @@ def noise_sentence(study: Study) -> str:
     widest = "" if noise.widest is None else f", widest {100 * noise.widest:.1f}{NBSP}%"
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
     return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}{widest})"
+
+
+def readable(value: Any) -> Any:
+    """Text, or plain values that hold text, with what no page can show written as an escape.
+
+    That is control characters, and lone surrogates from names of files that are no UTF-8.
+    """
+    if isinstance(value, str):
+        return UNSHOWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    if isinstance(value, list):
+        return [readable(each) for each in value]
+    if isinstance(value, dict):
+        return {readable(name): readable(each) for name, each in value.items()}
+    return value
 
 
 def disagree(claim: ClaimResult) -> bool:

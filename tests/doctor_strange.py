@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import os
+import subprocess
+import tempfile
 import threading
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -115,6 +121,35 @@ class Iterated(IterableDataset[Any]):
 class NotMade(Rows):
     def __init__(self, folder: str) -> None:
         raise RuntimeError("the index is missing")
+
+
+class Litters(Rows):
+    """Leaves what a process can leave, and writes down what; then hangs where the file says so."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        spawn = multiprocessing.get_context("spawn")
+        self.locks = [spawn.Lock() for _ in range(16)]
+        self.memory = SharedMemory(create=True, size=64)
+        marked, unmarked = (
+            subprocess.Popen(["sleep", "600"], env=env) for env in (None, {"PATH": "/bin"})
+        )
+        left = {
+            "ours": [
+                *(f"/dev/shm/sem.{lock._semlock.name[1:]}" for lock in self.locks),  # type: ignore[attr-defined]
+                *(f"/proc/{pid}" for pid in (os.getpid(), marked.pid)), tempfile.mkdtemp(),
+            ],
+            "not told by name": [f"/dev/shm/{self.memory.name}", f"/proc/{unmarked.pid}"],
+        }  # fmt: skip
+        path = Path(folder) / "left.json"
+        path.with_suffix(".new").write_text(json.dumps(left))
+        path.with_suffix(".new").rename(path)
+        self.hangs = (Path(folder) / "hang").exists()
+
+    def __getitem__(self, index: int) -> Any:
+        if self.hangs:
+            threading.Event().wait()
+        return super().__getitem__(index)
 
 
 STRANGE = (

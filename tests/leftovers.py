@@ -1,7 +1,7 @@
 """What processes leave in the temporary folder and in shared memory.
 
 Of shared memory only names count that this project's processes can have made, and that no living
-process has open: others use the same folder.
+process has mapped: others use the same folder.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
+from datasets_impl.storage.media import PREFIX
+
 SHARED = Path("/dev/shm")
-MADE = ("torch_", "sem.", "psm_", "dataset-study-", "doctor-", "stored-")
+MADE = ("torch_", "sem.", "psm_", PREFIX, "doctor-", "stored-")
 
 
 def present() -> set[Path]:
@@ -26,23 +30,27 @@ def present() -> set[Path]:
 def left(before: set[Path], since: float) -> set[Path]:
     """What is `present` now, was not `before`, and was made after the time `since`.
 
-    Neither what this process removes when it ends, nor what a living process has open.
+    Neither what this process removes when it ends, nor what a living process has mapped.
     """
-    own = str(getattr(multiprocessing.current_process(), "_config", {}).get("tempdir"))
+    own = Path(str(getattr(multiprocessing.current_process(), "_config", {}).get("tempdir")))
+    new = present() - before - {own}
+    mapped = _mapped() if any(path.parent == SHARED for path in new) else set()
     found = set()
-    for path in present() - before - {Path(own)}:
+    for path in new:
         try:
             status = path.lstat()
         except FileNotFoundError:
             continue
-        if path.parent != SHARED or (status.st_uid == os.getuid() and status.st_mtime >= since):
+        ours = status.st_uid == os.getuid() and status.st_mtime >= since
+        if path.parent != SHARED or (ours and status.st_ino not in mapped and not _owned(path)):
             found.add(path)
-    open_now = _open() if any(path.parent == SHARED for path in found) else set()
-    return {
-        path
-        for path in found
-        if os.path.lexists(path) and not (path.parent == SHARED and path.lstat().st_ino in open_now)
-    }
+    return found
+
+
+def _owned(path: Path) -> bool:
+    """Whether the process whose number is in the name lives, and is not this one."""
+    owner = path.name.removeprefix(PREFIX).split("-")[0]
+    return owner.isdigit() and int(owner) != os.getpid() and psutil.pid_exists(int(owner))
 
 
 class Watch:
@@ -68,20 +76,16 @@ def _entries(folder: Path) -> Iterator[Path]:
     return folder.iterdir() if folder.is_dir() else iter(())
 
 
-def _open() -> set[int]:
-    """Inodes of what processes have mapped or open in shared memory, as far as one may see.
+def _mapped() -> set[int]:
+    """Inodes of what living processes have mapped of shared memory, as far as one may see.
 
     Not names: a semaphore is mapped under another name than the one it is found by.
     """
     used = set()
-    for process in Path("/proc").glob("[0-9]*"):
+    for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
-            lines = (process / "maps").read_text().splitlines()
-            used |= {int(line.split()[4]) for line in lines if f" {SHARED}/" in line}
-            files = [
-                file for file in (process / "fd").iterdir() if f"{SHARED}/" in os.readlink(file)
-            ]
-            used |= {file.stat().st_ino for file in files}
+            lines = maps.read_text().splitlines()
         except OSError:  # it ended, or is another user's
             continue
+        used |= {int(line.split()[4]) for line in lines if f" {SHARED}/" in line}
     return used

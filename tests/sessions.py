@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
-from scripts import asv_session, provenance
-from scripts.asv_session import CORPORA, Session
+from scripts import asv_session, provenance, publishing
+from scripts.asv_session import Session
 from scripts.evidence import load_evidence
 from scripts.root import ROOT
 from tests.synthetic_results import COMMIT, Bench, edit_json, write_results
@@ -57,6 +57,7 @@ class FakeAsv:
         yield SimpleNamespace(poll=lambda: code, returncode=code)
 
     def _save(self, attempt: Path, command: Sequence[str], samples: dict[str, list[float]]) -> None:
+        attempt.mkdir(parents=True, exist_ok=True)
         path = write_results(
             attempt,
             [Bench(NAME, {"impl": IMPL}, lambda factors: samples[factors["impl"]])],
@@ -77,31 +78,35 @@ class FakeAsv:
         }
 
 
+PLAN = {
+    "rounds": 3,
+    "benchmarks": {
+        "item.ByStage": {"cells": len(IMPL), "every": 1},
+        "memory.Slow": {"cells": 1, "every": 2},
+        "exact.Shapes": {"cells": 1, "every": 0},
+    },
+}
+
+
 def played(monkeypatch: pytest.MonkeyPatch) -> FakeAsv:
-    """A stand-in for asv, and for the plan and the code that a session asks about."""
+    """A stand-in for asv, and for the code that a session asks about."""
     fake = FakeAsv()
     monkeypatch.setattr(asv_session, "child", fake.child)
     monkeypatch.setattr(asv_session, "run_child", lambda *args, **kwargs: None)
-    plan = {
-        "rounds": 3,
-        "benchmarks": {
-            "item.ByStage": {"cells": len(IMPL), "every": 1},
-            "memory.Slow": {"cells": 1, "every": 2},
-            "exact.Shapes": {"cells": 1, "every": 0},
-        },
-    }
-    monkeypatch.setattr(asv_session, "suite_plan", lambda environment: plan)
     code = {"commit": COMMIT, "dirty": False, "hash": "0123"}
     monkeypatch.setattr(provenance, "code_state", lambda: code)
     return fake
 
 
 def opened(tmp_path: Path, **changes: Any) -> Session:
-    (tmp_path / CORPORA).write_text("[]")
+    corpora = tmp_path / "corpora.json"
+    corpora.write_text(changes.pop("pictures", "[]"))
     profile = changes.get("profile", "quick")
-    settings = {"profile": profile, "rounds": None, "bench": None, "machine": "lab"}
+    settings = {"profile": profile, "rounds": None, "bench": None, "machine": "lab", "plan": PLAN}
     environment = asv_session.environment(profile, None)
-    return Session.open(tmp_path / "session", **{**settings, **changes}, environment=environment)
+    return Session.open(
+        tmp_path / "session", **{**settings, **changes}, corpora=corpora, environment=environment
+    )
 
 
 def run(session: Session) -> str:
@@ -143,5 +148,11 @@ def half_done(asv: FakeAsv, tmp_path: Path) -> None:
 def published(tmp_path: Path) -> Path:
     session = opened(tmp_path)
     run(session)
-    session.publish(tmp_path / "published")
-    return tmp_path / "published"
+    return publish(session, tmp_path / "published")
+
+
+def publish(session: Session, target: Path) -> Path:
+    """Publish, as a study does that comes to its end."""
+    publishing.publish(session, target)
+    session.finish()
+    return target

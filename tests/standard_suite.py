@@ -1,4 +1,4 @@
-"""The suite as the standard profile has it, and the loaders, asked in a process of its own.
+"""The suite as the standard profile has it, and the loaders, each asked in a process of its own.
 
 The benchmarks read the profile when they are imported, and tests import the quick one.
 """
@@ -36,15 +36,21 @@ class Benchmark:
 @functools.cache
 def standard_suite() -> dict[str, Benchmark]:
     """Each benchmark class by its name in asv, such as "epoch.ByResolution"."""
+    return {
+        name: Benchmark(dict(zip(factors, levels, strict=True)), units)
+        for profile in ("standard", "loaders")
+        for name, factors, levels, units in _asked(profile)
+    }
+
+
+def _asked(profile: str) -> list[Any]:
     answer = subprocess.run(
         [sys.executable, "-c", ASK],
         cwd=ROOT,
-        env={**os.environ, "DATASET_STUDY_PROFILE": "loaders"},
+        env={**os.environ, "DATASET_STUDY_PROFILE": profile},
         check=True,
         capture_output=True,
         text=True,
     )
-    return {
-        name: Benchmark(dict(zip(factors, levels, strict=True)), units)
-        for name, factors, levels, units in json.loads(answer.stdout)
-    }
+    found: list[Any] = json.loads(answer.stdout)
+    return found

@@ -62,6 +62,10 @@ def test_intervals(value: Any) -> None:
         arguments.interval("scale", value, 1)
 
 
-def test_a_long_value_is_cut() -> None:
+def test_a_long_value_is_cut_and_stands_in_one_line() -> None:
+    with pytest.raises(
+        BadArgument, match=r"^batch_size is tensor\(\[\[0., 0.\], \[0., 0.\]\]\); give"
+    ):
+        arguments.positive_int("batch_size", torch.zeros(2, 2))
     with pytest.raises(BadArgument, match=r"…; give"):
         arguments.positive_int("batch_size", list(range(10_000)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from asv_runner.discovery import disc_benchmarks
 from conftest import ROOT
 
-from datasets_impl.paths import CACHE_VARIABLE
+from benchmarks import plan, prepare
 
 TOOK_PART = ("asv.conf.json", ".gitignore", "benchmarks", "datasets_impl", "results")
 
@@ -97,3 +100,33 @@ def test_an_unknown_profile_is_named(tmp_path: Path) -> None:
     said = done.stdout + done.stderr
     assert done.returncode == 1 and "'nonsense'" in said and "quick" in said
     assert said.count("Traceback") == 0, said
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("zzz", ("'zzz' matches no benchmark", "profile quick", "startup")),
+        ("itme.bystge", ("item.ByStage",)),
+        ("(", ("no regular expression",)),
+    ],
+)
+def test_an_expression_that_matches_nothing_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], expression: str, words: tuple[str, ...]
+) -> None:
+    assert plan.main(["--bench", expression]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: ") and told.count("\n") == 1
+    assert all(word in told for word in words)
+
+
+def test_an_expression_is_matched_as_asv_does() -> None:
+    expression = r"^item\.By.*'read'"
+    found = {name: len(cells) for name, _, cells in prepare.chosen(expression)}
+    expected: dict[str, int] = {}
+    for benchmark in disc_benchmarks(str(ROOT / "benchmarks")):
+        for levels in itertools.product(*benchmark.params):
+            if re.search(expression, f"{benchmark.name}({', '.join(levels)})"):
+                name = benchmark.name.rpartition(".")[0]
+                expected[name] = expected.get(name, 0) + 1
+    assert found == expected and len(found) == 2
+    assert prepare.corpora("structures") == []

@@ -61,6 +61,30 @@ def test_old_file_stays_when_the_writer_fails(failure: type[BaseException], targ
     assert only(target, "old")
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from datasets_impl.atomic import atomic_file
+with atomic_file(Path(sys.argv[1])) as handle:
+    handle.write(b"half of the ne")
+    handle.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_goes_and_what_others_write_stays(target: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(target)])
+    assert len(list(target.parent.iterdir())) == 2
+    mine = target.with_name(f".{target.name}.mine.tmp")
+    mine.write_text("of the user")
+    with atomic_file(target) as outer:
+        outer.write(b"outer")
+        atomic_write(target, "inner")
+    assert target.read_text() == "outer" and mine.read_text() == "of the user"
+    mine.unlink()
+    assert only(target, "outer")
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 @pytest.mark.parametrize(
     ("code", "said"),

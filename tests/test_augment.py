@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
 from datasets_impl.augment import MEAN, SPREAD, AugmentedBatches, FlipAndNormalise
+from datasets_impl.errors import BadArgument
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randint(0, 256, (10, 6, 8, 3), generator=GENERATOR, dtype=torch.uint8)
@@ -49,3 +52,24 @@ def test_an_epoch_goes_on_by_itself() -> None:
     batches = AugmentedBatches([(IMAGES, INDICES)], FlipAndNormalise())
     (first,), (second,) = batches, batches
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", None, 3.5])
+def test_a_device_that_is_not_there(device: Any) -> None:
+    with pytest.raises(BadArgument, match=r"^device is .* cannot be used: .+\.$"):
+        FlipAndNormalise(0, device)
+
+
+@pytest.mark.parametrize("images", [IMAGES.float(), IMAGES[0], IMAGES.permute(0, 3, 1, 2)])
+def test_other_images_are_refused(images: torch.Tensor) -> None:
+    with pytest.raises(BadArgument, match=r"images are torch\..* images x height x width x 3"):
+        FlipAndNormalise()(images, INDICES, 0)
+
+
+def test_arguments_are_checked() -> None:
+    with pytest.raises(BadArgument, match="10 images have 3 indices"):
+        FlipAndNormalise()(IMAGES, INDICES[:3], 0)
+    with pytest.raises(BadArgument, match=r"^seed is 1\.5"):
+        FlipAndNormalise(1.5)  # type: ignore[arg-type]
+    with pytest.raises(BadArgument, match=r"^each is 'no'"):
+        AugmentedBatches([], FlipAndNormalise(), each="no")  # type: ignore[arg-type]

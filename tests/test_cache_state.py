@@ -59,7 +59,7 @@ def test_the_worst_of_arms_and_rounds_reaches_page_and_tables(tmp_path: Path) ->
     state = ColdState(resident_before=0.01, read_share=0.99)
     assert by_medium["disk-cold"].cold == state and by_medium["disk-warm"].cold is None
     words = remark(by_medium["disk-cold"], "").replace("\u00a0", " ")
-    assert words.endswith("1 % resident before, 99 % of the bytes read after")
+    assert words.endswith("1 % resident before, 0.99 times the bytes read after")
     assert cell_record(by_medium["disk-cold"])["read_share"] == 0.99
     assert "read_share" not in cell_record(by_medium["disk-warm"])
     assert not list(validator().iter_errors(study_record(study)))
@@ -72,7 +72,7 @@ def test_throttled_cells_say_how_near_the_limit_they_were_read() -> None:
     assert state.share_of_limit == pytest.approx(0.98)
     faster = ColdState(0.0, 1.0, 1.01)
     assert worst([state, faster, ColdState(0.0, 1.2)]).share_of_limit == 1.01
-    assert in_words(faster).replace("\u00a0", " ").endswith("at 101 % of the limit")
+    assert in_words(faster).replace("\u00a0", " ").endswith("at 1.01 times the limit")
 
 
 def test_what_reads_no_file_has_no_state() -> None:

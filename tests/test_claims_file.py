@@ -407,7 +407,7 @@ def test_tests_are_found_by_name_and_families_as_a_whole(tmp_path: Path) -> None
         ('finding = "f"', 'finding = "{hedline}"', "there are range:TEST, readings:TEST, headline"),
         ('finding = "f"', 'finding = "{total:opened}"', "unknown field 'total'"),
         ('finding = "f"', 'finding = "{total"', "C01: "),
-        ('label = "OpenCV / b"', 'label = "pil / b"', "C01: two tests have the label 'pil / b'"),
+        ('label = "OpenCV / b"', 'label = "pil / b"', "the same label, 'pil / b'"),
         ("but.cv", "but.opencv", "test.decoder.but names 'opencv', which is not in its each"),
         ('each = ["pil", "cv"]', "", "test.decoder.each must be a list of words"),
         ('each = ["pil", "cv"]', "each = []", "test.decoder.each must be a list of words"),

@@ -5,6 +5,7 @@ cannot be read is named.
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
@@ -191,6 +192,21 @@ def test_a_changed_folder_is_another_corpus(tmp_path: Path, album: Path) -> None
     second = ensure_corpus(own(album), cache=tmp_path / "cache")
     assert second.root != first.root
     assert second.manifest.found == 7
+
+
+def test_pictures_that_changed_places_are_another_corpus(tmp_path: Path, album: Path) -> None:
+    """With one size and one time, as copies made by a program often have."""
+    for name, number in (("one.jpg", 1), ("two.jpg", 2)):
+        content = io.BytesIO()
+        picture(number).save(content, "jpeg")
+        (album / name).write_bytes(content.getvalue().ljust(20_000, b"\0"))
+        os.utime(album / name, ns=(1, 1))
+    spec = CorpusSpec(8, 32, images=album)
+    first = ensure_corpus(spec, cache=tmp_path / "cache")
+    (album / "one.jpg").rename(album / "three")
+    (album / "two.jpg").rename(album / "one.jpg")
+    (album / "three").rename(album / "two.jpg")
+    assert ensure_corpus(spec, cache=tmp_path / "cache").root != first.root
 
 
 def test_a_large_folder_is_sampled_and_says_so(

@@ -1,42 +1,40 @@
-"""What is tried, what is left out, and that nothing is left behind when the doctor is stopped."""
+"""What is tried on a dataset, and what is left out."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, default_collate
+from torchvision.transforms.functional import pil_to_tensor, to_tensor
 
-from datasets_impl.doctor import pictures
-from datasets_impl.doctor.again import fingerprint, repeated, shared_memory
+from datasets_impl.doctor.again import repeated, shared_memory
+from datasets_impl.doctor.decoding import AS_ARRAY, AS_PICTURE, another_decoder, open_by_simplejpeg
 from datasets_impl.doctor.loaders import Part
 from datasets_impl.doctor.plan import FOREMOST, LEAST_READS, plan
 from datasets_impl.doctor.remedies import (
-    kept,
+    cached,
     kept_before_transform,
     other_workers,
+    stored,
     transform_on_batch,
     worker_for_each_core,
 )
 from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, alike, seeded
+from datasets_impl.doctor.room import MEMORY
+from datasets_impl.doctor.samples import fingerprint
 from datasets_impl.doctor.static import look_inside
 from datasets_impl.doctor.stored import Stored
 from datasets_impl.doctor.target import Subject, subject_of
 from datasets_impl.doctor.trials import may_change_of, tried
-from tests import doctor_gallery, doctor_strange
+from tests import doctor_gallery
 from tests.doctor_gallery import prepare
 
 ASKED = [("items", 5.0), ("causes", 7.0), ("growth", 7.0), ("tried", 17.0)]
@@ -153,9 +151,9 @@ def context(dataset: Any, steady: bool = True, may_change: str = "") -> Context:
 
 def test_what_changes_is_not_stored() -> None:
     with pytest.raises(Inapplicable, match="draws random numbers"):
-        kept(context(Slow(), may_change="Flip draws random numbers"))
+        stored(context(Slow(), may_change="Flip draws random numbers"))
     with pytest.raises(Inapplicable, match="differ from read to read"):
-        kept(context(Slow(), steady=False))
+        cached(context(Slow(), steady=False))
 
 
 def test_stored_samples_are_those_that_were_read(tmp_path: Path) -> None:
@@ -210,7 +208,7 @@ def test_pictures_of_random_samples_are_kept_before_their_transform(tmp_path: Pa
     at = context(Part(Subject("", dataset), range(6)), steady=False)
     at.subject = Subject("", dataset)
     (made,) = kept_before_transform(at)
-    assert made.cost == "21.6 kB of memory for all samples"
+    assert made.needs == {MEMORY: 21_600}
     for index in range(6):
         for one, other in zip(seeded(made.dataset, index), seeded(dataset, index), strict=True):
             assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
@@ -234,8 +232,42 @@ def test_a_decoder_that_turns_no_picture_is_not_offered_for_turned_ones(
     for turned in (False, True):
         dataset = Photographs(paths, turned, random)
         at = context(dataset, steady=not random)
-        other = Patched(dataset, pictures.open_by_simplejpeg)
+        other = Patched(dataset, lambda: open_by_simplejpeg([]))
         assert alike(at, other) is not turned
+
+
+@pytest.mark.parametrize(
+    ("make", "lines"),
+    [
+        (lambda shown: torch.from_numpy(np.array(shown.convert("RGB"))), AS_ARRAY),
+        (lambda shown: np.asarray(shown, np.float32), AS_ARRAY),
+        (lambda shown: pil_to_tensor(shown.convert("RGB")), AS_ARRAY),
+        (lambda shown: to_tensor(shown), AS_ARRAY),
+        (lambda shown: np.array(shown.resize((20, 20))), AS_PICTURE),
+        (lambda shown: np.array(shown.convert("L")), AS_PICTURE),
+        (lambda shown: shown.crop((0, 0, 9, 9)).tobytes(), AS_PICTURE),
+        (lambda shown: shown.getpixel((3, 4)), AS_PICTURE),
+    ],
+)
+def test_an_array_is_given_where_the_code_makes_one(make: Any, lines: str, tmp_path: Path) -> None:
+    pytest.importorskip("simplejpeg")
+    paths = [tmp_path / f"{n}.jpg" for n in range(4)]
+    for n, path in enumerate(paths):
+        Image.new("RGB", (40, 30), (40 * n, 90, 7)).save(path, quality=95)
+
+    class Pictures(Dataset[Any]):
+        def __len__(self) -> int:
+            return len(paths)
+
+        def __getitem__(self, index: int) -> Any:
+            with Image.open(paths[index]) as opened:
+                return make(opened)
+
+    at = context(Pictures())
+    at.decoded = (40, 30, "JPEG")
+    (found,) = another_decoder(at)
+    assert found.lines == lines
+    assert alike(at, found.dataset)
 
 
 class Plain(Dataset[Any]):
@@ -362,43 +394,3 @@ def test_labels_that_do_not_match(name: str, value: Any, should: int, told: bool
     dataset = Labelled()
     setattr(dataset, name, value)
     assert bool(look_inside(Subject("", dataset), 1.0)["lengths"]) is told
-
-
-def _ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
-def _until(true: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
-    while not true() and time.monotonic() < end:
-        time.sleep(0.05)
-    return true()
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_stays_when_the_doctor_is_stopped(how: int, ward: str, tmp_path: Path) -> None:
-    target = f"{doctor_strange.__file__}:Hangs"
-    root = Path(__file__).parents[1]
-    doctor = subprocess.Popen(
-        [sys.executable, "-m", "datasets_impl.doctor", target,
-         "--kwargs", f'{{"folder": "{ward}"}}'],
-        cwd=root, env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(root)},
-        stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-    try:
-        parent = psutil.Process(doctor.pid)
-        assert _until(lambda: bool(parent.children()), 30)
-        children = [child.pid for child in parent.children(recursive=True)]
-        assert _until(lambda: any(tmp_path.glob("*/stacks")), 30)
-        doctor.send_signal(how)
-        code = doctor.wait(10)
-    finally:
-        doctor.kill()
-    assert code == (-how if how == signal.SIGKILL else 130)
-    assert _until(lambda: all(map(_ended, children)), 10)
-    assert _until(lambda: not list(tmp_path.iterdir()), 10)
-    assert doctor.stderr is not None and "Traceback" not in doctor.stderr.read()

@@ -15,6 +15,7 @@ from PIL import Image
 from torch.utils.data import default_collate
 
 from datasets_impl import registry
+from datasets_impl.atomic import MARK
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
 from datasets_impl.errors import StudyError
@@ -32,7 +33,7 @@ from datasets_impl.observe.behaviour import (
 from datasets_impl.observe.files_opened import counting_opened_images
 from datasets_impl.transforms import ToUint8
 from datasets_impl.variants import mapped_fixed
-from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
+from datasets_impl.variants.mapped_fixed import MAGIC, PAGE, ReadOnlyMappedDataset
 
 DOCUMENTED = ("naive", "preloaded", "mapped")
 CORRECTED = ("naive-fixed", "preloaded-fixed", "mapped-fixed")
@@ -124,10 +125,13 @@ def test_preloaded_items_are_the_stored_objects(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "construction", "epoch", "second"),
-    [("naive", 0, 1, 0), ("preloaded", 1, 0, 1), ("mapped", 2, 0, 2), ("mapped-fixed", 1, 0, 0)],
+    [("naive", 0, 1, 0), ("preloaded", 1, 0, 1), ("mapped", 2, 0, 2), ("mapped-fixed", 2, 0, 1)],
 )
 def test_files_opened(name: str, construction: int, epoch: int, second: int, folder: Path) -> None:
-    """Each phase is asked of a fresh home, or the built file of the phase before would serve it."""
+    """Each phase is asked of a fresh home, or the built file of the phase before would serve it.
+
+    The corrected mapping opens each image once more, for the few bytes that tell it is the same.
+    """
     found = []
     for number, phase in enumerate(behaviour.PHASES):
         home = folder.with_name(f"{folder.name}-{number}")
@@ -264,7 +268,7 @@ def test_mapped_fixed_writes_beside_the_folder_and_nothing_into_it(folder: Path)
     dataset = ReadOnlyMappedDataset(folder)
     assert listing(folder) == before
     assert dataset.data_file.parent == folder.parent
-    assert dataset.data_file.stat().st_size == PIXELS
+    assert dataset.data_file.stat().st_size == PAGE + PIXELS + 8 * COUNT
 
 
 def test_mapped_fixed_is_built_once(folder: Path) -> None:
@@ -339,35 +343,99 @@ def test_mapped_fixed_rebuild_does_not_disturb_an_open_mapping(folder: Path) -> 
     assert not np.array_equal(pixels_of(rebuilt), before)
 
 
-def test_mapped_fixed_never_reads_pixels_whose_header_was_not_written(
+def test_mapped_fixed_is_replaced_whole_or_not_at_all(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between pixels and header, and then the pictures are put back as they were."""
-    ReadOnlyMappedDataset(folder)
+    """Stopped at the last image, and then the pictures are put back as they were."""
+    before = ReadOnlyMappedDataset(folder).data_file.read_bytes()
     picture = folder / "00000.jpg"
     content, status = picture.read_bytes(), picture.stat()
     noise(picture, PX, PX)
+    real = mapped_fixed.decoded
 
-    def killed(*arguments: object) -> None:
-        raise KeyboardInterrupt
+    def killed(path: str) -> Any:
+        if path.endswith(f"{COUNT - 1:05}.jpg"):
+            raise KeyboardInterrupt
+        return real(path)
 
-    monkeypatch.setattr(mapped_fixed, "atomic_write", killed)
+    monkeypatch.setattr(mapped_fixed, "decoded", killed)
     with pytest.raises(KeyboardInterrupt):
         ReadOnlyMappedDataset(folder)
     monkeypatch.undo()
     picture.write_bytes(content)
     os.utime(picture, ns=(status.st_atime_ns, status.st_mtime_ns))
-    found = pixels_of(ReadOnlyMappedDataset(folder))
-    np.testing.assert_array_equal(found, fresh(folder, tmp_path))
+    again = ReadOnlyMappedDataset(folder)
+    assert again.data_file.read_bytes() == before
+    np.testing.assert_array_equal(pixels_of(again), fresh(folder, tmp_path))
 
 
-def test_mapped_fixed_survives_a_spoilt_header(folder: Path) -> None:
+@pytest.mark.parametrize("content", [b"", MAGIC, MAGIC + b"{", MAGIC + b"[]", MAGIC + b"null"])
+def test_mapped_fixed_survives_a_spoilt_header(content: bytes, folder: Path) -> None:
     dataset = ReadOnlyMappedDataset(folder)
     before = pixels_of(dataset)
-    header = dataset.data_file.with_name(dataset.data_file.name + ".header")
-    for content in ("", "{", "[]", "null"):
-        header.write_text(content)
-        np.testing.assert_array_equal(pixels_of(ReadOnlyMappedDataset(folder)), before)
+    whole = dataset.data_file.read_bytes()
+    dataset.data_file.write_bytes(content and content.ljust(PAGE) + whole[PAGE:])
+    np.testing.assert_array_equal(pixels_of(ReadOnlyMappedDataset(folder)), before)
+
+
+@pytest.mark.parametrize("content", [b"years of work", b"{}", bytes(PIXELS)])
+def test_mapped_fixed_never_replaces_what_it_did_not_write(
+    content: bytes, folder: Path, tmp_path: Path
+) -> None:
+    for place in (tmp_path / "user.txt", folder.with_name("images.pixels")):
+        place.write_bytes(content)
+        with pytest.raises(StudyError, match="holds something else than mapped pixels"):
+            ReadOnlyMappedDataset(folder, place)
+        assert place.read_bytes() == content
+    for place in (folder, folder.parent, folder / "00000.jpg"):
+        with pytest.raises(StudyError, match="another place"):
+            ReadOnlyMappedDataset(folder, place)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "user.txt")
+    with pytest.raises(StudyError, match="symbolic link"):
+        ReadOnlyMappedDataset(folder, link)
+    assert len(listing(folder)) == COUNT
+
+
+def test_mapped_fixed_replaces_what_it_once_wrote(folder: Path) -> None:
+    old, header = folder.with_name("images.pixels"), folder.with_name("images.pixels.header")
+    old.write_bytes(bytes(PIXELS))
+    header.write_text(f'{{"fingerprint": "x", "shape": [{COUNT}, {PX}, {PX}, 3]}}')
+    assert pixels_of(ReadOnlyMappedDataset(folder)).any()
+    assert not header.exists()
+
+
+def test_mapped_fixed_checks_each_image_when_it_is_first_read(folder: Path) -> None:
+    built = ReadOnlyMappedDataset(folder)
+    with built.data_file.open("r+b") as file:
+        file.seek(PAGE + 3 * PX * PX * 3)
+        file.write(bytes(50))
+    opened = ReadOnlyMappedDataset(folder)
+    assert opened[2].any()
+    with pytest.raises(StudyError, match=r"images\.pixels is damaged at image 3; delete it"):
+        opened[3]
+    with built.data_file.open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(bytes(4))
+    with pytest.raises(StudyError, match=r"images\.pixels is damaged; delete it"):
+        ReadOnlyMappedDataset(folder)[2]
+
+
+def test_mapped_fixed_pickled_before_it_was_made_anew(folder: Path) -> None:
+    encoded = pickle.dumps(ReadOnlyMappedDataset(folder))
+    noise(folder / "00000.jpg", PX, PX)
+    ReadOnlyMappedDataset(folder)
+    with pytest.raises(StudyError, match="was made anew, or is gone; open it again"):
+        pickle.loads(encoded)[0]
+
+
+def test_mapped_fixed_sweeps_what_a_killed_build_left(folder: Path) -> None:
+    mine = folder.with_name(f".images.pixels.abcdefgh{MARK}")
+    mine.write_bytes(MAGIC.ljust(PAGE) + b"half")
+    other = folder.with_name(".images.pixels.work.tmp")
+    other.write_text("years of work")
+    ReadOnlyMappedDataset(folder)
+    assert not mine.exists() and other.read_text() == "years of work"
 
 
 def test_mapped_fixed_rebuilds_a_truncated_pixel_file(folder: Path) -> None:

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.storage import conversion, formats
 from datasets_impl.storage.conversion import JOURNAL
 from datasets_impl.storage.formats import FORMATS, ensure_stored
@@ -220,7 +220,7 @@ def test_another_format_is_refused(folder: Path) -> None:
 
 
 def test_a_format_refuses_a_kind_it_does_not_store(folder: Path) -> None:
-    with pytest.raises(ValueError, match="'zarr' does not store 'jpeg'"):
+    with pytest.raises(ValueError, match=r"kind is 'jpeg'; give pixels, which .* 'zarr'"):
         ensure_stored(folder, "jpeg", "zarr")
 
 
@@ -246,7 +246,7 @@ def test_mixed_shapes(name: str, kind: Any, folder: Path) -> None:
     if kind == "jpeg":
         assert len(ensure_stored(folder, kind, name)) == COUNT + 1
         return
-    with pytest.raises(StudyError, match=r"wide\.jpg is 49x48 pixels and the first image is 48x48"):
+    with pytest.raises(StudyError, match=r"wide\.jpg is 49x48 pixels and .*00000.jpg, is 48x48"):
         ensure_stored(folder, kind, name)
     assert not list(folder.parent.glob("images.*"))
 
@@ -284,15 +284,7 @@ class Stop(Exception):
 def test_what_was_written_is_not_written_again(
     name: str, kind: Any, folder: Path, chunks_of_two: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, read = conversion.Plan.content, []
-
-    def stopping(plan: Any, index: int) -> bytes:
-        read.append(index)
-        if len(read) == 7:
-            raise Stop
-        return real(plan, index)
-
-    monkeypatch.setattr(conversion.Plan, "content", stopping)
+    read = stop_at(monkeypatch, 7)
     with pytest.raises(Stop):
         ensure_stored(folder, kind, name, threads=1)
     assert read == list(range(7)), "one thread works in order"
@@ -386,3 +378,157 @@ def test_two_processes_at_once(name: str, kind: Any, many: Path) -> None:
     assert contents(opened(name, many.with_name(f"images.{kind}.{name}"))) == expected(
         many, kind, name
     )
+
+
+# --- what stands where a set would go --------------------------------------------------------
+
+
+def snapshot(home: Path) -> dict[str, bytes]:
+    """Every file below, but for locks."""
+    return {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in home.rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    }
+
+
+@every_case
+@pytest.mark.parametrize("where", ["the folder", "above", "other files", "a file", "a link"])
+def test_what_is_no_stored_set_is_never_replaced(
+    name: str, kind: Any, where: str, folder: Path
+) -> None:
+    home, other = folder.parent, folder.parent / "other"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    (home / "link").symlink_to(folder)
+    target = {
+        "the folder": folder,
+        "above": home,
+        "other files": other,
+        "a file": other / "thesis.txt",
+        "a link": home / "link",
+    }[where]
+    before = snapshot(home)
+    with pytest.raises(StudyError, match=r"another (place|one)"):
+        ensure_stored(folder, kind, name, target=target)
+    assert snapshot(home) == before
+
+
+@every_case
+@pytest.mark.parametrize("harm", ["beside the data", "a folder", "a link", "no header"])
+def test_a_set_that_somebody_else_wrote_into_is_left(
+    name: str, kind: Any, harm: str, folder: Path
+) -> None:
+    target = ensure_stored(folder, kind, name).folder
+    if harm == "beside the data":
+        (target / "thesis.txt").write_text("years of work")
+    elif harm == "a folder":
+        (target / "work").mkdir()
+    elif harm == "a link":
+        (target / "work").symlink_to(folder)
+    else:
+        (target / HEADER).write_text("{")
+    (folder / "00000.jpg").unlink()  # the set is out of date
+    before = snapshot(target)
+    with pytest.raises(StudyError, match="holds something else"):
+        ensure_stored(folder, kind, name)
+    assert snapshot(target) == before
+
+
+def test_an_empty_folder_or_a_damaged_set_is_replaced(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "set"
+    target.mkdir(parents=True)
+    images = ensure_stored(folder, "jpeg", "pack", target=target)
+    assert contents(images) == expected(folder, "jpeg", "pack")
+    header = target / HEADER
+    header.write_text(header.read_text().replace('"seal": "', '"seal": "x'))
+    assert contents(ensure_stored(folder, "jpeg", "pack", target=target)) == contents(images)
+    assert contents(ensure_stored(folder, "jpeg", "tar", target=target)) == contents(images)
+    assert sorted(path.name for path in target.parent.iterdir()) == [".set.lock", "set"]
+
+
+@pytest.mark.parametrize("inside", ["thesis.txt", "data", "journal"])
+def test_a_partial_folder_of_somebody_else_is_left(inside: str, folder: Path) -> None:
+    partial = folder.with_name(".images.jpeg.pack.partial")
+    partial.mkdir()
+    (partial / inside).write_text("years of work")
+    with pytest.raises(StudyError, match="holds something else"):
+        ensure_stored(folder, "jpeg", "pack")
+    assert (partial / inside).read_text() == "years of work"
+
+
+@every_case
+def test_what_is_added_to_an_unfinished_conversion_is_left(
+    name: str, kind: Any, folder: Path, chunks_of_two: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(monkeypatch, 7)
+    with pytest.raises(Stop):
+        ensure_stored(folder, kind, name, threads=1)
+    monkeypatch.undo()
+    partial = folder.with_name(f".images.{kind}.{name}.partial")
+    (partial / ".half-a-file.xyz.tmp").write_text("of a killed writer")
+    (partial / "thesis.txt").write_text("years of work")
+    with pytest.raises(StudyError, match="holds something else"):
+        ensure_stored(folder, kind, name)
+    (partial / "thesis.txt").unlink()
+    images = ensure_stored(folder, kind, name)
+    assert contents(images) == expected(folder, kind, name)
+    assert not list(images.folder.glob(".*"))
+
+
+# --- the first, the last, and what goes wrong at once ----------------------------------------
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, image: int) -> list[int]:
+    """A conversion that is stopped at its `image`-th; what it read is in the list."""
+    real, read = conversion.Plan.content, []
+
+    def stopping(plan: Any, index: int) -> bytes:
+        read.append(index)
+        if len(read) == image:
+            raise Stop
+        return real(plan, index)
+
+    monkeypatch.setattr(conversion.Plan, "content", stopping)
+    return read
+
+
+def test_a_relative_folder_and_the_home_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.chdir(folder)
+    here = ensure_stored(".", "jpeg", "pack")
+    assert here.folder == folder.with_name("images.jpeg.pack")
+    assert ensure_stored("~/images", "jpeg", "pack").folder == here.folder
+    there = ensure_stored("~/images", "jpeg", "pack", target="~/elsewhere").folder
+    assert there == folder.with_name("elsewhere")
+    with pytest.raises(StudyError, match="Nothing can be written beside /"):
+        conversion.beside(Path("/"), "jpeg.pack")
+
+
+def test_a_conversion_that_has_failed_takes_up_no_other_image() -> None:
+    """However the threads are scheduled: the pool may take what is queued before it is told."""
+    taken = []
+
+    def one(value: int) -> None:
+        taken.append(value)
+        raise Stop
+
+    with pytest.raises(Stop):
+        list(conversion._each(one, range(50), threads=1))
+    assert taken == [0]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 2.5, "4"])
+def test_threads_that_are_no_count(threads: Any, folder: Path) -> None:
+    with pytest.raises(BadArgument, match=r"threads is .*; give a whole number of at least 1"):
+        ensure_stored(folder, "jpeg", "pack", threads=threads)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("jpeg", "parquet"), ("png", "pack"), (3, "pack")])
+def test_unknown_names_are_answered_with_those_there_are(
+    kind: Any, name: str, folder: Path
+) -> None:
+    with pytest.raises(BadArgument, match=r"give (one of pack, lmdb|jpeg or pixels)"):
+        ensure_stored(folder, kind, name)

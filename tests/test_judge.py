@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,39 @@ def test_blocks_are_paired_in_their_order(tmp_path: Path) -> None:
     (cell,) = found.evidence
     assert cell.low is not None and cell.high is not None
     assert 1.98 < cell.low < cell.high < 2.02  # the drift of a factor of a hundred cancels
+
+
+@pytest.mark.parametrize("part", [0.9, 1.0, 1.3])
+def test_a_share_of_two_timings_is_never_above_all(tmp_path: Path, part: float) -> None:
+    """Reading can seem slower than the item that reads, when each was timed by itself."""
+    share = """
+[claim.test.share]
+label = "read / item"
+kind = "share"
+metric = "item"
+benchmarks = ["item.ByStage"]
+treatment = { stage = "read" }
+baseline = { stage = "item" }
+bar = 0.5
+"""
+    found = first(
+        tmp_path,
+        claim(share, headline='{ px = 256, stage = "read" }'),
+        bench(
+            "item.ByStage.track_item",
+            lambda f: part if f["stage"] == "read" else 1.0,
+            Noise(spread=0.2),
+            px=[64, 256],
+            stage=["item", "read"],
+        ),
+    )
+    for cell in found.evidence:
+        assert cell.estimate is not None and cell.low is not None and cell.high is not None
+        assert 0 < cell.low <= cell.estimate <= cell.high <= 1
+        assert ("cut at 100 %" in cell.reason) is (cell.high == 1)
+        assert cell.outcome == "for" and cell.p is not None
+    shown = re.findall(r"(\d+)\s?%", found.finding)
+    assert shown and all(int(number) <= 100 for number in shown)
 
 
 def test_share_level_slope_and_exact(tmp_path: Path) -> None:

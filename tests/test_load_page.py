@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scripts import load as load_report
 from scripts import page
+from scripts.correction import in_rounds
 from scripts.describe import describe_machine
 from scripts.evidence import MachineResults, load_evidence
 from scripts.judge import load_study
+from scripts.model import Cell
 from tests.claims_text import HEAD, claim
 from tests.synthetic_results import SKIPPED, Bench, Noise, write_results
 
@@ -45,8 +49,8 @@ def test_flagged_cells_carry_their_rounds() -> None:
         {"note": "no measurement"},
     ]
     assert load_report.flagged(log) == {PLACE_64: (2, 3), PLACE_128: (2,)}
-    assert load_report.remark((2, 3)) == "kept under foreign load in rounds 2, 3"
-    assert load_report.remark((2,)) == "kept under foreign load in round 2"
+    assert load_report.remark((2, 3)) == ("rounds 2, 3 left out: disturbed by other programs")
+    assert load_report.remark((2,)) == "round 2 left out: disturbed by other programs"
     assert load_report.remark(()) == ""
 
 
@@ -66,7 +70,7 @@ def test_summary_counts_voided_repeated_and_kept() -> None:
     ]
     sentence = load_report.summary(log)
     assert "3 of 6 measurements were voided" in sentence
-    assert "2 were made again" in sentence and "1 kept under load" in sentence
+    assert "2 were made again, 1 left out" in sentence
     assert sentence.endswith("0.01 cores")
     assert load_report.summary([{"benchmark": "a", "factors": {}, "value": 1.0}]) == ""
 
@@ -76,7 +80,9 @@ def test_the_page_names_the_load_of_a_machine() -> None:
     machine = MachineResults("lab", "f" * 40, {}, {}, log, sampled=True)
     details = describe_machine(machine).details
     assert "1 of 3 measurements were voided" in details["load during cells"]
-    assert details["cells kept under load"] == "epoch.ByResolution (naive, 64 px): round 2"
+    assert (
+        details["rounds left out for foreign load"] == "epoch.ByResolution (naive, 64 px): round 2"
+    )
     assert details["CPU frequency during cells"] == "2,600 to 2,900 MHz"
     assert (
         "load during cells"
@@ -120,9 +126,13 @@ def test_flagged_cells_are_marked_on_the_page(tmp_path: Path) -> None:
         lambda factors: noise.around(300.0 if factors["impl"] == "naive" else 1.0),
     )
     baseline = {"px": 128, "impl": "preloaded"}
+    numbers = range(1, 7)
     log = [
-        entry(64, 2, **KEPT),
-        {**entry(128, 3, **KEPT), "factors": baseline},
+        *(entry(64, number, **(KEPT if number == 2 else {})) for number in numbers),
+        *(
+            {**entry(128, number, **(KEPT if number == 3 else {})), "factors": baseline}
+            for number in numbers
+        ),
         {**entry(256, 4, **KEPT), "benchmark": "epoch.ByWorkers"},
         entry(256, 5, **VOID),
     ]
@@ -134,14 +144,69 @@ def test_flagged_cells_are_marked_on_the_page(tmp_path: Path) -> None:
     assert cells["naive / preloaded", 128].loaded == (3,)
     assert cells["naive / preloaded", 256].loaded == ()
     assert cells["slope", "64 to 256"].loaded == (2, 3)
-    assert cells["naive / preloaded", 64].outcome == "for", "a flag decides nothing"
     remark = page.remark(cells["naive / preloaded", 64], "> 1.05")
-    assert remark == "kept under foreign load in round 2"
+    assert remark == "round 2 left out: disturbed by other programs"
+
+
+SLOW = {  # equally fast, but that another program made one naive epoch three times as long
+    "naive": [1.0, 3.0, 1.01, 0.99, 1.0, 1.0],
+    "preloaded": [1.0, 1.0, 1.0, 1.0, 1.01, 0.99],
+}
+ALONE = {"px": [64], "impl": ["naive", "preloaded"]}
+
+
+def judged(folder: Path, log: list[dict[str, Any]], samples: dict[str, list[float]]) -> Cell:
+    """The one cell of the ratio, from a log that holds every round of both arms."""
+    bench = Bench("epoch.ByResolution.track_epoch", ALONE, lambda f: samples[f["impl"]])
+    write_results(folder / "results", [bench], observations=log)
+    (folder / "claims.toml").write_text(RULES)
+    study = load_study([folder / "results"], folder / "claims.toml")
+    return study.claims[0].evidence[0]
+
+
+def rounds(impl: str, loaded: tuple[int, ...], count: int = 6) -> list[dict[str, Any]]:
+    made = [entry(64, n, **(KEPT if n in loaded else {})) for n in range(1, count + 1)]
+    return [{**each, "factors": {"px": 64, "impl": impl}} for each in made]
+
+
+def test_a_disturbed_round_is_left_out_of_both_arms(tmp_path: Path) -> None:
+    quiet = judged(tmp_path / "a", rounds("naive", ()) + rounds("preloaded", ()), SLOW)
+    found = judged(tmp_path / "b", rounds("naive", (2,)) + rounds("preloaded", (4,)), SLOW)
+    assert quiet.estimate is not None and quiet.estimate > 1.1 and quiet.blocks == 6
+    assert found.blocks == 4 and found.loaded == (2, 4)
+    assert found.estimate == pytest.approx(1.0, abs=0.01) and found.outcome == "against"
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (rounds("naive", (1, 2, 3, 4, 5, 6)), "every round was disturbed"),
+        (rounds("naive", (1, 2, 3)) + rounds("preloaded", (4, 5, 6)), "in every block"),
+        (rounds("naive", (2,), count=5), "cannot be told"),
+        (rounds("naive", (1, 2, 3, 4, 5)), "one block gives no interval"),
+    ],
+)
+def test_a_cell_with_too_little_left_is_undecided_and_counts_as_such(
+    tmp_path: Path, log: list[dict[str, Any]], reason: str
+) -> None:
+    found = judged(tmp_path, log, SLOW)
+    assert found.outcome == "unclear" and reason in found.reason and found.counts
+
+
+def test_rounds_without_a_number_are_told_apart_by_their_order(tmp_path: Path) -> None:
+    log = [{k: v for k, v in each.items() if k != "round"} for each in rounds("naive", (2,))]
+    assert judged(tmp_path, log, SLOW).blocks == 5
+
+
+def test_a_disturbed_sparse_round_takes_as_long_to_make_again(tmp_path: Path) -> None:
+    cell = Cell("t", "ratio", {}, 1.1, 0.9, 1.4, "unclear", 5, "b.B.track_b", "lab", more_rounds=2,
+                loaded=(3,))  # fmt: skip
+    assert in_rounds([cell], {"lab": 6})[0].more_rounds == 2, "five and one are all six rounds"
 
 
 def test_many_flagged_cells_are_cut_short() -> None:
     log = [entry(px, 1, **KEPT) for px in range(64, 64 + load_report.NAMED + 5)]
-    assert load_report.kept_under_load(log).endswith("; 5 more, in the log")
+    assert load_report.left_out_by_name(log).endswith("; 5 more, in the log")
 
 
 def test_voided_cold_measurements_are_not_counted_as_verified() -> None:

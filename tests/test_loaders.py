@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +20,8 @@ import torch
 from conftest import COUNT, PX
 from PIL import Image
 
-from datasets_impl.errors import StudyError
+from datasets_impl import loaders
+from datasets_impl.errors import BadImage, StudyError
 from datasets_impl.loaders import threaded
 from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
@@ -115,7 +117,7 @@ def test_works_in_a_process_started_after_it_was_used(name: str, method: str, fo
     expected = images(made)
     context = multiprocessing.get_context(method)
     with context.Pool(1) as pool:
-        assert pool.apply_async(images, (made,)).get(60) == expected
+        assert pool.apply_async(images, (made,)).get(200) == expected
 
 
 @every_loader
@@ -138,7 +140,7 @@ def test_threads_end_with_their_loader(folder: Path) -> None:
     assert 1 <= len(workers) <= 2
     del made
     for worker in workers:
-        worker.join(5)
+        worker.join(60)
     assert not any(worker.is_alive() for worker in workers)
 
 
@@ -171,10 +173,15 @@ def test_every_format_is_a_source(form: str, folder: Path) -> None:
     assert images([torch.stack([dataset[index] for index in range(COUNT)])]) == expected
 
 
-def test_another_shape_is_named(folder: Path) -> None:
-    Image.new("RGB", (PX + 1, PX)).save(folder / "zz-wide.jpg")
-    with pytest.raises(ValueError, match=r"zz-wide\.jpg: the image has shape"):
+@pytest.mark.parametrize("odd", ["00-wide.jpg", "zz-wide.jpg"], ids=["first", "last"])
+@pytest.mark.parametrize("size", [(PX + 1, PX), (1, 1), (PX // 2, 2 * PX)], ids=str)
+def test_two_sizes_are_both_named(odd: str, size: tuple[int, int], folder: Path) -> None:
+    Image.new("RGB", size).save(folder / odd)
+    with pytest.raises(BadImage, match="images of a batch need one size") as refused:
         images(ThreadedJpegLoader(folder, sampler=range(COUNT + 1)))
+    for said in (odd, f"{size[0]} x {size[1]}", ".jpg has", f"{PX} x {PX}"):
+        assert said in str(refused.value)
+    assert sum(path.name in str(refused.value) for path in folder.iterdir()) == 2
 
 
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
@@ -204,6 +211,17 @@ def test_a_damaged_pack_is_refused_while_it_is_read(folder: Path) -> None:
     made = GatheredPixelsLoader(pack.folder, batch_size=4, sampler=range(COUNT))
     with pytest.raises(StudyError, match="damaged at image 11"):
         images(made)
+
+
+def test_a_pack_cut_short_between_two_epochs_is_refused(folder: Path) -> None:
+    pack = ensure_stored(folder, "pixels", "pack")
+    made = GatheredPixelsLoader(pack.folder)
+    images(made)
+    os.truncate(pack.files[0], 100)
+    with pytest.raises(StudyError, match="was cut short while it was in use"):
+        images(made)
+    with pytest.raises(StudyError, match="convert the images again"):
+        images(pickle.loads(pickle.dumps(made)))
 
 
 def test_pixels_are_not_gathered_from_jpeg_bytes(folder: Path) -> None:
@@ -241,6 +259,32 @@ def test_shards_are_disjoint_and_complete(world: int, count: int) -> None:
 def test_a_rank_beyond_the_world_is_refused() -> None:
     with pytest.raises(ValueError, match="rank 2 is not below"):
         ShardedShuffle(4, rank=2, world=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("copied", "code"),
+    [
+        ("loaders/recycled arguments errors", "recycled.RecycledBatches().take((2, 3))"),
+        ("loaders/ahead loaders/threads arguments errors", "list(ahead.Ahead([1, 2]))"),
+    ],
+    ids=["recycled", "ahead"],
+)
+def test_what_the_docstring_says_can_be_copied(copied: str, code: str, tmp_path: Path) -> None:
+    package = Path(loaders.__file__).parents[1]
+    for name in copied.split():
+        assert f"`{Path(name).name}.py`" in str(loaders.__doc__)
+        target = tmp_path / package.name / f"{name}.py"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(package / f"{name}.py", target)
+    module = Path(copied.split()[0]).name
+    lines = [
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})",
+        f"from {package.name}.loaders import {module}",
+        f"assert {module}.__file__.startswith({str(tmp_path)!r})",
+        code,
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, cwd=tmp_path)
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
 from datasets_impl.observe.stages import STAGES
 from datasets_impl.paths import CACHE_VARIABLE
 from datasets_impl.storage.media import MEDIA
+from datasets_impl.variants.naive_fixed import LazyJpegDataset
 
 TINY: dict[str, Any] = {"n": COUNT, "px": PX}
 
@@ -89,6 +90,23 @@ def test_epoch_on_every_medium(medium: str, impl: str) -> None:
         assert state["bytes_read"] >= 0.9 * state["bytes_of_files"]
     else:
         assert state["resident_before"] >= 0.99
+
+
+def test_a_cache_is_full_before_its_epochs_are_timed(
+    on_disk: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    real = LazyJpegDataset.__getitem__
+
+    def counted(dataset: LazyJpegDataset, index: int) -> Any:
+        made.append(index)
+        return real(dataset, index)
+
+    monkeypatch.setattr(LazyJpegDataset, "__getitem__", counted)
+    monkeypatch.setattr(measure, "WARM_UP_BATCHES", 0)
+    monkeypatch.setattr(measure, "timed", lambda run: (made.clear(), run(), 1.0)[-1])
+    measure.epoch(tiny(impl="lazy-cache"))
+    assert made == []
 
 
 def test_cold_sample_of_one_shared_file_is_refused(on_disk: None) -> None:

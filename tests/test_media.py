@@ -193,9 +193,17 @@ def test_next_workspace_sweeps_what_a_killed_owner_left(corpus: Corpus) -> None:
 
 
 def test_sweep_takes_nothing_else(tmp_path: Path) -> None:
-    kept = [f"{media.PREFIX}x-1", "other-1-1", f"{media.PREFIX}{os.getpid()}-1"]
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    mine, link = f"{media.PREFIX}{gone.pid}-mine", f"{media.PREFIX}{gone.pid}-link"
+    kept = [f"{media.PREFIX}x-1", "other-1-1", f"{media.PREFIX}{os.getpid()}-1", mine]
     for name in kept:
         (tmp_path / "parent" / name).mkdir(parents=True)
+    (tmp_path / "parent" / mine / "thesis.txt").write_text("of somebody who names folders so")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / media.NOTE).write_text(media.TEXT)
+    (tmp_path / "parent" / link).symlink_to(tmp_path / "elsewhere")
+    kept.append(link)
     assert sweep(tmp_path / "parent") == 0
     assert sorted(path.name for path in (tmp_path / "parent").iterdir()) == sorted(kept)
 

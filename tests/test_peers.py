@@ -17,6 +17,7 @@ from datasets_impl.arms.model import CROP
 from datasets_impl.arms.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.decoders import decoder
+from datasets_impl.errors import StudyError
 from datasets_impl.peers.made import made_once
 from datasets_impl.peers.work import Work
 from datasets_impl.variants.files import jpeg_files
@@ -47,9 +48,9 @@ def leftovers(root: Path) -> list[str]:
 def test_what_fails_half_way_is_never_taken_for_whole(photographs: Path) -> None:
     def fails(folder: Path) -> None:
         (folder / "data").write_text("ha")
-        raise OSError("disk full")
+        raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StudyError, match="The disk is full"):
         made_once(photographs, "x", fails)
     assert not photographs.with_name("images.x").exists()
     assert (made_once(photographs, "x", write) / "data").read_text() == "whole"
@@ -70,6 +71,20 @@ def test_it_is_made_once_and_again_when_a_photograph_changed(photographs: Path) 
     os.utime(first, ns=(1, 1))
     made_once(photographs, "x", counting)
     assert len(times) == 2
+
+
+@pytest.mark.parametrize("place", ["images.x", "images.x/made", ".images.x.partial"])
+def test_what_somebody_else_wrote_is_left(place: str, photographs: Path) -> None:
+    home = photographs.parent
+    if place.endswith("made"):
+        made_once(photographs, "x", write)
+        os.utime(jpeg_files(photographs)[0], ns=(1, 1))
+    stray = home / place.removesuffix("/made") / "thesis.txt"
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_text("years of work")
+    with pytest.raises(StudyError, match="holds something else"):
+        made_once(photographs, "x", write)
+    assert stray.read_text() == "years of work"
 
 
 def test_two_at_once_make_it_once(photographs: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import pickle
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datasets_impl.errors import BadArgument
+from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loaders.recycled import RecycledBatches
+from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
+from datasets_impl.storage.formats import ensure_stored
 
 SHAPE = (4, 8, 8, 3)
 
@@ -100,3 +105,62 @@ def test_overwriting_is_what_one_asks_for() -> None:
     assert kept.data_ptr() == again.data_ptr()
     assert kept.tolist() == [[9, 9, 9], [7, 7, 7]]
     assert memory.take((4, 3)).data_ptr() != kept.data_ptr(), "a larger one needs more memory"
+
+
+@pytest.fixture
+def page_locked(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
+    """A device, and an allocator that hands out ordinary memory and writes down what it gave."""
+    given: list[torch.Tensor] = []
+    empty = torch.empty
+
+    def allocate(*size: Any, pin_memory: bool = False, **options: Any) -> torch.Tensor:
+        found = empty(*size, **options)
+        if pin_memory:
+            given.append(found)
+        return found
+
+    monkeypatch.setattr(torch, "empty", allocate)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    return given
+
+
+def test_page_locked_memory_stays_pytorchs(page_locked: list[torch.Tensor]) -> None:
+    """What is given out is the allocator's own tensor, so that a copy of it is recorded there.
+
+    Only that allocator knows when a copy on some stream is done. Were a piece kept here, or wrapped
+    in an array, it would be filled again while the device still reads it.
+    """
+    batches = RecycledBatches(pinned=True)
+    for number in range(5):
+        batch = batches.take(SHAPE)
+        assert len(page_locked) == number + 1 and batch is page_locked[-1]
+        assert batch.shape == SHAPE and batch.dtype == torch.uint8
+    assert batches._arrays == []
+
+
+def test_page_locked_memory_of_a_loader(page_locked: list[torch.Tensor], folder: Path) -> None:
+    pack: Any = ensure_stored(folder, "pixels", "pack")
+    for loader in (ThreadedJpegLoader(folder, 4, pinned=True),
+                   GatheredPixelsLoader(pack, 4, pinned=True)):  # fmt: skip
+        page_locked.clear()
+        for batch in loader:
+            assert any(batch is given for given in page_locked)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_copy_that_still_runs_reads_what_was_in_the_batch() -> None:
+    shape, stream = (64, 256, 256, 3), torch.cuda.Stream()
+    batches, copies = RecycledBatches(pinned=True), []
+    with torch.cuda.stream(stream):
+        for number in range(8):
+            torch.cuda._sleep(50_000_000)  # the copy begins when the host is far ahead
+            batch = batches.take(shape).fill_(number)
+            copies.append(batch.to("cuda", non_blocking=True))
+            del batch
+    stream.synchronize()
+    assert [copy.unique().tolist() for copy in copies] == [[number] for number in range(8)]
+
+
+def test_page_locked_memory_is_not_overwritten(page_locked: list[torch.Tensor]) -> None:
+    with pytest.raises(BadArgument, match="leave overwrite or pinned out"):
+        RecycledBatches(pinned=True, overwrite=True)

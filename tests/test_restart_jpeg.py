@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datasets_impl.corpus import Corpus
+from datasets_impl.errors import MissingPackage
 from datasets_impl.restart_jpeg import Record, Unsuitable, with_restarts
 
 numba = pytest.importorskip("numba", reason="transcoding needs numba")
@@ -117,6 +119,26 @@ def test_a_truncated_scan_is_refused_or_padded_as_decoders_do() -> None:
             with_restarts(data[:cut])
         except Unsuitable:
             continue
+
+
+def test_a_header_longer_than_a_record_can_say_is_refused() -> None:
+    data = encoded(picture(20, 20))
+    segment = b"\xff\xe0" + (60_002).to_bytes(2, "big") + bytes(60_000)
+    with pytest.raises(Unsuitable, match="a header of more bytes"):
+        with_restarts(data[:2] + 2 * segment + data[2:])
+
+
+@pytest.mark.parametrize("length", [2, 12, 20])
+def test_a_record_that_is_cut_short_is_refused(length: int) -> None:
+    record = with_restarts(encoded(picture(64, 64)))
+    with pytest.raises(ValueError, match="damaged record"):
+        Record(record[:length])
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets_impl.restart_transcode", None)
+    with pytest.raises(MissingPackage, match=r"pip install '<this folder>\[stores\]'"):
+        with_restarts(encoded(picture(20, 20)))
 
 
 def test_an_ordinary_jpeg_is_its_own_record() -> None:

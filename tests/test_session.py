@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import pytest
 
 from datasets_impl.errors import StudyError
 from scripts import asv_session, provenance
-from scripts.asv_session import CORPORA, Session
 from scripts.evidence import load_evidence
 from tests.sessions import (
     BLOCKS,
@@ -22,6 +22,7 @@ from tests.sessions import (
     interrupted_in,
     logged,
     opened,
+    publish,
     published,
     run,
     samples,
@@ -33,7 +34,7 @@ def test_a_session_runs_its_rounds(asv: FakeAsv, tmp_path: Path) -> None:
     session = opened(tmp_path)
     run(session)
     assert session.state["done"] == session.state["planned"] == 3
-    assert samples(tmp_path / "session" / "results") == BLOCKS
+    assert samples(session.results) == BLOCKS
     assert logged(session) == WHOLE
     assert [entry["round"] for entry in session.state["rounds"]] == [1, 2, 3]
     first, *later = asv.commands
@@ -45,7 +46,12 @@ def test_slow_benchmarks_run_every_other_round_and_exact_ones_once(
     asv: FakeAsv, tmp_path: Path
 ) -> None:
     run(opened(tmp_path))
-    expressions = [command[command.index("--bench") + 1] for command in asv.commands]
+    expressions = [
+        word.removeprefix("--bench=")
+        for command in asv.commands
+        for word in command
+        if word.startswith("--bench=")
+    ]
     names = ["item.ByStage.track_item", "memory.Slow.track_tree", "exact.Shapes.track_mixed_shapes"]
     due = [[bool(re.search(text, name)) for name in names] for text in expressions]
     assert due == [[True, True, True], [True, False, False], [True, True, False]]
@@ -72,8 +78,85 @@ def test_a_killed_round_is_measured_again_and_finished_ones_are_kept(
     screen = run(session)
     assert ("Going on after round" in screen) == (killed > 1)
     assert len(asv.commands) == 3 + 1  # only the killed round was measured twice
-    assert samples(tmp_path / "session" / "results") == BLOCKS
+    assert samples(session.results) == BLOCKS
     assert logged(session) == WHOLE  # nothing of the killed round is left in the log
+
+
+@pytest.mark.parametrize("call", ["rename", "replace", "rmtree", "copyfile"])
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_kill_at_any_step_of_a_round_loses_and_doubles_nothing(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+) -> None:
+    """Files are moved, removed and copied between rounds; a kill can come before each of it."""
+    owner: Any = shutil if call in ("rmtree", "copyfile") else Path
+    real, calls = getattr(owner, call), []
+
+    def killed(*given: Any, **options: Any) -> Any:
+        calls.append(given)
+        if len(calls) == at + 2:  # in the second round, or near it
+            raise KeyboardInterrupt
+        return real(*given, **options)
+
+    session = opened(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, call, killed)
+        try:
+            run(session)
+        except KeyboardInterrupt:
+            pass
+        else:
+            assert len(calls) < at + 2
+    session = opened(tmp_path)
+    run(session)
+    assert samples(session.results) == BLOCKS and logged(session) == WHOLE
+    assert [entry["round"] for entry in session.state["rounds"]] == [1, 2, 3]
+    left = {path.name for path in (tmp_path / "session").iterdir() if path.is_dir()}
+    assert left == {"rounds-3"}
+
+
+def test_rounds_that_vanished_are_measured_again(asv: FakeAsv, tmp_path: Path) -> None:
+    half_done(asv, tmp_path)
+    shutil.rmtree(tmp_path / "session" / "rounds-1")
+    session = opened(tmp_path)
+    run(session)
+    assert samples(session.results) == BLOCKS
+
+
+def test_a_folder_of_somebody_else_is_not_made_a_session(asv: FakeAsv, tmp_path: Path) -> None:
+    mine = tmp_path / "session" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(StudyError, match="left as it is"):
+        opened(tmp_path)
+    assert mine.read_text() == "mine" and len(list(mine.parent.iterdir())) == 1
+
+
+def test_a_full_disk_ends_the_round_and_not_the_study(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measurements that fail for want of room must not pass for failures of their own."""
+    asv.trouble = lambda number: 2 if number == 2 else 0
+    usage = shutil.disk_usage(tmp_path)
+
+    def full(place: Path) -> Any:
+        return usage._replace(free=0 if len(asv.commands) == 2 else 10**12)
+
+    session = opened(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", full)
+        with pytest.raises(StudyError, match="disk is full"):
+            run(session)
+    assert opened(tmp_path).state["done"] == 1
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "\0"])
+def test_a_damaged_file_of_machines_is_named(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    (tmp_path / asv_session.MACHINES).write_text(content)
+    with pytest.raises(StudyError, match=r"\.asv-machine\.json"):
+        run(opened(tmp_path))
 
 
 def test_a_round_in_which_asv_fails_is_not_counted(asv: FakeAsv, tmp_path: Path) -> None:
@@ -107,7 +190,10 @@ def test_another_question_starts_anew(asv: FakeAsv, tmp_path: Path, change: dict
     assert opened(tmp_path).state["done"] == 1
     session = opened(tmp_path, **change)
     assert session.state["done"] == 0
-    assert not session.log.exists() and not list((tmp_path / "session/results").iterdir())
+    assert not session.log.exists() and not list((tmp_path / "session").glob("*-*"))
+    (word,) = change
+    told = {"bench": "benchmarks"}.get(word, word)
+    assert f"1 rounds of the unfinished study are of other {told}" in run(session)
 
 
 def test_changed_code_starts_anew(
@@ -127,7 +213,7 @@ def test_a_commit_that_changes_nothing_measured_goes_on_under_the_first_commit(
     monkeypatch.setattr(provenance, "code_state", lambda: later)
     session = opened(tmp_path)
     run(session)
-    session.publish(tmp_path / "published")
+    publish(session, tmp_path / "published")
     evidence = load_evidence([tmp_path / "published"])
     assert [machine.commit for machine in evidence.machines] == [COMMIT]
     assert samples(tmp_path / "published") == BLOCKS
@@ -140,7 +226,7 @@ def test_a_damaged_state_starts_anew(asv: FakeAsv, tmp_path: Path, content: str)
     session = opened(tmp_path)
     assert session.state["done"] == 0
     run(session)
-    assert samples(tmp_path / "session" / "results") == BLOCKS
+    assert samples(session.results) == BLOCKS
 
 
 @pytest.mark.parametrize("rounds", [None, 2, 3])
@@ -150,7 +236,7 @@ def test_a_published_session_is_not_continued(
     """It has as many rounds as are asked for, or more: the question is asked anew."""
     session = opened(tmp_path)
     run(session)
-    session.publish(tmp_path / "published")
+    publish(session, tmp_path / "published")
     session = opened(tmp_path, rounds=rounds)
     assert session.state["done"] == 0 and not session.adding
     assert not session.state["published"] and not session.log.exists()
@@ -159,12 +245,7 @@ def test_a_published_session_is_not_continued(
 def test_changed_pictures_start_anew(asv: FakeAsv, tmp_path: Path) -> None:
     """The folder is the same, the pictures in it are not; blocks must not mix them."""
     half_done(asv, tmp_path)
-    opened(tmp_path)
-    (tmp_path / CORPORA).write_text('[{"content_hash": "other"}]')
-    settings: dict[str, Any] = {"rounds": None, "bench": None, "machine": "lab"}
-    environment = asv_session.environment("quick", None)
-    folder = tmp_path / "session"
-    session = Session.open(folder, profile="quick", **settings, environment=environment)
+    session = opened(tmp_path, pictures='[{"content_hash": "other"}]')
     assert session.state["done"] == 0
 
 
@@ -185,7 +266,7 @@ def test_more_rounds_are_added_to_what_is_published(asv: FakeAsv, tmp_path: Path
     for command in asv.commands[3:]:
         assert "--append-samples" in command
     assert samples(target) == BLOCKS, "nothing is published before it is whole"
-    session.publish(target)
+    publish(session, target)
     assert samples(target) == {impl: [1.0, 2.0, 3.0, 4.0, 5.0] for impl in IMPL}
     (machine,) = load_evidence([target]).machines
     assert [entry["round"] for entry in machine.provenance["rounds"]] == [1, 2, 3, 4, 5]
@@ -206,7 +287,7 @@ def test_added_rounds_that_are_interrupted_go_on_and_leave_the_published_ones(
     assert session.state["done"] == 4
     assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
     run(session)
-    session.publish(target)
+    publish(session, target)
     assert samples(target) == {impl: [1.0, 2.0, 3.0, 4.0, 5.0] for impl in IMPL}
     assert logged(session) == [(number, impl) for number in (1, 2, 3, 4, 5) for impl in IMPL]
 
@@ -241,7 +322,8 @@ def test_asv_is_told_the_round(asv: FakeAsv, tmp_path: Path) -> None:
 def test_voided_measurements_are_not_counted_as_progress(asv: FakeAsv, tmp_path: Path) -> None:
     session = opened(tmp_path)
     run(session)
+    before = session.log.stat().st_size
     with session.log.open("a") as log:
         log.write(json.dumps({"benchmark": "a", "voided": "other programs"}) + "\n")
         log.write(json.dumps({"benchmark": "a", "value": 1.0}) + "\n")
-    assert session._observed() == 1
+    assert asv_session.observed(session.log, before) == 1

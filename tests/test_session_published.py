@@ -7,12 +7,12 @@ import importlib.metadata
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts import asv_session, provenance
-from scripts.asv_session import ENVIRONMENT_NAME
+from scripts import provenance, publishing
 from scripts.evidence import load_evidence
 from scripts.root import ROOT
 from tests.sessions import (
@@ -21,6 +21,7 @@ from tests.sessions import (
     FakeAsv,
     half_done,
     opened,
+    publish,
     published,
     run,
     samples,
@@ -58,14 +59,14 @@ def test_no_published_file_holds_a_local_path(asv: FakeAsv, tmp_path: Path) -> N
 def test_the_environment_has_a_neutral_name(asv: FakeAsv, tmp_path: Path) -> None:
     target = published(tmp_path)
     (result,) = target.glob("lab/*-*.json")
-    assert result.name == f"{COMMIT[:8]}-{ENVIRONMENT_NAME}.json"
-    assert json.loads(result.read_text())["env_name"] == ENVIRONMENT_NAME
+    assert result.name == f"{COMMIT[:8]}-{publishing.ENVIRONMENT_NAME}.json"
+    assert json.loads(result.read_text())["env_name"] == publishing.ENVIRONMENT_NAME
 
 
 def test_an_unfinished_session_is_not_published(asv: FakeAsv, tmp_path: Path) -> None:
     half_done(asv, tmp_path)
     with pytest.raises(StudyError, match="not finished"):
-        opened(tmp_path).publish(tmp_path / "published")
+        publish(opened(tmp_path), tmp_path / "published")
     assert not (tmp_path / "published").exists()
 
 
@@ -82,15 +83,15 @@ def test_a_full_disk_leaves_the_earlier_result_whole_and_the_session_ready(
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, content)
 
-    real = asv_session.atomic_write
+    real = publishing.atomic_write
     with monkeypatch.context() as patch:
-        patch.setattr(asv_session, "atomic_write", full)
+        patch.setattr(publishing, "atomic_write", full)
         with pytest.raises(StudyError, match="disk is full"):
-            session.publish(target)
+            publish(session, target)
     assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
     again = opened(tmp_path)
     assert again.state["done"] == 3
-    again.publish(target)
+    publish(again, target)
     assert again.state["published"] and samples(target) == BLOCKS
 
 
@@ -98,7 +99,7 @@ def test_the_result_file_is_written_last(
     asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    real = asv_session.atomic_write
+    real = publishing.atomic_write
 
     def noting(path: Path, content: str | bytes) -> None:
         written.append(path.name)
@@ -106,10 +107,10 @@ def test_the_result_file_is_written_last(
 
     session = opened(tmp_path)
     run(session)
-    monkeypatch.setattr(asv_session, "atomic_write", noting)
-    session.publish(tmp_path / "published")
+    monkeypatch.setattr(publishing, "atomic_write", noting)
+    publish(session, tmp_path / "published")
     names = [name for name in written if name != "session.json"]
-    assert names[-1] == f"{COMMIT[:8]}-{ENVIRONMENT_NAME}.json"
+    assert names[-1] == f"{COMMIT[:8]}-{publishing.ENVIRONMENT_NAME}.json"
     assert len(names) == 5
 
 
@@ -150,3 +151,95 @@ def test_an_unreadable_frequency_is_no_error(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(provenance.psutil, "cpu_freq", unreadable)
     facts = provenance._machine_facts()
     assert facts["max_mhz"] is None and facts["mhz"] is None
+
+
+def test_a_study_that_was_published_and_not_told_is_published_again(
+    asv: FakeAsv, tmp_path: Path
+) -> None:
+    """Killed while asv's pages or the report were written: nothing is measured a second time."""
+    session = opened(tmp_path)
+    run(session)
+    publishing.publish(session, tmp_path / "published")
+    again = opened(tmp_path)
+    run(again)
+    assert len(asv.commands) == 3
+    assert samples(publish(again, tmp_path / "published")) == BLOCKS
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_a_kill_in_mid_publication_is_mended_by_the_next_run(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    written: list[Path] = []
+    real = publishing.atomic_write
+
+    def killed(path: Path, content: str | bytes) -> None:
+        if len(written) == at:
+            raise KeyboardInterrupt
+        written.append(path)
+        real(path, content)
+
+    session = opened(tmp_path)
+    run(session)
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "atomic_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publishing.publish(session, tmp_path / "published")
+    (tmp_path / "published" / "lab" / ".machine.json.x.tmp").touch()
+    again = opened(tmp_path)
+    run(again)
+    assert len(asv.commands) == 3
+    assert samples(publish(again, tmp_path / "published")) == BLOCKS
+
+
+def refused(tmp_path: Path, text: str, **changes: object) -> None:
+    """Publishing again is refused with `text`, and changes nothing."""
+    target = tmp_path / "published"
+
+    def seen() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+
+    before = seen()
+    settings: dict[str, Any] = {"machine": "lab", "profile": "quick", "partial": False}
+    with pytest.raises(StudyError, match=text):
+        publishing.check_results(target, **settings | changes)
+    assert seen() == before
+
+
+def test_results_of_another_profile_or_a_part_are_not_mixed_in(
+    asv: FakeAsv, tmp_path: Path
+) -> None:
+    published(tmp_path)
+    refused(tmp_path, "profile quick", profile="standard")
+    refused(tmp_path, "profile quick", profile="standard", machine="other")
+    refused(tmp_path, "whole profile", partial=True)
+    publishing.check_results(tmp_path / "published", "other", "quick", partial=True)
+
+
+def test_results_of_another_machine_of_the_same_name_are_kept(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path)
+    monkeypatch.setattr(provenance, "processor", lambda: {"cpu": "Other 1", "threads": 64})
+    refused(tmp_path, "results of another machine")
+
+
+@pytest.mark.parametrize("name", ["benchmarks.json", "lab"])
+def test_what_somebody_else_keeps_there_is_left(asv: FakeAsv, tmp_path: Path, name: str) -> None:
+    """Results of another asv suite, or notes in a folder that has the machine's name."""
+    target = tmp_path / "published"
+    mine = target / "benchmarks.json" if name == "benchmarks.json" else target / "lab" / "notes"
+    mine.parent.mkdir(parents=True)
+    mine.write_text(json.dumps({"time_suite.Other.time_x": {}, "version": 2}))
+    refused(tmp_path, "left as it is")
+
+
+def test_results_are_not_published_to_a_file(asv: FakeAsv, tmp_path: Path) -> None:
+    (tmp_path / "published").write_text("mine")
+    refused(tmp_path, "is a file")
+
+
+def test_the_committed_results_are_taken_for_those_of_their_profile() -> None:
+    publishing.check_results(ROOT / "results", "another", "standard", partial=False)
+    with pytest.raises(StudyError, match="profile standard"):
+        publishing.check_results(ROOT / "results", "another", "quick", partial=False)

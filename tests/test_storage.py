@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,7 +25,9 @@ from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
 from datasets_impl.storage import cgroup
 from datasets_impl.storage.cgroup import limited_bandwidth, memory_limit
+from datasets_impl.variants.mapped_fixed import PAGE
 from datasets_impl.variants.raw_files import INDEX, RawFileDataset
+from datasets_impl.whole import NOTE, TEXT
 
 BIG = 256  # px: twelve images of pixels are 2.4 MB, half a second at 5 MB/s
 SLOW = 5
@@ -92,7 +95,7 @@ def test_throttled_epoch_and_its_verified_state(impl: str, log: Path, throttling
     assert record["bytes_per_second"] == pytest.approx(record["bytes_read"] / seconds)
     assert record["bytes_read"] <= 1.05 * record["limit"] * (seconds + cgroup.SLICE)
     if impl != "naive":
-        assert record["bytes_of_files"] == COUNT * 3 * BIG**2
+        assert 0 <= record["bytes_of_files"] - COUNT * 3 * BIG**2 <= 2 * PAGE
 
 
 @pytest.mark.parametrize("impl", ["naive", "raw-files", "mapped-fixed"])
@@ -219,20 +222,18 @@ def test_reopening(impl: str, on_disk: None, monkeypatch: pytest.MonkeyPatch) ->
 def test_raw_files_are_reopened_not_rebuilt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = RawFileDataset(folder)
     times = [Path(file).stat().st_mtime_ns for file in first.files]
-    monkeypatch.setattr("datasets_impl.variants.raw_files.Image.open", None)
+    monkeypatch.setattr("datasets_impl.variants.raw_files.decoded", None)
     again = RawFileDataset(folder)
     assert [Path(file).stat().st_mtime_ns for file in again.files] == times
     assert all((first[i] == again[i]).all() for i in range(COUNT))
 
 
-@pytest.mark.parametrize("harm", ["index", "truncated", "missing", "another image", "folder"])
+@pytest.mark.parametrize("harm", ["truncated", "missing", "another image", "folder"])
 def test_damaged_raw_files_are_written_anew(harm: str, folder: Path) -> None:
     first = RawFileDataset(folder)
     pixels = [first[index].clone() for index in range(COUNT)]
     raw = Path(first.files[0])
-    if harm == "index":
-        (raw.parent / INDEX).write_text("{")
-    elif harm == "truncated":
+    if harm == "truncated":
         raw.write_bytes(raw.read_bytes()[:-1])
     elif harm == "missing":
         raw.unlink()
@@ -244,7 +245,40 @@ def test_damaged_raw_files_are_written_anew(harm: str, folder: Path) -> None:
     again = RawFileDataset(folder)
     for index in range(COUNT):
         np.testing.assert_array_equal(again[index], pixels[index])
-    assert sorted(path.name for path in folder.parent.iterdir()) == ["images", "images.raw"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == [
+        ".images.raw.lock",
+        "images",
+        "images.raw",
+    ]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "0000012.raw", INDEX])
+def test_raw_files_never_replace_what_is_not_theirs(name: str, folder: Path) -> None:
+    raw = Path(RawFileDataset(folder).files[0]).parent
+    (raw / name).write_text("years of work")
+    (folder / "00000.jpg").unlink()
+    with pytest.raises(StudyError, match="holds something else than raw pixels"):
+        RawFileDataset(folder)
+    assert (raw / name).read_text() == "years of work"
+
+
+def test_raw_files_are_checked_when_first_read(folder: Path) -> None:
+    first = RawFileDataset(folder)
+    with Path(first.files[3]).open("r+b") as file:
+        file.write(bytes(50))
+    for again in (RawFileDataset(folder), pickle.loads(pickle.dumps(first))):
+        assert again[2].any()
+        with pytest.raises(StudyError, match=r"0000003\.raw is damaged"):
+            again[3]
+
+
+def test_raw_files_that_a_killed_build_left_are_swept(folder: Path) -> None:
+    partial = folder.with_name(".images.raw.partial")
+    (partial / "new").mkdir(parents=True)
+    (partial / NOTE).write_text(TEXT)
+    (partial / "new" / "0000000.raw").write_bytes(b"half")
+    RawFileDataset(folder)
+    assert not partial.exists()
 
 
 def test_unreadable_image_is_named_and_nothing_is_left(folder: Path) -> None:
@@ -252,7 +286,7 @@ def test_unreadable_image_is_named_and_nothing_is_left(folder: Path) -> None:
     bad.write_bytes(b"no JPEG")
     with pytest.raises(StudyError, match=bad.name):
         RawFileDataset(folder)
-    assert [path.name for path in folder.parent.iterdir()] == ["images"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == [".images.raw.lock", "images"]
 
 
 # --- more data than memory -------------------------------------------------------------------
@@ -294,7 +328,7 @@ def small_set(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, on_disk: None) ->
 def test_pixel_set_is_built_once(small_set: Path, corpus: Corpus) -> None:
     assert len(list(small_set.iterdir())) == 24
     (pixels,) = beyond_memory.stored("mapped-fixed", small_set)
-    assert pixels.stat().st_size == 24 * 3 * PX**2
+    assert pixels.stat().st_size == PAGE + 24 * (3 * PX**2 + 8)
     assert pixels.stat().st_blocks * 512 >= 24 * 3 * PX**2, "a sparse file would cost no reading"
     raw = [path for path in beyond_memory.stored("raw-files", small_set) if path.suffix == ".raw"]
     assert len(raw) == 24

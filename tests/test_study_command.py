@@ -6,10 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
+from datasets_impl.paths import CACHE_VARIABLE
+from scripts import study as command
 from scripts.child import child
 from scripts.root import ROOT
 
@@ -32,20 +36,148 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in done.stderr
 
 
-def test_an_unknown_profile_is_refused(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    refused(study("--profile", "nonsense", "--out", str(out)), "nonsense", "quick", "full")
-    assert not out.exists()
+@pytest.fixture
+def told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs the command in this process, which must refuse; the one sentence that it says."""
+
+    def run(*arguments: str) -> str:
+        given = ["study", "--out", str(tmp_path / "out"), *arguments]
+        monkeypatch.setattr(sys, "argv", given)
+        monkeypatch.setattr(command, "_run", lambda *given: pytest.fail("it began to measure"))
+        assert command.main() == 2
+        said = capsys.readouterr()
+        assert said.err.startswith("error: ") and said.err.count("\n") == 1, said.err
+        assert said.out == ""
+        return said.err
+
+    return run
 
 
-def test_a_single_round_is_refused(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    refused(study("--rounds", "1", "--out", str(out)), "--rounds")
-    assert not out.exists()
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("profile", "nonsense", ["nonsense", "quick", "full"]),
+        *(("rounds", value, ["--rounds", repr(value), "from 2"])
+          for value in ("1", "0", "-1", "abc", "1e9", "1000000000", "2.5", "", "²")),
+        *(("machine", value, ["--machine", "letters"])
+          for value in ("../x", "a/b", "", ".", "..", ".git", "-x", "x" * 101, "a b", "a\nb")),
+        ("images", "", ["empty"]),
+        ("images", "~nobody-of-this-name/x", ["unknown user"]),
+    ],
+)  # fmt: skip
+def test_an_option_that_cannot_be_meant_is_refused(
+    told: Callable[..., str], tmp_path: Path, name: str, value: str, words: list[str]
+) -> None:
+    said = told(f"--{name}={value}")
+    assert all(word in said for word in words), said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PATH", "/nowhere", ["git cannot be run", "install git"]),
+        ("GIT_DIR", "/nowhere", ["git clone", "not a git repository"]),
+        ("DATASET_STUDY_MAX_RETRIES", "many", ["DATASET_STUDY_MAX_RETRIES"]),
+        (CACHE_VARIABLE, "/proc/none", ["/proc/none", CACHE_VARIABLE]),
+        (CACHE_VARIABLE, str(ROOT / "README.md"), ["README.md", CACHE_VARIABLE]),
+    ],
+)
+def test_an_environment_that_cannot_do_is_told_first(
+    told: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    words: list[str],
+) -> None:
+    monkeypatch.setenv(name, value)
+    said = told()
+    assert all(word in said for word in words), said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["session/notes", "asv/index.html", "results/benchmarks.json", "report/index.html"]
+)
+def test_a_file_of_somebody_else_in_its_place_is_left(
+    told: Callable[..., str], tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert str(mine.parent) in told()
+    assert mine.read_text() == "mine"
+    assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} == {
+        mine.name,
+        command.LOCK,
+    }
+
+
+def test_a_link_in_its_place_is_left(told: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "session").symlink_to(tmp_path / "mine")
+    assert "symbolic link" in told()
+    assert (tmp_path / "mine" / "notes").read_text() == "mine"
+
+
+def test_pictures_in_the_place_of_the_session_are_left(
+    told: Callable[..., str], tmp_path: Path
+) -> None:
+    photos = tmp_path / "out" / "session" / "photos"
+    photos.mkdir(parents=True)
+    assert "only read" in told(f"--images={photos}")
+    assert photos.is_dir()
+
+
+def test_the_committed_results_are_not_mixed_with_another_profile(
+    told: Callable[..., str],
+) -> None:
+    said = told(f"--results={ROOT / 'results'}")
+    assert "profile standard" in said and "--results" in said
+
+
+def test_each_question_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def folder(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["study", *arguments])
+        return command.checked(command.arguments()).out.name
+
+    assert folder() == "quick"
+    assert folder("--profile", "full", "--images", "~/my photos") == "full-my photos"
+    assert folder("--bench", r"^item\.ByStage") == "quick-only-item-bystage"
+    monkeypatch.setenv("DATASET_STUDY_IMAGES", "photos")
+    assert folder() == "quick-photos"
+
+
+def test_a_home_is_expanded_and_a_path_made_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    given = ["--images=~/photos", "--out=out", "--results=~/results"]
+    monkeypatch.setattr(sys, "argv", ["study", *given])
+    options = command.checked(command.arguments())
+    places = (options.images, options.out, options.results)
+    assert places == (tmp_path / "photos", tmp_path / "out", tmp_path / "results")
+
+
+def test_a_package_that_is_missing_is_named() -> None:
+    code = (
+        "import runpy, sys; sys.modules['asv'] = None; "
+        "runpy.run_module('scripts.study', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    refused(done, "asv", "make study")
 
 
 def test_a_second_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".lock"):
+    with FileLock(tmp_path / command.LOCK):
         refused(study("--out", str(tmp_path)), "Another study is running", str(tmp_path))
     assert not (tmp_path / "session").exists() and not (tmp_path / "results").exists()
 

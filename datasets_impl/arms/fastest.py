@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from datasets_impl.arms.code import program
 from datasets_impl.arms.model import BATCH_SIZE, CROP, Arm
 from datasets_impl.arms.plain import jpegs, stored
 from datasets_impl.loaders.ahead import Ahead
@@ -46,6 +47,8 @@ def gathered(
 
 
 def _decode(name: str, decode_with: str, packed: bool, exact: bool, about: str) -> Arm:
+    source = "pack" if packed else '"photos"'
+    option = "" if exact else f', decode_with="{decode_with}"'
     return Arm(
         name,
         "decode",
@@ -61,14 +64,16 @@ def _decode(name: str, decode_with: str, packed: bool, exact: bool, about: str) 
         exact=exact,
         package="simplejpeg",
         about=about,
-        code=('pack = ensure_stored("photos", "jpeg", "pack")\n' if packed else "")
-        + f"batches = ThreadedJpegLoader({'pack' if packed else repr('photos')}, 64)\n"
-        "for epoch in range(epochs):\n    for batch in batches: train(batch)",
+        code=program(
+            *(['pack = ensure_stored("photos", "jpeg", "pack")'] if packed else []),
+            f"batches = ThreadedJpegLoader({source}, 64{option})",
+        ),
     )
 
 
 def _train(name: str, about: str, form: str = "pack", **options: Any) -> Arm:
     opened = f'ensure_stored("photos", "jpeg", "{form}")' if form else '"photos"'
+    given = "".join(f", {option}={value}" for option, value in options.items())
     package = FORMATS[form].package if form else "simplejpeg"
     return Arm(
         name,
@@ -81,16 +86,11 @@ def _train(name: str, about: str, form: str = "pack", **options: Any) -> Arm:
         layout="NCHW",
         package=package if package != "numpy" else "simplejpeg",
         about=about,
-        code=f"batches = ThreadedCropsLoader({opened}, 64, size=224)\n"
-        "for epoch in range(epochs):\n    for batch in batches: train(batch)",
+        code=program(f"batches = ThreadedCropsLoader({opened}, 64, size=224{given})"),
     )
 
 
-_GATHER = (
-    'pack = ensure_stored("photos", "pixels", "pack")\n'
-    "batches = {}\n"
-    "for epoch in range(epochs):\n    for batch in batches: train(batch)"
-)
+_PACK = 'pack = ensure_stored("photos", "pixels", "pack")'
 ARMS: tuple[Arm, ...] = (
     _decode("threaded-files", "simplejpeg", False, True, "threads decode files into the batch"),
     _decode("threaded-pack", "simplejpeg", True, True, "threads decode a pack into the batch"),
@@ -114,7 +114,7 @@ ARMS: tuple[Arm, ...] = (
         gathered,
         partial(stored, kind="pixels", name="pack"),
         about="rows of a mapped pack gathered into a recycled batch",
-        code=_GATHER.format("GatheredPixelsLoader(pack, 64)"),
+        code=program(_PACK, "batches = GatheredPixelsLoader(pack, 64)"),
     ),
     Arm(
         "gathered-overwrite",
@@ -123,7 +123,7 @@ ARMS: tuple[Arm, ...] = (
         partial(gathered, overwrite=True),
         partial(stored, kind="pixels", name="pack"),
         about="the same, each batch in the memory of the one before",
-        code=_GATHER.format("GatheredPixelsLoader(pack, 64, overwrite=True)"),
+        code=program(_PACK, "batches = GatheredPixelsLoader(pack, 64, overwrite=True)"),
     ),
     Arm(
         "gathered-preloaded",
@@ -132,7 +132,9 @@ ARMS: tuple[Arm, ...] = (
         partial(gathered, overwrite=True, preload=True),
         partial(stored, kind="pixels", name="pack"),
         about="the same from a copy of the pack in memory",
-        code=_GATHER.format("GatheredPixelsLoader(pack, 64, overwrite=True, preload=True)"),
+        code=program(
+            _PACK, "batches = GatheredPixelsLoader(pack, 64, overwrite=True, preload=True)"
+        ),
     ),
     Arm(
         "gathered-ahead",
@@ -141,7 +143,7 @@ ARMS: tuple[Arm, ...] = (
         partial(gathered, ahead=True),
         partial(stored, kind="pixels", name="pack"),
         about="the same, a thread ahead of the trainer",
-        code=_GATHER.format("Ahead(GatheredPixelsLoader(pack, 64))"),
+        code=program(_PACK, "batches = Ahead(GatheredPixelsLoader(pack, 64))"),
     ),
     _train("threaded-crops", "threads decode, crop and resize into the batch"),
     _train("threaded-crops-files", "the same from files", form=""),

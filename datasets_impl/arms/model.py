@@ -32,7 +32,7 @@ class Arm:
     time it is iterated; workers and threads are gone after the block. `settings` is what the search
     for the fastest one tries on the machine at hand. `layout` of a batch: images x height x width x
     channel, or channel first. `order` says how far from a true shuffle it is. `code` is what a user
-    writes, once the class is copied or the package installed.
+    writes, as a whole program (see `code.py`).
     """
 
     name: str

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from datasets_impl.arms.code import loader_program
 from datasets_impl.arms.model import BATCH_SIZE, CROP, Arm, Task
 from datasets_impl.decoders import DECODERS
 from datasets_impl.loaders.ahead import Ahead
@@ -59,16 +60,6 @@ def data_loader(
         yield Ahead(batches) if ahead else batches
 
 
-def _code(dataset: str, batched: bool = False) -> str:
-    """What a user writes; as many workers as the search found fastest."""
-    collate = ", collate_fn=data.collate_fn" if batched else ""
-    return (
-        f"data = {dataset}\n"
-        f"batches = DataLoader(data, 64, shuffle=True, num_workers=...{collate})\n"
-        "for epoch in range(epochs):\n    for batch in batches: train(batch)"
-    )
-
-
 def jpegs(root: Path) -> list[Path]:
     return [Path(path) for path in jpeg_files(root)]
 
@@ -108,7 +99,7 @@ def _decoding(name: str) -> Arm:
         exact=row.exact,
         package=row.package,
         about=f"DataLoader, decoded by {name}",
-        code=_code(f'DecodingDataset("photos", "{name}")'),
+        code=loader_program(f'DecodingDataset("photos", "{name}")'),
     )
 
 
@@ -144,7 +135,9 @@ def _raw(name: str, batched: bool) -> Arm:
         WORKERS,
         package=FORMATS[name].package,
         about=f"DataLoader over {name}, {'whole batches' if batched else 'item by item'}",
-        code=_code(f'{cls.__name__}(ensure_stored("photos", "pixels", "{name}"))', batched),
+        code=loader_program(
+            f'{cls.__name__}(ensure_stored("photos", "pixels", "{name}"))', batched
+        ),
     )
 
 
@@ -173,7 +166,7 @@ ARMS: tuple[Arm, ...] = (
         origin="variant",
         batched=True,
         package="simplejpeg",
-        code=_code('BatchedDecodingDataset("photos")', batched=True),
+        code=loader_program('BatchedDecodingDataset("photos")', batched=True),
     ),
     _simple("preloaded", "raw", PreloadedTensorDataset, _nothing, "DataLoader over one tensor"),
     _simple("raw-files", "raw", RawFileDataset, _raw_files, "DataLoader, one raw file per image"),
@@ -194,6 +187,6 @@ ARMS: tuple[Arm, ...] = (
         package="PIL",
         exact=False,
         layout="NCHW",
-        code=_code('DraftCropsDataset("photos")'),
+        code=loader_program('DraftCropsDataset("photos")'),
     ),
 )

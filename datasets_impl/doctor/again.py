@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import re
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -14,28 +13,14 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader
 
-from datasets_impl.doctor.loaders import batch_size_of
-from datasets_impl.doctor.probes import LOOKED_AT, RAISED, indices
-from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.loaders import trial_batch_of
+from datasets_impl.doctor.probes import LOOKED_AT, indices
+from datasets_impl.doctor.raised import RAISED, said_by
+from datasets_impl.doctor.samples import fingerprint, leaves
 from datasets_impl.doctor.target import Subject
 
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 AGAIN = 8  # reads of one index; in each of two workers twice as many
 OTHERS = 4  # reads of other indices, to see a random transform that seldom does something
-
-
-def fingerprint(sample: Any) -> str:
-    """A fingerprint of a sample's values."""
-    from xxhash import xxh3_64_hexdigest
-
-    parts = []
-    for leaf in leaves(sample):
-        array = leaf.values
-        if array is not None:
-            parts.append(array.tobytes())
-        else:  # an address is not a value
-            parts.append(ADDRESS.sub("", repr(leaf.value)).encode())
-    return xxh3_64_hexdigest(b"\0".join(parts))
 
 
 def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]]:
@@ -122,8 +107,8 @@ def _lent(subject: Subject, index: int) -> list[str]:
         return []
     batched = subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
     try:
-        made = subject.loader.collate_fn([one] * (batch_size_of(subject) or 1) if batched else one)
-    except Exception:  # said elsewhere: they cannot be collated
+        made = subject.loader.collate_fn([one] * (trial_batch_of(subject) or 1) if batched else one)
+    except RAISED:  # said elsewhere: they cannot be collated
         return []
     return shared_memory(made, other)
 
@@ -139,18 +124,30 @@ def shared_memory(given: Any, later: Any) -> list[str]:
     ]  # fmt: skip
 
 
+class _Counted:
+    """A file that keeps nothing: there may be no room for a second copy of a dataset."""
+
+    nbytes = 0
+
+    def write(self, data: Any) -> int:
+        self.nbytes += memoryview(data).nbytes
+        return memoryview(data).nbytes
+
+
 def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
     """Bytes and seconds of what every worker that is not forked is sent; what refuses to be."""
     refused: list[list[str]] = []
     begun, size = time.perf_counter(), 0
     try:
-        size = len(pickle.dumps(subject.dataset, pickle.HIGHEST_PROTOCOL))
-    except Exception as error:
-        refused.append(["the dataset", f"{type(error).__name__}: {error}"])
+        counted = _Counted()
+        pickle.dump(subject.dataset, counted, pickle.HIGHEST_PROTOCOL)
+        size = counted.nbytes
+    except RAISED as error:
+        refused.append(["the dataset", said_by(error)])
     taken = time.perf_counter() - begun
     for name in ("collate_fn", "worker_init_fn"):
         try:
             ForkingPickler.dumps(getattr(subject.loader, name, None))
-        except Exception as error:
-            refused.append([name, f"{type(error).__name__}: {error}"])
+        except RAISED as error:
+            refused.append([name, said_by(error)])
     return {"bytes": size, "seconds": taken, "refused": refused}

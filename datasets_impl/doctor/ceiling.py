@@ -19,7 +19,9 @@ import torch
 
 from datasets_impl.cores import cores
 from datasets_impl.decoders import DECODERS, decoder
-from datasets_impl.doctor.probes import RAISED, indices
+from datasets_impl.doctor.probes import indices
+from datasets_impl.doctor.raised import RAISED
+from datasets_impl.doctor.room import at_once
 from datasets_impl.doctor.samples import size_of
 from datasets_impl.doctor.target import Subject
 
@@ -45,7 +47,7 @@ def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
                     break
     finally:
         opened.on = False
-    if sample is None or size_of(sample) < LEAST_BYTES:
+    if sample is None or not LEAST_BYTES <= size_of(sample) < at_once() / 4:
         return {}
     opened_jpeg = [path for path in map(Path, files) if _is_jpeg(path)]
     pictures = [path.read_bytes() for path in dict.fromkeys(opened_jpeg)]

@@ -1,4 +1,4 @@
-"""The probes' process: run as `python -m datasets_impl.doctor.child REQUEST ANSWERS`.
+"""The probes' process: run as `python -m datasets_impl.doctor.child REQUEST`.
 
 The probes of a request run one after the other and each answer is written down at once, as a line
 of JSON. What the user's code prints is thrown away. `examine` is the other side.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import shutil
-import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from datasets_impl.doctor.deaths import slots
 from datasets_impl.doctor.examine import GRACE, LOADING, LOOK
+from datasets_impl.doctor.raised import sentence
+from datasets_impl.doctor.sandbox import clear, name_semaphores
+from datasets_impl.errors import StudyError
 
 Tell = Callable[[dict[str, Any]], None]
 PATIENCE = 4.0  # times the seconds for looking at all samples, that one may take
@@ -27,35 +28,34 @@ PATIENCE = 4.0  # times the seconds for looking at all samples, that one may tak
 
 def main(arguments: list[str]) -> int:
     request = json.loads(Path(arguments[0]).read_text())
-    threading.Thread(target=_end_with_parent, args=(request["folder"],), daemon=True).start()
-    with (
-        Path(arguments[1]).open("a", encoding="utf-8", buffering=1) as answers,
-        Path(request["stacks"]).open("w") as stacks,
-    ):
+    folder, own = Path(request["folder"]), os.getpid()
+    threading.Thread(target=_end_with, args=(request["doctor"], folder), daemon=True).start()
+    name_semaphores(folder)
 
-        def tell(record: dict[str, Any]) -> None:
+    def tell(record: dict[str, Any]) -> None:
+        if os.getpid() != own:  # the user's code has forked, and went on in both processes
+            os._exit(0)
+        with (folder / "answers").open("a", encoding="utf-8") as answers:
             answers.write(json.dumps(record) + "\n")
 
-        faulthandler.dump_traceback_later(LOADING - 1, file=stacks)
+    with (folder / "stacks").open("w") as stacks:
+        # Without the interpreter's lock, which a function written in C may hold for ever.
+        faulthandler.dump_traceback_later(LOADING, file=stacks, exit=True)
         try:
             _answer_all(request, tell, stacks)
         except BaseException as error:
-            from datasets_impl.errors import StudyError
-
             known = isinstance(error, StudyError)
-            tell({"probe": "", "user_error" if known else "error": _sentence(error)})
+            tell({"probe": "", "user_error" if known else "error": sentence(error)})
         faulthandler.cancel_dump_traceback_later()
-    sys.stdout.flush()
     os._exit(0)  # without waiting for threads and workers of the user's
 
 
-def _end_with_parent(folder: str) -> None:
+def _end_with(doctor: int, folder: Path) -> None:
     """Where the doctor itself was killed, nothing of it stays behind."""
-    parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == doctor:
         time.sleep(0.5)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+    clear(folder, os.getsid(0), waiting=False)
+    os._exit(1)
 
 
 def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
@@ -64,27 +64,30 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     from datasets_impl.doctor.loaders import batch_size_of
     from datasets_impl.doctor.plan import plan
     from datasets_impl.doctor.probes import PROBES
-    from datasets_impl.doctor.target import load
+    from datasets_impl.doctor.target import load, note_reading_in
 
     # As in a worker; and a second thread that a neighbour keeps from running makes the first wait.
     torch.set_num_threads(1)
     subject = load(request["target"], request["kwargs"])
     subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
-    begun, asked = time.monotonic(), request["asked"]
+    subject.nbytes = request["bytes"]
+    note_reading_in(slots(Path(request["folder"]) / "reading"))
+    until = request["until"] or time.monotonic() + request["allowed"]
+    asked = request["asked"]
     planned: dict[str, float] = {}
 
     def begin(probe: str, limit: float, **more: Any) -> None:
         stacks.seek(0)
         stacks.truncate()
         tell({"probe": probe, "limit": limit, **more})
-        faulthandler.dump_traceback_later(limit - GRACE / 2, file=stacks)
+        faulthandler.dump_traceback_later(limit, file=stacks, exit=True)
 
     for position, (name, seconds, options) in enumerate(asked):
         if subject.cost and not subject.iterable and not planned:
             left = [(probe, each) for probe, each, _ in asked[position:]]
             planned = plan(left, subject.cost, batch_size_of(subject) or 1)
         seconds = planned.get(name, seconds)
-        over = begun + request["left"] - time.monotonic()
+        over = until - time.monotonic()
         if not seconds or over < seconds / 2:
             tell({"probe": name, "late": True})
             continue
@@ -96,28 +99,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
         try:
             tell({"probe": name, "answer": PROBES[name](subject, seconds, **options)})
         except BaseException as error:  # SystemExit and KeyboardInterrupt are the user's as well
-            tell({"probe": name, "error": _sentence(error)})
-
-
-def _sentence(error: BaseException) -> str:
-    """What was raised, and the innermost line of the user's."""
-    from datasets_impl.doctor.attribution import DOCTOR, is_own
-    from datasets_impl.errors import StudyError
-
-    if isinstance(error, StudyError):
-        return str(error)
-    own = [
-        (frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
-        if is_own(frame.filename) and not frame.filename.startswith(DOCTOR)
-    ]  # fmt: skip
-    if isinstance(error, SyntaxError) and error.filename:
-        own.append((error.filename, error.lineno))
-    place = f" ({own[-1][0]}:{own[-1][1]})" if own else ""
-    said = str(getattr(error, "msg", "") or error)
-    if "Original Traceback" in said:  # of a worker: its last line says what was raised
-        said = said.strip().splitlines()[-1]
-    said = " ".join(said.split())
-    return f"{type(error).__name__}: {said[:300]}{place}"
+            tell({"probe": name, "error": sentence(error)})
 
 
 if __name__ == "__main__":

@@ -13,12 +13,14 @@ from datasets_impl.doctor.examine import LOOK, Heard
 from datasets_impl.doctor.finding import MECHANISM, SHARE, WORTH, WRONG, Finding
 from datasets_impl.doctor.findings import CAUSES, findings
 from datasets_impl.doctor.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
+from datasets_impl.doctor.room import MEMORY, Bytes, lacking, priced
 from datasets_impl.doctor.words import amount, times_as
 
 CONFIDENCE = 0.95
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 WHAT = {  # probe -> what it does, as a person would say it
+    "": "making the dataset once more",
     "look": "looking at samples",
     "inside": "looking into the dataset",
     "items": "timing single samples",
@@ -40,13 +42,15 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     seen["settings"] = inside.get("settings", {})
     whole, tried = account(seen), seen.get("tried", {})
     own = statistics.median(tried["own"]) if tried.get("own") else None
-    remedies = sorted(
-        (
-            _tried(one, tried, look.get("length"), own, seen.get("growth", {}).get("few"))
-            for one in tried.get("remedies", [])
-        ),
-        key=lambda one: -one.gain,
-    )
+    there = tried.get("room", {})
+    remedies, left_out = [], list[str]()
+    for one in tried.get("remedies", []):
+        needs = _needs(one, seen.get("growth", {}).get("few"))
+        if why := lacking(one["title"], needs, there):
+            left_out.append(why)
+        else:
+            remedies.append(_tried(one, tried, look.get("length"), needs, there))
+    remedies.sort(key=lambda one: -one.gain)
     found = _all_found(findings(seen), remedies, tried.get("late", []))
     limit = seen.get("ceiling")
     step = _step(
@@ -83,7 +87,8 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         ceiling=Ceiling(us=limit["limit"], of=limit["of"], cores=limit["cores"],
                         times=own / limit["limit"] if own else None) if limit else None,
         step=step,
-        not_done=_not_done(heard, seen),
+        room=there,
+        not_done=_not_done(heard, seen, left_out),
     )  # fmt: skip
 
 
@@ -128,25 +133,31 @@ def _kind(rank: float) -> Literal["wrong", "mechanism", "time", "note"]:
     return "time" if rank >= SHARE else "note"
 
 
+def _needs(one: dict[str, Any], worker_bytes: int | None) -> Bytes:
+    """With what workers have each for themselves."""
+    needs = dict(one.get("needs", {}))
+    if one["name"].startswith("workers-") and one["workers"] and worker_bytes:
+        needs[MEMORY] = needs.get(MEMORY, 0) + one["workers"] * worker_bytes
+    return needs
+
+
 def _tried(
     one: dict[str, Any],
     tried: dict[str, Any],
     length: int | None,
-    own: float | None,
-    worker_bytes: int | None,
+    needs: Bytes,
+    there: Bytes,
 ) -> Tried:
     gain, low, high = paired_gain(one["beside"], one["blocks"])
     worth = low is not None and low > WORTH
     saved = (statistics.median(one["beside"]) - statistics.median(one["blocks"])) * 1e-6
     once = float(one["once_seconds"])
     even = once / (saved * (length or tried["samples"])) if once and saved > 0 else None
-    cost = one["cost"]
-    if one["name"].startswith("workers-") and one["workers"] and worker_bytes:
-        cost += f", {worker_bytes / 1e6:,.0f} MB each"
+    cost = ", ".join(filter(None, [one["cost"], priced(needs, there)]))
     return Tried(
         name=one["name"], title=one["title"], gain=gain, low=low, high=high,
         rounds=len(one["blocks"]), workers=one["workers"], recommended=worth,
-        lines=one["lines"], claim=one["claim"], cost=cost, caution=one["caution"],
+        lines=one["lines"], claim=one["claim"], cost=cost, needs=needs, caution=one["caution"],
         once_seconds=once, break_even_epochs=even,
     )  # fmt: skip
 
@@ -225,11 +236,11 @@ def _lower(title: str) -> str:
     return title[:1].lower() + title[1:]
 
 
-def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
-    said = [f"{WHAT.get(name, 'making the dataset').capitalize()} failed: {why}."
+def _not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[str]:
+    said = [f"{WHAT[name].capitalize()} failed: {why}."
             for name, why in heard.failures.items() if name != LOOK]  # fmt: skip
     look, tried = seen.get("look", {}), seen.get("tried", {})
-    late = [WHAT[probe] for probe in heard.late] + tried.get("late", [])
+    late = [WHAT[probe] for probe in dict.fromkeys(heard.late)] + tried.get("late", [])
     if tried.get("iterable") or seen.get("batches", {}).get("iterable"):
         why = "no sample could be read"
         if look.get("iterable") or look.get("length") is None:
@@ -237,14 +248,14 @@ def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
         said.append(f"Workers and remedies were not tried: {why}.")
     for name, why in tried.get("failed", {}).items():
         said.append(f"The remedy {name} could not be tried: {why}.")
-    said += [f"{reason}." for reason in tried.get("inapplicable", [])]
+    said += [f"{reason}." for reason in (*tried.get("inapplicable", []), *left_out)]
     if late:
         said.append(f"For lack of time not done (a larger --budget helps): {'; '.join(late)}.")
     batch = seen.get("inside", {}).get("batch_size")
     if batch and tried.get("remedies") and tried["batch"] < batch:
         said.append(
-            f"For the time there was, remedies were tried with batches of {tried['batch']} instead "
-            f"of {batch}."
+            "For the time and room there was, remedies were tried with batches of "
+            f"{tried['batch']} instead of {batch}."
         )
     if seen.get("growth", {}).get("unsupported"):
         said.append(f"Memory was not watched: {seen['growth']['unsupported']}.")
@@ -253,6 +264,6 @@ def _not_done(heard: Heard, seen: dict[str, Any]) -> list[str]:
             "Where the loader's worker_init_fn opens what samples need, name a dataset that opens "
             "it itself."
         )
-    if none := look.get("none"):
-        said.append(f"{none} of the samples that were looked at are None.")
+    if look.get("nothing") and look["nothing"] < look["seen"]:
+        said.append(f"{look['nothing']} of the samples that were looked at are {look['none']}.")
     return said

@@ -7,28 +7,32 @@ named, and avoided from then on.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.doctor.attribution import DOCTOR, is_own
+from datasets_impl.doctor.attribution import DOCTOR
+from datasets_impl.doctor.deaths import NOTHING_READ, Sample, death, overran, where
+from datasets_impl.doctor.raised import GUARD
+from datasets_impl.doctor.sandbox import environment, sandbox
+from datasets_impl.doctor.words import shown_in
 
 LOADING = 60.0  # seconds that importing and making the dataset may take
-GRACE = 3.0  # seconds that a probe gets beyond its time, to end by itself
-OVER = 1.25  # times the budget, after which nothing more is begun
+GRACE = 5.0  # seconds that a probe gets beyond its time, to end by itself
+DUMPING = 1.0  # seconds, to write down where it stands
+OVER = 1.25  # times the budget, after which nothing more is begun, and soon all is ended
 POLL = 0.05
 CONFIRMING = 5.0  # seconds
 LOOK = "look"  # the probe that tells of every sample that it begins to read
 MOST_STUCK = 2  # samples that may hang
+LONGEST_HEARD = 4000  # characters of a text: lines of code are long, and are not to be cut
+SLOWER = 20.0  # times a usual sample, before one that is still being read is taken to hang
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,17 @@ class Heard:
     stuck: list[list[Any]] = field(default_factory=list)  # [index, why] of samples to be avoided
     user_error: str = ""  # a sentence for somebody who named the wrong target
     partial: dict[str, Any] = field(default_factory=dict)  # of the probe that looks at samples
-    spent: float = 0.0  # seconds in probes
+    until: float | None = None  # on the monotonic clock; from when on nothing more is begun
+
+    @property
+    def left(self) -> float:
+        """Seconds; the first import and the making of the dataset take none of them."""
+        return float("inf") if self.until is None else self.until - time.monotonic()
+
+    @property
+    def cost(self) -> float:
+        """Seconds of a sample, 0 while that is not known."""
+        return float(self.answers.get(LOOK, {}).get("cost", 0.0))
 
     @property
     def settled(self) -> set[str]:
@@ -74,10 +88,13 @@ def examine(
     asked: Sequence[Ask],
     started: Callable[[str], object] = lambda _: None,
 ) -> Heard:
-    """Answers of all probes; `started` is told each one's name."""
+    """Answers of all probes; `started` is told each one's name.
+
+    From the first probe on it takes `OVER` times the probes' seconds at most, and a few more.
+    """
     heard, missing = Heard(), list(asked)
     allowed = OVER * sum(ask.seconds for ask in asked)
-    while missing:
+    while missing and heard.left > 0:
         _run(target, kwargs, missing, allowed, heard, started)
         if heard.user_error or "" in heard.failures:
             break
@@ -86,6 +103,9 @@ def examine(
             for ask in missing
             if ask.probe not in heard.settled and not (ask.needs and ask.needs in heard.failures)
         ]
+    heard.late += [ask.probe for ask in missing if ask.probe not in heard.settled]
+    if LOOK in heard.late:
+        heard.failures[LOOK] = _over_sample(*heard.stuck[0]) if heard.stuck else "it was too late"
     if LOOK in heard.answers:
         heard.answers[LOOK]["stuck"] = heard.stuck
     _confirm(target, kwargs, heard)
@@ -113,40 +133,39 @@ def _run(
     started: Callable[[str], object],
 ) -> None:
     """One process, until it ends or a probe of it is late. Each settles a probe, or a sample."""
-    with tempfile.TemporaryDirectory(prefix="doctor-", ignore_cleanup_errors=True) as folder:
-        request, answers, stacks, said = (
-            Path(folder) / name for name in ("request", "answers", "stacks", "said")
-        )
-        answers.touch()
+    with sandbox() as place:
+        files = {name: place.folder / name for name in ("answers", "stacks", "said", "reading")}
+        files["answers"].touch()
+        files["reading"].write_bytes(NOTHING_READ)
+        request = place.folder / "request"
         request.write_text(
             json.dumps(
                 {
                     "target": target,
                     "kwargs": kwargs,
                     "asked": [[ask.probe, ask.seconds, ask.options] for ask in asked],
-                    "stacks": str(stacks),
-                    "folder": folder,
-                    "left": allowed - heard.spent,
+                    "folder": str(place.folder),
+                    "doctor": os.getpid(),
+                    "allowed": allowed,
+                    "until": heard.until,
                     "avoid": heard.avoid,
-                    "cost": heard.answers.get(LOOK, {}).get("cost", 0.0),
+                    "cost": heard.cost,
+                    "bytes": heard.answers.get(LOOK, {}).get("bytes", 0.0),
                 }
             )
         )
-        command = [sys.executable, "-m", "datasets_impl.doctor.child", str(request), str(answers)]
-        with said.open("w") as errors:
+        with files["said"].open("w") as errors:
             child = subprocess.Popen(
-                command,
+                [sys.executable, "-m", "datasets_impl.doctor.child", str(request)],
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 start_new_session=True,
-                # Temporary files of the user's code, and of ours, go with the folder.
-                env={**os.environ, "TMPDIR": folder, "PYTHONPATH": _python_path()},
+                env={**os.environ, **environment(place.folder), "PYTHONPATH": _python_path()},
             )
-        try:
-            _follow(child, asked, answers, stacks, said, heard, started)
-        finally:
-            _end_group(child.pid)
-            child.wait()
+        place.session = child.pid
+        _Followed(child, files, allowed, heard, started).until_its_end()
+    child.wait()
 
 
 def _python_path() -> str:
@@ -155,97 +174,97 @@ def _python_path() -> str:
     return os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _follow(
-    child: subprocess.Popen[bytes],
-    asked: Sequence[Ask],
-    answers: Path,
-    stacks: Path,
-    said: Path,
-    heard: Heard,
-    started: Callable[[str], object],
-) -> None:
-    running, lines = "", 0
-    begun, limit = time.monotonic(), LOADING
-    while True:
-        ended = child.poll() is not None
-        for record in _complete_lines(answers)[lines:]:
-            lines += 1
-            probe = record["probe"]
-            if "limit" in record:  # it begins, or begins with another sample
-                begun, limit = time.monotonic(), record["limit"]
-                heard.partial = record.get("partial", {})
-                if probe != running:
-                    started(probe)
-                running = probe
-                continue
-            if running:
-                heard.spent += time.monotonic() - begun
-                begun = time.monotonic()
-            if "answer" in record:
-                heard.answers[probe] = record["answer"]
-            elif "late" in record:
-                heard.late.append(probe)
-            elif "user_error" in record:
-                heard.user_error = record["user_error"]
-            else:
-                heard.failures[probe] = record["error"]
-        if ended:
-            if running not in heard.settled and len(heard.settled) < len(asked):
-                _fail(heard, running, _death(child.returncode, said))
-            return
-        if time.monotonic() - begun > limit:
-            if running not in heard.settled:
-                heard.spent += time.monotonic() - begun
-                _fail(heard, running, f"it took longer than {limit:.0f} s{_where(stacks)}")
-            return
-        time.sleep(POLL)
+class _Followed:
+    """What a process of probes says, and how long it takes over it."""
+
+    def __init__(
+        self,
+        child: subprocess.Popen[bytes],
+        files: dict[str, Path],
+        allowed: float,
+        heard: Heard,
+        started: Callable[[str], object],
+    ) -> None:
+        self.child, self.files, self.allowed = child, files, allowed
+        self.heard, self.started = heard, started
+        self.probe, self.lines = "", 0
+        self.begun, self.limit = time.monotonic(), LOADING
+        self.sample = Sample(files["reading"])
+
+    def until_its_end(self) -> None:
+        while True:
+            ended = self.child.poll() is not None
+            for record in _complete_lines(self.files["answers"])[self.lines :]:
+                self.lines += 1
+                self._hear(record)
+            self.sample.look()
+            if ended or self._is_over():
+                if self.probe not in self.heard.settled:
+                    self._fail(ended)
+                return
+            time.sleep(POLL)
+
+    def _is_over(self) -> bool:
+        return time.monotonic() - self.begun > self.limit + DUMPING or self.heard.left < -GRACE
+
+    def _hear(self, record: dict[str, Any]) -> None:
+        heard, probe = self.heard, record["probe"]
+        if "limit" in record:  # it begins, or begins with another sample
+            self.begun, self.limit = time.monotonic(), record["limit"]
+            heard.until = heard.until or self.begun + self.allowed
+            heard.partial = record.get("partial", {})
+            if probe != self.probe:
+                self.started(probe)
+            self.probe = probe
+        elif "answer" in record:
+            heard.answers[probe] = record["answer"]
+        elif "late" in record:
+            heard.late.append(probe)
+        elif "user_error" in record and not heard.answers:
+            heard.user_error = record["user_error"]
+        else:
+            heard.failures[probe] = record.get("error") or record["user_error"].rstrip(".")
+
+    def _fail(self, ended: bool) -> None:
+        """A sample that is to blame is avoided from now on, and the probe asked again."""
+        heard, sample = self.heard, self.sample.index
+        if heard.user_error or (not self.probe and heard.until):
+            return  # there was no time to make the dataset once more
+        late = not ended or overran(self.files["stacks"])
+        if late:
+            why = f"it took longer than {self.limit:.0f} s{where(self.files['stacks'])}"
+            if not self.probe:
+                why += f"; {GUARD}"
+        else:
+            why = death(self.child.returncode, self.files["said"])
+        if self.probe == LOOK and heard.partial:
+            return _fail_looking(heard, why)
+        if sample is not None and (not late or self.sample.age > max(GRACE, SLOWER * heard.cost)):
+            heard.stuck.append([sample, why])
+            if len(heard.stuck) <= MOST_STUCK:
+                return
+        heard.failures[self.probe] = why
 
 
-def _fail(heard: Heard, probe: str, why: str) -> None:
-    """Of the probe that looks at samples, what it saw counts, and others than the one it died of
-    are tried."""
-    if heard.user_error:
-        return
+def _fail_looking(heard: Heard, why: str) -> None:
+    """What was seen counts, and others than the sample it died of are tried."""
     seen = heard.partial
-    if probe != LOOK or not seen:
-        heard.failures[probe] = why
-        return
     heard.stuck.append([seen["reading"], why])
     if not seen["iterable"] and len(heard.stuck) < min(MOST_STUCK, seen["length"] or MOST_STUCK):
         return
     if seen["seen"]:
         heard.answers[LOOK] = seen
     else:
-        heard.failures[LOOK] = why
+        heard.failures[LOOK] = _over_sample(seen["reading"], why)
+
+
+def _over_sample(index: int, why: str) -> str:
+    return f"while sample {index} was read, {why}"
 
 
 def _complete_lines(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-
-def _end_group(pid: int) -> None:
-    """The probe's process and the workers it left behind."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _where(stacks: Path) -> str:
-    """The innermost line of the dump that is the user's: not a library's, not the doctor's."""
-    try:
-        lines = stacks.read_text().splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        place = line.strip().removeprefix("File ")
-        file = place.partition('"')[2].partition('"')[0]
-        if file and is_own(file) and not file.startswith(DOCTOR):
-            return f"; it stood at {place}"
-    return ""
-
-
-def _death(code: int, said: Path) -> str:
-    if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    last = said.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
-    return f"its process ended with code {code}: {last[0]}"
+    return [
+        shown_in(json.loads(line), LONGEST_HEARD)
+        for line in text[: text.rfind("\n") + 1].splitlines()
+    ]

@@ -17,13 +17,16 @@ from datasets_impl.doctor.finding import (
     Probes,
 )
 from datasets_impl.doctor.hazards import (
+    alike,
     all_from_each,
     broken,
     cannot_start,
     frozen,
     handles,
     lengths,
+    no_samples,
     not_collated,
+    nothing,
     same_in_workers,
     shared,
     stuck,
@@ -44,9 +47,10 @@ from datasets_impl.doctor.mechanisms import (
 )
 
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
-    cannot_start, stuck, all_from_each, frozen, same_in_workers, broken, lengths, not_collated,
-    handles, outlier, reads_too_much, large_pickle, lists_folder, grows, leaks, reopens,
-    workers_cost, decoded_larger, float64, too_many_threads, unsorted, shared,
+    no_samples, nothing, alike, cannot_start, stuck, all_from_each, frozen, same_in_workers,
+    broken, lengths, not_collated, handles, outlier, reads_too_much, large_pickle, lists_folder,
+    grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
+    shared,
 )  # fmt: skip
 
 CAUSES = {  # cause -> title, remedy, claim

@@ -64,6 +64,59 @@ def stuck(seen: Probes) -> Finding | None:
     )
 
 
+def no_samples(seen: Probes) -> Finding | None:
+    """Nothing was there to be looked at, and nothing was wrong with it."""
+    look = seen.get("look", {})
+    if look.get("seen", 1) or look.get("failures") or look.get("stuck"):
+        return None
+    if look["iterable"]:
+        return Finding(
+            "no-samples",
+            "The dataset gives no sample",
+            "Going over it ended before the first.",
+            "Check where it looks for samples, and whether it can be gone over more than once.",
+            WRONG + 0.99,
+        )
+    return Finding(
+        "no-length",
+        "The dataset does not say how many samples it has",
+        "It has no `__len__`, and no sampler names its samples: a loader raises TypeError.",
+        "Give it a `__len__`, or make it an IterableDataset.",
+        WRONG + 0.99,
+        "",
+        "def __len__(self):\n    return len(self.paths)",
+    )
+
+
+def nothing(seen: Probes) -> Finding | None:
+    """Samples that hold nothing, all of them."""
+    look = seen.get("look", {})
+    if not look.get("nothing") or look["nothing"] < look["seen"]:
+        return None
+    return Finding(
+        "nothing",
+        f"Every sample is {look['none']}",
+        f"So were all {look['seen']:,} that were looked at.",
+        "Let the dataset return what it read; a loader cannot collate this.",
+        WRONG + 0.96,
+    )
+
+
+def alike(seen: Probes) -> Finding | None:
+    """One sample for every index."""
+    look = seen.get("look", {})
+    if look.get("nothing") or not (look.get("all_one") or look.get("all_equal")):
+        return None
+    one = look.get("all_one")
+    return Finding(
+        "alike",
+        "Every index gives the same object" if one else "All samples are equal",
+        f"{look['seen']:,} were looked at, spread over the dataset.",
+        "Check that the index is used where a sample is read.",
+        WRONG + 0.75 if one else NOTE + 0.2,
+    )
+
+
 def cannot_start(seen: Probes) -> Finding | None:
     """Workers that are not forked are sent a pickle, and this cannot be pickled."""
     refused = seen.get("pickled", {}).get("refused", [])

@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data._utils import worker as torch_worker
 
+from datasets_impl.doctor.raised import RAISED, sentence
+from datasets_impl.doctor.room import at_once
 from datasets_impl.doctor.samples import leaves
 from datasets_impl.doctor.target import Subject
 from datasets_impl.loading import ending_workers
@@ -17,6 +20,7 @@ from datasets_impl.loading import ending_workers
 BATCH_SIZE = 32  # where the user names none
 LEAST_BATCHES = 4  # in what is measured
 PAGE = 4096
+AHEAD = 2  # batches of each worker
 LATE = 20.0  # seconds without a batch, after which a worker is taken to hang
 
 
@@ -91,8 +95,8 @@ def collate_of(subject: Subject, some: Sequence[Any]) -> tuple[Any, str]:
         return chosen, ""  # it is given one sample
     try:
         chosen(copy.copy(list(some)))
-    except Exception as error:
-        return as_list, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    except RAISED as error:
+        return as_list, sentence(error)
     return chosen, ""
 
 
@@ -104,35 +108,34 @@ def batch_size_of(subject: Subject) -> int | None:
     return subject.loader.batch_size
 
 
-class WorkerInit:
-    """The user's function, called as if the worker read the user's dataset and no part of it."""
+def affordable(subject: Subject) -> int:
+    """Samples that may be held at once, whatever the user's batches would take."""
+    return max(1, int(at_once() / max(1.0, subject.nbytes)))
 
-    def __init__(self, function: Any) -> None:
-        self.function = function
+
+def trial_batch_of(subject: Subject, workers: int = 0) -> int | None:
+    """The user's batch size, or what there is room for with all batches that workers have ahead."""
+    batch = batch_size_of(subject)
+    return batch and min(batch, max(1, affordable(subject) // (AHEAD * workers + 2)))
+
+
+class WorkerInit:
+    """What a worker calls first: to the user's code it then reads the user's dataset, whatever part
+    or copy of it this one reads; and the user's function is called."""
+
+    def __init__(self, dataset: Any, function: Any) -> None:
+        self.dataset, self.function = dataset, function
 
     def __call__(self, worker: int) -> None:
-        info: Any = get_worker_info()
-        whole, inner = info.dataset, info.dataset
+        info: Any = copy.copy(get_worker_info())
+        inner = info.dataset
         while isinstance(inner, Part) or hasattr(inner, "inner"):
             inner = inner.subject.dataset if isinstance(inner, Part) else inner.inner
-        info.dataset = inner
-        try:
+        is_users = inner is not info.dataset
+        object.__setattr__(info, "dataset", inner if is_users else self.dataset)
+        torch_worker._worker_info = info  # it cannot be changed, only replaced
+        if self.function is not None:
             self.function(worker)
-        finally:
-            info.dataset = whole
-
-
-def _init_of(subject: Subject) -> WorkerInit | None:
-    function = getattr(subject.loader, "worker_init_fn", None)
-    return WorkerInit(function) if function else None
-
-
-def said_by(error: Exception) -> str:
-    """Its type and text in a line; of an error in a worker what was raised there."""
-    said = str(error).strip()
-    if "Original Traceback" in said:
-        return said.splitlines()[-1][:200]
-    return f"{type(error).__name__}: {' '.join(said.split())[:200]}"
 
 
 @contextmanager
@@ -147,9 +150,11 @@ def opened(
     """A loader over `dataset`, in order; its workers are gone after the block."""
     settings = subject.settings
     options: dict[str, Any] = {
-        "batch_size": batch_size_of(subject),
+        "batch_size": trial_batch_of(subject, workers),
         "collate_fn": collate_fn,
-        "worker_init_fn": _init_of(subject),
+        "worker_init_fn": WorkerInit(
+            subject.dataset, getattr(subject.loader, "worker_init_fn", None)
+        ),
         "num_workers": workers,
     }
     if options["batch_size"] is None:  # of a dataset that gives batches
@@ -157,7 +162,7 @@ def opened(
     if workers:
         options |= {
             "persistent_workers": persistent,
-            "prefetch_factor": settings.get("prefetch_factor") or 2,
+            "prefetch_factor": settings.get("prefetch_factor") or AHEAD,
             "multiprocessing_context": settings.get("start_method"),
             "timeout": LATE,
         }

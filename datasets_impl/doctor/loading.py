@@ -16,12 +16,15 @@ from datasets_impl.doctor.loaders import (
     Part,
     Same,
     Timed,
-    batch_size_of,
+    affordable,
     collate_of,
     consume,
     opened,
+    trial_batch_of,
 )
-from datasets_impl.doctor.probes import RAISED, indices, seconds_of_items
+from datasets_impl.doctor.probes import indices, seconds_of_items
+from datasets_impl.doctor.raised import RAISED
+from datasets_impl.doctor.room import at_once
 from datasets_impl.doctor.static import BIG, open_handles
 from datasets_impl.doctor.stored import Packed
 from datasets_impl.doctor.target import Subject
@@ -31,6 +34,7 @@ from datasets_impl.observe.page_cache import Unsupported
 WORKERS = 2  # where the user has none, for what only workers show
 MOST_BATCHES = 512  # in a part
 ROUNDS = 3  # passes with and without the profiler
+LEAST_PICKLED = 200  # bytes of an object
 SLOW = 8  # reads that find out how long a part takes
 
 
@@ -44,10 +48,10 @@ def part_of(subject: Subject, seconds: float) -> list[int]:
     if subject.cost > seconds / SLOW:
         return indices(subject, max(1, int(seconds / subject.cost)))
     known = seconds_of_items(subject, some[:: max(1, len(some) // 4)])
-    batch = batch_size_of(subject) or 1
+    batch = trial_batch_of(subject) or 1
     each = max(1e-6, sum(known) / max(1, len(known)) + _collating(subject, some, min(batch, 4)))
     least = min(LEAST_BATCHES * batch, 1.5 * seconds / each)
-    count = int(min(MOST_BATCHES * batch, max(least, seconds / each, 2)))
+    count = int(min(MOST_BATCHES * batch, affordable(subject), max(least, seconds / each, 2)))
     begun = time.perf_counter()
     chosen = [index for index in indices(subject, count) if _readable(subject, index)]
     # A few that are far slower than those that were timed must not take all the time there is.
@@ -73,7 +77,7 @@ def _collating(subject: Subject, some: list[int], count: int) -> float:
         return 0.0
     collate, _ = collate_of(subject, held)  # also the first call, which is slower
     begun = time.perf_counter()
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(*RAISED):
         collate(held)
     return (time.perf_counter() - begun) / len(held)
 
@@ -90,7 +94,7 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
         return {}
     # Passes over the part beside reading it for the first time.
     passes = seconds / (max(subject.cost, 1e-6) * len(chosen)) - 1
-    some = [subject.read(index) for index in chosen[: batch_size_of(subject) or 1]]
+    some = [subject.read(index) for index in chosen[: trial_batch_of(subject) or 1]]
     collate, unfit = collate_of(subject, some)
     timed = Timed(Part(subject, chosen))
     collating: list[float] = []
@@ -158,7 +162,7 @@ def batches(subject: Subject, seconds: float) -> dict[str, Any]:
     part = Part(subject, chosen)
     # A batch of slow samples would take the time that there is: the start is told from fewer.
     most = int(max(1, seconds / 4 / max(1e-6, subject.cost)))
-    some = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1, most))]
+    some = [part[i] for i in range(min(len(part), trial_batch_of(subject) or 1, most))]
     collate, _ = collate_of(subject, some)
     found: dict[str, Any] = {"samples": len(part)}
     if subject.workers or (seconds > 4 and not open_handles(subject)):
@@ -169,8 +173,8 @@ def batches(subject: Subject, seconds: float) -> dict[str, Any]:
 
 def _hand_over(subject: Subject, sample: Any, collate: Any, seconds: float) -> dict[str, Any]:
     """Seconds that a sample takes from a worker to the trainer, beyond being collated."""
-    batch = batch_size_of(subject) or 1
-    with opened(subject, Same(sample, batch), 0, collate) as loader:
+    batch = trial_batch_of(subject, 1) or 1
+    with opened(subject, Same(sample, batch), 0, collate, batch_size=batch) as loader:
         consume(loader)
         inside = consume(loader) / batch
     # A slow collate function would fill the time by itself.
@@ -188,7 +192,7 @@ def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, An
     """Seconds until the first batch of workers that are started for it, and what of them is not
     its own `few` samples'."""
     workers = subject.workers or WORKERS
-    batch = batch_size_of(subject) or 1
+    batch = trial_batch_of(subject) or 1
     begun = time.perf_counter()
     for index in range(few):
         part[index]
@@ -217,10 +221,10 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
     if not chosen:
         return {}
     part = Part(subject, chosen)
-    some = [part[i] for i in range(min(len(part), batch_size_of(subject) or 1))]
+    some = [part[i] for i in range(min(len(part), trial_batch_of(subject) or 1))]
     collate, _ = collate_of(subject, some)
     workers = subject.workers or WORKERS
-    few = Part(subject, chosen[: 2 * workers * (batch_size_of(subject) or 1)])
+    few = Part(subject, chosen[: 2 * workers * (trial_batch_of(subject, workers) or 1)])
     gc.collect()
     try:
         (begun,) = _private(subject, few, workers, collate, 0.0, 1)
@@ -246,10 +250,12 @@ def _with_packed_list(subject: Subject) -> Subject | None:
     if not lists:
         return None
     name = max(lists, key=lambda one: len(lists[one]))
+    if len(lists[name]) * LEAST_PICKLED > at_once():
+        return None
     other = copy.copy(subject.dataset)
     try:
         setattr(other, name, Packed(lists[name]))
-    except Exception:  # objects that cannot be pickled stay as they are
+    except RAISED:  # objects that cannot be pickled stay as they are
         return None
     return replace(subject, dataset=other)
 

@@ -56,6 +56,7 @@ class Tried(_Model):
     lines: str
     claim: str
     cost: str
+    needs: dict[str, int]  # bytes for all samples, by place
     caution: str
     once_seconds: float
     break_even_epochs: float | None
@@ -107,4 +108,5 @@ class Diagnosis(_Model):
     remedies: list[Tried]
     ceiling: Ceiling | None
     step: Step | None
+    room: dict[str, int]  # bytes that are free, by place
     not_done: list[str]

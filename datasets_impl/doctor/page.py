@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from datasets_impl.doctor.finding import WORTH
 from datasets_impl.doctor.model import Diagnosis
 from datasets_impl.doctor.terminal import beside, then, what
 from datasets_impl.doctor.words import amount, between, times_as
+
+GENERATOR = '<meta name="generator" content="datasets_impl.doctor">'  # tells whose a page is
 
 
 def page(found: Diagnosis) -> str:
@@ -22,5 +25,5 @@ def page(found: Diagnosis) -> str:
     )
     for function in (amount, beside, between, then, times_as, what):
         env.globals[function.__name__] = function
-    env.globals["worth"] = WORTH
+    env.globals |= {"worth": WORTH, "generator": Markup(GENERATOR)}
     return env.get_template("page.html.j2").render(one=found)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,38 +82,3 @@ def _size(value: Any, array: np.ndarray[Any, Any] | None) -> tuple[int, int] | N
     if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
         height, width = array.shape[1:]
     return width, height
-
-
-def open_drafted(width: int, height: int) -> Callable[..., Any]:
-    """`PIL.Image.open` that lets JPEG pictures be decoded at a reduced size, at least this one."""
-    original = Image.open
-
-    def opened(*arguments: Any, **options: Any) -> Any:
-        picture = original(*arguments, **options)
-        if picture.format == "JPEG":
-            picture.draft(None, (width, height))
-        return picture
-
-    return opened
-
-
-def open_by_simplejpeg() -> Callable[..., Any]:
-    """`PIL.Image.open` that decodes colour JPEG pictures with simplejpeg; others as before."""
-    import simplejpeg
-
-    original = Image.open
-
-    def opened(source: Any, *arguments: Any, **options: Any) -> Any:
-        if hasattr(source, "read"):
-            data = source.read()
-        else:
-            with Path(source).open("rb") as file:
-                data = file.read()
-        try:
-            if not simplejpeg.is_jpeg(data):
-                raise ValueError("not a JPEG picture")
-            return Image.fromarray(simplejpeg.decode_jpeg(data, "RGB"))
-        except ValueError:
-            return original(io.BytesIO(data), *arguments, **options)
-
-    return opened

@@ -17,15 +17,16 @@ import numpy as np
 import psutil
 
 from datasets_impl.doctor.pictures import noting_sizes, used_size
+from datasets_impl.doctor.raised import RAISED, sentence
 from datasets_impl.doctor.randomness import is_random, noting_calls
-from datasets_impl.doctor.samples import leaves, signature, size_of
+from datasets_impl.doctor.samples import fingerprint, leaves, signature, size_of
 from datasets_impl.doctor.static import parts
 from datasets_impl.doctor.target import Subject
 
 MOST = 400  # samples that are timed
 LOOKED_AT = 64
-# What the user's code may raise where a sample is read; the last two are no errors to Python.
-RAISED = (Exception, SystemExit, KeyboardInterrupt)
+LEAST_ALIKE = 3  # samples
+LARGE = 1 << 26  # bytes of a sample, whose values are not compared
 
 
 def indices(subject: Subject, most: int = MOST) -> list[int]:
@@ -68,13 +69,13 @@ def look(
         except StopIteration:
             break
         except RAISED as error:
-            known.failures.append(f"sample {index}: {type(error).__name__}: {error}")
+            known.failures.append(f"sample {index}: {sentence(error)}")
             known.broken.append(index)
         else:
             known.add(sample, time.perf_counter() - begun)
         if time.perf_counter() > until and (known.times or len(known.broken) >= 3):
             break
-    subject.cost = known.cost
+    subject.cost, subject.nbytes = known.cost, known.nbytes
     subject.avoid |= set(known.broken)
     return known.answer()
 
@@ -89,15 +90,23 @@ class _Looked:
         self.broken: list[int] = []
         self.times: list[float] = []
         self.sizes: list[int] = []
-        self.none = 0
+        self.none = ""  # what samples are that are nothing
+        self.nothing = 0
+        self.prints: set[str] = set()
+        self.one: Any = None  # the first sample, and whether all others were that object
+        self.all_one = True
         self.called = False
         self.example: list[dict[str, Any]] = []
 
     def add(self, sample: Any, seconds: float) -> None:
+        self.one = sample if not self.times else self.one
         self.times.append(seconds)
-        if sample is None:
-            self.none += 1
+        self.all_one &= sample is self.one
+        if sample is None or sample is NotImplemented or sample is ...:
+            self.none, self.nothing = repr(sample), self.nothing + 1
             return
+        if len(self.prints) < 2 and size_of(sample) < LARGE:
+            self.prints.add(fingerprint(sample))
         self.kinds[signature(sample)] += 1
         self.sizes.append(size_of(sample))
         self.example = self.example or [
@@ -108,6 +117,10 @@ class _Looked:
     def cost(self) -> float:
         return float(np.median(self.times)) if self.times else 0.0
 
+    @property
+    def nbytes(self) -> float:
+        return float(np.median(self.sizes)) if self.sizes else 0.0
+
     def answer(self) -> dict[str, Any]:
         return {
             "type": type(self.subject.dataset).__name__,
@@ -116,11 +129,14 @@ class _Looked:
             "seen": len(self.times),
             "cost": self.cost,
             "none": self.none,
+            "nothing": self.nothing,
+            "all_one": self.all_one and len(self.times) >= LEAST_ALIKE,
+            "all_equal": len(self.prints) == 1 and len(self.times) >= LEAST_ALIKE,
             "random_called": self.called,
             "failures": self.failures,
             "broken": self.broken,
             "kinds": [[list(kind), count] for kind, count in self.kinds.most_common(4)],
-            "bytes": float(np.median(self.sizes)) if self.sizes else 0.0,
+            "bytes": self.nbytes,
             "example": self.example[:20],
         }
 

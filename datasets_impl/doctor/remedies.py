@@ -8,27 +8,27 @@ probe's process, files in its temporary folder.
 from __future__ import annotations
 
 import copy
-import importlib.util
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from rich.filesize import decimal
 from torch.utils.data import default_collate
 
 from datasets_impl.cores import cores
-from datasets_impl.doctor import pictures, recipes
-from datasets_impl.doctor.loaders import Part, batch_size_of
-from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, Remedy, alike
-from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor import recipes
+from datasets_impl.doctor.decoding import another_decoder, reduced_size
+from datasets_impl.doctor.loaders import AHEAD, Part, batch_size_of
+from datasets_impl.doctor.raised import RAISED
+from datasets_impl.doctor.remedy import Context, Inapplicable, Remedy, alike
+from datasets_impl.doctor.room import DISK, MEMORY, SHARED, Bytes
+from datasets_impl.doctor.samples import leaves, size_of
 from datasets_impl.doctor.static import open_handles
 from datasets_impl.doctor.stored import Stored, Transformed, as_array, storable
 from datasets_impl.doctor.together import OnBatch, Together, as_it_comes
 
+LEAST_NEED = 10_000_000  # bytes that are worth a word, of batches
 CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
 
 
@@ -63,56 +63,28 @@ def _workers(at: Context, *counts: int) -> list[Remedy]:
                 "C08" if count else "C07",
                 caution=f"start them anew each epoch ({at.may_change})" if by_epoch else "",
                 cost=f"{count} process{'es' if count > 1 else ''}" if count else "",
+                needs=_ahead(at, count, at.subject.settings.get("prefetch_factor") or AHEAD),
             )
         )
     return found
 
 
-def another_decoder(at: Context) -> list[Remedy]:
-    if not at.decoded or at.decoded[2] != "JPEG" or not importlib.util.find_spec("simplejpeg"):
-        return []
-    if not alike(at, Patched(at.part, pictures.open_by_simplejpeg)):
-        raise Inapplicable(
-            "Decoding with simplejpeg was not tried: it gives other samples, or they cannot be "
-            "compared"
-        )
-    return [
-        Remedy(
-            "simplejpeg",
-            "Decode with simplejpeg",
-            "with open(path, 'rb') as file:\n"
-            "    picture = Image.fromarray(simplejpeg.decode_jpeg(file.read(), 'RGB'))",
-            Patched(at.part, pictures.open_by_simplejpeg),
-            at.subject.workers,
-            "X07",
-            cost="one more package",
-        )
-    ]
+def _ahead(at: Context, workers: int, batches: int) -> Bytes:
+    """What batches take that workers have ready."""
+    sample = size_of(at.samples[0]) if at.samples else 0
+    needed = workers * batches * (batch_size_of(at.subject) or 1) * sample
+    return {SHARED: needed} if needed > LEAST_NEED else {}
 
 
-def reduced_size(at: Context) -> list[Remedy]:
-    used = pictures.used_size(at.samples[0]) if at.samples else None
-    if not at.decoded or at.decoded[2] != "JPEG" or not used:
-        return []
-    if at.decoded[0] < 2 * used[0] or at.decoded[1] < 2 * used[1]:
-        return []
-    if not alike(at, Patched(at.part, lambda: pictures.open_drafted(*used))):
-        return []
-    return [
-        Remedy(
-            "reduced-size",
-            "Decode at a reduced size",
-            f"picture = Image.open(path)\npicture.draft('RGB', ({used[0]}, {used[1]}))",
-            Patched(at.part, lambda: pictures.open_drafted(*used)),
-            at.subject.workers,
-            "X07",
-            caution="pixels differ a little from those that are resized from the whole picture",
-        )
-    ]
+def stored(at: Context) -> list[Remedy]:
+    return _kept(at, "stored", "Store the samples decoded, in a mapped file", DISK, "C06")
 
 
-def kept(at: Context) -> list[Remedy]:
-    """Decoded samples in a mapped file, and in memory that workers share."""
+def cached(at: Context) -> list[Remedy]:
+    return _kept(at, "cached", "Keep the samples in memory that workers share", SHARED, "X04")
+
+
+def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Remedy]:
     if not storable(at.samples) or at.cost < CHEAP:
         return []
     if at.may_change or not at.same_each_time:
@@ -124,33 +96,26 @@ def kept(at: Context) -> list[Remedy]:
         raise Inapplicable(
             "Storing samples was not tried: the loader's sampler asks for them by keys"
         )
-    begun = time.perf_counter()
-    samples = [at.part[place] for place in range(len(at.part.indices))]  # each of them once
-    reading = time.perf_counter() - begun
+    count = at.subject.length or len(at.part.indices)
+    needs = at.ask_for(title, {place: size_of(at.samples[0]) * count})
+    samples, reading = at.read
     if not storable(samples):
         raise Inapplicable("Storing samples was not tried: they differ in shape or type")
-    folder = Path(tempfile.mkdtemp(prefix="stored-"))
-    found = []
-    for in_memory, name, title, lines, claim in (
-        (False, "stored", "Store the samples decoded, in a mapped file", recipes.stored, "C06"),
-        (True, "cached", "Keep the samples in memory that workers share", recipes.cached, "X04"),
-    ):
-        made = Stored(samples, len(at.part), folder, in_memory)
-        times = (at.subject.length or len(samples)) / len(samples)
-        where = "of memory" if in_memory else "on disk"
-        found.append(
-            Remedy(
-                name,
-                title,
-                lines(samples[0]),
-                made,
-                at.subject.workers,
-                claim,
-                cost=f"{decimal(int(made.nbytes * times))} {where} for all samples",
-                once_seconds=(made.seconds + reading) * times,
-            )
+    made = Stored(samples, len(at.part), at.folder, in_memory=place == SHARED)
+    lines = recipes.cached if place == SHARED else recipes.stored
+    return [
+        Remedy(
+            name,
+            title,
+            lines(samples[0]),
+            made,
+            at.subject.workers,
+            claim,
+            cost="all samples",
+            needs=needs,
+            once_seconds=(made.seconds + reading) * at.times,
         )
-    return found
+    ]
 
 
 def kept_before_transform(at: Context) -> list[Remedy]:
@@ -158,31 +123,39 @@ def kept_before_transform(at: Context) -> list[Remedy]:
     transform = getattr(at.subject.dataset, "transform", None)
     if not callable(transform) or not (at.may_change or not at.same_each_time):
         return []
-    begun = time.perf_counter()
+    title = "Keep pictures decoded, transform when read"
     try:
         part = _without_transform(at)
+        first = next(leaves(part[0])).nbytes
+    except RAISED:  # it needs its transform, or gives the transform something else
+        return []
+    forked = at.subject.settings.get("start_method") in (None, "fork")
+    copies = 1 if forked else 1 + at.subject.workers
+    count = at.subject.length or len(at.part.indices)
+    needs = at.ask_for(title, {MEMORY: first * count * copies})
+    begun = time.perf_counter()
+    try:
         plain = [part[place] for place in range(len(at.part.indices))]
         reading = time.perf_counter() - begun
         made = Transformed(plain, len(at.part), transform)
         if not alike(at, made, exactly=True):
             return []
-    except Exception:  # it needs its transform, or gives the transform something else
+    except RAISED:
         return []
-    times = (at.subject.length or len(plain)) / len(plain)
-    nbytes = sum(next(leaves(one)).nbytes for one in plain) * times
     return [
         Remedy(
             "kept-before-transform",
-            "Keep pictures decoded, transform when read",
+            title,
             "self.pictures = [self.load(path) for path in self.paths]  # in __init__, decoded\n"
             "# in __getitem__:\n"
             "return self.transform(self.pictures[index])",
             made,
             at.subject.workers,
             "C15",
-            cost=f"{decimal(int(nbytes))} of memory for all samples",
-            once_seconds=reading * times,
-            caution="workers that are not forked each get a copy",
+            cost="all samples",
+            needs=needs,
+            once_seconds=reading * at.times,
+            caution="workers that are not forked each get a copy" if copies == 1 else "",
         )
     ]
 
@@ -245,7 +218,7 @@ def kept_workers(at: Context) -> list[Remedy]:
                 workers,
                 "C02",
                 changes={"prefetch_factor": 4},
-                cost="twice the batches in memory",
+                needs=_ahead(at, workers, 4),
             )
         )
     return found
@@ -265,7 +238,7 @@ def transform_on_batch(at: Context) -> list[Remedy]:
     part = _without_transform(at)
     try:
         some = [part[index] for index in range(len(at.samples))]
-    except Exception:  # it needs its transform
+    except RAISED:  # it needs its transform
         return []
     if not storable(some) or not isinstance(some[0], torch.Tensor | tuple | list):
         return []
@@ -302,7 +275,8 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     worker_for_each_core,
     transform_on_batch,
     reduced_size,
-    kept,
+    stored,
+    cached,
     kept_before_transform,
     another_decoder,
     together,

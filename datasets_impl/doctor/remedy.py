@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -12,9 +15,9 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor import pictures
-from datasets_impl.doctor.again import fingerprint
 from datasets_impl.doctor.loaders import Part
-from datasets_impl.doctor.samples import leaves
+from datasets_impl.doctor.room import Bytes, lacking
+from datasets_impl.doctor.samples import fingerprint, leaves
 from datasets_impl.doctor.target import Subject
 
 FEW, SLOW = 4, 0.05  # samples that are compared; seconds of one beyond which it is one
@@ -34,6 +37,7 @@ class Remedy:
     collate: Any = None  # in place of the user's function
     changes: dict[str, Any] = field(default_factory=dict)  # of the loader's settings
     cost: str = ""  # a sentence
+    needs: Bytes = field(default_factory=dict)  # for all samples
     once_seconds: float = 0.0  # for all samples of the dataset, before the first epoch
     caution: str = ""
     whole: bool = False  # a start of workers belongs to it
@@ -55,6 +59,29 @@ class Context:
     decoded: tuple[int, int, str] | None  # the usual width, height and format of what is decoded
     cost: float  # seconds of reading a sample
     collate: Any  # the user's function, or PyTorch's
+    room: Bytes = field(default_factory=dict)  # what is free
+    folder: Path = Path()  # for files, which go with it
+
+    @cached_property
+    def read(self) -> tuple[list[Any], float]:
+        """Each of the samples that are tried, once, and the seconds that took."""
+        begun = time.perf_counter()
+        samples = [self.part[place] for place in range(len(self.part.indices))]
+        return samples, time.perf_counter() - begun
+
+    @property
+    def times(self) -> float:
+        """All samples over those that are tried."""
+        return (self.subject.length or len(self.part.indices)) / len(self.part.indices)
+
+    def ask_for(self, title: str, needs: Bytes) -> Bytes:
+        """
+        Raises:
+            Inapplicable: there is no room for it.
+        """
+        if why := lacking(title, needs, self.room):
+            raise Inapplicable(why)
+        return needs
 
 
 class Patched(Dataset[Any]):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import torch
 from PIL import Image
 
 DEEP = 12  # levels of nesting that are followed
+MOST = 100_000  # values of a sample: there may be containers without end, or in themselves
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 @dataclass(frozen=True)
@@ -57,21 +61,25 @@ class Leaf:
         return None
 
 
-def leaves(sample: Any, path: str = "", deep: int = 0) -> Iterator[Leaf]:
+def leaves(sample: Any) -> Iterator[Leaf]:
     """Every leaf of a sample, depth first."""
+    return islice(_leaves(sample, "", 0), MOST)
+
+
+def _leaves(sample: Any, path: str, deep: int) -> Iterator[Leaf]:
     if deep > DEEP:
-        return
-    if isinstance(sample, torch.Tensor | np.ndarray | Image.Image | str | bytes | int | float):
+        yield Leaf(path, "...")
+    elif isinstance(sample, torch.Tensor | np.ndarray | Image.Image | str | bytes | int | float):
         yield Leaf(path or "the sample", sample)
     elif isinstance(sample, Mapping):
         for key, value in sample.items():
-            yield from leaves(value, f"{path}[{key!r}]", deep + 1)
+            yield from _leaves(value, f"{path}[{key!r}]", deep + 1)
     elif isinstance(sample, Sequence):
         for position, value in enumerate(sample):
-            yield from leaves(value, f"{path}[{position}]", deep + 1)
+            yield from _leaves(value, f"{path}[{position}]", deep + 1)
     elif is_dataclass(sample) and not isinstance(sample, type):
         for one in fields(sample):
-            yield from leaves(getattr(sample, one.name), f"{path}.{one.name}", deep + 1)
+            yield from _leaves(getattr(sample, one.name), f"{path}.{one.name}", deep + 1)
     else:
         yield Leaf(path or "the sample", sample)
 
@@ -84,3 +92,18 @@ def signature(sample: Any) -> tuple[str, ...]:
 def size_of(sample: Any) -> int:
     """Bytes of all leaves."""
     return sum(leaf.nbytes for leaf in leaves(sample))
+
+
+def fingerprint(sample: Any) -> str:
+    """A fingerprint of a sample's values."""
+    from xxhash import xxh3_64
+
+    found = xxh3_64()
+    for leaf in leaves(sample):
+        array = leaf.values
+        if array is not None and not array.dtype.hasobject:
+            found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        else:  # an address is not a value
+            found.update(ADDRESS.sub("", repr(leaf.value)).encode(errors="backslashreplace"))
+        found.update(b"\0")
+    return str(found.hexdigest())

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor.loaders import batch_size_of
+from datasets_impl.doctor.raised import RAISED
 from datasets_impl.doctor.randomness import is_called_to_store, is_random
 from datasets_impl.doctor.source import source_of
 from datasets_impl.doctor.target import Subject
@@ -97,7 +98,7 @@ def _other_length(path: str, labels: Sized, owner: Any) -> list[list[Any]]:
         return []
     try:
         has, should = len(labels), len(owner)
-    except Exception:
+    except RAISED:
         return []
     if not has or has == should or (should > has and should % has == 0):
         return []
@@ -111,7 +112,7 @@ def _are_paired(labels: Sized, owner: Any) -> bool:
     others = [one for one in vars(owner).values() if one is not labels and isinstance(one, Sized)]
     lengths = []
     for one in others:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(*RAISED):
             lengths.append(len(one) if not isinstance(one, str) else 0)
     return len(labels) in lengths
 

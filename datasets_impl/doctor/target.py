@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import ctypes
 import inspect
-import sys
+import os
 from collections.abc import Sized
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 from torch.utils.data import (
@@ -21,9 +19,26 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
+from datasets_impl.doctor.importing import attribute_of, imported
+from datasets_impl.doctor.raised import RAISED, sentence
 from datasets_impl.errors import StudyError
+from datasets_impl.paths import user_path
 
 MOST_KEYS = 4096
+# The index that is being read, and how many reads were begun: of this process, not of its workers.
+reading = (ctypes.c_int64 * 2)(-1, 0)
+
+
+def note_reading_in(slots: ctypes.Array[ctypes.c_int64]) -> None:
+    """`slots` outlive the process: they name the sample that it hung or died over."""
+    global reading
+    reading = slots
+    os.register_at_fork(after_in_child=_note_nowhere)
+
+
+def _note_nowhere() -> None:
+    global reading
+    reading = (ctypes.c_int64 * 2)(-1, 0)
 
 
 @dataclass
@@ -35,6 +50,7 @@ class Subject:
     loader: DataLoader[Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     cost: float = 0.0  # seconds of reading a sample, about; 0 until some were looked at
+    nbytes: float = 0.0  # of a sample, about; 0 until some were looked at
     keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
     avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
 
@@ -52,10 +68,18 @@ class Subject:
         Where the loader has a sampler of its own, the sample that this asks for at `index`.
         """
         key = self.keys[index] if self.keys else index
-        many = getattr(self.dataset, "__getitems__", None)
-        if many and getattr(type(self.dataset), "__getitem__", None) in (None, Dataset.__getitem__):
-            return many([key])[0]
-        return self.dataset[key]
+        reading[0], reading[1] = index, reading[1] + 1
+        try:
+            if self._only_batches:
+                return self.dataset.__getitems__([key])[0]
+            return self.dataset[key]
+        finally:
+            reading[0] = -1
+
+    @property
+    def _only_batches(self) -> bool:
+        own = getattr(type(self.dataset), "__getitem__", None)
+        return own in (None, Dataset.__getitem__) and hasattr(self.dataset, "__getitems__")
 
     @property
     def count(self) -> int:
@@ -87,7 +111,7 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
             "No target was named; name a folder of images, package.module:object or file.py:object "
             "(make doctor TARGET=...)."
         )
-    folder = Path(target).expanduser()
+    folder = user_path(target)
     if folder.is_dir():
         from datasets_impl.doctor.folder import FolderImages
 
@@ -103,7 +127,8 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
             f"{target} must name both a module or file and an object in it: "
             "package.module:object or file.py:object."
         )
-    found = made(target, attribute_of(module_of(where), name, target), kwargs)
+    module = imported(where)
+    found = made(target, attribute_of(module, name, target), kwargs)
     return with_samples(subject_of(target, found))
 
 
@@ -114,10 +139,12 @@ def with_samples(subject: Subject) -> Subject:
     """
     try:
         length = subject.length
-    except Exception as error:
+        if length is None:
+            _check_length(subject.dataset)
+    except RAISED as error:
         raise StudyError(
-            f"{subject.name}: the length of the dataset cannot be had ({type(error).__name__}: "
-            f"{error}); mend its __len__."
+            f"{subject.name}: the length of the dataset cannot be had ({sentence(error)}); mend "
+            "its __len__."
         ) from error
     if length == 0:
         raise StudyError(
@@ -126,36 +153,17 @@ def with_samples(subject: Subject) -> Subject:
     return subject
 
 
-def module_of(where: str) -> Any:
-    if where.endswith(".py"):
-        path = Path(where).expanduser().resolve()
-        if not path.is_file():
-            raise StudyError(f"There is no file {where}; check the path before the colon.")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module  # workers that are not forked unpickle by this name
-        sys.path.insert(0, str(path.parent))
-        spec.loader.exec_module(module)
-        return module
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        return importlib.import_module(where)
-    except ModuleNotFoundError as error:
-        raise StudyError(
-            f"The module {where} could not be imported ({error}); run the doctor in the folder "
-            "that holds it, or name the file."
-        ) from error
-
-
-def attribute_of(module: Any, name: str, target: str) -> Any:
-    found = module
-    for part in name.split("."):
+def _check_length(dataset: Any) -> None:
+    """
+    Raises:
+        TypeError: its __len__ gives what is no length. One that raises this itself has none.
+    """
+    if isinstance(dataset, Sized):
         try:
-            found = getattr(found, part)
-        except AttributeError:
-            raise StudyError(f"{target}: there is no {name!r} in it; check the name.") from None
-    return found
+            found = type(dataset).__len__(dataset)
+        except (NotImplementedError, TypeError):
+            return
+        raise TypeError(f"it gives {found!r}")
 
 
 def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
@@ -188,7 +196,7 @@ def _keys(loader: DataLoader[Any]) -> list[Any]:
     try:
         found = list(islice(iter(sampler), MOST_KEYS))
         return list(chain.from_iterable(found)) if batched else found
-    except Exception:  # it needs a training that goes on
+    except RAISED:  # it needs a training that goes on
         return []
 
 

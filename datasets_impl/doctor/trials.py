@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from datasets_impl.cores import cores
@@ -11,18 +13,19 @@ from datasets_impl.doctor.again import versions
 from datasets_impl.doctor.loaders import (
     LEAST_BATCHES,
     Part,
-    batch_size_of,
     collate_of,
     consume,
     opened,
-    said_by,
+    trial_batch_of,
 )
 from datasets_impl.doctor.loading import part_of
 from datasets_impl.doctor.pictures import noting_sizes
 from datasets_impl.doctor.probes import seconds_of_items
+from datasets_impl.doctor.raised import RAISED, said_by, sentence
 from datasets_impl.doctor.randomness import may_change
 from datasets_impl.doctor.remedies import REMEDIES
 from datasets_impl.doctor.remedy import Context, Inapplicable, Remedy
+from datasets_impl.doctor.room import lacking, room
 from datasets_impl.doctor.static import parts
 from datasets_impl.doctor.target import Subject
 from datasets_impl.errors import StudyError
@@ -37,11 +40,12 @@ OWN = "own"
 def tried(subject: Subject, seconds: float) -> dict[str, Any]:
     """Microseconds per sample of the user's way and of each remedy, by round.
 
-    A remedy that fails is listed with the sentence that says why, and is left out of the rounds.
+    A remedy that fails is listed with the sentence that says why, and is left out of the rounds; so
+    is one that there is no room for.
     """
     if subject.iterable or not subject.length:
         return {"iterable": True}
-    begun = time.perf_counter()
+    begun, there = time.perf_counter(), room()
     # Every arm goes over the part once to warm up and once a round.
     chosen = part_of(subject, seconds / 60)
     if not chosen:
@@ -51,24 +55,16 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
         samples = [part[i] for i in range(min(len(part), batch, 16))]
     collate, _ = collate_of(subject, samples)
     steady = all(len(set(seen)) <= 1 for _, seen in versions(subject, seconds / 30))
-    at = Context(
-        subject, part, samples, steady, may_change_of(subject), _usual(sizes.seen),
-        subject.cost, collate,
-    )  # fmt: skip
-    own = Remedy(OWN, "as it is", "", part, subject.workers)
-    arms, failed = [own], {}
-    inapplicable: list[str] = []
-    for make in REMEDIES:
-        try:
-            arms += make(at)
-        except Inapplicable as reason:
-            inapplicable += [str(reason)] if str(reason) not in inapplicable else []
-        except Exception as error:
-            failed[make.__name__] = said_by(error)
-    late: list[str] = []
-    for arm in arms:
-        arm.changes = {"batch_size": batch} | arm.changes
-    blocks = _rounds(subject, arms, collate, begun, seconds, failed, late)
+    with tempfile.TemporaryDirectory(prefix="stored-", ignore_cleanup_errors=True) as folder:
+        at = Context(
+            subject, part, samples, steady, may_change_of(subject), _usual(sizes.seen),
+            subject.cost, collate, there, Path(folder),
+        )  # fmt: skip
+        arms, failed, inapplicable = _arms(at)
+        late: list[str] = []
+        for arm in arms:
+            arm.changes = {"batch_size": batch} | arm.changes
+        blocks = _rounds(subject, arms, collate, begun, seconds, failed, late)
     return {
         "samples": len(part),
         "batch": batch,
@@ -77,16 +73,36 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
         "own": blocks.get(OWN, []),
         "failed": failed,
         "late": late,
+        "room": there,
         "remedies": [
             {
                 "name": arm.name, "title": arm.title, "lines": arm.lines, "claim": arm.claim,
                 "cost": arm.cost, "caution": arm.caution, "once_seconds": arm.once_seconds,
-                "workers": arm.workers, "whole": arm.whole,
+                "needs": arm.needs, "workers": arm.workers, "whole": arm.whole,
                 "blocks": blocks[arm.name], "beside": blocks["own-whole" if arm.whole else OWN],
             }
             for arm in arms[1:] if blocks.get(arm.name)
         ],
     }  # fmt: skip
+
+
+def _arms(at: Context) -> tuple[list[Remedy], dict[str, str], list[str]]:
+    """The user's way first; what failed, by name; sentences on what was left out."""
+    arms = [Remedy(OWN, "as it is", "", at.part, at.subject.workers)]
+    failed: dict[str, str] = {}
+    left_out: list[str] = []
+    for make in REMEDIES:
+        try:
+            made = make(at)
+        except Inapplicable as reason:
+            left_out.append(str(reason))
+        except RAISED as error:
+            failed[make.__name__] = said_by(error)
+        else:
+            why = [lacking(one.title, one.needs, at.room) for one in made]
+            arms += [one for one, without in zip(made, why, strict=True) if not without]
+            left_out += filter(None, why)
+    return arms, failed, list(dict.fromkeys(left_out))
 
 
 def _part(subject: Subject, chosen: list[int], seconds: float) -> tuple[Part, int]:
@@ -95,7 +111,7 @@ def _part(subject: Subject, chosen: list[int], seconds: float) -> tuple[Part, in
     Whole batches of slow samples do not fit in, so these are smaller: with less than a batch for
     each of them, workers could not show what they give.
     """
-    batch = batch_size_of(subject) or 1
+    batch = trial_batch_of(subject, 2 * cores()) or 1
     cost = subject.cost or sum(seconds_of_items(subject, chosen)) / len(chosen)
     subject.cost = cost
     count = max(len(chosen), min(LEAST_BATCHES * batch, 8 * len(chosen)))
@@ -152,8 +168,8 @@ def _rounds(
                     warm = consume(loader)
                 once += warm
                 running.append((arm.name, loader, len(arm.dataset)))  # type: ignore[arg-type]
-            except Exception as error:
-                failed[arm.name] = said_by(error)
+            except RAISED as error:
+                failed[arm.name] = sentence(error)
         if not running or running[0][0] != OWN:
             raise StudyError(failed.get(OWN, "the dataset could not be loaded"))
         for number in range(MOST_ROUNDS):

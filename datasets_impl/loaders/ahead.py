@@ -6,12 +6,15 @@ worker process: nothing is moved between processes, so nothing is paid for movin
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from datasets_impl.loaders.threads import work_alone
+from datasets_impl import arguments
+from datasets_impl.errors import BadArgument
+from datasets_impl.loaders.threads import require_process, work_alone
 
 T = TypeVar("T")
 
@@ -21,41 +24,63 @@ class Ahead(Generic[T]):
 
     An error in the thread is raised where the trainer asks for the batch. A trainer that stops
     early ends the thread.
+
+    Raises:
+        BadArgument: nothing to iterate over, no depth, a loader that overwrites its batches; or an
+            iterator begins a second epoch, since the first has used it up.
+        StudyError: in a process that was forked in mid-epoch, when the epoch is to go on there.
     """
 
     def __init__(self, batches: Iterable[T], depth: int = 2) -> None:
-        if depth < 1:
-            raise ValueError(f"depth is {depth}; at least one batch must fit")
+        arguments.iterable("batches", batches, "a loader, or another iterable of batches")
+        if getattr(batches, "overwrite", False):
+            raise BadArgument(
+                "batches overwrites each batch with the next, which looking ahead asks for too "
+                "early; leave out overwrite=True."
+            )
         self.batches = batches
-        self.depth = depth
+        self.depth = arguments.positive_int("depth", depth)
+        self._used_up = False
 
     def __len__(self) -> int:
-        return len(self.batches)  # type: ignore[arg-type]
+        try:
+            return len(self.batches)  # type: ignore[arg-type]
+        except TypeError:
+            raise TypeError("the batches have no length, so nor has the look-ahead") from None
 
     def __iter__(self) -> Iterator[T]:
+        if self._used_up:
+            raise BadArgument(
+                "batches is an iterator and one epoch has used it up; give a loader that can "
+                "begin again."
+            )
         ready: queue.Queue[tuple[str, Any]] = queue.Queue(self.depth)
         stopped = threading.Event()
         thread = threading.Thread(
             target=self._fetch, args=(ready, stopped), name="look-ahead", daemon=True
         )
+        owner = os.getpid()
         thread.start()
         try:
             while True:
+                require_process(owner)
                 kind, value = ready.get()
                 if kind == "end":
+                    self._used_up = hasattr(self.batches, "__next__")
                     return
                 if kind == "error":
                     raise value
                 yield value
                 del value  # or this frame would hold the batch while the trainer asks for the next
         finally:
-            stopped.set()
-            while thread.is_alive():  # it may be waiting for a free place
-                try:
-                    ready.get(timeout=0.01)
-                except queue.Empty:
-                    continue
-            thread.join()
+            if os.getpid() == owner:  # a fork has neither the thread nor perhaps a free queue
+                stopped.set()
+                while thread.is_alive():  # it may be waiting for a free place
+                    try:
+                        ready.get(timeout=0.01)
+                    except queue.Empty:
+                        continue
+                thread.join()
 
     def _fetch(self, ready: queue.Queue[tuple[str, Any]], stopped: threading.Event) -> None:
         work_alone()  # the trainer's operations have PyTorch's other threads

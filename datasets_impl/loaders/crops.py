@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import struct
 from dataclasses import dataclass
 
+from datasets_impl import arguments
+
 SCALE = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 TRIES = 10
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ def random_box(
     seed: int,
     epoch: int,
     index: int,
-    scale: tuple[float, float] = SCALE,
-    ratio: tuple[float, float] = RATIO,
+    scale: Range = SCALE,
+    ratio: Range = RATIO,
 ) -> Box:
     """The box of torchvision's `RandomResizedCrop`, and a flip in half the cases.
 
@@ -38,7 +42,13 @@ def random_box(
     the same box for an image in an epoch: area uniform in `scale`, aspect ratio uniform on the log
     scale in `ratio`, the whole image cut to the nearest allowed ratio after ten boxes that do not
     fit.
+
+    Raises:
+        BadArgument: an image without a pixel, or a range that is none.
     """
+    if height < 1 or width < 1:
+        raise arguments.refused("the image's size", (height, width), "at least one pixel each way")
+    scale, ratio = _ranges(tuple(scale), tuple(ratio))
     low, high = math.log(ratio[0]), math.log(ratio[1])
     for attempt in range(TRIES):
         area, aspect, down, across, turn = random_numbers(f"{seed} {epoch} {index} {attempt}")
@@ -51,10 +61,21 @@ def random_box(
     flip = turn < 0.5
     h, w = height, width
     if width / height < ratio[0]:
-        h = min(height, round(width / ratio[0]))
+        h = max(1, min(height, round(width / ratio[0])))
     elif width / height > ratio[1]:
-        w = min(width, round(height * ratio[1]))
+        w = max(1, min(width, round(height * ratio[1])))
     return Box((height - h) // 2, (width - w) // 2, h, w, flip)
+
+
+def checked_ranges(scale: Range, ratio: Range) -> tuple[Range, Range]:
+    """
+    Raises:
+        BadArgument: one of them is no range of positive numbers, or an area above the image's.
+    """
+    return arguments.interval("scale", scale, 1.0), arguments.interval("ratio", ratio)
+
+
+_ranges = functools.lru_cache(maxsize=16)(checked_ranges)  # asked for every image
 
 
 def random_numbers(name: str) -> tuple[float, ...]:

@@ -12,33 +12,44 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from datasets_impl.loaders.order import ShardedShuffle, batch_count, batched
-from datasets_impl.loaders.recycled import RecycledBatches
-from datasets_impl.loaders.threads import lone_threads
-from datasets_impl.sources import Source
+from datasets_impl import arguments
+from datasets_impl.cores import cores
+from datasets_impl.errors import StudyError
+from datasets_impl.loaders.order import IndexBatches
+from datasets_impl.loaders.recycled import LentMemory, RecycledBatches
+from datasets_impl.loaders.threads import MOST_THREADS, lone_threads, require_process
+from datasets_impl.sources import Source, as_source
+from datasets_impl.variants.files import reason, unreadable
 
 TASK = 8  # images a thread takes at once: handing over a task costs some 10 us
 Pending = deque[tuple[torch.Tensor, list[Future[None]]]]
 
 
-class ThreadedLoader(ABC):
+class ThreadedLoader(IndexBatches, ABC):
     """Shuffled uint8 batches; a subclass says what shape a batch has and how an image is made.
 
     Args:
-        source: where the encoded images come from.
+        source: where the encoded images come from: a folder of JPEG files, or a `Source`.
         sampler: the order of the next epoch; a true shuffle by `seed` when it is left out.
         threads: as many as there are cores by default.
         ahead: batches that are being made while the trainer works on one; memory holds two more.
-        pinned: batches in page-locked memory, for a CUDA device.
+        pinned: batches in page-locked memory, for a CUDA device; they may be copied there with
+            `non_blocking=True`, see `RecycledBatches`.
+
+    Raises:
+        BadArgument: an argument that cannot be meant.
+        BadImage (while iterating): an image cannot be read; names it.
+        StudyError: in a process that was forked in mid-epoch, when the epoch is to go on there.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: Source | str | Path,
         batch_size: int = 64,
         *,
         sampler: Iterable[int] | None = None,
@@ -48,60 +59,59 @@ class ThreadedLoader(ABC):
         drop_last: bool = False,
         pinned: bool = False,
     ) -> None:
-        self.source, self.seed = source, seed
-        self.batch_size, self.drop_last = batch_size, drop_last
-        self.sampler = ShardedShuffle(len(source), seed) if sampler is None else sampler
-        self.threads = threads or len(os.sched_getaffinity(0))
-        self.ahead = ahead
-        self.batches = RecycledBatches(pinned)
+        self.source = as_source(source)
+        super().__init__(len(self.source), batch_size, sampler, seed, drop_last)
+        self.threads = cores()
+        if threads is not None:
+            hint = ", or None for one a core"
+            self.threads = arguments.positive_int("threads", threads, MOST_THREADS, hint)
+        self.ahead = arguments.whole_number("ahead", ahead, 0)
+        self.memory = LentMemory(pinned)
         self.epoch = 0  # of the next iteration
         self.refused: dict[str, str] = {}  # images that the decoder left to Pillow, and why
+        self._warned = False
         self._pool: ThreadPoolExecutor | None = None
         self._owner = 0  # the process whose threads these are: they do not survive a fork
 
     @abstractmethod
     def image_shape(self, first: int) -> tuple[int, ...]:
-        """Shape of an image in a batch; `first` is the index of one."""
+        """Shape of an image in a batch; `first` is the index of one. Raises what `fill` does."""
 
     @abstractmethod
     def fill(self, row: Any, index: int, epoch: int) -> None:
         """Make image `index` in `row`, an array of `image_shape`.
 
         Raises:
-            OSError, RuntimeError, ValueError: it cannot be made; the loader adds its name.
+            StudyError: it cannot be made; names it.
+            Exception: any other reason, to which the loader adds the name.
         """
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_pool": None, "_owner": 0}
-
-    def __len__(self) -> int:
-        images = len(self.sampler)  # type: ignore[arg-type]
-        return batch_count(images, self.batch_size, self.drop_last)
+        # A copy of what threads may write to meanwhile.
+        return {**self.__dict__, "_pool": None, "_owner": 0, "refused": dict(self.refused)}
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch comes next, for the order (if the sampler knows epochs) and all else."""
-        self.epoch = epoch
-        if hasattr(self.sampler, "set_epoch"):
-            self.sampler.set_epoch(epoch)
+        super().set_epoch(epoch)
+        self.epoch = arguments.whole_number("epoch", epoch, 0)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        pool, epoch = self._threads(), self.epoch
+        epoch, owner = self.epoch, os.getpid()
         self.epoch += 1
         pending: Pending = deque()
-        try:
-            for indices in batched(self.sampler, self.batch_size, self.drop_last):
-                pending.append(self._start(pool, indices, epoch))
-                if len(pending) > self.ahead:
+        with self.memory.lent() as memory:
+            try:
+                for indices in self.index_batches():
+                    pending.append(self._start(memory, indices, epoch))
+                    if len(pending) > self.ahead:
+                        yield self._finished(pending)
+                        require_process(owner)
+                while pending:
                     yield self._finished(pending)
-            while pending:
-                yield self._finished(pending)
-        finally:  # a trainer that stops early leaves no thread at work in memory that is used again
-            tasks = [task for _, own in pending for task in own]
-            for task in tasks:
-                task.cancel()
-            for task in tasks:
-                if not task.cancelled():
-                    task.exception()
+                    require_process(owner)
+            finally:
+                if os.getpid() == owner:  # in a fork nobody would ever finish the tasks
+                    _end([task for _, tasks in pending for task in tasks])
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None or self._owner != os.getpid():
@@ -110,9 +120,14 @@ class ThreadedLoader(ABC):
         return self._pool
 
     def _start(
-        self, pool: ThreadPoolExecutor, indices: Sequence[int], epoch: int
+        self, memory: RecycledBatches, indices: Sequence[int], epoch: int
     ) -> tuple[torch.Tensor, list[Future[None]]]:
-        batch = self.batches.take((len(indices), *self.image_shape(indices[0])))
+        pool = self._threads()
+        try:
+            shape = self.image_shape(indices[0])
+        except Exception as error:
+            raise self._named(indices[0], error) from error
+        batch = memory.take((len(indices), *shape))
         rows = batch.numpy()
         tasks = [
             pool.submit(self._fill, rows[at : at + TASK], indices[at : at + TASK], epoch)
@@ -120,27 +135,46 @@ class ThreadedLoader(ABC):
         ]
         return batch, tasks
 
-    @staticmethod
-    def _finished(pending: Pending) -> torch.Tensor:
+    def _finished(self, pending: Pending) -> torch.Tensor:
         for task in pending[0][1]:
             task.result()
+        self._warn_of_refused()
         return pending.popleft()[0]
 
     def left_to_pillow(self, index: int, error: Exception) -> None:
-        """Remember that Pillow has to decode an image, which is slower, and say so once."""
-        first = not self.refused
-        self.refused[self.source.name(index)] = str(error)
-        if first:
-            warnings.warn(
-                f"{self.source.name(index)}: {error}; Pillow decodes it, which takes longer. "
-                "All such images are listed in `refused`.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        """Remember that Pillow had to decode an image, which is slower."""
+        self.refused[self.source.name(index)] = reason(error)
+
+    def _warn_of_refused(self) -> None:
+        """Once, and in the trainer's thread, where a filter may turn a warning into an error."""
+        if self._warned or not self.refused:
+            return
+        self._warned = True
+        name, why = next(iter(list(self.refused.items())))
+        warnings.warn(
+            f"{name}: {why}; Pillow decodes it, which takes longer. "
+            "All such images are listed in `refused`.",
+            RuntimeWarning,
+            stacklevel=4,  # where the trainer asks for the batch
+        )
 
     def _fill(self, rows: Any, indices: Sequence[int], epoch: int) -> None:
         for row, index in zip(rows, indices, strict=True):
             try:
                 self.fill(row, index, epoch)
-            except (OSError, RuntimeError, ValueError) as error:
-                raise ValueError(f"{self.source.name(index)}: {error}") from error
+            except Exception as error:
+                raise self._named(index, error) from error
+
+    def _named(self, index: int, error: Exception) -> StudyError:
+        if isinstance(error, StudyError):  # of a stored set, which has named it already
+            return error
+        return unreadable(self.source.name(index), error)
+
+
+def _end(tasks: Sequence[Future[None]]) -> None:
+    """A trainer that stops early leaves no thread at work in memory that is used again."""
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()

@@ -19,12 +19,15 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from datasets_impl import arguments
 from datasets_impl.decoders import decoder
-from datasets_impl.loaders.crops import RATIO, SCALE, Box, random_box
+from datasets_impl.loaders.crops import RATIO, SCALE, Box, checked_ranges, random_box
 from datasets_impl.loaders.threaded import ThreadedLoader
-from datasets_impl.restart_jpeg import Record
-from datasets_impl.sources import Source, as_source
+from datasets_impl.restart_jpeg import Record, whole_jpeg
+from datasets_impl.sources import Source
 
+DECODER = "simplejpeg"  # the one that decodes at a reduced scale into memory it is given
+MOST_SIDE = 65_535  # of a JPEG
 FAST_SCALES = (1 / 8, 1 / 4, 1 / 2)
 _local = threading.local()
 
@@ -36,10 +39,15 @@ class ThreadedCropsLoader(ThreadedLoader):
         size: side of the square output.
         scaled: decode at reduced DCT scale where the box is large enough.
         fast: libjpeg-turbo's fast DCT and plain chroma upsampling.
+        scale, ratio: ranges of the box's area (as a part of the image's) and aspect ratio.
         options: those of `ThreadedLoader`.
 
-    Raises (while iterating):
-        ValueError: an image cannot be decoded; names it.
+    Pillow reads what the decoder refuses, whole.
+
+    Raises:
+        BadArgument: an argument that cannot be meant.
+        MissingPackage: simplejpeg is not installed.
+        BadImage (while iterating): an image cannot be decoded; names it.
     """
 
     def __init__(
@@ -54,48 +62,53 @@ class ThreadedCropsLoader(ThreadedLoader):
         fast: bool = False,
         **options: Any,
     ) -> None:
-        super().__init__(as_source(source), batch_size, **options)
-        self.size, self.scale, self.ratio = size, scale, ratio
-        self.scaled, self.fast = scaled, fast
+        super().__init__(source, batch_size, **options)
+        self.size = arguments.positive_int("size", size, MOST_SIDE)
+        self.scale, self.ratio = checked_ranges(scale, ratio)
+        self.scaled, self.fast = arguments.flag("scaled", scaled), arguments.flag("fast", fast)
+        decoder(DECODER)
 
     def image_shape(self, first: int) -> tuple[int, ...]:
         return (3, self.size, self.size)
 
     def fill(self, row: Any, index: int, epoch: int) -> None:
-        record = Record(self.source.read(index))
+        data = self.source.read(index)
+        try:
+            pixels, box = self._decoded(Record(data), index, epoch)
+        except Exception as error:  # no JPEG, a damaged header or scan: Pillow reads more
+            pixels = decoder("pil").decode(whole_jpeg(data), None)
+            box = self._box(pixels.shape[0], pixels.shape[1], index, epoch)
+            self.left_to_pillow(index, error)
+        write_resized(pixels, box, row)
+
+    def _box(self, height: int, width: int, index: int, epoch: int) -> Box:
+        return random_box(height, width, self.seed, epoch, index, self.scale, self.ratio)
+
+    def _decoded(self, record: Record, index: int, epoch: int) -> tuple[np.ndarray[Any, Any], Box]:
+        """Pixels of the image or the part that is needed, perhaps made smaller; the box in them."""
+        import simplejpeg
+
         jpeg: Any = record.jpeg
         if record.has_restarts:
             height, width = record.height, record.width
         else:
             height, width = image_size(jpeg)
-        box = random_box(height, width, self.seed, epoch, index, self.scale, self.ratio)
+        box = self._box(height, width, index, epoch)
         if record.has_restarts:
             region = record.region(box.top, box.left, box.height, box.width)
             jpeg, height, width = region.jpeg, region.height, region.width
             box = replace(box, top=region.top, left=region.left)
-        write_resized(*self._decoded(jpeg, height, width, box, index), row)
-
-    def _decoded(
-        self, jpeg: Any, height: int, width: int, box: Box, index: int
-    ) -> tuple[np.ndarray[Any, Any], Box]:
-        """Pixels of an image of this size, perhaps made smaller, and the box in them."""
-        import simplejpeg
-
         scale = self._scale(box)
         least = (math.ceil(height * scale), math.ceil(width * scale)) if scale < 1 else (0, 0)
-        try:
-            pixels = simplejpeg.decode_jpeg(
-                jpeg,
-                "RGB",
-                fastdct=self.fast,
-                fastupsample=self.fast,
-                min_height=least[0],
-                min_width=least[1],
-                buffer=self._place(3 * height * width),
-            )
-        except (RuntimeError, ValueError) as error:  # Pillow reads what it refuses
-            pixels = decoder("pil").decode(jpeg, None)
-            self.left_to_pillow(index, error)
+        pixels = simplejpeg.decode_jpeg(
+            jpeg,
+            "RGB",
+            fastdct=self.fast,
+            fastupsample=self.fast,
+            min_height=least[0],
+            min_width=least[1],
+            buffer=self._place(3 * height * width),
+        )
         return pixels, _scaled(box, pixels.shape[0] / height, pixels.shape[1] / width)
 
     def _scale(self, box: Box) -> float:

@@ -7,13 +7,15 @@ the folder; memory holds the paths, or the index of a pack, and `ahead + 2` batc
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.decoders import Decode, decoder
+from datasets_impl.decoders import Decode, OtherShape, decode_or_pillow, decoder, two_sizes
+from datasets_impl.errors import BadImage
 from datasets_impl.loaders.threaded import ThreadedLoader
 from datasets_impl.restart_jpeg import whole_jpeg
-from datasets_impl.sources import Source, as_source
+from datasets_impl.sources import Source
 
 
 class ThreadedJpegLoader(ThreadedLoader):
@@ -22,8 +24,9 @@ class ThreadedJpegLoader(ThreadedLoader):
     `decode_with` is a name from `datasets_impl.decoders`; Pillow reads what it refuses.
     The other arguments are those of `ThreadedLoader`.
 
-    Raises (while iterating):
-        ValueError: an image cannot be decoded, or differs in shape from the first; names it.
+    Raises:
+        BadArgument, MissingPackage: no such decoder, or its package is not installed.
+        BadImage (while iterating): an image cannot be decoded, or two differ in size; names them.
     """
 
     def __init__(
@@ -34,25 +37,29 @@ class ThreadedJpegLoader(ThreadedLoader):
         decode_with: str = "simplejpeg",
         **options: Any,
     ) -> None:
-        super().__init__(as_source(source), batch_size, **options)
+        super().__init__(source, batch_size, **options)
         self.decode_with = decode_with
-        self._decode: Decode | None = None
+        self._decode: Decode | None = decoder(decode_with).decode
         self._shape: tuple[int, ...] | None = None
+        self._first = 0  # the image that the shape is from
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_decode": None}
 
     def image_shape(self, first: int) -> tuple[int, ...]:
         if self._shape is None:
-            self._shape = decoder("pil").decode(whole_jpeg(self.source.read(first)), None).shape
+            self._first, self._shape = first, self._decoded(first, None).shape
         return self._shape
 
     def fill(self, row: Any, index: int, epoch: int) -> None:
-        if self._decode is None:
+        try:
+            self._decoded(index, row)
+        except OtherShape as error:
+            name = self.source.name
+            raise BadImage(two_sizes(name(index), name(self._first), error)) from None
+
+    def _decoded(self, index: int, out: Any) -> Any:
+        if self._decode is None:  # after unpickling
             self._decode = decoder(self.decode_with).decode
         data = whole_jpeg(self.source.read(index))
-        try:
-            self._decode(data, row)
-        except (OSError, RuntimeError, ValueError) as error:
-            decoder("pil").decode(data, row)
-            self.left_to_pillow(index, error)
+        return decode_or_pillow(self._decode, data, out, partial(self.left_to_pillow, index))

@@ -8,11 +8,16 @@ multiprocessing.html, "CPU oversubscription"); a worker of a DataLoader is limit
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from datasets_impl.errors import StudyError
+
+MOST_THREADS = 1024  # more than any machine has cores for
 _local = threading.local()
 
 
@@ -25,21 +30,47 @@ def work_alone() -> None:
     _local.alone = True
 
 
+def require_process(owner: int) -> None:
+    """
+    Raises:
+        StudyError: this is not process `owner` but a fork of it, where its threads do not exist.
+    """
+    if os.getpid() != owner:
+        raise StudyError(
+            "The epoch was begun in another process, whose threads were not forked with it; "
+            "iterate over the loader anew in this one."
+        )
+
+
 def lone_threads(count: int, name: str) -> ThreadPoolExecutor:
     """A pool of `count` threads, started, that each work alone.
 
     `torch.set_num_threads` also says with how many threads every thread begins that comes later, so
     the caller's number is set again once all have started.
+
+    Raises:
+        StudyError: the system starts no more threads.
     """
     before = torch.get_num_threads()
     all_started = threading.Barrier(count)
 
     def start() -> None:
         work_alone()
-        all_started.wait()
+        with contextlib.suppress(threading.BrokenBarrierError):  # one of them could not start
+            all_started.wait()
 
     pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=start)
-    for started in [pool.submit(threading.get_ident) for _ in range(count)]:
-        started.result()
-    torch.set_num_threads(before)
+    try:
+        for started in [pool.submit(threading.get_ident) for _ in range(count)]:
+            started.result()
+    except BaseException as error:  # those that have started wait for the others
+        all_started.abort()
+        pool.shutdown(wait=False, cancel_futures=True)
+        if isinstance(error, RuntimeError):
+            raise StudyError(
+                f"{count} threads cannot be started ({error}); give fewer as `threads`."
+            ) from error
+        raise
+    finally:
+        torch.set_num_threads(before)
     return pool

@@ -43,6 +43,7 @@ def pixel_set(corpus: Path, px: int) -> Path:
     from datasets_impl import registry
     from datasets_impl.observe.page_cache import Unsupported
     from datasets_impl.paths import cache_dir
+    from datasets_impl.whole import whole_folder
 
     count = PIXELS // (3 * px * px)
     home = cache_dir() / "beyond-memory" / f"{corpus.name}-{count}"
@@ -52,16 +53,24 @@ def pixel_set(corpus: Path, px: int) -> Path:
         if not done.exists():
             if shutil.disk_usage(home).free < 4 * PIXELS:
                 raise Unsupported(f"less than {4 * PIXELS / 1e9:.1f} GB free in {home}")
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            sources = sorted(corpus.iterdir())
-            for position in range(count):
-                source = sources[position % len(sources)]
-                shutil.copyfile(source, folder / f"{position:06}{source.suffix}")
+            if not folder.exists() or len(list(folder.iterdir())) != count:
+                # Nothing is replaced here: what has the name is whole, or somebody else's.
+                with whole_folder(folder, lambda path: False, what="repeated photographs") as new:
+                    assert new is not None
+                    _copy(corpus, count, new)
             for name in ("mapped-fixed", "raw-files"):
                 registry.build(name, folder)
             done.touch()
     return folder
+
+
+def _copy(corpus: Path, count: int, new: Path) -> None:
+    import shutil
+
+    sources = sorted(corpus.iterdir())
+    for position in range(count):
+        source = sources[position % len(sources)]
+        shutil.copyfile(source, new / f"{position:06}{source.suffix}")
 
 
 def stored(impl: str, folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import io
 import json
 import math
 import os
-import shutil
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -25,25 +25,40 @@ from typing import Any, Protocol
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
+from datasets_impl.arguments import positive_int, refused
 from datasets_impl.atomic import atomic_write, describe_write_error
+from datasets_impl.cores import cores
 from datasets_impl.errors import StudyError
+from datasets_impl.paths import user_path
+from datasets_impl.replacing import check_replaceable, put_in_place, remove_ours
 from datasets_impl.storage.stored import (
     HEADER,
     INDEX,
     INDEX_TYPE,
+    JOURNAL,
     Header,
     Kind,
-    digest,
+    is_stored_set,
     read_header,
 )
-from datasets_impl.variants.files import fingerprint, jpeg_files
+from datasets_impl.variants.files import (
+    beside,
+    decoded,
+    digest,
+    fingerprint,
+    jpeg_files,
+    require_shape,
+    unreadable,
+)
 
 CHUNK = 64  # images
-JOURNAL = "journal"
+WHAT = "a stored set"
+KEY_FIELDS = 5  # of a journal's first line, which says what is being written
+# What formats write into a partial folder, which no header lists yet.
+WRITTEN = re.compile(r"data(\.\w+)?|(data|shard|part)-\d{6}(\.\w+)?|\..+\.tmp")
 
 
 @dataclass
@@ -68,12 +83,12 @@ class Plan:
             StudyError: the folder has no JPEG file, or the first cannot be read.
         """
         paths = jpeg_files(root)
+        found = fingerprint(paths, root)
         shape = decoded(paths[0]).shape if kind == "pixels" else ()
         try:
-            found = fingerprint(paths)
             lengths = [math.prod(shape) if shape else Path(path).stat().st_size for path in paths]
         except OSError as error:
-            raise _unreadable(str(error.filename), error) from error
+            raise unreadable(str(error.filename), error) from error
         return cls(paths, kind, found, shape, np.array(lengths, np.uint64))
 
     @property
@@ -99,37 +114,15 @@ class Plan:
         path = self.paths[index]
         if self.kind == "pixels":
             pixels = decoded(path)
-            if pixels.shape != self.shape:
-                raise StudyError(
-                    f"{path} is {pixels.shape[1]}x{pixels.shape[0]} pixels and the first image is "
-                    f"{self.shape[1]}x{self.shape[0]}; stored pixels need one shape: resize or "
-                    "crop them first, or store the JPEG bytes."
-                )
+            require_shape(path, pixels.shape, self.paths[0], self.shape)
             return pixels.tobytes()
         try:
             data = Path(path).read_bytes()
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         if len(data) != self.lengths[index]:
             raise StudyError(f"{path} changed while it was converted; convert again.")
         return data
-
-
-def decoded(path: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Pixels by Pillow, height x width x 3.
-
-    Raises:
-        StudyError: the file cannot be read.
-    """
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except OSError as error:  # said here, or it would pass for an error of writing
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: str, error: OSError) -> StudyError:
-    return StudyError(f"{path} could not be read ({error.strerror or error}); mend or remove it.")
 
 
 class Writer(Protocol):
@@ -174,34 +167,46 @@ def convert(
     """The stored set of the JPEG files in `root_dir`; converted unless it is there and current.
 
     By default it is `<root_dir>.<kind>.<format>` beside the folder. Two processes may ask at once:
-    one converts, the other waits.
+    one converts, the other waits. A set that is current is found without a lock, so also where
+    nothing may be written.
 
     Raises:
-        ValueError: the format does not store that kind.
-        StudyError: an image cannot be converted, or the target cannot be written. What was written
-            is kept for the next try.
+        BadArgument: the format does not store that kind, or `threads` is no count.
+        StudyError: an image cannot be converted, the target holds something else than a stored
+            set, or it cannot be written. What was written is kept for the next try.
     """
     if kind not in form.kinds:
-        raise ValueError(
-            f"the format {form.name!r} does not store {kind!r}, only {' and '.join(form.kinds)}"
-        )
-    root = Path(root_dir)
-    path = Path(target) if target else root.with_name(f"{root.name}.{kind}.{form.name}")
-    return convert_plan(Plan.of(root, kind), form, path, threads=threads, progress=progress)
+        stored = f"{' or '.join(form.kinds)}, which is what the format {form.name!r} stores"
+        raise refused("kind", kind, stored)
+    root = user_path(root_dir)
+    path = beside(root, f"{kind}.{form.name}") if target is None else user_path(target)
+    plan = Plan.of(root, kind)
+    return convert_plan(plan, form, path, sources=(root,), threads=threads, progress=progress)
 
 
 def convert_plan(
-    plan: Plan, form: Format, path: Path, *, threads: int | None = None, progress: bool = False
+    plan: Plan,
+    form: Format,
+    path: Path,
+    *,
+    sources: Sequence[Path] = (),
+    threads: int | None = None,
+    progress: bool = False,
 ) -> Path:
     """The same for a plan whose `content` may come from elsewhere than from files.
 
     Raises:
         StudyError: see `convert`.
     """
+    threads = cores() if threads is None else positive_int("threads", threads)
+    if _is_current(path, form, plan):
+        return path
+    check_replaceable(path, is_stored_set, sources=sources, what=WHAT)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             if not _is_current(path, form, plan):
-                _convert(plan, form, path, threads or len(os.sched_getaffinity(0)), progress)
+                _convert(plan, form, path, sources, threads, progress)
     except OSError as error:
         raise describe_write_error(error, path) from error
     return path
@@ -219,16 +224,19 @@ def _is_current(path: Path, form: Format, plan: Plan) -> bool:
     )
 
 
-def _convert(plan: Plan, form: Format, target: Path, threads: int, progress: bool) -> None:
+def _convert(
+    plan: Plan, form: Format, target: Path, sources: Sequence[Path], threads: int, progress: bool
+) -> None:
     partial = target.with_name(f".{target.name}.partial")
-    with _writing(plan, form, partial) as (writer, done, journal):
+    with _writing(plan, form, partial, sources) as (writer, done, journal):
         missing = [number for number in range(plan.chunks) if number not in done]
         lock = threading.Lock()
 
         def one(number: int) -> None:
             indices = plan.chunk(number)
             pieces = [form.encode(plan.content(index)) for index in indices]
-            writer.write(number, indices, pieces)
+            with _named(partial):
+                writer.write(number, indices, pieces)
             digests = [digest(piece) for piece in pieces]
             plan.digests[indices.start : indices.stop] = digests
             plan.lengths[indices.start : indices.stop] = [len(piece) for piece in pieces]
@@ -242,35 +250,59 @@ def _convert(plan: Plan, form: Format, target: Path, threads: int, progress: boo
                 bar.advance(task)
         offsets = writer.offsets()
     _finish(plan, form, partial, offsets)
-    if target.exists():  # damaged or out of date
-        shutil.rmtree(target) if target.is_dir() else target.unlink()
-    partial.rename(target)
+    put_in_place(partial, target, is_stored_set, sources=sources, what=WHAT)
     _sync(target.parent)
     (target / JOURNAL).unlink()
 
 
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Each library has errors of its own for what it cannot write; they become one sentence."""
+    try:
+        yield
+    except (MemoryError, StudyError):
+        raise
+    except Exception as error:
+        raise describe_write_error(error, path) from error
+
+
 def _each(function: Any, inputs: Sequence[int], threads: int) -> Iterator[None]:
-    """`function` of each input, by threads, with few in advance; stops at the first error."""
+    """`function` of each input, by threads, with few in advance; no other begins after an error."""
     waiting: deque[Future[None]] = deque()
+    failed = threading.Event()
+
+    def unless_failed(value: int) -> None:
+        if failed.is_set():
+            return
+        try:
+            function(value)
+        except BaseException:
+            failed.set()
+            raise
+
     with ThreadPoolExecutor(threads) as pool:
         try:
             for value in inputs:
-                waiting.append(pool.submit(function, value))
+                waiting.append(pool.submit(unless_failed, value))
                 if len(waiting) >= 2 * threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         except BaseException:
+            failed.set()
             pool.shutdown(cancel_futures=True)
             raise
 
 
 @contextmanager
-def _writing(plan: Plan, form: Format, partial: Path) -> Iterator[tuple[Writer, set[int], int]]:
+def _writing(
+    plan: Plan, form: Format, partial: Path, sources: Sequence[Path]
+) -> Iterator[tuple[Writer, set[int], int]]:
     """The writer, the chunks that an earlier conversion of the same set left, and the journal.
 
     What is left of another set, or of this one before it changed, is thrown away.
     """
+    check_replaceable(partial, _is_unfinished, sources=sources, what=WHAT)
     key = json.dumps([form.name, plan.kind, plan.fingerprint, list(plan.shape), plan.chunk_size])
     lines = _journal(partial, key)
     writer, done = None, set()
@@ -281,9 +313,13 @@ def _writing(plan: Plan, form: Format, partial: Path) -> Iterator[tuple[Writer, 
         except Exception:  # a kill can leave files that their library refuses; they are remade
             writer, done = None, set()
     if writer is None:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        writer = form.writer(partial, plan)
+        remove_ours(partial, _is_unfinished, sources=sources, what=WHAT)
+        partial.mkdir()
+        atomic_write(partial / JOURNAL, f"{key}\n")  # first: it says whose the folder is
+        with _named(partial):
+            writer = form.writer(partial, plan)
+    for left in partial.glob(".*.tmp"):  # half a file of a writer that was killed
+        left.unlink()
     known = [
         json.dumps([number, [int(plan.digests[index]) for index in plan.chunk(number)]])
         for number in sorted(done)
@@ -294,7 +330,26 @@ def _writing(plan: Plan, form: Format, partial: Path) -> Iterator[tuple[Writer, 
         yield writer, done, journal
     finally:
         os.close(journal)
-        writer.close()
+        with _named(partial):
+            writer.close()
+
+
+def _is_unfinished(partial: Path) -> bool:
+    """Whether a conversion that was stopped left this folder, and nobody else's file is in it."""
+    names = {path.name for path in partial.iterdir()} if partial.is_dir() else {""}
+    if JOURNAL not in names:  # stopped before it was there
+        return all(name.startswith(f".{JOURNAL}.") for name in names)
+    try:
+        key = json.loads((partial / JOURNAL).read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return False
+    own = {JOURNAL, INDEX, HEADER}
+    return (
+        isinstance(key, list)
+        and len(key) == KEY_FIELDS
+        and all(isinstance(part, str) for part in key[:3])
+        and all(name in own or WRITTEN.fullmatch(name) for name in names)
+    )
 
 
 def _journal(partial: Path, key: str) -> list[tuple[int, list[int]]]:

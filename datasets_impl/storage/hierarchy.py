@@ -87,6 +87,73 @@ def find(resource: str, proc: Path | None = None) -> Place:
     )
 
 
+def cpu_quota(proc: Path | None = None) -> float | None:
+    """Cores' worth of time that this process's groups, and those above them, may take.
+
+    None where nothing limits them, or no control groups are to be seen.
+    """
+    found = [_quota(version, folder) for version, folder in _groups("cpu", proc)]
+    return min((quota for quota in found if quota), default=None)
+
+
+def memory_left(proc: Path | None = None) -> int | None:
+    """Bytes that this process's groups, and those above them, may still take.
+
+    What the kernel keeps of files that nobody uses counts as left. None as for `cpu_quota`.
+    """
+    found = [_memory_left(version, folder) for version, folder in _groups("memory", proc)]
+    return min((left for left in found if left is not None), default=None)
+
+
+def _groups(controller: str, proc: Path | None) -> list[tuple[int, Path]]:
+    """Version and folder of each group that limits this process, from its own upwards."""
+    proc = proc or PROC
+    try:
+        hierarchies = mounts((proc / "self/mountinfo").read_text())
+        groups = membership((proc / "self/cgroup").read_text())
+    except (OSError, ValueError):
+        return []
+    found = []
+    for mount in hierarchies:
+        name = "" if mount.version == 2 else controller
+        if name in groups and (mount.version == 2 or name in mount.controllers):
+            group = _below(mount, groups[name])
+            above = [folder for folder in group.parents if folder.is_relative_to(mount.point)]
+            found += [(mount.version, folder) for folder in (group, *above)]
+    return found
+
+
+def _memory_left(version: int, folder: Path) -> int | None:
+    """Bytes; None where the group is not limited."""
+    limit, used, unused = (
+        ("memory.max", "memory.current", "inactive_file")
+        if version == 2
+        else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    )
+    told = words(folder / "memory.stat")
+    kept = int(dict(zip(told[::2], told[1::2], strict=False)).get(unused, 0))
+    try:
+        (most,), (taken,) = words(folder / limit), words(folder / used)
+        return max(0, int(most) - int(taken) + kept)
+    except ValueError:  # "max", or no such file
+        return None
+
+
+def _quota(version: int, folder: Path) -> float | None:
+    """Cores that one group may keep busy; None where it is not limited."""
+    if version == 2:
+        said = words(folder / "cpu.max")
+    else:
+        said = [
+            word for kind in ("quota", "period") for word in words(folder / f"cpu.cfs_{kind}_us")
+        ]
+    try:
+        quota, period = (int(word) for word in said)
+    except ValueError:  # "max", or no such file
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
 def _below(mount: Mount, group: str) -> Path:
     """The folder of `group`, which a container may show from its own root on."""
     inside = group.removeprefix(mount.root) if mount.root != "/" else group

@@ -2,18 +2,21 @@
 
 A dataset may write beside its images (example 3 does), so each measurement works in a folder of
 its own: hard links to the cached corpus on disk, copies on the RAM disk. Folders carry the pid of
-their owner; `sweep` removes those whose owner is gone, so a killed run leaves nothing for long.
+their owner, and hold a note by which they are known; `sweep` removes those whose owner is gone, so
+a killed run leaves nothing for long.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -24,7 +27,11 @@ from datasets_impl.storage import cgroup
 
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 PREFIX = "dataset-study-"
+NOTE = ".working-folder"  # in each working folder, by which it is known
+TEXT = "This folder goes when the process ends whose number is in its name.\n"
 RAM_DISK = Path("/dev/shm")  # noqa: S108 - the RAM disk is the point
+SHORT = Path("/tmp")  # noqa: S108 - where the usual place is too deep
+LONGEST = 44  # bytes of a path below which a socket's name, of 107, can still be made
 MEMORY_FILESYSTEMS = {"tmpfs", "ramfs"}
 
 
@@ -72,10 +79,7 @@ def workspace(images: Path, medium: str) -> Iterator[Path]:
     sweep(parent)
     if medium == "ramdisk":
         _require_room(images, parent)
-    try:
-        home = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
-    except OSError as error:
-        raise describe_write_error(error, parent) from error
+    home = own_folder(parent)
     with _removed_on_termination(home):
         # A dataset may also write beside its image folder, so the folder stands in one of its own.
         folder = home / "images"
@@ -122,33 +126,87 @@ def _removed_on_termination(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def temporary_parent() -> Path:
+    """The system's place for temporary files, or a shorter one: sockets are made far below it."""
+    usual = Path(tempfile.gettempdir())
+    too_long = len(os.fsencode(usual)) > LONGEST and os.access(SHORT, os.W_OK | os.X_OK)
+    return SHORT if too_long else usual
+
+
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
     """A folder for the temporary files of child processes, in the system's place for them.
 
     Removed afterwards; `sweep_all` removes the one of an owner that was killed.
+
+    Raises:
+        StudyError: the folder cannot be written.
     """
-    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    folder = own_folder(temporary_parent())
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def own_folder(parent: Path) -> Path:
+    """A new folder in `parent` that `sweep` knows as this process's.
+
+    Raises:
+        StudyError: it cannot be made.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
+        (folder / NOTE).write_text(TEXT)
+    except OSError as error:
+        raise describe_write_error(error, parent) from error
+    return folder
+
+
 def sweep(parent: Path) -> int:
-    """Remove working folders below `parent` whose owner no longer runs; returns how many."""
+    """Remove working folders below `parent` whose owner no longer runs; returns how many.
+
+    A folder of such a name without the note is somebody else's, unless it is empty.
+    """
     removed = 0
     for folder in parent.glob(f"{PREFIX}*-*"):
         owner = folder.name.removeprefix(PREFIX).split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if not owner.isdigit() or psutil.pid_exists(int(owner)) or folder.is_symlink():
+            continue
+        if (folder / NOTE).is_file():
             shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+        else:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+                removed += 1
+    return removed
+
+
+def name_semaphores() -> None:
+    """Let the semaphores that this process and its workers make bear its pid, for `sweep_all`.
+
+    Those that are not forked are sent names, which a killed process cannot take back.
+    """
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    config["semprefix"] = f"/{PREFIX}{os.getpid()}"
+
+
+def _sweep_semaphores() -> int:
+    removed = 0
+    for path in RAM_DISK.glob(f"sem.{PREFIX}*-*"):
+        owner = path.name.removeprefix(f"sem.{PREFIX}").split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            path.unlink(missing_ok=True)
             removed += 1
     return removed
 
 
 def sweep_all() -> int:
     """`sweep` on every medium of this machine, among temporary files and control groups."""
-    removed = sweep(Path(tempfile.gettempdir())) + cgroup.sweep()
+    removed = cgroup.sweep() + _sweep_semaphores()
+    for parent in {Path(tempfile.gettempdir()), temporary_parent()}:
+        removed += sweep(parent)
     for medium in ("ramdisk", "disk-warm"):
         try:
             removed += sweep(scratch_parent(medium))

@@ -9,6 +9,8 @@ process reads it.
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 from abc import ABC, abstractmethod
@@ -17,12 +19,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import xxhash
 from pydantic import BaseModel, ValidationError
 
 from datasets_impl.errors import StudyError
+from datasets_impl.indexing import position
+from datasets_impl.paths import user_path
+from datasets_impl.variants.files import digest
 
-HEADER, INDEX = "header.json", "index.npy"
+HEADER, INDEX, JOURNAL = "header.json", "index.npy", "journal"
 INDEX_TYPE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("digest", "<u8")])
 Kind = Literal["jpeg", "pixels"]
 
@@ -48,11 +52,6 @@ class Header(BaseModel):
     def _seal(self) -> str:
         fields = self.model_dump(exclude={"seal"})
         return f"{digest(json.dumps(fields, sort_keys=True).encode()):016x}"
-
-
-def digest(data: Any) -> int:
-    """xxHash3, 64 bits: some 10 GB/s, so that checking costs little beside reading."""
-    return xxhash.xxh3_64_intdigest(data)
 
 
 def read_header(folder: Path) -> Header:
@@ -84,8 +83,19 @@ def read_header(folder: Path) -> Header:
         name = Path(error.filename).name
         raise _damaged(folder, f"is no whole stored set: {name} is missing") from None
     except OSError as error:
-        raise _damaged(folder, f"cannot be read ({error.strerror or error})") from error
+        raise _unusable(folder, error) from error
     return header
+
+
+def is_stored_set(folder: Path) -> bool:
+    """Whether `folder` is a stored set, even a damaged one, and nobody else's file is in it."""
+    try:
+        header = Header.model_validate_json((folder / HEADER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    known = {Path(name) for name in (HEADER, INDEX, JOURNAL, *header.files)}
+    known |= {parent for name in known for parent in name.parents}
+    return all(path.relative_to(folder) in known for path in folder.rglob("*"))
 
 
 def read_index(folder: Path, header: Header) -> np.ndarray[Any, Any]:
@@ -94,11 +104,21 @@ def read_index(folder: Path, header: Header) -> np.ndarray[Any, Any]:
     Raises:
         StudyError: it is damaged.
     """
-    content = (folder / INDEX).read_bytes()
+    try:
+        content = (folder / INDEX).read_bytes()
+    except OSError as error:
+        raise _unusable(folder, error) from error
     if f"{digest(content):016x}" != header.index_digest:
         raise _damaged(folder / INDEX, "is damaged")
-    with (folder / INDEX).open("rb") as file:
-        return np.asarray(np.load(file, allow_pickle=False))
+    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
+
+
+def _unusable(folder: Path, error: OSError) -> StudyError:
+    """A set that may not be read is not to be deleted for it."""
+    why = error.strerror or str(error)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):
+        return StudyError(f"{folder} cannot be read ({why}); mend that and open it again.")
+    return _damaged(folder, f"cannot be read ({why})")
 
 
 def _damaged(path: Path, what: str) -> StudyError:
@@ -122,7 +142,7 @@ class StoredImages(ABC):
     format = ""
 
     def __init__(self, folder: str | Path, verify: bool = True) -> None:
-        self.folder, self.verify = Path(folder), verify
+        self.folder, self.verify = user_path(folder), verify
         self.header = read_header(self.folder)
         if self.header.format != self.format:
             raise StudyError(
@@ -133,6 +153,7 @@ class StoredImages(ABC):
         self._checked = bytearray(self._count)
         self._handle: Any = None
         self._owner = 0
+        self._seen: tuple[int, int] | None = None  # which file the header was in, when it was read
 
     @abstractmethod
     def open(self) -> Any:
@@ -143,7 +164,7 @@ class StoredImages(ABC):
         """The bytes of one image, copied or not; a view stays valid while the set is open."""
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {**self.__dict__, "_handle": None, "_owner": 0}
+        kept = {**self.__dict__, "_handle": None, "_owner": 0, "_seen": None}
         del kept["_checked"], kept["_index"]
         return kept
 
@@ -157,6 +178,7 @@ class StoredImages(ABC):
     def index(self) -> np.ndarray[Any, Any]:
         """One `INDEX_TYPE` for each image."""
         if self._index is None:
+            self.require_same()
             self._index = read_index(self.folder, self.header)
         return self._index
 
@@ -171,6 +193,7 @@ class StoredImages(ABC):
     @property
     def handle(self) -> Any:
         if self._handle is None or self._owner != os.getpid():
+            self.require_same()
             self._handle, self._owner = self.open(), os.getpid()
         return self._handle
 
@@ -178,13 +201,18 @@ class StoredImages(ABC):
         """The bytes of one image.
 
         Raises:
+            NoSuchItem: there are fewer.
             StudyError: they are not what was written, or cannot be read.
         """
-        if not 0 <= index < self._count:
-            raise IndexError(index)
+        index = position(index, self._count, str(self.folder))
         try:
             data = self.get(self.handle, index)
+        except (MemoryError, StudyError):
+            raise
         except Exception as error:  # each library has errors of its own for a damaged file
+            self.require_same()
+            if isinstance(error, OSError):
+                raise _unusable(self.folder, error) from error
             raise _damaged(self.folder, f"cannot be read at image {index} ({error})") from error
         if self.verify and not self._checked[index]:
             self.require_intact(index, data)
@@ -197,8 +225,26 @@ class StoredImages(ABC):
             StudyError: they are not what was written.
         """
         if digest(data) != int(self.index["digest"][index]):
+            self.require_same()
             raise _damaged(self.folder, f"is damaged at image {index}")
         self._checked[index] = True
+
+    def require_same(self) -> None:
+        """That the folder holds the set that was opened; asked before any file of it is opened.
+
+        Raises:
+            StudyError: it was converted anew since, or is gone or damaged.
+        """
+        try:
+            status = (self.folder / HEADER).stat()
+        except OSError:
+            found = None
+        else:
+            found = status.st_ino, status.st_mtime_ns
+        if found is None or found != self._seen:
+            if read_header(self.folder).seal != self.header.seal:
+                raise StudyError(f"{self.folder} was converted anew; open it again.")
+            self._seen = found
 
     def unchecked(self, indices: Iterable[int]) -> list[int]:
         """Those of `indices` that this process has not checked yet."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import get_worker_info
 
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.shared_memory import shared_empty
+from datasets_impl.variants.files import decoded, require_shape
 
 
 class BatchDecodingDataset(InefficientDataset):
@@ -28,19 +27,17 @@ class BatchDecodingDataset(InefficientDataset):
         """The batch of `indices`.
 
         Raises:
-            ValueError: an image differs in shape from the first; broadcasting would stretch some.
+            BadImage: one cannot be read, or differs in shape from the first; broadcasting would
+                stretch some.
         """
         batch = torch.empty(0, dtype=torch.uint8)
         for position, index in enumerate(indices):
-            pixels = np.asarray(Image.open(self.image_paths[index]).convert("RGB"))
+            pixels = decoded(self.image_paths[index])
             if not position:
                 batch = empty_batch((len(indices), *pixels.shape))
                 rows = batch.numpy()
-            if pixels.shape != rows.shape[1:]:
-                raise ValueError(
-                    f"{self.image_paths[index]} has shape {pixels.shape}, the batch's first image "
-                    f"{rows.shape[1:]}"
-                )
+            first = self.image_paths[indices[0]]
+            require_shape(self.image_paths[index], pixels.shape, first, rows.shape[1:])
             rows[position] = pixels
         return (batch,)
 

@@ -12,7 +12,8 @@ import torch
 from torch.utils.data import Dataset
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.indexing import position
+from datasets_impl.variants.files import decoded, jpeg_files
 
 
 class DecodeImageDataset(Dataset[torch.Tensor]):
@@ -25,6 +26,9 @@ class DecodeImageDataset(Dataset[torch.Tensor]):
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        encoded = read_file(self.image_paths[index])
-        pixels: torch.Tensor = decode_jpeg(encoded, mode=ImageReadMode.RGB)
+        path = self.image_paths[position(index, len(self))]
+        try:
+            pixels: torch.Tensor = decode_jpeg(read_file(path), mode=ImageReadMode.RGB)
+        except RuntimeError:  # no JPEG, or a damaged one: Pillow reads more, or names it
+            return torch.from_numpy(decoded(path)).permute(2, 0, 1).contiguous()
         return pixels

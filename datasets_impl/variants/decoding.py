@@ -14,14 +14,29 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets_impl.decoders import decoder
+from datasets_impl.arguments import refused
+from datasets_impl.decoders import (
+    OtherShape,
+    Pixels,
+    decode_or_pillow,
+    decoder,
+    two_sizes,
+)
+from datasets_impl.errors import BadImage, StudyError
+from datasets_impl.indexing import position
 from datasets_impl.restart_jpeg import whole_jpeg
 from datasets_impl.sources import Source, as_source
 from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
+from datasets_impl.variants.files import unreadable
 
 
 class DecodingDataset(Dataset[torch.Tensor]):
-    """Raises ModuleNotFoundError when the decoder's package is not installed."""
+    """One image for each index, by the decoder `decode_with`; Pillow reads what it refuses.
+
+    Raises:
+        BadArgument, MissingPackage: no such decoder, or its package is not installed.
+        BadImage (on access): an image cannot be decoded; names it.
+    """
 
     def __init__(self, source: Source | str | Path, decode_with: str = "simplejpeg") -> None:
         self.source, self.decode_with = as_source(source), decode_with
@@ -36,27 +51,38 @@ class DecodingDataset(Dataset[torch.Tensor]):
         return [self.source.name(index) for index in range(len(self))]
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        pixels = decoder(self.decode_with).decode(whole_jpeg(self.source.read(index)), None)
+        pixels = self._decoded(index, None)
         # Pillow's array is read-only, and a tensor must not be made of it.
         return torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
+
+    def _decoded(self, index: int, out: Pixels | None) -> Pixels:
+        decode, index = decoder(self.decode_with).decode, position(index, len(self))
+        try:
+            return decode_or_pillow(decode, whole_jpeg(self.source.read(index)), out)
+        except (OtherShape, StudyError):  # of the batch, or named already
+            raise
+        except Exception as error:
+            raise unreadable(self.source.name(index), error) from error
 
 
 class BatchedDecodingDataset(DecodingDataset):
     """
     Raises (on access):
-        ValueError: an image differs in shape from the first of its batch; names it.
+        BadImage: an image differs in size from the first of its batch; names both.
     """
 
     collate_fn = staticmethod(as_it_comes)
 
     def __getitems__(self, indices: list[int]) -> torch.Tensor:
-        decode = decoder(self.decode_with).decode
+        if not indices:
+            raise refused("indices", indices, "at least one")
         first = self[indices[0]]
         batch = empty_batch((len(indices), *first.shape))
         batch[0] = first
         for row, index in zip(batch.numpy()[1:], indices[1:], strict=True):
             try:
-                decode(whole_jpeg(self.source.read(index)), row)
-            except ValueError as error:
-                raise ValueError(f"{self.source.name(index)}: {error}") from error
+                self._decoded(index, row)
+            except OtherShape as error:
+                name = self.source.name
+                raise BadImage(two_sizes(name(index), name(indices[0]), error)) from None
         return batch

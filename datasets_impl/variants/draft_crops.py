@@ -15,10 +15,13 @@ from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.transforms import RandomResizedCrop
 
-from datasets_impl.loaders.crops import RATIO, SCALE
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl import arguments
+from datasets_impl.indexing import position
+from datasets_impl.loaders.crops import RATIO, SCALE, checked_ranges
+from datasets_impl.variants.files import jpeg_files, opened
 
 SCALES = (8, 4, 2, 1)
+MOST_SIDE = 65_535  # of a JPEG
 
 
 class DraftCropsDataset(Dataset[torch.Tensor]):
@@ -32,13 +35,14 @@ class DraftCropsDataset(Dataset[torch.Tensor]):
         ratio: tuple[float, float] = RATIO,
     ) -> None:
         self.image_paths = jpeg_files(root_dir)
-        self.size, self.scale, self.ratio = size, scale, ratio
+        self.size = arguments.positive_int("size", size, MOST_SIDE)
+        self.scale, self.ratio = checked_ranges(scale, ratio)
 
     def __len__(self) -> int:
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        with Image.open(self.image_paths[index]) as picture:
+        with opened(self.image_paths[position(index, len(self))]) as picture:
             top, left, height, width = RandomResizedCrop.get_params(
                 picture, list(self.scale), list(self.ratio)
             )

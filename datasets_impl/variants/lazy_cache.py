@@ -16,7 +16,9 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError
+from datasets_impl.indexing import position
 from datasets_impl.shared_memory import lacking_room, shared_empty
 
 
@@ -34,6 +36,8 @@ class LazyCacheDataset(Dataset[torch.Tensor]):
         process: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         self.dataset, self.process = dataset, process
+        if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and len(dataset)):
+            raise refused("dataset", dataset, "a map-style dataset with at least one sample")
         first = dataset[0]
         if not isinstance(first, torch.Tensor):
             raise StudyError(
@@ -57,8 +61,14 @@ class LazyCacheDataset(Dataset[torch.Tensor]):
         return [str(Path(path)) for path in self.dataset.image_paths]
 
     def __getitem__(self, index: int) -> torch.Tensor:
+        index = position(index, len(self))
         if not self.ready[index]:
             sample = self.dataset[index]
+            if not isinstance(sample, torch.Tensor):
+                raise StudyError(
+                    f"Sample {index} is of type {type(sample).__name__} and the first is a tensor; "
+                    "this cache keeps tensors."
+                )
             if sample.dtype != self.dtype or tuple(sample.shape) != self.shape:
                 raise StudyError(
                     f"Sample {index} is {sample.dtype} of shape {tuple(sample.shape)} and the "

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.indexing import position
+from datasets_impl.variants.files import decoded, jpeg_files
 
 
 class LazyJpegDataset(Dataset[torch.Tensor]):
@@ -32,6 +31,5 @@ class LazyJpegDataset(Dataset[torch.Tensor]):
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        with Image.open(self.image_paths[index]) as picture:
-            pixels = torch.from_numpy(np.array(picture.convert("RGB")))
+        pixels = torch.from_numpy(decoded(self.image_paths[position(index, len(self))]))
         return pixels if self.process is None else self.process(pixels)

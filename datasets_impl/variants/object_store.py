@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
+from datasets_impl.indexing import position
 from datasets_impl.storage.object_store import StoreAddress, open_store
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.variants.files import decoded, jpeg_files
 
 
 class _Objects(Dataset[torch.Tensor]):
@@ -38,20 +38,21 @@ class _Objects(Dataset[torch.Tensor]):
         """The bytes of one object, by one GET.
 
         Raises:
-            IndexError: no such item.
+            NoSuchItem: no such item.
             FileNotFoundError: the object is gone.
         """
+        key = self.address.keys[position(index, len(self), "the object store")]
         if self._owner != os.getpid():
             self._store, self._owner = open_store(self.address), os.getpid()
-        return bytes(self._store.cat_file(self.address.path(self.address.keys[index])))
+        return bytes(self._store.cat_file(self.address.path(key)))
 
 
 class JpegObjects(_Objects):
     """Fetch a JPEG object and decode it, on every access."""
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        with Image.open(io.BytesIO(self.fetch(index))) as picture:
-            return torch.from_numpy(np.array(picture.convert("RGB")))
+        fetched = io.BytesIO(self.fetch(index))
+        return torch.from_numpy(decoded(fetched, self.address.keys[index]))
 
 
 class RawObjects(_Objects):
@@ -64,5 +65,4 @@ class RawObjects(_Objects):
 def write_raw_objects(jpegs: str | Path, folder: str | Path) -> None:
     """Decode each JPEG file of `jpegs` into a `.npy` file of the same stem in `folder`."""
     for path in jpeg_files(jpegs):
-        with Image.open(path) as picture:
-            np.save(Path(folder) / f"{Path(path).stem}.npy", np.array(picture.convert("RGB")))
+        np.save(Path(folder) / f"{Path(path).stem}.npy", decoded(path))

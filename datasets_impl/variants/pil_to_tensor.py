@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.indexing import position
+from datasets_impl.variants.files import jpeg_files, opened
 
 
 class PilToTensorDataset(Dataset[torch.Tensor]):
@@ -26,6 +26,6 @@ class PilToTensorDataset(Dataset[torch.Tensor]):
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        with Image.open(self.image_paths[index]) as picture:
+        with opened(self.image_paths[position(index, len(self))]) as picture:
             pixels: torch.Tensor = pil_to_tensor(picture.convert("RGB"))
         return pixels

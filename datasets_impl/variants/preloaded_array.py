@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets_impl.errors import StudyError
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.indexing import position
+from datasets_impl.variants.files import decoded, jpeg_files, require_shape
 
 
 class PreloadedArrayDataset(Dataset[torch.Tensor]):
@@ -27,21 +26,15 @@ class PreloadedArrayDataset(Dataset[torch.Tensor]):
 
     def __init__(self, root_dir: str | Path) -> None:
         paths = jpeg_files(root_dir)
-        for position, path in enumerate(paths):
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
-            if position == 0:
+        for number, path in enumerate(paths):
+            pixels = decoded(path)
+            if not number:
                 self.data = np.empty((len(paths), *pixels.shape), dtype=np.uint8)
-            if pixels.shape != self.data.shape[1:]:
-                raise StudyError(
-                    f"{path} is {pixels.shape[1]}x{pixels.shape[0]} pixels and the first image is "
-                    f"{self.data.shape[2]}x{self.data.shape[1]}; one array needs one shape: resize "
-                    "or crop them first."
-                )
-            self.data[position] = pixels
+            require_shape(path, pixels.shape, paths[0], self.data.shape[1:])
+            self.data[number] = pixels
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return torch.from_numpy(self.data[index])
+        return torch.from_numpy(self.data[position(index, len(self.data))])

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.indexing import position
+from datasets_impl.variants.files import decoded, jpeg_files
 
 
 class PreloadedDataset(Dataset[torch.Tensor]):
@@ -28,13 +27,12 @@ class PreloadedDataset(Dataset[torch.Tensor]):
         self.transform = transform
         self.data: list[torch.Tensor] = []
         for path in jpeg_files(root_dir):
-            with Image.open(path) as picture:
-                self.data.append(torch.from_numpy(np.array(picture.convert("RGB"))))
+            self.data.append(torch.from_numpy(decoded(path)))
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self, index: int) -> torch.Tensor:
         # A copy, because collate copies a batch but a caller without batching gets the item itself.
-        sample = self.data[index].clone()
+        sample = self.data[position(index, len(self.data))].clone()
         return sample if self.transform is None else self.transform(sample)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.indexing import position
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 
 
@@ -30,4 +31,4 @@ class PreloadedSharedDataset(Dataset[torch.Tensor]):
         return len(self.data)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        return self.data[index]
+        return self.data[position(index, len(self.data))]

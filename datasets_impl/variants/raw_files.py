@@ -2,54 +2,83 @@
 
 The fair opponent of JPEG files: one file each, no decoding, more bytes. A sample is a uint8
 tensor, height x width x channel, 0-255. The first construction decodes every image once into the
-folder `<root>.raw` beside the images; later ones open nothing but its index. Memory holds paths
-and shapes.
+folder `<root>.raw` beside the images; later ones decode nothing: they read its index, and a few
+bytes of each picture to see that it is the same. Memory holds paths, shapes and digests.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
-import tempfile
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets_impl.atomic import describe_write_error
 from datasets_impl.errors import StudyError
-from datasets_impl.variants.files import fingerprint, jpeg_files
+from datasets_impl.indexing import position
+from datasets_impl.paths import user_path
+from datasets_impl.variants.files import beside, decoded, digest, fingerprint, jpeg_files
+from datasets_impl.whole import whole_folder
 
 INDEX = "index.json"
+NAME = re.compile(r"(\d{7,})(-.*)?\.raw")  # with the image's own name as it was once written
+WHAT = "raw pixels"
 
 
 class RawFileDataset(Dataset[torch.Tensor]):
     """Pixels of each image in a file of its own; images may differ in shape.
 
     Raises:
-        StudyError: an image cannot be read, or the folder cannot be written; nothing is left then.
+        StudyError: an image cannot be read, `<root>.raw` is something else, or it cannot be
+            written; nothing is left then. While reading: an image's pixels changed on disk.
     """
 
     def __init__(self, root_dir: str | Path) -> None:
-        root = Path(root_dir)
-        folder = root.with_name(root.name + ".raw")
+        root = user_path(root_dir)
+        folder = beside(root, "raw")
         images = jpeg_files(root)
-        index = {"fingerprint": fingerprint(images)}
-        self.files = [str(folder / _name(n, image)) for n, image in enumerate(images)]
-        found = _read_index(folder)
-        if found.get("fingerprint") != index["fingerprint"] or not _are_whole(self.files, found):
-            found = _build(images, folder, index)
-        self.shapes = [tuple(shape) for shape in found["shapes"]]
+        found = fingerprint(images, root)
+        self.files = [str(folder / _name(number)) for number in range(len(images))]
+
+        def index() -> dict[str, Any] | None:
+            known = _read_index(folder)
+            current = known.get("fingerprint") == found and _are_whole(self.files, known)
+            return known if current else None
+
+        known = index()
+        if known is None:
+            _build(images, root, folder, found, lambda: index() is None)
+            known = index()
+        if known is None:
+            raise StudyError(f"{folder} was changed while it was written; open it again.")
+        self.shapes = [tuple(shape) for shape in known["shapes"]]
+        self.digests = np.array(known["digests"], np.uint64)
+        self._checked = bytearray(len(self.files))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _checked=bytearray(len(state["files"])))  # by each process
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        pixels = np.fromfile(self.files[index], dtype=np.uint8)
+        index = position(index, len(self))
+        file = self.files[index]
+        try:
+            pixels = np.fromfile(file, dtype=np.uint8)
+        except OSError as error:
+            raise StudyError(f"{file} cannot be read ({error.strerror}); open it again.") from error
+        if not self._checked[index]:
+            if digest(pixels) != int(self.digests[index]):
+                raise StudyError(
+                    f"{file} is damaged, or was made anew; open it again, or delete its folder."
+                )
+            self._checked[index] = True
         return torch.from_numpy(pixels.reshape(self.shapes[index]))
 
 
@@ -57,14 +86,26 @@ def _read_index(folder: Path) -> dict[str, Any]:
     try:
         index = json.loads((folder / INDEX).read_text())
     except (OSError, ValueError):
-        return {}  # absent or unreadable: the pixels are written anew
+        return {}  # absent or unreadable
     return index if isinstance(index, dict) else {}
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether this class wrote it, and nobody else's file is in it."""
+    if not folder.is_dir():
+        return False
+    index, names = _read_index(folder), [path.name for path in folder.iterdir()]
+    shapes = index.get("shapes")
+    if "fingerprint" not in index or not isinstance(shapes, list):
+        return False
+    found = [NAME.fullmatch(name) for name in names if name != INDEX]
+    return all(each is not None and int(each[1]) < len(shapes) for each in found)
 
 
 def _are_whole(files: list[str], index: dict[str, Any]) -> bool:
     """Whether every file has the size that the index promises."""
     try:
-        return all(
+        return len(index["digests"]) == len(files) and all(
             Path(file).stat().st_size == math.prod(shape)
             for file, shape in zip(files, index["shapes"], strict=True)
         )
@@ -72,38 +113,22 @@ def _are_whole(files: list[str], index: dict[str, Any]) -> bool:
         return False
 
 
-def _build(images: list[str], folder: Path, index: dict[str, Any]) -> dict[str, Any]:
-    """Decode `images` into a folder of another name, and rename it when it is complete."""
-    try:
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise describe_write_error(error, folder) from error
-    try:
-        shapes = [_write(image, temporary / _name(n, image)) for n, image in enumerate(images)]
-        index = {**index, "shapes": [list(shape) for shape in shapes]}
-        (temporary / INDEX).write_text(json.dumps(index))
-        temporary.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except OSError as error:
-        raise describe_write_error(error, folder) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return index
+def _build(
+    images: list[str], root: Path, folder: Path, found: str, needed: Callable[[], bool]
+) -> None:
+    """Decode `images` into files, and an index of them."""
+    with whole_folder(folder, _is_ours, needed=needed, sources=(root,), what=WHAT) as new:
+        if new is None:
+            return
+        shapes, digests = [], []
+        for number, image in enumerate(images):
+            pixels = decoded(image)
+            pixels.tofile(new / _name(number))
+            shapes.append(list(pixels.shape))
+            digests.append(digest(pixels))
+        index = {"fingerprint": found, "shapes": shapes, "digests": digests}
+        (new / INDEX).write_text(json.dumps(index))
 
 
-def _name(number: int, image: str) -> str:
-    """Images of several folders may share a name."""
-    return f"{number:07}-{Path(image).name}.raw"
-
-
-def _write(image: str, target: Path) -> tuple[int, ...]:
-    try:
-        with Image.open(image) as picture:
-            pixels = np.array(picture.convert("RGB"))
-    except OSError as error:  # said here, or it would pass for an error of writing
-        raise StudyError(
-            f"{image} could not be read ({error.strerror or error}); mend or remove it."
-        ) from error
-    pixels.tofile(target)
-    return pixels.shape
+def _name(number: int) -> str:
+    return f"{number:07}.raw"

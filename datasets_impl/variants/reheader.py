@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.indexing import position
+from datasets_impl.variants.files import decoded, jpeg_files, opened
 
 
 class ReheaderDataset(Dataset[torch.Tensor]):
@@ -26,8 +25,7 @@ class ReheaderDataset(Dataset[torch.Tensor]):
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        path = self.image_paths[index]
-        with Image.open(path) as header:
+        path = self.image_paths[position(index, len(self))]
+        with opened(path) as header:
             width, height = header.size
-        pixels = np.array(Image.open(path).convert("RGB"))
-        return torch.from_numpy(pixels).view(height, width, 3)
+        return torch.from_numpy(decoded(path)).view(height, width, 3)

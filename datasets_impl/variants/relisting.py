@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets_impl.variants.files import JPEG_SUFFIXES
+from datasets_impl.indexing import position
+from datasets_impl.paths import user_path
+from datasets_impl.variants.files import JPEG_SUFFIXES, decoded
 
 
 class RelistingDataset(Dataset[torch.Tensor]):
     """Decode on access, and find out anew which file an index means."""
 
     def __init__(self, root_dir: str | Path) -> None:
-        self.root_dir = root_dir
+        self.root_dir = user_path(root_dir)
 
     def _names(self) -> list[str]:
         names = os.listdir(self.root_dir)  # noqa: PTH208 - the cheapest way, to charge no more
@@ -31,5 +31,6 @@ class RelistingDataset(Dataset[torch.Tensor]):
         return len(self._names())
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        path = os.path.join(self.root_dir, self._names()[index])  # noqa: PTH118 - likewise
-        return torch.from_numpy(np.array(Image.open(path).convert("RGB")))
+        names = self._names()
+        path = os.path.join(self.root_dir, names[position(index, len(names))])  # noqa: PTH118
+        return torch.from_numpy(decoded(path))

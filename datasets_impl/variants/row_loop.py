@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.indexing import position
+from datasets_impl.variants.files import decoded, jpeg_files
 
 
 class RowLoopDataset(Dataset[torch.Tensor]):
@@ -26,7 +25,7 @@ class RowLoopDataset(Dataset[torch.Tensor]):
         return len(self.image_paths)
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        pixels = np.array(Image.open(self.image_paths[index]).convert("RGB"))
+        pixels = decoded(self.image_paths[position(index, len(self))])
         sample = torch.empty(pixels.shape, dtype=torch.uint8)
         for row in range(pixels.shape[0]):
             sample[row] = torch.from_numpy(pixels[row])

@@ -7,22 +7,34 @@ set; memory holds its index. With `BatchedStoredDataset` the loader asks for who
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError
+from datasets_impl.storage.formats import open_stored
 from datasets_impl.storage.stored import StoredImages
 from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
 
 
 class StoredPixelsDataset(Dataset[torch.Tensor]):
     """
+    Args:
+        images: a stored set, or its folder.
+
     Raises:
-        StudyError: the set holds JPEG bytes.
+        BadArgument: it is no stored set.
+        StudyError: the set holds JPEG bytes, or is damaged.
     """
 
-    def __init__(self, images: StoredImages) -> None:
+    def __init__(self, images: StoredImages | str | Path) -> None:
+        if isinstance(images, str | Path):
+            images = open_stored(images)
+        if not isinstance(images, StoredImages):
+            raise refused("images", images, "a stored set (see `ensure_stored`), or its folder")
         if images.header.kind != "pixels":
             raise StudyError(f"{images.folder} holds JPEG bytes; store the pixels instead.")
         self.images, self.shape = images, tuple(images.header.shape)

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets_impl.arguments import one_of
+from datasets_impl.errors import MissingPackage
+from datasets_impl.paths import user_path
 from datasets_impl.storage.conversion import convert
-from datasets_impl.storage.stored import Kind, StoredImages
+from datasets_impl.storage.stored import Kind, StoredImages, read_header
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,12 @@ class Row:
     def load(self, what: str) -> Any:
         """
         Raises:
-            ModuleNotFoundError: the library is not installed; the message names it.
+            MissingPackage: the library is not installed; the message names it.
         """
         if not self.available:
-            raise ModuleNotFoundError(
-                f"the format needs the package {self.package!r}: pip install '.[stores]'"
+            raise MissingPackage(
+                f"The format {self.module!r} needs the package {self.package!r}: "
+                "pip install '.[stores]'"
             )
         module = importlib.import_module(f"{__name__}.{self.module}")
         return getattr(module, self.prefix + what)
@@ -53,8 +57,28 @@ FORMATS: dict[str, Row] = {
 
 
 def ensure_stored(root_dir: str | Path, kind: Kind, name: str, **options: Any) -> StoredImages:
-    """The images of `root_dir` in a format, converted first unless they are; see `convert`."""
-    row = FORMATS[name]
+    """The images of `root_dir` in a format, converted first unless they are; see `convert`.
+
+    Raises:
+        BadArgument: no such format, or it does not store that kind.
+        MissingPackage: its library is not installed.
+        StudyError: see `convert`.
+    """
+    row = FORMATS[one_of("name", name, FORMATS)]
     folder = convert(root_dir, kind, row.load("Format")(), **options)
     images: StoredImages = row.load("Images")(folder)
+    return images
+
+
+def open_stored(folder: str | Path) -> StoredImages:
+    """A stored set in whichever format its header names.
+
+    Raises:
+        StudyError: it is none, or damaged; see `read_header`.
+        MissingPackage: its library is not installed.
+    """
+    path = user_path(folder)
+    images: StoredImages = FORMATS[one_of("format", read_header(path).format, FORMATS)].load(
+        "Images"
+    )(path)
     return images

@@ -65,6 +65,7 @@ class ArrowImages(StoredImages):
     def get(self, handle: dict[int, Any], index: int) -> memoryview:
         number, position = divmod(index, self.header.chunk)
         if number not in handle:
+            self.require_same()
             handle[number] = _column(self.folder / part(number))
         return memoryview(handle[number][position].as_buffer()).cast(
             "B"

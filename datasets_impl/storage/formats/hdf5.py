@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from datasets_impl.storage.conversion import Format, Plan
 from datasets_impl.storage.stored import StoredImages
 
 DATA, NAME = "data.h5", "images"
+SPARE = 64 << 10  # bytes of the file beyond the images, at most
 
 
 class Hdf5Writer:
@@ -22,9 +24,23 @@ class Hdf5Writer:
     def __init__(self, folder: Path, plan: Plan) -> None:
         self.plan, self.places = plan, plan.offsets
         self.lock = threading.Lock()
-        self.file = h5py.File(folder / DATA, "a")
-        whole = (len(plan.paths), *plan.shape) if plan.shape else (int(self.places[-1]),)
-        self.data = self.file.require_dataset(NAME, whole, np.uint8, exact=True)
+        path, size = folder / DATA, int(self.places[-1])
+        if not path.exists():
+            _reserve(path, size + SPARE)  # is there room?
+            path.unlink()
+        self.file = h5py.File(path, "a")
+        if NAME not in self.file:
+            early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            whole = h5py.h5s.create_simple(self._shape(size))
+            h5py.h5d.create(self.file.id, NAME.encode(), h5py.h5t.STD_U8LE, whole, early)
+            self.file.flush()
+        self.data = self.file.require_dataset(NAME, self._shape(size), np.uint8, exact=True)
+        _reserve(path, path.stat().st_size)
+
+    def _shape(self, size: int) -> tuple[int, ...]:
+        return (len(self.plan.paths), *self.plan.shape) if self.plan.shape else (size,)
 
     def write(self, number: int, indices: range, pieces: Sequence[bytes]) -> None:
         flat = np.frombuffer(b"".join(pieces), np.uint8)
@@ -45,6 +61,16 @@ class Hdf5Writer:
 
     def close(self) -> None:
         self.file.close()
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Have the disk keep `size` bytes for the file: HDF5 crashes the process over a full disk."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
 
 
 def _read(data: Any, shape: Sequence[int], places: Any, index: int) -> bytes:

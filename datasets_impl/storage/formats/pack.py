@@ -56,6 +56,8 @@ class PackImages(StoredImages):
 
     @property
     def data_file(self) -> Path:
+        """For readers that map it themselves."""
+        self.require_same()
         return self.folder / DATA
 
     def open(self) -> memoryview:

@@ -78,6 +78,7 @@ class RestartImages(StoredImages):
     def get(self, handle: dict[int, memoryview], index: int) -> memoryview:
         number = index // self.header.chunk
         if number not in handle:
+            self.require_same()
             with (self.folder / part(number)).open("rb") as file:
                 handle[number] = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
         start = int(self.index["offset"][index])

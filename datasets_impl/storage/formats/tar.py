@@ -76,6 +76,7 @@ class TarImages(StoredImages):
     def get(self, handle: dict[int, memoryview], index: int) -> memoryview:
         number = index // self.header.chunk
         if number not in handle:
+            self.require_same()
             with (self.folder / shard(number)).open("rb") as file:
                 handle[number] = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
         start = int(self.index["offset"][index])

@@ -63,4 +63,5 @@ class ZarrImages(StoredImages):
         return zarr.open_array(self.folder / DATA, mode="r")
 
     def get(self, handle: Any, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        self.require_same()  # every image is a file that is opened now
         return np.ascontiguousarray(handle[index])

@@ -1,0 +1,150 @@
+"""Where a user's code runs: a folder, processes and semaphores that are known as the doctor's.
+
+All of them bear the pid of the doctor, so that they go when it ends, and when it is killed with the
+next one that begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from datasets_impl.storage.media import PREFIX, RAM_DISK, own_folder, sweep
+
+FOLDER = "DATASET_STUDY_DOCTOR"  # in the environment of every process that is started here
+# Programs that remove what others leave in shared memory, once all of those have ended.
+JANITORS = ("multiprocessing.resource_tracker", "torch_shm_manager")
+TIDYING = 5.0  # seconds that they get
+LONGEST = 44  # characters of the folder around it: sockets are made inside, whose names have 107
+
+
+@dataclass
+class Sandbox:
+    """A folder for one process and all that it starts, and that process's `session`."""
+
+    folder: Path
+    session: int = 0
+
+
+@contextmanager
+def sandbox() -> Iterator[Sandbox]:
+    """After the block nothing is left of the folder, the processes and what they shared.
+
+    Raises:
+        StudyError: no folder can be made among the temporary ones.
+    """
+    sweep_dead()
+    folder = own_folder(_parent())
+    made = Sandbox(folder)
+    try:
+        yield made
+    finally:
+        clear(folder, made.session)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What a process in the sandbox adds to its environment: temporary files go to the folder."""
+    return {"TMPDIR": str(folder), FOLDER: str(folder)}
+
+
+def name_semaphores(folder: Path) -> None:
+    """Semaphores that this process and its workers make are named after the folder's owner."""
+    multiprocessing.current_process()._config["semprefix"] = f"/{PREFIX}{_owner(folder)}"  # type: ignore[attr-defined]
+
+
+def clear(folder: Path, session: int = 0, waiting: bool = True) -> None:
+    """End all processes of the folder but this one, and remove it and what they left.
+
+    Args:
+        session: processes of this session belong to it, whatever their environment has become.
+        waiting: until the janitors have ended, which those of this very process do after it.
+    """
+    ended = _end_processes(str(folder), session, waiting)
+    for path in (*RAM_DISK.glob(f"sem.{PREFIX}{_owner(folder)}-*"), *_of_torch(ended)):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_dead() -> None:
+    """What doctors that were killed have left."""
+    for process in psutil.process_iter():
+        folder = _folder_of(process)
+        if folder and not psutil.pid_exists(int(_owner(Path(folder)) or 0)):
+            clear(Path(folder))
+    for path in RAM_DISK.glob(f"sem.{PREFIX}*-*"):
+        owner = _owner(path)
+        if owner and not psutil.pid_exists(int(owner)):
+            path.unlink(missing_ok=True)
+    for parent in {Path(tempfile.gettempdir()), _parent()}:
+        sweep(parent)
+
+
+def _parent() -> Path:
+    usual = Path(tempfile.gettempdir())
+    short = Path("/tmp")  # noqa: S108 - where names of sockets fit
+    if len(str(usual)) > LONGEST and os.access(short, os.W_OK | os.X_OK):
+        return short
+    return usual
+
+
+def _owner(path: Path) -> str:
+    """The pid in a name of ours, "" where there is none."""
+    owner = path.name.partition(PREFIX)[2].partition("-")[0]
+    return owner if owner.isdigit() else ""
+
+
+def _end_processes(folder: str, session: int, waiting: bool) -> list[int]:
+    """Those whose work it was are killed; the janitors end by themselves when these are gone."""
+    mine = [
+        process for process in psutil.process_iter()
+        if process.pid != os.getpid()
+        and (_folder_of(process) == folder or (session and _session_of(process) == session))
+    ]  # fmt: skip
+    janitors = [process for process in mine if _is_janitor(process)]
+    _kill([process for process in mine if process not in janitors])
+    if waiting:
+        _kill(psutil.wait_procs(janitors, TIDYING)[1])
+    return [process.pid for process in mine]
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(processes, TIDYING)
+
+
+def _folder_of(process: psutil.Process) -> str:
+    try:
+        return str(process.environ().get(FOLDER, ""))
+    except (psutil.Error, OSError):  # another user's, or it has just ended
+        return ""
+
+
+def _session_of(process: psutil.Process) -> int:
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return 0
+
+
+def _is_janitor(process: psutil.Process) -> bool:
+    try:
+        return any(name in " ".join(process.cmdline()) for name in JANITORS)
+    except psutil.Error:
+        return False
+
+
+def _of_torch(pids: list[int]) -> Iterator[Path]:
+    """Tensors in shared memory that a process was killed over before it had unlinked their name."""
+    for pid in pids:
+        yield from RAM_DISK.glob(f"torch_{pid}_*")

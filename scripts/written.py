@@ -1,0 +1,130 @@
+"""Files that a script writes into a folder that a person named, beside whatever lies there.
+
+One of them lists the others with what was written, so that the next run knows its own. Nothing else
+is replaced or deleted: not a file of the same name, nor one of ours that somebody changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal
+
+from datasets_impl.atomic import atomic_write, describe_write_error
+from datasets_impl.errors import StudyError
+from datasets_impl.replacing import check_replaceable, remove_ours
+
+LIST = "report-files.json"
+GENERATOR = "pytorch-dataset-study"
+Kind = Literal["report", "comparison"]
+Digests = dict[str, list[str]]  # name below the folder -> what may stand there
+
+
+def write_all(
+    out: Path, contents: Mapping[str, str], kind: Kind, *, sources: Iterable[Path] = ()
+) -> list[Path]:
+    """Write `contents`, by name below `out`, each atomically; return the paths in their order.
+
+    What an earlier run wrote there and this one does not is deleted. All is checked before anything
+    is written. Lone surrogates, from names of files that are no UTF-8, are written escaped.
+
+    Raises:
+        StudyError: see `check`; or the folder cannot be written.
+    """
+    encoded = {name: text.encode("utf-8", "backslashreplace") for name, text in contents.items()}
+    check(out, encoded, kind, sources=sources)
+    known = _known(out)
+    new = {name: [_digest(content)] for name, content in encoded.items()}
+    # Old and new at first: a run that is killed half-way leaves some of each.
+    both = {name: known.get(name, []) + new.get(name, []) for name in known | new}
+    _list(out, kind, both)
+    for name, content in encoded.items():
+        atomic_write(out / name, content)
+    for name in known.keys() - new.keys():
+        if _is_ours(out / name, known[name]):
+            remove_ours(out / name, lambda path: True, what=f"the {kind}")
+    _list(out, kind, new)
+    return [out / name for name in encoded]
+
+
+def check(out: Path, names: Iterable[str], kind: Kind, *, sources: Iterable[Path] = ()) -> None:
+    """Whether `names` may be written below `out`.
+
+    Raises:
+        StudyError: `out` is a file or belongs to results of asv; or what stands under one of the
+            names is somebody else's, a source, or a link.
+    """
+    try:
+        if out.exists() and not out.is_dir():
+            raise StudyError(f"{out} is a file; give a folder.")
+    except OSError as error:  # a name that cannot be
+        raise describe_write_error(error, out) from error
+    if (out / "benchmarks.json").exists() or _in_machine(out):
+        raise StudyError(f"{out} holds asv's results, which are only read; choose another folder.")
+    other = _kind(out)
+    if other not in ("", kind):
+        raise StudyError(f"{out} holds a {other}; choose another folder for the {kind}.")
+    known, sources = _known(out), list(sources)
+    for folder in {(out / name).parent for name in names} - {out}:
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+            raise StudyError(f"{folder} is no folder; move it away or choose another place.")
+    for name in names:
+        check_replaceable(
+            out / name,
+            lambda path, name=name: _is_ours(path, known.get(name, [])),  # type: ignore[misc]
+            sources=sources,
+            what=f"the {kind}",
+        )
+
+
+def _in_machine(out: Path) -> bool:
+    return any((folder / "machine.json").exists() for folder in (out, *out.absolute().parents))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _is_ours(path: Path, digests: list[str]) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    try:
+        return _digest(path.read_bytes()) in digests
+    except OSError:
+        return False  # what cannot be read cannot be known
+
+
+def _list(out: Path, kind: Kind, digests: Digests) -> None:
+    record = {"generator": GENERATOR, "kind": kind, "files": digests}
+    atomic_write(out / LIST, json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def _kind(out: Path) -> str:
+    return str(_record(out).get("kind", ""))
+
+
+def _known(out: Path) -> Digests:
+    return {str(name): list(each) for name, each in _record(out).get("files", {}).items()}
+
+
+def _record(out: Path) -> dict[str, dict[str, list[str]]]:
+    """The list of an earlier run, {} where there was none.
+
+    Raises:
+        StudyError: a file of that name is not one of ours.
+    """
+    path = out / LIST
+    if not path.exists() and not path.is_symlink():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        whole = record["generator"] == GENERATOR and all(
+            isinstance(each, list) for each in record["files"].values()
+        )
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+        whole = False
+    if not whole or path.is_symlink():
+        raise StudyError(f"{path} was not written by this study; move it away.")
+    return dict(record)

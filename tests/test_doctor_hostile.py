@@ -1,0 +1,147 @@
+"""Modules and datasets that do what no dataset should: each ends in one sentence, or a finding."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from datasets_impl.doctor.__main__ import main, questions
+from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
+from datasets_impl.doctor.examine import examine
+from datasets_impl.doctor.page import page
+
+EMPTY = """
+class D:
+    def __len__(self): return 0
+    def __getitem__(self, index): raise IndexError(index)
+"""
+SURVIVED = "holds no sample"  # it was imported and made
+IMPORTED = {  # at import -> what is said
+    "import argparse\np = argparse.ArgumentParser()\np.add_argument('data')\np.parse_args()":
+        r"SystemExit: 2 \(.*target\.py:4\).*reads the command line.*__main__",
+    "import argparse\np = argparse.ArgumentParser()\np.add_argument('-x')\np.parse_args()":
+        SURVIVED,
+    "import sys\nsys.exit('no data here')": "SystemExit: no data here.*ends the program.*__main__",
+    "input('Which folder? ')": "asks for input.*__main__",
+    "import os\nos.environ['NO_SUCH_THING']": "KeyError: 'NO_SUCH_THING'.*environment variable",
+    "import no_such_package": "no_such_package.*install",
+    "import os\nos.chdir('/')": SURVIVED,
+    "import os\nos.fork()": SURVIVED,
+    "import sys\nsys.stdout.write('x' * 10_000_000)\nsys.stderr.write('y' * 10_000_000)": SURVIVED,
+    "import sys\nsys.stdout = sys.stderr = sys.stdin = None": SURVIVED,
+    "import os\nos.closerange(0, 256)": SURVIVED,
+    "class Stop(BaseException): pass\nraise Stop('enough')": "Stop: enough",
+    "raise OSError('no file caf\\udce9.jpg')": r"no file caf\\udce9\.jpg",
+    "raise OSError('\\x1b[2J[red]x[/red]\\0')": r"OSError: \\x1b\[2J\[red\]x\[/red\]\\x00",
+    "raise OSError('a' * 100_000)": "OSError: aaaa",
+    "class E(Exception):\n def __str__(self): 1 / 0\nraise E": "E: its text cannot be had",
+    "import os\nos._exit(7)": "ended with code 7",
+    "import os\nos.kill(os.getpid(), 11)": "SIGSEGV",
+    "def f(): return f()\nf()": "RecursionError",
+    "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)": SURVIVED,
+    "import threading\nthreading.Thread(target=threading.Event().wait).start()": SURVIVED,
+}  # fmt: skip
+LENGTHS = ("3.5", "-1", "'4'", "None", "2 ** 70", "1 / 0")
+
+
+@pytest.mark.parametrize("source", IMPORTED)
+def test_what_a_module_does_when_it_is_imported_is_told(
+    source: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "target.py").write_text(source + "\n" + EMPTY)
+    assert main([f"{tmp_path}/target.py:D"]) == 2
+    said = capfd.readouterr().err
+    assert re.search(IMPORTED[source], said), said
+    assert "Traceback" not in said and len(said.strip().splitlines()) == 1
+    assert len(said) < 1500
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_what_is_no_length_is_told(
+    length: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "target.py").write_text(EMPTY.replace("return 0", f"return {length}"))
+    assert main([f"{tmp_path}/target.py:D"]) == 2
+    said = capsys.readouterr().err
+    assert "mend its __len__" in said and "Traceback" not in said
+
+
+def examined(source: str, folder: Path, budget: float = 10.0, *but: str) -> Diagnosis:
+    path = folder / "target.py"
+    path.write_text(f"import torch\n{source}")
+    heard = examine(f"{path}:D", {}, questions(budget, but))
+    assert not heard.user_error, heard.user_error
+    return diagnose("target", heard)
+
+
+LATER = ("batches", "growth", "tried", "repeated", "ceiling")
+MAP = """
+class D(torch.utils.data.Dataset):
+    def __len__(self): return 100
+    def __getitem__(self, index):
+        return {sample}
+"""
+FOUND = {  # what a dataset is -> the first finding
+    "class D(torch.utils.data.IterableDataset):\n    def __iter__(self): return iter(())":
+        "no-samples",
+    "class D:\n    def __iter__(self): return iter([None] * 9)": "nothing",
+    "class D:\n    def __getitem__(self, index): return torch.zeros(3)": "no-length",
+    MAP.format(sample="None"): "nothing",
+    MAP.format(sample="NotImplemented"): "nothing",
+    "one = torch.zeros(9)" + MAP.format(sample="one"): "alike",
+    "class Stop(BaseException): pass\ndef stop(): raise Stop" + MAP.format(sample="stop()"):
+        "broken-sample",
+    "endless = []\nendless.append([endless] * 2)" + MAP.format(sample="endless"): "alike",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", FOUND)
+def test_samples_that_are_none_are_the_finding(source: str, tmp_path: Path) -> None:
+    found = examined(source, tmp_path, 10.0, *LATER)
+    assert [one.name for one in found.findings][:1] == [FOUND[source]], found
+    assert not found.verdict.startswith("Nothing")
+
+
+ENDLESS = {
+    "in Python": "while True: pass",
+    "in C, with the interpreter's lock": "import ctypes; ctypes.PyDLL(None).sleep(100000)",
+    "in a worker's signal mask": "import signal; signal.pthread_sigmask(0, range(1, 32)); "
+                                 "signal.pause()",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ENDLESS)
+def test_a_sample_that_never_ends_is_named(
+    how: str, tmp_path: Path, index: int = 51, but: tuple[str, ...] = LATER
+) -> None:
+    """One that is not among those that are looked at first."""
+    source = MAP.format(sample="torch.full((9,), index)").replace(
+        "        return",
+        f"        if index == {index}:\n            {ENDLESS[how]}\n        return",
+    )
+    found = examined(source, tmp_path, 20.0, *but)
+    assert found.findings[0].title == f"Sample {index} never comes", found
+    assert 'target.py", line ' in found.findings[0].evidence
+    assert found.total_us is not None or "a larger --budget" in str(found.not_done)
+
+
+def test_the_first_sample_that_never_ends_is_named(tmp_path: Path) -> None:
+    test_a_sample_that_never_ends_is_named("in Python", tmp_path, 0, ())
+
+
+def test_the_users_text_is_shown_escaped_everywhere(tmp_path: Path) -> None:
+    text = r"'caf\udce9 \x1b[2J [bold]b[/bold] \u202e \0 <i>'"
+    source = f"def broken(): raise OSError({text})" + MAP.format(
+        sample="broken() if index == 99 else {" + text + ": torch.full((9,), index)}"
+    )
+    found = examined(source, tmp_path, 10.0, *LATER)
+    data = json.loads(found.model_dump_json())
+    assert any(one["name"] == "broken-sample" for one in data["findings"])
+    shown = page(found)
+    for made in (shown, found.model_dump_json(), *found.not_done):
+        made.encode()
+        assert "\x1b" not in made and "\0" not in made and "\u202e" not in made
+    assert r"caf\udce9" in shown and "<i>" not in shown.split("<main>")[1].replace("<i style", "")

@@ -1,0 +1,132 @@
+"""Whatever a loader is made with, its workers are timed, and what its functions raise is told."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    Dataset,
+    SequentialSampler,
+    Subset,
+    default_collate,
+    get_worker_info,
+    random_split,
+)
+
+from datasets_impl.doctor.loaders import Same, collate_of, opened
+from datasets_impl.doctor.loading import batches, growth
+from datasets_impl.doctor.raised import sentence
+from datasets_impl.doctor.target import subject_of
+from datasets_impl.doctor.trials import tried
+
+
+class Numbers(Dataset[Any]):
+    """Gives a sample only where a worker knows the user's dataset as its own."""
+
+    rng: Any = None
+
+    def __len__(self) -> int:
+        return 256
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        info: Any = get_worker_info()
+        if info is not None:
+            found = info.dataset
+            while not isinstance(found, Numbers):
+                found = found.datasets[0] if isinstance(found, ConcatDataset) else found.dataset
+        return torch.full((8, 8), index % 251, dtype=torch.uint8)
+
+
+def seeding(worker: int) -> None:
+    info: Any = get_worker_info()
+    assert isinstance(info.dataset, Numbers) and info.id == worker
+    info.dataset.rng = np.random.default_rng(info.seed)
+
+
+def seeding_inner(worker: int) -> None:
+    info: Any = get_worker_info()
+    info.dataset.dataset.rng = np.random.default_rng(info.seed)
+
+
+def refusing(worker: int) -> None:
+    raise RuntimeError("no licence for this worker")
+
+
+class Own(DataLoader[Any]):
+    """Takes other arguments than PyTorch's."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(Numbers(), **options)
+        self.name = name
+
+
+def loader(dataset: Any = None, **options: Any) -> DataLoader[Any]:
+    return DataLoader(dataset or Numbers(), **{"batch_size": 16, "num_workers": 2} | options)
+
+
+LOADERS: dict[str, Callable[[], DataLoader[Any]]] = {
+    "worker_init_fn": lambda: loader(worker_init_fn=seeding),
+    "worker_init_fn of a subset": lambda: loader(
+        Subset(Numbers(), range(64)), worker_init_fn=seeding_inner
+    ),
+    "worker_init_fn, spawned": lambda: loader(
+        worker_init_fn=seeding, multiprocessing_context="spawn"
+    ),
+    "split": lambda: loader(random_split(Numbers(), [0.5, 0.5])[0]),
+    "concatenated": lambda: loader(ConcatDataset([Numbers(), Numbers()])),
+    "generator": lambda: loader(generator=torch.Generator().manual_seed(0), shuffle=True),
+    "context": lambda: loader(multiprocessing_context=multiprocessing.get_context("fork")),
+    "timeout": lambda: loader(timeout=100),
+    "pinned": lambda: loader(pin_memory=True),
+    "batch sampler": lambda: DataLoader(
+        Numbers(), num_workers=2, batch_sampler=BatchSampler(SequentialSampler(range(256)), 8, True)
+    ),
+    "out of order": lambda: loader(in_order=False),
+    "persistent": lambda: loader(persistent_workers=True, prefetch_factor=5, drop_last=True),
+    "of another class": lambda: Own("train", batch_size=16, num_workers=2),
+}
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_workers_are_timed(name: str) -> None:
+    subject = subject_of(name, LOADERS[name]())
+    assert batches(subject, 1.0)["first_batch"] > 0
+    if "spawned" not in name:  # seconds for each start
+        assert growth(subject, 0.5)["private"]
+        assert (found := tried(subject, 60.0))["own"] and not found["failed"], found
+
+
+def test_a_worker_init_function_over_kept_samples_sees_the_users_dataset() -> None:
+    subject = subject_of("x", loader(worker_init_fn=seeding))
+    with opened(subject, Same(Numbers()[0], 32), 2, default_collate) as made:
+        assert len(list(made)) == 2
+
+
+@pytest.mark.parametrize("probe", [batches, growth, tried])
+def test_what_a_worker_init_function_raises_is_told_with_its_line(probe: Any) -> None:
+    subject = subject_of("x", loader(worker_init_fn=refusing))
+    with pytest.raises(Exception, match="no licence") as raised:
+        probe(subject, 1.0)
+    line = refusing.__code__.co_firstlineno + 1
+    said = sentence(raised.value)
+    assert "RuntimeError: no licence for this worker" in said
+    assert said.endswith(f"({__file__}:{line})")
+
+
+def collating_badly(samples: list[Any]) -> Any:
+    raise SystemExit("no batch of these")
+
+
+def test_what_a_collate_function_raises_is_told() -> None:
+    subject = subject_of("x", loader(collate_fn=collating_badly))
+    _, why = collate_of(subject, [Numbers()[0]] * 2)
+    assert "SystemExit: no batch of these" in why and __file__ in why
+    assert collate_of(subject_of("x", loader()), [Numbers()[0]]) == (default_collate, "")

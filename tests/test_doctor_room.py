@@ -1,0 +1,161 @@
+"""What cannot fit is never recommended, and no probe takes more than there is room for."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader, Dataset
+
+from datasets_impl.doctor import loaders, loading, room, trials
+from datasets_impl.doctor.diagnosis import diagnose
+from datasets_impl.doctor.examine import Heard
+from datasets_impl.doctor.room import DISK, MEMORY, SHARED, lacking, priced
+from datasets_impl.doctor.target import Subject, subject_of
+from datasets_impl.doctor.trials import tried
+from datasets_impl.storage import hierarchy
+
+THERE = {MEMORY: 23_000_000_000, SHARED: 12_000_000_000, DISK: 80_000_000_000}
+BYTES = 200_000
+
+
+class Many(Dataset[Any]):
+    """20 million samples of 200 kB each."""
+
+    def __init__(self, count: int = 20_000_000) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        made = torch.empty(BYTES, dtype=torch.uint8)
+        for _ in range(8):  # dear enough to be kept
+            made.fill_(index % 251)
+        return made
+
+
+class Transformed(Many):
+    def __init__(self) -> None:
+        super().__init__()
+        self.transform: Any = self.noisy
+
+    def noisy(self, row: torch.Tensor) -> torch.Tensor:
+        return row + torch.randint(0, 2, row.shape, dtype=torch.uint8)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        row = super().__getitem__(index)
+        return self.transform(row) if self.transform else row
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (trials, room):
+        monkeypatch.setattr(module, "room", lambda *_: dict(THERE))
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize("kind", [Many, Transformed])
+def test_what_cannot_fit_is_left_out_with_a_sentence(kind: type[Many]) -> None:
+    found = tried(Subject("many", kind(), cost=1e-3, nbytes=BYTES), 2.0)
+    names = {one["name"] for one in found["remedies"]}
+    assert not names & {"stored", "cached", "kept-before-transform"}
+    said = [one for one in found["inapplicable"] if "4.0 TB" in one]
+    assert said and all("room for" in one for one in said), found["inapplicable"]
+
+
+@pytest.mark.usefixtures("there")
+def test_of_a_few_samples_the_whole_cost_stands_beside_what_is_free() -> None:
+    found = tried(Subject("few", Many(200), cost=1e-3, nbytes=BYTES), 20.0)
+    made = diagnose("few", Heard({"look": {"type": "Many", "length": 200}, "tried": found}))
+    by_name = {one.name: one for one in made.remedies}
+    assert "40.0 MB of disk (80.0 GB free)" in by_name["stored"].cost
+    assert by_name["cached"].needs == {SHARED: 40_000_000}
+
+
+def remedy(**more: Any) -> dict[str, Any]:
+    return {"name": "x", "title": "Fill the machine", "lines": "", "claim": "", "cost": "",
+            "caution": "", "once_seconds": 0.0, "beside": [100.0, 101.0, 99.0],
+            "blocks": [1.0, 1.1, 0.9], "workers": 0, "whole": False} | more  # fmt: skip
+
+
+@given(
+    st.dictionaries(st.sampled_from([MEMORY, SHARED, DISK]), st.integers(0, 10**14)),
+    st.fixed_dictionaries({place: st.integers(0, 10**13) for place in (MEMORY, SHARED, DISK)}),
+)
+def test_what_does_not_fit_is_in_no_diagnosis(needs: dict[str, int], free: dict[str, int]) -> None:
+    answer = {"own": [100.0], "samples": 9, "room": free, "remedies": [remedy(needs=needs)]}
+    found = diagnose("x", Heard({"look": {"type": "D", "length": 9}, "tried": answer}))
+    fits = all(need <= 0.9 * free[place] for place, need in needs.items())
+    assert bool(found.remedies) is fits
+    assert fits or ("fill the machine" not in found.verdict and found.not_done)
+    assert bool(lacking("It", needs, free)) is not fits
+    assert bool(priced(needs, free)) is bool(needs)
+
+
+def test_workers_that_there_is_no_memory_for_are_left_out() -> None:
+    answers = {
+        "look": {"type": "D", "length": 9},
+        "growth": {"few": 9_000_000_000},
+        "tried": {"own": [100.0], "samples": 9, "room": THERE,
+                  "remedies": [remedy(name="workers-4", title="4 workers", workers=4)]},
+    }  # fmt: skip
+    found = diagnose("x", Heard(answers))
+    assert not found.remedies
+    assert any("36.0 GB of memory" in said for said in found.not_done)
+
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def test_shared_memory_of_a_container_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: Usage(1, 1, 64_000_000))
+    monkeypatch.setattr(room, "memory_left", lambda: 10_000_000)
+    assert room.room()[MEMORY] == room.room()[SHARED] == 10_000_000
+    assert room.at_once() < 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "files"),
+    [
+        (1, "cgroup", ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")),
+        (2, "cgroup2", ("memory.max", "memory.current", "inactive_file")),
+    ],
+)
+def test_a_containers_limit_is_read(
+    version: int, kind: str, files: tuple[str, str, str], tmp_path: Path
+) -> None:
+    group = tmp_path / "sys" / "box" / "inner"
+    group.mkdir(parents=True)
+    (tmp_path / "self").mkdir()
+    name = "memory" if version == 1 else ""
+    (tmp_path / "self/mountinfo").write_text(
+        f"30 20 0:26 / {tmp_path}/sys rw - {kind} cgroup rw,memory\n"
+    )
+    (tmp_path / "self/cgroup").write_text(f"{2 - version}:{name}:/box/inner\n")
+    limit, used, unused = files
+    (group / limit).write_text("max" if version == 2 else str(2**63 - 4096))
+    (group.parent / limit).write_text("1000")
+    for folder in (group, group.parent):
+        (folder / used).write_text("700")
+        (folder / "memory.stat").write_text(f"cache 5\n{unused} 200\n")
+    assert hierarchy.memory_left(tmp_path) == 500
+    (group.parent / limit).unlink()
+    assert (hierarchy.memory_left(tmp_path) or 2**60) > 2**50
+
+
+@pytest.mark.parametrize(("nbytes", "most"), [(0.0, 64), (2e9, 1), (20_000_000.0, 12)])
+def test_no_probe_holds_more_than_there_is_room_for(
+    nbytes: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (loaders, loading):
+        monkeypatch.setattr(module, "at_once", lambda: 250_000_000)
+    subject = subject_of("large", DataLoader(Many(5000), batch_size=64))
+    subject.nbytes, subject.cost = nbytes, 1e-6
+    assert loaders.trial_batch_of(subject) == min(most, max(1, most // 2)) or not nbytes
+    assert len(loading.part_of(subject, 0.05)) <= max(1, most) or not nbytes

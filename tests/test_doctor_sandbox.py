@@ -1,0 +1,130 @@
+"""Nothing of a user's code is left: no file, process or shared memory, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from datasets_impl.doctor.__main__ import questions
+from datasets_impl.doctor.examine import examine
+from datasets_impl.doctor.sandbox import sweep_dead
+from tests import doctor_strange
+from tests.doctor_gallery import prepare
+from tests.doctor_strange import Litters
+
+ROOT = Path(__file__).parents[1]
+TARGET = f"{doctor_strange.__file__}:{Litters.__name__}"
+FEW = ("items", "causes", "repeated", "ceiling", "batches", "growth", "tried")
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    prepare(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, with a short name as they have outside of tests."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _gone(path: str) -> bool:
+    if not path.startswith("/proc/"):
+        return not Path(path).exists()
+    try:
+        return psutil.Process(int(Path(path).name)).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _left(ward: Path, *kinds: str) -> list[str]:
+    noted = json.loads((ward / "left.json").read_text())
+    return [path for kind in kinds or noted for path in noted[kind] if not _gone(path)]
+
+
+def _until(true: Callable[[], bool], seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return true()
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_nothing_is_left_at_the_end(hangs: bool, ward: Path, scratch: Path) -> None:
+    if hangs:
+        (ward / "hang").touch()
+    heard = examine(TARGET, {"folder": str(ward)}, questions(10.0, FEW))
+    assert ("look" in heard.failures) is hangs, heard
+    assert not _left(ward)
+    assert not list(scratch.iterdir())
+
+
+@pytest.fixture
+def doctor(ward: Path, scratch: Path) -> Iterator[subprocess.Popen[str]]:
+    """At work on a dataset that hangs."""
+    (ward / "hang").touch()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "datasets_impl.doctor", TARGET,
+         "--kwargs", json.dumps({"folder": str(ward)})],
+        cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    with process:
+        assert _until((ward / "left.json").exists)
+        assert _left(ward)
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_nothing_stays_when_the_doctor_is_stopped(
+    how: int, ward: Path, scratch: Path, doctor: subprocess.Popen[str]
+) -> None:
+    doctor.send_signal(how)
+    code = doctor.wait(60)
+    assert code == (-how if how == signal.SIGKILL else 130)
+    assert _until(lambda: not _left(ward)), _left(ward)
+    assert _until(lambda: not list(scratch.iterdir()))
+    assert doctor.stderr is not None
+    said = doctor.stderr.read()
+    assert "Traceback" not in said and "go on" not in said
+
+
+def test_what_a_killed_doctor_left_goes_with_the_next(
+    ward: Path, scratch: Path, doctor: subprocess.Popen[str]
+) -> None:
+    """All its processes at once, as the kernel does where memory runs out."""
+    processes = [psutil.Process(doctor.pid), *psutil.Process(doctor.pid).children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    others = [one for one in processes if one.name() == "sleep"]
+    for process in processes:
+        if process not in others:
+            process.kill()
+    doctor.wait(60)
+    assert any("sem." in path for path in _left(ward, "ours")) and list(scratch.iterdir())
+    sweep_dead()
+    assert not _left(ward, "ours") and not list(scratch.iterdir())
+    for process in others:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    for path in _left(ward):
+        if path.startswith("/dev"):
+            Path(path).unlink()

@@ -1,0 +1,98 @@
+"""The doctor writes over nothing but what is its own, and never among a user's pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datasets_impl.doctor.__main__ import main
+from datasets_impl.doctor.diagnosis import diagnose
+from datasets_impl.doctor.examine import Heard
+from datasets_impl.doctor.model import Diagnosis
+from datasets_impl.doctor.written import check_places, draw_session, write_report
+from datasets_impl.errors import StudyError
+
+REPOSITORY = Path(__file__).parents[1]
+NAMES = ("index.html", "diagnosis.json", "schema.json")
+
+
+@pytest.fixture
+def found() -> Diagnosis:
+    return diagnose("x", Heard({"look": {"type": "Photos", "length": 10}}))
+
+
+def test_its_own_output_is_written_anew(found: Diagnosis, tmp_path: Path) -> None:
+    out, svg = tmp_path / "out", tmp_path / "session.svg"
+    for _ in range(2):
+        check_places("mine.py:make", out, svg)
+        draw_session(found, write_report(found, out), ["x"], svg)
+    assert {path.name for path in out.iterdir()} == set(NAMES)
+    check_places("x", None, REPOSITORY / "results/doctor/session.svg")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "drawn.svg"])
+@pytest.mark.parametrize(
+    "content",
+    ["{}", "[1, 2]", '{"title": "Diagnosis"}', "<svg>mine</svg>", "<html>mine</html>", "\udcff"],
+)
+def test_what_another_wrote_is_left(
+    name: str, content: str, found: Diagnosis, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    out, svg = (None, path) if name == "drawn.svg" else (tmp_path, None)
+    with pytest.raises(StudyError, match="left as it is"):
+        check_places("x", out, svg)
+    with pytest.raises(StudyError, match="left as it is"):
+        if svg:
+            draw_session(found, None, [], svg)
+        else:
+            write_report(found, tmp_path)
+    assert path.read_bytes() == content.encode(errors="surrogateescape")
+
+
+def test_links_and_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link.svg").symlink_to("file")
+    (tmp_path / "index.html").mkdir()
+    for out, svg in ((tmp_path / "file", None), (None, tmp_path / "link.svg"), (tmp_path, None)):
+        with pytest.raises(StudyError):
+            check_places("x", out, svg)
+
+
+@pytest.mark.parametrize("below", [".", "report", "a/b"])
+@pytest.mark.parametrize("option", ["--out", "--svg"])
+def test_nothing_is_written_among_the_pictures(
+    below: str, option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not even a folder, which a dataset of one folder for each class would take for a class."""
+    photos, link = tmp_path / "photos", tmp_path / "link"
+    photos.mkdir()
+    link.symlink_to(photos)
+    place = link / below / ("drawn.svg" if option == "--svg" else "")
+    assert main([str(photos), option, str(place)]) == 2
+    assert "only read" in capsys.readouterr().err
+    assert not list(photos.iterdir())
+
+
+def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    assert main(["~/photos", "--out", "~/out"]) == 2  # no picture in it
+    assert (tmp_path / "out").is_dir() and not (Path.cwd() / "~").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--budget", one] for one in ("1m", "-5", "nan", "inf", "1e99", "", "0")]
+    + [["--step-ms", one] for one in ("abc", "0", "-1", "nan", "inf")]
+    + [["--kwargs", one] for one in ("", "[]", "3", "{'a': 1}", "[" * 100_000, "null")]
+    + [["--out", ""], ["--out", "~nobody-here/x"], ["--svg", ""]],
+)
+def test_arguments_that_cannot_be_meant_are_one_sentence(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["mine.py:make", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and len(said.strip().splitlines()) == 1 and len(said) < 500

@@ -1,0 +1,354 @@
+"""Results, claims and reports that are damaged or not ours end in one sentence; nothing is kept."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import compare, update_readme
+from scripts.render_report import main as render_main
+from scripts.root import RESULTS
+from tests.claims_text import HEAD, claim
+from tests.synthetic_results import Bench, Noise, edit_json, write_results
+
+RATIO = """
+[claim.test.ratio]
+label = "naive / preloaded, item"
+kind = "ratio"
+metric = "item"
+benchmarks = ["item.ByResolution"]
+treatment = { impl = "naive" }
+baseline = { impl = "preloaded" }
+"""
+RULES = HEAD + claim(RATIO, headline='{ px = 256, impl = "naive" }', finding="It takes {headline}.")
+NAME = "item.ByResolution.track_item"
+FACTS = {"profile": "quick", "rounds": [{"started": "2026-01-01T00:00:00", "load": [0.1]}]}
+STEM = "01234567-existing-py3.11"
+RESULT, LOG = f"lab/{STEM}.json", f"lab/{STEM}.observations.jsonl"
+PROVENANCE = f"lab/{STEM}.provenance.jsonl"
+
+
+def results(folder: Path, name: str = "lab", **more: Any) -> Path:
+    noise = Noise(seed=len(folder.name))
+    levels = {"n": [256], "px": [64, 256], "impl": ["naive", "preloaded"]}
+    entry = {"benchmark": "item.ByResolution", "value": 1.0, "foreign_cores": 0.0,
+             "factors": {"n": 256, "px": 64, "impl": "naive"}}  # fmt: skip
+    write_results(
+        folder,
+        [Bench(NAME, levels, lambda f: noise.around(9.0 if f["impl"] == "naive" else 1.0))],
+        machine=name,
+        observations=[entry],
+        provenance=FACTS | more,
+    )
+    return folder
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    path = tmp_path / "claims.toml"
+    path.write_text(RULES)
+    return path
+
+
+def refused(code: int, capsys: pytest.CaptureFixture[str]) -> str:
+    error = capsys.readouterr().err
+    assert code == 2, error
+    assert error.startswith("error: ") and error.count("\n") == 1 and error.endswith(".\n"), error
+    return error
+
+
+def one_sample(value: Any) -> Callable[[Path], object]:
+    def change(data: Any) -> None:
+        column = data["result_columns"].index("samples")
+        data["results"][NAME][column][0][1] = value
+
+    return lambda folder: edit_json(folder / RESULT, change)
+
+
+def put(name: str, content: str | bytes) -> Callable[[Path], object]:
+    data = content.encode() if isinstance(content, str) else content
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def folder_instead(name: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return change
+
+
+def facts(**changes: Any) -> Callable[[Path], object]:
+    return put(PROVENANCE, json.dumps(FACTS | changes))
+
+
+def logged(**entry: Any) -> Callable[[Path], object]:
+    whole = {"benchmark": "item.ByResolution", "factors": {"px": 64}, "value": 1.0}
+    return put(LOG, json.dumps(whole | entry) + "\n")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(one_sample(math.nan), id="sample NaN"),
+        pytest.param(one_sample(math.inf), id="sample infinite"),
+        pytest.param(one_sample("12"), id="sample a text"),
+        pytest.param(one_sample([1]), id="sample a list"),
+        pytest.param(put(RESULT, b"\xff\xfe\x00"), id="result no text"),
+        pytest.param(put(RESULT, "[" * 100_000), id="result nested deeply"),
+        pytest.param(folder_instead(RESULT), id="result a folder"),
+        pytest.param(put("benchmarks.json", "[]"), id="benchmarks a list"),
+        pytest.param(folder_instead("benchmarks.json"), id="benchmarks a folder"),
+        pytest.param(folder_instead("lab/machine.json"), id="machine a folder"),
+        pytest.param(put(PROVENANCE, b"\xff"), id="provenance no text"),
+        pytest.param(folder_instead(PROVENANCE), id="provenance a folder"),
+        pytest.param(folder_instead(LOG), id="log a folder"),
+        pytest.param(facts(rounds=3), id="rounds a number"),
+        pytest.param(facts(machine=[1]), id="machine facts a list"),
+        pytest.param(facts(corpora=[{}]), id="corpus without fields"),
+        pytest.param(facts(versions="1"), id="versions a text"),
+        pytest.param(logged(factors=[1]), id="factors a list"),
+        pytest.param(logged(foreign_cores="many"), id="load a text"),
+        pytest.param(logged(round="first"), id="round a text"),
+        pytest.param(logged(benchmark=["a"]), id="benchmark a list"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence_and_nothing_is_written(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], object]
+) -> None:
+    folder, out = results(tmp_path / "results"), tmp_path / "out"
+    arguments = ["--results", str(folder), "--claims", str(rules), "--out", str(out)]
+    spoil(folder)
+    assert str(folder) in refused(render_main(arguments), capsys)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda path: path.mkdir(), id="empty"),
+        pytest.param(lambda path: path.write_text("x"), id="a file"),
+        pytest.param(lambda path: None, id="missing"),
+        pytest.param(lambda path: (path.mkdir(), (path / "a.json").write_text("{")), id="broken"),
+    ],
+)
+@pytest.mark.parametrize("option", ["--results", "--repeat", "--loaders"])
+def test_a_folder_without_results_is_one_sentence(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], make: Any, option: str
+) -> None:
+    folder = results(tmp_path / "results")
+    make(tmp_path / "other")
+    arguments = ["--results", str(folder)] if option != "--results" else []
+    arguments += [option, str(tmp_path / "other"), "--claims", str(rules)]
+    assert str(tmp_path / "other") in refused(
+        render_main([*arguments, "--out", str(tmp_path / "out")]), capsys
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_of_others_among_the_results_are_passed_over(tmp_path: Path, rules: Path) -> None:
+    folder = results(tmp_path / "results")
+    for name in ("notes.txt", "claims.json", "lab/notes.json", "lab/a.pickle", "asv.conf.json"):
+        (folder / name).write_bytes(b"\xff{")
+    (folder / "holiday").mkdir()
+    (folder / "holiday" / "picture.json").write_text("[")
+    arguments = ["--results", str(folder), "--claims", str(rules)]
+    assert render_main([*arguments, "--out", str(tmp_path / "out")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("{headline}.", "{nothing}.", "C01"),
+        ("{headline}.", "{range:seven}.", "C01"),
+        ("{headline}.", "{headline.", "C01"),
+        ('{ impl = "naive" }', '{ colour = "naive" }', "C01"),
+        ('kind = "ratio"', 'kind = "ratio"\nbar = nan', "C01"),
+        ('kind = "ratio"', 'kind = "exact"\nexpect = "== 1.2.3"', "C01"),
+        ('kind = "ratio"', 'kind = "ratio"\nwhere = { colour = ["red"] }', "colour"),
+        ("margin = 0.05", "margin = nan", "margin"),
+        ("margin = 0.05", "margin = 5", "margin"),
+    ],
+)
+def test_wrong_rules_are_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, named: str
+) -> None:
+    text = RULES.replace(old, new)
+    if old.startswith("{ impl"):
+        text = text.replace('baseline = { impl = "preloaded" }', 'baseline = { colour = "b" }')
+    (tmp_path / "claims.toml").write_text(text)
+    folder = results(tmp_path / "results")
+    arguments = ["--results", str(folder), "--claims", str(tmp_path / "claims.toml")]
+    assert named in refused(render_main([*arguments, "--out", str(tmp_path / "out")]), capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_tests_of_one_label_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "claims.toml").write_text(RULES + RATIO.replace("test.ratio", "test.again"))
+    arguments = ["--results", str(tmp_path), "--claims", str(tmp_path / "claims.toml")]
+    assert "same label" in refused(render_main(arguments), capsys)
+
+
+NASTY = "<script>alert(1)</script> & \"q\" 'a' $x$ | _y_ \udcff \x1b[31m"
+
+
+def test_names_with_markup_are_shown_in_every_file(tmp_path: Path, rules: Path) -> None:
+    corpus = {"label": NASTY, "resolution": 64, "count": 1, "quality": NASTY, "skipped": [NASTY],
+              "bytes_per_pixel": 1.0, "content_hash": "ab"}  # fmt: skip
+    folder = results(tmp_path / "results", corpora=[corpus], machine={"cpu": NASTY})
+    second = results(tmp_path / "second", name="other")
+    for one in (folder / "lab", second / "other"):
+        name = NASTY + one.name
+        edit_json(one / "machine.json", lambda data, name=name: data.update(machine=name))
+        edit_json(one / f"{STEM}.json", lambda data, name=name: data["params"].update(machine=name))
+    out = tmp_path / "out"
+    arguments = ["--results", str(folder), str(second), "--claims", str(rules), "--out", str(out)]
+    assert render_main(arguments) == 0
+    for path in out.rglob("*"):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8")
+            assert "\x1b" not in text
+            if path.suffix in (".html", ".svg", ".md", ".tex"):
+                assert "<script>alert" not in text, path
+            if path.suffix == ".svg":
+                ElementTree.fromstring(text)
+    json.loads((out / "claims.json").read_text())
+    assert len(list(csv.reader((out / "claims.csv").read_text().splitlines()))) == 2
+
+
+@pytest.mark.parametrize("option", ["--results", "--out", "--claims", "--repeat", "--loaders"])
+def test_a_name_that_cannot_be_is_one_sentence(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    given = {"--results": str(results(tmp_path / "results")), "--claims": str(rules),
+             "--out": str(tmp_path / "out")}  # fmt: skip
+    given[option] = str(tmp_path / ("a" * 300))
+    refused(render_main([part for pair in given.items() for part in pair]), capsys)
+
+
+@pytest.mark.parametrize("second", ["--results", "--loaders"])
+def test_results_that_would_count_twice_are_refused(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], second: str
+) -> None:
+    one, other = results(tmp_path / "one"), results(tmp_path / "other")
+    arguments = ["--results", str(one), second, str(other), "--claims", str(rules)]
+    error = refused(render_main([*arguments, "--out", str(tmp_path / "out")]), capsys)
+    assert "machine" in error and "name" in error and not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_named_twice_is_read_once(tmp_path: Path, rules: Path) -> None:
+    one = results(tmp_path / "one")
+    arguments = ["--results", str(one), str(one / "lab"), "--claims", str(rules)]
+    assert render_main([*arguments, "--out", str(tmp_path / "out")]) == 0
+
+
+def test_tilde_is_the_home_folder(
+    tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    results(tmp_path / "results")
+    arguments = ["--results", "~/results", "--claims", "~/claims.toml", "--out", "~/out"]
+    assert render_main(arguments) == 0 and (tmp_path / "out" / "index.html").is_file()
+
+
+# ---------------------------------------------------------------------------- two sets
+
+
+def test_sets_of_two_profiles_are_refused(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = results(tmp_path / "one"), results(tmp_path / "other", profile="standard")
+    arguments = [str(one), str(other), "--claims", str(rules), "--out", str(tmp_path / "out")]
+    error = refused(compare.main(arguments), capsys)
+    assert "'quick'" in error and "'standard'" in error and not (tmp_path / "out").exists()
+
+
+def test_one_folder_under_two_names_is_refused(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = results(tmp_path / "one")
+    arguments = [str(one), f"{one}/../one", "--claims", str(rules), "--out", str(tmp_path / "out")]
+    assert "named twice" in refused(compare.main(arguments), capsys)
+
+
+def test_sets_measured_under_two_versions_of_the_rules_say_so(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = results(tmp_path / "one", claims_hash="aaaa")
+    other = results(tmp_path / "second", claims_hash="bbbb")
+    out = tmp_path / "out"
+    assert compare.main([str(one), str(other), "--claims", str(rules), "--out", str(out)]) == 0
+    printed, html = capsys.readouterr().out, (out / "index.html").read_text()
+    for rule in ("rules aaaa", "rules bbbb"):
+        assert rule in printed.replace("\n", " ") and rule in html
+
+
+# ---------------------------------------------------------------------------- the README
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(update_readme, "ROOT", tmp_path)
+    lines = [
+        line.format(name)
+        for name in ("answer", "claims")
+        for line in (update_readme.BEGIN, update_readme.END)
+    ]
+    (tmp_path / "README.md").write_text("\n".join(["before", *lines, "after"]))
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "claims.json").write_bytes(
+        (RESULTS / "report" / "claims.json").read_bytes()
+    )
+    return tmp_path
+
+
+def test_the_readme_is_written_between_its_markers(project: Path) -> None:
+    assert update_readme.main(["--report", str(project / "report")]) == 0
+    text = (project / "README.md").read_text()
+    assert text.startswith("before") and text.endswith("after") and "**[C01]" in text
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda p: (p / "README.md").unlink(), id="no README"),
+        pytest.param(lambda p: (p / "README.md").write_bytes(b"\xff"), id="README no text"),
+        pytest.param(lambda p: (p / "README.md").write_text("mine"), id="README without markers"),
+        pytest.param(lambda p: (p / "report/claims.json").unlink(), id="no report"),
+        *(
+            pytest.param(lambda p, t=text: (p / "report/claims.json").write_bytes(t), id=str(text))
+            for text in (b"", b"{", b"[]", b"{}", b"3", b"null", b"\xff", b'{"claims": [{}]}',
+                         b"[" * 50_000)
+        ),
+        pytest.param(
+            lambda p: edit_json(p / "report/claims.json", lambda d: d["noise"].update(cells="x")),
+            id="a field of another type",
+        ),
+    ],
+)  # fmt: skip
+def test_a_readme_that_cannot_be_written_is_one_sentence(
+    project: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], object]
+) -> None:
+    spoil(project)
+    readme = project / "README.md"
+    before = readme.read_bytes() if readme.exists() else None
+    refused(update_readme.main(["--report", str(project / "report")]), capsys)
+    assert (readme.read_bytes() if readme.exists() else None) == before
+
+
+def test_a_readme_that_is_a_link_is_not_replaced(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "README.md").rename(project / "elsewhere.md")
+    (project / "README.md").symlink_to(project / "elsewhere.md")
+    assert "link" in refused(update_readme.main(["--report", str(project / "report")]), capsys)
+    assert (project / "README.md").is_symlink()

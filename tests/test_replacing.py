@@ -1,0 +1,248 @@
+"""One rule for replacing, over trees of folders: what others wrote is there afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from datasets_impl.errors import StudyError
+from datasets_impl.peers.made import made_once
+from datasets_impl.replacing import check_replaceable, put_in_place, remove_ours
+from datasets_impl.storage.formats import ensure_stored
+from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
+from datasets_impl.variants.raw_files import RawFileDataset
+from datasets_impl.whole import whole_folder
+
+HEADER = "header"
+
+
+def ours(path: Path) -> bool:
+    """A file that says so, or a folder whose header lists all that is in it."""
+    if path.is_file():
+        return path.read_bytes().startswith(b"ours")
+    try:
+        listed = json.loads((path / HEADER).read_text())
+    except (OSError, ValueError):
+        return False
+    return {each.name for each in path.iterdir()} <= {HEADER, *listed}
+
+
+# A tree: for each place what is there, in this order, so that folders come before what they hold.
+PLACES = ["a", "b", "a/c", "b/d", "a/c/e", "b/d/f"]
+THINGS = ["nothing", "folder", "file", "empty file", "ours", "our file", "ours and more", "link"]
+trees = st.fixed_dictionaries({place: st.sampled_from(THINGS) for place in PLACES})
+
+
+def planted(root: Path, tree: dict[str, str], links: dict[str, str]) -> None:
+    for place, thing in tree.items():
+        path = root / place
+        if not path.parent.is_dir() or path.parent.is_symlink() or os.path.lexists(path):
+            continue
+        if thing == "folder":
+            path.mkdir()
+        elif thing in ("file", "empty file"):
+            path.write_bytes(b"years of work" if thing == "file" else b"")
+        elif thing == "our file":
+            path.write_bytes(b"ours")
+        elif thing == "link":
+            path.symlink_to(root / links[place])
+        elif thing.startswith("ours"):
+            path.mkdir()
+            (path / HEADER).write_text('["data"]')
+            (path / "data").write_bytes(b"ours")
+            if thing == "ours and more":
+                (path / "thesis.txt").write_bytes(b"years of work")
+
+
+def others(root: Path) -> dict[str, bytes | str]:
+    """Every file that holds something and is not ours, and every link, by where it stands."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_symlink():
+            found[str(path)] = str(path.readlink())
+        elif path.is_file() and path.stat().st_size:
+            content = path.read_bytes()
+            if path.name != HEADER and not content.startswith(b"ours"):
+                found[str(path)] = content
+    return found
+
+
+def below(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+def put_file(target: Path, sources: list[Path]) -> None:
+    new = target.with_name("new")
+    new.write_bytes(b"ours, new")
+    put_in_place(new, target, ours, sources=sources)
+
+
+def put_folder(target: Path, sources: list[Path]) -> None:
+    new = target.with_name("new")
+    new.mkdir()
+    (new / HEADER).write_text("[]")
+    put_in_place(new, target, ours, sources=sources)
+
+
+def build(target: Path, sources: list[Path]) -> None:
+    with whole_folder(target, ours, sources=sources) as new:
+        assert new is not None
+        (new / HEADER).write_text("[]")
+
+
+def remove(target: Path, sources: list[Path]) -> None:
+    remove_ours(target, ours, sources=sources)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("act", [put_file, put_folder, build, remove])
+@given(
+    tree=trees,
+    links=st.fixed_dictionaries({place: st.sampled_from([*PLACES, "no"]) for place in PLACES}),
+    target=st.sampled_from([*PLACES, "absent"]),
+    sources=st.lists(st.sampled_from(PLACES), max_size=2),
+)
+def test_what_others_wrote_is_there_afterwards(
+    tmp_path_factory: pytest.TempPathFactory,
+    act: Callable[[Path, list[Path]], None],
+    tree: dict[str, str],
+    links: dict[str, str],
+    target: str,
+    sources: list[str],
+) -> None:
+    root = tmp_path_factory.mktemp("tree")
+    try:
+        planted(root, tree, links)
+        read = [root / source for source in sources if (root / source).exists()]
+        holds = [path.resolve() for path in read]
+        contents = {path: below(path) if path.is_dir() else path.read_bytes() for path in holds}
+        before = others(root)
+        try:
+            if (root / target).parent.is_dir():
+                act(root / target, read)
+        except StudyError as error:
+            assert str(error).endswith(".") and "\n" not in str(error)
+        after = others(root)
+        assert {path: after.get(path) for path in before} == before
+        place = Path(os.path.realpath((root / target).parent), (root / target).name)
+        for path in holds:  # a source stands, with all in it but what was replaced there
+            found = below(path) if path.is_dir() else path.read_bytes()
+            kept = contents[path]
+            if isinstance(kept, set):
+                kept = {name for name in kept if not (path / name).is_relative_to(place)}
+                found &= kept
+            assert found == kept
+        assert not [path for path in root.rglob(".*") if path.suffix != ".lock"]
+    finally:
+        shutil.rmtree(root)
+
+
+def test_a_folder_that_was_put_aside_and_left_is_swept(tmp_path: Path) -> None:
+    aside, work = tmp_path / ".set.old.abc", tmp_path / ".set.old.work"
+    planted(aside.parent, {}, {})
+    (aside / "set").mkdir(parents=True)
+    (aside / "set" / HEADER).write_text("[]")
+    work.mkdir()
+    (work / "thesis.txt").write_text("years of work")
+    build(tmp_path / "set", [])
+    assert not aside.exists() and (work / "thesis.txt").exists()
+
+
+def test_a_place_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    def refuses(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "file").write_text("work")
+    with pytest.raises(StudyError, match=r"cannot be looked at .*Permission denied"):
+        check_replaceable(tmp_path / "file", refuses)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_neither_file_nor_folder(kind: str, tmp_path: Path) -> None:
+    place = tmp_path / kind
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        import socket
+
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(place))
+    with pytest.raises(StudyError, match="holds something else"):
+        check_replaceable(place, lambda path: True)
+
+
+# --- every writer of ours, over a home folder of somebody ------------------------------------
+
+
+def made(root: Path) -> Any:
+    return made_once(root, "x", lambda folder: (folder / "data").write_text("made"))  # type: ignore[arg-type,return-value]
+
+
+WRITERS: dict[str, Callable[[Path, Path], Any]] = {
+    "pack": lambda root, target: ensure_stored(root, "jpeg", "pack", target=target),
+    "tar": lambda root, target: ensure_stored(root, "pixels", "tar", target=target),
+    "mapped": lambda root, target: ReadOnlyMappedDataset(root, target),
+    "raw": lambda root, target: RawFileDataset(root),
+    "made": lambda root, target: made(root),
+}
+NAMES = ["photos", "photos/1.jpg", "photos/deep", "notes", "notes/a.txt", ".", "new", "photos.raw",
+         "photos.x", ".photos.raw.partial", ".new.partial", ".photos.x.partial",
+         "photos.pixels.header", ".new.lock"]  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.parametrize("writer", WRITERS)
+@given(
+    planted=st.dictionaries(
+        st.sampled_from(
+            [
+                *NAMES,
+                "new/thesis.txt",
+                "photos.raw/thesis.txt",
+                "photos.x/thesis.txt",
+                ".photos.raw.partial/new",
+                ".new.partial/journal",
+            ]
+        ),
+        st.sampled_from([b"years of work", b"{}", b"[1, 2, 3, 4, 5]"]),
+        max_size=4,
+    ),
+    target=st.sampled_from(NAMES),
+    twice=st.booleans(),
+)
+def test_no_writer_loses_what_others_wrote(
+    tmp_path_factory: pytest.TempPathFactory,
+    writer: str,
+    planted: dict[str, bytes],
+    target: str,
+    twice: bool,
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    try:
+        for name in ("photos", "photos/deep", "notes"):
+            (home / name).mkdir()
+        for number, name in enumerate(["photos/1.jpg", "photos/deep/2.jpg", "notes/3.jpg"]):
+            Image.new("RGB", (8, 6), (60 * number, 0, 0)).save(home / name)
+        (home / "notes" / "a.txt").write_text("years of work")
+        for name, content in planted.items():
+            if not os.path.lexists(home / name) and not (home / name).parent.is_file():
+                (home / name).parent.mkdir(exist_ok=True)
+                (home / name).write_bytes(content)
+        before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+        for _ in range(1 + twice):
+            try:
+                WRITERS[writer](home / "photos", home / target)
+            except StudyError as error:
+                assert str(error).endswith(".") and "\n" not in str(error)
+        assert {path: path.read_bytes() for path in before} == before
+    finally:
+        shutil.rmtree(home)

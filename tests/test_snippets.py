@@ -1,0 +1,112 @@
+"""What the page tells a reader to write is run as it stands, beside a small folder of pictures."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+import datasets_impl
+from datasets_impl import loaders, variants
+from datasets_impl.arms.code import HOMES, with_setting
+from datasets_impl.arms.model import Arm
+from datasets_impl.arms.registry import ARMS
+from datasets_impl.corpus import CorpusSpec, ensure_corpus
+from datasets_impl.variants.files import jpeg_files
+from scripts.claims import load_claims
+from scripts.decisions import INSTEAD, QUESTIONS
+from scripts.root import CLAIMS, ROOT
+
+SHOWN = {(task, name) for _, task, name, _ in QUESTIONS} | {
+    (task, name) for task, name, _ in INSTEAD.values()
+}
+WRITTEN = [
+    pytest.param(
+        arm,
+        id=f"{task}: {name}",
+        marks=pytest.mark.skipif(not arm.available, reason=f"{arm.package} is not installed"),
+    )
+    for (task, name), arm in ARMS.items()
+    if arm.code
+]
+
+
+@pytest.fixture(scope="module")
+def here(session_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `photos` in it, as the snippets expect."""
+    folder = tmp_path_factory.mktemp("snippets")
+    (folder / "photos").mkdir()
+    for path in jpeg_files(ensure_corpus(CorpusSpec(70, 40), cache=session_cache).root):
+        (folder / "photos" / Path(path).name).write_bytes(Path(path).read_bytes())
+    return folder
+
+
+def ran(code: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Images of the last batches that the program at hand saw; run as `python program.py` would."""
+    monkeypatch.chdir(here)
+    program = here / "program.py"
+    program.write_text(code)
+    last = runpy.run_path(str(program), run_name="__main__")["batch"]
+    return int(last.shape[0])
+
+
+@pytest.mark.parametrize("arm", WRITTEN)
+def test_the_code_of_an_arm_runs(arm: Arm, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "=..." not in arm.code and ran(arm.code, here, monkeypatch) == 70 - 64
+
+
+@pytest.mark.parametrize("name", ["pack-batched", "pack-items"])
+def test_so_it_does_with_the_workers_that_were_fastest(
+    name: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = with_setting(ARMS["raw", name].code, {"num_workers": 2})
+    assert "num_workers=2" in code and "__main__" in code
+    assert ran(code, here, monkeypatch) == 70 - 64
+
+
+def test_a_setting_without_workers_changes_nothing() -> None:
+    for setting in ({}, {"num_workers": 0}, {"threads": 4}):
+        for arm in ARMS.values():
+            assert with_setting(arm.code, setting) == arm.code
+
+
+def test_every_arm_that_the_page_leads_to_has_code() -> None:
+    assert all(ARMS[place].code for place in SHOWN)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("name", "home"), HOMES.items())
+def test_a_name_is_where_it_is_imported_from(name: str, home: str) -> None:
+    assert hasattr(importlib.import_module(home), name)
+
+
+def class_names() -> set[str]:
+    """Every class that a user can import from the package."""
+    found = set()
+    for package in (loaders, variants):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            found |= set(vars(importlib.import_module(module.name)))
+    for path in Path(datasets_impl.__path__[0], "documented").glob("*.py"):
+        found |= set(re.findall(r"^class (\w+)", path.read_text(), re.MULTILINE))
+    return found
+
+
+@pytest.mark.parametrize("claim", load_claims(CLAIMS).claim, ids=lambda claim: claim.id)
+def test_what_advice_quotes_is_code_and_its_classes_exist(claim: object) -> None:
+    for quoted in re.findall(r"`([^`]+)`", claim.advice):  # type: ignore[attr-defined]
+        ast.parse(quoted)
+        if re.fullmatch(r"\w+(Loader|Dataset)", quoted):
+            assert quoted in class_names() or quoted == "DataLoader"
+
+
+def test_every_command_on_the_page_is_a_target() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    places = [*(ROOT / "scripts").glob("*.py"), *(ROOT / "scripts/templates").glob("*.j2")]
+    named = {
+        name for path in places for name in re.findall(r"[`>]make (\w+)", path.read_text("utf-8"))
+    }
+    assert named and named <= targets

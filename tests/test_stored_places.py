@@ -1,0 +1,177 @@
+"""Stored sets where they are read and written: full disks, read-only folders, sets made anew."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import COUNT, PX
+from PIL import Image
+from test_formats import contents, every_case, expected
+
+from datasets_impl.errors import BadArgument, StudyError
+from datasets_impl.indexing import NoSuchItem
+from datasets_impl.storage import conversion
+from datasets_impl.storage.formats import FORMATS, ensure_stored, open_stored
+from datasets_impl.storage.stored import HEADER
+from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
+from datasets_impl.variants.raw_files import RawFileDataset
+from datasets_impl.variants.stored_pixels import StoredPixelsDataset
+
+
+def mount(place: Path, options: str) -> None:
+    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no file system of its own can be mounted: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """Where a test may mount something; taken away afterwards."""
+    if os.geteuid():
+        pytest.skip("only root may mount a file system")
+    place = tmp_path / "mounted"
+    place.mkdir()
+    yield place
+    subprocess.run(["umount", "-l", str(place)], capture_output=True)
+
+
+@every_case
+def test_a_full_disk_is_one_sentence(name: str, kind: Any, folder: Path, mounted: Path) -> None:
+    mount(mounted, "size=64k" if kind == "pixels" else "size=12k")
+    with pytest.raises(StudyError, match=r"^The disk is full: could not write .*; free some space"):
+        ensure_stored(folder, kind, name, target=mounted / "set", threads=2)
+    assert not (mounted / "set").exists()
+    subprocess.run(["mount", "-o", "remount,size=2m", str(mounted)], check=True)
+    again = ensure_stored(folder, kind, name, target=mounted / "set")
+    assert contents(again) == expected(folder, kind, name)
+
+
+@pytest.mark.parametrize("make", [ReadOnlyMappedDataset, RawFileDataset])
+def test_a_full_disk_beside_the_pictures(make: Any, corpus: Any, mounted: Path) -> None:
+    mount(mounted, "size=80k")
+    (mounted / "images").mkdir()
+    for path in corpus.paths:
+        (mounted / "images" / Path(path).name).write_bytes(Path(path).read_bytes())
+    before = sorted(path.name for path in mounted.iterdir())
+    with pytest.raises(StudyError, match="The disk is full"):
+        make(mounted / "images")
+    left = {path.name for path in mounted.iterdir()} - {".images.raw.lock"}
+    assert sorted(left) == before
+
+
+@every_case
+def test_a_set_is_read_where_nothing_may_be_written(
+    name: str, kind: Any, folder: Path, mounted: Path
+) -> None:
+    mount(mounted, "size=4m")
+    ensure_stored(folder, kind, name, target=mounted / "set")
+    (mounted / ".set.lock").unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
+    again = ensure_stored(folder, kind, name, target=mounted / "set")
+    assert contents(again) == expected(folder, kind, name)
+    (folder / "00000.jpg").unlink()
+    with pytest.raises(StudyError, match="set may not be written; choose another folder"):
+        ensure_stored(folder, kind, name, target=mounted / "set")
+
+
+def test_a_set_that_is_current_needs_no_lock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = ensure_stored(folder, "jpeg", "pack")
+    monkeypatch.setattr(conversion, "FileLock", None)
+    assert contents(ensure_stored(folder, "jpeg", "pack")) == contents(first)
+
+
+@pytest.mark.parametrize("number", [13, 1])
+def test_a_set_that_may_not_be_read_is_not_to_be_deleted(
+    number: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = ensure_stored(folder, "jpeg", "pack").folder
+
+    def refuse(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StudyError, match="cannot be read") as told:
+        open_stored(target)
+    assert "delete" not in str(told.value)
+
+
+# --- a set that was converted anew -----------------------------------------------------------
+
+
+def converted_anew(folder: Path, kind: str, name: str) -> None:
+    for number, path in enumerate(sorted(folder.iterdir())):
+        Image.new("RGB", (PX, PX), (number, 90, 200)).save(path, quality=95)
+    ensure_stored(folder, kind, name)  # type: ignore[arg-type]
+
+
+@every_case
+def test_a_handle_of_a_set_that_was_converted_anew_says_so(
+    name: str, kind: Any, folder: Path
+) -> None:
+    images = ensure_stored(folder, kind, name)
+    encoded, good = pickle.dumps(images), expected(folder, kind, name)
+    assert bytes(images.read(0)) == good[0]
+    converted_anew(folder, kind, name)
+    again = pickle.loads(encoded)
+    with pytest.raises(StudyError, match="was converted anew; open it again"):
+        again.read(0)
+    for index in range(COUNT):  # what was open still gives the old images, or says so
+        try:
+            assert bytes(images.read(index)) == good[index]
+        except StudyError as error:
+            assert "was converted anew; open it again" in str(error)
+    with pytest.raises(StudyError, match="was converted anew"):
+        images.require_same()
+
+
+def test_a_set_that_is_gone_says_so(folder: Path) -> None:
+    images = ensure_stored(folder, "jpeg", "pack")
+    images.folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(StudyError, match="There is no stored set"):
+        images.read(0)
+
+
+def test_a_set_converted_again_to_the_same_is_the_same(folder: Path) -> None:
+    images = ensure_stored(folder, "jpeg", "tar")
+    encoded = pickle.dumps(images)
+    good = (images.folder / HEADER).read_bytes()
+    (images.folder / HEADER).write_bytes(good.replace(b'"seal": "', b'"seal": "x'))
+    ensure_stored(folder, "jpeg", "tar")
+    assert (images.folder / HEADER).read_bytes() == good
+    assert contents(pickle.loads(encoded)) == expected(folder, "jpeg", "tar")
+
+
+# --- which one is asked for ------------------------------------------------------------------
+
+
+@every_case
+def test_indices_are_those_of_a_list(name: str, kind: Any, folder: Path) -> None:
+    images, good = (
+        open_stored(ensure_stored(folder, kind, name).folder),
+        expected(folder, kind, name),
+    )
+    assert type(images) is FORMATS[name].load("Images")
+    assert bytes(images.read(-1)) == good[-1] and bytes(images.read(-COUNT)) == good[0]
+    for index in (COUNT, -COUNT - 1):
+        with pytest.raises(NoSuchItem, match=rf"no item {index} in .*; it has only 12 \(0 to 11\)"):
+            images.read(index)
+    for wrong in (slice(2), 1.5, "0", [0]):
+        with pytest.raises(BadArgument, match=r"index is .*; give a whole number"):
+            images.read(wrong)  # type: ignore[arg-type]
+
+
+def test_pixels_of_a_set_by_its_folder_and_of_nothing_else(folder: Path) -> None:
+    stored = ensure_stored(folder, "pixels", "arrow")
+    by_folder = StoredPixelsDataset(str(stored.folder))
+    assert (by_folder[-1] == StoredPixelsDataset(stored)[COUNT - 1]).all()
+    with pytest.raises(StudyError, match="is no stored set"):
+        StoredPixelsDataset(folder)
+    with pytest.raises(BadArgument, match=r"images is .*; give a stored set"):
+        StoredPixelsDataset([1, 2])  # type: ignore[arg-type]
