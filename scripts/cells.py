@@ -13,7 +13,19 @@ import pandas as pd
 
 from scripts import inference
 from scripts.break_even import Costs, break_even
-from scripts.claims import OPERATORS, Rules, Test
+from scripts.claims import (
+    OPERATORS,
+    Amount,
+    Barred,
+    BreakEven,
+    Exact,
+    MeasuredShare,
+    Ratio,
+    Rules,
+    Share,
+    Slope,
+    Test,
+)
 from scripts.inference import Interval
 from scripts.model import Cell, Outcome
 from scripts.pairing import Constructions, allowed, factors_of, label, pairs_of, records
@@ -33,17 +45,18 @@ def judge_test(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
     """Every cell of `test` in the evidence, judged; an empty list when nothing was measured."""
     chosen = cells[(cells["metric"] == test.metric) & cells["benchmark"].isin(test.benchmarks)]
     chosen = chosen[allowed(chosen, test.where)]
-    if test.kind == "exact":
-        judged = [_exact(test, row, rules) for row in records(chosen)]
-    elif test.kind in ("level", "amount"):
-        judged = [_single(test, row, rules) for row in records(chosen)]
-    elif test.kind == "slope":
-        judged = _slopes(test, chosen, rules)
-    elif test.kind == "break-even":
-        made = Constructions(test, cells)
-        judged = [_break_even(test, *pair, made, rules) for pair in pairs_of(test, chosen)]
-    else:
-        judged = [_ratio(test, *pair, rules) for pair in pairs_of(test, chosen)]
+    match test:
+        case Exact():
+            judged = [_exact(test, row, rules) for row in records(chosen)]
+        case MeasuredShare() | Amount():
+            judged = [_single(test, row, rules) for row in records(chosen)]
+        case Slope():
+            judged = _slopes(test, chosen, rules)
+        case BreakEven():
+            made = Constructions(test, cells)
+            judged = [_break_even(test, *pair, made, rules) for pair in pairs_of(test, chosen)]
+        case Ratio() | Share():
+            judged = [_ratio(test, *pair, rules) for pair in pairs_of(test, chosen)]
     return _counted_once(judged, test.benchmarks)
 
 
@@ -73,7 +86,7 @@ def _counted_once(cells: Sequence[Cell], benchmarks: list[str]) -> list[Cell]:
     ]
 
 
-def bar_of(test: Test, rules: Rules) -> float:
+def bar_of(test: Barred, rules: Rules) -> float:
     """The test's own bar, or the margin in its direction."""
     if test.bar is not None:
         return test.bar
@@ -81,7 +94,7 @@ def bar_of(test: Test, rules: Rules) -> float:
 
 
 def _interval(
-    test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules
+    treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules
 ) -> tuple[Interval | None, str]:
     """The ratio of two rows, or None with the reason."""
     for row in (treatment, baseline):
@@ -116,7 +129,7 @@ def widen(low: float, high: float, rules: Rules) -> tuple[float, float]:
     return low / factor, high * factor
 
 
-def _judged(test: Test, interval: Interval, rules: Rules) -> tuple[Outcome, str]:
+def _judged(test: Barred, interval: Interval, rules: Rules) -> tuple[Outcome, str]:
     bar = bar_of(test, rules)
     if interval.low is None:
         return "unclear", "one block gives no interval"
@@ -137,20 +150,22 @@ def _without(*rows: dict[str, Any]) -> Outcome:
     return "unclear" if lost else "skipped"
 
 
-def _ratio(test: Test, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules) -> Cell:
-    interval, reason = _interval(test, treatment, baseline, rules)
+def _ratio(
+    test: Ratio | Share, treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules
+) -> Cell:
+    interval, reason = _interval(treatment, baseline, rules)
     without = "unclear" if reason in UNDECIDABLE else _without(treatment, baseline)
     cell = _unjudged(test, treatment, rules, without, reason)
     cell = replace(
         cell,
-        quantity="share" if test.kind == "share" else "ratio",
+        quantity="share" if isinstance(test, Share) else "ratio",
         treatment=label(treatment, test.treatment),
         baseline=label(baseline, test.baseline),
     )
     if interval is None:
         return cell
     judged = _measured(cell, test, interval, rules)
-    return _at_most_all(judged) if test.kind == "share" else judged
+    return _at_most_all(judged) if isinstance(test, Share) else judged
 
 
 def _at_most_all(cell: Cell) -> Cell:
@@ -170,15 +185,15 @@ def _at_most_all(cell: Cell) -> Cell:
     )
 
 
-def _single(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
+def _single(test: MeasuredShare | Amount, row: dict[str, Any], rules: Rules) -> Cell:
     """A share in percent ("level") or an amount in its own unit, judged by itself."""
     cell = _unjudged(test, row, rules, _without(row), row["reason"])
-    if test.kind == "amount":
+    if isinstance(test, Amount):
         cell = replace(cell, quantity="amount")
     if row["status"] != "ok":
         return cell
     values = row["samples"] or [row["median"]]
-    if test.kind == "level":
+    if isinstance(test, MeasuredShare):
         found = inference.share([value / 100 for value in values], rules.confidence)
     elif row["samples"]:
         found = inference.amount(values, rules.confidence)
@@ -189,7 +204,7 @@ def _single(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
 
 
 def _break_even(
-    test: Test,
+    test: BreakEven,
     treatment: dict[str, Any],
     baseline: dict[str, Any],
     made: Constructions,
@@ -251,15 +266,21 @@ def _unjudged(test: Test, row: dict[str, Any], rules: Rules, result: Outcome, re
         blocks=0,
         benchmark=row["name"],
         machine=row["machine"],
-        bar=f"{SIGNS[test.direction]} {bar_of(test, rules):g}",
+        bar=_bar_in_words(test, rules),
         counts=test.counts,
         reason=reason,
         treatment=str(row.get("impl") or ""),
-        unit=test.unit if test.kind in ("amount", "break-even") else "",
+        unit=test.unit if isinstance(test, Amount | BreakEven) else "",
     )
 
 
-def _measured(cell: Cell, test: Test, interval: Interval, rules: Rules) -> Cell:
+def _bar_in_words(test: Test, rules: Rules) -> str:
+    if isinstance(test, Exact):
+        return test.expect.replace("==", "=")
+    return f"{SIGNS[test.direction]} {bar_of(test, rules):g}"
+
+
+def _measured(cell: Cell, test: Barred, interval: Interval, rules: Rules) -> Cell:
     """`cell` with an interval and the outcome that follows from it."""
     result, reason = _judged(test, interval, rules)
     return replace(
@@ -274,8 +295,8 @@ def _measured(cell: Cell, test: Test, interval: Interval, rules: Rules) -> Cell:
     )
 
 
-def _exact(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
-    sign, _, number = (test.expect or "").partition(" ")
+def _exact(test: Exact, row: dict[str, Any], rules: Rules) -> Cell:
+    sign, _, number = test.expect.partition(" ")
     value = row["median"] if row["status"] == "ok" else None
     result = _without(row)
     if value is not None and not math.isnan(value):
@@ -285,27 +306,24 @@ def _exact(test: Test, row: dict[str, Any], rules: Rules) -> Cell:
         quantity="value",
         estimate=value,
         blocks=1 if value is not None else 0,
-        bar=(test.expect or "").replace("==", "="),
         reading=test.readings.get(f"{value:g}", "") if value is not None else "",
     )
 
 
-def _slopes(test: Test, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
+def _slopes(test: Slope, cells: pd.DataFrame, rules: Rules) -> list[Cell]:
     """One cell for each machine and setting of the factors, but the one the slope runs over."""
-    over = test.over or ""
     groups: dict[tuple[Any, ...], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
     for treatment, baseline in pairs_of(test, cells):
-        others = tuple((k, v) for k, v in factors_of(treatment).items() if k != over)
+        others = tuple((k, v) for k, v in factors_of(treatment).items() if k != test.over)
         groups.setdefault((treatment["machine"], treatment["name"], others), []).append(
             (treatment, baseline)
         )
-    return [_slope(test, pairs, over, rules) for pairs in groups.values()]
+    return [_slope(test, pairs, rules) for pairs in groups.values()]
 
 
-def _slope(
-    test: Test, pairs: list[tuple[dict[str, Any], dict[str, Any]]], over: str, rules: Rules
-) -> Cell:
+def _slope(test: Slope, pairs: list[tuple[dict[str, Any], dict[str, Any]]], rules: Rules) -> Cell:
     first, second = pairs[0]
+    over = test.over
     rows = [row for pair in pairs for row in pair]
     factors = factors_of(first)
     factors[over] = " to ".join(str(level) for level in (pairs[0][0][over], pairs[-1][0][over]))

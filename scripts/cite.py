@@ -13,7 +13,7 @@ POST = "the post \u201cWhy is my PyTorch custom dataset slow?\u201d (2025-01-30)
 def _where(study: Study) -> str:
     machines = ", ".join(machine.name for machine in study.machines)
     return (
-        f"commit {wording.short_commit(study)}, claims file {study.claims_hash[:10]}, "
+        f"commit {wording.short_commit(study)}, rules {study.claims_hash[:10]}, "
         f"profile {study.profile}, machine {machines}"
     )
 

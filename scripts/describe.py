@@ -12,13 +12,14 @@ import pandas as pd
 
 from scripts import inference, load
 from scripts.cache_state import was_cold
-from scripts.claims import Rules
+from scripts.claims import Claims
 from scripts.evidence import FACTORS, Evidence, MachineResults
 from scripts.model import Corpus, Machine, Noise
 from scripts.noise import AGAIN
 from scripts.pairing import factors_of
 from scripts.places import among
 
+GIT_HASH = 40  # digits; the hash of the rules has more
 WITHOUT_RESULT = (("skipped",), ("failed", "incomplete"))
 
 
@@ -153,7 +154,7 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
     return table.astype({name: float for name in ("median", "low", "high") if name in table})
 
 
-def limits(evidence: Evidence, noise: Noise, rules: Rules, claims_hash: str) -> list[str]:
+def limits(evidence: Evidence, noise: Noise, claims: Claims) -> list[str]:
     notes = [
         "Figures hold for the machines, images and versions named here; run the study on yours.",
         "Cold means that the guest's page cache was proven empty of the file; caches below it, of "
@@ -162,7 +163,7 @@ def limits(evidence: Evidence, noise: Noise, rules: Rules, claims_hash: str) -> 
         "device is included.",
     ]
     for machine in evidence.machines:
-        notes += _machine_limits(machine, rules, claims_hash)
+        notes += _machine_limits(machine, claims)
     skipped, lost = (evidence.cells["status"].isin(names).sum() for names in WITHOUT_RESULT)
     if skipped:
         notes.append(f"{_cells(skipped)} could not be measured here; they are listed above.")
@@ -200,18 +201,21 @@ def _cells(count: int) -> str:
     return f"{count:,} cell{'s' if count != 1 else ''}"
 
 
-def _machine_limits(machine: MachineResults, rules: Rules, claims_hash: str) -> list[str]:
+def _machine_limits(machine: MachineResults, claims: Claims) -> list[str]:
     """What a reader must know about one machine's results."""
     notes = []
-    measured_under = machine.provenance.get("claims_hash")
-    if measured_under and measured_under != claims_hash:
+    known = machine.provenance.get("claims_hash")
+    if known and known != claims.rules_hash:
+        # Earlier sessions kept the hash that git gives the whole file, with its wording.
+        measured = "when claims.toml had the git hash" if len(known) == GIT_HASH else "by the rules"
         notes.append(
-            f"The results of {machine.name} were measured under version {measured_under[:12]} of "
-            f"claims.toml and are judged by version {claims_hash[:12]}."
+            f"The results of {machine.name} were measured {measured} {known[:12]}, and are judged "
+            f"by the rules {claims.rules_hash[:12]}."
         )
     if not machine.sampled:
+        margin = claims.rules.margin * inference.UNPAIRED_MARGIN_FACTOR
         notes.append(
             f"The results of {machine.name} have no samples: verdicts rest on medians and a "
-            f"margin of {rules.margin * inference.UNPAIRED_MARGIN_FACTOR:.0%}, and claim less."
+            f"margin of {margin:.0%}, and claim less."
         )
     return notes

@@ -1,20 +1,21 @@
 """The one-sentence finding of a claim: the template in `claims.toml`, filled from its cells.
 
-Fields a template may use: `{headline}` the headline effect with its interval; `{range[i]}` the
-estimates of test i from smallest to largest, `{range[i-j]}` those of tests i to j; `{readings[i]}`
-counts of the outcomes of test i in words; `{list_for}` the combinations that are for; `{total}`,
-`{for_}`, `{against}` counts; `{bandwidths}` what `bandwidth.py` predicts, beside what was measured.
+Fields a template may use: `{headline}` the headline effect with its interval; `{range:test}` the
+estimates of the test of that name from smallest to largest, `{range:one,two}` those of several;
+`{readings:test}` counts of its outcomes in words; `{list_for}` the combinations that are for;
+`{total}`, `{for_}`, `{against}` counts; `{bandwidths}` what `bandwidth.py` predicts, beside what
+was measured. `claims.py` checks the names when the file is read.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from datasets_impl.errors import StudyError
 from scripts import wording
-from scripts.claims import Claim
+from scripts.claims import Claim, Exact
 from scripts.model import Cell, Effect
 
 METRIC_WORDS = {
@@ -48,12 +49,11 @@ def finding(
     if not measured:
         return "Nothing was measured for this claim."
     measured = _counted_once(measured)
-    by_test = [[cell for cell in measured if cell.test == test.label] for test in claim.test]
     counted = [cell for cell in measured if cell.counts]
     fields = dict(
         headline=wording.with_interval(effect) if effect else "an unmeasured share",
-        range=_Ranges(by_test),
-        readings=[_readings(group) for group in by_test],
+        range=_OfTests(claim, measured, _range),
+        readings=_OfTests(claim, measured, _readings),
         list_for=_for_list(counted),
         total=len(counted),
         for_=sum(cell.outcome == "for" for cell in counted),
@@ -89,9 +89,9 @@ def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> 
 
     best = min(candidates, key=distance)
     assert best.estimate is not None
-    test = next(test for test in claim.test if test.label == best.test)
+    test = next(test for test in claim.test.values() if test.label == best.test)
     reading = best.reading
-    if test.unit and not reading and best.quantity == "value":
+    if isinstance(test, Exact) and test.unit and not reading:
         reading = f"{wording.number(best.estimate)} {test.unit}"
     return Effect(
         metric=METRIC_WORDS.get(
@@ -108,18 +108,17 @@ def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> 
     )
 
 
-class _Ranges:
-    """`[2]` is the range of test 2, `["2-9"]` that of tests 2 to 9 together."""
+class _OfTests:
+    """A template's field that names tests after a colon: `told` of the cells of those tests."""
 
-    def __init__(self, by_test: Sequence[Sequence[Cell]]) -> None:
-        self.by_test = by_test
+    def __init__(
+        self, claim: Claim, cells: Sequence[Cell], told: Callable[[Sequence[Cell]], str]
+    ) -> None:
+        self.claim, self.cells, self.told = claim, cells, told
 
-    def __getitem__(self, which: int | str) -> str:
-        first, _, last = str(which).partition("-")
-        groups = self.by_test[int(first) : int(last or first) + 1]
-        if not groups:
-            raise IndexError(which)  # as a list would: the template names a test there is not
-        return _range([cell for group in groups for cell in group])
+    def __format__(self, names: str) -> str:
+        labels = [test.label for test in self.claim.tests(names)]
+        return self.told([cell for label in labels for cell in self.cells if cell.test == label])
 
 
 def _range(cells: Sequence[Cell]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from scripts.bandwidth import prediction
 from scripts.boundary import boundary
 from scripts.cache_state import States, cold_states, stated
 from scripts.cells import UNPAIRED, judge_test
-from scripts.claims import Claim, Claims, Rules, load_claims
+from scripts.claims import Claim, Claims, Paired, Rules, Slope, load_claims
 from scripts.correction import corrected, in_rounds
 from scripts.describe import (
     corpora_of,
@@ -74,7 +73,7 @@ def load_study(
     if machines is not None:
         evidence = evidence.of(machines)
     try:
-        return _study(known, evidence, claims)
+        return _study(known, evidence)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # A log or provenance of other types than ours: whatever trips over it, these hold it.
         raise StudyError(
@@ -84,7 +83,7 @@ def load_study(
         ) from error
 
 
-def _study(known: Claims, evidence: Evidence, claims: Path) -> Study:
+def _study(known: Claims, evidence: Evidence) -> Study:
     noise = noise_floor(evidence.cells, known.rules)
     flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
     states = {machine.name: cold_states(machine.observations) for machine in evidence.machines}
@@ -102,7 +101,7 @@ def _study(known: Claims, evidence: Evidence, claims: Path) -> Study:
     return Study(
         commit=newest.commit,
         dirty=bool(facts.get("dirty", False)),
-        claims_hash=_blob_hash(claims),
+        claims_hash=known.rules_hash,
         corpus_hash=corpus_hash(corpora),
         profile=facts.get("profile", "plain asv run"),
         rounds=max((len(cell) for cell in evidence.cells["samples"] if cell), default=1),
@@ -113,7 +112,7 @@ def _study(known: Claims, evidence: Evidence, claims: Path) -> Study:
         claims=judged,
         measurements=measurements(evidence.cells),
         answer=answer(judged),
-        notes=limits(evidence, noise, known.rules, _blob_hash(claims)),
+        notes=limits(evidence, noise, known),
         skips=skips_of(evidence.cells),
         field_rows=field_rows(
             evidence.cells, [entry for each in evidence.machines for entry in each.observations]
@@ -125,20 +124,15 @@ def _study(known: Claims, evidence: Evidence, claims: Path) -> Study:
 
 def _refuse_unknown_factors(known: Claims, path: Path) -> None:
     for claim in known.claim:
-        for test in claim.test:
-            named = {*test.where, *test.treatment, *test.baseline, test.over} - {None}
-            for factor in sorted(map(str, named)):
+        for test in claim.test.values():
+            arms = {*test.treatment, *test.baseline} if isinstance(test, Paired) else set()
+            over = {test.over} if isinstance(test, Slope) else set()
+            for factor in sorted({*test.where} | arms | over):
                 if factor not in FACTORS:
                     raise StudyError(
                         f"{path} is wrong at {claim.id}, test {test.label!r}: there is no factor "
                         f"{factor!r}; the factors are {', '.join(FACTORS)}."
                     )
-
-
-def _blob_hash(path: Path) -> str:
-    """The hash git gives the file's content, so that a reader can find it in the history."""
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _judge(
@@ -152,7 +146,7 @@ def _judge(
     rules, (flags, states) = claims.rules, observed
     alone = [
         cell
-        for test in claim.test
+        for test in claim.test.values()
         for cell in stated(
             marked(judge_test(test, evidence.cells, rules), test, flags), test, states
         )
@@ -202,7 +196,7 @@ def _verdict(
     if verdict == "not tested":
         reasons = sorted({cell.reason for cell in counted if cell.reason})
         lacking = "; ".join(reasons) or "no results of " + ", ".join(
-            sorted({name for test in claim.test for name in test.benchmarks})
+            sorted({name for test in claim.test.values() for name in test.benchmarks})
         )
         return verdict, f"Evidence is missing: {lacking}."
     alarmed = sorted({cell.machine for cell in counted if cell.quantity != "value"} & noisy)

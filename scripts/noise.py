@@ -11,7 +11,7 @@ from dataclasses import replace
 import pandas as pd
 
 from scripts.cells import UNPAIRED, judge_test, widen
-from scripts.claims import Rules, Test
+from scripts.claims import Ratio, Rules
 from scripts.evidence import FACTORS
 from scripts.model import Cell, Noise
 
@@ -23,9 +23,8 @@ def noise_floor(cells: pd.DataFrame, rules: Rules) -> Noise:
     """Judge every A/A pair by the margin in both directions."""
     judged: list[Cell] = []
     for benchmark, metric, factor, arm in _second_arms(cells):
-        test = Test(
+        test = Ratio(
             label="A/A",
-            kind="ratio",
             metric=metric,
             benchmarks=[benchmark],
             treatment={factor: arm},

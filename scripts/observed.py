@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from scripts.claims import Test
+from scripts.claims import Paired, Slope, Test
 from scripts.model import Cell
 
 T = TypeVar("T")
@@ -20,11 +20,14 @@ def place_of(entry: Mapping[str, Any]) -> Place:
 def of_cell(cell: Cell, test: Test, known: Mapping[Place, T]) -> Iterator[T]:
     """What is known of either arm of the cell; of a slope, at any level."""
     benchmark = cell.benchmark.rpartition(".")[0]
-    baseline = {name: level for name, level in test.baseline.items() if level != "*"}
-    arms = [cell.factors, {**cell.factors, **baseline}]
-    if test.over is not None:
-        arms = [{name: level for name, level in arm.items() if name != test.over} for arm in arms]
+    levels_of = test.baseline if isinstance(test, Paired) else {}
+    baseline = {name: level for name, level in levels_of.items() if level != "*"}
+    over = test.over if isinstance(test, Slope) else None
+    arms = [
+        {name: level for name, level in arm.items() if name != over}
+        for arm in (cell.factors, {**cell.factors, **baseline})
+    ]
     for (name, levels), found in known.items():
-        place = {factor: level for factor, level in levels if factor != test.over}
+        place = {factor: level for factor, level in levels if factor != over}
         if name == benchmark and place in arms:
             yield found

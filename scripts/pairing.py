@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from scripts.claims import Test
+from scripts.claims import BreakEven, Paired
 from scripts.evidence import FACTORS
 
 Row = dict[str, Any]  # one row of `Evidence.cells`
@@ -35,7 +35,7 @@ def factors_of(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in FACTORS if row.get(name) is not None}
 
 
-def pairs_of(test: Test, cells: pd.DataFrame) -> Iterator[tuple[Row, Row]]:
+def pairs_of(test: Paired, cells: pd.DataFrame) -> Iterator[tuple[Row, Row]]:
     """(treatment, baseline) rows that agree in machine, benchmark and every other factor."""
     arms = set(test.treatment)
     rows = records(cells)
@@ -69,7 +69,7 @@ class Constructions:
     every epoch that agrees with it in the factors it has. The benchmark named first goes first.
     """
 
-    def __init__(self, test: Test, cells: pd.DataFrame) -> None:
+    def __init__(self, test: BreakEven, cells: pd.DataFrame) -> None:
         chosen = cells[cells["metric"] == "construction"]
         rows = records(chosen[chosen["benchmark"].isin(test.construction)])
         self.rows = sorted(rows, key=lambda row: test.construction.index(row["benchmark"]))

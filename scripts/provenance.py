@@ -21,6 +21,7 @@ from datasets_impl.errors import StudyError
 from datasets_impl.observe import load
 from datasets_impl.paths import cache_dir
 from datasets_impl.storage.media import filesystem
+from scripts.claims import load_claims
 from scripts.root import CLAIMS, ROOT
 
 PACKAGES = (
@@ -79,8 +80,8 @@ def code_state() -> dict[str, Any]:
 
 
 def claims_hash() -> str:
-    """The hash git gives `claims.toml` as it stands."""
-    return git("hash-object", str(CLAIMS))
+    """The hash of the rules in `claims.toml` as it stands."""
+    return load_claims(CLAIMS).rules_hash
 
 
 def machine_name() -> str:

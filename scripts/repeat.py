@@ -69,13 +69,13 @@ def repeat_of(first: Study, second: Study) -> Repeat:
 
 def described(study: Study, tell_rules: bool = False) -> str:
     """Which run it is, for example "lab, 2026-11-23, 6 rounds, commit 0123456789"; where the two
-    differ in it, also the version of the claims file that it was measured under."""
+    differ in it, also the hash of the rules that it was measured under."""
     names = ", ".join(machine.name for machine in study.machines)
     days = sorted({machine.details.get("measured", "")[:10] for machine in study.machines} - {""})
     parts = [names, *days, f"{study.rounds} rounds", f"commit {wording.short_commit(study)}"]
     if tell_rules:
         known = sorted({machine.rules[:10] or "unknown" for machine in study.machines})
-        parts.append(f"measured under claims file {' and '.join(known)}")
+        parts.append(f"measured under rules {' and '.join(known)}")
     return ", ".join(parts)
 
 

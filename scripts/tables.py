@@ -188,7 +188,7 @@ def provenance(study: Study) -> str:
     machines = "; ".join(f"{m.name}: {m.summary}" for m in study.machines)
     return (
         f"Profile {study.profile}, {study.rounds} rounds, commit {wording.short_commit(study)}, "
-        f"claims file {study.claims_hash[:10]}. Noise floor: {wording.noise_sentence(study)}. "
+        f"rules {study.claims_hash[:10]}. Noise floor: {wording.noise_sentence(study)}. "
         f"Measured on {machines}."
     )
 

@@ -1,5 +1,7 @@
 """Claims files for tests: the usual rules, and one claim around the tests that matter."""
 
+import re
+
 HEAD = """
 [rules]
 margin = 0.05
@@ -15,7 +17,6 @@ CLAIM = """
 id = "{id}"
 title = "{title}"
 section = "a section"
-origin = "post"
 restated = "{title}."
 method = "One over the other."
 advice = "Preload."
@@ -29,9 +30,13 @@ def claim(
     headline: str = "{ px = 256 }",
     identifier: str = "C01",
     title: str = "Preloading makes items cheaper",
-    finding: str = "{headline} and {range[0]}",
+    finding: str | None = None,
 ) -> str:
-    """One claim with these `[[claim.test]]` tables, to stand behind `HEAD`."""
-    return CLAIM.format(id=identifier, title=title, finding=finding, headline=headline) + "".join(
-        tests
-    )
+    """One claim with these `[claim.test.NAME]` tables, to stand behind `HEAD`.
+
+    Its finding quotes the headline and the range of the first test, if none is given.
+    """
+    body = "".join(tests)
+    if finding is None:
+        finding = f"{{headline}} and {{range:{re.findall(r'[.]test[.]([a-z-]+)', body)[0]}}}"
+    return CLAIM.format(id=identifier, title=title, finding=finding, headline=headline) + body

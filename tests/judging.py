@@ -16,7 +16,7 @@ from tests.synthetic_results import (
 )
 
 RATIO = """
-[[claim.test]]
+[claim.test.ratio]
 label = "naive / preloaded"
 kind = "ratio"
 metric = "item"

@@ -16,7 +16,7 @@ from tests.claims_text import HEAD, claim
 from tests.synthetic_results import Bench, write_results
 
 RATIO = """
-[[claim.test]]
+[claim.test.ratio]
 label = "naive / mapped"
 kind = "ratio"
 metric = "epoch"

@@ -30,7 +30,7 @@ def first() -> Study:
 
 
 RATIO = """
-[[claim.test]]
+[claim.test.ratio]
 label = "naive / preloaded, item"
 kind = "ratio"
 metric = "item"

@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from scripts.claims import Test as ClaimTest
 from scripts.root import ROOT
@@ -51,4 +52,5 @@ def test_a_name_is_defined_in_the_file_that_is_named(name: str, path: str) -> No
 def test_the_examples_are_well_formed() -> None:
     ast.parse(BLOCKS["python"])
     (claim,) = tomllib.loads(BLOCKS["toml"])["claim"]
-    assert ClaimTest(**claim["test"][0]).kind == "ratio"
+    (test,) = claim["test"].values()
+    assert TypeAdapter(ClaimTest).validate_python(test).kind == "ratio"

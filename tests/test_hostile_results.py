@@ -19,7 +19,7 @@ from tests.claims_text import HEAD, claim
 from tests.synthetic_results import Bench, Noise, edit_json, write_results
 
 RATIO = """
-[[claim.test]]
+[claim.test.ratio]
 label = "naive / preloaded, item"
 kind = "ratio"
 metric = "item"
@@ -167,7 +167,7 @@ def test_files_of_others_among_the_results_are_passed_over(tmp_path: Path, rules
     ("old", "new", "named"),
     [
         ("{headline}.", "{nothing}.", "C01"),
-        ("{headline}.", "{range[7]}.", "C01"),
+        ("{headline}.", "{range:seven}.", "C01"),
         ("{headline}.", "{headline.", "C01"),
         ('{ impl = "naive" }', '{ colour = "naive" }', "C01"),
         ('kind = "ratio"', 'kind = "ratio"\nbar = nan', "C01"),
@@ -193,7 +193,7 @@ def test_wrong_rules_are_one_sentence(
 def test_two_tests_of_one_label_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "claims.toml").write_text(RULES + RATIO)
+    (tmp_path / "claims.toml").write_text(RULES + RATIO.replace("test.ratio", "test.again"))
     arguments = ["--results", str(tmp_path), "--claims", str(tmp_path / "claims.toml")]
     assert "same label" in refused(render_main(arguments), capsys)
 
@@ -288,7 +288,7 @@ def test_sets_measured_under_two_versions_of_the_rules_say_so(
     out = tmp_path / "out"
     assert compare.main([str(one), str(other), "--claims", str(rules), "--out", str(out)]) == 0
     printed, html = capsys.readouterr().out, (out / "index.html").read_text()
-    for rule in ("claims file aaaa", "claims file bbbb"):
+    for rule in ("rules aaaa", "rules bbbb"):
         assert rule in printed.replace("\n", " ") and rule in html
 
 

@@ -103,7 +103,7 @@ def test_blocks_are_paired_in_their_order(tmp_path: Path) -> None:
 def test_a_share_of_two_timings_is_never_above_all(tmp_path: Path, part: float) -> None:
     """Reading can seem slower than the item that reads, when each was timed by itself."""
     share = """
-[[claim.test]]
+[claim.test.share]
 label = "read / item"
 kind = "share"
 metric = "item"
@@ -134,7 +134,7 @@ bar = 0.5
 
 def test_share_level_slope_and_exact(tmp_path: Path) -> None:
     share = """
-[[claim.test]]
+[claim.test.share]
 label = "read / item"
 kind = "share"
 metric = "item"
@@ -144,7 +144,7 @@ baseline = { stage = "item" }
 bar = 0.5
 """
     level = """
-[[claim.test]]
+[claim.test.level]
 label = "item access"
 kind = "level"
 metric = "item_share"
@@ -152,7 +152,7 @@ benchmarks = ["epoch.ItemShare"]
 bar = 0.5
 """
     slope = """
-[[claim.test]]
+[claim.test.slope]
 label = "slope"
 kind = "slope"
 metric = "item"
@@ -163,7 +163,7 @@ over = "px"
 bar = 0.0
 """
     exact = """
-[[claim.test]]
+[claim.test.exact]
 label = "opened"
 kind = "exact"
 metric = "opened"
@@ -250,8 +250,10 @@ def test_an_exclamation_mark_leaves_a_level_out(tmp_path: Path) -> None:
 
 
 def test_context_cells_are_shown_but_not_judged(tmp_path: Path) -> None:
-    context = RATIO.replace("naive / preloaded", "context").replace(
-        "benchmarks", "counts = false\nbenchmarks"
+    context = (
+        RATIO.replace("naive / preloaded", "context")
+        .replace("test.ratio", "test.context")
+        .replace("benchmarks", "counts = false\nbenchmarks")
     )
     context = context.replace('impl = "preloaded"', 'impl = "mapped"')
     found = first(

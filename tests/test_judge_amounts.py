@@ -19,7 +19,7 @@ from tests.synthetic_results import (
 # ---------------------------------------------------------------------------- amounts, break-even
 
 AMOUNT = """
-[[claim.test]]
+[claim.test.amount]
 label = "copies"
 kind = "amount"
 metric = "copies"
@@ -69,7 +69,7 @@ def test_an_amount_from_medians_has_a_wider_bar(tmp_path: Path) -> None:
 
 
 BREAK_EVEN = """
-[[claim.test]]
+[claim.test.break-even]
 label = "pays"
 kind = "break-even"
 metric = "epoch"

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.judge import load_study
 from tests.claims_text import HEAD, claim
-from tests.judging import RATIO, bench, first, items, outcomes, twice
+from tests.judging import RATIO, bench, first, items, outcomes, study, twice
 from tests.synthetic_results import (
     Bench,
     write_results,
@@ -50,7 +50,7 @@ def test_a_cell_that_is_decided_alone_is_not_among_many(tmp_path: Path) -> None:
 
 
 def test_context_does_not_make_the_family_larger(tmp_path: Path) -> None:
-    context = RATIO.replace("naive / preloaded", "context")
+    context = RATIO.replace("naive / preloaded", "context").replace("test.ratio", "test.context")
     text = RATIO.replace("benchmarks", "where = { px = [256] }\nbenchmarks") + context.replace(
         "benchmarks", "counts = false\nwhere = { px = [1, 2, 3] }\nbenchmarks"
     )
@@ -115,3 +115,28 @@ def test_a_combination_that_two_sweeps_share_counts_once(tmp_path: Path) -> None
     assert (again.benchmark, again.factors["px"]) == ("item.ByCount.track_item", 256)
     assert again.reason == "the combination counts in item.ByImplementation.track_item"
     assert again.p_holm is None and again.estimate is not None
+
+
+@pytest.mark.parametrize(
+    ("recorded", "told"),
+    [
+        ("1" * 64, "were measured by the rules 111111111111, and are judged by the rules "),
+        ("2" * 40, "were measured when claims.toml had the git hash 222222222222, and are judged"),
+        ("same", ""),
+        ("", ""),
+    ],
+)
+def test_results_measured_under_other_rules_are_told_apart(
+    tmp_path: Path, recorded: str, told: str
+) -> None:
+    cells = against_one({256: STRONG})
+    rules = study(tmp_path / "a", claim(RATIO), cells).claims_hash
+    facts = {"claims_hash": rules if recorded == "same" else recorded}
+    reworded = claim(RATIO, title="Other words", finding="{headline}.")
+    found = study(tmp_path / "b", reworded, cells, provenance=facts)
+    notes = [note for note in found.notes if "were measured" in note]
+    assert found.claims_hash == rules
+    assert [told in note and f"by the rules {rules[:12]}." in note for note in notes] == (
+        [True] if told else []
+    )
+    assert study(tmp_path / "c", claim(RATIO + "bar = 2\n"), cells).claims_hash != rules

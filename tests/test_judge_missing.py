@@ -48,8 +48,8 @@ def test_arms_that_all_failed_are_not_tested_and_say_why(tmp_path: Path) -> None
 
 
 def test_a_claim_that_needs_more_says_what(tmp_path: Path) -> None:
-    text = claim(headline="{}") + 'needs = "a throttled disk"\n'
-    found = first(tmp_path, text.replace('finding = "', 'finding = "x'), items(twice))
+    text = claim(headline="{}", finding="x") + 'needs = "a throttled disk"\n'
+    found = first(tmp_path, text, items(twice))
     assert (found.verdict, found.missing) == ("not tested", "Needs a throttled disk.")
 
 
@@ -130,7 +130,7 @@ def test_results_without_samples_are_named_as_such(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------- the A/A gate
 
 EXACT = """
-[[claim.test]]
+[claim.test.exact]
 label = "opened"
 kind = "exact"
 metric = "opened"

@@ -86,7 +86,7 @@ def test_known_ratios_reach_the_verdicts_of_the_real_claims(real: Study) -> None
 def test_a_finding_survives_evidence_in_which_single_tests_have_no_cells(
     tmp_path: Path, one: Any
 ) -> None:
-    for number, gone in enumerate({frozenset(test.benchmarks) for test in one.test}):
+    for number, gone in enumerate({frozenset(test.benchmarks) for test in one.test.values()}):
         folder = tmp_path / str(number)
         write_results(
             folder,

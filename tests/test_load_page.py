@@ -91,14 +91,14 @@ def test_the_page_names_the_load_of_a_machine() -> None:
 
 
 RATIO = """
-[[claim.test]]
+[claim.test.ratio]
 label = "naive / preloaded"
 kind = "ratio"
 metric = "epoch"
 benchmarks = ["epoch.ByResolution"]
 treatment = { impl = "naive" }
 baseline = { impl = "preloaded" }
-[[claim.test]]
+[claim.test.slope]
 label = "slope"
 kind = "slope"
 metric = "epoch"
