@@ -356,6 +356,14 @@ def test_pictures_and_objects_are_compared_by_value() -> None:
     assert fingerprint({"x": object()}) == fingerprint({"x": object()})
 
 
+@pytest.mark.parametrize(
+    "change", [torch.Tensor.bfloat16, torch.Tensor.to_sparse, lambda x: x.requires_grad_()]
+)
+def test_tensors_that_numpy_does_not_know_are_compared_by_value(change: Any) -> None:
+    one, same, other = (change(torch.full((2000,), n)) for n in (1.0, 1.0, 1.5))
+    assert fingerprint(one) == fingerprint(same) != fingerprint(other)
+
+
 def test_a_change_that_seldom_comes_is_no_sameness_of_workers(ward: str) -> None:
     """Two workers that both change nothing have not drawn the same numbers."""
     found = repeated(Subject("", doctor_gallery.Seldom(ward), cost=1e-5), 2.0)

@@ -103,8 +103,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kwargs", default="{}", metavar="JSON",
                         help="arguments of a class or function, as a JSON object")  # fmt: skip
     parser.add_argument("--budget", default=str(BUDGET), metavar="SECONDS",
-                        help=f"about how long it may take (default: {BUDGET:.0f}); a quarter "
-                        "and 15 seconds more at most, and a minute to import and make the dataset")  # fmt: skip
+                        help=f"about how long it may take (default: {BUDGET:.0f}); at most a "
+                        "quarter and 15 s more, and a minute to import and make "
+                        "the dataset")  # fmt: skip
     parser.add_argument("--out", type=user_path, metavar="DIR",
                         help="write index.html, diagnosis.json and schema.json there")  # fmt: skip
     parser.add_argument("--step-ms", metavar="MS",

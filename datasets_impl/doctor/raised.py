@@ -25,8 +25,8 @@ def said_by(error: BaseException) -> str:
         return str(error).rstrip(".")
     said = text_of(error)
     if IN_WORKER in said:
-        return said.strip().splitlines()[-1][:MOST]
-    return f"{type(error).__name__}: {' '.join(said.split())[:MOST]}".removesuffix(": ")
+        return said.strip().splitlines()[-1][:MOST].rstrip(".")
+    return f"{type(error).__name__}: {' '.join(said.split())[:MOST]}".rstrip(": .")
 
 
 def sentence(error: BaseException) -> str:

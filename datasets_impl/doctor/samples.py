@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -48,16 +49,25 @@ class Leaf:
 
     @property
     def values(self) -> np.ndarray[Any, Any] | None:
-        """The same, and of a picture its pixels, copied."""
-        return np.asarray(self.value) if isinstance(self.value, Image.Image) else self.array
+        """The same, and of a picture its pixels, of a tensor that NumPy has no kind for its
+        numbers; copied."""
+        if isinstance(self.value, Image.Image):
+            return np.asarray(self.value)
+        if isinstance(self.value, torch.Tensor) and self.array is None:
+            dense = self.value.detach().cpu()
+            if dense.layout != torch.strided:
+                dense = dense.to_dense()
+            return dense.float().numpy()
+        return self.array
 
     @property
     def array(self) -> np.ndarray[Any, Any] | None:
         """The value as a NumPy array that shares its memory, None for what is no array."""
         if isinstance(self.value, np.ndarray):
             return self.value
-        if isinstance(self.value, torch.Tensor) and self.value.device.type == "cpu":
-            return self.value.detach().numpy()
+        if isinstance(self.value, torch.Tensor):
+            with contextlib.suppress(TypeError, RuntimeError):  # sparse, bfloat16, on a device
+                return self.value.detach().numpy()
         return None
 
 
