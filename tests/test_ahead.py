@@ -48,7 +48,7 @@ def test_works_while_the_trainer_does() -> None:
 
     arriving = iter(Ahead(source(), 1))
     next(arriving)
-    assert second.wait(60), "the next batch is not made before it is asked for"
+    assert second.wait(600), "the next batch is not made before it is asked for"
     assert list(arriving) == [1]
 
 

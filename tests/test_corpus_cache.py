@@ -88,13 +88,11 @@ def start_builder(cache: Path, count: int) -> subprocess.Popen[str]:
 
 def interrupt_mid_build(cache: Path, kind: signal.Signals) -> None:
     builder = start_builder(cache, 50_000)
-    deadline = time.monotonic() + 60
     while not any(cache.glob("corpora/.*.partial/new/images/00*.jpg")):
         assert builder.poll() is None, builder.communicate()[1]
-        assert time.monotonic() < deadline
         time.sleep(0.01)
     builder.send_signal(kind)
-    builder.communicate(timeout=60)
+    builder.communicate()
     assert builder.returncode != 0
 
 
@@ -114,7 +112,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
 
 def test_two_builders_at_once_give_one_corpus(tmp_path: Path) -> None:
     builders = [start_builder(tmp_path, 400) for _ in range(2)]
-    answers = [builder.communicate(timeout=60) for builder in builders]
+    answers = [builder.communicate() for builder in builders]
     assert [builder.returncode for builder in builders] == [0, 0], answers
     assert len({hashed for hashed, _ in answers}) == 1
     assert len(list(tmp_path.glob("corpora/bundled*"))) == 1

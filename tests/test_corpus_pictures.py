@@ -220,7 +220,6 @@ def test_a_large_folder_is_sampled_and_says_so(
     assert manifests[0].sources != manifests[1].sources
 
 
-@pytest.mark.timeout(60)
 def test_blank_copies_and_link_loops_come_to_an_end(tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()

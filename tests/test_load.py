@@ -27,9 +27,7 @@ def burn() -> None:
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
     while not reached():
-        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 

@@ -140,7 +140,7 @@ def test_threads_end_with_their_loader(folder: Path) -> None:
     assert 1 <= len(workers) <= 2
     del made
     for worker in workers:
-        worker.join(60)
+        worker.join()
     assert not any(worker.is_alive() for worker in workers)
 
 
