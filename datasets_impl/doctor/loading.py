@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from datasets_impl.doctor.attribution import Attribution, Pass, clocked, in_turns
-from datasets_impl.doctor.finding import LEAST_GROWTH
+from datasets_impl.doctor.finding import LEAST_GROWTH, LEAST_LEAK
 from datasets_impl.doctor.loaders import (
     LEAST_BATCHES,
     Part,
@@ -264,14 +264,17 @@ def _with_packed_list(subject: Subject) -> Subject | None:
 def _private(
     subject: Subject, part: Part, workers: int, collate: Any, seconds: float, most: int
 ) -> list[int]:
-    """Bytes that the largest worker has alone after each epoch; at least two if there is time."""
+    """Bytes that the largest worker has alone after each epoch: two at least, and where it grew one
+    more, whatever the time."""
     found: list[int] = []
     with opened(subject, part, workers, collate) as loader:
         until = time.perf_counter() + seconds
-        while not found or (len(found) < most and (time.perf_counter() < until or len(found) < 2)):
+        while len(found) < most and (time.perf_counter() < until or _too_few(found)):
             consume(loader)
             alive = loader._iterator._workers  # type: ignore[union-attr]
             found.append(max(process_memory(worker.pid).private for worker in alive))
-            if len(found) == most:
-                break
     return found
+
+
+def _too_few(found: list[int]) -> bool:
+    return len(found) < 2 or (len(found) < 3 and found[1] - found[0] >= LEAST_LEAK)
