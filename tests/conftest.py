@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
+from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
+from datasets_impl.media.workspaces import own_folder, scratch_parent
 from datasets_impl.observe.page_cache import Unsupported
-from datasets_impl.paths import CACHE_VARIABLE, IMAGES_VARIABLE
-from datasets_impl.storage.media import PREFIX, scratch_parent
 from tests.leftovers import Watch
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # pytest keeps its own folders where it always does; all else goes into a folder of the session.
     # Its name is short, since it is part of sockets' names, and one that a later session sweeps.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
+    tempfile.tempdir = os.environ["TMPDIR"] = str(own_folder(Path(tempfile.gettempdir())))
     # After multiprocessing has removed what it keeps there until the end.
     Finalize(None, shutil.rmtree, [tempfile.tempdir], {"ignore_errors": True}, exitpriority=-1000)
     if str(ROOT) not in sys.path:  # `benchmarks` is not installed; asv finds it by its folder
@@ -125,7 +125,7 @@ def asv(monkeypatch: pytest.MonkeyPatch) -> FakeAsv:
 @pytest.fixture
 def object_libraries() -> None:
     """Skip where the object store's libraries are not installed."""
-    from datasets_impl.storage import object_store
+    from datasets_impl.media import object_store
 
     try:
         object_store.require_libraries()

@@ -18,15 +18,17 @@ from conftest import COUNT, PX
 from PIL import Image
 from torch.utils.data import StackDataset, default_collate
 
-from benchmarks import measure_objects, storage
+from benchmarks import storage
 from benchmarks.grids import Cell
+from benchmarks.measures import objects as measure_objects
 from datasets_impl.corpus import Corpus
 from datasets_impl.loading import loader, run_epoch
+from datasets_impl.media import object_store as module
+from datasets_impl.media.object_store import ObjectStore, Served, object_store
 from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.observe.page_cache import VoidMeasurement
-from datasets_impl.storage import object_store as module
-from datasets_impl.storage.object_store import ObjectStore, Served, object_store
 from datasets_impl.variants.object_store import JpegObjects, RawObjects, write_raw_objects
+from tests.with_cells import with_cells
 
 pytestmark = pytest.mark.usefixtures("object_libraries")
 
@@ -184,7 +186,7 @@ def size_of(impl: str, corpus: Corpus) -> int:
 def test_epoch_logs_what_was_served(
     impl: str, workers: int, log: Callable[[], dict[str, Any]], corpus: Corpus
 ) -> None:
-    result = storage.ObjectStoreEpoch().track_epoch(COUNT, PX, workers, 5, impl)
+    result = with_cells(storage.ObjectStoreEpoch).track_epoch(COUNT, PX, workers, 5, impl)
     record = log()
     assert result["samples"] == [record["value"]] and record["value"] > 0
     assert record["benchmark"] == "storage.ObjectStoreEpoch"
@@ -200,7 +202,7 @@ def test_epoch_logs_what_was_served(
 def test_item_logs_what_was_served(
     stage: str, log: Callable[[], dict[str, Any]], corpus: Corpus
 ) -> None:
-    result = storage.ObjectStoreItem().track_item(COUNT, PX, 5, stage, "naive")
+    result = with_cells(storage.ObjectStoreItem).track_item(COUNT, PX, 5, stage, "naive")
     record = log()
     assert result["samples"] == [record["value"]] and record["value"] >= 5_000
     assert record["requests"] == COUNT * record["passes"]
@@ -261,5 +263,5 @@ def test_skipped_without_the_libraries(
 ) -> None:
     monkeypatch.setattr(module, "NEEDED", ("s3fs", "no_such_library"))
     with pytest.raises(SkipNotImplemented, match="no_such_library"):
-        storage.ObjectStoreEpoch().track_epoch(COUNT, PX, 0, 5, "naive")
+        with_cells(storage.ObjectStoreEpoch).track_epoch(COUNT, PX, 0, 5, "naive")
     assert "needs no_such_library" in log()["skipped"]

@@ -17,15 +17,14 @@ import pytest
 from conftest import COUNT, PX, ROOT
 from PIL import Image
 
-from benchmarks import exact, measure, memory, tree
+from benchmarks import exact, memory
 from benchmarks.grids import PROFILES, Cell
+from benchmarks.measures import epochs as measure
+from benchmarks.measures import tree
 from datasets_impl import registry
-from datasets_impl.cycled import Cycled
 from datasets_impl.errors import StudyError
-from datasets_impl.observe.handover import handover, start_failure, starting
-from datasets_impl.observe.memory import Memory, Tree
-from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
-from datasets_impl.records import (
+from datasets_impl.experiments.cycled import Cycled
+from datasets_impl.experiments.records import (
     BATCH_SIZE,
     LABELS,
     STRUCTURES,
@@ -33,6 +32,10 @@ from datasets_impl.records import (
     make_record,
     record_loader,
 )
+from datasets_impl.observe.handover import handover, start_failure, starting
+from datasets_impl.observe.memory import Memory, Tree
+from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
+from tests.with_cells import with_cells
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 MANY = 2500  # more than there are labels, and not a multiple of anything
@@ -98,7 +101,8 @@ def test_loader_shuffles() -> None:
 def test_cycled_repeats_and_ends() -> None:
     cycled = Cycled(["a", "b"], 5)
     assert [cycled[index] for index in range(len(cycled))] == ["a", "b", "a", "b", "a"]
-    for outside in (5, -1):
+    assert cycled[-1] == "a" and cycled[-4] == "b"
+    for outside in (5, -6):
         with pytest.raises(IndexError):
             cycled[outside]
 
@@ -111,7 +115,7 @@ BLOCKS = ("preloaded-array", "preloaded-tensor", "preloaded-shared")
 @pytest.mark.parametrize("name", BLOCKS)
 def test_one_block_needs_one_shape(name: str, folder: Path) -> None:
     Image.new("RGB", (PX + 1, PX)).save(folder / "zz.jpg")
-    with pytest.raises(StudyError, match=f"{PX + 1}x{PX} pixels and the first image is {PX}x{PX}"):
+    with pytest.raises(StudyError, match=f"{PX + 1}x{PX} pixels and the first .* is {PX}x{PX}"):
         registry.build(name, folder)
 
 
@@ -277,9 +281,9 @@ def test_arrays_are_copied_to_workers_that_are_not_forked(
 def test_a_second_measurement_starts_its_own_fork_server(on_disk: None) -> None:
     """The first one removed the folder that the fork server's socket was in."""
     for _ in range(2):
-        (sample,) = memory.StartMethod().track_tree(COUNT, PX, "forkserver", "mapped-fixed")[
-            "samples"
-        ]
+        (sample,) = with_cells(memory.StartMethod).track_tree(
+            COUNT, PX, "forkserver", "mapped-fixed"
+        )["samples"]
         assert sample > 0
 
 
