@@ -3,15 +3,15 @@
 A task's ceilings come first, then its arms; the fastest variant stands twice at the end (A/A).
 """
 
-from datasets_impl.arms.registry import ARMS
-from datasets_impl.augment import PLACES
+from datasets_impl.contest.registry import ARMS
+from datasets_impl.experiments.augment import PLACES
 from datasets_impl.registry import AGAIN
 
 from .common import _Benchmark, _Sparse
 from .grids import GRID, star
-from .measure_arms import throughput
-from .measure_costs import costs
-from .measure_scale import augmented, counted, scaled
+from .measures.arms import throughput
+from .measures.costs import costs
+from .measures.scale import augmented, counted, scaled
 
 FACTORS = ["n", "px", "impl"]
 TWICE = {"decode": "threaded-pack", "raw": "gathered", "train": "threaded-regions"}

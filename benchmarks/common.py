@@ -16,12 +16,12 @@ from typing import Any
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from datasets_impl.allocator import keep_freed_memory
+from datasets_impl.media.workspaces import name_semaphores
 from datasets_impl.observe import load
 from datasets_impl.observe.log import ROUND_VARIABLE, observe
 from datasets_impl.observe.page_cache import Unsupported
-from datasets_impl.storage.media import name_semaphores
-from datasets_impl.termination import end_with_parent
+from datasets_impl.system.allocator import keep_freed_memory
+from datasets_impl.system.termination import end_with_parent
 
 from .grids import GRID, SPARSE, Cell
 
@@ -37,7 +37,7 @@ class _Benchmark:
     rounds = GRID.rounds  # for a plain `asv run`; a study runs asv once for each round
     every = 1  # of a study's rounds: each one; 3 every third one, 0 only the first
     timeout = 900
-    version = "1"  # raise it when the meaning of a number changes, here or in measure.py
+    version = "1"  # raise it when the meaning of a number changes, here or in measures/
     param_names: list[str] = []
     params: list[Any] = []
     keeps_freed_memory = True  # False where memory is measured: users run with the default

@@ -5,11 +5,11 @@ Any factor may have the second name, which ends in "-again"; it goes last.
 
 from .common import _Benchmark, _Sparse
 from .grids import GRID, ITEMS, START_METHODS, star
-from .measure import construction, epoch, first_batch, item
-from .measure_loops import loop_epoch, stall
-from .measure_samples import access, transport
-from .throttled import epoch as throttled_epoch
-from .tree import photograph_tree
+from .measures.epochs import construction, epoch, first_batch, item
+from .measures.loops import loop_epoch, stall
+from .measures.samples import access, transport
+from .measures.throttled import epoch as throttled_epoch
+from .measures.tree import photograph_tree
 
 EPOCH = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
 ITEM = ["n", "px", "medium", "stage", "impl"]

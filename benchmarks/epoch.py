@@ -2,7 +2,7 @@
 
 from .common import _Benchmark, _Sparse
 from .grids import COUNTS, DOCUMENTED, GRID, RECOMMENDED, START_METHODS, star
-from .measure import epoch, item_share
+from .measures.epochs import epoch, item_share
 
 FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
 

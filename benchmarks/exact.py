@@ -2,13 +2,13 @@
 
 import resource
 
+from datasets_impl.media.workspaces import workspace
 from datasets_impl.observe import behaviour
 from datasets_impl.observe.handover import handover, start_failure
-from datasets_impl.storage.media import workspace
 
 from .common import _Benchmark
 from .grids import GRID, STORED, star
-from .measure import built, corpus_of
+from .measures.epochs import built, corpus_of
 
 N = (32,)
 

@@ -2,7 +2,7 @@
 
 from .common import _Benchmark
 from .grids import COUNTS, GRID, ITEMS, star
-from .measure import item
+from .measures.epochs import item
 
 FACTORS = ["n", "px", "medium", "stage", "impl"]
 

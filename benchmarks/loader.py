@@ -2,7 +2,7 @@
 
 from .common import _Benchmark
 from .grids import GRID, star
-from .measure_loops import loop_epoch
+from .measures.loops import loop_epoch
 
 FACTORS = ["n", "px", "loop"]
 

@@ -2,7 +2,7 @@
 
 from .common import _Sparse
 from .grids import GRID, START_METHODS, STORED
-from .tree import photograph_tree, record_copies, record_tree
+from .measures.tree import photograph_tree, record_copies, record_tree
 
 
 class _Memory(_Sparse):

@@ -15,10 +15,10 @@ import re
 import sys
 from typing import Any
 
-from datasets_impl.atomic import atomic_write
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.paths import images_dir, user_path
+from datasets_impl.files.atomic import atomic_write
+from datasets_impl.files.paths import images_dir, user_path
 
 from .common import _Benchmark
 from .grids import GRID, Cell, profile_name

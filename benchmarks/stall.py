@@ -1,10 +1,10 @@
 """Share of time a trainer waits for data under an emulated training step (X09)."""
 
-from datasets_impl.steps import cuda_step
+from datasets_impl.experiments.steps import cuda_step
 
 from .common import _Benchmark
 from .grids import GRID, star
-from .measure_loops import stall
+from .measures.loops import stall
 
 FACTORS = ["n", "px", "workers", "step_ms", "impl"]
 

@@ -2,7 +2,7 @@
 
 from .common import _Benchmark, _Sparse
 from .grids import COUNTS, DOCUMENTED, GRID, START_METHODS, STORED, star
-from .measure import construction, first_batch
+from .measures.epochs import construction, first_batch
 
 FACTORS = ["n", "px", "workers", "start_method", "impl"]
 

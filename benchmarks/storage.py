@@ -1,8 +1,8 @@
 """Slow storage: throttled disks and an object store, JPEG against raw pixels."""
 
-from . import measure, measure_objects, throttled
 from .common import _Benchmark, _Sparse
 from .grids import GRID, ITEMS, star
+from .measures import epochs, objects, throttled
 
 PX_RAW = GRID.px_bandwidth if GRID.limits else ()  # the quick profile has no time for these
 FASTEST = 400  # MB/s
@@ -35,7 +35,7 @@ class ByMedium(_Benchmark):
     params = star(param_names, n=ITEMS, px=PX_RAW, medium=GRID.media, impl=("naive", "raw-files"))
 
     def track_epoch(self, *levels):
-        return self.measured(levels, measure.epoch)
+        return self.measured(levels, epochs.epoch)
 
     track_epoch.unit = "us"
 
@@ -101,7 +101,7 @@ class InMemory(_Benchmark):
     )
 
     def track_epoch(self, *levels):
-        return self.measured(levels, measure.epoch)
+        return self.measured(levels, epochs.epoch)
 
     track_epoch.unit = "us"
 
@@ -113,7 +113,7 @@ class Reopen(_Benchmark):
     params = InMemory.params
 
     def track_construction(self, *levels):
-        return self.measured(levels, measure.reopening)
+        return self.measured(levels, epochs.reopening)
 
     track_construction.unit = "ms"
 
@@ -135,7 +135,7 @@ class ObjectStoreEpoch(_Sparse):
     )
 
     def track_epoch(self, *levels):
-        return self.measured(levels, measure_objects.epoch)
+        return self.measured(levels, objects.epoch)
 
     track_epoch.unit = "us"
 
@@ -153,6 +153,6 @@ class ObjectStoreItem(_Sparse):
     )
 
     def track_item(self, *levels):
-        return self.measured(levels, measure_objects.item)
+        return self.measured(levels, objects.item)
 
     track_item.unit = "us"

@@ -2,7 +2,7 @@
 
 from .common import _Benchmark
 from .grids import star
-from .measure_samples import access
+from .measures.samples import access
 
 FACTORS = ["n", "record", "access", "structure"]
 

@@ -1,10 +1,10 @@
 """What it costs to hand a sample from a worker to the trainer (X03)."""
 
-from datasets_impl.free_samples import CARRIERS
+from datasets_impl.experiments.free_samples import CARRIERS
 
 from .common import _Benchmark
 from .grids import GRID, star
-from .measure_samples import transport
+from .measures.samples import transport
 
 FACTORS = ["kib", "carrier", "workers"]
 

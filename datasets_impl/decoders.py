@@ -22,7 +22,7 @@ from PIL import Image
 
 from datasets_impl.arguments import one_of
 from datasets_impl.errors import MissingPackage
-from datasets_impl.variants.files import reason
+from datasets_impl.files.pictures import reason
 
 EXTRA = "decoders"  # what pip installs them by
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

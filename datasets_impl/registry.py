@@ -16,20 +16,20 @@ import torch
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from datasets_impl.corrected.cached import CachedDataset
+from datasets_impl.corrected.jpeg import JpegDataset
+from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
+from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.decoders import DECODERS
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
-from datasets_impl.storage.formats import FORMATS, ensure_stored
+from datasets_impl.files.pictures import jpeg_files
+from datasets_impl.formats import FORMATS, ensure_stored
 from datasets_impl.transforms import ToUint8, make_transform
 from datasets_impl.variants.decode_image import DecodeImageDataset
 from datasets_impl.variants.decoding import BatchedDecodingDataset, DecodingDataset
-from datasets_impl.variants.files import jpeg_files
-from datasets_impl.variants.lazy_cache import LazyCacheDataset
-from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
-from datasets_impl.variants.naive_fixed import LazyJpegDataset
 from datasets_impl.variants.pil_to_tensor import PilToTensorDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
-from datasets_impl.variants.preloaded_fixed import PreloadedDataset
 from datasets_impl.variants.preloaded_shared import PreloadedSharedDataset
 from datasets_impl.variants.preloaded_tensor import PreloadedTensorDataset
 from datasets_impl.variants.raw_files import RawFileDataset
@@ -111,7 +111,7 @@ _ROWS = (
     ),
     Implementation(
         "naive-fixed",
-        lambda root, process: LazyJpegDataset(root, process),
+        lambda root, process: JpegDataset(root, process),
         "corrected",
         "HWC",
         "paths",
@@ -197,7 +197,7 @@ _ROWS = (
     ),
     Implementation(
         "lazy-cache",
-        lambda root, process: LazyCacheDataset(LazyJpegDataset(root), process),
+        lambda root, process: CachedDataset(JpegDataset(root), process),
         "variant",
         "HWC",
         "paths; decoded pixels in one tensor in shared memory, filled on first access",

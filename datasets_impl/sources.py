@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument
+from datasets_impl.files.paths import user_path
+from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.indexing import position
-from datasets_impl.paths import user_path
-from datasets_impl.variants.files import jpeg_files
 
 STORED = ("header.json", "index.npy")  # what a folder with a stored set holds
 
@@ -87,6 +87,6 @@ def as_source(source: Source | str | Path) -> Source:
 
 
 def _stored(folder: Path) -> Source:
-    from datasets_impl.storage.formats import open_stored
+    from datasets_impl.formats import open_stored
 
     return open_stored(folder)

@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.paths import user_path
+from datasets_impl.files.paths import user_path
 from scripts import page, repeat, wording, written
 from scripts.chart import Chart
 from scripts.figure_style import page_variables

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from datasets_impl.arms.model import Task
+from datasets_impl.contest.model import Task
 from scripts import inference
 from scripts.model import LadderStep
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datasets_impl.arms.code import with_setting
-from datasets_impl.arms.model import Arm, Task
-from datasets_impl.arms.registry import ARMS
+from datasets_impl.contest.code import with_setting
+from datasets_impl.contest.model import Arm, Task
+from datasets_impl.contest.registry import ARMS
 from scripts import inference, wording
 from scripts.evidence import Evidence
 from scripts.inference import Interval

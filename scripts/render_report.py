@@ -18,7 +18,7 @@ if __name__ == "__main__" and not __package__:  # run as a file: make the reposi
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from datasets_impl.errors import exit_on_study_error
-from datasets_impl.paths import user_path
+from datasets_impl.files.paths import user_path
 from scripts import figures as figures_module
 from scripts import tables, written
 from scripts.loaders import ceilings_json

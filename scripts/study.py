@@ -18,20 +18,22 @@ try:
     from filelock import FileLock, Timeout
     from rich.console import Console
 
-    from datasets_impl.atomic import describe_write_error
     from datasets_impl.errors import StudyError, exit_on_study_error
+    from datasets_impl.files.atomic import describe_write_error
+    from datasets_impl.files.paths import cache_dir, images_dir, user_path
+    from datasets_impl.files.replacing import check_replaceable
+    from datasets_impl.media.workspaces import sweep_all, temporary_folder
     from datasets_impl.observe import load
-    from datasets_impl.paths import cache_dir, images_dir, user_path
-    from datasets_impl.replacing import check_replaceable
-    from datasets_impl.storage.media import sweep_all, temporary_folder
-    from datasets_impl.termination import stopping_on_termination
-    from scripts import asv_session, provenance, publishing, written
-    from scripts.child import run_child
+    from datasets_impl.system.termination import stopping_on_termination
+    from scripts import written
     from scripts.claims import load_claims
     from scripts.judge import load_study
-    from scripts.orphans import end_orphans, end_processes_of
     from scripts.render_report import render
     from scripts.root import CLAIMS, ROOT
+    from scripts.session import provenance, publishing
+    from scripts.session import rounds as asv_session
+    from scripts.session.child import run_child
+    from scripts.session.orphans import end_orphans, end_processes_of
     from scripts.terminal import print_study
 except ModuleNotFoundError as missing:
     print(

@@ -16,10 +16,10 @@ from typing import Any
 
 from jsonschema.exceptions import best_match
 
-from datasets_impl.atomic import atomic_write
 from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.paths import user_path
-from datasets_impl.replacing import check_replaceable
+from datasets_impl.files.atomic import atomic_write
+from datasets_impl.files.paths import user_path
+from datasets_impl.files.replacing import check_replaceable
 from scripts.boundary import brief
 from scripts.root import RESULTS, ROOT
 from scripts.tables import escape_md, validator

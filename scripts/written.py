@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from datasets_impl.atomic import atomic_write, describe_write_error
 from datasets_impl.errors import StudyError
-from datasets_impl.replacing import check_replaceable, remove_ours
+from datasets_impl.files.atomic import atomic_write, describe_write_error
+from datasets_impl.files.replacing import check_replaceable, remove_ours
 
 LIST = "report-files.json"
 GENERATOR = "pytorch-dataset-study"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from datasets_impl.storage.media import PREFIX
+from datasets_impl.media.workspaces import PREFIX
 
 SHARED = Path("/dev/shm")
 MADE = ("torch_", "sem.", "psm_", PREFIX, "doctor-", "stored-")

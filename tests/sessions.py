@@ -15,10 +15,11 @@ import pytest
 from rich.console import Console
 
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
-from scripts import asv_session, provenance, publishing
-from scripts.asv_session import Session
 from scripts.evidence import load_evidence
 from scripts.root import ROOT
+from scripts.session import provenance, publishing
+from scripts.session import rounds as asv_session
+from scripts.session.rounds import Session
 from tests.synthetic_results import COMMIT, Bench, edit_json, write_results
 
 IMPL = ["naive", "preloaded"]

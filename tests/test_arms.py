@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets_impl.arms.model import BATCH_SIZE, CROP, Arm
-from datasets_impl.arms.registry import ARMS
+from datasets_impl.contest.model import BATCH_SIZE, CROP, Arm
+from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.files.pictures import jpeg_files
 
 COUNT, PX = 72, 40  # one whole batch and a part of one
 every_arm = pytest.mark.parametrize(

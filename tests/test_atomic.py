@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets_impl.atomic import atomic_file, atomic_write, describe_write_error
 from datasets_impl.errors import BAD_INPUT, INTERRUPTED, StudyError, exit_on_study_error
+from datasets_impl.files.atomic import atomic_file, atomic_write, describe_write_error
 
 
 def is_one_sentence(text: str) -> bool:
@@ -64,7 +64,7 @@ def test_old_file_stays_when_the_writer_fails(failure: type[BaseException], targ
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from datasets_impl.atomic import atomic_file
+from datasets_impl.files.atomic import atomic_file
 with atomic_file(Path(sys.argv[1])) as handle:
     handle.write(b"half of the ne")
     handle.flush()
@@ -114,7 +114,7 @@ def test_no_temporary_file_can_be_made(target: Path, monkeypatch: pytest.MonkeyP
     def full(**arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("datasets_impl.atomic.tempfile.mkstemp", full)
+    monkeypatch.setattr("datasets_impl.files.atomic.tempfile.mkstemp", full)
     with pytest.raises(StudyError, match="disk is full"):
         atomic_write(target, "new")
     monkeypatch.undo()
@@ -172,7 +172,7 @@ def test_success_and_real_bugs_pass_through() -> None:
 def test_command_line(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("a file")
     code = (
-        "import sys; from pathlib import Path; from datasets_impl.atomic import atomic_write;"
+        "import sys; from pathlib import Path; from datasets_impl.files.atomic import atomic_write;"
         "from datasets_impl.errors import exit_on_study_error;"
         "sys.exit(exit_on_study_error(lambda: atomic_write(Path(sys.argv[1]), ''))())"
     )

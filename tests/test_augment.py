@@ -8,8 +8,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from datasets_impl.augment import MEAN, SPREAD, AugmentedBatches, FlipAndNormalise
 from datasets_impl.errors import BadArgument
+from datasets_impl.experiments.augment import MEAN, SPREAD, AugmentedBatches, FlipAndNormalise
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randint(0, 256, (10, 6, 8, 3), generator=GENERATOR, dtype=torch.uint8)

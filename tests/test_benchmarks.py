@@ -22,17 +22,17 @@ from conftest import ROOT
 from benchmarks import plan, prepare
 from benchmarks.grids import CENTRE, PROFILE_VARIABLE, PROFILES, Cell, star
 from datasets_impl import registry
-from datasets_impl.arms.ceilings import CEILINGS
-from datasets_impl.arms.registry import ARMS
-from datasets_impl.augment import PLACES
+from datasets_impl.contest.ceilings import CEILINGS
+from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import DEFAULT_QUALITY, MAX_COUNT, MAX_RESOLUTION, CorpusSpec
-from datasets_impl.free_samples import CARRIERS
-from datasets_impl.loops import LOOPS
+from datasets_impl.experiments.augment import PLACES
+from datasets_impl.experiments.free_samples import CARRIERS
+from datasets_impl.experiments.loops import LOOPS
+from datasets_impl.experiments.records import STRUCTURES as RECORD_STRUCTURES
+from datasets_impl.experiments.stages import STAGES
+from datasets_impl.experiments.structures import RECORDS, STRUCTURES
+from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.observe import behaviour, beyond_memory
-from datasets_impl.observe.stages import STAGES
-from datasets_impl.records import STRUCTURES as RECORD_STRUCTURES
-from datasets_impl.storage.media import MEDIA
-from datasets_impl.structures import RECORDS, STRUCTURES
 from datasets_impl.transforms import TRANSFORMS
 
 every_profile = pytest.mark.parametrize("profile", PROFILES)

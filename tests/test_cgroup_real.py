@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from datasets_impl.media import cgroup
+from datasets_impl.media.cgroup import Group, limited_bandwidth, memory_limit
+from datasets_impl.media.hierarchy import find
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.page_cache import Unsupported
-from datasets_impl.storage import cgroup
-from datasets_impl.storage.cgroup import Group, limited_bandwidth, memory_limit
-from datasets_impl.storage.hierarchy import find
 
 MB = 1_000_000
 
@@ -126,7 +126,7 @@ def test_a_forked_child_that_unwinds_leaves_the_group(throttling: Path) -> None:
 def test_group_of_a_killed_owner_is_swept_and_of_a_live_one_not(throttling: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from datasets_impl.storage.cgroup import limited_bandwidth\n"
+        "from datasets_impl.media.cgroup import limited_bandwidth\n"
         f"with limited_bandwidth(Path({str(throttling)!r}), 10**7) as group:\n"
         "    print(group.folder, flush=True); time.sleep(60)"
     )

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from standard_suite import standard_suite
 
-from datasets_impl.arms.model import Arm
-from datasets_impl.arms.registry import ARMS
+from datasets_impl.contest.model import Arm
+from datasets_impl.contest.registry import ARMS
 from datasets_impl.errors import StudyError
 from scripts.claims import (
     Amount,

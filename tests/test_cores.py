@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets_impl import cores as module
-from datasets_impl.cores import cores
-from datasets_impl.storage.hierarchy import cpu_quota
+from datasets_impl.media.hierarchy import cpu_quota
+from datasets_impl.system import cores as module
+from datasets_impl.system.cores import cores
 
 
 def machine(root: Path, version: int, limits: dict[str, str]) -> Path:
@@ -69,5 +69,8 @@ def test_cores(
 
 
 def test_asking_imports_no_torch() -> None:
-    code = "import sys, datasets_impl.cores as c; assert c.cores() and 'torch' not in sys.modules"
+    code = (
+        "import sys; from datasets_impl.system.cores import cores; cores(); "
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

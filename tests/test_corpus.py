@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datasets_impl.corpus import DEFAULT_QUALITY, Content, CorpusSpec, ensure_corpus
+from datasets_impl.corpus.photographs import Window, assign_sources, cut, source_of, window_of
 from datasets_impl.errors import StudyError
-from datasets_impl.photographs import Window, assign_sources, cut, source_of, window_of
 from tests.corpora import SMALL, contents
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from datasets_impl.corpus import ensure_corpus
 from datasets_impl.errors import StudyError
-from datasets_impl.paths import CACHE_VARIABLE, IMAGES_VARIABLE, cache_dir, images_dir
+from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE, cache_dir, images_dir
 from tests.corpora import REPOSITORY, SMALL, contents, leftovers
 
 

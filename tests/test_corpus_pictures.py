@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, JpegImagePlugin
 
-from datasets_impl import user_images
-from datasets_impl.corpus import CorpusSpec, ensure_corpus, main
+from datasets_impl.corpus import CorpusSpec, ensure_corpus, user_images
+from datasets_impl.corpus.__main__ import main
 from datasets_impl.errors import StudyError
-from datasets_impl.paths import CACHE_VARIABLE, IMAGES_VARIABLE
+from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from tests.corpora import contents, leftovers, picture
 
 

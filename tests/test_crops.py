@@ -17,10 +17,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
+from datasets_impl.files.pictures import jpeg_files
+from datasets_impl.formats import ensure_stored
 from datasets_impl.loaders.crops import RATIO, SCALE, random_box
 from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
-from datasets_impl.storage.formats import ensure_stored
-from datasets_impl.variants.files import jpeg_files
 
 SIZE, COUNT, PX = 32, 8, 160
 sides = st.integers(1, 3000)

@@ -15,10 +15,12 @@ from PIL import Image
 from torch.utils.data import default_collate
 
 from datasets_impl import registry
-from datasets_impl.atomic import MARK
+from datasets_impl.corrected import mapped as mapped_fixed
+from datasets_impl.corrected.mapped import MAGIC, PAGE, ReadOnlyMappedDataset
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
 from datasets_impl.errors import StudyError
+from datasets_impl.files.atomic import MARK
 from datasets_impl.observe import behaviour
 from datasets_impl.observe.behaviour import (
     REFUSED,
@@ -32,8 +34,6 @@ from datasets_impl.observe.behaviour import (
 )
 from datasets_impl.observe.files_opened import counting_opened_images
 from datasets_impl.transforms import ToUint8
-from datasets_impl.variants import mapped_fixed
-from datasets_impl.variants.mapped_fixed import MAGIC, PAGE, ReadOnlyMappedDataset
 
 DOCUMENTED = ("naive", "preloaded", "mapped")
 CORRECTED = ("naive-fixed", "preloaded-fixed", "mapped-fixed")

@@ -13,18 +13,18 @@ import pytest
 from PIL import Image
 
 from datasets_impl import registry
+from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
+from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.errors import BadArgument, StudyError
+from datasets_impl.files import pictures as files
+from datasets_impl.files.pictures import decoded, fingerprint, jpeg_files
+from datasets_impl.formats import ensure_stored
 from datasets_impl.indexing import NoSuchItem, position
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
-from datasets_impl.storage.formats import ensure_stored
-from datasets_impl.variants import files
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset
-from datasets_impl.variants.files import decoded, fingerprint, jpeg_files
-from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
-from datasets_impl.variants.preloaded_fixed import PreloadedDataset
 from datasets_impl.variants.raw_files import RawFileDataset
 
 

@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from datasets_impl import formats
 from datasets_impl.errors import BadArgument, StudyError
-from datasets_impl.storage import conversion, formats
-from datasets_impl.storage.conversion import JOURNAL
-from datasets_impl.storage.formats import FORMATS, ensure_stored
-from datasets_impl.storage.stored import HEADER, INDEX, StoredImages
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.files.pictures import jpeg_files
+from datasets_impl.formats import FORMATS, conversion, ensure_stored
+from datasets_impl.formats.conversion import JOURNAL
+from datasets_impl.formats.stored import HEADER, INDEX, StoredImages
 
 CASES = [(name, kind) for name, row in FORMATS.items() for kind in row.kinds]
 every_case = pytest.mark.parametrize(
@@ -42,9 +42,9 @@ every_case = pytest.mark.parametrize(
 KILLS = 8
 CONVERT = """
 import itertools, sys, time
-from datasets_impl.storage.formats import ensure_stored
+from datasets_impl.formats import ensure_stored
 folder, kind, name, place = sys.argv[1:]
-from datasets_impl.storage.formats import FORMATS
+from datasets_impl.formats import FORMATS
 FORMATS[name].load("Format")
 print("started", flush=True)
 places = itertools.count(1)

@@ -15,6 +15,7 @@ from torch.utils.data import BatchSampler, Sampler, SubsetRandomSampler
 
 from datasets_impl import decoders
 from datasets_impl.errors import BadArgument, MissingPackage, StudyError
+from datasets_impl.formats import ensure_stored
 from datasets_impl.loaders import threads
 from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
@@ -24,7 +25,6 @@ from datasets_impl.loaders.table import LOADERS
 from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
 from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
 from datasets_impl.sources import JpegBytes, JpegFiles
-from datasets_impl.storage.formats import ensure_stored
 from datasets_impl.variants.decoding import DecodingDataset
 from datasets_impl.variants.draft_crops import DraftCropsDataset
 

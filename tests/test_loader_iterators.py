@@ -15,11 +15,11 @@ import torch
 from conftest import COUNT
 
 from datasets_impl.errors import BadArgument, StudyError
+from datasets_impl.formats import ensure_stored
 from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loaders.table import LOADERS
 from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
-from datasets_impl.storage.formats import ensure_stored
 
 HANGS = 60  # seconds after which a child is taken to hang
 

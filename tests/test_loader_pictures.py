@@ -17,11 +17,11 @@ from PIL import Image
 from torchvision.transforms.v2 import functional
 
 from datasets_impl.errors import BadImage
+from datasets_impl.formats import ensure_stored
 from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.crops import random_box
 from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
 from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
-from datasets_impl.storage.formats import ensure_stored
 from datasets_impl.variants.decoding import BatchedDecodingDataset, DecodingDataset
 
 SIZE = 24

@@ -22,15 +22,15 @@ from PIL import Image
 
 from datasets_impl import loaders
 from datasets_impl.errors import BadImage, StudyError
+from datasets_impl.files.pictures import jpeg_files
+from datasets_impl.formats import FORMATS, ensure_stored
 from datasets_impl.loaders import threaded
 from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loaders.table import LOADERS
 from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
-from datasets_impl.storage.formats import FORMATS, ensure_stored
 from datasets_impl.variants.decoding import BatchedDecodingDataset
-from datasets_impl.variants.files import jpeg_files
 
 every_loader = pytest.mark.parametrize("name", LOADERS)
 FAST_MEAN = 2.5  # of 255, as in test_decoders

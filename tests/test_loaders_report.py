@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from datasets_impl.arms.ceilings import CEILINGS
-from datasets_impl.arms.registry import ARMS
+from datasets_impl.contest.ceilings import CEILINGS
+from datasets_impl.contest.registry import ARMS
 from scripts import tables, update_readme
 from scripts.claims import load_claims
 from scripts.decisions import CLASS, INSTEAD, QUESTIONS, decisions, instead

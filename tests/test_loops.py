@@ -15,10 +15,10 @@ from conftest import COUNT, PX
 from PIL import Image
 from torch.utils.data import DataLoader, SequentialSampler, default_collate
 
-from benchmarks import measure_loops
 from benchmarks.grids import Cell
-from datasets_impl import loops
+from benchmarks.measures import loops as measure_loops
 from datasets_impl.documented import InefficientDataset
+from datasets_impl.experiments import loops
 from datasets_impl.loading import BATCH_SIZE, run_epoch
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
 

@@ -15,16 +15,17 @@ import pytest
 from asv_runner.benchmarks.mark import SkipNotImplemented
 from conftest import COUNT, PX
 
-from benchmarks import epoch, item, measure, startup
+from benchmarks import epoch, item, startup
 from benchmarks.grids import Cell
+from benchmarks.measures import epochs as measure
 from datasets_impl import registry
+from datasets_impl.corrected.jpeg import JpegDataset
+from datasets_impl.experiments.stages import STAGES
+from datasets_impl.files.paths import CACHE_VARIABLE
+from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
-from datasets_impl.observe.stages import STAGES
-from datasets_impl.paths import CACHE_VARIABLE
-from datasets_impl.storage.media import MEDIA
-from datasets_impl.variants.naive_fixed import LazyJpegDataset
 
 TINY: dict[str, Any] = {"n": COUNT, "px": PX}
 
@@ -96,13 +97,13 @@ def test_a_cache_is_full_before_its_epochs_are_timed(
     on_disk: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    real = LazyJpegDataset.__getitem__
+    real = JpegDataset.__getitem__
 
-    def counted(dataset: LazyJpegDataset, index: int) -> Any:
+    def counted(dataset: JpegDataset, index: int) -> Any:
         made.append(index)
         return real(dataset, index)
 
-    monkeypatch.setattr(LazyJpegDataset, "__getitem__", counted)
+    monkeypatch.setattr(JpegDataset, "__getitem__", counted)
     monkeypatch.setattr(measure, "WARM_UP_BATCHES", 0)
     monkeypatch.setattr(measure, "timed", lambda run: (made.clear(), run(), 1.0)[-1])
     measure.epoch(tiny(impl="lazy-cache"))

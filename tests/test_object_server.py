@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import measure
+from benchmarks.measures import epochs as measure
 from datasets_impl.errors import StudyError
+from datasets_impl.media import object_store as module
+from datasets_impl.media.object_store import Served, object_store, open_store
 from datasets_impl.observe.page_cache import Unsupported
-from datasets_impl.storage import object_store as module
-from datasets_impl.storage.object_store import Served, object_store, open_store
 from datasets_impl.variants.object_store import JpegObjects
 
 pytestmark = pytest.mark.usefixtures("object_libraries")
@@ -62,7 +62,7 @@ def test_latency_is_added_to_get_and_to_nothing_else(monkeypatch: pytest.MonkeyP
     from werkzeug.test import Client
     from werkzeug.wrappers import Response
 
-    from datasets_impl.storage import object_server
+    from datasets_impl.media import object_server
 
     slept: list[float] = []
     monkeypatch.setattr(object_server.time, "sleep", slept.append)
@@ -146,7 +146,7 @@ def test_a_store_that_dies_is_an_error_not_a_wait(two_files: Path) -> None:
 
 OWNER = """
 import signal, sys, time
-from datasets_impl.storage.object_store import object_store
+from datasets_impl.media.object_store import object_store
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started without
 with object_store(sys.argv[1]) as store:
     print(store.process.pid, flush=True)
@@ -241,7 +241,7 @@ import datasets_impl.registry
 import datasets_impl.variants.object_store
 import benchmarks.storage
 from datasets_impl.observe.page_cache import Unsupported
-from datasets_impl.storage.object_store import object_store
+from datasets_impl.media.object_store import object_store
 try:
     with object_store(sys.argv[1]):
         pass

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from datasets_impl.storage.media import PREFIX
-from scripts.orphans import end_orphans, end_processes_of
+from datasets_impl.media.workspaces import PREFIX
+from scripts.session.orphans import end_orphans, end_processes_of
 
 WAITS = "import sys, time; print('up', flush=True); time.sleep(1e6)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAITS}"
@@ -66,7 +66,7 @@ def test_those_of_a_folder_are_ended_even_if_they_do_not_want_to(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("scripts.orphans.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("scripts.session.orphans.GRACE_SECONDS", 0.1)
     mine, other = started(str(tmp_path / "a"), STUBBORN), started(str(tmp_path / "ab"))
     assert end_processes_of(tmp_path / "a") == 1
     assert not psutil.pid_exists(mine.pid) and other.poll() is None

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks import measure
+from benchmarks.measures import epochs as measure
 from datasets_impl.documented import MemoryMappedDataset
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.page_cache import PAGE, Unsupported, VoidMeasurement

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets_impl import peers
-from datasets_impl.arms.fidelity import fidelity
-from datasets_impl.arms.model import CROP
-from datasets_impl.arms.registry import ARMS
+from datasets_impl.contest import peers
+from datasets_impl.contest.fidelity import fidelity
+from datasets_impl.contest.model import CROP
+from datasets_impl.contest.peers.made import made_once
+from datasets_impl.contest.peers.work import Work
+from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.decoders import decoder
 from datasets_impl.errors import StudyError
-from datasets_impl.peers.made import made_once
-from datasets_impl.peers.work import Work
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.files.pictures import jpeg_files
 
 PACKAGES = {
     "datasets", "ffcv", "grain", "litdata", "nvidia.dali", "spdl", "streaming", "webdataset",

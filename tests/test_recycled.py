@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets_impl.errors import BadArgument
+from datasets_impl.formats import ensure_stored
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loaders.recycled import RecycledBatches
 from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
-from datasets_impl.storage.formats import ensure_stored
 
 SHAPE = (4, 8, 8, 3)
 

@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from datasets_impl.contest.peers.made import made_once
+from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.errors import StudyError
-from datasets_impl.peers.made import made_once
-from datasets_impl.replacing import check_replaceable, put_in_place, remove_ours
-from datasets_impl.storage.formats import ensure_stored
-from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
+from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
+from datasets_impl.files.whole import whole_folder
+from datasets_impl.formats import ensure_stored
 from datasets_impl.variants.raw_files import RawFileDataset
-from datasets_impl.whole import whole_folder
 
 HEADER = "header"
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts import provenance, publishing
 from scripts.evidence import load_evidence
 from scripts.root import ROOT
+from scripts.session import provenance, publishing
 from tests.sessions import (
     BLOCKS,
     WHOLE,

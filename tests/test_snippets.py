@@ -13,11 +13,11 @@ import pytest
 
 import datasets_impl
 from datasets_impl import loaders, variants
-from datasets_impl.arms.code import HOMES, with_setting
-from datasets_impl.arms.model import Arm
-from datasets_impl.arms.registry import ARMS
+from datasets_impl.contest.code import HOMES, with_setting
+from datasets_impl.contest.model import Arm
+from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
-from datasets_impl.variants.files import jpeg_files
+from datasets_impl.files.pictures import jpeg_files
 from scripts.claims import load_claims
 from scripts.decisions import INSTEAD, QUESTIONS
 from scripts.root import CLAIMS, ROOT

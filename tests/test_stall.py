@@ -14,13 +14,13 @@ import torch
 from asv_runner.benchmarks.mark import SkipNotImplemented
 from conftest import COUNT, PX
 
-from benchmarks import measure_loops
 from benchmarks.grids import Cell
+from benchmarks.measures import loops as measure_loops
 from benchmarks.stall import CudaByStep
-from datasets_impl import steps
+from datasets_impl.experiments import steps
+from datasets_impl.experiments.steps import MultiplyingStep, WaitingStep, cuda_step
 from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.observe.page_cache import Unsupported
-from datasets_impl.steps import MultiplyingStep, WaitingStep, cuda_step
 
 
 class Clock:

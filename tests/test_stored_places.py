@@ -14,12 +14,11 @@ from conftest import COUNT, PX
 from PIL import Image
 from test_formats import contents, every_case, expected
 
+from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.errors import BadArgument, StudyError
+from datasets_impl.formats import FORMATS, conversion, ensure_stored, open_stored
+from datasets_impl.formats.stored import HEADER
 from datasets_impl.indexing import NoSuchItem
-from datasets_impl.storage import conversion
-from datasets_impl.storage.formats import FORMATS, ensure_stored, open_stored
-from datasets_impl.storage.stored import HEADER
-from datasets_impl.variants.mapped_fixed import ReadOnlyMappedDataset
 from datasets_impl.variants.raw_files import RawFileDataset
 from datasets_impl.variants.stored_pixels import StoredPixelsDataset
 

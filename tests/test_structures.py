@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import measure_samples
 from benchmarks.grids import Cell
+from benchmarks.measures import samples as measure_samples
+from datasets_impl.experiments.structures import (
+    IMAGE_SHAPE,
+    RECORDS,
+    STRUCTURES,
+    records,
+    structure,
+)
 from datasets_impl.observe.page_cache import VoidMeasurement
-from datasets_impl.structures import IMAGE_SHAPE, RECORDS, STRUCTURES, records, structure
 
 every_structure = pytest.mark.parametrize("name", STRUCTURES)
 every_record = pytest.mark.parametrize("kind", RECORDS)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from datasets_impl.paths import CACHE_VARIABLE
+from datasets_impl.files.paths import CACHE_VARIABLE
 from scripts import study as command
-from scripts.child import child
 from scripts.root import ROOT
+from scripts.session.child import child
 
 
 def study(*arguments: str) -> subprocess.CompletedProcess[str]:

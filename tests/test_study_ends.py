@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts import publishing
 from scripts import study as command
+from scripts.session import publishing
 from tests.sessions import BLOCKS, PLAN, FakeAsv, samples
 
 

@@ -16,7 +16,7 @@ import pytest
 import torchvision as torchvision  # makes a folder of PyTorch's own, as the study's import does
 from asv.results import Results
 
-from datasets_impl.storage.media import PREFIX, temporary_parent
+from datasets_impl.media.workspaces import PREFIX, temporary_parent
 from scripts.root import ROOT
 from tests import leftovers
 

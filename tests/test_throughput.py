@@ -10,19 +10,20 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import measure_arms, measure_scale
 from benchmarks.grids import Cell
-from benchmarks.measure_arms import throughput
-from benchmarks.measure_costs import costs
-from benchmarks.measure_scale import augmented, counted, made_up_pack, parallel_by, scaled
-from datasets_impl.arms import tuning
-from datasets_impl.arms.ceilings import CEILINGS
-from datasets_impl.arms.registry import ARMS
-from datasets_impl.arms.tuning import tuned
-from datasets_impl.augment import PLACES
+from benchmarks.measures import arms
+from benchmarks.measures import scale as measure_scale
+from benchmarks.measures.arms import throughput
+from benchmarks.measures.costs import costs
+from benchmarks.measures.scale import augmented, counted, made_up_pack, parallel_by, scaled
+from datasets_impl.contest import tuning
+from datasets_impl.contest.ceilings import CEILINGS
+from datasets_impl.contest.registry import ARMS
+from datasets_impl.contest.tuning import tuned
 from datasets_impl.corpus import Corpus
+from datasets_impl.experiments.augment import PLACES
+from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.observe.page_cache import Unsupported
-from datasets_impl.paths import CACHE_VARIABLE
 
 COUNT, PX = 72, 40
 BATCHES = 5  # not a number of whole epochs, of two batches each
@@ -44,9 +45,9 @@ def a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches alone decide how long is measured, however slow the machine is."""
-    monkeypatch.setattr(measure_arms, "LEAST_BATCHES", BATCHES)
-    monkeypatch.setattr(measure_arms, "ARM_SECONDS", 0.0)
-    monkeypatch.setattr(measure_arms, "SLOW_SECONDS", math.inf)
+    monkeypatch.setattr(arms, "LEAST_BATCHES", BATCHES)
+    monkeypatch.setattr(arms, "ARM_SECONDS", 0.0)
+    monkeypatch.setattr(arms, "SLOW_SECONDS", math.inf)
 
 
 def cell(impl: str) -> Cell:
@@ -116,7 +117,7 @@ def test_threads_and_batch_size_are_what_the_cell_says(
 
     monkeypatch.setitem(ARMS, ("decode", impl), replace(arm, open=opened))
     sizes: list[int] = []
-    monkeypatch.setattr(measure_arms, "touch", lambda batch: sizes.append(len(batch)) or len(batch))
+    monkeypatch.setattr(arms, "touch", lambda batch: sizes.append(len(batch)) or len(batch))
     value, state = scaled(replace(cell(impl), workers=2, batch=16), "decode")
     assert value > 0 and state["batches"] >= BATCHES
     assert asked == {"batch_size": 16, parallel_by(arm): 2}

@@ -25,8 +25,8 @@ from datasets_impl.doctor.terminal import print_diagnosis
 from datasets_impl.doctor.words import shown
 from datasets_impl.doctor.written import check_places, draw_session, write_report
 from datasets_impl.errors import INTERRUPTED, StudyError, exit_on_study_error
-from datasets_impl.paths import user_path
-from datasets_impl.termination import stopping_on_termination
+from datasets_impl.files.paths import user_path
+from datasets_impl.system.termination import stopping_on_termination
 
 BUDGET, LEAST_BUDGET, DAY = 60.0, 10.0, 86_400.0  # seconds
 LEAST_STEP = 1e-3  # milliseconds

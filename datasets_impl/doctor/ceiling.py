@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_impl.cores import cores
 from datasets_impl.decoders import DECODERS, decoder
 from datasets_impl.doctor.probes import indices
 from datasets_impl.doctor.raised import RAISED
 from datasets_impl.doctor.room import at_once
 from datasets_impl.doctor.samples import size_of
 from datasets_impl.doctor.target import Subject
+from datasets_impl.system.cores import cores
 
 FEW = 32
 LEAST_BYTES = 16 << 10  # of a sample; copying less takes no time that means anything
@@ -148,4 +148,5 @@ def _scheduled() -> np.ndarray[Any, Any]:
     for path in Path("/proc/self/task").glob("*/schedstat"):
         with contextlib.suppress(OSError, ValueError):  # it has just ended
             told.append([int(number) for number in path.read_text().split()[:2]])
-    return np.array(told or [[time.perf_counter_ns(), 0]]).sum(axis=0)
+    total: np.ndarray[Any, Any] = np.array(told or [[time.perf_counter_ns(), 0]]).sum(axis=0)
+    return total

@@ -12,7 +12,7 @@ from typing import Any
 
 from datasets_impl.doctor.raised import GUARD, RAISED, sentence
 from datasets_impl.errors import StudyError
-from datasets_impl.paths import user_path
+from datasets_impl.files.paths import user_path
 
 READERS = ("argparse", "optparse", "click", "docopt", "absl")  # of command lines
 

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
-from datasets_impl.cores import cores
 from datasets_impl.doctor import recipes
 from datasets_impl.doctor.decoding import another_decoder, reduced_size
 from datasets_impl.doctor.loaders import AHEAD, Part, batch_size_of
@@ -27,6 +26,7 @@ from datasets_impl.doctor.samples import leaves, size_of
 from datasets_impl.doctor.static import open_handles
 from datasets_impl.doctor.stored import Stored, Transformed, as_array, storable
 from datasets_impl.doctor.together import OnBatch, Together, as_it_comes
+from datasets_impl.system.cores import cores
 
 LEAST_NEED = 10_000_000  # bytes that are worth a word, of batches
 QUICK = 1e-3  # seconds of a sample

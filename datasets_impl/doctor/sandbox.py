@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from datasets_impl.storage.media import PREFIX, RAM_DISK, own_folder, sweep
+from datasets_impl.media.workspaces import PREFIX, RAM_DISK, own_folder, sweep
 
 FOLDER = "DATASET_STUDY_DOCTOR"  # in the environment of every process that is started here
 # Programs that remove what others leave in shared memory, once all of those have ended.

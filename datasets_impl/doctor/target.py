@@ -22,7 +22,7 @@ from torch.utils.data import (
 from datasets_impl.doctor.importing import attribute_of, imported
 from datasets_impl.doctor.raised import RAISED, sentence
 from datasets_impl.errors import StudyError
-from datasets_impl.paths import user_path
+from datasets_impl.files.paths import user_path
 
 MOST_KEYS = 4096
 # The index that is being read, and how many reads were begun: of this process, not of its workers.

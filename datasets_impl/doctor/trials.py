@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.cores import cores
 from datasets_impl.doctor.again import versions
 from datasets_impl.doctor.loaders import (
     LEAST_BATCHES,
@@ -29,6 +28,7 @@ from datasets_impl.doctor.room import lacking, room
 from datasets_impl.doctor.static import parts
 from datasets_impl.doctor.target import Subject
 from datasets_impl.errors import StudyError
+from datasets_impl.system.cores import cores
 
 LEAST_ROUNDS, MOST_ROUNDS = 4, 9
 EPOCHS_WHOLE = 2  # where the start of workers is a part of what is tried

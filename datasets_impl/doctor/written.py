@@ -14,14 +14,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from datasets_impl.atomic import atomic_write, check_writable
 from datasets_impl.doctor.model import Diagnosis
 from datasets_impl.doctor.page import GENERATOR, page
 from datasets_impl.doctor.terminal import print_diagnosis
 from datasets_impl.doctor.words import shown
 from datasets_impl.errors import StudyError
-from datasets_impl.paths import user_path
-from datasets_impl.replacing import check_replaceable
+from datasets_impl.files.atomic import atomic_write, check_writable
+from datasets_impl.files.paths import user_path
+from datasets_impl.files.replacing import check_replaceable
 
 PICTURE_WIDTH = 96  # columns
 PICTURE = "doctor"  # names the parts of the picture, and tells whose it is

@@ -2,7 +2,7 @@
 
 What is left of loading when decoding, collating, moving between processes and page faults are gone:
 one copy of each image. A batch is a uint8 tensor, images x height x width x 3, 0-255. Construction
-opens a pack of pixels (see `datasets_impl.storage.formats`); pixels live in the page cache.
+opens a pack of pixels (see `datasets_impl.formats`); pixels live in the page cache.
 PyTorch's own threads share the copy; `torch.set_num_threads` says how many.
 
 A copy from 4 KiB pages spends a part of its time on looking up addresses, hence the mapping asks
@@ -26,11 +26,11 @@ import torch
 
 from datasets_impl import arguments
 from datasets_impl.errors import StudyError
+from datasets_impl.files.paths import user_path
+from datasets_impl.formats.pack import PackImages
 from datasets_impl.loaders.order import IndexBatches
 from datasets_impl.loaders.recycled import LentMemory
 from datasets_impl.loaders.threads import require_process
-from datasets_impl.paths import user_path
-from datasets_impl.storage.formats.pack import PackImages
 
 
 class _Process:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets_impl.formats import ensure_stored
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
-from datasets_impl.storage.formats import ensure_stored
 
 
 @dataclass(frozen=True)

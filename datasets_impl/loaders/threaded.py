@@ -18,13 +18,13 @@ from typing import Any
 import torch
 
 from datasets_impl import arguments
-from datasets_impl.cores import cores
 from datasets_impl.errors import StudyError
+from datasets_impl.files.pictures import reason, unreadable
 from datasets_impl.loaders.order import IndexBatches
 from datasets_impl.loaders.recycled import LentMemory, RecycledBatches
 from datasets_impl.loaders.threads import MOST_THREADS, lone_threads, require_process
 from datasets_impl.sources import Source, as_source
-from datasets_impl.variants.files import reason, unreadable
+from datasets_impl.system.cores import cores
 
 TASK = 8  # images a thread takes at once: handing over a task costs some 10 us
 Pending = deque[tuple[torch.Tensor, list[Future[None]]]]

@@ -21,9 +21,9 @@ from torch.nn.functional import interpolate
 
 from datasets_impl import arguments
 from datasets_impl.decoders import decoder
+from datasets_impl.formats.restart.jpeg import Record, whole_jpeg
 from datasets_impl.loaders.crops import RATIO, SCALE, Box, checked_ranges, random_box
 from datasets_impl.loaders.threaded import ThreadedLoader
-from datasets_impl.restart_jpeg import Record, whole_jpeg
 from datasets_impl.sources import Source
 
 DECODER = "simplejpeg"  # the one that decodes at a reduced scale into memory it is given

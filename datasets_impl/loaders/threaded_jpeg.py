@@ -13,8 +13,8 @@ from typing import Any
 
 from datasets_impl.decoders import Decode, OtherShape, decode_or_pillow, decoder, two_sizes
 from datasets_impl.errors import BadImage
+from datasets_impl.formats.restart.jpeg import whole_jpeg
 from datasets_impl.loaders.threaded import ThreadedLoader
-from datasets_impl.restart_jpeg import whole_jpeg
 from datasets_impl.sources import Source
 
 

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
 from datasets_impl import registry
+from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.documented import ImprovedDataset, InefficientDataset
 from datasets_impl.observe.files_opened import counting_opened_images
 from datasets_impl.transforms import ToUint8
-from datasets_impl.variants.preloaded_fixed import PreloadedDataset
 
 READS = 20
 PHASES = ("construction", "epoch", "second construction")

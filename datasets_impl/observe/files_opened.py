@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from datasets_impl.variants.files import JPEG_SUFFIXES
+from datasets_impl.files.pictures import JPEG_SUFFIXES
 
 
 class OpenCounter:

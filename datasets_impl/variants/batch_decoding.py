@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import get_worker_info
 
 from datasets_impl.documented import InefficientDataset
-from datasets_impl.shared_memory import shared_empty
-from datasets_impl.variants.files import decoded, require_shape
+from datasets_impl.files.pictures import decoded, require_shape
+from datasets_impl.system.shared_memory import shared_empty
 
 
 class BatchDecodingDataset(InefficientDataset):

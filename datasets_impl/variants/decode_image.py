@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import Dataset
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
+from datasets_impl.files.pictures import decoded, jpeg_files
 from datasets_impl.indexing import position
-from datasets_impl.variants.files import decoded, jpeg_files
 
 
 class DecodeImageDataset(Dataset[torch.Tensor]):

@@ -23,11 +23,11 @@ from datasets_impl.decoders import (
     two_sizes,
 )
 from datasets_impl.errors import BadImage, StudyError
+from datasets_impl.files.pictures import unreadable
+from datasets_impl.formats.restart.jpeg import whole_jpeg
 from datasets_impl.indexing import position
-from datasets_impl.restart_jpeg import whole_jpeg
 from datasets_impl.sources import Source, as_source
 from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
-from datasets_impl.variants.files import unreadable
 
 
 class DecodingDataset(Dataset[torch.Tensor]):

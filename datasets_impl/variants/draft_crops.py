@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 from torchvision.transforms import RandomResizedCrop
 
 from datasets_impl import arguments
+from datasets_impl.files.pictures import jpeg_files, opened
 from datasets_impl.indexing import position
 from datasets_impl.loaders.crops import RATIO, SCALE, checked_ranges
-from datasets_impl.variants.files import jpeg_files, opened
 
 SCALES = (8, 4, 2, 1)
 MOST_SIDE = 65_535  # of a JPEG

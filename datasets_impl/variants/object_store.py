@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.files.pictures import decoded, jpeg_files
 from datasets_impl.indexing import position
-from datasets_impl.storage.object_store import StoreAddress, open_store
-from datasets_impl.variants.files import decoded, jpeg_files
+from datasets_impl.media.object_store import StoreAddress, open_store
 
 
 class _Objects(Dataset[torch.Tensor]):

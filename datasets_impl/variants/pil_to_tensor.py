@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from datasets_impl.files.pictures import jpeg_files, opened
 from datasets_impl.indexing import position
-from datasets_impl.variants.files import jpeg_files, opened
 
 
 class PilToTensorDataset(Dataset[torch.Tensor]):

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.files.pictures import decoded, jpeg_files, require_shape
 from datasets_impl.indexing import position
-from datasets_impl.variants.files import decoded, jpeg_files, require_shape
 
 
 class PreloadedArrayDataset(Dataset[torch.Tensor]):

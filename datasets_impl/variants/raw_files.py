@@ -20,10 +20,10 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.errors import StudyError
+from datasets_impl.files.paths import user_path
+from datasets_impl.files.pictures import beside, decoded, digest, fingerprint, jpeg_files
+from datasets_impl.files.whole import whole_folder
 from datasets_impl.indexing import position
-from datasets_impl.paths import user_path
-from datasets_impl.variants.files import beside, decoded, digest, fingerprint, jpeg_files
-from datasets_impl.whole import whole_folder
 
 INDEX = "index.json"
 NAME = re.compile(r"(\d{7,})(-.*)?\.raw")  # with the image's own name as it was once written

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.files.pictures import decoded, jpeg_files, opened
 from datasets_impl.indexing import position
-from datasets_impl.variants.files import decoded, jpeg_files, opened
 
 
 class ReheaderDataset(Dataset[torch.Tensor]):

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.files.paths import user_path
+from datasets_impl.files.pictures import JPEG_SUFFIXES, decoded
 from datasets_impl.indexing import position
-from datasets_impl.paths import user_path
-from datasets_impl.variants.files import JPEG_SUFFIXES, decoded
 
 
 class RelistingDataset(Dataset[torch.Tensor]):

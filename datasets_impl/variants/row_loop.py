@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.files.pictures import decoded, jpeg_files
 from datasets_impl.indexing import position
-from datasets_impl.variants.files import decoded, jpeg_files
 
 
 class RowLoopDataset(Dataset[torch.Tensor]):

@@ -1,0 +1,1 @@
+"""How each number is made; the benchmarks beside this folder say which."""

@@ -1,0 +1,227 @@
+"""How each timed number is made: warm up, verify the state, time, take the median.
+
+Every function takes a cell and returns the value with the state it was measured in.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from datasets_impl import registry
+from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
+from datasets_impl.experiments.stages import stage
+from datasets_impl.files.paths import images_dir
+from datasets_impl.loading import TimedItems, loader, run_epoch
+from datasets_impl.media.workspaces import workspace
+from datasets_impl.observe import page_cache
+from datasets_impl.observe.handover import starting
+
+from ..common import Measured
+from ..grids import Cell
+
+EPOCH_SECONDS = 0.1  # a cell repeats its epoch until the timed ones add up to this
+ITEM_SECONDS = 0.08
+CONSTRUCTIONS = 3  # at most: each needs a fresh working folder
+PASS_SECONDS = 2e-3  # one timed pass over items lasts at least this: far above the clock's step
+ITEMS = 256  # distinct items a pass visits
+WARM_UP_BATCHES = 4
+WARM_UPS = 3  # attempts: some hosts take idle pages back at any moment
+
+
+def corpus_of(cell: Cell) -> Corpus:
+    """The photographs of a cell, built on first use and cached."""
+    return ensure_corpus(
+        CorpusSpec(count=cell.n, resolution=cell.px, quality=cell.quality, images=images_dir())
+    )
+
+
+@contextmanager
+def built(cell: Cell) -> Iterator[tuple[Dataset[Any], list[Path]]]:
+    """The cell's dataset over its own working folder, and the files that an epoch reads."""
+    with workspace(corpus_of(cell).root, cell.medium) as folder:
+        dataset = registry.build(cell.impl, folder, cell.transform, cell.px)
+        yield dataset, registry.implementation(cell.impl).files(dataset)
+
+
+def timed(run: Callable[[], Any]) -> float:
+    """Seconds one call of `run` takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def repeated(run: Callable[[], float], seconds: float, most: int = 10_000) -> list[float]:
+    """Seconds of each run; runs until they add up to `seconds`, or `most` times."""
+    times = [run()]
+    while sum(times) < seconds and len(times) < most:
+        times.append(run())
+    return times
+
+
+def cold(
+    run: Callable[[], Any],
+    files: list[Path],
+    dataset: Any,
+    state: dict[str, Any],
+    just_before: Callable[[], Any] = lambda: None,
+) -> float:
+    """Seconds of `run` with `files` evicted before; void unless they came from the device.
+
+    `just_before` is called between the check and the clock's start.
+    """
+    page_cache.release_mappings(dataset)
+    page_cache.evict(files)
+    state["resident_before"] = page_cache.require_cold(files)
+    just_before()
+    before = page_cache.bytes_read()
+    seconds = timed(run)
+    state["bytes_read"] = page_cache.require_read(page_cache.bytes_read(), files, before)
+    state["bytes_of_files"] = sum(path.stat().st_size for path in files)
+    return seconds
+
+
+def warmed(files: list[Path], state: dict[str, Any]) -> None:
+    """Bring `files` into the page cache and verify that they stayed there.
+
+    Raises:
+        VoidMeasurement: the kernel took pages back, three times in a row.
+    """
+    for _ in range(WARM_UPS):
+        page_cache.warm(files)
+        state["resident_before"] = share = page_cache.resident_share(files)
+        if share >= 0.99:
+            return
+    raise page_cache.VoidMeasurement(f"only {share:.1%} of the files stayed in the page cache")
+
+
+def epoch(cell: Cell) -> Measured:
+    """Microseconds per image of a shuffled epoch in the steady state (workers already running)."""
+    state: dict[str, Any] = {}
+    with (
+        built(cell) as (dataset, files),
+        starting(),
+        loader(dataset, cell.workers, cell.start_method) as batches,
+    ):
+        warmed(files, state)
+        whole = cell.workers or registry.implementation(cell.impl).fills_on_access
+        run_epoch(batches, limit=None if whole else WARM_UP_BATCHES)
+
+        def once() -> float:
+            if cell.medium == "disk-cold":
+                return cold(lambda: run_epoch(batches), files, dataset, state)
+            return timed(lambda: run_epoch(batches))
+
+        times = repeated(once, EPOCH_SECONDS)
+        state["epochs"] = len(times)
+        return 1e6 * statistics.median(times) / len(batches.dataset), state  # type: ignore[arg-type]
+
+
+def item_share(cell: Cell) -> Measured:
+    """Percent of a single-process epoch that is spent inside item access."""
+    state: dict[str, Any] = {}
+    with built(cell) as (dataset, files):
+        items = TimedItems(dataset)
+        with loader(items) as batches:
+            warmed(files, state)
+            run_epoch(batches, limit=WARM_UP_BATCHES)
+            items.seconds = 0.0
+            times = repeated(lambda: timed(lambda: run_epoch(batches)), EPOCH_SECONDS)
+        state["epochs"] = len(times)
+        return 100 * items.seconds / sum(times), state
+
+
+def item(cell: Cell) -> Measured:
+    """Microseconds per item: one access of the dataset, or one stage of the naive item."""
+    state: dict[str, Any] = {}
+    with built(cell) as (dataset, files):
+        order = random.Random(0).sample(range(len(dataset)), min(ITEMS, len(dataset)))  # type: ignore[arg-type]
+        if cell.stage == "item":
+            function: Callable[[Any], Any] = dataset.__getitem__
+            inputs: list[Any] = order
+        else:
+            function, inputs = stage(cell.stage, [files[position] for position in order])
+        if registry.implementation(cell.impl).one_file_per_item:
+            files = [files[position] for position in order]
+        warmed(files, state)
+        return 1e6 * _seconds_per_item(function, inputs, files, dataset, cell, state), state
+
+
+def _seconds_per_item(
+    function: Callable[[Any], Any],
+    inputs: list[Any],
+    files: list[Path],
+    dataset: Any,
+    cell: Cell,
+    state: dict[str, Any],
+) -> float:
+    def visit(items: list[Any] = inputs) -> None:
+        for argument in items:
+            function(argument)
+
+    if cell.medium == "disk-cold":
+        if files and not registry.implementation(cell.impl).one_file_per_item:
+            raise page_cache.Unsupported(
+                "a sample of the items does not read the whole of one shared file, so its state "
+                "cannot be verified; the cold epoch covers it"
+            )
+        times = repeated(lambda: cold(visit, files, dataset, state), ITEM_SECONDS)
+        return statistics.median(times) / len(inputs)
+    visit()
+    copies = max(1, round(PASS_SECONDS / max(timed(visit), 1e-7)))
+    longer = inputs * copies
+    times = repeated(lambda: timed(lambda: visit(longer)), ITEM_SECONDS)
+    state["passes"] = len(times)
+    return statistics.median(times) / len(longer)
+
+
+def construction(cell: Cell) -> Measured:
+    """Milliseconds to construct the dataset anew from a folder of JPEG files in the page cache."""
+    corpus = corpus_of(cell)
+    state: dict[str, Any] = {}
+    warmed([Path(path) for path in corpus.paths], state)
+
+    def once() -> float:
+        with workspace(corpus.root, cell.medium) as folder:
+            return timed(lambda: registry.build(cell.impl, folder, cell.transform, cell.px))
+
+    times = repeated(once, EPOCH_SECONDS, CONSTRUCTIONS)
+    state["repeats"] = len(times)
+    return 1e3 * statistics.median(times), state
+
+
+def reopening(cell: Cell) -> Measured:
+    """Milliseconds to construct the dataset again over what its first construction left on disk."""
+    state: dict[str, Any] = {}
+    with workspace(corpus_of(cell).root, cell.medium) as folder:
+        first = registry.build(cell.impl, folder)
+        warmed([*folder.iterdir(), *registry.implementation(cell.impl).files(first)], state)
+
+        def once() -> float:
+            return timed(lambda: registry.build(cell.impl, folder))
+
+        times = repeated(once, EPOCH_SECONDS, CONSTRUCTIONS)
+    state["repeats"] = len(times)
+    return 1e3 * statistics.median(times), state
+
+
+def first_batch(cell: Cell) -> Measured:
+    """Milliseconds from asking a new DataLoader for its iterator to holding its first batch."""
+    state: dict[str, Any] = {}
+    with built(cell) as (dataset, files):
+        warmed(files, state)
+
+        def once() -> float:
+            with starting(), loader(dataset, cell.workers, cell.start_method) as batches:
+                return timed(lambda: next(iter(batches)))
+
+        times = repeated(once, EPOCH_SECONDS)
+        state["repeats"] = len(times)
+        return 1e3 * statistics.median(times), state

@@ -1,0 +1,49 @@
+"""What a user writes for an arm: a whole program, run beside a folder of pictures `photos`."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+HOMES = {  # name -> where a user imports it from
+    "Ahead": "datasets_impl.loaders.ahead",
+    "BatchedDecodingDataset": "datasets_impl.variants.decoding",
+    "BatchedStoredDataset": "datasets_impl.variants.stored_pixels",
+    "DataLoader": "torch.utils.data",
+    "DecodingDataset": "datasets_impl.variants.decoding",
+    "DraftCropsDataset": "datasets_impl.variants.draft_crops",
+    "GatheredPixelsLoader": "datasets_impl.loaders.gathered_pixels",
+    "StoredPixelsDataset": "datasets_impl.variants.stored_pixels",
+    "ThreadedCropsLoader": "datasets_impl.loaders.threaded_crops",
+    "ThreadedJpegLoader": "datasets_impl.loaders.threaded_jpeg",
+    "ensure_stored": "datasets_impl.formats",
+}
+EPOCHS = "for epoch in range(3):\n    for batch in batches:\n        ...  # your training step"
+WORKERS = "num_workers=0"
+
+
+def program(*lines: str) -> str:
+    """Imports of every name that `lines` call, the lines, and epochs over their `batches`."""
+    called = {name for line in lines for name in re.findall(r"(\w+)\(", line)}
+    imports = [f"from {HOMES[name]} import {name}" for name in sorted(called & HOMES.keys())]
+    return "\n".join([*imports, "", *lines, EPOCHS])
+
+
+def loader_program(dataset: str, batched: bool = False) -> str:
+    """A DataLoader over `dataset`, without workers until `with_setting` says otherwise."""
+    collate = ", collate_fn=data.collate_fn" if batched else ""
+    return program(
+        f"data = {dataset}", f"batches = DataLoader(data, 64, shuffle=True, {WORKERS}{collate})"
+    )
+
+
+def with_setting(code: str, setting: Mapping[str, Any]) -> str:
+    """`code` with the number of workers of `setting`; behind a guard, which spawn needs."""
+    workers = setting.get("num_workers", 0)
+    if not workers or WORKERS not in code:
+        return code
+    imports, _, body = code.partition("\n\n")
+    body = body.replace(WORKERS, f"num_workers={workers}")
+    return f'{imports}\n\nif __name__ == "__main__":\n{textwrap.indent(body, "    ")}'

@@ -1,0 +1,102 @@
+"""MosaicML Streaming 0.13: MDS shards, an iterable dataset in a DataLoader.
+
+Its default shuffle (py1e) mixes images within a window of shards, which is wider than these sets.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from datasets_impl.contest.model import BATCH_SIZE, Task
+from datasets_impl.contest.peers.made import made_once
+from datasets_impl.contest.peers.work import Work, kind_of, peer_arms
+from datasets_impl.experiments.loops import cores
+from datasets_impl.formats import ensure_stored
+from datasets_impl.loading import ending_workers
+
+SETTINGS: tuple[dict[str, Any], ...] = tuple(
+    {"num_workers": count} for count in sorted({0, 1, cores(), 2 * cores()})
+)
+
+
+def _shards(root: Path, task: Task) -> Path:
+    images = ensure_stored(root, kind_of(task), "pack")
+
+    def write(folder: Path) -> None:
+        from streaming import MDSWriter
+
+        out = folder / "shards"
+        with MDSWriter(out=str(out), columns={"image": "bytes"}, progress_bar=False) as writer:
+            for index in range(len(images)):
+                writer.write({"image": bytes(images.read(index))})
+
+    return made_once(root, f"mds-{kind_of(task)}", write) / "shards"
+
+
+class _Collate:
+    def __init__(self, work: Work) -> None:
+        self.work = work
+
+    def __call__(self, samples: list[dict[str, bytes]]) -> Any:
+        return self.work.batch([sample["image"] for sample in samples])
+
+
+@contextmanager
+def _temporary_files() -> Iterator[None]:
+    """Lock files, of which the library leaves two behind, go with a folder of their own."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+@contextmanager
+def _open(root: Path, task: Task, num_workers: int, **boxes: Any) -> Iterator[Any]:
+    from streaming import StreamingDataset
+    from streaming.base.util import clean_stale_shared_memory
+
+    clean_stale_shared_memory()
+    shape = tuple(ensure_stored(root, kind_of(task), "pack").header.shape)
+    shards = str(_shards(root, task))
+    with _temporary_files():
+        images = StreamingDataset(
+            local=shards, shuffle=True, batch_size=BATCH_SIZE, replication=None
+        )
+        yield from _batches(images, Work(task, shape, **boxes), num_workers)
+
+
+def _batches(images: Any, work: Work, num_workers: int) -> Iterator[Any]:
+    loader: DataLoader[Any] = DataLoader(
+        images,
+        BATCH_SIZE,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        multiprocessing_context="fork" if num_workers else None,
+        collate_fn=_Collate(work),
+    )
+    with ending_workers(loader):
+        yield loader
+
+
+def _files(root: Path, task: Task) -> list[Path]:
+    return sorted(_shards(root, task).glob("*.mds"))
+
+
+ARMS = peer_arms(
+    "mosaicml",
+    _open,
+    _files,
+    SETTINGS,
+    order="shuffled within a window of shards (py1e)",
+    package="streaming",
+    about="MDS shards through a DataLoader",
+)

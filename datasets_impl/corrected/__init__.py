@@ -1,0 +1,1 @@
+"""The smallest correct version of each documented dataset, and a cache."""

@@ -1,0 +1,80 @@
+"""Fill a cache during the first epoch: no construction to wait for, nothing decoded twice (X04).
+
+Wraps a map-style dataset whose samples are tensors of one shape and dtype. Each sample is kept in
+shared memory (/dev/shm) the first time any worker makes it; every process reads it from there,
+whatever the start method. Random transforms stay random: `process` is applied on access, to a copy.
+Memory grows to all samples during the first epoch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from datasets_impl.arguments import refused
+from datasets_impl.errors import StudyError
+from datasets_impl.indexing import position
+from datasets_impl.system.shared_memory import lacking_room, shared_empty
+
+
+class CachedDataset(Dataset[torch.Tensor]):
+    """The samples of `dataset`, each made once.
+
+    Raises:
+        StudyError: samples are no tensors, or do not all fit into /dev/shm; or (on access) one
+            differs in shape or dtype from the first.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        process: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        self.dataset, self.process = dataset, process
+        if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and len(dataset)):
+            raise refused("dataset", dataset, "a map-style dataset with at least one sample")
+        first = dataset[0]
+        if not isinstance(first, torch.Tensor):
+            raise StudyError(
+                f"Samples are of type {type(first).__name__}, and this cache keeps tensors; "
+                "`python -m datasets_impl.doctor` writes one for whatever a dataset gives."
+            )
+        self.shape, self.dtype = tuple(first.shape), first.dtype
+        size = len(dataset) * math.prod(self.shape) * self.dtype.itemsize
+        lacking = lacking_room(size + len(dataset))
+        if lacking:
+            raise StudyError(f"{lacking} to keep all samples; make it larger, or map them instead.")
+        self.store = shared_empty((len(dataset), *self.shape), self.dtype)
+        self.ready = shared_empty((len(dataset),)).zero_()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def image_paths(self) -> list[str]:
+        """Files of the wrapped dataset, in index order."""
+        return [str(Path(path)) for path in self.dataset.image_paths]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        index = position(index, len(self))
+        if not self.ready[index]:
+            sample = self.dataset[index]
+            if not isinstance(sample, torch.Tensor):
+                raise StudyError(
+                    f"Sample {index} is of type {type(sample).__name__} and the first is a tensor; "
+                    "this cache keeps tensors."
+                )
+            if sample.dtype != self.dtype or tuple(sample.shape) != self.shape:
+                raise StudyError(
+                    f"Sample {index} is {sample.dtype} of shape {tuple(sample.shape)} and the "
+                    f"first is {self.dtype} of shape {self.shape}; a cache needs one of each."
+                )
+            self.store[index] = sample
+            self.ready[index] = 1  # last: another worker must not read a sample half written
+        kept = self.store[index].clone()
+        return kept if self.process is None else self.process(kept)

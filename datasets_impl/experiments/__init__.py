@@ -1,0 +1,1 @@
+"""What is measured beside datasets: loops, records, structures, steps, stages."""

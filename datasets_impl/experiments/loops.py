@@ -1,0 +1,138 @@
+"""Ways to loop over one dataset, from no loader at all to a tuned one, in one table (C02).
+
+All see the same images in the same shuffled order, which is why the order is an object of its own
+that every loop is given; nothing else about a loop is changed by it. A batch is a 1-tuple of a
+uint8 tensor, image x height x width x channel, as the documented naive dataset gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from datasets_impl.documented import InefficientDataset
+from datasets_impl.loading import BATCH_SIZE, SHUFFLE_SEED, ending_workers
+from datasets_impl.registry import AGAIN
+from datasets_impl.system.cores import cores as cores
+from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
+
+START_METHOD = "fork"
+TUNED_PREFETCH = 4  # batches each worker keeps ready, twice PyTorch's default
+
+
+class Shuffled(Sampler[int]):
+    """Every index once, in another order each epoch; the same orders for every loop."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        # Counted when the first index is taken: a loader may make an iterator it never reads.
+        generator = torch.Generator().manual_seed(SHUFFLE_SEED + self.epoch)
+        self.epoch += 1
+        yield from torch.randperm(self.count, generator=generator).tolist()
+
+
+class _HandWritten:
+    """What is written without knowing the loader: index, gather in a list, stack."""
+
+    def __init__(self, dataset: Dataset[Any], order: Sampler[int]) -> None:
+        self.dataset = dataset
+        self.order = order
+
+    def __iter__(self) -> Iterator[Any]:
+        samples = []
+        for index in self.order:
+            samples.append(self.dataset[index][0])
+            if len(samples) == BATCH_SIZE:
+                yield (torch.stack(samples),)
+                samples = []
+        if samples:
+            yield (torch.stack(samples),)
+
+
+def _defaults(dataset: Dataset[Any], order: Sampler[int]) -> DataLoader[Any]:
+    return DataLoader(dataset, sampler=order)
+
+
+def _batched(dataset: Dataset[Any], order: Sampler[int]) -> DataLoader[Any]:
+    return DataLoader(dataset, sampler=order, batch_size=BATCH_SIZE)
+
+
+def _tuned(
+    dataset: Dataset[Any],
+    order: Sampler[int],
+    collate_fn: Callable[[Any], Any] | None = None,
+) -> DataLoader[Any]:
+    return DataLoader(
+        dataset,
+        sampler=order,
+        batch_size=BATCH_SIZE,
+        num_workers=cores(),
+        multiprocessing_context=START_METHOD,
+        prefetch_factor=TUNED_PREFETCH,
+        persistent_workers=True,
+        collate_fn=collate_fn,
+    )
+
+
+def _tuned_batched(dataset: Dataset[Any], order: Sampler[int]) -> DataLoader[Any]:
+    return _tuned(dataset, order, as_it_comes)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`make(dataset, order)` gives what is iterated once an epoch; `dataset(root)` what it reads.
+
+    `batch_size` in images; `workers` says whether the loop has worker processes.
+    """
+
+    name: str
+    make: Callable[[Dataset[Any], Sampler[int]], Iterable[Any]]
+    dataset: Callable[[Path], InefficientDataset] = InefficientDataset
+    batch_size: int = BATCH_SIZE
+    workers: bool = False
+
+
+_ROWS = (
+    Loop("hand-written", _HandWritten),
+    Loop("defaults", _defaults, batch_size=1),
+    Loop("batched", _batched),
+    Loop("tuned", _tuned, workers=True),
+    Loop("tuned-batched", _tuned_batched, BatchDecodingDataset, workers=True),
+)
+LOOPS: dict[str, Loop] = {row.name: row for row in _ROWS}
+
+
+def loop(name: str) -> Loop:
+    """Look up `name`; `<name>-again` is the same loop, as the second arm of an A/A pair.
+
+    Raises:
+        KeyError: no such loop.
+    """
+    return LOOPS[name.removesuffix(AGAIN)]
+
+
+@contextmanager
+def looping(name: str, dataset: Dataset[Any]) -> Iterator[Iterable[Any]]:
+    """Batches of `dataset`, an epoch each time they are iterated; workers end with the block.
+
+    One intra-op thread in this process, as in workers, so that loops differ in processes alone.
+    """
+    torch.set_num_threads(1)
+    batches = loop(name).make(dataset, Shuffled(len(dataset)))  # type: ignore[arg-type]
+    if not isinstance(batches, DataLoader):
+        yield batches
+        return
+    with ending_workers(batches):
+        yield batches

@@ -1,0 +1,166 @@
+"""Which files of a folder are its images, whether they changed, and how one is read: one rule for
+every variant."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from PIL import Image, UnidentifiedImageError
+
+from datasets_impl.errors import BadImage, StudyError
+from datasets_impl.files.paths import user_path
+
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+SAMPLE = 4096  # bytes read at three places of a file, for its fingerprint
+SAMPLED_FILES = 10_000  # of a folder with more, only so many, evenly spread
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def jpeg_files(root: str | Path) -> list[str]:
+    """Sorted paths of the JPEG files in `root` and below, whatever the case of their suffix.
+
+    Hidden folders are left out.
+
+    Raises:
+        StudyError: there is none, a folder cannot be listed, or one is a named pipe or the like,
+            which a reader would wait for.
+    """
+    root = user_path(root)
+    found: list[str] = []
+    folders = [str(root)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir():
+                        if not entry.name.startswith(".") and not entry.is_symlink():
+                            folders.append(entry.path)
+                    elif entry.name.lower().endswith(JPEG_SUFFIXES):
+                        if not entry.is_file() and os.path.exists(entry.path):  # noqa: PTH110
+                            raise BadImage(f"{entry.path} is no regular file; remove it.")
+                        found.append(entry.path)  # also a link that leads nowhere: it is missed
+        except OSError as error:
+            raise StudyError(
+                f"{error.filename} cannot be listed ({error.strerror or error}); name a folder of "
+                "JPEG files that may be read."
+            ) from error
+    if not found:
+        raise StudyError(f"{root} has no JPEG file; name a folder that holds some.")
+    return sorted(found)
+
+
+def beside(root: Path, ending: str) -> Path:
+    """`<root>.<ending>`, where what is made of a folder goes unless another place is named.
+
+    Raises:
+        StudyError: nothing stands beside the root of the file system.
+    """
+    if not root.name:
+        raise StudyError(f"Nothing can be written beside {root}; name a folder below it.")
+    return root.with_name(f"{root.name}.{ending}")
+
+
+def fingerprint(paths: Sequence[str], root: str | Path) -> str:
+    """Changes whenever a file below `root` is added, removed, moved or rewritten.
+
+    Of each file it takes the path below `root`, size and time, and of up to `SAMPLED_FILES` also
+    some content: all of a small one, else `SAMPLE` bytes at its beginning, in its middle and at its
+    end. That is about 10 microseconds a file in the page cache, and up to three reads if it is not.
+
+    Raises:
+        BadImage: a file is missing or cannot be read.
+    """
+    prefix = f"{user_path(root)}{os.sep}"
+    step = max(1, -(-len(paths) // SAMPLED_FILES))
+    whole = hashlib.sha256()
+    for number, path in enumerate(paths):
+        try:
+            status = os.stat(path)  # noqa: PTH116 - many files
+            some = 0 if number % step else sample(path, status.st_size)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        facts = f"\0{status.st_size}\0{status.st_mtime_ns}\0{some:x}\n"
+        whole.update(os.fsencode(path.removeprefix(prefix)) + facts.encode())
+    return whole.hexdigest()
+
+
+def digest(data: Any) -> int:
+    """xxHash3, 64 bits: some 10 GB/s, so that checking costs little beside reading."""
+    return xxhash.xxh3_64_intdigest(data)
+
+
+def sample(path: str | Path, size: int) -> int:
+    """A digest of some content of a file of `size` bytes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if size <= 4 * SAMPLE:
+            return digest(os.read(descriptor, 4 * SAMPLE))
+        places = (0, size // 2, size - SAMPLE)
+        return digest(b"".join(os.pread(descriptor, SAMPLE, place) for place in places))
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened(path: Any, name: str | None = None) -> Iterator[Image.Image]:
+    """A picture, opened by Pillow, for what Pillow does with it.
+
+    Args:
+        path: a path or a file.
+        name: what it is called in an error, when `path` is no path.
+
+    Raises:
+        BadImage: it cannot be read, or not be decoded inside the block.
+    """
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except (MemoryError, StudyError):
+        raise
+    except Exception as error:  # Pillow's readers raise many kinds on broken files
+        raise unreadable(name or path, error) from error
+
+
+def decoded(path: Any, name: str | None = None) -> Pixels:
+    """Pixels of a picture by Pillow, height x width x 3, in an array of their own.
+
+    Raises:
+        BadImage: it cannot be read; the sentence names it (see `opened`).
+    """
+    with opened(path, name) as picture:
+        return np.array(picture.convert("RGB"))
+
+
+def unreadable(path: str | Path, error: Exception) -> BadImage:
+    """What to raise for a picture that is there and no picture, or that may not be read."""
+    return BadImage(f"{path} could not be read ({reason(error)}); mend or remove it.")
+
+
+def reason(error: Exception) -> str:
+    """Why a picture could not be read, without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no picture that Pillow knows"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than the {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels Pillow decodes"
+    return getattr(error, "strerror", None) or str(error).rstrip(".") or type(error).__name__
+
+
+def require_shape(path: str, shape: Sequence[int], first: str, wanted: Sequence[int]) -> None:
+    """That an image has the shape of the first one, where all stand in one array.
+
+    Raises:
+        BadImage: it has another; both are named, since either may be the odd one.
+    """
+    if tuple(shape) != tuple(wanted):
+        raise BadImage(
+            f"{path} is {shape[1]}x{shape[0]} pixels and the first image, {first}, is "
+            f"{wanted[1]}x{wanted[0]}; pixels in one array need one shape: resize or crop them "
+            "first, or keep the JPEG files."
+        )

@@ -1,0 +1,134 @@
+"""What may be replaced: nothing, what is empty, and what this project wrote. One rule for all.
+
+Every writer whose target a user can name asks here before it begins, and puts what it made in place
+through here. Who the author of a thing is, is told by the thing itself: a header, never its name.
+"""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from datasets_impl.errors import StudyError
+from datasets_impl.files.atomic import describe_write_error
+
+Recognise = Callable[[Path], bool]
+
+
+def check_replaceable(
+    target: Path, ours: Recognise, *, sources: Iterable[Path] = (), what: str = "the result"
+) -> None:
+    """Whether `target` may be written over; nothing is changed.
+
+    Args:
+        ours: whether what stands there is this project's, by its own header; asked only of what is
+            there and not empty.
+        sources: files and folders that are read and must survive.
+        what: what would be written, for the sentence.
+
+    Raises:
+        StudyError: it is a source, holds one, is a symbolic link, or is somebody else's.
+    """
+    try:
+        _check(target, ours, sources, what)
+    except (OSError, RuntimeError) as error:  # the latter of links that lead in a circle
+        raise StudyError(
+            f"{target} cannot be looked at ({error}), and is left as it is; "
+            f"choose another place for {what}."
+        ) from error
+
+
+def _check(target: Path, ours: Recognise, sources: Iterable[Path], what: str) -> None:
+    for source in sources:
+        if target.exists() and _is_or_holds(target, source):
+            raise StudyError(
+                f"{target} is or holds {source}, which is only read; "
+                f"choose another place for {what}."
+            )
+    if target.is_symlink():
+        raise StudyError(
+            f"{target} is a symbolic link; name the place itself, or another one, for {what}."
+        )
+    if not target.exists() or _is_empty(target):
+        return
+    if not (target.is_file() or target.is_dir()) or not ours(target):
+        raise StudyError(
+            f"{target} holds something else than {what}, and is left as it is; "
+            "move it away or choose another place."
+        )
+
+
+def put_in_place(
+    new: Path,
+    target: Path,
+    ours: Recognise,
+    *,
+    sources: Iterable[Path] = (),
+    what: str = "the result",
+) -> None:
+    """Rename `new` to `target`, on one file system; what was there goes once `new` stands.
+
+    Raises:
+        StudyError: see `check_replaceable`; or the folder cannot be written.
+    """
+    check_replaceable(target, ours, sources=sources, what=what)
+    try:
+        _sweep(target, ours)
+        if not target.exists() or (new.is_file() and target.is_file()):
+            new.replace(target)
+            return
+        with tempfile.TemporaryDirectory(
+            dir=target.parent, prefix=f".{target.name}.old.", ignore_cleanup_errors=True
+        ) as aside:
+            old = Path(aside) / target.name
+            target.rename(old)
+            try:
+                new.rename(target)
+            except OSError:
+                old.rename(target)
+                raise
+    except OSError as error:
+        raise describe_write_error(error, target) from error
+
+
+def remove_ours(
+    target: Path, ours: Recognise, *, sources: Iterable[Path] = (), what: str = "the result"
+) -> None:
+    """Delete what stands at `target`, if anything does.
+
+    Raises:
+        StudyError: see `check_replaceable`; or it cannot be deleted.
+    """
+    check_replaceable(target, ours, sources=sources, what=what)
+    try:
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+    except OSError as error:
+        raise describe_write_error(error, target) from error
+
+
+def _sweep(target: Path, ours: Recognise) -> None:
+    """Delete what was put aside by a process that was killed before it could."""
+    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*"):
+        names = [path.name for path in aside.iterdir()] if aside.is_dir() else [""]
+        if not aside.is_symlink() and (
+            not names or (names == [target.name] and ours(aside / target.name))
+        ):
+            shutil.rmtree(aside)
+
+
+def _is_or_holds(target: Path, source: Path) -> bool:
+    """By what the names lead to, not by their spelling: links, `..`, another case of letters."""
+    place = source.resolve()
+    return any(above.exists() and above.samefile(target) for above in (place, *place.parents))
+
+
+def _is_empty(target: Path) -> bool:
+    if target.is_dir():
+        return not any(target.iterdir())
+    return target.is_file() and target.stat().st_size == 0

@@ -1,0 +1,105 @@
+"""Build a folder so that a reader sees the old one or the new one, never a part of either.
+
+It is built as `.<name>.partial/new` beside its place, under a lock, and renamed when whole. What a
+killed builder left is known by the note in it, and goes with the next one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from datasets_impl.files.atomic import describe_write_error
+from datasets_impl.files.replacing import Recognise, check_replaceable, put_in_place, remove_ours
+
+NOTE, NEW = "unfinished", "new"
+TEXT = "A folder is being built here; if nothing runs that builds it, it may be deleted.\n"
+
+
+@contextmanager
+def whole_folder(
+    target: Path,
+    ours: Recognise,
+    *,
+    needed: Callable[[], bool] = lambda: True,
+    waiting: Callable[[], None] = lambda: None,
+    sources: Sequence[Path] = (),
+    what: str = "the result",
+) -> Iterator[Path | None]:
+    """An empty folder that becomes `target` when the block ends without an error.
+
+    Args:
+        ours: whether what stands at `target` may be replaced; see `replacing`.
+        needed: asked under the lock; if it says no, None is given and nothing changes.
+        waiting: called when another process holds the lock.
+
+    Raises:
+        StudyError: `target` is somebody else's, or cannot be written.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with locked(target, waiting):
+            remove_unfinished(partial)
+            if not needed():
+                yield None
+                return
+            check_replaceable(target, ours, sources=sources, what=what)
+            partial.mkdir()
+            (partial / NOTE).write_text(TEXT)
+            new = partial / NEW
+            new.mkdir()
+            try:
+                yield new
+                for folder in (*(path for path in new.rglob("*") if path.is_dir()), new):
+                    sync_folder(folder)
+                put_in_place(new, target, ours, sources=sources, what=what)
+                sync_folder(target.parent)
+            finally:
+                remove_unfinished(partial)
+    except OSError as error:
+        raise describe_write_error(error, target) from error
+
+
+def remove_unfinished(partial: Path) -> None:
+    """Delete what a builder that was stopped left in `partial`, if that is what stands there."""
+    remove_ours(partial, is_unfinished, what="an unfinished folder")
+
+
+def is_unfinished(partial: Path) -> bool:
+    """Whether `whole_folder` made this, and nobody else put anything beside what it builds."""
+    names = {path.name for path in partial.iterdir()} if partial.is_dir() else set()
+    try:
+        begun = TEXT.startswith((partial / NOTE).read_text())  # killed while it wrote the note
+    except (OSError, ValueError):
+        return False
+    return begun and names <= {NOTE, NEW}
+
+
+@contextmanager
+def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of `target`, the file `.<name>.lock` beside it; `waiting` is called if another
+    process has it."""
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make its names survive a crash of the machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,84 @@
+"""Storage formats in one table. Adding one takes a file here and a row; one test covers all.
+
+A format's library is imported with its module, so only when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets_impl.arguments import one_of
+from datasets_impl.errors import MissingPackage
+from datasets_impl.files.paths import user_path
+from datasets_impl.formats.conversion import convert
+from datasets_impl.formats.stored import Kind, StoredImages, read_header
+
+
+@dataclass(frozen=True)
+class Row:
+    """`module` holds `<prefix>Format` and `<prefix>Images`; `package` is what it needs."""
+
+    module: str
+    prefix: str
+    package: str
+    kinds: tuple[Kind, ...] = ("jpeg", "pixels")
+
+    @property
+    def available(self) -> bool:
+        return importlib.util.find_spec(self.package) is not None
+
+    def load(self, what: str) -> Any:
+        """
+        Raises:
+            MissingPackage: the library is not installed; the message names it.
+        """
+        if not self.available:
+            raise MissingPackage(
+                f"The format {self.module!r} needs the package {self.package!r}: "
+                "pip install '.[stores]'"
+            )
+        module = importlib.import_module(f"{__name__}.{self.module}")
+        return getattr(module, self.prefix + what)
+
+
+FORMATS: dict[str, Row] = {
+    "pack": Row("pack", "Pack", "numpy"),
+    "lmdb": Row("lmdb", "Lmdb", "lmdb"),
+    "hdf5": Row("hdf5", "Hdf5", "h5py"),
+    "zarr": Row("zarr", "Zarr", "zarr", ("pixels",)),
+    "tar": Row("tar", "Tar", "numpy"),
+    "arrow": Row("arrow", "Arrow", "pyarrow"),
+    "restart": Row("restart", "Restart", "numba", ("jpeg",)),
+}
+
+
+def ensure_stored(root_dir: str | Path, kind: Kind, name: str, **options: Any) -> StoredImages:
+    """The images of `root_dir` in a format, converted first unless they are; see `convert`.
+
+    Raises:
+        BadArgument: no such format, or it does not store that kind.
+        MissingPackage: its library is not installed.
+        StudyError: see `convert`.
+    """
+    row = FORMATS[one_of("name", name, FORMATS)]
+    folder = convert(root_dir, kind, row.load("Format")(), **options)
+    images: StoredImages = row.load("Images")(folder)
+    return images
+
+
+def open_stored(folder: str | Path) -> StoredImages:
+    """A stored set in whichever format its header names.
+
+    Raises:
+        StudyError: it is none, or damaged; see `read_header`.
+        MissingPackage: its library is not installed.
+    """
+    path = user_path(folder)
+    images: StoredImages = FORMATS[one_of("format", read_header(path).format, FORMATS)].load(
+        "Images"
+    )(path)
+    return images

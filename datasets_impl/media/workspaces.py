@@ -1,0 +1,215 @@
+"""Working folders on a chosen medium: RAM disk, disk with warm or with cold page cache.
+
+A dataset may write beside its images (example 3 does), so each measurement works in a folder of
+its own: hard links to the cached corpus on disk, copies on the RAM disk. Folders carry the pid of
+their owner, and hold a note by which they are known; `sweep` removes those whose owner is gone, so
+a killed run leaves nothing for long.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from datasets_impl.files.atomic import describe_write_error
+from datasets_impl.files.paths import cache_dir
+from datasets_impl.media import cgroup
+from datasets_impl.observe.page_cache import Unsupported
+
+MEDIA = ("ramdisk", "disk-warm", "disk-cold")
+PREFIX = "dataset-study-"
+NOTE = ".working-folder"  # in each working folder, by which it is known
+TEXT = "This folder goes when the process ends whose number is in its name.\n"
+RAM_DISK = Path("/dev/shm")  # noqa: S108 - the RAM disk is the point
+SHORT = Path("/tmp")  # noqa: S108 - where the usual place is too deep
+LONGEST = 44  # bytes of a path below which a socket's name, of 107, can still be made
+MEMORY_FILESYSTEMS = {"tmpfs", "ramfs"}
+
+
+def filesystem(path: Path) -> str:
+    """Type of the file system that holds `path`, for example "ext4" or "tmpfs"."""
+    resolved = path.resolve()
+    mounts = psutil.disk_partitions(all=True)
+    above = [mount for mount in mounts if resolved.is_relative_to(mount.mountpoint)]
+    best = max(above, key=lambda mount: len(mount.mountpoint), default=None)
+    return best.fstype if best else "unknown"
+
+
+def scratch_parent(medium: str) -> Path:
+    """The folder in which working folders on `medium` are made.
+
+    Raises:
+        ValueError: no such medium.
+        Unsupported: this machine does not have the medium.
+    """
+    if medium not in MEDIA:
+        raise ValueError(f"unknown medium {medium!r}; known: {', '.join(MEDIA)}")
+    if medium == "ramdisk":
+        if not RAM_DISK.is_dir() or filesystem(RAM_DISK) not in MEMORY_FILESYSTEMS:
+            raise Unsupported("this machine has no RAM disk at /dev/shm")
+        return RAM_DISK
+    parent = cache_dir() / "scratch"
+    parent.mkdir(parents=True, exist_ok=True)
+    if filesystem(parent) in MEMORY_FILESYSTEMS:
+        raise Unsupported(
+            "the cache folder is on a RAM disk, so no disk can be measured; set "
+            "DATASET_STUDY_CACHE to a folder on a disk"
+        )
+    return parent
+
+
+@contextmanager
+def workspace(images: Path, medium: str) -> Iterator[Path]:
+    """A folder on `medium` that holds the JPEG files of `images`, removed afterwards.
+
+    Raises:
+        Unsupported: this machine does not have the medium, or not enough room on it.
+        StudyError: the folder cannot be written.
+    """
+    parent = scratch_parent(medium)
+    sweep(parent)
+    if medium == "ramdisk":
+        _require_room(images, parent)
+    home = own_folder(parent)
+    with _removed_on_termination(home):
+        # A dataset may also write beside its image folder, so the folder stands in one of its own.
+        folder = home / "images"
+        try:
+            folder.mkdir()
+            for source in sorted(images.iterdir()):
+                _place(source, folder / source.name, link=medium != "ramdisk")
+        except OSError as error:
+            raise describe_write_error(error, folder) from error
+        yield folder
+
+
+def _require_room(images: Path, parent: Path) -> None:
+    # Room for the files, for their pixels (about 5 to 10 times as many bytes) and for the workers.
+    need = 12 * sum(path.stat().st_size for path in images.iterdir())
+    if shutil.disk_usage(parent).free < need:
+        raise Unsupported(f"less than {need / 1e6:,.0f} MB free on the RAM disk {parent}")
+
+
+def _place(source: Path, target: Path, link: bool) -> None:
+    if link:
+        try:
+            target.hardlink_to(source)
+        except OSError:  # another file system, or one without hard links
+            shutil.copyfile(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def _removed_on_termination(folder: Path) -> Iterator[None]:
+    """Remove `folder` at the end of the block, also when the process is asked to stop."""
+
+    def stop(signum: int, frame: object) -> None:
+        raise SystemExit(128 + signum)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    owner = os.getpid()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        if os.getpid() == owner:  # forked workers run this too when they unwind
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_parent() -> Path:
+    """The system's place for temporary files, or a shorter one: sockets are made far below it."""
+    usual = Path(tempfile.gettempdir())
+    too_long = len(os.fsencode(usual)) > LONGEST and os.access(SHORT, os.W_OK | os.X_OK)
+    return SHORT if too_long else usual
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for the temporary files of child processes, in the system's place for them.
+
+    Removed afterwards; `sweep_all` removes the one of an owner that was killed.
+
+    Raises:
+        StudyError: the folder cannot be written.
+    """
+    folder = own_folder(temporary_parent())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def own_folder(parent: Path) -> Path:
+    """A new folder in `parent` that `sweep` knows as this process's.
+
+    Raises:
+        StudyError: it cannot be made.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
+        (folder / NOTE).write_text(TEXT)
+    except OSError as error:
+        raise describe_write_error(error, parent) from error
+    return folder
+
+
+def sweep(parent: Path) -> int:
+    """Remove working folders below `parent` whose owner no longer runs; returns how many.
+
+    A folder of such a name without the note is somebody else's, unless it is empty.
+    """
+    removed = 0
+    for folder in parent.glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).split("-")[0]
+        if not owner.isdigit() or psutil.pid_exists(int(owner)) or folder.is_symlink():
+            continue
+        if (folder / NOTE).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            removed += 1
+        else:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+                removed += 1
+    return removed
+
+
+def name_semaphores() -> None:
+    """Let the semaphores that this process and its workers make bear its pid, for `sweep_all`.
+
+    Those that are not forked are sent names, which a killed process cannot take back.
+    """
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    config["semprefix"] = f"/{PREFIX}{os.getpid()}"
+
+
+def _sweep_semaphores() -> int:
+    removed = 0
+    for path in RAM_DISK.glob(f"sem.{PREFIX}*-*"):
+        owner = path.name.removeprefix(f"sem.{PREFIX}").split("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def sweep_all() -> int:
+    """`sweep` on every medium of this machine, among temporary files and control groups."""
+    removed = cgroup.sweep() + _sweep_semaphores()
+    for parent in {Path(tempfile.gettempdir()), temporary_parent()}:
+        removed += sweep(parent)
+    for medium in ("ramdisk", "disk-warm"):
+        try:
+            removed += sweep(scratch_parent(medium))
+        except Unsupported:
+            continue  # a medium that does not exist holds no leftovers
+    return removed

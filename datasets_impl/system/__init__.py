@@ -1,0 +1,1 @@
+"""The machine beneath: cores, memory that processes share, how a process ends."""

@@ -1,0 +1,1 @@
+"""Runs asv round by round, and publishes what is whole."""

@@ -1,0 +1,220 @@
+"""What a reader must know about where numbers come from: machine, versions, code, corpus, load."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from asv.machine import Machine
+
+from datasets_impl.errors import StudyError
+from datasets_impl.files.paths import cache_dir
+from datasets_impl.media.workspaces import filesystem
+from datasets_impl.observe import load
+from scripts.claims import load_claims
+from scripts.root import CLAIMS, ROOT
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "asv",
+    "asv_runner",
+    "scikit-image",
+    "psutil",
+)
+# Measured only where they are installed: named then, and not called missing otherwise.
+OPTIONAL_PACKAGES = ("fsspec", "moto", "s3fs")
+CPUS = Path("/sys/devices/system/cpu")
+MEASURED_CODE = ("datasets_impl", "benchmarks", "asv.conf.json", "requirements.txt")
+
+
+def git(*arguments: str) -> str:
+    """Output of a git command in the project.
+
+    Raises:
+        StudyError: this is no git checkout, or git is missing.
+    """
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+        )
+    except OSError as error:
+        raise StudyError(
+            f"The study records which commit it measures, and git cannot be run ({error.strerror})"
+            "; install git."
+        ) from error
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines()
+        raise StudyError(
+            "The study records which commit it measures, so it must run in a git clone with at "
+            "least one commit; clone the project with git"
+            + (f" (git says: {said[0]})." if said else ".")
+        ) from error
+    return done.stdout.strip()
+
+
+def code_state() -> dict[str, Any]:
+    """Commit, whether the measured code differs from it, and a hash of that code as it stands."""
+    digest = hashlib.sha256()
+    for name in git("ls-files", "-co", "--exclude-standard", "--", *MEASURED_CODE).splitlines():
+        path = ROOT / name
+        if path.is_file():
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--", *MEASURED_CODE)),
+        "hash": digest.hexdigest()[:16],
+    }
+
+
+def claims_hash() -> str:
+    """The hash of the rules in `claims.toml` as it stands."""
+    return load_claims(CLAIMS).rules_hash
+
+
+def machine_name() -> str:
+    """A name for this machine that does not give away its host name, such as "amd-epyc-2-cores"."""
+    defaults = Machine.get_defaults()
+    cpu = re.sub(r"\(.*?\)|CPU|Processor|@.*", " ", defaults.get("cpu") or platform.machine())
+    text = f"{cpu} {psutil.cpu_count() or 1} cores"
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def load_now() -> dict[str, Any]:
+    """Time and load at this moment."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load": [round(value, 2) for value in os.getloadavg()],
+        "available_gb": round(psutil.virtual_memory().available / 1e9, 1),
+    }
+
+
+def collect(
+    session: Mapping[str, Any], environment: Mapping[str, str], corpora: Path
+) -> dict[str, Any]:
+    """Everything about a finished session that its asv result does not say itself.
+
+    `corpora` is the file of manifests that building the corpora left.
+    """
+    code = session["code"]
+    return {
+        "commit": code["commit"],
+        "dirty": code["dirty"],
+        "code_hash": code["hash"],
+        "claims_hash": session["claims_hash"],
+        "profile": session["key"]["profile"],
+        "partial": bool(session["key"]["bench"]),
+        "rounds": session["rounds"],
+        "machine": _machine_facts(),
+        "versions": versions(),
+        "settings": {
+            name: environment[name]
+            for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")
+        },
+        "corpora": json.loads(corpora.read_text()),
+    }
+
+
+def processor() -> dict[str, Any]:
+    """What tells one machine's results from another's."""
+    return {"cpu": Machine.get_defaults().get("cpu", ""), "threads": psutil.cpu_count()}
+
+
+def _machine_facts() -> dict[str, Any]:
+    disk = cache_dir()
+    return {
+        **processor(),
+        "cores": psutil.cpu_count(logical=False),
+        "max_mhz": _max_mhz(),
+        "mhz": load.frequency(),
+        "governor": _governor(),
+        "caches": _caches(),
+        "ram_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "disk_filesystem": filesystem(disk),
+        "disk_device": _device_kind(disk),
+        "python": platform.python_version(),
+        "gpu": _gpu(),
+    }
+
+
+def _max_mhz() -> int | None:
+    """The CPU's highest frequency; its current one where no limit is told, as on virtual CPUs."""
+    try:
+        told = psutil.cpu_freq()
+    except (AttributeError, NotImplementedError, OSError, RuntimeError, ValueError):
+        return None
+    return round(told.max or told.current) if told else None
+
+
+def _governor() -> str:
+    """The kernel's policies for CPU frequency, "" where it tells none, as on virtual CPUs."""
+    found = set()
+    for path in CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor"):
+        try:
+            found.add(path.read_text().strip())
+        except OSError:
+            continue  # that CPU is offline
+    return ", ".join(sorted(found))
+
+
+def _caches() -> str:
+    levels = []
+    for index in sorted((CPUS / "cpu0" / "cache").glob("index*")):
+        try:
+            level, kind, size = (
+                (index / name).read_text().strip() for name in ("level", "type", "size")
+            )
+        except OSError:
+            continue  # not every kernel tells every level
+        levels.append(f"L{level} {kind.lower()} {size}")
+    return ", ".join(levels)
+
+
+def _device_kind(path: Path) -> str:
+    """What the kernel says of the device below `path`: rotational or not; "" if it does not say."""
+    device = os.stat(path).st_dev  # noqa: PTH116 - the device number is what is asked for
+    block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+    for folder in (block, block.parent):
+        try:
+            rotational = (folder / "queue" / "rotational").read_text().strip() == "1"
+        except OSError:
+            continue  # a partition has no queue of its own: its parent has
+        # Virtual disks often call themselves rotational, so the device is named beside it.
+        kind = "rotational" if rotational else "not rotational"
+        return f"{folder.name}, says it is {kind}"
+    return ""
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that takes part in a measurement."""
+    from PIL import features
+
+    found = {}
+    for name in (*PACKAGES, *OPTIONAL_PACKAGES):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name in PACKAGES:
+                found[name] = "not installed"
+    turbo = features.version("libjpeg_turbo")
+    found["libjpeg in Pillow"] = f"libjpeg-turbo {turbo}" if turbo else "libjpeg"
+    return found
+
+
+def _gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none"

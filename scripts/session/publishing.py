@@ -1,0 +1,168 @@
+"""What a finished session publishes: results for the judge, and asv's own pages of them.
+
+Results of other machines, of other commits, and files that are not this study's stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from asv import util
+from asv.results import Results
+
+from datasets_impl.errors import StudyError
+from datasets_impl.files.atomic import atomic_write, describe_write_error
+from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
+from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
+from scripts.evidence import TOPICS
+from scripts.root import ASV_CONFIG, ROOT
+from scripts.session import provenance
+from scripts.session.child import run_child
+from scripts.session.rounds import Session
+
+ENVIRONMENT_NAME = f"existing-py{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def check_results(target: Path, machine: str, profile: str, partial: bool) -> None:
+    """Whether results of `machine` may be published to `target`; nothing is changed.
+
+    Raises:
+        StudyError: they would replace what is not this study's, or results of another machine or
+            profile, or whole results by a part.
+    """
+    if target.exists() and not target.is_dir():
+        raise StudyError(f"{target} is a file; name a folder for the results with --results.")
+    check_replaceable(target / "benchmarks.json", _is_ours, what="this study's benchmarks.json")
+    home = target / machine
+    check_replaceable(home, lambda folder: _is_home(folder, machine), what="results of a machine")
+    for path, facts in _provenance(target):
+        if facts.get("profile", profile) != profile:
+            raise StudyError(
+                f"{target} holds results of the profile {facts['profile']}, which those of "
+                f"{profile} would spoil; name another folder with --results."
+            )
+        if path.parent == home and partial and not facts.get("partial"):
+            raise StudyError(
+                f"{home} holds results of the whole profile, which those of --bench would replace; "
+                "name another folder with --results."
+            )
+        here = provenance.processor()
+        there = {name: facts.get("machine", {}).get(name) for name in here}
+        if path.parent == home and there != here:
+            raise StudyError(
+                f"{home} holds results of another machine ({there['cpu']}, {there['threads']} "
+                "CPUs); name this one with --machine."
+            )
+
+
+def publish(session: Session, target: Path) -> None:
+    """Copy the finished session into `target`, each file atomically, without local paths.
+
+    Raises:
+        StudyError: the session is not finished, or see `check_results`; or it cannot be written.
+    """
+    state = session.state
+    if state["done"] < state["planned"]:
+        raise StudyError("The session is not finished; run the same command again.")
+    key = state["key"]
+    check_results(target, session.machine, key["profile"], partial=bool(key["bench"]))
+    source, home = session.results, target / session.machine
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        _copy(source / "benchmarks.json", target / "benchmarks.json")
+        _copy(source / session.machine / "machine.json", home / "machine.json")
+        for path in sorted((source / session.machine).glob("*-*.json")):
+            data = util.load_json(str(path), Results.api_version)
+            data["env_name"] = ENVIRONMENT_NAME
+            stem = f"{data['commit_hash'][:8]}-{ENVIRONMENT_NAME}"
+            facts = provenance.collect(state, session.environment, session.corpora)
+            texts = {
+                "provenance.jsonl": json.dumps(facts, sort_keys=True),
+                "observations.jsonl": session.log.read_text(encoding="utf-8"),
+                "json": json.dumps({**data, "version": Results.api_version}),
+            }
+            for suffix, text in texts.items():
+                atomic_write(home / f"{stem}.{suffix}", _without_paths(text, session))
+    except OSError as error:
+        raise describe_write_error(error, target) from error
+
+
+def make_pages(session: Session, results: Path, pages: Path) -> None:
+    """Let asv publish `results` as its own pages, which the report links to.
+
+    asv empties the folder it writes to, so it writes to one of the session.
+
+    Raises:
+        StudyError: `pages` is somebody else's, or asv failed.
+    """
+    made = session.folder / "pages"
+    remove_ours(made, lambda folder: True)  # all below the session's folder is the session's
+    config = session.configure(results, made)
+    run_child(
+        [sys.executable, "-m", "asv", "publish", "--no-pull", "--config", str(config)],
+        session.environment,
+        what="Publishing asv's own pages",
+        output=session.folder / "asv.log",
+    )
+    put_in_place(made, pages, is_pages, what="asv's own pages")
+
+
+def is_pages(folder: Path) -> bool:
+    """Whether a folder holds asv's pages of this project."""
+    project = util.load_json(str(ASV_CONFIG), js_comments=True)["project"]
+    return bool(_object(folder / "index.json").get("project") == project)
+
+
+def _is_ours(benchmarks: Path) -> bool:
+    """Whether asv wrote this file for this suite."""
+    names = [name for name in _object(benchmarks) if name != "version"]
+    return bool(names) and all(
+        name.partition(".")[0] in TOPICS and ".track_" in name for name in names
+    )
+
+
+def _is_home(folder: Path, machine: str) -> bool:
+    """Whether a folder is asv's for `machine`, or has only what a killed writer left in it."""
+    begun = all(path.match(".*.tmp") for path in folder.iterdir())
+    return begun or _object(folder / "machine.json").get("machine") == machine
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, empty where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _provenance(target: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Where each result of a folder was measured, with the file that says so."""
+    for path in sorted(target.glob("*/*.provenance.jsonl")):
+        yield path, _object(path)
+
+
+def _copy(source: Path, target: Path) -> None:
+    atomic_write(target, source.read_bytes())
+
+
+def _without_paths(text: str, session: Session) -> str:
+    """`text` with this machine's folders replaced by what they are, such as `<project>`."""
+    folders = {
+        str(ROOT): "<project>",
+        str(session.folder.parent): "<out>",
+        session.environment[CACHE_VARIABLE]: "<cache>",
+        session.environment.get(IMAGES_VARIABLE, ""): "<images>",
+        str(Path.home()): "<home>",
+    }
+    for folder in sorted(folders, key=len, reverse=True):
+        if len(Path(folder).parts) > 1:
+            # As the path stands in JSON: quotes and letters beyond ASCII are escaped there.
+            known = re.escape(json.dumps(folder)[1:-1])
+            text = re.sub(rf"{known}(?![\w.-])", folders[folder], text)
+    return text
