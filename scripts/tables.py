@@ -72,6 +72,7 @@ def claim_record(claim: ClaimResult) -> dict[str, Any]:
              "finding", "boundary", "missing")  # fmt: skip
     return {
         **{name: getattr(claim, name) for name in texts},
+        "headline": headline(claim),
         "effect": effect,
         "cells": {
             "total": claim.cells.total,

@@ -13,10 +13,11 @@ import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
-from scripts import tables, update_readme
+from scripts import tables
 from scripts.claims import load_claims
 from scripts.decisions import CLASS, INSTEAD, QUESTIONS, decisions, instead
 from scripts.evidence import FACTORS, Evidence, MachineResults
+from scripts.figures_front import IMPLS, front_chart
 from scripts.figures_loaders import loader_charts
 from scripts.ladder import LADDERS
 from scripts.loaders import ceilings_json, loaders
@@ -201,12 +202,7 @@ def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
     told = instead(found)
     assert told["C04"].startswith("`ThreadedJpegLoader`: 4.0")
     assert "C17" not in told, "raw was not measured"
-    record = tables.study_record(replace(build(), loaders=found))
-    table = update_readme.table(record)
-    assert "| Use instead |" in table
-    row = next(line for line in table.splitlines() if "[C04]" in line)
-    assert row.endswith(f"| {told['C04']} |")
-    assert "Use instead" not in update_readme.table(tables.study_record(build()))
+    assert tables.study_record(replace(build(), loaders=found))["instead"] == told
     known = {claim.id for claim in load_claims(CLAIMS).claim}
     assert set(INSTEAD) <= known
 
@@ -237,3 +233,16 @@ def test_every_decision_names_arms_that_exist() -> None:
     for _, task, name, usual in QUESTIONS:
         arm: Any = ARMS[task, name]  # type: ignore[index]
         assert (task, usual) in ARMS and arm.origin != "peer" and arm.code
+
+
+def test_the_front_figure_has_the_datasets_and_the_best_exact_loader(found: list[Loaders]) -> None:
+    study = build()
+    machine = study.machines[0].name
+    drawn = front_chart(replace(study, loaders=[replace(found[0], machine=machine)]))
+    assert drawn is not None
+    assert set(drawn.data["machine"]) == {machine}
+    assert set(drawn.data["impl"]) - {*IMPLS} == {"best loader, JPEG"}
+    best = drawn.data[drawn.data["impl"] == "best loader, JPEG"]
+    assert best["value"].item() == row(found, "threaded-pack").images_per_second
+    empty = study.measurements.iloc[:0]
+    assert front_chart(replace(study, measurements=empty)) is None
