@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
@@ -122,6 +123,22 @@ def _study(known: Claims, evidence: Evidence) -> Study:
     )
 
 
+def in_place(claim: Claim, cells: Sequence[Cell]) -> list[Cell]:
+    """`cells`, of which a test's with `unless` count only on machines without the test it names."""
+    measured = {(cell.test, cell.machine) for cell in cells}
+    rivals = {
+        test.label: claim.test[test.unless].label for test in claim.test.values() if test.unless
+    }
+    return [
+        replace(
+            cell, counts=False, reason="; ".join(filter(None, [cell.reason, f"{rival} counts"]))
+        )
+        if (rival := rivals.get(cell.test)) and (rival, cell.machine) in measured
+        else cell
+        for cell in cells
+    ]
+
+
 def _refuse_unknown_factors(known: Claims, path: Path) -> None:
     for claim in known.claim:
         for test in claim.test.values():
@@ -144,13 +161,13 @@ def _judge(
     bandwidths: str,
 ) -> ClaimResult:
     rules, (flags, states) = claims.rules, observed
-    alone = [
+    alone = in_place(claim, [
         cell
         for test in claim.test.values()
         for cell in stated(
             marked(judge_test(test, evidence.cells, rules), test, flags), test, states
         )
-    ]
+    ])  # fmt: skip
     rounds = _rounds(evidence)
     cells = in_rounds(corrected(alone, rules), rounds)
     counted = [cell for cell in cells if cell.counts]
