@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "fresh_process: reads memory, so runs in its own interpreter"
     )
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process
+    # that a test starts and then interrupts.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # The benchmarks read the profile when they are imported, before any fixture runs.
     for name in ("DATASET_STUDY_PROFILE", "DATASET_STUDY_OBSERVATIONS", IMAGES_VARIABLE):
         os.environ.pop(name, None)
