@@ -23,13 +23,14 @@ from rich.text import Text
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
-from scripts import page, repeat, wording, written
-from scripts.chart import Chart
-from scripts.figure_style import page_variables
-from scripts.figures_repeat import repeat_chart
-from scripts.model import Repeat, Study
+from scripts.judging import repeat
+from scripts.judging.model import Repeat, Study
+from scripts.report import page, wording, written
+from scripts.report.figures.chart import Chart
+from scripts.report.figures.repeat import repeat_chart
+from scripts.report.figures.style import page_variables
+from scripts.report.terminal import verdict_text
 from scripts.root import CLAIMS, ROOT
-from scripts.terminal import verdict_text
 
 SHOWN = 20  # differing cells in the terminal; the files hold all
 
@@ -138,7 +139,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    from scripts.judge import load_both  # after parsing: --help needs no results
+    from scripts.judging.judge import load_both  # after parsing: --help needs no results
 
     sources = [arguments.first, arguments.second, arguments.claims]
     written.check(arguments.out, ["index.html"], "comparison", sources=sources)

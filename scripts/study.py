@@ -25,16 +25,16 @@ try:
     from datasets_impl.media.workspaces import sweep_all, temporary_folder
     from datasets_impl.observe import load
     from datasets_impl.system.termination import stopping_on_termination
-    from scripts import written
-    from scripts.claims import load_claims
-    from scripts.judge import load_study
+    from scripts.judging.claims import load_claims
+    from scripts.judging.judge import load_study
     from scripts.render_report import render
+    from scripts.report import written
+    from scripts.report.terminal import print_study
     from scripts.root import CLAIMS, ROOT
     from scripts.session import provenance, publishing
     from scripts.session import rounds as asv_session
     from scripts.session.child import run_child
     from scripts.session.orphans import end_orphans, end_processes_of
-    from scripts.terminal import print_study
 except ModuleNotFoundError as missing:
     print(
         f"error: the package {missing.name} is not installed; run `make study`, which installs all "

@@ -20,9 +20,9 @@ from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.replacing import check_replaceable
-from scripts.boundary import brief
+from scripts.report.boundary import brief
+from scripts.report.tables import escape_md, validator
 from scripts.root import RESULTS, ROOT
-from scripts.tables import escape_md, validator
 
 BEGIN = "<!-- {}: written by scripts/update_readme.py -->"
 END = "<!-- end of {} -->"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.judge import load_study
-from scripts.model import ClaimResult, Outcome, Study
+from scripts.judging.judge import load_study
+from scripts.judging.model import ClaimResult, Outcome, Study
 from tests.claims_text import HEAD
 from tests.synthetic_results import (
     Bench,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from scripts.model import Cell, Study, Verdict
+from scripts.judging.model import Cell, Study, Verdict
 
 Change = Callable[[str, Cell], Cell]
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from scripts.model import (
+from scripts.judging.model import (
     VERDICTS,
     Cell,
     CellCounts,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.answer import answer
-from scripts.model import Cell, CellCounts, ClaimResult, Effect, Outcome, Verdict
+from scripts.judging.model import Cell, CellCounts, ClaimResult, Effect, Outcome, Verdict
+from scripts.report.answer import answer
 
 
 def effect(estimate: float, quantity: str = "ratio", **more: Any) -> Effect:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_results import FAILED, SKIPPED, Bench, Noise, write_results
 
-from scripts import bandwidth
-from scripts.bandwidth import BreakEven, crossing, in_turns, overlapped, prediction
-from scripts.evidence import load_evidence
+from scripts.judging import bandwidth
+from scripts.judging.bandwidth import BreakEven, crossing, in_turns, overlapped, prediction
+from scripts.judging.evidence import load_evidence
 
 PX = 256
 RAW_BYTES, JPEG_BYTES = 3 * PX**2, 40_000.0

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from scripts.cache_state import cold_states, in_words, worst
-from scripts.judge import load_study
-from scripts.model import ColdState
-from scripts.page import remark
-from scripts.tables import cell_record, study_record, validator
+from scripts.judging.cache_state import cold_states, in_words, worst
+from scripts.judging.judge import load_study
+from scripts.judging.model import ColdState
+from scripts.report.page import remark
+from scripts.report.tables import cell_record, study_record, validator
 from tests.claims_text import HEAD, claim
 from tests.synthetic_results import Bench, write_results
 

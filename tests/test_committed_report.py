@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.judge import load_both, load_study
+from scripts.judging.judge import load_both, load_study
+from scripts.judging.repeat import repeat_of
 from scripts.render_report import render
-from scripts.repeat import repeat_of
 from scripts.root import CLAIMS, RESULTS, ROOT
 from scripts.update_readme import updated
 

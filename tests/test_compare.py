@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts import compare, tables
-from scripts import repeat as repeating
-from scripts.figures_repeat import drawable, repeat_chart
-from scripts.model import Cell, Study
+from scripts import compare
+from scripts.judging import repeat as repeating
+from scripts.judging.model import Cell, Study
+from scripts.judging.repeat import repeat_of
 from scripts.render_report import render
-from scripts.repeat import repeat_of
+from scripts.report import tables
+from scripts.report.figures.repeat import drawable, repeat_chart
 from tests.repeats import again, turned
 from tests.synthetic_study import build
 

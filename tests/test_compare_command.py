@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts import compare, figures, page
-from scripts.evidence import load_evidence
-from scripts.model import Cell, Study
+from scripts import compare
+from scripts.judging.evidence import load_evidence
+from scripts.judging.model import Cell, Study
+from scripts.judging.repeat import repeat_of
 from scripts.render_report import main as render_main
-from scripts.repeat import repeat_of
+from scripts.report import figures, page
 from scripts.root import CLAIMS
 from tests.claims_text import HEAD, claim
 from tests.repeats import again

@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from datasets_impl.observe.log import SPARSE
-from scripts.cells import UNPAIRED
-from scripts.claims import Rules
-from scripts.correction import AT_THE_BAR, MOST_MORE, corrected, holm, in_rounds, more_rounds
-from scripts.model import Cell
+from scripts.judging.cells import UNPAIRED
+from scripts.judging.claims import Rules
+from scripts.judging.correction import (
+    AT_THE_BAR,
+    MOST_MORE,
+    corrected,
+    holm,
+    in_rounds,
+    more_rounds,
+)
+from scripts.judging.model import Cell
 
 RULES = Rules(margin=0.05, confidence=0.95, decided_share=0.8, false_alarm_gate=0.05)
 chances = st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=30)

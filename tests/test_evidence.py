@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts.evidence import Evidence, load_evidence
+from scripts.judging.evidence import Evidence, load_evidence
 from scripts.root import ROOT
 from tests.synthetic_results import FAILED, SKIPPED, Bench, Value, edit_json, write_results
 

@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scripts.describe import skips_of
-from scripts.evidence import FACTORS
-from scripts.field import FIGURES, field_rows
-from scripts.model import FieldRow
-from scripts.tables import validator
+from scripts.judging.evidence import FACTORS
+from scripts.judging.field import FIGURES, field_rows
+from scripts.judging.model import FieldRow
+from scripts.report.surroundings import skips_of
+from scripts.report.tables import validator
 
 SPDL, TRANSPORT, DECODERS, COPIES, RAW = range(5)
 NOISE = (0.99, 1.01, 1.0, 0.995, 1.005, 1.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.judge import load_study
+from scripts.judging.judge import load_study
 from tests.claims_text import HEAD, claim
 from tests.judging import RATIO, aa, bench, first, items, twice
 from tests.synthetic_results import (

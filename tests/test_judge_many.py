@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.judge import load_study
+from scripts.judging.judge import load_study
 from tests.claims_text import HEAD, claim
 from tests.judging import RATIO, bench, first, items, outcomes, study, twice
 from tests.synthetic_results import (

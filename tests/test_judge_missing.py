@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.judge import load_study
-from scripts.model import Outcome
+from scripts.judging.judge import load_study
+from scripts.judging.model import Outcome
 from tests.claims_text import HEAD, claim
 from tests.judging import RATIO, aa, bench, first, items, outcomes, study, twice
 from tests.synthetic_results import (

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from scripts import load as load_report
-from scripts import page
-from scripts.correction import in_rounds
-from scripts.describe import describe_machine
-from scripts.evidence import MachineResults, load_evidence
-from scripts.judge import load_study
-from scripts.model import Cell
+from scripts.judging import load as load_report
+from scripts.judging.correction import in_rounds
+from scripts.judging.evidence import MachineResults, load_evidence
+from scripts.judging.judge import load_study
+from scripts.judging.model import Cell
+from scripts.report import page
+from scripts.report.surroundings import describe_machine
 from tests.claims_text import HEAD, claim
 from tests.synthetic_results import SKIPPED, Bench, Noise, write_results
 

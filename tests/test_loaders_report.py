@@ -13,17 +13,18 @@ import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
-from scripts import tables, update_readme
-from scripts.claims import load_claims
-from scripts.decisions import CLASS, INSTEAD, QUESTIONS, decisions, instead
-from scripts.evidence import FACTORS, Evidence, MachineResults
-from scripts.figures_loaders import loader_charts
-from scripts.ladder import LADDERS
-from scripts.loaders import ceilings_json, loaders
-from scripts.model import LoaderRow, Loaders, Study
-from scripts.noise import noise_floor
-from scripts.prospects import prospects
+from scripts import update_readme
+from scripts.judging.claims import load_claims
+from scripts.judging.evidence import FACTORS, Evidence, MachineResults
+from scripts.judging.ladder import LADDERS
+from scripts.judging.loaders import ceilings_json, loaders
+from scripts.judging.model import LoaderRow, Loaders, Study
+from scripts.judging.noise import noise_floor
+from scripts.judging.prospects import prospects
 from scripts.render_report import render
+from scripts.report import tables
+from scripts.report.figures.loaders import loader_charts
+from scripts.report.instead import CLASS, INSTEAD, QUESTIONS, decisions, instead
 from scripts.root import CLAIMS
 from tests.synthetic_study import build
 

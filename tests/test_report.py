@@ -18,9 +18,10 @@ import pytest
 from jsonschema import ValidationError
 from rich.console import Console
 
-from scripts import figures, page, tables, terminal, update_readme, wording
-from scripts.model import Study, Verdict
+from scripts import update_readme
+from scripts.judging.model import Study, Verdict
 from scripts.render_report import main, render
+from scripts.report import figures, page, tables, terminal, wording
 from tests.synthetic_study import NASTY, build, cell
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]
@@ -277,7 +278,7 @@ def test_ids_of_inlined_figures_differ(study: Study) -> None:
 def test_out_that_is_a_file_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "scripts.judge", SimpleNamespace(load_study=None))
+    monkeypatch.setitem(sys.modules, "scripts.judging.judge", SimpleNamespace(load_study=None))
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--out", str(tmp_path / "file")]) == 2
     assert "give a folder" in capsys.readouterr().err
@@ -287,7 +288,7 @@ def test_command_renders_what_the_judge_returns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = SimpleNamespace(load_study=lambda results, claims, more=(): build(missing=not results))
-    monkeypatch.setitem(sys.modules, "scripts.judge", judge)
+    monkeypatch.setitem(sys.modules, "scripts.judging.judge", judge)
     assert main(["--results", "a", "b", "--out", str(tmp_path / "out")]) == 0
     assert "6 supported" in capsys.readouterr().out
     assert (tmp_path / "out" / "claims.json").is_file()

@@ -24,7 +24,9 @@ def test_no_script_imports_the_benchmarks(path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["scripts.judge", "scripts.render_report", "scripts.compare"])
+@pytest.mark.parametrize(
+    "module", ["scripts.judging.judge", "scripts.render_report", "scripts.compare"]
+)
 def test_an_unknown_profile_stops_no_script(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"import {module}, sys; assert 'benchmarks' not in sys.modules"],

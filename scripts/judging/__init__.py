@@ -1,0 +1,1 @@
+"""Results -> numbers: evidence, pairs, intervals, verdicts; no sentence for a reader."""

@@ -1,0 +1,1 @@
+"""Numbers -> words, tables, figures and the page."""

@@ -1,0 +1,143 @@
+"""Levels of factors as places in a sentence: "at 64 px", "with 2 workers and more"."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from scripts.report import wording
+
+# Numeric factor -> (preposition, unit after the number, word that leads the number).
+NUMERIC = {
+    "px": ("at", "px"),
+    "n": ("at", "images"),
+    "quality": ("at", "JPEG quality"),
+    "batch": ("at", "images a batch"),
+    "kib": ("at", "KiB a sample"),
+    "step_ms": ("at", "ms a step"),
+    "bandwidth": ("at", "MB/s"),
+    "latency_ms": ("at", "ms latency"),
+}
+LEADING = {"quality"}  # "quality 75", not "75 quality"
+UNLIMITED = {("bandwidth", 0)}  # stands for no throttling, so above every number
+# Category -> its levels in a sentence.
+CATEGORY = {
+    "start_method": "under {}",
+    "medium": "on {}",
+    "transform": "with transform {}",
+    "impl": "with {}",
+    "stage": "at stage {}",
+    "phase": "in phase {}",
+    "mix": "with {}",
+    "access": "by {}",
+    "where": "{}",
+    "loop": "in loop {}",
+    "structure": "in {}",
+    "record": "with {} records",
+    "carrier": "carried as {}",
+    "machine": "on {}",
+    "benchmark": "in {}",
+}
+TITLES = {"px": "resolution", "n": "image count", "impl": "implementation", "where": "place",
+          "kib": "sample size", "step_ms": "step",
+          "batch": "batch size", "latency_ms": "latency"}  # fmt: skip
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def order(factor: str, value: Any) -> tuple[int, float, str]:
+    """Sort key: numbers by size, then words, then nothing."""
+    if value is None:
+        return (2, 0.0, "")
+    if not is_number(value):
+        return (1, 0.0, str(value))
+    return (0, math.inf if (factor, value) in UNLIMITED else float(value), "")
+
+
+def title(factor: str) -> str:
+    """The factor's name."""
+    return TITLES.get(factor, factor.replace("_", " "))
+
+
+def join(words: Sequence[str], last: str = "and") -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def at(factor: str, value: Any) -> str:
+    """One level: "at 64 px", "with 1 worker", "on disk-cold"."""
+    if value is None:
+        return f"without a {title(factor)}"
+    if (factor, value) in UNLIMITED:
+        return f"with unlimited {title(factor)}"
+    if not is_number(value):
+        shown = wording.LEVEL_WORDS.get((factor, str(value)), str(value))
+        return CATEGORY.get(factor, f"at {title(factor)} {{}}").format(shown)
+    if factor == "workers":
+        return f"with {_workers(value)}" if value else "without workers"
+    return f"at {_amount(factor, value)}"
+
+
+def upto(factor: str, value: Any, alone: bool) -> str:
+    """The level and all below it; `alone` when there is none below."""
+    if alone:
+        return at(factor, value)
+    return f"with up to {_workers(value)}" if factor == "workers" else (
+        f"up to {_amount(factor, value)}"
+    )  # fmt: skip
+
+
+def onward(factor: str, value: Any, alone: bool) -> str:
+    """The level and all above it; `alone` when there is none above."""
+    if factor == "workers" and value:
+        return f"with {_workers(value)}" + ("" if alone else " and more")
+    if (factor, value) in UNLIMITED:
+        return at(factor, value)
+    return f"from {_amount(factor, value)} on" if not alone else at(factor, value)
+
+
+def among(factor: str, values: Sequence[Any], last: str = "and") -> str:
+    """Several levels: "at 64 and 256 px", "on ramdisk and disk-warm"."""
+    ordered = sorted(values, key=lambda value: order(factor, value))
+    alike = all(is_number(x) for x in ordered) or all(isinstance(x, str) for x in ordered)
+    if len(ordered) == 1 or not alike or any((factor, x) in UNLIMITED for x in ordered):
+        return join([at(factor, value) for value in ordered], last)
+    if isinstance(ordered[0], str):
+        shown = [wording.LEVEL_WORDS.get((factor, x), x) for x in ordered]
+        return CATEGORY.get(factor, f"at {title(factor)} {{}}").format(join(shown, last))
+    if factor == "workers":
+        return f"with {join([_number(factor, x) for x in ordered], last)} workers"
+    preposition, unit = NUMERIC.get(factor, ("at", title(factor)))
+    numbers = join([_number(factor, x) for x in ordered], last)
+    leading = factor in LEADING or factor not in NUMERIC
+    return f"{preposition} {f'{unit} {numbers}' if leading else f'{numbers} {unit}'}"
+
+
+def bounded(factor: str, values: Sequence[Any], every: Sequence[Any]) -> str:
+    """Levels out of `every`: as an end of the scale where they are one, else as a list."""
+    ordered = sorted(values, key=lambda value: order(factor, value))
+    scale = sorted(every, key=lambda value: order(factor, value))
+    if all(is_number(value) for value in scale):
+        if ordered == scale[: len(ordered)]:
+            return upto(factor, ordered[-1], alone=len(ordered) == 1)
+        if ordered == scale[-len(ordered) :]:
+            return onward(factor, ordered[0], alone=len(ordered) == 1)
+    return among(factor, ordered, last="or")
+
+
+def _number(factor: str, value: Any) -> str:
+    value = wording.level(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _amount(factor: str, value: Any) -> str:
+    unit = NUMERIC.get(factor, ("at", title(factor)))[1]
+    leading = factor in LEADING or factor not in NUMERIC
+    number = _number(factor, value)
+    return f"{unit} {number}" if leading else f"{number} {unit}"
+
+
+def _workers(value: Any) -> str:
+    return f"{_number('workers', value)} worker{'s' if value != 1 else ''}"

@@ -1,0 +1,213 @@
+"""The claims as data: `claims.json` (validated), `.csv`, `.md` and `.tex`, same input same bytes.
+
+Floats are rounded to four significant digits, keys are sorted, and a number that is not finite
+becomes null: NaN is not JSON.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from scripts.judging import repeat
+from scripts.judging.model import Cell, ClaimResult, Study
+from scripts.report import wording
+from scripts.report.instead import first_machine, instead
+
+SCHEMA = Path(__file__).parent / "schema" / "claims.schema.json"
+FIXED = (
+    "benchmark", "machine", "test", "quantity", "treatment", "baseline", "estimate", "low", "high",
+    "outcome", "bar", "blocks", "counts", "reason", "reading", "p", "p_holm", "more_rounds", "unit",
+)  # fmt: skip
+TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}",
+    '"': r"\textquotedbl{}",
+    wording.TIMES: r"$\times$", wording.DASH: "--", wording.NBSP: "~", "\u00b1": r"$\pm$",
+    "\u00b5": r"$\mu$", "\u2265": r"$\geq$", "\u2264": r"$\leq$", "\u00f7": r"$\div$",
+    "\u2013": "--", "\u2014": "---", "\u2026": r"\ldots{}", "\u2192": r"$\to$",
+    "\u2212": "$-$", "\u202f": "~", "\u2019": "'", "\u2018": "`", "\u201c": "``", "\u201d": "''",
+}  # fmt: skip
+
+
+def clean(value: Any) -> Any:
+    """A JSON value: numpy scalars unwrapped, floats to four significant digits, NaN to None."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def cell_record(cell: Cell) -> dict[str, Any]:
+    """A cell with its factors flattened; a factor named like a field gets the prefix `factor_`."""
+    fixed = {name: clean(getattr(cell, name)) for name in FIXED}
+    factors = {
+        f"factor_{k}" if k in FIXED else k: clean(wording.level(v)) for k, v in cell.factors.items()
+    }
+    cold = {} if cell.cold is None else dataclasses.asdict(cell.cold)
+    return {**factors, **fixed, **{name: clean(value) for name, value in cold.items()}}
+
+
+def claim_record(claim: ClaimResult) -> dict[str, Any]:
+    effect = None
+    if claim.effect is not None:
+        effect = {
+            "metric": claim.effect.metric,
+            "arms": list(claim.effect.arms),
+            "quantity": claim.effect.quantity,
+            "unit": claim.effect.unit,
+            "factors": {k: clean(wording.level(v)) for k, v in claim.effect.factors.items()},
+            **{k: clean(getattr(claim.effect, k)) for k in ("estimate", "low", "high")},
+        }
+    texts = ("id", "title", "section", "origin", "restated", "method", "advice", "verdict",
+             "finding", "boundary", "missing")  # fmt: skip
+    return {
+        **{name: getattr(claim, name) for name in texts},
+        "effect": effect,
+        "cells": {
+            "total": claim.cells.total,
+            "for": claim.cells.for_,
+            "against": claim.cells.against,
+            "unclear": claim.cells.unclear,
+            "skipped": claim.cells.skipped,
+        },
+        "by_machine": dict(claim.by_machine),
+        "evidence": [cell_record(cell) for cell in claim.evidence],
+    }
+
+
+def study_record(study: Study) -> dict[str, Any]:
+    """The whole of claims.json as plain values."""
+    names = ("commit", "dirty", "claims_hash", "corpus_hash", "profile", "rounds", "answer")
+    corpus = ("label", "resolution", "count", "quality", "bytes_per_pixel", "content_hash")
+    noise = study.noise
+    return {
+        "study": {
+            **{name: clean(getattr(study, name)) for name in names},
+            "versions": dict(study.versions),
+            "notes": list(study.notes),
+            "corpora": [
+                {**{n: clean(getattr(c, n)) for n in corpus}, "skipped": list(c.skipped)}
+                for c in study.corpora
+            ],
+        },
+        "machines": [
+            {"name": m.name, "summary": m.summary, "details": dict(m.details),
+             "warnings": list(m.warnings)}
+            for m in study.machines
+        ],
+        "noise": {
+            "cells": noise.cells,
+            "false_alarms": noise.false_alarms,
+            "rate": clean(noise.rate),
+            "widest": clean(noise.widest),
+        },
+        "claims": [claim_record(claim) for claim in study.claims],
+        "field": [dataclasses.asdict(row) for row in study.field_rows],
+        "skips": [{"what": what, "why": why} for what, why in study.skips],
+        **({"repeat": repeat.record(study.repeat)} if study.repeat else {}),
+        **({"instead": instead(first_machine(study.loaders))} if study.loaders else {}),
+    }  # fmt: skip
+
+
+@functools.cache
+def validator() -> Draft202012Validator:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def claims_json(study: Study) -> str:
+    """claims.json, checked against the schema before anyone reads it.
+
+    Raises `jsonschema.ValidationError` when it does not fit: a fault of this program, not the
+    user's, so it is not turned into a sentence.
+    """
+    record = study_record(study)
+    validator().validate(record)
+    return json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def claims_csv(study: Study) -> str:
+    """One row a claim, with one verdict column a machine when there are several."""
+    machines = [m.name for m in study.machines] if len(study.machines) > 1 else []
+    head = ["id", "title", "section", "origin", "verdict", "finding", "boundary", "missing",
+            "metric", "arms", "quantity", "unit", "estimate", "low", "high", "total", "for",
+            "against", "unclear", "skipped"]  # fmt: skip
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head + [f"verdict on {name}" for name in machines])
+    for claim in study.claims:
+        record = claim_record(claim)
+        effect = record["effect"] or {}
+        row = [record[name] for name in head[:8]]
+        row += [effect.get("metric", ""), " / ".join(effect.get("arms", []))]
+        row += [effect.get(name, "") for name in ("quantity", "unit", "estimate", "low", "high")]
+        row += [record["cells"][name] for name in head[15:]]
+        writer.writerow(row + [claim.by_machine.get(name, "") for name in machines])
+    return buffer.getvalue()
+
+
+def escape_md(text: str) -> str:
+    """Text that Markdown shows as it is, on one line, inside a table too."""
+    text = re.sub(r"([\\`*_{}\[\]#|~$^])", r"\\\1", " ".join(text.split()))
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def escape_tex(text: str) -> str:
+    """Text that LaTeX sets as it is; characters outside the table below are left to UTF-8."""
+    return "".join(TEX.get(char, char) for char in " ".join(text.split(" ")))
+
+
+def headline(claim: ClaimResult) -> str:
+    """The headline effect in words, "" when there is none."""
+    return wording.with_interval(claim.effect) if claim.effect else ""
+
+
+def rows(study: Study) -> list[list[str]]:
+    """The short table that Markdown and LaTeX share."""
+    return [
+        [c.id, c.title, c.verdict, headline(c) or wording.DASH, c.finding or c.missing]
+        for c in study.claims
+    ]
+
+
+HEAD = ["Id", "Claim, restated", "Verdict", "Effect [95 % interval]", "Finding"]
+
+
+def provenance(study: Study) -> str:
+    machines = "; ".join(f"{m.name}: {m.summary}" for m in study.machines)
+    return (
+        f"Profile {study.profile}, {study.rounds} rounds, commit {wording.short_commit(study)}, "
+        f"rules {study.claims_hash[:10]}. Noise floor: {wording.noise_sentence(study)}. "
+        f"Measured on {machines}."
+    )
+
+
+def claims_md(study: Study) -> str:
+    lines = [f"| {' | '.join(HEAD)} |", "|" + " --- |" * len(HEAD)]
+    lines += [f"| {' | '.join(escape_md(text) for text in row)} |" for row in rows(study)]
+    return "\n".join([*lines, "", escape_md(provenance(study)), ""])
+
+
+def claims_tex(study: Study) -> str:
+    """A booktabs longtable to \\input; needs the packages booktabs, longtable, array, textcomp."""
+    body = [" & ".join(escape_tex(text) for text in row) + r" \\" for row in rows(study)]
+    head = " & ".join(escape_tex(text) for text in HEAD) + r" \\"
+    return "\n".join([
+        "% needs \\usepackage[T1]{fontenc} and \\usepackage{booktabs,longtable,array}",
+        r"\begin{longtable}{@{}l>{\raggedright}p{.24\linewidth}l"
+        r">{\raggedright}p{.16\linewidth}>{\raggedright\arraybackslash}p{.32\linewidth}@{}}",
+        r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endlastfoot",
+        *body, r"\end{longtable}", "\\noindent " + escape_tex(provenance(study)), "",
+    ])  # fmt: skip
