@@ -26,9 +26,9 @@ try:
     from datasets_impl.observe import load
     from datasets_impl.system.termination import stopping_on_termination
     from scripts.judging.claims import load_claims
-    from scripts.judging.judge import load_study
     from scripts.render_report import render
     from scripts.report import written
+    from scripts.report.study import load_study
     from scripts.report.terminal import print_study
     from scripts.root import CLAIMS, ROOT
     from scripts.session import provenance, publishing

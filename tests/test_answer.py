@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from scripts.judging.model import Cell, CellCounts, ClaimResult, Effect, Outcome, Verdict
+from scripts.judging.model import Cell, CellCounts, Effect, Outcome, Verdict
 from scripts.report.answer import answer
+from scripts.report.model import ClaimResult
 
 
 def effect(estimate: float, quantity: str = "ratio", **more: Any) -> Effect:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from scripts.judging.cache_state import cold_states, in_words, worst
-from scripts.judging.judge import load_study
+from scripts.judging.cache_state import cold_states, worst
 from scripts.judging.model import ColdState
+from scripts.report.log_words import in_words
 from scripts.report.page import remark
+from scripts.report.study import load_study
 from scripts.report.tables import cell_record, study_record, validator
 from tests.claims_text import HEAD, claim
 from tests.synthetic_results import Bench, write_results

@@ -14,10 +14,11 @@ import pytest
 
 from scripts import compare
 from scripts.judging.evidence import load_evidence
-from scripts.judging.model import Cell, Study
+from scripts.judging.model import Cell
 from scripts.judging.repeat import repeat_of
 from scripts.render_report import main as render_main
 from scripts.report import figures, page
+from scripts.report.model import Study
 from scripts.root import CLAIMS
 from tests.claims_text import HEAD, claim
 from tests.repeats import again

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from scripts.judging.judge import load_study
+from scripts.judging.model import Reason
+from scripts.report.study import load_study
 from tests.claims_text import HEAD, claim
 from tests.judging import RATIO, aa, bench, first, items, twice
 from tests.synthetic_results import (
@@ -126,7 +127,7 @@ bar = 0.5
     for cell in found.evidence:
         assert cell.estimate is not None and cell.low is not None and cell.high is not None
         assert 0 < cell.low <= cell.estimate <= cell.high <= 1
-        assert ("cut at 100 %" in cell.reason) is (cell.high == 1)
+        assert (Reason("timed apart") in cell.reasons) is (cell.high == 1)
         assert cell.outcome == "for" and cell.p is not None
     shown = re.findall(r"(\d+)\s?%", found.finding)
     assert shown and all(int(number) <= 100 for number in shown)

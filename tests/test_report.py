@@ -19,9 +19,10 @@ from jsonschema import ValidationError
 from rich.console import Console
 
 from scripts import update_readme
-from scripts.judging.model import Study, Verdict
+from scripts.judging.model import Reason, Verdict
 from scripts.render_report import main, render
 from scripts.report import figures, page, tables, terminal, wording
+from scripts.report.model import Study
 from tests.synthetic_study import NASTY, build, cell
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]
@@ -243,11 +244,11 @@ def test_sections_without_content_are_absent(tmp_path: Path) -> None:
         ({}, ""),
         ({"outcome": "unclear", "p_holm": 0.081, "more_rounds": 12},
          "p 0.081 after correction; about 12 more rounds would decide it"),
-        ({"outcome": "unclear", "p_holm": 0.5, "more_rounds": 1, "reason": "loaded"},
+        ({"outcome": "unclear", "p_holm": 0.5, "more_rounds": 1, "reasons": (Reason("logged", ("loaded",)),)},
          "loaded; p 0.5 after correction; about 1 more round would decide it"),
         ({"outcome": "for", "p_holm": 0.001, "more_rounds": None}, ""),
         ({"counts": False}, "context, not judged"),
-        ({"outcome": "skipped", "reason": "needs root"}, "needs root"),
+        ({"outcome": "skipped", "reasons": (Reason("logged", ("needs root",)),)}, "needs root"),
     ],
 )  # fmt: skip
 def test_a_remark_says_why_and_what_would_decide(more: dict[str, Any], expected: str) -> None:
@@ -278,7 +279,7 @@ def test_ids_of_inlined_figures_differ(study: Study) -> None:
 def test_out_that_is_a_file_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "scripts.judging.judge", SimpleNamespace(load_study=None))
+    monkeypatch.setitem(sys.modules, "scripts.report.study", SimpleNamespace(load_study=None))
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--out", str(tmp_path / "file")]) == 2
     assert "give a folder" in capsys.readouterr().err
@@ -288,7 +289,7 @@ def test_command_renders_what_the_judge_returns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = SimpleNamespace(load_study=lambda results, claims, more=(): build(missing=not results))
-    monkeypatch.setitem(sys.modules, "scripts.judging.judge", judge)
+    monkeypatch.setitem(sys.modules, "scripts.report.study", judge)
     assert main(["--results", "a", "b", "--out", str(tmp_path / "out")]) == 0
     assert "6 supported" in capsys.readouterr().out
     assert (tmp_path / "out" / "claims.json").is_file()

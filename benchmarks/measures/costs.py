@@ -45,7 +45,8 @@ def costs(cell: Cell, task: Task) -> Measured:
         raise Unsupported(f"the package {arm.package} is not installed")
     torch.set_num_threads(cores())
     held = _held(arm, home_of(cell))  # first: the rest would leave memory behind
-    return max(LEAST_MB, held / MB), _converted(arm, cell) | _fidelity(arm, cell)
+    state = {"arm": arm.described()} | _converted(arm, cell) | _fidelity(arm, cell)
+    return max(LEAST_MB, held / MB), state
 
 
 def _held(arm: Arm, root: Path) -> int:

@@ -46,27 +46,6 @@ class BreakEven:
     ratios: tuple[tuple[int, float], ...]
     flips: float | None
 
-    @property
-    def finding(self) -> str:
-        """Prediction and measurement in one sentence."""
-        if self.in_turns is None or self.overlapped is None:
-            predicted = "JPEG files are predicted to win at every bandwidth"
-        else:
-            low, high = sorted((self.in_turns, self.overlapped))
-            predicted = f"raw pixels are predicted to win from {low:,.0f} to {high:,.0f} MB/s on"
-        return f"At {self.px} px {predicted}; {self._measured}."
-
-    @property
-    def _measured(self) -> str:
-        if self.flips is not None:
-            return f"measured, they do from {self.flips:,.0f} MB/s on"
-        if not self.ratios:
-            return "no throttled disk was measured"
-        least, most = self.ratios[0][0], self.ratios[-1][0]
-        winner = "raw pixels" if self.ratios[0][1] > 1 else "JPEG files"
-        where = f"at {least:,} MB/s" if least == most else f"from {least:,} to {most:,} MB/s"
-        return f"measured, {winner} win {where}"
-
 
 def in_turns(raw_bytes: float, jpeg_bytes: float, jpeg_us: float, raw_us: float) -> float | None:
     """Bandwidth in MB/s (bytes per microsecond) at which both take as long, reading by turns.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl.errors import StudyError
-from scripts.report import wording
+from scripts.judging.readable import readable
 
 
 class MachineFiles:
@@ -42,7 +42,7 @@ def _json_lines(path: Path) -> list[dict[str, Any]]:
         return []
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-        entries = [wording.readable(json.loads(line)) for line in lines if line]
+        entries = [readable(json.loads(line)) for line in lines if line]
         if not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("a line is no JSON object")
     except OSError as error:

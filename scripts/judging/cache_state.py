@@ -9,7 +9,6 @@ from typing import Any
 from scripts.judging.claims import Test
 from scripts.judging.model import Cell, ColdState
 from scripts.judging.observed import Place, of_cell, place_of
-from scripts.report import wording
 
 States = dict[str, dict[Place, ColdState]]  # by machine
 
@@ -60,14 +59,3 @@ def stated(cells: Sequence[Cell], test: Test, states: States) -> list[Cell]:
         own = list(of_cell(cell, test, states.get(cell.machine, {})))
         found.append(replace(cell, cold=worst(own)) if own else cell)
     return found
-
-
-def in_words(state: ColdState) -> str:
-    """Such as "0 % resident before, 1.05 times the bytes read after, at 0.99 times the limit"."""
-    parts = [
-        f"{state.resident_before:.0%} resident before",
-        f"{state.read_share:.2f} times the bytes read after",
-    ]
-    if state.share_of_limit is not None:
-        parts.append(f"at {state.share_of_limit:.2f} times the limit")
-    return ", ".join(parts).replace("%", f"{wording.NBSP}%")

@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ import pandas as pd
 from scripts.judging import inference
 from scripts.judging.break_even import Costs, break_even
 from scripts.judging.claims import (
-    OPERATORS,
     Amount,
     Barred,
     BreakEven,
@@ -27,17 +26,15 @@ from scripts.judging.claims import (
     Test,
 )
 from scripts.judging.inference import Interval
-from scripts.judging.model import Cell, Outcome
+from scripts.judging.model import UNPAIRED, Bar, Cell, Outcome, Reason
 from scripts.judging.pairing import Constructions, allowed, factors_of, label, pairs_of, records
 
-EXACT: dict[str, Callable[[float, float], bool]] = dict(
-    zip(OPERATORS, (operator.eq, operator.ge, operator.le), strict=True)
-)
-SIGNS = {"above": ">", "below": "<"}
-UNPAIRED = "from medians, arms not paired"
-NONE_QUIET = "in every block other programs disturbed one of the arms"
-NO_RATIO = "a measured value of zero or less has no ratio"
-TIMED_APART = "part and whole were timed apart, so the share is cut at 100 %"
+EXACT: dict[str, tuple[Callable[[float, float], bool], Literal["=", ">=", "<="]]] = {
+    "==": (operator.eq, "="), ">=": (operator.ge, ">="), "<=": (operator.le, "<="),
+}  # fmt: skip
+NONE_QUIET = Reason("none quiet")  # no block in which no arm was disturbed
+NO_RATIO = Reason("no ratio")  # a measured value of zero or less
+TIMED_APART = Reason("timed apart")  # part and whole, so the share is cut at all of the whole
 UNDECIDABLE = (NONE_QUIET, NO_RATIO)  # measured, so not skipped
 
 
@@ -78,9 +75,7 @@ def _counted_once(cells: Sequence[Cell], benchmarks: list[str]) -> list[Cell]:
         else replace(
             cell,
             counts=False,
-            reason="; ".join(
-                filter(None, [cell.reason, f"the combination counts in {kept.benchmark}"])
-            ),
+            reasons=(*cell.reasons, Reason("counts elsewhere", (kept.benchmark,))),
         )
         for cell in cells
     ]
@@ -95,24 +90,24 @@ def bar_of(test: Barred, rules: Rules) -> float:
 
 def _interval(
     treatment: dict[str, Any], baseline: dict[str, Any], rules: Rules
-) -> tuple[Interval | None, str]:
+) -> tuple[Interval | None, Reason | None]:
     """The ratio of two rows, or None with the reason."""
     for row in (treatment, baseline):
         if row["status"] != "ok":
             return None, row["reason"]
     if treatment["samples"] and baseline["samples"]:
         if len(treatment["samples"]) != len(baseline["samples"]):
-            return None, "the two arms were not measured in the same blocks"
+            return None, Reason("other blocks")
         blocks = np.array(inference.undisturbed(treatment["samples"], baseline["samples"]))
         if not blocks.size:
             return None, NONE_QUIET
         if blocks.min() <= 0:
             return None, NO_RATIO
-        return inference.ratio(treatment["samples"], baseline["samples"], rules.confidence), ""
+        return inference.ratio(treatment["samples"], baseline["samples"], rules.confidence), None
     medians = (_quartiles(treatment), _quartiles(baseline))
     if min(medians[0][0], medians[1][0]) <= 0:
         return None, NO_RATIO
-    return inference.unpaired_ratio(*medians, rules.confidence), ""
+    return inference.unpaired_ratio(*medians, rules.confidence), None
 
 
 def _quartiles(row: dict[str, Any]) -> tuple[float, float, float, int]:
@@ -129,15 +124,15 @@ def widen(low: float, high: float, rules: Rules) -> tuple[float, float]:
     return low / factor, high * factor
 
 
-def _judged(test: Barred, interval: Interval, rules: Rules) -> tuple[Outcome, str]:
+def _judged(test: Barred, interval: Interval, rules: Rules) -> tuple[Outcome, Reason | None]:
     bar = bar_of(test, rules)
     if interval.low is None:
-        return "unclear", "one block gives no interval"
+        return "unclear", Reason("one block")
     if not interval.paired:
         widened = widen(interval.low, interval.high or interval.low, rules)
         interval = replace(interval, low=widened[0], high=widened[1])
         return inference.outcome(interval, test.direction, bar), UNPAIRED
-    return inference.outcome(interval, test.direction, bar), ""
+    return inference.outcome(interval, test.direction, bar), None
 
 
 def _without(*rows: dict[str, Any]) -> Outcome:
@@ -181,7 +176,7 @@ def _at_most_all(cell: Cell) -> Cell:
         estimate=min(1.0, cell.estimate),
         low=cell.low and min(1.0, cell.low),
         high=cell.high and min(1.0, cell.high),
-        reason="; ".join(filter(None, [cell.reason, TIMED_APART])),
+        reasons=(*cell.reasons, TIMED_APART),
     )
 
 
@@ -214,9 +209,9 @@ def _break_even(
     epochs = {"treatment": treatment, "baseline": baseline}
     built = {arm: made.of(row) for arm, row in epochs.items()}
     rows = [row for row in (treatment, baseline, *built.values()) if row is not None]
-    reason = next((row["reason"] for row in rows if row["status"] != "ok"), "")
+    reason = next((row["reason"] for row in rows if row["status"] != "ok"), None)
     if None in built.values():
-        reason = "its construction was not measured"
+        reason = Reason("no construction")
     cell = replace(
         _unjudged(test, treatment, rules, _without(*rows), reason),
         quantity="amount",
@@ -227,14 +222,14 @@ def _break_even(
         return cell
     sampled = all(row["samples"] for row in rows)
     if sampled and len({len(row["samples"]) for row in rows}) > 1:
-        return replace(cell, reason="the times were not measured in the same blocks")
+        return replace(cell, reasons=(Reason("other blocks of times"),))
     times = inference.undisturbed(
         *(_blocks(row, sampled) for arm in epochs for row in (built[arm], epochs[arm]))
     )
     if not times[0].size:
-        return replace(cell, outcome="unclear", reason=NONE_QUIET)
+        return replace(cell, outcome="unclear", reasons=(NONE_QUIET,))
     if min(each.min() for each in times) <= 0:
-        return replace(cell, outcome="unclear", reason=NO_RATIO)
+        return replace(cell, outcome="unclear", reasons=(NO_RATIO,))
     # An epoch is measured in microseconds per image, a construction in milliseconds.
     costs = [
         Costs(made, epoch * treatment["n"] / 1000)
@@ -253,7 +248,9 @@ def _blocks(row: dict[str, Any] | None, sampled: bool) -> np.ndarray:
     return np.asarray(row["samples"] if sampled else [row["median"]], dtype=float)
 
 
-def _unjudged(test: Test, row: dict[str, Any], rules: Rules, result: Outcome, reason: str) -> Cell:
+def _unjudged(
+    test: Test, row: dict[str, Any], rules: Rules, result: Outcome, reason: Reason | None
+) -> Cell:
     """The cell of `row` before a number is put to it."""
     return Cell(
         test=test.label,
@@ -266,18 +263,18 @@ def _unjudged(test: Test, row: dict[str, Any], rules: Rules, result: Outcome, re
         blocks=0,
         benchmark=row["name"],
         machine=row["machine"],
-        bar=_bar_in_words(test, rules),
+        bar=_shown_bar(test, rules),
         counts=test.counts,
-        reason=reason,
+        reasons=(reason,) if reason else (),
         treatment=str(row.get("impl") or ""),
         unit=test.unit if isinstance(test, Amount | BreakEven) else "",
     )
 
 
-def _bar_in_words(test: Test, rules: Rules) -> str:
+def _shown_bar(test: Test, rules: Rules) -> Bar:
     if isinstance(test, Exact):
-        return test.expect.replace("==", "=")
-    return f"{SIGNS[test.direction]} {bar_of(test, rules):g}"
+        return Bar(EXACT[test.sign][1], test.number)
+    return Bar(">" if test.direction == "above" else "<", bar_of(test, rules))
 
 
 def _measured(cell: Cell, test: Barred, interval: Interval, rules: Rules) -> Cell:
@@ -290,17 +287,16 @@ def _measured(cell: Cell, test: Barred, interval: Interval, rules: Rules) -> Cel
         high=interval.high,
         outcome=result,
         blocks=interval.blocks,
-        reason=reason,
+        reasons=(reason,) if reason else (),
         p=inference.p_value(interval, bar_of(test, rules), rules),
     )
 
 
 def _exact(test: Exact, row: dict[str, Any], rules: Rules) -> Cell:
-    sign, _, number = test.expect.partition(" ")
     value = row["median"] if row["status"] == "ok" else None
     result = _without(row)
     if value is not None and not math.isnan(value):
-        result = "for" if EXACT[sign](value, float(number)) else "against"
+        result = "for" if EXACT[test.sign][0](value, test.number) else "against"
     return replace(
         _unjudged(test, row, rules, result, row["reason"]),
         quantity="value",
@@ -328,7 +324,7 @@ def _slope(test: Slope, pairs: list[tuple[dict[str, Any], dict[str, Any]]], rule
     factors = factors_of(first)
     factors[over] = " to ".join(str(level) for level in (pairs[0][0][over], pairs[-1][0][over]))
     cell = replace(
-        _unjudged(test, first, rules, _without(*rows), "needs samples at two levels or more"),
+        _unjudged(test, first, rules, _without(*rows), Reason("two levels")),
         quantity="slope",
         factors=factors,
         treatment=label(first, test.treatment),
@@ -338,7 +334,7 @@ def _slope(test: Slope, pairs: list[tuple[dict[str, Any], dict[str, Any]]], rule
     if len(usable) < 2 or len({len(row["samples"]) for pair in usable for row in pair}) > 1:
         return cell
     if reason := _no_slope(usable):
-        return replace(cell, outcome="unclear", reason=reason)
+        return replace(cell, outcome="unclear", reasons=(reason,))
     logs = [
         [math.log(a / b) for a, b in zip(top["samples"], bottom["samples"], strict=True)]
         for top, bottom in usable
@@ -349,9 +345,9 @@ def _slope(test: Slope, pairs: list[tuple[dict[str, Any], dict[str, Any]]], rule
     return _measured(cell, test, inference.slope(logs, positions, rules.confidence), rules)
 
 
-def _no_slope(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> str:
-    """Why no block of these pairs gives a slope, "" if one does."""
+def _no_slope(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Reason | None:
+    """Why no block of these pairs gives a slope, None if one does."""
     blocks = np.array(inference.undisturbed(*(row["samples"] for pair in pairs for row in pair)))
     if not blocks.size:
         return NONE_QUIET
-    return NO_RATIO if blocks.min() <= 0 else ""
+    return NO_RATIO if blocks.min() <= 0 else None

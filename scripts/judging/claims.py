@@ -129,6 +129,14 @@ class Exact(_Test):
             raise ValueError("an exact test needs what to expect, for example '>= 2'")
         return expect
 
+    @property
+    def sign(self) -> str:
+        return self.expect.partition(" ")[0]
+
+    @property
+    def number(self) -> float:
+        return float(self.expect.partition(" ")[2])
+
 
 Test = Annotated[
     Ratio | Share | Slope | BreakEven | MeasuredShare | Amount | Exact, Field(discriminator="kind")

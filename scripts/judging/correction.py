@@ -17,13 +17,12 @@ import numpy as np
 from scipy import stats
 
 from datasets_impl.observe.log import SPARSE
-from scripts.judging.cells import UNPAIRED
 from scripts.judging.claims import Rules
-from scripts.judging.model import Cell
+from scripts.judging.model import Cell, Reason
 
 POWER = 0.8
 MOST_MORE = 200  # rounds; beyond this an effect sits at the bar for every practical purpose
-AT_THE_BAR = f"sits at the bar: even {MOST_MORE} more rounds would not decide it"
+AT_THE_BAR = Reason("at the bar", (MOST_MORE,))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -52,14 +51,14 @@ def corrected(cells: Sequence[Cell], rules: Rules) -> list[Cell]:
     found = list(cells)
     for i, p_holm, more in zip(family, holm(p_values), lacking, strict=True):
         cell = replace(cells[i], p_holm=p_holm)
-        reasons = [cell.reason]
+        reasons = list(cell.reasons)
         if cell.outcome != "unclear" and p_holm >= 1 - rules.confidence:
             cell = replace(cell, outcome="unclear")
-            reasons.append(f"decided alone, not after Holm's correction over {len(family)} cells")
-        if cell.outcome == "unclear" and UNPAIRED not in cell.reason:
+            reasons.append(Reason("not after Holm", (len(family),)))
+        if cell.outcome == "unclear" and cell.paired:
             cell = replace(cell, more_rounds=more)
-            reasons.append(AT_THE_BAR if more is None else "")
-        found[i] = replace(cell, reason="; ".join(filter(None, reasons)))
+            reasons += [AT_THE_BAR] if more is None else []
+        found[i] = replace(cell, reasons=tuple(reasons))
     return found
 
 

@@ -25,8 +25,9 @@ from asv.results import Results, iter_results_paths
 from datasets_impl.errors import StudyError
 from scripts.judging import load
 from scripts.judging.beside import MachineFiles
+from scripts.judging.model import Reason
 from scripts.judging.observed import Place
-from scripts.report import wording
+from scripts.judging.readable import readable
 
 FACTORS = (
     "n",
@@ -86,7 +87,7 @@ class MachineResults:
 class Evidence:
     """`cells`: columns machine, benchmark, metric, unit, the factors, samples (list or None; NaN
     for a block that other programs disturbed), median, q25, q75, repeat, status ("ok", "skipped",
-    "failed", "incomplete"), reason."""
+    "failed", "incomplete"), reason (a `Reason`, or None)."""
 
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
@@ -138,7 +139,7 @@ def load_evidence(folders: list[Path]) -> Evidence:
         for root, name, machine in _result_files(folder):
             path = Path(root) / name
             results = _load(path, machine)
-            machine = wording.readable(machine)
+            machine = readable(machine)
             when = max([value or 0 for value in results.started_at.values()], default=0)
             if machine in newest and not newest[machine][1].parent.samefile(path.parent):
                 raise StudyError(
@@ -264,7 +265,7 @@ def _rows(
         for position, levels in enumerate(itertools.product(*params)):
             plain = [ast.literal_eval(level) for level in levels]
             factors = dict(zip(entry["param_names"], plain, strict=True))
-            reason = reasons.get((module, tuple(sorted(factors.items()))), "")
+            logged = reasons.get((module, tuple(sorted(factors.items()))))
             rows.append(
                 {
                     "machine": machine,
@@ -278,7 +279,7 @@ def _rows(
                         samples[position] if samples and not outdated else None,
                         (stats[position] if stats else None) or {},
                         most,
-                        outdated or reason,
+                        outdated or (Reason("logged", (logged,)) if logged else None),
                     ),
                 }
             )
@@ -287,7 +288,7 @@ def _rows(
 
 def _short(error: Exception) -> str:
     """One line on what is wrong, whatever a library says."""
-    return f"{type(error).__name__}: {wording.readable(str(error))[:120]}".replace("\n", " ")
+    return f"{type(error).__name__}: {readable(str(error))[:120]}".replace("\n", " ")
 
 
 def _is_number(value: object) -> bool:
@@ -313,14 +314,11 @@ def _leave_out(rows: list[dict[str, Any]], disturbed: Mapping[Place, list[bool]]
             row |= {"samples": samples, "median": median}
 
 
-def _outdated(measured: str | None, current: str | None) -> str:
+def _outdated(measured: str | None, current: str | None) -> Reason | None:
     """Why a number does not count any more: its benchmark means something else now."""
     if measured is None or current is None or measured == current:
-        return ""
-    return (
-        f"measured by version {measured} of the benchmark, which is at version {current} now; run "
-        "the study again on that machine"
-    )
+        return None
+    return Reason("outdated", (measured, current))
 
 
 def _cell(
@@ -328,7 +326,7 @@ def _cell(
     samples: list[float] | None,
     stats: dict[str, float],
     most: int,
-    reason: str,
+    reason: Reason | None,
 ) -> dict[str, Any]:
     """Status and numbers of one cell.
 
@@ -337,12 +335,17 @@ def _cell(
     """
     status = "ok"
     if value is None:
-        status, reason = "failed", reason or "the measurement failed; see asv's log"
+        status, reason = "failed", reason or Reason("failed")
     elif math.isnan(value):
-        status, reason = "skipped", reason or "not available on this machine"
+        status, reason = "skipped", reason or Reason("unavailable")
     elif samples is not None and len(samples) < most:
         status = "incomplete"
-        reason = f"only {len(samples)} of {most} blocks: {reason or 'a round failed'}"
+        counts = (len(samples), most)
+        reason = (
+            Reason("incomplete, logged", (*counts, *reason.about))
+            if reason
+            else Reason("incomplete", counts)
+        )
     return {
         "samples": list(samples) if samples and status == "ok" else None,
         "median": value if status == "ok" else None,
@@ -350,5 +353,5 @@ def _cell(
         "q75": stats.get("q_75"),
         "repeat": int(stats.get("repeat") or (len(samples) if samples else 1)),
         "status": status,
-        "reason": "" if status == "ok" else reason,
+        "reason": None if status == "ok" else reason,
     }

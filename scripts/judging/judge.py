@@ -1,65 +1,75 @@
-"""Evidence and claims -> the study that the page shows."""
+"""Evidence and claims -> verdicts, with the numbers that they rest on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
-from scripts.judging import inference
-from scripts.judging.bandwidth import prediction
+from scripts.judging import bandwidth, inference
 from scripts.judging.cache_state import States, cold_states, stated
-from scripts.judging.cells import UNPAIRED, judge_test
+from scripts.judging.cells import judge_test
 from scripts.judging.claims import Claim, Claims, Paired, Rules, Slope, load_claims
 from scripts.judging.correction import corrected, in_rounds
-from scripts.judging.evidence import FACTORS, Evidence, load_evidence
-from scripts.judging.field import field_rows
+from scripts.judging.evidence import FACTORS, Evidence, MachineResults, load_evidence
 from scripts.judging.load import Flags, flagged, marked
 from scripts.judging.loaders import loaders, scale
-from scripts.judging.model import Cell, CellCounts, ClaimResult, Noise, Study, Verdict
-from scripts.judging.noise import noise_floor, noisy_machines
-from scripts.report import wording
-from scripts.report.answer import answer
-from scripts.report.boundary import boundary
-from scripts.report.sentences import finding, headline
-from scripts.report.surroundings import (
-    corpora_of,
-    corpus_hash,
-    describe_machine,
-    limits,
-    measurements,
-    skips_of,
+from scripts.judging.model import (
+    Cell,
+    CellCounts,
+    Effect,
+    JudgedClaim,
+    Lacking,
+    Measured,
+    Noise,
+    Run,
+    Verdict,
 )
+from scripts.judging.noise import noise_floor, noisy_machines
+from scripts.judging.readable import readable
 
 # Where the star of benchmarks/grids.py has its centre; image counts differ between profiles.
 CENTRE: dict[str, object] = {"px": 256, "workers": 0, "start_method": "fork", "medium": "disk-warm"}
 
 
-def load_both(first: Sequence[Path], second: Sequence[Path], claims: Path) -> tuple[Study, Study]:
+@dataclass(frozen=True, kw_only=True)
+class Judgement(Run):
+    """A judged set of results, with the rules and the evidence that it was judged by."""
+
+    known: Claims
+    evidence: Evidence
+    bandwidths: list[bandwidth.BreakEven]
+
+
+def judge_both(
+    first: Sequence[Path], second: Sequence[Path], claims: Path
+) -> tuple[Judgement, Judgement]:
     """Two sets of results to be compared, each judged over the machines that both have.
 
     Sets of one machine each are taken as they are, whatever their names.
 
     Raises:
-        StudyError: see `load_study`.
+        StudyError: see `judge`.
     """
     names = [
         {machine.name for machine in load_evidence(list(one)).machines} for one in (first, second)
     ]
     shared = names[0] & names[1]
     if not shared or names[0] == names[1]:
-        return load_study(first, claims), load_study(second, claims)
-    return load_study(first, claims, shared), load_study(second, claims, shared)
+        return judge(first, claims), judge(second, claims)
+    return judge(first, claims, shared), judge(second, claims, shared)
 
 
-def load_study(
+def judge(
     results: Sequence[Path],
     claims: Path,
     machines: Collection[str] | None = None,
     more: Sequence[Path] = (),
-) -> Study:
-    """Read, judge and describe everything below `results`, or the `machines` of these names.
+) -> Judgement:
+    """Read and judge everything below `results`, or the `machines` of these names.
 
     `more` has results of another profile on the same machines, which measured other cells.
 
@@ -73,53 +83,59 @@ def load_study(
         evidence = evidence.joined(load_evidence(list(more)))
     if machines is not None:
         evidence = evidence.of(machines)
+    with fitting([*results, *more]):
+        return _judgement(known, evidence)
+
+
+@contextmanager
+def fitting(results: Sequence[Path]) -> Iterator[None]:
+    """A log or provenance of other types than ours: whatever trips over it, these hold it.
+
+    Raises:
+        StudyError: in place of what was tripped over.
+    """
     try:
-        return _study(known, evidence)
+        yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # A log or provenance of other types than ours: whatever trips over it, these hold it.
         raise StudyError(
-            f"The results in {', '.join(map(str, [*results, *more]))} do not fit this version of "
-            f"the study ({type(error).__name__}: {wording.readable(str(error))[:120]!r}); restore "
+            f"The results in {', '.join(map(str, results))} do not fit this version of "
+            f"the study ({type(error).__name__}: {readable(str(error))[:120]!r}); restore "
             "them, or run the study again."
         ) from error
 
 
-def _study(known: Claims, evidence: Evidence) -> Study:
+def _judgement(known: Claims, evidence: Evidence) -> Judgement:
     noise = noise_floor(evidence.cells, known.rules)
     flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
     states = {machine.name: cold_states(machine.observations) for machine in evidence.machines}
-    several = len(evidence.machines) > 1
-    bandwidths = " ".join(
-        f"{each.finding[:-1]} ({each.machine})." if several else each.finding
-        for each in prediction(evidence)
-    )
-    judged = [
-        _judge(claim, evidence, known, noise, (flags, states), bandwidths) for claim in known.claim
-    ]
-    newest = max(evidence.machines, key=lambda machine: machine.measured)
-    facts = newest.provenance
-    corpora = corpora_of(evidence.machines)
-    return Study(
+    newest = _newest(evidence)
+    return Judgement(
         commit=newest.commit,
-        dirty=bool(facts.get("dirty", False)),
-        claims_hash=known.rules_hash,
-        corpus_hash=corpus_hash(corpora),
-        profile=facts.get("profile", "plain asv run"),
-        rounds=max((len(cell) for cell in evidence.cells["samples"] if cell), default=1),
-        versions=facts.get("versions", {}),
-        machines=[describe_machine(machine) for machine in evidence.machines],
-        corpora=corpora,
+        dirty=bool(newest.provenance.get("dirty", False)),
+        profile=newest.provenance.get("profile", "plain asv run"),
+        rounds=max(_rounds(evidence).values(), default=1),
+        machines=[measured(machine) for machine in evidence.machines],
         noise=noise,
-        claims=judged,
-        measurements=measurements(evidence.cells),
-        answer=answer(judged),
-        notes=limits(evidence, noise, known),
-        skips=skips_of(evidence.cells),
-        field_rows=field_rows(
-            evidence.cells, [entry for each in evidence.machines for entry in each.observations]
-        ),
+        claims=[_judge(claim, evidence, known, noise, (flags, states)) for claim in known.claim],
         loaders=loaders(evidence, known.rules.confidence),
         scale=scale(evidence, known.rules.confidence),
+        known=known,
+        evidence=evidence,
+        bandwidths=bandwidth.prediction(evidence),
+    )
+
+
+def _newest(evidence: Evidence) -> MachineResults:
+    return max(evidence.machines, key=lambda machine: machine.measured)
+
+
+def measured(machine: MachineResults) -> Measured:
+    rounds = machine.provenance.get("rounds", [])
+    return Measured(
+        name=machine.name,
+        profile=str(machine.provenance.get("profile", "")),
+        rules=str(machine.provenance.get("claims_hash", "")),
+        day=str(rounds[0]["started"])[:10] if rounds else "",
     )
 
 
@@ -137,13 +153,8 @@ def _refuse_unknown_factors(known: Claims, path: Path) -> None:
 
 
 def _judge(
-    claim: Claim,
-    evidence: Evidence,
-    claims: Claims,
-    noise: Noise,
-    observed: tuple[Flags, States],
-    bandwidths: str,
-) -> ClaimResult:
+    claim: Claim, evidence: Evidence, claims: Claims, noise: Noise, observed: tuple[Flags, States]
+) -> JudgedClaim:
     rules, (flags, states) = claims.rules, observed
     alone = [
         cell
@@ -156,57 +167,34 @@ def _judge(
     cells = in_rounds(corrected(alone, rules), rounds)
     counted = [cell for cell in cells if cell.counts]
     noisy = noisy_machines(noise, rules)
-    verdict, missing = _verdict(claim, counted, rules, noisy, _command(evidence), rounds)
-    effect = headline(claim, cells, CENTRE)
+    verdict = _verdict(claim, counted, rules, noisy)
     by_machine = {}
     for machine in evidence.machines:  # each is a family of its own
         own = corrected([cell for cell in alone if cell.machine == machine.name], rules)
-        judged = [cell for cell in own if cell.counts]
-        by_machine[machine.name] = _verdict(claim, judged, rules, noisy, "", rounds)[0]
-    return ClaimResult(
+        by_machine[machine.name] = _verdict(
+            claim, [cell for cell in own if cell.counts], rules, noisy
+        )
+    return JudgedClaim(
         id=claim.id,
-        title=claim.title,
-        section=claim.section,
-        origin=claim.origin,
-        restated=claim.restated,
-        method=claim.method,
-        advice=claim.advice,
         verdict=verdict,
-        finding=finding(claim, cells, effect, bandwidths) if verdict != "not tested" else "",
-        boundary=boundary(counted) if verdict == "conditional" else "",
-        missing=missing,
-        effect=effect,
+        lacking=_lacking(claim, verdict, counted, evidence, rules, noisy),
+        effect=headline(claim, cells, CENTRE),
         cells=_count(counted),
         evidence=cells,
         by_machine=by_machine,
     )
 
 
-def _verdict(
-    claim: Claim,
-    counted: Sequence[Cell],
-    rules: Rules,
-    noisy: set[str],
-    command: str,
-    rounds: Mapping[str, int],
-) -> tuple[Verdict, str]:
-    """The verdict, and for an undecided one what is lacking."""
+def _verdict(claim: Claim, counted: Sequence[Cell], rules: Rules, noisy: set[str]) -> Verdict:
     if claim.needs:
-        return "not tested", f"Needs {claim.needs}."
+        return "not tested"
     verdict = inference.verdict([cell.outcome for cell in counted], rules)
-    if verdict == "not tested":
-        reasons = sorted({cell.reason for cell in counted if cell.reason})
-        lacking = "; ".join(reasons) or "no results of " + ", ".join(
-            sorted({name for test in claim.test.values() for name in test.benchmarks})
-        )
-        return verdict, f"Evidence is missing: {lacking}."
-    alarmed = sorted({cell.machine for cell in counted if cell.quantity != "value"} & noisy)
-    if alarmed and verdict != "inconclusive":
-        return "inconclusive", (
-            f"The A/A arms on {', '.join(alarmed)} raised more false alarms than the rules allow; "
-            "measure again on a quieter machine."
-        )
-    return verdict, (_lacking(counted, rules, command, rounds) if verdict == "inconclusive" else "")
+    return "inconclusive" if verdict != "not tested" and _alarmed(counted, noisy) else verdict
+
+
+def _alarmed(counted: Sequence[Cell], noisy: set[str]) -> tuple[str, ...]:
+    """Machines that are too noisy for what was timed on them."""
+    return tuple(sorted({cell.machine for cell in counted if cell.quantity != "value"} & noisy))
 
 
 def _rounds(evidence: Evidence) -> dict[str, int]:
@@ -218,21 +206,78 @@ def _rounds(evidence: Evidence) -> dict[str, int]:
     }
 
 
-def _command(evidence: Evidence) -> str:
-    """What measures the newest results again: the quick profile, unless they are of another."""
-    newest = max(evidence.machines, key=lambda machine: machine.measured)
-    profile = newest.provenance.get("profile")
-    return f"make {profile}" if profile in ("standard", "full") else "make study"
+def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> Effect | None:
+    """The cell that `claims.toml` names, at the centre for every factor it does not name."""
+    wanted = dict(claim.headline)
+    benchmark = wanted.pop("benchmark", None)
+    candidates = [
+        cell
+        for cell in cells
+        if cell.counts
+        and cell.estimate is not None
+        and all(cell.factors.get(name) == level for name, level in wanted.items())
+        and (benchmark is None or cell.benchmark.startswith(f"{benchmark}."))
+    ]
+    if not candidates:
+        return None
+
+    def distance(cell: Cell) -> int:
+        return sum(cell.factors.get(name, level) != level for name, level in centre.items())
+
+    best = min(candidates, key=distance)
+    assert best.estimate is not None
+    test = next(test for test in claim.test.values() if test.label == best.test)
+    return Effect(
+        metric=test.metric,
+        arms=[arm for arm in (best.treatment, best.baseline) if arm],
+        estimate=best.estimate,
+        low=best.low,
+        high=best.high,
+        quantity=best.quantity,
+        factors=best.factors,
+        reading=best.reading,
+        unit=best.unit,
+        test=best.test,
+    )
 
 
-def _lacking(counted: Sequence[Cell], rules: Rules, command: str, rounds: Mapping[str, int]) -> str:
+def _lacking(
+    claim: Claim,
+    verdict: Verdict,
+    counted: Sequence[Cell],
+    evidence: Evidence,
+    rules: Rules,
+    noisy: set[str],
+) -> Lacking | None:
+    """What would decide an undecided claim."""
+    if claim.needs:
+        return Lacking("needs")
+    if verdict == "not tested":
+        told = frozenset(cell.reasons for cell in counted if cell.reasons)
+        names = {name for test in claim.test.values() for name in test.benchmarks}
+        return Lacking("evidence", reasons=told, benchmarks=tuple(sorted(names)))
+    if verdict != "inconclusive":
+        return None
+    alarmed = _alarmed(counted, noisy)
+    if alarmed and inference.verdict([cell.outcome for cell in counted], rules) != "inconclusive":
+        return Lacking("quiet", machines=alarmed)
+    return _undecided(counted, rules, _newest(evidence), _rounds(evidence))
+
+
+def _undecided(
+    counted: Sequence[Cell], rules: Rules, newest: MachineResults, rounds: Mapping[str, int]
+) -> Lacking:
     """Why too few cells are decided, and how many rounds would change that."""
     unclear = [cell for cell in counted if cell.outcome == "unclear"]
-    reasons = sorted({cell.reason for cell in unclear} - {""})
-    why = f" ({'; '.join(reasons)})" if reasons else ""
-    told = f"{len(unclear)} of {len(counted)} cells are unclear{why}; "
-    if any(UNPAIRED in cell.reason for cell in unclear):
-        return f"{told}measure with samples: `{command}`."
+    found = Lacking(
+        "effect",
+        unclear=len(unclear),
+        counted=len(counted),
+        reasons=frozenset(cell.reasons for cell in unclear if cell.reasons),
+        profile=str(newest.provenance.get("profile", "")),
+    )
+    if not all(cell.paired for cell in unclear):
+        return replace(found, kind="samples")
     judged = sum(cell.outcome != "skipped" for cell in counted)
     wanted = math.ceil(rules.decided_share * judged - 1e-9) - (judged - len(unclear))
     known = [
@@ -240,11 +285,10 @@ def _lacking(counted: Sequence[Cell], rules: Rules, command: str, rounds: Mappin
     ]
     if len(known) >= wanted:
         nearest = sorted(known)[:wanted]
-        more, total = nearest[-1][0], max(sum(pair) for pair in nearest)
-        return f"{told}measure {more} more round{'s'[: more != 1]}: `{command} ROUNDS={total}`."
-    if any(cell.blocks == 1 for cell in unclear):
-        return told + "measure more rounds."
-    return told + "more rounds alone would not decide enough of them."
+        total = max(sum(pair) for pair in nearest)
+        return replace(found, kind="rounds", more=nearest[-1][0], total=total)
+    any_rounds = any(cell.blocks == 1 for cell in unclear)
+    return replace(found, kind="any rounds") if any_rounds else found
 
 
 def _count(cells: Sequence[Cell]) -> CellCounts:

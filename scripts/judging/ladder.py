@@ -6,35 +6,35 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from datasets_impl.contest.model import Task
 from scripts.judging import inference
+from scripts.judging.arms import Task
 from scripts.judging.model import LadderStep
 
-# Arm, and what it does that the one before it does not.
-LADDERS: dict[Task, tuple[tuple[str, str], ...]] = {
+# Each arm does one thing more than the one before it; `report/instead.py` says which.
+LADDERS: dict[Task, tuple[str, ...]] = {
     "decode": (
-        ("ceiling-decode", "decode, all threads, bytes in memory, nothing else"),
-        ("threaded-pack", "shuffled order, batches, bytes from one mapped file"),
-        ("threaded-files", "open and read a file for each image"),
-        ("batched-simplejpeg", "worker processes, and batches handed from them to the trainer"),
-        ("dataloader-simplejpeg", "an array for each image, collated"),
-        ("dataloader-pil", "Pillow as the decoder"),
+        "ceiling-decode",
+        "threaded-pack",
+        "threaded-files",
+        "batched-simplejpeg",
+        "dataloader-simplejpeg",
+        "dataloader-pil",
     ),
     "raw": (
-        ("ceiling-gather", "copy rows in memory to one place, all threads, nothing else"),
-        ("gathered-preloaded", "shuffled order, batches, a trainer that touches them"),
-        ("gathered-overwrite", "the pixels in a mapped file"),
-        ("gathered", "batches that the trainer may keep"),
-        ("pack-batched", "the DataLoader, its collating, memory that is new each time"),
-        ("pack-items", "item by item"),
-        ("raw-files", "a file for each image"),
+        "ceiling-gather",
+        "gathered-preloaded",
+        "gathered-overwrite",
+        "gathered",
+        "pack-batched",
+        "pack-items",
+        "raw-files",
     ),
     "train": (
-        ("threaded-regions", "decode the region, crop, resize, in threads"),
-        ("threaded-crops", "decode the whole picture"),
-        ("threaded-crops-files", "open and read a file for each image"),
-        ("dataloader-simplejpeg", "worker processes, the hand-over, torchvision's transforms"),
-        ("dataloader-pil", "Pillow as the decoder"),
+        "threaded-regions",
+        "threaded-crops",
+        "threaded-crops-files",
+        "dataloader-simplejpeg",
+        "dataloader-pil",
     ),
 }
 
@@ -47,7 +47,7 @@ def ladder(task: Task, times: Mapping[str, Sequence[float]], confidence: float) 
     """
     steps: list[LadderStep] = []
     before: Sequence[float] = ()
-    for arm, adds in LADDERS[task]:
+    for arm in LADDERS[task]:
         own = times.get(arm, ())
         if not own or (before and len(own) != len(before)):
             continue
@@ -58,6 +58,6 @@ def ladder(task: Task, times: Mapping[str, Sequence[float]], confidence: float) 
         added, low, high = float(np.mean(more)), None, None
         if before and len(more) > 1:
             added, low, high = inference.mean_interval(more, confidence)
-        steps.append(LadderStep(arm, adds, float(np.nanmean(own)), added, low, high))
+        steps.append(LadderStep(arm, float(np.nanmean(own)), added, low, high))
         before = own
     return steps if len(steps) > 1 else []

@@ -6,26 +6,20 @@ measured once and stands in the log beside the results.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from datasets_impl.contest.code import with_setting
-from datasets_impl.contest.model import Arm, Task
-from datasets_impl.contest.registry import ARMS
 from scripts.judging import inference
+from scripts.judging.arms import Arm, Task, arms
 from scripts.judging.evidence import Evidence
 from scripts.judging.inference import Interval
 from scripts.judging.ladder import ladder
 from scripts.judging.model import LoaderRow, Loaders, ScaleRow
 from scripts.judging.noise import AGAIN
 from scripts.judging.pairing import Row, records
-from scripts.report import wording
-from scripts.report.tables import clean
 
 TASKS: tuple[Task, ...] = ("decode", "raw", "train")
 CEILING: dict[Task, str] = {
@@ -35,12 +29,12 @@ CEILING: dict[Task, str] = {
 }
 FAST = "ceiling-decode-fast"  # of arms that use the fast DCT
 PREFIX = "ceiling-"
-SWEEPS = {  # benchmark -> its factor in words, and by name
-    "arms.ByThreads": ("threads or workers, decode", "workers"),
-    "arms.ByBatch": ("images a batch, decode", "batch"),
-    "arms.ByResolution": ("pixels a side, decode", "px"),
-    "arms.ByCount": ("images of 16 px, raw", "n"),
-    "arms.ByPlace": ("turned and normalised, raw", "impl"),
+SWEEPS = {  # benchmark -> its factor
+    "arms.ByThreads": "workers",
+    "arms.ByBatch": "batch",
+    "arms.ByResolution": "px",
+    "arms.ByCount": "n",
+    "arms.ByPlace": "impl",
 }
 
 
@@ -60,8 +54,9 @@ def loaders(evidence: Evidence, confidence: float) -> list[Loaders]:
                     for row in records(part[part["n"] == count])
                     if not str(row["impl"]).endswith(AGAIN)
                 }
-                if any((task, name) in ARMS for name in rows):
-                    found.append(_task(machine, task, rows, logs[machine], confidence))
+                told = logs[machine].arms(task, rows, count)
+                if told:
+                    found.append(_task(machine, told, rows, logs[machine], confidence))
     return found
 
 
@@ -86,15 +81,21 @@ class _Log:
     def of(self, task: Task, arm: str, count: Any, what: str = "") -> dict[str, Any]:
         return self.state.get((f"arms.{task.title()}{what}", arm, count), {})
 
+    def arms(self, task: Task, names: Iterable[str], count: Any) -> dict[str, Arm]:
+        logged = {name: self.of(task, name, count, "Costs").get("arm", {}) for name in names}
+        return arms(task, names, logged)
+
     def after_first(self, task: Task, arm: str, count: Any) -> dict[int, float]:
         """Microseconds per image after each epoch's first batch, by block."""
         return self.later.get((f"arms.{task.title()}", arm, count), {})
 
 
-def _task(machine: str, task: Task, rows: dict[str, Row], log: _Log, confidence: float) -> Loaders:
-    arms = {name: row for name, row in rows.items() if (task, name) in ARMS}
+def _task(
+    machine: str, own: dict[str, Arm], rows: dict[str, Row], log: _Log, confidence: float
+) -> Loaders:
+    task = next(iter(own.values())).task
     some = next(iter(rows.values()))
-    made = [_row(ARMS[task, name], row, rows, log, confidence) for name, row in arms.items()]
+    made = [_row(arm, own, rows, log, confidence) for arm in own.values()]
     return Loaders(
         machine=machine,
         task=task,
@@ -111,20 +112,26 @@ def _task(machine: str, task: Task, rows: dict[str, Row], log: _Log, confidence:
     )
 
 
-def _row(arm: Arm, row: Row, rows: dict[str, Row], log: _Log, confidence: float) -> LoaderRow:
-    name, count = arm.name, row["n"]
+def _row(
+    arm: Arm, own: dict[str, Arm], rows: dict[str, Row], log: _Log, confidence: float
+) -> LoaderRow:
+    name, row = arm.name, rows[arm.name]
+    count = row["n"]
     state, costs = (log.of(arm.task, name, count, what) for what in ("", "Costs"))
     time = _time(row, confidence)
     limit = rows.get(CEILING[arm.task] if arm.exact or arm.task == "raw" else FAST)
-    rival = _best_rival(arm, rows, confidence)
-    rival_later, times_later = _after_first(arm, rows, log, confidence)
+    rivals = _rivals(arm, own)
+    # The fastest specialised loader of equal or better fidelity; "" where none was measured.
+    rival = min(rivals, key=lambda peer: _time(rows[peer], confidence).estimate, default="")
+    rival_later, times_later = _after_first(arm, rivals, count, log, confidence)
     return LoaderRow(
         arm=name,
         origin=arm.origin,
         about=arm.about,
         exact=arm.exact,
         order=arm.order,
-        code=with_setting(arm.code, state.get("setting", {})),
+        code=arm.code,
+        uses=arm.uses,
         images_per_second=1e6 / time.estimate,
         low=None if time.high is None else 1e6 / time.high,
         high=None if time.low is None else 1e6 / time.low,
@@ -146,31 +153,21 @@ def _row(arm: Arm, row: Row, rows: dict[str, Row], log: _Log, confidence: float)
     )
 
 
-def _best_rival(arm: Arm, rows: dict[str, Row], confidence: float) -> str:
-    """The fastest specialised loader of equal or better fidelity; "" where none was measured."""
-    return min(
-        _rivals(arm, rows), key=lambda name: _time(rows[name], confidence).estimate, default=""
-    )
-
-
-def _rivals(arm: Arm, rows: dict[str, Row]) -> list[str]:
+def _rivals(arm: Arm, own: dict[str, Arm]) -> list[str]:
+    """Specialised loaders of equal or better fidelity."""
     return [
         name
-        for name in rows
-        if (arm.task, name) in ARMS
-        and ARMS[arm.task, name].origin == "peer"
-        and name != arm.name
-        and (ARMS[arm.task, name].exact or not arm.exact)
+        for name, other in own.items()
+        if other.origin == "peer" and name != arm.name and (other.exact or not arm.exact)
     ]
 
 
 def _after_first(
-    arm: Arm, rows: dict[str, Row], log: _Log, confidence: float
+    arm: Arm, rivals: Sequence[str], count: Any, log: _Log, confidence: float
 ) -> tuple[str, Interval | None]:
     """The rival that is fastest when no epoch's start is counted, and how far behind it is then."""
-    count = rows[arm.name]["n"]
     own = log.after_first(arm.task, arm.name, count)
-    others = {name: log.after_first(arm.task, name, count) for name in _rivals(arm, rows)}
+    others = {name: log.after_first(arm.task, name, count) for name in rivals}
     others = {
         name: blocks
         for name, blocks in others.items()
@@ -205,15 +202,15 @@ def scale(evidence: Evidence, confidence: float) -> list[ScaleRow]:
     """Every measured point of the sweeps, in the order of the sweep."""
     cells = evidence.cells
     found = []
-    for benchmark, (what, factor) in SWEEPS.items():
+    for benchmark, factor in SWEEPS.items():
         own = cells[(cells["benchmark"] == benchmark) & (cells["status"] == "ok")]
         for row in records(own):
             time = _time(row, confidence)
             found.append(
                 ScaleRow(
                     machine=row["machine"],
-                    what=what,
-                    level=level if isinstance(level := row[factor], str) else wording.number(level),
+                    benchmark=benchmark,
+                    level=row[factor],
                     arm=row["impl"] if factor != "impl" else "gathered",
                     images_per_second=1e6 / time.estimate,
                     low=None if time.high is None else 1e6 / time.high,
@@ -221,78 +218,3 @@ def scale(evidence: Evidence, confidence: float) -> list[ScaleRow]:
                 )
             )
     return found
-
-
-def ceilings_json(found: Sequence[Loaders]) -> str:
-    """`ceilings.json`: of each machine and task the ceilings, and every arm beside them."""
-    return json.dumps([_record(each) for each in found], indent=1, sort_keys=True) + "\n"
-
-
-def _record(each: Loaders) -> dict[str, Any]:
-    return {
-        "machine": each.machine,
-        "task": each.task,
-        "images": each.images,
-        "px": each.px,
-        "cores": each.cores,
-        "ceilings_images_per_second": {name: clean(v) for name, v in each.ceilings.items()},
-        "arms": [_arm_record(row) for row in each.rows],
-        "steps_us_per_image": [
-            {
-                "arm": step.arm,
-                "adds": step.adds,
-                "us": clean(step.us),
-                "added": clean(step.added),
-                "low": clean(step.low),
-                "high": clean(step.high),
-            }
-            for step in each.ladder
-        ],
-    }
-
-
-def _arm_record(row: LoaderRow) -> dict[str, Any]:
-    plain = (
-        "arm", "origin", "about", "exact", "order", "images_per_second", "low", "high", "blocks",
-        "rival", "memory_mb", "conversion_seconds", "bytes_on_disk", "mean_difference", "psnr",
-        "first_batch_ms", "us_after_first", "rival_later",
-    )  # fmt: skip
-    return {
-        **{name: clean(getattr(row, name)) for name in plain},
-        "share_of_ceiling": _interval_record(row.share_of_ceiling),
-        "times_rival": _interval_record(row.times_rival),
-        "times_rival_later": _interval_record(row.times_rival_later),
-        "setting": row.setting,
-        "tried_us_per_image": row.tried,
-    }
-
-
-def _interval_record(interval: Interval | None) -> dict[str, Any] | None:
-    if interval is None:
-        return None
-    return {name: clean(getattr(interval, name)) for name in ("estimate", "low", "high")}
-
-
-def table(found: Sequence[Loaders]) -> pd.DataFrame:
-    """A row for each machine, task and arm, for the figure's data."""
-    return pd.DataFrame(
-        [
-            {
-                "machine": each.machine,
-                "task": each.task,
-                "px": each.px,
-                "images": each.images,
-                "arm": row.arm,
-                "origin": row.origin,
-                "exact": row.exact,
-                "images_per_second": row.images_per_second,
-                "low": row.low,
-                "high": row.high,
-                "share_of_ceiling": row.share_of_ceiling and row.share_of_ceiling.estimate,
-                "memory_mb": row.memory_mb,
-                "conversion_seconds": row.conversion_seconds,
-            }
-            for each in found
-            for row in each.rows
-        ]
-    )

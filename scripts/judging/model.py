@@ -1,12 +1,12 @@
-"""What flows from inference to the page: the study, its claims, their cells.
+"""What judging gives: claims, their cells, loaders. Numbers and keys, no sentence for a reader.
 
-These dataclasses are the whole interface between judging (`inference.py`) and showing
-(`render_report.py`, `figures.py`, `tables.py`). They hold plain values, already sorted, so that
-the same evidence renders to the same bytes.
+Plain values, already sorted, so that the same evidence renders to the same bytes; `scripts/report`
+puts them in words (`report/model.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,49 @@ class ColdState:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """What a number is held against; `within` the value of 1, for arms that are the same."""
+
+    sign: Literal[">", "<", "=", ">=", "<=", "within"]
+    value: float
+
+
+ReasonKind = Literal[
+    "logged",  # what the log says: (text,)
+    "outdated",  # (version measured, version now)
+    "failed",
+    "unavailable",
+    "incomplete",  # (blocks, of how many)
+    "incomplete, logged",  # the same, and what the log says
+    "all disturbed",
+    "disturbed, untold",
+    "other blocks",
+    "other blocks of times",
+    "none quiet",
+    "no ratio",
+    "one block",
+    "no construction",
+    "two levels",
+    "timed apart",
+    "unpaired",
+    "counts elsewhere",  # (benchmark,)
+    "not after Holm",  # (cells of the family,)
+    "at the bar",  # (most rounds that were tried,)
+]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a cell has no number, is unclear or is shown as it is; the report says it in words."""
+
+    kind: ReasonKind
+    about: tuple[str | int, ...] = ()
+
+
+UNPAIRED = Reason("unpaired")
+
+
+@dataclass(frozen=True)
 class Cell:
     """One combination of factor levels, judged.
 
@@ -56,9 +99,9 @@ class Cell:
     blocks: int
     benchmark: str  # asv name, for example "epoch.ByResolution.track_epoch"
     machine: str
-    bar: str = ""  # the bar in words, for example "> 1.05" or "= 0"
+    bar: Bar | None = None
     counts: bool = True
-    reason: str = ""  # why a cell was skipped or is unclear
+    reasons: tuple[Reason, ...] = ()  # why a cell was skipped, is unclear, or is no plain reading
     reading: str = ""  # an exact value in words, for example "raises ValueError"
     treatment: str = ""  # the arm above the line, for example "naive"
     baseline: str = ""  # the arm below the line, for example "preloaded"
@@ -69,12 +112,17 @@ class Cell:
     loaded: tuple[int, ...] = ()  # rounds left out, because other programs disturbed an arm
     cold: ColdState | None = None  # None where nothing was measured cold
 
+    @property
+    def paired(self) -> bool:
+        """False where the outcome rests on medians, without samples of the same blocks."""
+        return UNPAIRED not in self.reasons
+
 
 @dataclass(frozen=True)
 class Effect:
     """The headline effect of a claim: one cell, chosen in claims.toml before the run."""
 
-    metric: str  # for example "microseconds per image, one epoch"
+    metric: str  # a benchmark's name for it, for example "epoch"; in words on the page
     arms: list[str]  # [treatment, baseline], or one name for a share or exact value
     estimate: float
     low: float | None
@@ -83,6 +131,7 @@ class Effect:
     factors: dict[str, Any]
     reading: str = ""  # an exact value in words, for example "1 of 20 reads"
     unit: str = ""  # of an amount, for example "epochs" or "MB"
+    test: str = ""  # label of the test it is of
 
 
 @dataclass(frozen=True)
@@ -95,20 +144,33 @@ class CellCounts:
 
 
 @dataclass(frozen=True)
-class ClaimResult:
-    """A claim with its verdict and everything needed to show why."""
+class Lacking:
+    """What an undecided claim lacks; the report says it in words.
+
+    `kind`: "needs", what the claims file says; "evidence", for `reasons` or because none of
+    `benchmarks` was run; "quiet", `machines` had too many false alarms; "samples", there are only
+    medians; "rounds", `more` of them, to `total`; "any rounds", it is not known how many; "effect",
+    more rounds alone would not decide it. `profile` measured the newest results.
+    """
+
+    kind: Literal["needs", "evidence", "quiet", "samples", "rounds", "any rounds", "effect"]
+    benchmarks: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    unclear: int = 0
+    counted: int = 0
+    reasons: frozenset[tuple[Reason, ...]] = frozenset()  # of each cell, without repetitions
+    more: int = 0
+    total: int = 0
+    profile: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedClaim:
+    """A claim's verdict with the numbers that it rests on."""
 
     id: str
-    title: str
-    section: str  # section of the post, or "beyond the post"
-    origin: Literal["post", "beyond"]
-    restated: str
-    method: str  # how it is tested, one or two sentences
-    advice: str  # what to do instead
     verdict: Verdict
-    finding: str  # one sentence with numbers
-    boundary: str  # where a conditional verdict flips; "" otherwise
-    missing: str  # for "not tested" and "inconclusive": which evidence is lacking; "" otherwise
+    lacking: Lacking | None = None  # of what is not tested or inconclusive
     effect: Effect | None
     cells: CellCounts
     evidence: list[Cell]
@@ -127,57 +189,6 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where and when a set of results was measured; `details` is shown as a two-column table."""
-
-    name: str
-    summary: str  # one line: CPU, cores, RAM, storage
-    details: dict[str, str]
-    warnings: list[str]  # for example "dirty work tree", "no samples: medians only"
-    profile: str = ""
-    rules: str = ""  # hash of the claims file it was measured under, "" where it is not known
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The images a run used, from the corpus manifest."""
-
-    label: str  # "bundled photographs" or "own images"
-    resolution: int
-    count: int
-    quality: str
-    bytes_per_pixel: float
-    content_hash: str
-    skipped: list[str]  # one sentence per file that could not be read
-
-
-@dataclass(frozen=True)
-class FieldRow:
-    """A published figure with ours beside it."""
-
-    source: str  # for example "SPDL#303"
-    url: str
-    published: str  # the figure as its source states it, restated
-    ours: str  # the same quantity in this run, with its interval; "not measured" where it was not
-    agreement: Literal["agrees", "differs", "not measured"]
-    because: str  # one sentence
-    claim: str = ""  # the claim that holds the evidence, for a link
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """How a second, independent run of the same profile compares with the first."""
-
-    first: str  # when and what, for example "intel-xeon-2-cores, 2026-11-23, 6 rounds"
-    second: str
-    verdicts: list[tuple[str, Verdict, Verdict]]  # claim id, first, second
-    flips: int  # supported in one, challenged in the other
-    cells: int  # cells decided in both
-    agreeing: int  # of them, with the same outcome
-    effects: pd.DataFrame  # claim, test, factors, first, second (estimates), both outcomes
-
-
-@dataclass(frozen=True)
 class LoaderRow:
     """One way to do one task. Missing parts are None: not measured, or no rival to compare with."""
 
@@ -187,6 +198,7 @@ class LoaderRow:
     exact: bool  # Pillow's pixels; otherwise the fast DCT
     order: str  # how far its order is from a true shuffle
     code: str  # what a user writes
+    uses: str  # the class that it is built on, "" for none of this project's
     images_per_second: float
     low: float | None
     high: float | None
@@ -212,7 +224,6 @@ class LadderStep:
     """An arm that does one thing more than the one before; microseconds per image."""
 
     arm: str
-    adds: str
     us: float
     added: float  # beyond the step before, or all of it on the first
     low: float | None
@@ -239,8 +250,8 @@ class ScaleRow:
     """Images per second of an arm at one level of a factor, everything else held."""
 
     machine: str
-    what: str  # for example "threads or workers"
-    level: str
+    benchmark: str  # for example "arms.ByThreads"
+    level: str | int
     arm: str
     images_per_second: float
     low: float | None
@@ -248,30 +259,39 @@ class ScaleRow:
 
 
 @dataclass(frozen=True)
-class Study:
-    """Everything the page and the tables show.
+class Measured:
+    """A machine's share in a run."""
 
-    `measurements`: one row per measured cell, for overview figures and CSV files; columns
-    machine, benchmark, metric, unit, n, px, quality, workers, start_method, medium, transform,
-    stage, impl, median, low, high, blocks. Rows are sorted; missing factors are "" or NaN.
-    """
+    name: str
+    profile: str = ""
+    rules: str = ""  # hash of the rules it was measured under, "" where it is not known
+    day: str = ""  # of its first round, "" where it is not known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A judged set of results."""
 
     commit: str
     dirty: bool
-    claims_hash: str
-    corpus_hash: str
     profile: str
     rounds: int
-    versions: dict[str, str]
-    machines: list[Machine]
-    corpora: list[Corpus]
+    machines: Sequence[Measured]
     noise: Noise
-    claims: list[ClaimResult]
-    measurements: pd.DataFrame
-    answer: str  # plain text, a line for each point
-    notes: list[str]  # limits of this evidence, one sentence each
-    skips: list[tuple[str, str]] = field(default_factory=list)  # what was skipped, and why
-    field_rows: list[FieldRow] = field(default_factory=list)
-    repeat: Repeat | None = None
+    claims: Sequence[JudgedClaim]
     loaders: list[Loaders] = field(default_factory=list)  # what to use instead
     scale: list[ScaleRow] = field(default_factory=list)  # how loaders change with size
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """How a second, independent run of the same profile compares with the first."""
+
+    first: Run
+    second: Run
+    same_rules: bool  # whether both were measured under the same ones
+    verdicts: list[tuple[str, Verdict, Verdict]]  # claim id, first, second
+    flips: int  # supported in one, challenged in the other
+    cells: int  # cells decided in both
+    agreeing: int  # of them, with the same outcome
+    effects: pd.DataFrame  # claim, test, factors, first, second (estimates), both outcomes

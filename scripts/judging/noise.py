@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from scripts.judging.cells import UNPAIRED, judge_test, widen
+from scripts.judging.cells import judge_test, widen
 from scripts.judging.claims import Ratio, Rules
 from scripts.judging.evidence import FACTORS
-from scripts.judging.model import Cell, Noise
+from scripts.judging.model import Bar, Cell, Noise
 
 TOPICS = ("controls.", "arms.")
 AGAIN = "-again"
@@ -70,9 +70,9 @@ def noisy_machines(noise: Noise, rules: Rules) -> set[str]:
 def _two_sided(cell: Cell, rules: Rules) -> Cell:
     assert cell.low is not None and cell.high is not None
     low, high = cell.low, cell.high
-    if cell.reason == UNPAIRED:
+    if not cell.paired:
         low, high = widen(low, high, rules)
     inside = low > 1 - rules.margin and high < 1 + rules.margin
     alarm = low > 1 + rules.margin or high < 1 - rules.margin
-    bar = f"within {rules.margin:.0%} of 1"
+    bar = Bar("within", rules.margin)
     return replace(cell, bar=bar, outcome="against" if alarm else "for" if inside else "unclear")

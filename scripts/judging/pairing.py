@@ -35,6 +35,12 @@ def factors_of(row: Row) -> dict[str, Any]:
     return {name: row[name] for name in FACTORS if row.get(name) is not None}
 
 
+def level(value: Any) -> Any:
+    """A factor level as a plain number or word: 64, not 64.0 or a NumPy scalar."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def pairs_of(test: Paired, cells: pd.DataFrame) -> Iterator[tuple[Row, Row]]:
     """(treatment, baseline) rows that agree in machine, benchmark and every other factor."""
     arms = set(test.treatment)

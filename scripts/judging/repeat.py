@@ -6,7 +6,6 @@ with a set of one machine whatever their names are; sets of several are matched 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from datasets_impl.errors import StudyError
-from scripts.judging.model import Cell, Machine, Repeat, Study, Verdict
-from scripts.report import wording
+from scripts.judging.model import Cell, Measured, Repeat, Run, Verdict
+from scripts.judging.pairing import level
 
 DECIDED = ("for", "against")
 COLUMNS = (
@@ -26,10 +25,10 @@ COLUMNS = (
 AGREES, DIFFERS, UNDECIDED, ONCE = "agrees", "differs", "undecided", "in one only"
 
 
-def repeat_of(first: Study, second: Study) -> Repeat:
-    """Compare two studies, verdict by verdict and cell by cell.
+def repeat_of(first: Run, second: Run) -> Repeat:
+    """Compare two runs, verdict by verdict and cell by cell.
 
-    `effects` of the result has the columns `COLUMNS`, a row for each cell of either study, in the
+    `effects` of the result has the columns `COLUMNS`, a row for each cell of either, in the
     order of the first. `comparison` is "agrees" or "differs" for a cell decided in both,
     "undecided" for one that is not, "in one only" for one that the other study lacks. Context
     cells have `counts` False and are left out of `cells` and `agreeing`.
@@ -57,8 +56,9 @@ def repeat_of(first: Study, second: Study) -> Repeat:
     ]
     counted = effects[effects["counts"].astype(bool)]
     return Repeat(
-        first=described(first, tell_rules=rules[0] != rules[1]),
-        second=described(second, tell_rules=rules[0] != rules[1]),
+        first=first,
+        second=second,
+        same_rules=rules[0] == rules[1],
         verdicts=verdicts,
         flips=sum({a, b} == {"supported", "challenged"} for _, a, b in verdicts),
         cells=int(counted["comparison"].isin((AGREES, DIFFERS)).sum()),
@@ -67,54 +67,12 @@ def repeat_of(first: Study, second: Study) -> Repeat:
     )
 
 
-def described(study: Study, tell_rules: bool = False) -> str:
-    """Which run it is, for example "lab, 2026-11-23, 6 rounds, commit 0123456789"; where the two
-    differ in it, also the hash of the rules that it was measured under."""
-    names = ", ".join(machine.name for machine in study.machines)
-    days = sorted({machine.details.get("measured", "")[:10] for machine in study.machines} - {""})
-    parts = [names, *days, f"{study.rounds} rounds", f"commit {wording.short_commit(study)}"]
-    if tell_rules:
-        known = sorted({machine.rules[:10] or "unknown" for machine in study.machines})
-        parts.append(f"measured under rules {' and '.join(known)}")
-    return ", ".join(parts)
-
-
 def agreeing_verdicts(repeat: Repeat) -> int:
     return sum(first == second for _, first, second in repeat.verdicts)
 
 
-def sentence(repeat: Repeat) -> str:
-    """How far both agree, for the front of the page and the terminal."""
-    verdicts = f"{agreeing_verdicts(repeat)} of {len(repeat.verdicts)} verdicts"
-    if not repeat.cells:
-        return f"{verdicts} agree; no cell is decided in both"
-    share = math.floor(1000 * repeat.agreeing / repeat.cells) / 10  # 99.96 % is not all of them
-    return f"{verdicts} and {share:g}{wording.NBSP}% of the cells decided in both agree"
-
-
 def differing(repeat: Repeat) -> list[tuple[str, Verdict, Verdict]]:
     return [row for row in repeat.verdicts if row[1] != row[2]]
-
-
-def differing_cells(repeat: Repeat) -> list[dict[str, Any]]:
-    """Counted cells that both decide, each its own way, with the effects in words."""
-    table = repeat.effects
-    chosen = table[table["counts"].astype(bool) & (table["comparison"] == DIFFERS)]
-    return [in_words({str(k): v for k, v in row.items()}) for row in chosen.to_dict("records")]
-
-
-def in_words(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of `effects` with `first_words` and `second_words`, "" where there is no number."""
-    words = {}
-    for side in ("first", "second"):
-        value, low, high = (row[side + end] for end in ("", "_low", "_high"))
-        words[f"{side}_words"] = (
-            f"{wording.estimate(value, row['quantity'])} "
-            f"{wording.interval(value, low, high, row['quantity'])}".strip()
-            if pd.notna(value)
-            else ""
-        )
-    return {**row, **words}
 
 
 def counted_once(repeat: Repeat) -> int:
@@ -124,29 +82,12 @@ def counted_once(repeat: Repeat) -> int:
     return int(one.sum())
 
 
-def record(repeat: Repeat) -> dict[str, Any]:
-    """The object "repeat" of claims.json."""
-    return {
-        "first": repeat.first,
-        "second": repeat.second,
-        "verdicts": [
-            {"claim": claim, "first": first, "second": second}
-            for claim, first, second in repeat.verdicts
-        ],
-        "verdicts_agreeing": agreeing_verdicts(repeat),
-        "flips": repeat.flips,
-        "cells": repeat.cells,
-        "cells_agreeing": repeat.agreeing,
-        "decided_in_one_only": counted_once(repeat),
-    }
-
-
-def _both(first: Study, second: Study) -> list[tuple[Any, Any]]:
+def _both(first: Run, second: Run) -> list[tuple[Any, Any]]:
     others = {claim.id: claim for claim in second.claims}
     return [(claim, others[claim.id]) for claim in first.claims if claim.id in others]
 
 
-def _machines(first: Study, second: Study) -> dict[str, str]:
+def _machines(first: Run, second: Run) -> dict[str, str]:
     """Name in either study -> common name; machines of one study alone are not in it."""
     names = [[machine.name for machine in study.machines] for study in (first, second)]
     if len(names[0]) == len(names[1]) == 1:
@@ -163,7 +104,7 @@ def _machines(first: Study, second: Study) -> dict[str, str]:
 
 
 def _place(cell: Cell, machine: str) -> tuple[Any, ...]:
-    levels = tuple((name, wording.level(value)) for name, value in cell.factors.items())
+    levels = tuple((name, level(value)) for name, value in cell.factors.items())
     return (cell.test, cell.benchmark, machine, cell.treatment, cell.baseline, levels)
 
 
@@ -171,7 +112,7 @@ def _cells(cells: Sequence[Cell], renamed: dict[str, str]) -> dict[tuple[Any, ..
     return {_place(c, renamed[c.machine]): c for c in cells if c.machine in renamed}
 
 
-def _rows(first: Study, second: Study, renamed: dict[str, str]) -> list[dict[str, Any]]:
+def _rows(first: Run, second: Run, renamed: dict[str, str]) -> list[dict[str, Any]]:
     rows = []
     for claim, other in _both(first, second):
         ours, theirs = _cells(claim.evidence, renamed), _cells(other.evidence, renamed)
@@ -187,7 +128,7 @@ def _rows(first: Study, second: Study, renamed: dict[str, str]) -> list[dict[str
                     "machine": place[2],
                     "treatment": known.treatment,
                     "baseline": known.baseline,
-                    "factors": wording.factors(known.factors),
+                    "factors": known.factors,
                     "quantity": known.quantity,
                     "unit": known.unit,
                     "counts": known.counts,
@@ -218,7 +159,7 @@ def _comparison(first: Cell | None, second: Cell | None) -> str:
     return AGREES if first.outcome == second.outcome else DIFFERS
 
 
-def _refuse_other_profiles(first: Sequence[Machine], second: Sequence[Machine]) -> None:
+def _refuse_other_profiles(first: Sequence[Measured], second: Sequence[Measured]) -> None:
     """A profile has cells of its own, so two of them have next to nothing to compare."""
     one, other = (sorted({machine.profile for machine in each}) for each in (first, second))
     if one != other:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scripts.judging.model import Cell, ClaimResult, Effect
+from scripts.judging.model import Cell, Effect
 from scripts.report import wording
 from scripts.report.boundary import threshold
+from scripts.report.model import ClaimResult
 
 CENTRE_PX = 256
 DOING = {"decode": "decoding", "convert": "converting", "read": "reading files"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.judging.model import ClaimResult, Study
 from scripts.report import wording
+from scripts.report.model import ClaimResult, Study
 from scripts.report.tables import escape_tex, headline
 
 STUDY_TITLE = "Why is my PyTorch custom dataset slow? A benchmark study"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scripts.judging.model import LoaderRow, Loaders
+from datasets_impl.contest.code import with_setting
+from scripts.judging.model import LoaderRow, Loaders, ScaleRow
 from scripts.report import wording
 
 # What a reader has, the task, the arm to take, and the arm that it is compared with.
@@ -54,7 +54,37 @@ INSTEAD = {
     "X06": ("raw", "pack-batched", "pack-items"),
     "X08": _DECODE,
 }
-CLASS = re.compile(r"(\w+(?:Loader|Dataset))\((?<!DataLoader\()")
+# What an arm of `judging/ladder.py` does that the one before it does not.
+STEPS: dict[tuple[str, str], str] = {
+    ("decode", "ceiling-decode"): "decode, all threads, bytes in memory, nothing else",
+    ("decode", "threaded-pack"): "shuffled order, batches, bytes from one mapped file",
+    ("decode", "threaded-files"): "open and read a file for each image",
+    (
+        "decode",
+        "batched-simplejpeg",
+    ): "worker processes, and batches handed from them to the trainer",
+    ("decode", "dataloader-simplejpeg"): "an array for each image, collated",
+    ("decode", "dataloader-pil"): "Pillow as the decoder",
+    ("raw", "ceiling-gather"): "copy rows in memory to one place, all threads, nothing else",
+    ("raw", "gathered-preloaded"): "shuffled order, batches, a trainer that touches them",
+    ("raw", "gathered-overwrite"): "the pixels in a mapped file",
+    ("raw", "gathered"): "batches that the trainer may keep",
+    ("raw", "pack-batched"): "the DataLoader, its collating, memory that is new each time",
+    ("raw", "pack-items"): "item by item",
+    ("raw", "raw-files"): "a file for each image",
+    ("train", "threaded-regions"): "decode the region, crop, resize, in threads",
+    ("train", "threaded-crops"): "decode the whole picture",
+    ("train", "threaded-crops-files"): "open and read a file for each image",
+    ("train", "dataloader-simplejpeg"): "worker processes, the hand-over, torchvision's transforms",
+    ("train", "dataloader-pil"): "Pillow as the decoder",
+}
+SWEEPS = {  # benchmark -> what it varies
+    "arms.ByThreads": "threads or workers, decode",
+    "arms.ByBatch": "images a batch, decode",
+    "arms.ByResolution": "pixels a side, decode",
+    "arms.ByCount": "images of 16 px, raw",
+    "arms.ByPlace": "turned and normalised, raw",
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +97,14 @@ class Decision:
     code: str
     gain: str
     usual: str
+
+
+def sweeps(found: Sequence[ScaleRow]) -> list[tuple[str, list[ScaleRow]]]:
+    """What is varied, and its measured points in the order of the sweep."""
+    told: dict[str, list[ScaleRow]] = {}
+    for row in found:
+        told.setdefault(SWEEPS[row.benchmark], []).append(row)
+    return sorted(told.items())
 
 
 def first_machine(found: Sequence[Loaders]) -> list[Loaders]:
@@ -91,10 +129,7 @@ def instead(found: Sequence[Loaders]) -> dict[str, str]:
         rows = {row.arm: row for each in found if each.task == task for row in each.rows}
         if name in rows and usual in rows:
             made = _decision("", rows[name], rows[usual])
-            used = CLASS.search(made.code)
-            told[claim] = (
-                f"`{used[1] if used else name}`: {made.gain} the images/s of a {made.usual}"
-            )
+            told[claim] = f"`{rows[name].uses or name}`: {made.gain} the images/s of a {made.usual}"
     return told
 
 
@@ -104,7 +139,7 @@ def _decision(question: str, row: LoaderRow, usual: LoaderRow) -> Decision:
         question=question,
         arm=row.arm,
         about=row.about,
-        code=row.code,
+        code=with_setting(row.code, row.setting),
         gain=wording.estimate(factor, "ratio"),
         usual=usual.about,
     )

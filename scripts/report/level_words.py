@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from scripts.judging.pairing import level
 from scripts.report import wording
 
 # Numeric factor -> (preposition, unit after the number, word that leads the number).
@@ -128,7 +129,7 @@ def bounded(factor: str, values: Sequence[Any], every: Sequence[Any]) -> str:
 
 
 def _number(factor: str, value: Any) -> str:
-    value = wording.level(value)
+    value = level(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -16,14 +16,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from scripts.judging import cache_state, load, repeat
-from scripts.judging.model import Cell, ClaimResult, Repeat, Study
+from datasets_impl.contest.code import with_setting
+from scripts.judging.model import Cell, Repeat
+from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
-from scripts.report import cite, wording
+from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
+from scripts.report import cite, instead, log_words, reasons, repeat, wording
 from scripts.report.figures import Figures
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.style import page_variables
-from scripts.report.instead import decisions, first_machine
+from scripts.report.model import ClaimResult, Study
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = (("for", "for"), ("against", "against"), ("unclear", "unclear"), ("skipped", "skipped"))
@@ -44,7 +46,7 @@ def environment() -> Environment:
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
         listed=listed, decided=decided, by_test=by_test,
-        level=wording.level, remark=remark,
+        level=level, remark=remark, with_setting=with_setting,
     )  # fmt: skip
     return env
 
@@ -68,7 +70,7 @@ def by_test(cells: list[Cell]) -> list[dict[str, Any]]:
     for test in dict.fromkeys(cell.test for cell in cells):
         own = [cell for cell in cells if cell.test == test]
         arms = [f"{c.treatment} \u00f7 {c.baseline}" for c in own if c.treatment and c.baseline]
-        bars = sorted({c.bar for c in own if c.bar and c.outcome != "skipped"})
+        bars = sorted({wording.bar(c.bar) for c in own if c.bar and c.outcome != "skipped"})
         groups.append(
             {
                 "test": test,
@@ -111,15 +113,15 @@ def remark(cell: Cell, shared_bar: str) -> str:
     """Why a cell reads as it does: its own bar, why it is unclear, and what would decide it."""
     parts = []
     if cell.bar and not shared_bar and cell.outcome != "skipped":
-        parts.append(f"bar {cell.bar}")
+        parts.append(f"bar {wording.bar(cell.bar)}")
     if not cell.counts:
         parts.append("context, not judged")
-    if cell.reason:
-        parts.append(cell.reason)
+    if cell.reasons:
+        parts.append(reasons.in_words(cell.reasons))
     if cell.loaded:
-        parts.append(load.remark(cell.loaded))
+        parts.append(log_words.remark(cell.loaded))
     if cell.cold is not None:
-        parts.append(cache_state.in_words(cell.cold))
+        parts.append(log_words.in_words(cell.cold))
     if cell.outcome == "unclear":
         if cell.p_holm is not None:
             parts.append(f"p {p_value(cell.p_holm)} after correction")
@@ -155,9 +157,10 @@ def repeat_context(
     return {
         "title": title,
         "sentence": repeat.sentence(compared),
-        "alike": repeat.agreeing_verdicts(compared),
-        "once": repeat.counted_once(compared),
-        "verdicts": repeat.differing(compared),
+        "runs": repeat.both(compared),
+        "alike": agreeing_verdicts(compared),
+        "once": counted_once(compared),
+        "verdicts": differing(compared),
         "cells": repeat.differing_cells(compared),
         "chart": chart,
         "links": links,
@@ -174,8 +177,10 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "figures": figures,
         "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
         "repeat": repeat_context(study.repeat, figures.repeat),
-        "decisions": decisions(first_machine(study.loaders)),
-        "prospects": prospects(first_machine(study.loaders)),
+        "decisions": instead.decisions(instead.first_machine(study.loaders)),
+        "steps": instead.STEPS,
+        "sweeps": instead.sweeps(study.scale),
+        "prospects": prospects(instead.first_machine(study.loaders)),
         "asv_pages": asv_pages,
         "tally": wording.tally(study),
         "noise": wording.noise_sentence(study),

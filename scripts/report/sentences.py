@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from datasets_impl.errors import StudyError
 from scripts.judging.claims import Claim, Exact
-from scripts.judging.model import Cell, Effect
-from scripts.report import wording
+from scripts.judging.model import Cell, Effect, Lacking
+from scripts.report import reasons, wording
 
 METRIC_WORDS = {
     "epoch": "microseconds per image, one epoch",
@@ -69,43 +70,39 @@ def finding(
         ) from error
 
 
-def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> Effect | None:
-    """The cell that `claims.toml` names, at the centre for every factor it does not name."""
-    wanted = dict(claim.headline)
-    benchmark = wanted.pop("benchmark", None)
-    candidates = [
-        cell
-        for cell in cells
-        if cell.counts
-        and cell.estimate is not None
-        and all(cell.factors.get(name) == level for name, level in wanted.items())
-        and (benchmark is None or cell.benchmark.startswith(f"{benchmark}."))
-    ]
-    if not candidates:
-        return None
-
-    def distance(cell: Cell) -> int:
-        return sum(cell.factors.get(name, level) != level for name, level in centre.items())
-
-    best = min(candidates, key=distance)
-    assert best.estimate is not None
-    test = next(test for test in claim.test.values() if test.label == best.test)
-    reading = best.reading
+def worded(effect: Effect, claim: Claim) -> Effect:
+    """`effect` with its metric and an exact value in words."""
+    test = next(test for test in claim.test.values() if test.label == effect.test)
+    metric = "epochs" if test.kind == "break-even" else test.metric
+    reading = effect.reading
     if isinstance(test, Exact) and test.unit and not reading:
-        reading = f"{wording.number(best.estimate)} {test.unit}"
-    return Effect(
-        metric=METRIC_WORDS.get(
-            "epochs" if test.kind == "break-even" else test.metric, test.metric
-        ),
-        arms=[arm for arm in (best.treatment, best.baseline) if arm],
-        estimate=best.estimate,
-        low=best.low,
-        high=best.high,
-        quantity=best.quantity,
-        factors=best.factors,
-        reading=reading,
-        unit=best.unit,
-    )
+        reading = f"{wording.number(effect.estimate)} {test.unit}"
+    return replace(effect, metric=METRIC_WORDS.get(metric, metric), reading=reading)
+
+
+def missing(lacking: Lacking, claim: Claim) -> str:
+    """What an undecided claim lacks, and what to do about it."""
+    told = sorted({reasons.in_words(each) for each in lacking.reasons})
+    if lacking.kind == "needs":
+        return f"Needs {claim.needs}."
+    if lacking.kind == "evidence":
+        because = "; ".join(told) or f"no results of {', '.join(lacking.benchmarks)}"
+        return f"Evidence is missing: {because}."
+    if lacking.kind == "quiet":
+        return (
+            f"The A/A arms on {', '.join(lacking.machines)} raised more false alarms than the "
+            "rules allow; measure again on a quieter machine."
+        )
+    command = f"make {lacking.profile if lacking.profile in ('standard', 'full') else 'study'}"
+    more, total = lacking.more, lacking.total
+    remedy = {
+        "samples": f"measure with samples: `{command}`.",
+        "rounds": f"measure {more} more round{'s'[: more != 1]}: `{command} ROUNDS={total}`.",
+        "any rounds": "measure more rounds.",
+        "effect": "more rounds alone would not decide enough of them.",
+    }[lacking.kind]
+    why = f" ({'; '.join(told)})" if told else ""
+    return f"{lacking.unclear} of {lacking.counted} cells are unclear{why}; {remedy}"
 
 
 class _OfTests:

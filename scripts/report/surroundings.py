@@ -7,17 +7,17 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from scripts.judging import inference, load
+from scripts.judging import inference
 from scripts.judging.cache_state import was_cold
 from scripts.judging.claims import Claims
 from scripts.judging.evidence import FACTORS, Evidence, MachineResults
-from scripts.judging.model import Corpus, Machine, Noise
-from scripts.judging.noise import AGAIN
-from scripts.judging.pairing import factors_of
+from scripts.judging.judge import measured
+from scripts.judging.model import Noise
+from scripts.report import log_words, reasons
 from scripts.report.level_words import among
+from scripts.report.model import Corpus, Machine
 
 GIT_HASH = 40  # digits; the hash of the rules has more
 WITHOUT_RESULT = (("skipped",), ("failed", "incomplete"))
@@ -45,9 +45,9 @@ def describe_machine(machine: MachineResults) -> Machine:
         "profile": str(machine.provenance.get("profile", "plain asv run")),
         "measured": f"{rounds[0]['started']} to {rounds[-1]['started']}" if rounds else "",
         "load at the start of each round": ", ".join(str(r["load"][0]) for r in rounds),
-        "load during cells": load.summary(machine.observations),
-        "rounds left out for foreign load": load.left_out_by_name(machine.observations),
-        "CPU frequency during cells": load.frequencies(machine.observations),
+        "load during cells": log_words.summary(machine.observations),
+        "rounds left out for foreign load": log_words.left_out_by_name(machine.observations),
+        "CPU frequency during cells": log_words.frequencies(machine.observations),
         "CPU frequency governor": str(facts.get("governor") or ""),
         "settings": _settings(machine),
         "commit": machine.commit,
@@ -68,12 +68,10 @@ def describe_machine(machine: MachineResults) -> Machine:
     if machine.provenance.get("partial"):
         warnings.append("Only a part of the benchmarks was run.")
     return Machine(
-        name=machine.name,
+        **vars(measured(machine)),
         summary=", ".join(parts),
         details={name: value for name, value in details.items() if value},
         warnings=warnings,
-        profile=str(machine.provenance.get("profile", "")),
-        rules=str(machine.provenance.get("claims_hash", "")),
     )
 
 
@@ -125,35 +123,6 @@ def corpus_hash(corpora: Sequence[Corpus]) -> str:
     return hashlib.sha256(text.encode()).hexdigest() if corpora else ""
 
 
-def measurements(cells: pd.DataFrame) -> pd.DataFrame:
-    """One row for each measured cell: its median over blocks with the 95 % interval of the mean."""
-    rows = []
-    for record in cells.to_dict("records"):
-        row = {str(key): value for key, value in record.items()}
-        if row["status"] != "ok" or str(row.get("impl") or "").endswith(AGAIN):
-            continue
-        (samples,) = inference.undisturbed(row["samples"] or [row["median"]])
-        low = high = None
-        if row["samples"] and len(samples) > 1 and samples.min() > 0:
-            _, low, high = np.exp(inference.mean_interval(np.log(samples).tolist(), 0.95))
-        rows.append(
-            {
-                "machine": row["machine"],
-                "benchmark": row["benchmark"],
-                "metric": row["metric"],
-                "unit": row["unit"],
-                **dict.fromkeys(FACTORS),
-                **factors_of(row),
-                "median": float(np.median(samples)),
-                "low": low,
-                "high": high,
-                "blocks": len(samples),
-            }
-        )
-    table = pd.DataFrame(rows, dtype=object)
-    return table.astype({name: float for name in ("median", "low", "high") if name in table})
-
-
 def limits(evidence: Evidence, noise: Noise, claims: Claims) -> list[str]:
     notes = [
         "Figures hold for the machines, images and versions named here; run the study on yours.",
@@ -181,9 +150,10 @@ def skips_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
     its benchmark do not have, say what it is about.
     """
     skipped = cells[cells["status"] == "skipped"]
+    skipped = skipped.assign(why=[reasons.in_words([each]) for each in skipped["reason"]])
     found = []
-    for (machine, benchmark, reason), rows in skipped.groupby(
-        ["machine", "benchmark", "reason"], sort=True
+    for (machine, benchmark, why), rows in skipped.groupby(
+        ["machine", "benchmark", "why"], sort=True
     ):
         every = cells[(cells["machine"] == machine) & (cells["benchmark"] == benchmark)]
         words = []
@@ -193,7 +163,7 @@ def skips_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
                 words.append(among(name, here))
         where = f" on {machine}" if cells["machine"].nunique() > 1 else ""
         which = f", {' '.join(words)}" if words else ""
-        found.append((f"{benchmark}{which}{where}: {_cells(len(rows))}", str(reason)))
+        found.append((f"{benchmark}{which}{where}: {_cells(len(rows))}", str(why)))
     return found
 
 

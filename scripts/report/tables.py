@@ -18,10 +18,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from scripts.judging import repeat
-from scripts.judging.model import Cell, ClaimResult, Study
-from scripts.report import wording
+from scripts.judging.model import Cell
+from scripts.judging.pairing import level
+from scripts.report import reasons, repeat, wording
 from scripts.report.instead import first_machine, instead
+from scripts.report.model import ClaimResult, Study
 
 SCHEMA = Path(__file__).parent / "schema" / "claims.schema.json"
 FIXED = (
@@ -50,10 +51,9 @@ def clean(value: Any) -> Any:
 
 def cell_record(cell: Cell) -> dict[str, Any]:
     """A cell with its factors flattened; a factor named like a field gets the prefix `factor_`."""
-    fixed = {name: clean(getattr(cell, name)) for name in FIXED}
-    factors = {
-        f"factor_{k}" if k in FIXED else k: clean(wording.level(v)) for k, v in cell.factors.items()
-    }
+    told = {"bar": wording.bar(cell.bar), "reason": reasons.in_words(cell.reasons)}
+    fixed = {n: told[n] if n in told else clean(getattr(cell, n)) for n in FIXED}
+    factors = {f"factor_{k}" if k in FIXED else k: clean(level(v)) for k, v in cell.factors.items()}
     cold = {} if cell.cold is None else dataclasses.asdict(cell.cold)
     return {**factors, **fixed, **{name: clean(value) for name, value in cold.items()}}
 
@@ -66,7 +66,7 @@ def claim_record(claim: ClaimResult) -> dict[str, Any]:
             "arms": list(claim.effect.arms),
             "quantity": claim.effect.quantity,
             "unit": claim.effect.unit,
-            "factors": {k: clean(wording.level(v)) for k, v in claim.effect.factors.items()},
+            "factors": {k: clean(level(v)) for k, v in claim.effect.factors.items()},
             **{k: clean(getattr(claim.effect, k)) for k in ("estimate", "low", "high")},
         }
     texts = ("id", "title", "section", "origin", "restated", "method", "advice", "verdict",

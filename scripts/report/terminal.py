@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from scripts.judging.model import Study
+from scripts.judging.readable import readable
 from scripts.report import wording
+from scripts.report.model import Study
 from scripts.report.tables import headline
 
 COLOURS = {
@@ -52,6 +53,4 @@ def print_study(study: Study, page: Path, console: Console | None = None) -> Non
     for machine in study.machines:
         for warning in machine.warnings:
             console.print(f"[yellow]{escape(f'{machine.name}: {warning}')}[/yellow]")
-    console.print(
-        "Report: ", Text(wording.readable(str(page)), style="bold"), soft_wrap=True, sep=""
-    )
+    console.print("Report: ", Text(readable(str(page)), style="bold"), soft_wrap=True, sep="")

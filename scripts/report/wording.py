@@ -6,16 +6,16 @@ Symbols are written as escapes: a multiplication sign next to an x is easily mis
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from typing import Any
 
-from scripts.judging.model import Cell, ClaimResult, Effect, Study
+from scripts.judging.model import Bar, Cell, Effect, Run
+from scripts.judging.pairing import level
+from scripts.report.model import ClaimResult, Study
 
 TIMES = "\u00d7"
 DASH = "\u2013"
 NBSP = "\u00a0"
-UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 ICONS = {
     "supported": "\u2713",
     "challenged": "\u2717",
@@ -143,12 +143,6 @@ def plain(text: str) -> str:
     return text
 
 
-def level(value: Any) -> Any:
-    """A factor level as a reader writes it: 64, not 64.0 or a NumPy scalar."""
-    value = value.item() if hasattr(value, "item") else value
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def factor(name: str, value: Any) -> str:
     """One factor level in words, for example "256 px"."""
     value = level(value)
@@ -173,30 +167,25 @@ def varying(cells: list[Cell]) -> list[str]:
     return [name for name, levels in seen.items() if len(levels) > 1 or name in partial]
 
 
-def bar_value(bar: str) -> float | None:
-    """The number in a bar: 0.5 for "> 50 %", 10 for ">= 10"; None when it has none."""
-    found = re.search(r"[<>=\u2264\u2265]=?\s*(-?[\d.]+)\s*(%?)", bar)
-    try:
-        return float(found[1]) / (100 if found[2] else 1) if found else None
-    except ValueError:
-        return None
+def bar(found: Bar | None) -> str:
+    """What a number is held against, for example "> 1.05"; "" for nothing."""
+    if found is None:
+        return ""
+    if found.sign == "within":
+        return f"within {found.value:.0%} of 1"
+    return f"{found.sign} {found.value:g}"
 
 
-def short_commit(study: Study) -> str:
-    return study.commit[:10] + (" (dirty work tree)" if study.dirty else "")
+def short_commit(run: Run) -> str:
+    return run.commit[:10] + (" (dirty work tree)" if run.dirty else "")
 
 
 def measured_year(study: Study) -> str:
-    """The year of the run from the machines' details, "" when they carry no date.
+    """The year of the run, "" where no machine carries a date.
 
     Never today's year: the same results must render to the same bytes next January.
     """
-    for machine in study.machines:
-        for key, value in sorted(machine.details.items()):
-            year = re.search(r"\b(20\d\d)-\d\d-\d\d", str(value))
-            if year and re.search(r"date|measured|time|started|when", key, re.I):
-                return year[1]
-    return ""
+    return next((machine.day[:4] for machine in study.machines if machine.day), "")
 
 
 def noise_sentence(study: Study) -> str:
@@ -206,20 +195,6 @@ def noise_sentence(study: Study) -> str:
     widest = "" if noise.widest is None else f", widest {100 * noise.widest:.1f}{NBSP}%"
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
     return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}{widest})"
-
-
-def readable(value: Any) -> Any:
-    """Text, or plain values that hold text, with what no page can show written as an escape.
-
-    That is control characters, and lone surrogates from names of files that are no UTF-8.
-    """
-    if isinstance(value, str):
-        return UNSHOWABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
-    if isinstance(value, list):
-        return [readable(each) for each in value]
-    if isinstance(value, dict):
-        return {readable(name): readable(each) for name, each in value.items()}
-    return value
 
 
 def disagree(claim: ClaimResult) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scripts.judging.model import Study
 from scripts.report.figures.break_even import break_even
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.claims import claim_chart
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.figures.overview import OVERVIEW
 from scripts.report.figures.repeat import repeat_chart
+from scripts.report.model import Study
 
 DRAWN = [*OVERVIEW, break_even]
 

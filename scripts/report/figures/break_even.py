@@ -8,12 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from scripts.judging.model import Cell, Study
+from scripts.judging.model import Cell
 from scripts.report import wording
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.labels import spread
 from scripts.report.figures.overview import chart, impl_order, style_of
 from scripts.report.figures.style import INK, TEXT, Layout, plain_axes
+from scripts.report.model import Study
 
 BASELINE = "naive"
 IMPLS = (BASELINE, "preloaded", "mapped")

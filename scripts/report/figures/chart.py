@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from scripts.judging.model import Cell, Study
+from scripts.judging.model import Cell
+from scripts.judging.pairing import level
 from scripts.report.figures.style import standalone
-from scripts.report.wording import level, short_commit
+from scripts.report.model import Study
+from scripts.report.wording import short_commit
 
 
 @dataclass(frozen=True)

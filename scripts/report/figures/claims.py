@@ -18,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from scripts.judging.model import Cell, ClaimResult, Study
+from scripts.judging.model import Cell
+from scripts.judging.pairing import level
 from scripts.report import wording
 from scripts.report.figures.boundary import draw_line_flips, draw_row_flips, flip_words
 from scripts.report.figures.chart import Chart, cell_table, source_line
@@ -36,6 +37,7 @@ from scripts.report.figures.style import (
     plain_axes,
     to_svg,
 )
+from scripts.report.model import ClaimResult, Study
 
 HEAD, LEGEND = 0.36, 0.3  # inches above a panel and above the figure
 MORE = "\u2026"
@@ -54,7 +56,7 @@ TICKS: list[list[float]] = [
 def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
     """Scale, limits, ticks, margin and bar of the value axis ("x" for forests, "y" for lines)."""
     values = [v for c in panel.cells for v in (c.estimate, c.low, c.high) if v is not None]
-    bars = {wording.bar_value(c.bar) for c in panel.cells}
+    bars = {c.bar.value if c.bar else None for c in panel.cells}
     bar = bars.pop() if len(bars) == 1 else None
     limits, scale = (ax.set_xlim, ax.set_xscale) if axis == "x" else (ax.set_ylim, ax.set_yscale)
     line, span = (ax.axvline, ax.axvspan) if axis == "x" else (ax.axhline, ax.axhspan)
@@ -169,7 +171,7 @@ def draw_lines(ax: Axes, panel: Panel, layout: Layout) -> None:
     set_value_axis(ax, panel, "y")
     plain_axes(ax, "y")
     ax.set_xlim(-0.35, len(levels) - 0.65)
-    ax.set_xticks(range(len(levels)), [f"{wording.level(x):,}" for x in levels])
+    ax.set_xticks(range(len(levels)), [f"{level(x):,}" for x in levels])
     ax.set_xlabel(wording.AXIS_WORDS.get(panel.over, panel.over.replace("_", " ")))
     names = list(dict.fromkeys(series_of(c, others, machines) for c in panel.cells))
     dashes = [(0, ()), (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 4))]
@@ -260,7 +262,7 @@ def describe(panels: list[Panel], cells: list[Cell]) -> str:
         words.append("The line stands at equal, the band at the \u00b15 % margin.")
     if any(p.quantity in ("ratio", "amount") and cut_off(p) for p in panels):
         words.append("Intervals that leave the figure are cut at its edge.")
-    own = {c.bar for c in cells if (b := wording.bar_value(c.bar)) and not 0.94 < b < 1.06}
+    own = {wording.bar(b) for c in cells if (b := c.bar) and b.value and not 0.94 < b.value < 1.06}
     if own:
         words.append(f"Dashed: the claim's own bar ({', '.join(sorted(own))}).")
     words.append(flip_words([(p.over, p.cells, lines_of(p) if p.over else []) for p in panels]))

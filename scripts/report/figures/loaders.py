@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from scripts.judging.loaders import CEILING, PREFIX, TASKS, table
-from scripts.judging.model import LoaderRow, Loaders, Study
+from scripts.judging.loaders import CEILING, PREFIX, TASKS
+from scripts.judging.model import LoaderRow, Loaders
 from scripts.report import wording
+from scripts.report.ceilings import table
 from scripts.report.figures.chart import Chart, source_line
 from scripts.report.figures.labels import compact
 from scripts.report.figures.style import (
@@ -24,6 +25,7 @@ from scripts.report.figures.style import (
     plain_axes,
     to_svg,
 )
+from scripts.report.model import Study
 
 TITLES = {
     "decode": "Decode: JPEG photographs of one size",

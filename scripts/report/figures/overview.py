@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from scripts.judging.model import Study
 from scripts.report import wording
 from scripts.report.figures.chart import Chart, source_line
 from scripts.report.figures.labels import log_axis, spread, tick_label
@@ -30,6 +29,7 @@ from scripts.report.figures.style import (
     to_svg,
 )
 from scripts.report.figures.sweeps import held, order, select, with_throughput
+from scripts.report.model import Study
 
 MEDIA = ["ramdisk", "disk-warm", "disk-cold", "throttled", "object-store"]
 METHODS = ["fork", "forkserver", "spawn"]

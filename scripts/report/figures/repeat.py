@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from scripts.judging.model import Repeat
-from scripts.judging.repeat import AGREES, DIFFERS, sentence
+from scripts.judging.repeat import AGREES, DIFFERS
+from scripts.report import repeat as words
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.labels import compact
 from scripts.report.figures.style import INK, LAYOUTS, Layout, drawing, finish, plain_axes, to_svg
@@ -61,8 +62,10 @@ def repeat_chart(repeat: Repeat) -> Chart | None:
         with drawing(NAME + layout.suffix):
             figure = _drawn(rows, layout)
             svgs.append(finish(to_svg(figure), NAME + layout.suffix, TITLE, lead))
-    caption = f"{lead}{rest if left_out else ''} First: {repeat.first}. Second: {repeat.second}."
-    return Chart(NAME, f"{TITLE}: {sentence(repeat)}", caption, svgs[0], svgs[1], repeat.effects)
+    runs = words.both(repeat)
+    caption = f"{lead}{rest if left_out else ''} First: {runs[0]}. Second: {runs[1]}."
+    title = f"{TITLE}: {words.sentence(repeat)}"
+    return Chart(NAME, title, caption, svgs[0], svgs[1], words.table(repeat.effects))
 
 
 def _drawn(rows: pd.DataFrame, layout: Layout) -> Figure:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from scripts.judging.model import Study
 from scripts.report import wording
+from scripts.report.model import Study
 
 FACTORS = ["n", "px", "quality", "workers", "start_method", "medium", "transform"]
 
