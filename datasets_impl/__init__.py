@@ -1,7 +1,67 @@
-"""Datasets that load the same photographs in different ways, and the tools to compare them fairly.
+"""Datasets and loaders for folders of photographs, and the tools to compare and to examine them.
 
-`registry.IMPLEMENTATIONS` lists them. What the package needs stands in `pyproject.toml`, under
-`dependencies`; an extra there is named for what it adds.
+    from datasets_impl import PreloadedDataset, ThreadedJpegLoader
+
+`__all__` lists what a reader uses. Importing this package imports nothing else: a name is loaded,
+and PyTorch with it, when it is first asked for (SPEC 1 of Scientific Python). The rooms:
+
+| room | holds |
+|---|---|
+| `documented` | the three datasets under test, with their flaws |
+| `corrected` | the smallest correct version of each, and a cache |
+| `variants` | datasets with one idea each; `registry` lists all that is measured |
+| `loaders` | what delivers whole batches where a `DataLoader` is the limit |
+| `formats` | stored sets: packs, LMDB, HDF5, Zarr, tar, Arrow, JPEG with restart markers |
+| `doctor` | `python -m datasets_impl.doctor TARGET`: why a dataset is slow |
+| `corpus`, `media` | the photographs and the storage that the study measures on |
+| `observe`, `experiments`, `contest` | what the study measures beside datasets |
+| `files`, `system` | what all of these need of files and of the machine |
+
+What the package requires stands in `pyproject.toml`; each extra there is named for what it adds.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names for type checkers and editors, which run no `__getattr__`
+    from datasets_impl.corrected.cached import CachedDataset as CachedDataset
+    from datasets_impl.corrected.jpeg import JpegDataset as JpegDataset
+    from datasets_impl.corrected.mapped import ReadOnlyMappedDataset as ReadOnlyMappedDataset
+    from datasets_impl.corrected.preloaded import PreloadedDataset as PreloadedDataset
+    from datasets_impl.errors import StudyError as StudyError
+    from datasets_impl.files.pictures import jpeg_files as jpeg_files
+    from datasets_impl.formats import ensure_stored as ensure_stored
+    from datasets_impl.formats import open_stored as open_stored
+    from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader as GatheredPixelsLoader
+    from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader as ThreadedCropsLoader
+    from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader as ThreadedJpegLoader
+
 __version__ = "0.4.0"
+_HOMES = {
+    "JpegDataset": "corrected.jpeg",
+    "PreloadedDataset": "corrected.preloaded",
+    "ReadOnlyMappedDataset": "corrected.mapped",
+    "CachedDataset": "corrected.cached",
+    "ThreadedJpegLoader": "loaders.threaded_jpeg",
+    "ThreadedCropsLoader": "loaders.threaded_crops",
+    "GatheredPixelsLoader": "loaders.gathered_pixels",
+    "ensure_stored": "formats",
+    "open_stored": "formats",
+    "jpeg_files": "files.pictures",
+    "StudyError": "errors",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found  # the next time without this function
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

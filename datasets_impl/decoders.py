@@ -24,7 +24,7 @@ from datasets_impl.arguments import one_of
 from datasets_impl.errors import MissingPackage
 from datasets_impl.files.pictures import reason
 
-EXTRA = "decoders"  # what pip installs them by
+EXTRA = "loaders"  # what pip installs them by
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Decode = Callable[[Any, Pixels | None], Pixels]
 
@@ -137,10 +137,8 @@ def decoder(name: str) -> Decoder:
     row = DECODERS[one_of("decoder", name, DECODERS)]
     if not row.available:
         others = ", ".join(each.name for each in DECODERS.values() if each.available)
-        raise MissingPackage(
-            f"The decoder {name!r} needs the package {row.package!r}: pip install "
-            f"'<this folder>[{EXTRA}]', or choose another decoder ({others})."
-        )
+        other = f", or choose another decoder ({others})"
+        raise MissingPackage.of(f"The decoder {name!r}", row.package, EXTRA, other)
     try:
         importlib.import_module(row.package)
     except ImportError as error:

@@ -34,6 +34,12 @@ class BadImage(StudyError, ValueError):
 class MissingPackage(StudyError, ModuleNotFoundError):
     """A package of an extra is not installed; the text has the command that installs it."""
 
+    @classmethod
+    def of(cls, what: str, package: str, extra: str, otherwise: str = "") -> MissingPackage:
+        """For `what` needs `package`; `otherwise` ends the sentence with what else can be done."""
+        command = f"pip install '<this folder>[{extra}]'"
+        return cls(f"{what} needs the package {package!r}: {command}{otherwise}.")
+
 
 def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
     """Wrap a command's `main`: a `StudyError` becomes one line and exit code 2, Ctrl-C 130."""

@@ -314,7 +314,7 @@ def test_a_missing_decoder_is_said_at_construction(
         return None if name == "simplejpeg" else installed(name)
 
     monkeypatch.setattr(decoders.importlib.util, "find_spec", without_simplejpeg)
-    with pytest.raises(MissingPackage, match=r"pip install '<this folder>\[decoders\]'.*pil"):
+    with pytest.raises(MissingPackage, match=r"pip install '<this folder>\[loaders\]'.*pil"):
         kind(folder)
 
 

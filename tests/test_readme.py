@@ -92,6 +92,50 @@ def test_the_doctor_runs_after_its_install_line(
     assert done.returncode in (0, 1) and list((tmp_path / "page").iterdir()), done.stderr
 
 
+# What runs after `pip install '<this folder>'` without an extra, and what names the one it lacks.
+BARE = """
+import datasets_impl
+from datasets_impl import *
+for name in datasets_impl.__all__:
+    getattr(datasets_impl, name)
+print(PreloadedDataset("photos")[0].shape, CachedDataset(JpegDataset("photos"))[0].shape)
+print(ReadOnlyMappedDataset("photos")[0].shape, ThreadedJpegLoader("photos", decode_with="pil"))
+print(next(iter(GatheredPixelsLoader(ensure_stored("photos", "pixels", "pack")))).shape)
+"""
+LACKING = {
+    "doctor": ["-m", "datasets_impl.doctor", "photos"],
+    "study": ["-m", "datasets_impl.corpus", "--count", "8"],
+    "loaders": ["-c", "import datasets_impl as d; d.ThreadedJpegLoader('photos')"],
+    "stores": ["-c", "import datasets_impl as d; d.ensure_stored('photos', 'jpeg', 'lmdb')"],
+}
+
+
+@pytest.mark.timeout(3000)
+def test_without_extras_datasets_and_loaders_run_and_the_rest_names_its_extra(
+    environment: Callable[[tuple[str, ...]], Path], session_cache: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(
+        ensure_corpus(CorpusSpec(8, 256), cache=session_cache).root, tmp_path / "photos"
+    )
+    python = environment(())
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [python, *arguments], cwd=tmp_path, capture_output=True, text=True,
+            env={**alone(), "DATASET_STUDY_CACHE": str(tmp_path / "cache")},
+        )  # fmt: skip
+        return done.returncode, done.stderr
+
+    code, said = run("-c", BARE)
+    assert code == 0, said
+    for extra, arguments in LACKING.items():
+        code, said = run(*arguments)
+        sentence = said.strip().splitlines()[-1]
+        assert f"pip install '<this folder>[{extra}]'" in sentence, said
+        if arguments[0] == "-m":
+            assert (code, said.strip()) == (2, sentence)
+
+
 def targets() -> list[str]:
     return sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)))
 

@@ -33,7 +33,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import MissingPackage, StudyError
 
 BUNDLED = (
     "astronaut",
@@ -87,12 +87,15 @@ def _load_bundled(name: str) -> Pixels:
     """Read one bundled photograph: uint8, height x width x 3, RGB.
 
     Raises:
-        StudyError: scikit-image or its picture is missing.
+        MissingPackage: scikit-image is not installed.
+        StudyError: its picture is missing.
     """
     try:
         # Imported here: a benchmark that finds its corpus built should not carry scikit-image.
         data = importlib.import_module("skimage.data")
         loaded = getattr(data, name)()
+    except ModuleNotFoundError as error:
+        raise MissingPackage.of("The corpus", "scikit-image", "study") from error
     except (ImportError, AttributeError, OSError, ValueError) as error:
         raise StudyError(
             f"The bundled photograph {name} could not be read ({error}); reinstall scikit-image."

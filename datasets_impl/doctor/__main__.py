@@ -19,14 +19,26 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from datasets_impl.arguments import refused
-from datasets_impl.doctor.diagnosis import WHAT, diagnose
-from datasets_impl.doctor.examine import Ask, examine
-from datasets_impl.doctor.terminal import print_diagnosis
-from datasets_impl.doctor.words import shown
-from datasets_impl.doctor.written import check_places, draw_session, write_report
-from datasets_impl.errors import INTERRUPTED, StudyError, exit_on_study_error
+from datasets_impl.errors import (
+    BAD_INPUT,
+    INTERRUPTED,
+    MissingPackage,
+    StudyError,
+    exit_on_study_error,
+)
 from datasets_impl.files.paths import user_path
 from datasets_impl.system.termination import stopping_on_termination
+
+try:
+    from datasets_impl.doctor.diagnosis import WHAT, diagnose
+    from datasets_impl.doctor.examine import Ask, examine
+    from datasets_impl.doctor.terminal import print_diagnosis
+    from datasets_impl.doctor.words import shown
+    from datasets_impl.doctor.written import check_places, draw_session, write_report
+except ModuleNotFoundError as error:
+    missing = MissingPackage.of("The doctor", error.name or "of its extra", "doctor")
+    print(f"error: {missing}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
 
 BUDGET, LEAST_BUDGET, DAY = 60.0, 10.0, 86_400.0  # seconds
 LEAST_STEP = 1e-3  # milliseconds

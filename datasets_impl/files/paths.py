@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import MissingPackage, StudyError
 
 CACHE_VARIABLE = "DATASET_STUDY_CACHE"
 IMAGES_VARIABLE = "DATASET_STUDY_IMAGES"
@@ -39,10 +37,10 @@ def cache_dir() -> Path:
     """The absolute cache folder: `$DATASET_STUDY_CACHE`, or the user's cache folder; created.
 
     Raises:
+        MissingPackage: the variable is not set, and platformdirs is not installed.
         StudyError: it cannot be created or written.
     """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    folder = user_path(chosen or platformdirs.user_cache_dir(APPLICATION))
+    folder = user_path(os.environ.get(CACHE_VARIABLE) or _users_cache())
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,6 +54,15 @@ def cache_dir() -> Path:
             f"{CACHE_VARIABLE} to a folder you may write."
         )
     return folder
+
+
+def _users_cache() -> str:
+    try:
+        import platformdirs  # only the study has a cache
+    except ModuleNotFoundError as error:
+        other = f", or set {CACHE_VARIABLE} to a folder"
+        raise MissingPackage.of("The cache", "platformdirs", "study", other) from error
+    return platformdirs.user_cache_dir(APPLICATION)
 
 
 def images_dir() -> Path | None:

@@ -37,10 +37,7 @@ class Row:
             MissingPackage: the library is not installed; the message names it.
         """
         if not self.available:
-            raise MissingPackage(
-                f"The format {self.module!r} needs the package {self.package!r}: "
-                "pip install '.[stores]'"
-            )
+            raise MissingPackage.of(f"The format {self.module!r}", self.package, "stores")
         module = importlib.import_module(f"{__name__}.{self.module}")
         return getattr(module, self.prefix + what)
 
@@ -56,8 +53,27 @@ FORMATS: dict[str, Row] = {
 }
 
 
-def ensure_stored(root_dir: str | Path, kind: Kind, name: str, **options: Any) -> StoredImages:
-    """The images of `root_dir` in a format, converted first unless they are; see `convert`.
+def ensure_stored(
+    root_dir: str | Path,
+    kind: Kind,
+    name: str,
+    target: str | Path | None = None,
+    *,
+    threads: int | None = None,
+    progress: bool = False,
+) -> StoredImages:
+    """The images of `root_dir` in a format, converted first unless they are.
+
+    Converting is parallel, goes on after a kill, and never leaves a set that passes for whole.
+    Every image is checked against its digest when it is first read.
+
+    Args:
+        root_dir: folder of JPEG files, with the folders in it.
+        kind: "jpeg" for the encoded bytes, "pixels" for decoded images of one size.
+        name: a format of `FORMATS`.
+        target: where the set goes; by default `<root_dir>.<kind>.<name>` beside the folder.
+        threads: as many as there are cores by default.
+        progress: show a bar on the terminal.
 
     Raises:
         BadArgument: no such format, or it does not store that kind.
@@ -65,7 +81,8 @@ def ensure_stored(root_dir: str | Path, kind: Kind, name: str, **options: Any) -
         StudyError: see `convert`.
     """
     row = FORMATS[one_of("name", name, FORMATS)]
-    folder = convert(root_dir, kind, row.load("Format")(), **options)
+    form = row.load("Format")()
+    folder = convert(root_dir, kind, form, target, threads=threads, progress=progress)
     images: StoredImages = row.load("Images")(folder)
     return images
 

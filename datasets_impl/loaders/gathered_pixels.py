@@ -48,7 +48,9 @@ class GatheredPixelsLoader(IndexBatches):
 
     Args:
         pack: the folder of the pack, or the pack opened.
+        batch_size: images in a batch.
         sampler: the order of the next epoch; a true shuffle by `seed` when it is left out.
+        drop_last: leave out the last batch where it is smaller.
         pinned: batches in page-locked memory, for a CUDA device; they may be copied there with
             `non_blocking=True`, see `RecycledBatches`.
         overwrite: every batch in the same memory, which stays in the processor's cache. A batch is

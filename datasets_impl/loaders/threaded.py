@@ -35,7 +35,9 @@ class ThreadedLoader(IndexBatches, ABC):
 
     Args:
         source: where the encoded images come from: a folder of JPEG files, or a `Source`.
+        batch_size: images in a batch.
         sampler: the order of the next epoch; a true shuffle by `seed` when it is left out.
+        drop_last: leave out the last batch where it is smaller.
         threads: as many as there are cores by default.
         ahead: batches that are being made while the trainer works on one; memory holds two more.
         pinned: batches in page-locked memory, for a CUDA device; they may be copied there with

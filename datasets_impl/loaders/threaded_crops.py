@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,13 @@ class ThreadedCropsLoader(ThreadedLoader):
     """Random resized crops of JPEG images, from a folder or a `Source`.
 
     Args:
+        source: a folder of JPEG files, or a stored set of them.
+        batch_size: images in a batch.
         size: side of the square output.
         scaled: decode at reduced DCT scale where the box is large enough.
         fast: libjpeg-turbo's fast DCT and plain chroma upsampling.
         scale, ratio: ranges of the box's area (as a part of the image's) and aspect ratio.
-        options: those of `ThreadedLoader`.
+        sampler, seed, threads, ahead, drop_last, pinned: see `ThreadedLoader`.
 
     Pillow reads what the decoder refuses, whole.
 
@@ -60,9 +63,23 @@ class ThreadedCropsLoader(ThreadedLoader):
         ratio: tuple[float, float] = RATIO,
         scaled: bool = False,
         fast: bool = False,
-        **options: Any,
+        sampler: Iterable[int] | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        ahead: int = 2,
+        drop_last: bool = False,
+        pinned: bool = False,
     ) -> None:
-        super().__init__(source, batch_size, **options)
+        super().__init__(
+            source,
+            batch_size,
+            sampler=sampler,
+            seed=seed,
+            threads=threads,
+            ahead=ahead,
+            drop_last=drop_last,
+            pinned=pinned,
+        )
         self.size = arguments.positive_int("size", size, MOST_SIDE)
         self.scale, self.ratio = checked_ranges(scale, ratio)
         self.scaled, self.fast = arguments.flag("scaled", scaled), arguments.flag("fast", fast)

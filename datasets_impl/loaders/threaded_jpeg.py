@@ -7,6 +7,7 @@ the folder; memory holds the paths, or the index of a pack, and `ahead + 2` batc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,11 @@ from datasets_impl.sources import Source
 class ThreadedJpegLoader(ThreadedLoader):
     """Batches of equally shaped images, from a folder or a `Source`.
 
-    `decode_with` is a name from `datasets_impl.decoders`; Pillow reads what it refuses.
-    The other arguments are those of `ThreadedLoader`.
+    Args:
+        source: a folder of JPEG files, or a stored set of them.
+        batch_size: images in a batch.
+        decode_with: a name from `datasets_impl.decoders`; Pillow reads what it refuses.
+        sampler, seed, threads, ahead, drop_last, pinned: see `ThreadedLoader`.
 
     Raises:
         BadArgument, MissingPackage: no such decoder, or its package is not installed.
@@ -35,9 +39,23 @@ class ThreadedJpegLoader(ThreadedLoader):
         batch_size: int = 64,
         *,
         decode_with: str = "simplejpeg",
-        **options: Any,
+        sampler: Iterable[int] | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        ahead: int = 2,
+        drop_last: bool = False,
+        pinned: bool = False,
     ) -> None:
-        super().__init__(source, batch_size, **options)
+        super().__init__(
+            source,
+            batch_size,
+            sampler=sampler,
+            seed=seed,
+            threads=threads,
+            ahead=ahead,
+            drop_last=drop_last,
+            pinned=pinned,
+        )
         self.decode_with = decode_with
         self._decode: Decode | None = decoder(decode_with).decode
         self._shape: tuple[int, ...] | None = None

@@ -169,9 +169,8 @@ def with_restarts(data: bytes, spacing: int = 64) -> bytes:
     try:
         from datasets_impl.formats.restart.transcode import transcode
     except ModuleNotFoundError as error:
-        raise MissingPackage(
-            f"Restart markers need the package {error.name!r}: pip install '<this folder>[stores]'."
-        ) from error
+        package = error.name or "numba"
+        raise MissingPackage.of("The format 'restart'", package, "stores") from error
 
     parsed = _parse(data)
     across, down = parsed.mcus
