@@ -211,7 +211,7 @@ def test_nasty_text_is_shown_not_run(first: Study) -> None:
         ],
     )
     found = repeat_of(nasty, again(nasty, change))
-    html = compare.html(nasty, found, None)
+    html = compare.html({claim.id: NASTY for claim in first.claims}, found, None)
     assert "<script" not in html and "&lt;script&gt;" in html
     shown = page.page(replace(nasty, repeat=found), figures.build(nasty), "")
     assert "<script>alert" not in shown

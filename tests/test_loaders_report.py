@@ -240,3 +240,15 @@ def test_every_decision_names_arms_that_exist() -> None:
     for _, task, name, usual in QUESTIONS:
         arm: Any = ARMS[task, name]  # type: ignore[index]
         assert (task, usual) in ARMS and arm.origin != "peer" and arm.code
+
+
+def test_the_log_describes_an_arm_before_todays_code_does() -> None:
+    seen = evidence()
+    facts = ARMS["decode", "threaded-pack"].described() | {
+        "about": "as it was",
+        "uses": "OldLoader",
+    }
+    seen.machines[0].observations[-1]["arm"] = facts
+    found = loaders(seen, 0.95)
+    assert row(found, "threaded-pack").about == "as it was"
+    assert instead(found)["C04"].startswith("`OldLoader`: 4.0")

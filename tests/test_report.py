@@ -238,13 +238,16 @@ def test_sections_without_content_are_absent(tmp_path: Path) -> None:
     assert not {"field", "skipped"} & set(ids)
 
 
+LOADED = (Reason("logged", ("loaded",)),)
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
         ({}, ""),
         ({"outcome": "unclear", "p_holm": 0.081, "more_rounds": 12},
          "p 0.081 after correction; about 12 more rounds would decide it"),
-        ({"outcome": "unclear", "p_holm": 0.5, "more_rounds": 1, "reasons": (Reason("logged", ("loaded",)),)},
+        ({"outcome": "unclear", "p_holm": 0.5, "more_rounds": 1, "reasons": LOADED},
          "loaded; p 0.5 after correction; about 1 more round would decide it"),
         ({"outcome": "for", "p_holm": 0.001, "more_rounds": None}, ""),
         ({"counts": False}, "context, not judged"),

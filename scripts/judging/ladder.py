@@ -13,30 +13,18 @@ from scripts.judging.model import LadderStep
 # Each arm does one thing more than the one before it; `report/instead.py` says which.
 LADDERS: dict[Task, tuple[str, ...]] = {
     "decode": (
-        "ceiling-decode",
-        "threaded-pack",
-        "threaded-files",
-        "batched-simplejpeg",
-        "dataloader-simplejpeg",
-        "dataloader-pil",
+        "ceiling-decode", "threaded-pack", "threaded-files", "batched-simplejpeg",
+        "dataloader-simplejpeg", "dataloader-pil",
     ),
     "raw": (
-        "ceiling-gather",
-        "gathered-preloaded",
-        "gathered-overwrite",
-        "gathered",
-        "pack-batched",
-        "pack-items",
-        "raw-files",
+        "ceiling-gather", "gathered-preloaded", "gathered-overwrite", "gathered", "pack-batched",
+        "pack-items", "raw-files",
     ),
     "train": (
-        "threaded-regions",
-        "threaded-crops",
-        "threaded-crops-files",
-        "dataloader-simplejpeg",
+        "threaded-regions", "threaded-crops", "threaded-crops-files", "dataloader-simplejpeg",
         "dataloader-pil",
     ),
-}
+}  # fmt: skip
 
 
 def ladder(task: Task, times: Mapping[str, Sequence[float]], confidence: float) -> list[LadderStep]:

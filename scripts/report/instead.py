@@ -59,10 +59,8 @@ STEPS: dict[tuple[str, str], str] = {
     ("decode", "ceiling-decode"): "decode, all threads, bytes in memory, nothing else",
     ("decode", "threaded-pack"): "shuffled order, batches, bytes from one mapped file",
     ("decode", "threaded-files"): "open and read a file for each image",
-    (
-        "decode",
-        "batched-simplejpeg",
-    ): "worker processes, and batches handed from them to the trainer",
+    ("decode", "batched-simplejpeg"): "worker processes, and batches handed from them to the "
+    "trainer",
     ("decode", "dataloader-simplejpeg"): "an array for each image, collated",
     ("decode", "dataloader-pil"): "Pillow as the decoder",
     ("raw", "ceiling-gather"): "copy rows in memory to one place, all threads, nothing else",
