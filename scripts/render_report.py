@@ -25,6 +25,7 @@ from scripts.report import tables, written
 from scripts.report.ceilings import ceilings_json
 from scripts.report.model import Study
 from scripts.report.page import page
+from scripts.report.record import schema
 from scripts.report.terminal import print_study
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,6 +47,7 @@ def render(
     contents = {
         "index.html": page(study, figures, asv_pages),
         "claims.json": tables.claims_json(study),
+        "claims.schema.json": schema(),
         "claims.csv": tables.claims_csv(study),
         "claims.md": tables.claims_md(study),
         "claims.tex": tables.claims_tex(study),

@@ -20,8 +20,9 @@ def effect(estimate: float, quantity: str = "ratio", **more: Any) -> Effect:
 def claim(name: str, found: Effect | None, verdict: Verdict = "supported",
           evidence: list[Cell] | None = None) -> ClaimResult:  # fmt: skip
     return ClaimResult(
-        name, name, "s", "post", "", "", "", verdict, "", "", "", found,
-        CellCounts(0, 0, 0, 0, 0), evidence or [], {},
+        id=name, title=name, section="s", origin="post", restated="", method="", advice="",
+        verdict=verdict, finding="", boundary="", missing="", effect=found,
+        cells=CellCounts(0, 0, 0, 0, 0), evidence=evidence or [], by_machine={},
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The claims as data: `claims.json` (validated), `.csv`, `.md` and `.tex`, same input same bytes.
+"""The claims as data: `claims.json` (see `record.py`), `.csv`, `.md` and `.tex`, same input same bytes.
 
 Floats are rounded to four significant digits, keys are sorted, and a number that is not finite
 becomes null: NaN is not JSON.
@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import functools
 import io
 import json
 import math
 import re
-from pathlib import Path
 from typing import Any
-
-from jsonschema import Draft202012Validator
 
 from scripts.judging.model import Cell
 from scripts.judging.pairing import level
 from scripts.report import reasons, repeat, wording
 from scripts.report.instead import first_machine, instead
 from scripts.report.model import ClaimResult, Study
+from scripts.report.record import Report
 
-SCHEMA = Path(__file__).parent / "schema" / "claims.schema.json"
 FIXED = (
     "benchmark", "machine", "test", "quantity", "treatment", "baseline", "estimate", "low", "high",
     "outcome", "bar", "blocks", "counts", "reason", "reading", "p", "p_holm", "more_rounds", "unit",
@@ -120,21 +116,14 @@ def study_record(study: Study) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@functools.cache
-def validator() -> Draft202012Validator:
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
-
-
 def claims_json(study: Study) -> str:
-    """claims.json, checked against the schema before anyone reads it.
+    """claims.json, checked before anyone reads it.
 
-    Raises `jsonschema.ValidationError` when it does not fit: a fault of this program, not the
-    user's, so it is not turned into a sentence.
+    Raises `pydantic.ValidationError` when it does not fit: a fault of this program, not the user's,
+    so it is not turned into a sentence.
     """
     record = study_record(study)
-    validator().validate(record)
+    Report.model_validate(record)
     return json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
