@@ -1,4 +1,4 @@
-"""The claims as data: `claims.json` (see `record.py`), `.csv`, `.md` and `.tex`, same input same bytes.
+"""The claims as data: `claims.json` (`record.py`), `.csv`, `.md`, `.tex`; same input same bytes.
 
 Floats are rounded to four significant digits, keys are sorted, and a number that is not finite
 becomes null: NaN is not JSON.
