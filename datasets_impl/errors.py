@@ -41,6 +41,14 @@ class MissingPackage(StudyError, ModuleNotFoundError):
         return cls(f"{what} needs the package {package!r}: {command}{otherwise}.")
 
 
+class VoidMeasurement(RuntimeError):
+    """The measurement was made in another cache state than it claims; its number is no result."""
+
+
+class Unsupported(RuntimeError):
+    """This machine cannot provide a cache state; the sentence says why."""
+
+
 def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
     """Wrap a command's `main`: a `StudyError` becomes one line and exit code 2, Ctrl-C 130."""
 

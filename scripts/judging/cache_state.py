@@ -28,7 +28,7 @@ def was_cold(entry: Mapping[str, Any]) -> bool:
     """Whether a record of the log is of a measurement over evicted files that was kept.
 
     A child with limited memory starts from evicted files too, and then keeps what fits: its state
-    is another (`require_state` in `datasets_impl/observe/beyond_memory.py`).
+    is another (`require_state` in `datasets_impl/experiments/beyond_memory.py`).
     """
     return "bytes_read" in entry and "peak_bytes" not in entry and not entry.get("voided")
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.errors import Unsupported
 
 PROC = Path("/proc")
 SYS = Path("/sys")

@@ -41,9 +41,9 @@ def pixel_set(corpus: Path, px: int) -> Path:
     from filelock import FileLock
 
     from datasets_impl import registry
+    from datasets_impl.errors import Unsupported
     from datasets_impl.files.paths import cache_dir
     from datasets_impl.files.whole import whole_folder
-    from datasets_impl.observe.page_cache import Unsupported
 
     count = PIXELS // (3 * px * px)
     home = cache_dir() / "beyond-memory" / f"{corpus.name}-{count}"
@@ -97,9 +97,9 @@ def run(impl: str, folder: Path, where: str, seconds: float) -> dict[str, Any]:
     """
     import psutil
 
+    from datasets_impl.errors import Unsupported
     from datasets_impl.media.cgroup import memory_limit
     from datasets_impl.observe import page_cache
-    from datasets_impl.observe.page_cache import Unsupported
 
     limit, files = LIMITS[where], stored(impl, folder)
     if psutil.virtual_memory().available < limit + PIXELS:
@@ -151,7 +151,7 @@ def require_state(seen: dict[str, Any]) -> None:
     Raises:
         VoidMeasurement: it read less, or more, or the group held more than its limit.
     """
-    from datasets_impl.observe.page_cache import VoidMeasurement
+    from datasets_impl.errors import VoidMeasurement
 
     if not seen["bytes_of_files"]:
         return  # its pixels are in memory of its own
@@ -172,9 +172,9 @@ def _read_epoch(impl: str, folder: Path, longest: float) -> dict[str, Any]:
     """The child's work. Everything big is imported here, inside the group."""
     from datasets_impl import registry
     from datasets_impl.loading import loader, run_epoch, touch
-    from datasets_impl.media.hierarchy import read_ahead_kib
     from datasets_impl.observe import page_cache
     from datasets_impl.system.allocator import keep_freed_memory
+    from datasets_impl.system.hierarchy import read_ahead_kib
 
     keep_freed_memory()
     dataset: Any = registry.build(impl, folder)
