@@ -11,9 +11,8 @@ from scripts.judging.cache_state import cold_states, worst
 from scripts.judging.model import ColdState
 from scripts.report.log_words import in_words
 from scripts.report.page import remark
-from scripts.report.record import Report
+from scripts.report.record import Report, cell_record, study_record
 from scripts.report.study import load_study
-from scripts.report.tables import cell_record, study_record
 from tests.claims_text import HEAD, claim
 from tests.synthetic_results import Bench, write_results
 

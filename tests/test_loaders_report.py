@@ -22,11 +22,11 @@ from scripts.judging.model import LoaderRow, Loaders
 from scripts.judging.noise import noise_floor
 from scripts.judging.prospects import prospects
 from scripts.render_report import render
-from scripts.report import tables
 from scripts.report.ceilings import ceilings_json
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.instead import INSTEAD, QUESTIONS, STEPS, decisions, instead
 from scripts.report.model import Study
+from scripts.report.record import study_record
 from scripts.root import CLAIMS
 from tests.synthetic_study import build
 
@@ -204,12 +204,12 @@ def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
     told = instead(found)
     assert told["C04"].startswith("`ThreadedJpegLoader`: 4.0")
     assert "C17" not in told, "raw was not measured"
-    record = tables.study_record(replace(build(), loaders=found))
+    record = study_record(replace(build(), loaders=found))
     table = update_readme.table(record)
     assert "| Use instead |" in table
     row = next(line for line in table.splitlines() if "[C04]" in line)
     assert row.endswith(f"| {told['C04']} |")
-    assert "Use instead" not in update_readme.table(tables.study_record(build()))
+    assert "Use instead" not in update_readme.table(study_record(build()))
     known = {claim.id for claim in load_claims(CLAIMS).claim}
     assert set(INSTEAD) <= known
 

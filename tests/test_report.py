@@ -24,7 +24,7 @@ from scripts.judging.model import Reason, Verdict
 from scripts.render_report import main, render
 from scripts.report import figures, page, tables, terminal, wording
 from scripts.report.model import Study
-from scripts.report.record import Report
+from scripts.report.record import Report, clean, study_record
 from tests.synthetic_study import NASTY, build, cell
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]
@@ -122,7 +122,7 @@ def test_json_follows_the_schema_and_has_no_nan(report: Path) -> None:
 
 
 def test_schema_refuses_an_unknown_verdict(study: Study) -> None:
-    record = tables.study_record(study)
+    record = study_record(study)
     record["claims"][0]["verdict"] = "proven"
     with pytest.raises(ValidationError):
         Report.model_validate(record)
@@ -130,12 +130,12 @@ def test_schema_refuses_an_unknown_verdict(study: Study) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_not_finite_becomes_null(value: float) -> None:
-    assert tables.clean(value) is None
+    assert clean(value) is None
 
 
 def test_floats_keep_four_significant_digits() -> None:
-    assert tables.clean(5.234567) == 5.235
-    assert tables.clean(1024) == 1024
+    assert clean(5.234567) == 5.235
+    assert clean(1024) == 1024
 
 
 def test_csv_and_markdown_keep_one_row_a_claim(report: Path) -> None:
@@ -306,7 +306,7 @@ def test_an_amount_is_shown_with_its_unit(study: Study, report: Path) -> None:
     assert "1.19\u00a0epochs" in text
     assert "[4.05 or more]" in text  # open above
     assert "never pays" in text
-    evidence = next(c for c in tables.study_record(study)["claims"] if c["id"] == "X04")["evidence"]
+    evidence = next(c for c in study_record(study)["claims"] if c["id"] == "X04")["evidence"]
     assert [cell["unit"] for cell in evidence] == ["epochs"] * 3
     assert evidence[2]["estimate"] is None and evidence[2]["reading"] == "never pays"
     assert (evidence[1]["high"], evidence[1]["more_rounds"], evidence[1]["p_holm"]) == (

@@ -11,7 +11,7 @@ import pandas as pd
 from scripts.judging.inference import Interval
 from scripts.judging.model import LoaderRow, Loaders
 from scripts.report.instead import STEPS
-from scripts.report.tables import clean
+from scripts.report.record import clean
 
 
 def ceilings_json(found: Sequence[Loaders]) -> str:

@@ -1,26 +1,47 @@
-"""The shape of `claims.json`; its JSON schema is written beside it."""
+"""What `claims.json` holds, taken from a study field by field; its JSON schema lies beside it.
+
+Floats are rounded to four significant digits, and a number that is not finite becomes null: NaN is
+not JSON.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
-from scripts.judging.model import Outcome, Verdict
+from scripts.judging.model import Cell, Outcome, Verdict
+from scripts.judging.pairing import level
+from scripts.report import reasons, repeat, wording
+from scripts.report.instead import first_machine, instead
+from scripts.report.model import ClaimResult, Study
+
+
+def clean(value: Any) -> Any:
+    """A JSON value: numpy scalars unwrapped, floats to four significant digits, NaN to None."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
 
 Count = Annotated[int, Field(ge=0)]
-Number = float | None
-Probability = Annotated[float, Field(ge=0, le=1)] | None
-Share = Annotated[float, Field(ge=0)]
+Number = Annotated[float | None, BeforeValidator(clean)]
+Probability = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(clean)]
+Share = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(clean)]
 Texts = dict[str, str]
 Scalar = str | int | float | bool | None
+Level = Annotated[Scalar, BeforeValidator(lambda value: clean(level(value)))]
 Named = Annotated[str, Field(min_length=1)]
 Quantity = Literal["ratio", "share", "slope", "amount", "value"]
 
 
 class _Object(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, from_attributes=True
+    )
 
 
 class CorpusRecord(_Object):
@@ -60,7 +81,7 @@ class NoiseRecord(_Object):
     cells: Count
     false_alarms: Count
     rate: Probability
-    widest: Share | None
+    widest: Share
 
 
 class EffectRecord(_Object):
@@ -68,7 +89,7 @@ class EffectRecord(_Object):
     arms: list[str]
     quantity: Quantity
     unit: str = Field(description="of an amount")
-    factors: dict[str, Scalar]
+    factors: dict[str, Level]
     estimate: Number
     low: Number
     high: Number
@@ -78,7 +99,7 @@ class CellRecord(_Object):
     """One cell; every further property is a factor of the cell and its level."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Scalar]
+    __pydantic_extra__: dict[str, Level]
 
     benchmark: str
     machine: str
@@ -113,14 +134,23 @@ class CellRecord(_Object):
         description="cold cells: bytes that came from the device over bytes of the files, the "
         "smallest",
     )
-    share_of_limit: Share | None = Field(
+    share_of_limit: Share = Field(
         default=None, description="throttled cells: reading speed over the limit, the largest"
     )
 
 
+def cell_record(cell: Cell) -> dict[str, Any]:
+    """A cell with its factors flattened; a factor named like a field gets the prefix `factor_`."""
+    told = {"bar": wording.bar(cell.bar), "reason": reasons.in_words(cell.reasons)}
+    own = [name for name, field in CellRecord.model_fields.items() if field.is_required()]
+    factors = {f"factor_{name}" if name in own else name: v for name, v in cell.factors.items()}
+    fixed = {name: told[name] if name in told else getattr(cell, name) for name in own}
+    return {**factors, **fixed, **(vars(cell.cold) if cell.cold else {})}
+
+
 class CountsRecord(_Object):
     total: Count
-    for_: Count = Field(alias="for")
+    for_: Count = Field(validation_alias=AliasChoices("for", "for_"), serialization_alias="for")
     against: Count
     unclear: Count
     skipped: Count
@@ -141,7 +171,11 @@ class ClaimRecord(_Object):
     effect: EffectRecord | None
     cells: CountsRecord
     by_machine: dict[str, Verdict]
-    evidence: list[CellRecord]
+    evidence: list[
+        Annotated[
+            CellRecord, BeforeValidator(lambda x: cell_record(x) if isinstance(x, Cell) else x)
+        ]
+    ]
 
 
 class FieldRecord(_Object):
@@ -191,6 +225,34 @@ class Report(_Object):
     instead: Texts | None = Field(
         default=None, description="claim: what to use instead, with its factor"
     )
+
+
+def claim_record(claim: ClaimResult) -> dict[str, Any]:
+    """One claim as plain values."""
+    return ClaimRecord.model_validate(claim).model_dump(by_alias=True, exclude_unset=True)
+
+
+def study_record(study: Study) -> dict[str, Any]:
+    """The whole of claims.json as plain values.
+
+    Raises:
+        pydantic.ValidationError: it does not fit, a fault of this program and not of the user's.
+    """
+    more: dict[str, Any] = {}
+    if study.repeat:
+        more["repeat"] = repeat.record(study.repeat)
+    if study.loaders:
+        more["instead"] = instead(first_machine(study.loaders))
+    found = Report(
+        study=StudyRecord.model_validate(study),
+        machines=[MachineRecord.model_validate(each) for each in study.machines],
+        noise=NoiseRecord.model_validate(study.noise),
+        claims=[ClaimRecord.model_validate(each) for each in study.claims],
+        field=[FieldRecord.model_validate(each) for each in study.field_rows],
+        skips=[SkipRecord(what=what, why=why) for what, why in study.skips],
+        **more,
+    )
+    return found.model_dump(by_alias=True, exclude_unset=True)
 
 
 def schema() -> str:
