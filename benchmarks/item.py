@@ -1,8 +1,11 @@
-"""Time of one item, whole and by stage, in this process."""
+"""Time of one item in this process, and the share of each of its stages."""
+
+from datasets_impl.experiments.stages import STAGES
 
 from .common import _Benchmark
 from .grids import COUNTS, GRID, ITEMS, star
 from .measures.epochs import item
+from .measures.shares import stage_share
 
 FACTORS = ["n", "px", "medium", "stage", "impl"]
 
@@ -16,16 +19,25 @@ class _Item(_Benchmark):
     track_item.unit = "us"
 
 
-class ByStage(_Item):
-    """Stages of the naive item with warm files (C13)."""
+class _StageShare(_Benchmark):
+    param_names = FACTORS
 
-    params = star(FACTORS, n=ITEMS, px=GRID.px_pair, stage=("item", "read", "decode", "convert"))
+    def track_stage_share(self, *levels):
+        return self.measured(levels, stage_share)
+
+    track_stage_share.unit = "%"
 
 
-class ByStorage(_Item):
-    """Reading alone beside the whole naive item, on each medium (C03)."""
+class ByStage(_StageShare):
+    """Each stage's share of the naive item, with warm files (C13)."""
 
-    params = star(FACTORS, n=ITEMS, px=GRID.px_pair, medium=GRID.media, stage=("item", "read"))
+    params = star(FACTORS, n=ITEMS, px=GRID.px_pair, stage=STAGES)
+
+
+class ByStorage(_StageShare):
+    """The share of reading in the naive item, on each medium (C03)."""
+
+    params = star(FACTORS, n=ITEMS, px=GRID.px_pair, medium=GRID.media, stage=("read",))
 
 
 class ByImplementation(_Item):

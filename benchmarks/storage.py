@@ -41,7 +41,7 @@ class ByMedium(_Benchmark):
 
 
 class ReadShare(_Sparse):
-    """Reading alone beside the whole naive item, cold, on a throttled disk (C03).
+    """The share of reading in the naive item, cold, on a throttled disk (C03).
 
     On disks of less than `FASTEST` alone: reading JPEG files needs too many of them above.
     """
@@ -53,13 +53,13 @@ class ReadShare(_Sparse):
         n=(max(GRID.n, GRID.n_throttled),),
         px=GRID.px_bandwidth,
         bandwidth=[rate for rate in GRID.bandwidths if rate < FASTEST],
-        stage=("item", "read"),
+        stage=("read",),
     )
 
-    def track_item(self, *levels):
-        return self.measured(levels, throttled.item)
+    def track_stage_share(self, *levels):
+        return self.measured(levels, throttled.stage_share)
 
-    track_item.unit = "us"
+    track_stage_share.unit = "%"
 
 
 class BeyondMemory(_Benchmark):
@@ -141,7 +141,7 @@ class ObjectStoreEpoch(_Sparse):
 
 
 class ObjectStoreItem(_Sparse):
-    """Fetching alone beside the whole item over JPEG objects (C03)."""
+    """The share of fetching in the item over JPEG objects (C03)."""
 
     param_names = ["n", "px", "latency_ms", "stage", "impl"]
     params = star(
@@ -149,10 +149,10 @@ class ObjectStoreItem(_Sparse):
         n=(OBJECTS,),
         px=GRID.px_bandwidth,
         latency_ms=GRID.latencies_ms,
-        stage=("item", "read"),
+        stage=("read",),
     )
 
-    def track_item(self, *levels):
-        return self.measured(levels, objects.item)
+    def track_stage_share(self, *levels):
+        return self.measured(levels, objects.stage_share)
 
-    track_item.unit = "us"
+    track_stage_share.unit = "%"

@@ -7,16 +7,19 @@ into that sentence on standard error and exit code 2; see `exit_on_study_error`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 from rich.console import Console
 
+from datasets_impl import streams
+
 P = ParamSpec("P")
 BAD_INPUT = 2
 INTERRUPTED = 130
+UNREAD = 141  # as a shell shows the end of a program by SIGPIPE
 
 
 class StudyError(Exception):
@@ -50,18 +53,38 @@ class Unsupported(RuntimeError):
 
 
 def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
-    """Wrap a command's `main`: a `StudyError` becomes one line and exit code 2, Ctrl-C 130."""
+    """Wrap a command's `main`: a `StudyError` becomes one line and exit code 2, Ctrl-C 130.
+
+    Who stops reading what it prints, as `head` does, ends it without a word.
+    """
 
     @functools.wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
+        streams.prepare()
         try:
-            return main(*args, **kwargs)
+            code = main(*args, **kwargs)
+            why = streams.lost()
         except StudyError as error:
-            stderr = Console(stderr=True, soft_wrap=True, highlight=False)
-            stderr.print(f"error: {error}", style="red", markup=False)
-            return BAD_INPUT
+            return _told(f"error: {error}", BAD_INPUT, "red")
         except KeyboardInterrupt:
-            print("interrupted; run the same command again to go on", file=sys.stderr)
-            return INTERRUPTED
+            return _told("interrupted; run the same command again to go on", INTERRUPTED)
+        except OSError as error:
+            if streams.lost() is None:
+                raise
+            code, why = 0, error
+        if isinstance(why, BrokenPipeError):
+            return code or UNREAD
+        if why:
+            what = f"error: What was printed could not be written ({why.strerror})."
+            return _told(what, BAD_INPUT, "red")
+        return code
 
     return wrapped
+
+
+def _told(sentence: str, code: int, style: str = "") -> int:
+    with contextlib.suppress(OSError):
+        stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+        stderr.print(sentence, style=style, markup=False)
+    streams.lost()
+    return code

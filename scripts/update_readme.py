@@ -20,7 +20,6 @@ from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.replacing import check_replaceable
-from scripts.report.boundary import brief
 from scripts.report.record import Report
 from scripts.report.tables import escape_md
 from scripts.root import RESULTS, ROOT
@@ -38,42 +37,33 @@ def answer(report: dict[str, Any]) -> str:
 
 
 def table(report: dict[str, Any], links: str = "results/report/index.html") -> str:
-    """The judged claims as Markdown, then the ids of those not tested."""
+    """The judged claims as Markdown, each with one number, then the ids of those not tested."""
     judged = [claim for claim in report["claims"] if claim["verdict"] != "not tested"]
     rest = [claim["id"] for claim in report["claims"] if claim["verdict"] == "not tested"]
-    instead = report.get("instead")
-    lines = [
-        f"| Claim, restated | Verdict | What was measured |{' Use instead |' if instead else ''}",
-        f"| --- | --- | --- |{' --- |' if instead else ''}",
-    ]
+    lines = ["| Claim, restated | Verdict | One number |", "| --- | --- | --- |"]
     for claim in judged:
-        where = f" {brief(claim['boundary'])}" if claim["boundary"] else ""
-        text = _cell(f"{claim['finding']}{where}")
         name = f"**[{claim['id']}]({links}#{claim['id']})** {_cell(claim['title'])}"
-        last = f" {_cell(instead.get(claim['id'], ''))} |" if instead else ""
-        lines.append(f"| {name} | **{claim['verdict']}** | {text} |{last}")
+        lines.append(f"| {name} | {claim['verdict']} | {_cell(number(claim))} |")
     study, noise = report["study"], report["noise"]
     names = [escape_md(machine["name"]) for machine in report["machines"]]
     newest = (
-        f" Effects with an interval are those of {names[0]}; ranges and verdicts span all."
-        if len(names) > 1
-        else ""
+        f" The numbers are those of {names[0]}; the verdicts span all." if len(names) > 1 else ""
     )
     lines += [
         "",
         f"Profile {study['profile']}, {study['rounds']} rounds, commit `{study['commit'][:10]}`; "
-        f"machine{'s' * (len(names) > 1)} {' and '.join(names)}; {noise['false_alarms']} of "
-        f"{noise['cells']} A/A cells raised a false alarm.{newest}",
+        f"machine{'s' * (len(names) > 1)} {' and '.join(names)}.{newest} Of {noise['cells']} "
+        f"cells of identical arms (A/A), {noise['false_alarms']} raised a false alarm.",
     ]
     if "repeat" in report:
         again = report["repeat"]
         second = escape_md(again["second"])
         lines += [
             "",
-            f"A second, separate run of {names[0] if len(names) == 1 else second}: "
-            f"{again['verdicts_agreeing']} of {len(again['verdicts'])} verdicts and "
-            f"{again['cells_agreeing']:,} of the {again['cells']:,} cells decided in both agree, "
-            f"{again['flips'] or 'none'} between supported and challenged "
+            f"A second, separate run: {names[0] if len(names) == 1 else second}. "
+            f"{again['verdicts_agreeing']} of {len(again['verdicts'])} verdicts agree, and "
+            f"{again['flips'] or 'none'} went from supported to challenged or back. Of "
+            f"{again['cells']:,} cells decided in both runs, {again['cells_agreeing']:,} agree "
             f"([details]({links}#repeat)).",
         ]
     if rest:
@@ -82,6 +72,16 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
             f"Not tested yet: {', '.join(rest)}; the report says which evidence each lacks.",
         ]
     return "\n".join(lines)
+
+
+def number(claim: dict[str, Any]) -> str:
+    """The headline effect and what is compared; a count in the finding's words."""
+    effect = claim["effect"]
+    if effect is None or effect["quantity"] == "value":
+        return str(claim["finding"])
+    arms = " / ".join(effect["arms"])
+    of = arms if len(effect["arms"]) > 1 else f"{effect['metric']}{', ' * bool(arms)}{arms}"
+    return f"{claim['headline']} {of}"
 
 
 def _cell(text: str) -> str:

@@ -121,10 +121,14 @@ def test_no_temporary_file_can_be_made(target: Path, monkeypatch: pytest.MonkeyP
     assert only(target, "old")
 
 
+@pytest.mark.parametrize("stands", ["a file", "a link that leads nowhere"])
 @pytest.mark.parametrize("below", ["file", "folder/file"])
-def test_a_file_where_a_folder_should_be(below: str, tmp_path: Path) -> None:
-    (tmp_path / "plain").write_text("a file")
-    with pytest.raises(StudyError) as raised:
+def test_a_file_where_a_folder_should_be(below: str, stands: str, tmp_path: Path) -> None:
+    if stands == "a file":
+        (tmp_path / "plain").write_text("a file")
+    else:
+        (tmp_path / "plain").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StudyError, match="stands where a folder would be") as raised:
         atomic_write(tmp_path / "plain" / below, "new")
     assert is_one_sentence(str(raised.value))
 
@@ -183,3 +187,93 @@ def test_command_line(tmp_path: Path) -> None:
     )
     assert run.returncode == 2
     assert run.stderr.startswith("error: ") and run.stderr.count("\n") == 1
+
+
+COMMAND = """
+import sys
+from rich.console import Console
+from datasets_impl.errors import StudyError, exit_on_study_error
+
+@exit_on_study_error
+def main():
+    if sys.argv[1:] == ["fails"]:
+        raise StudyError("It is missing.")
+    Console().print("\\u2713 a line\\n" * 9)
+    print("\\u2713 a line\\n" * 9)
+    return 0
+
+sys.exit(main())
+"""
+
+
+def run_in(shell: str, *given: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command that prints, or `fails`, with streams as a line of the shell makes them."""
+    return subprocess.run(
+        [
+            "bash",
+            "-c",
+            f'set -o pipefail; "$@" {shell}',
+            "-",
+            sys.executable,
+            "-c",
+            COMMAND,
+            *given,
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("shell", "codes", "says"),
+    [
+        ("", {0}, ""),
+        ("| true", {0, 1, 141}, ""),  # it may be too quick for the reader to end; rich says 1
+        (">&-", {0}, ""),
+        ("2>&-", {0}, ""),
+        ("<&- >&- 2>&-", {0}, ""),
+        (">/dev/full", {2}, "could not be written (No space left on device)"),
+        (">/dev/full 2>/dev/full", {2}, ""),
+    ],
+)
+def test_streams_that_cannot_be_written_are_no_crash(
+    shell: str, codes: set[int], says: str, unbuffered: str
+) -> None:
+    done = run_in(shell, PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode in codes, done.stderr
+    assert says in done.stderr and done.stderr.count("\n") == bool(says), done.stderr
+
+
+@pytest.mark.parametrize("shell", ["2>&-", "2>/dev/full"])
+def test_an_error_that_nobody_can_read_still_ends_with_its_code(shell: str) -> None:
+    assert run_in(shell, "fails").returncode == 2
+
+
+@pytest.mark.parametrize("name", ["ascii", "latin-1"])
+def test_letters_that_an_encoding_lacks_are_escaped(name: str) -> None:
+    done = run_in("", PYTHONIOENCODING=name)
+    assert done.returncode == 0 and "\\u2713 a line" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("columns", ["0", "-5", "x", "²", "9" * 5000, ""])
+def test_a_width_that_no_terminal_has_hides_nothing(columns: str) -> None:
+    done = run_in("", COLUMNS=columns, LINES=columns)
+    assert done.returncode == 0 and done.stdout.count("a line") == 18, done.stderr
+    assert run_in("", "fails", COLUMNS=columns).stderr == "error: It is missing.\n"
+
+
+def test_a_closed_stream_does_not_lead_into_the_next_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    body = (
+        "import os, sys; from datasets_impl.errors import exit_on_study_error\n"
+        "def main():\n"
+        "    with open(sys.argv[1], 'w') as file:\n"
+        "        file.write('mine'); file.flush(); os.system('echo theirs; echo theirs >&2')\n"
+        "    return 0\n"
+        "sys.exit(exit_on_study_error(main)())"
+    )
+    line = '"$0" -c "$1" "$2" >&- 2>&-'
+    assert subprocess.run(["bash", "-c", line, sys.executable, body, file]).returncode == 0
+    assert file.read_text() == "mine"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scripts.judging.model import Cell, Outcome
 from scripts.report import level_words
-from scripts.report.boundary import MORE, boundary, brief, threshold
+from scripts.report.boundary import boundary, threshold
 from scripts.report.figures.boundary import row_flips
 from scripts.report.figures.claims import claim_chart
 from scripts.report.figures.panels import by_outcome, line_factor
@@ -171,15 +171,6 @@ def test_machines_that_disagree() -> None:
 def test_undecided_cells_alone_make_no_boundary() -> None:
     assert boundary([cell("for", px=64), cell("unclear", px=128), cell("skipped", px=256)]) == ""
     assert boundary([]) == ""
-
-
-def test_brief_keeps_whole_sentences() -> None:
-    text = "Epoch: against up to 1.5 ms, for from 20 ms on. Only for: item. Only against: x."
-    assert brief(text) == text
-    assert (
-        brief(text, 70) == f"Epoch: against up to 1.5 ms, for from 20 ms on. Only for: item. {MORE}"
-    )
-    assert brief(text, 10) == f"Epoch: against up to 1.5 ms, for from 20 ms on. {MORE}"
 
 
 @settings(max_examples=300)

@@ -16,6 +16,7 @@ from tests.synthetic_results import (
     Bench,
     Noise,
     Value,
+    edit_json,
     write_results,
 )
 
@@ -131,6 +132,57 @@ bar = 0.5
         assert cell.outcome == "for" and cell.p is not None
     shown = re.findall(r"(\d+)\s?%", found.finding)
     assert shown and all(int(number) <= 100 for number in shown)
+
+
+PART = """
+[claim.test.apart]
+label = "read / item"
+kind = "share"
+metric = "item"
+benchmarks = ["item.ByStage"]
+treatment = { stage = "read" }
+baseline = { stage = "item" }
+bar = 0.5
+unless = "together"
+"""
+TOGETHER = """
+[claim.test.together]
+label = "reading in an item"
+kind = "level"
+metric = "stage_share"
+benchmarks = ["item.ByStage"]
+bar = 0.5
+"""
+
+
+def test_a_test_counts_only_on_machines_without_what_took_its_place(tmp_path: Path) -> None:
+    apart = bench(
+        "item.ByStage.track_item",
+        lambda f: 0.3 if f["stage"] == "read" else 1.0,
+        px=[256],
+        stage=["item", "read"],
+    )
+    together = bench(
+        "item.ByStage.track_stage_share", lambda f: 80.0, unit="%", px=[256], stage=["read"]
+    )
+    results, text = tmp_path / "results", claim(PART, TOGETHER, headline="{ px = 256 }")
+    write_results(results, [apart, together], machine="both")
+    write_results(results, [apart, together], machine="old")
+    edit_json(
+        next((results / "old").glob("*-*.json")),
+        lambda data: data["results"].pop("item.ByStage.track_stage_share"),
+    )
+    (tmp_path / "claims.toml").write_text(HEAD + text)
+    found = load_study([results], tmp_path / "claims.toml").claims[0]
+    counts = {(cell.machine, cell.test): cell.counts for cell in found.evidence}
+    assert counts == {
+        ("both", "read / item"): False,
+        ("both", "reading in an item"): True,
+        ("old", "read / item"): True,
+    }
+    assert found.by_machine == {"both": "supported", "old": "challenged"}
+    (left,) = [cell for cell in found.evidence if not cell.counts]
+    assert left.reason == "reading in an item counts"
 
 
 def test_share_level_slope_and_exact(tmp_path: Path) -> None:

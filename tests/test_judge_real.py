@@ -33,6 +33,8 @@ def synthetic(noise: Noise) -> Callable[[str, dict[str, Any]], Value]:
             return float(len(str(factors)) % 3)
         if name.endswith("item_share"):
             return [90.0, 91.0, 90.5, 89.5, 90.2, 90.4]
+        if name.endswith("stage_share"):
+            return noise.around(100 * stages[factors["stage"]])
         time = speed.get(factors.get("impl", ""), 1.0) * (factors.get("px", 64) / 64) ** 2
         time *= stages.get(factors.get("stage", "item"), 0.1) * transforms.get(
             factors.get("transform", "none"), 1.5

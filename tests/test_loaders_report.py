@@ -13,7 +13,6 @@ import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
-from scripts import update_readme
 from scripts.judging.claims import load_claims
 from scripts.judging.evidence import FACTORS, Evidence, MachineResults
 from scripts.judging.ladder import LADDERS
@@ -23,6 +22,7 @@ from scripts.judging.noise import noise_floor
 from scripts.judging.prospects import prospects
 from scripts.render_report import render
 from scripts.report.ceilings import ceilings_json
+from scripts.report.figures.front import IMPLS, front_chart
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.instead import INSTEAD, QUESTIONS, STEPS, decisions, instead
 from scripts.report.model import Study
@@ -204,12 +204,7 @@ def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
     told = instead(found)
     assert told["C04"].startswith("`ThreadedJpegLoader`: 4.0")
     assert "C17" not in told, "raw was not measured"
-    record = study_record(replace(build(), loaders=found))
-    table = update_readme.table(record)
-    assert "| Use instead |" in table
-    row = next(line for line in table.splitlines() if "[C04]" in line)
-    assert row.endswith(f"| {told['C04']} |")
-    assert "Use instead" not in update_readme.table(study_record(build()))
+    assert study_record(replace(build(), loaders=found))["instead"] == told
     known = {claim.id for claim in load_claims(CLAIMS).claim}
     assert set(INSTEAD) <= known
 
@@ -252,3 +247,16 @@ def test_the_log_describes_an_arm_before_todays_code_does() -> None:
     found = loaders(seen, 0.95)
     assert row(found, "threaded-pack").about == "as it was"
     assert instead(found)["C04"].startswith("`OldLoader`: 4.0")
+
+
+def test_the_front_figure_has_the_datasets_and_the_best_exact_loader(found: list[Loaders]) -> None:
+    study = build()
+    machine = study.machines[0].name
+    drawn = front_chart(replace(study, loaders=[replace(found[0], machine=machine)]))
+    assert drawn is not None
+    assert set(drawn.data["machine"]) == {machine}
+    assert set(drawn.data["impl"]) - {*IMPLS} == {"best loader, JPEG"}
+    best = drawn.data[drawn.data["impl"] == "best loader, JPEG"]
+    assert best["value"].item() == row(found, "threaded-pack").images_per_second
+    empty = study.measurements.iloc[:0]
+    assert front_chart(replace(study, measurements=empty)) is None

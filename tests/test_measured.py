@@ -12,16 +12,18 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from asv_runner.benchmarks.mark import SkipNotImplemented
 from conftest import COUNT, PX
 
 from benchmarks import epoch, item, startup
 from benchmarks.grids import Cell
 from benchmarks.measures import epochs as measure
+from benchmarks.measures import shares
 from datasets_impl import registry
 from datasets_impl.corrected.jpeg import JpegDataset
 from datasets_impl.errors import Unsupported, VoidMeasurement
-from datasets_impl.experiments.stages import STAGES
+from datasets_impl.experiments.stages import STAGES, Times, staged_item
 from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.observe import page_cache
@@ -71,7 +73,6 @@ def test_number_is_positive(function: str, impl: str) -> None:
         ("epoch", {"workers": 1, "impl": "mapped-fixed"}),
         ("epoch", {"transform": "heavy"}),
         ("first_batch", {"workers": 1}),
-        *(("item", {"stage": stage}) for stage in STAGES),
     ],
 )
 def test_number_is_positive_off_the_centre(function: str, levels: dict[str, Any]) -> None:
@@ -115,9 +116,48 @@ def test_cold_sample_of_one_shared_file_is_refused(on_disk: None) -> None:
         measure.item(tiny(medium="disk-cold", impl="mapped"))
 
 
-def test_an_unknown_stage_is_an_error(on_disk: None) -> None:
+@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("stage", STAGES)
+def test_shares_of_the_stages_lie_within_the_whole(stage: str, medium: str) -> None:
+    try:
+        value, state = shares.stage_share(tiny(stage=stage, medium=medium))
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+    assert 0 < value < 100
+    assert state["shares"][stage] == pytest.approx(value, abs=1e-3)
+    assert 0 < sum(state["shares"].values()) <= 100
+    assert state["items"] == COUNT * state["passes"] and state["us_per_item"] > 0
+    assert state["clock_share"] > 0
+    if medium == "disk-cold":
+        assert state["resident_before"] == 0
+        assert state["bytes_read"] >= 0.9 * state["bytes_of_files"]
+    else:
+        assert state["resident_before"] >= 0.99
+
+
+def test_a_staged_item_is_the_naive_one_and_its_stages_are_parts_of_it(folder: Path) -> None:
+    dataset = registry.build("naive", folder)
+    for position, path in enumerate(dataset.image_paths):
+        sample, times = staged_item(path)
+        assert torch.equal(sample, dataset[position][0])
+        parts = (times.read, times.decode, times.convert)
+        assert min(parts) > 0 and math.fsum(parts) <= times.whole
+
+
+def test_what_is_left_of_an_item_is_the_share_of_no_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a clock of its own: the whole lasts from the first reading to the last."""
+    monkeypatch.setattr(shares, "staged_item", lambda *_: (None, Times(1.0, 5.0, 2.0, 10.0)))
+    passes = shares.Passes("decode", ["a", "b"])
+    passes.visit()
+    value, state = passes.measured({})
+    assert value == 50 and state["shares"] == {"read": 10, "decode": 50, "convert": 20}
+    assert (state["items"], state["us_per_item"]) == (2, 10e6)
+
+
+@pytest.mark.parametrize("stage", ["guess", "item"])
+def test_an_unknown_stage_is_an_error(on_disk: None, stage: str) -> None:
     with pytest.raises(ValueError, match="unknown stage"):
-        measure.item(tiny(stage="guess"))
+        shares.stage_share(tiny(stage=stage))
 
 
 def test_repeated_stops_at_either_bound() -> None:
@@ -142,7 +182,7 @@ EPOCH_LEVELS = (COUNT, PX, 0, "fork", "disk-warm", "none", "naive")
 
 def test_sample_and_its_line(log: Path, on_disk: None) -> None:
     result = epoch.ByResolution().track_epoch(*EPOCH_LEVELS)
-    item.ByStage().track_item(COUNT, PX, "disk-warm", "read", "naive")
+    item.ByStage().track_stage_share(COUNT, PX, "disk-warm", "read", "naive")
     startup.ConstructionByResolution().track_construction(COUNT, PX, "preloaded")
     first, second, third = records(log)
     assert result == {"samples": [first["value"]], "number": 1}

@@ -198,13 +198,14 @@ def test_epoch_logs_what_was_served(
     assert workers or record["value"] >= 5_000
 
 
-@pytest.mark.parametrize("stage", ["item", "read"])
-def test_item_logs_what_was_served(
+@pytest.mark.parametrize("stage", ["read", "convert"])
+def test_share_logs_what_was_served(
     stage: str, log: Callable[[], dict[str, Any]], corpus: Corpus
 ) -> None:
-    result = with_cells(storage.ObjectStoreItem).track_item(COUNT, PX, 5, stage, "naive")
+    result = with_cells(storage.ObjectStoreItem).track_stage_share(COUNT, PX, 5, stage, "naive")
     record = log()
-    assert result["samples"] == [record["value"]] and record["value"] >= 5_000
+    assert result["samples"] == [record["value"]] and 0 < record["value"] < 100
+    assert record["us_per_item"] >= 5_000 and sum(record["shares"].values()) <= 100
     assert record["requests"] == COUNT * record["passes"]
     assert record["bytes_served"] == size_of("naive", corpus) * record["passes"]
 
@@ -214,8 +215,12 @@ def cell(**levels: Any) -> Cell:
     return Cell.at(list(given), tuple(given.values()))
 
 
-@pytest.mark.parametrize("function", ["epoch", "item"])
-def test_another_number_of_requests_voids(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("function", "stage"), [("epoch", "item"), ("stage_share", "read"), ("stage_share", "decode")]
+)
+def test_another_number_of_requests_voids(
+    function: str, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A dataset that remembers, or asks twice, must not pass for one that fetches."""
     fetch = JpegObjects.fetch
     remembered: dict[int, bytes] = {}
@@ -232,7 +237,7 @@ def test_another_number_of_requests_voids(function: str, monkeypatch: pytest.Mon
     for cheat in (from_memory, twice):
         monkeypatch.setattr(JpegObjects, "fetch", cheat)
         with pytest.raises(VoidMeasurement, match="served"):
-            getattr(measure_objects, function)(cell())
+            getattr(measure_objects, function)(cell(stage=stage))
 
 
 @pytest.mark.parametrize(
@@ -254,8 +259,8 @@ def test_an_answer_before_its_latency_voids(stores: dict[str, ObjectStore]) -> N
 def test_what_has_no_objects_is_refused() -> None:
     with pytest.raises(ValueError, match="preloaded"):
         measure_objects.epoch(cell(impl="preloaded"))
-    with pytest.raises(ValueError, match="decode"):
-        measure_objects.item(cell(stage="decode"))
+    with pytest.raises(ValueError, match="unknown stage"):
+        measure_objects.stage_share(cell(stage="item"))
 
 
 def test_skipped_without_the_libraries(

@@ -266,14 +266,17 @@ def test_an_own_bar_is_in_the_remark_where_the_table_shares_none() -> None:
     assert page.p_value(0.00001) == "< 0.001"
 
 
-def test_readme_gets_one_line_of_a_long_boundary(report: Path) -> None:
+def test_readme_gets_one_number_of_a_claim(report: Path) -> None:
     record = json.loads((report / "claims.json").read_text(encoding="utf-8"))
-    first = next(c for c in record["claims"] if c["verdict"] == "conditional")
-    first["boundary"] = " ".join(f"Test {i}: against up to 64 px, for from 128 px on." for i in
-                                 range(20))  # fmt: skip
+    first = next(c for c in record["claims"] if c["effect"]["quantity"] == "ratio")
+    first |= {"title": "a <b> | c", "finding": "Not this."}
+    first["effect"]["arms"] = ["slow", "fast"]
     line = next(x for x in update_readme.table(record).splitlines() if f"[{first['id']}]" in x)
-    assert "Test 0: against up to 64 px, for from 128 px on." in line
-    assert line.endswith("More in the report. |") and "Test 19" not in line
+    assert "a &lt;b> \\| c" in line and line.endswith(f"| {first['headline']} slow / fast |")
+    first["effect"] |= {"arms": ["slow"], "metric": "what it is"}
+    assert update_readme.number(first).endswith("] what it is, slow")
+    first["effect"]["quantity"] = "value"
+    assert update_readme.number(first) == "Not this."
 
 
 def test_ids_of_inlined_figures_differ(study: Study) -> None:

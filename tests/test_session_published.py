@@ -26,7 +26,7 @@ from tests.sessions import (
     run,
     samples,
 )
-from tests.synthetic_results import COMMIT
+from tests.synthetic_results import COMMIT, Bench, edit_json, write_results
 
 
 def test_what_is_published_can_be_judged(asv: FakeAsv, tmp_path: Path) -> None:
@@ -93,6 +93,24 @@ def test_a_full_disk_leaves_the_earlier_result_whole_and_the_session_ready(
     assert again.state["done"] == 3
     publish(again, target)
     assert again.state["published"] and samples(target) == BLOCKS
+
+
+def test_results_of_a_former_benchmark_can_be_read_as_long_as_there_are_some(
+    asv: FakeAsv, tmp_path: Path
+) -> None:
+    """A machine that measured it keeps its numbers when another one publishes a newer suite."""
+    target = tmp_path / "published"
+    former = [Bench(f"item.{name}.track_item", {"px": [64]}, lambda _: 2.0) for name in "AB"]
+    write_results(target, former, machine="other")
+    edit_json(
+        next((target / "other").glob("*-*.json")),
+        lambda data: data["results"].pop("item.B.track_item"),
+    )
+    published(tmp_path)
+    known = json.loads((target / "benchmarks.json").read_text())
+    assert "item.A.track_item" in known and "item.B.track_item" not in known
+    cells = load_evidence([target]).cells
+    assert set(cells["machine"]) == {"lab", "other"}
 
 
 def test_the_result_file_is_written_last(

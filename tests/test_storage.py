@@ -30,6 +30,7 @@ from datasets_impl.media.cgroup import limited_bandwidth, memory_limit
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.variants.raw_files import INDEX, RawFileDataset
+from tests.with_cells import with_cells
 
 BIG = 256  # px: twelve images of pixels are 2.4 MB, half a second at 5 MB/s
 SLOW = 5
@@ -173,14 +174,15 @@ def test_without_control_groups_the_cell_is_skipped(
     assert last(log)["skipped"] == "this system has no control groups to set limits with"
 
 
-@pytest.mark.parametrize("stage", ["item", "read"])
-def test_throttled_item(stage: str, log: Path, throttling: None) -> None:
+@pytest.mark.parametrize("stage", ["read", "decode"])
+def test_throttled_share(stage: str, log: Path, throttling: None) -> None:
     corpus = measure.corpus_of(cell(n=COUNT, px=BIG))
     size = sum(path.stat().st_size for path in corpus.root.iterdir())
     assert size >= cgroup.SHORTEST_SECONDS * 1_000_000
-    (value,) = storage.ReadShare().track_item(COUNT, BIG, 1, stage, "naive")["samples"]
+    (value,) = storage.ReadShare().track_stage_share(COUNT, BIG, 1, stage, "naive")["samples"]
     record = last(log)
-    assert value > 0 and record["resident_before"] == 0
+    assert 0 < value < 100 and record["resident_before"] == 0
+    assert record["bytes_per_second"] > 0 and sum(record["shares"].values()) <= 100
     assert record["bytes_of_files"] <= record["bytes_read"]
 
 
@@ -371,7 +373,7 @@ def test_child_that_runs_out_of_memory(
     """A limit that PyTorch alone exceeds: killed by the kernel, and only the child."""
     monkeypatch.setattr(beyond_memory, "LIMITS", {"beyond the limit": 24 << 20})
     monkeypatch.setattr(throttled.beyond_memory, "pixel_set", lambda corpus, px: small_set)
-    benchmark = storage.BeyondMemory()
+    benchmark = with_cells(storage.BeyondMemory)
     result = benchmark.track_failed(COUNT, PX, "beyond the limit", "preloaded")
     assert result["samples"] == [1.0]
     record = last(log)
@@ -379,7 +381,9 @@ def test_child_that_runs_out_of_memory(
     assert record["peak_bytes"] <= record["limit"] == 24 << 20
     assert "us_per_image" not in record
     with pytest.raises(MemoryError, match="ran out"):
-        storage.BeyondMemoryEpoch().track_epoch(COUNT, PX, "beyond the limit", "raw-files")
+        with_cells(storage.BeyondMemoryEpoch).track_epoch(
+            COUNT, PX, "beyond the limit", "raw-files"
+        )
 
 
 @pytest.mark.slow

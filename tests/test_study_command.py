@@ -200,3 +200,16 @@ def test_a_child_of_a_background_job_can_be_interrupted() -> None:
         assert run.returncode == -signal.SIGINT
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_closed_terminal_ends_a_study_unless_it_was_told_to_ignore_that(ignored: bool) -> None:
+    body = (
+        "import os, signal\n"
+        "from datasets_impl.system.termination import stopping_on_termination\n"
+        f"signal.signal(signal.SIGHUP, signal.{'SIG_IGN' if ignored else 'SIG_DFL'})\n"
+        "with stopping_on_termination():\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", body], cwd=ROOT, capture_output=True, text=True)
+    assert ("KeyboardInterrupt" in done.stderr) != ignored

@@ -17,7 +17,6 @@ from torch.utils.data import Dataset
 
 from datasets_impl import registry
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
-from datasets_impl.experiments.stages import stage
 from datasets_impl.files.paths import images_dir
 from datasets_impl.loading import TimedItems, loader, run_epoch
 from datasets_impl.media.workspaces import workspace
@@ -139,32 +138,24 @@ def item_share(cell: Cell) -> Measured:
 
 
 def item(cell: Cell) -> Measured:
-    """Microseconds per item: one access of the dataset, or one stage of the naive item."""
+    """Microseconds per item: one access of the dataset."""
     state: dict[str, Any] = {}
     with built(cell) as (dataset, files):
         order = random.Random(0).sample(range(len(dataset)), min(ITEMS, len(dataset)))  # type: ignore[arg-type]
-        if cell.stage == "item":
-            function: Callable[[Any], Any] = dataset.__getitem__
-            inputs: list[Any] = order
-        else:
-            function, inputs = stage(cell.stage, [files[position] for position in order])
         if registry.implementation(cell.impl).one_file_per_item:
             files = [files[position] for position in order]
         warmed(files, state)
-        return 1e6 * _seconds_per_item(function, inputs, files, dataset, cell, state), state
+        return 1e6 * _seconds_per_item(order, files, dataset, cell, state), state
 
 
 def _seconds_per_item(
-    function: Callable[[Any], Any],
-    inputs: list[Any],
-    files: list[Path],
-    dataset: Any,
-    cell: Cell,
-    state: dict[str, Any],
+    order: list[int], files: list[Path], dataset: Any, cell: Cell, state: dict[str, Any]
 ) -> float:
-    def visit(items: list[Any] = inputs) -> None:
-        for argument in items:
-            function(argument)
+    function = dataset.__getitem__
+
+    def visit(indices: list[int] = order) -> None:
+        for index in indices:
+            function(index)
 
     if cell.medium == "disk-cold":
         if files and not registry.implementation(cell.impl).one_file_per_item:
@@ -173,10 +164,10 @@ def _seconds_per_item(
                 "cannot be verified; the cold epoch covers it"
             )
         times = repeated(lambda: cold(visit, files, dataset, state), ITEM_SECONDS)
-        return statistics.median(times) / len(inputs)
+        return statistics.median(times) / len(order)
     visit()
     copies = max(1, round(PASS_SECONDS / max(timed(visit), 1e-7)))
-    longer = inputs * copies
+    longer = order * copies
     times = repeated(lambda: timed(lambda: visit(longer)), ITEM_SECONDS)
     state["passes"] = len(times)
     return statistics.median(times) / len(longer)

@@ -22,6 +22,7 @@ from datasets_impl.variants.object_store import JpegObjects, RawObjects, write_r
 from ..common import Measured
 from ..grids import Cell
 from .epochs import EPOCH_SECONDS, ITEM_SECONDS, corpus_of, repeated, timed
+from .shares import Passes
 
 BATCH = 4  # few images, yet two batches for each of four workers
 ITEMS = 24  # distinct items of a pass
@@ -92,26 +93,15 @@ def epoch(cell: Cell) -> Measured:
         return 1e6 * statistics.median(times) / len(dataset), state
 
 
-def item(cell: Cell) -> Measured:
-    """Microseconds per item: the whole item, or at stage "read" fetching its bytes alone.
-
-    Raises:
-        ValueError: another stage.
-    """
-    if cell.stage not in ("item", "read"):
-        raise ValueError(f"stage {cell.stage!r} is not measured on an object store")
+def stage_share(cell: Cell) -> Measured:
+    """Percent of the item over JPEG objects that passes in one stage; to read is to fetch."""
     with stored(cell) as (store, dataset, sizes):
         order = random.Random(0).sample(range(len(dataset)), min(ITEMS, len(dataset)))
-        function = dataset.__getitem__ if cell.stage == "item" else dataset.fetch
-
-        def visit() -> None:
-            for position in order:
-                function(position)
-
-        function(order[0])  # connects
+        passes = Passes(cell.stage, order, dataset.fetch)
+        dataset.fetch(order[0])  # connects
         before = store.served()
-        times = repeated(lambda: timed(visit), ITEM_SECONDS)
+        times = repeated(lambda: timed(passes.visit), ITEM_SECONDS)
         fetched = [sizes[position] for position in order]
         state = require_fetched(store.served().since(before), fetched, len(times))
         state |= {"passes": len(times), **require_latency(dataset, cell.latency_ms)}
-        return 1e6 * statistics.median(times) / len(order), state
+        return passes.measured(state)

@@ -15,7 +15,6 @@ from typing import Any
 
 from datasets_impl import registry
 from datasets_impl.experiments import beyond_memory
-from datasets_impl.experiments.stages import stage
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import cgroup
 from datasets_impl.media.workspaces import workspace
@@ -24,6 +23,7 @@ from datasets_impl.system.hierarchy import read_ahead_kib
 from ..common import Measured
 from ..grids import Cell
 from .epochs import WARM_UP_BATCHES, cold, corpus_of
+from .shares import Passes
 
 MB = 1_000_000
 AT_LIMIT_SECONDS = 0.5  # what is read would last this long at the limit: five of its slices
@@ -78,8 +78,8 @@ def epoch(cell: Cell) -> Measured:
     return 1e6 * seconds / count, state
 
 
-def item(cell: Cell) -> Measured:
-    """Microseconds per cold item, or of reading its file alone, at `cell.bandwidth` MB/s."""
+def stage_share(cell: Cell) -> Measured:
+    """Percent of the cold naive item that passes in one stage of it, at `cell.bandwidth` MB/s."""
     limit, root = cell.bandwidth * MB, corpus_of(cell).root
     sizes = [path.stat().st_size for path in sorted(root.iterdir())]
     count = min(cell.n, math.ceil(AT_LIMIT_SECONDS * limit * len(sizes) / sum(sizes)))
@@ -89,20 +89,10 @@ def item(cell: Cell) -> Measured:
         dataset = registry.build(cell.impl, folder)
         files = registry.implementation(cell.impl).files(dataset)
         order = random.Random(0).sample(range(count), count)
-        if cell.stage == "item":
-            function: Callable[[Any], Any] = dataset.__getitem__
-            inputs: list[Any] = order
-        else:
-            function, inputs = stage(cell.stage, [files[position] for position in order])
-        for argument in inputs[:16]:
-            function(argument)
-
-        def visit() -> None:
-            for argument in inputs:
-                function(argument)
-
-        seconds = throttled(visit, files, dataset, limit, state)
-    return 1e6 * seconds / count, state
+        passes = Passes(cell.stage, [str(files[position]) for position in order])
+        Passes(cell.stage, passes.places[:16]).visit()
+        throttled(passes.visit, files, dataset, limit, state)
+    return passes.measured(state)
 
 
 def beyond(cell: Cell, where: str, seconds: float) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf, isinf
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ LIBRARIES = tuple(
 )
 DOCTOR = str(Path(__file__).parent)
 Shares = dict[str, float]
+BUSY = 0.1  # share of the time in the queue for a processor
+LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
 
 
@@ -75,20 +78,24 @@ def in_turns(
 
     Turns, since a neighbour that takes the processor for a second must not lengthen one side only.
     """
-    profiler, passes = cProfile.Profile(), []
+    profiler, passes, queued = cProfile.Profile(), [], 0.0
     for _ in range(rounds):
         passes.append(plainly())
-        profiler.enable()
-        try:
-            for value in inputs:
-                get(value)
-        finally:
-            profiler.disable()
+        with clocked() as profiled:
+            profiler.enable()
+            try:
+                for value in inputs:
+                    get(value)
+            finally:
+                profiler.disable()
+        queued += profiled.queued / rounds
     items = rounds * len(inputs)
     plain = sum(one.wall for one in passes) / items
     blocked = sum(one.blocked for one in passes) / items
     paged = sum(one.major_faults for one in passes) > 0.1 * items
-    found = _attributed(profiler.getstats(), plain, items)
+    # On a busy machine a sleep ends late: to the profiler it is longer than it was meant to be.
+    longest = blocked if queued > BUSY else inf
+    found = _attributed(profiler.getstats(), plain, items / (1 - min(0.99, queued)), longest)
     return _with_hidden(found, blocked, "reading" if paged else "waiting")
 
 
@@ -107,14 +114,25 @@ class Pass:
 def clocked() -> Iterator[Pass]:
     """Fills in a `Pass`. Blocked is what neither ran nor stood in the queue for a processor."""
     taken = Pass()
-    wall, ran, queued, faults = time.perf_counter(), time.process_time(), _queued(), _faults()
+    faults = _faults()
+    begun = _now()
     yield taken
-    whole = time.perf_counter() - wall
-    ran, queued = time.process_time() - ran, _queued() - queued
+    whole, ran, queued = (after - before for after, before in zip(_now(), begun, strict=True))
     taken.queued = min(1.0, queued / whole) if whole else 0.0
     taken.wall = whole * (1 - taken.queued)
     taken.blocked = max(0.0, whole - ran - queued)
     taken.major_faults = _faults() - faults
+
+
+def _now() -> tuple[float, float, float]:
+    """Seconds of the clock, of this process and in the queue; all of one moment, since another
+    process may come in between two of them and take longer than all that is measured."""
+    for _ in range(LATE):
+        queued = _queued()
+        found = time.perf_counter(), time.process_time(), queued
+        if _queued() == queued:
+            break
+    return found
 
 
 def _queued() -> float:
@@ -151,7 +169,8 @@ def _with_hidden(found: Attribution, blocked: float, cause: Cause) -> Attributio
     return Attribution(found.total, causes, found.places)
 
 
-def _attributed(stats: Sequence[Any], plain: float, items: int) -> Attribution:
+def _attributed(stats: Sequence[Any], plain: float, items: float, longest: float) -> Attribution:
+    """`longest` is what an item may have waited."""
     entries = {_key(entry.code): entry for entry in stats}
     callers: dict[Any, dict[Any, float]] = defaultdict(dict)
     for key, entry in entries.items():
@@ -164,11 +183,14 @@ def _attributed(stats: Sequence[Any], plain: float, items: int) -> Attribution:
         part = native if isinstance(entry.code, str) else python
         for cause, share in shares.of(key).items():
             part[cause] += share * entry.inlinetime / items
+    if native["waiting"] > longest:
+        native["waiting"] = longest
     in_c, in_python = sum(native.values()), sum(python.values())
     # More in C than in all without the profiler: many tiny calls, each of them made longer.
     c_scale = min(1.0, plain / in_c) if in_c else 1.0
-    # Never longer than with the profiler: what is missing then is not attributed.
-    python_scale = min(1.0, max(0.0, plain - in_c) / in_python) if in_python else 0.0
+    python_scale = max(0.0, plain - in_c) / in_python if in_python else 0.0
+    if isinf(longest):  # never longer than with the profiler: what is missing is not attributed
+        python_scale = min(1.0, python_scale)
     causes: dict[Any, float] = {
         cause: native[cause] * c_scale + python[cause] * python_scale
         for cause in {*native, *python}

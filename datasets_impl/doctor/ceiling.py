@@ -141,7 +141,7 @@ def _per_unit(once: Callable[[], int], seconds: float) -> float:
             return best
 
 
-def _scheduled() -> np.ndarray[Any, Any]:
+def _scheduled() -> Any:
     """Nanoseconds that the threads of this process ran, and stood in the queue; where the system
     does not tell, as if all had run."""
     told = []

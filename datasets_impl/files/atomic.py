@@ -98,6 +98,11 @@ def describe_write_error(error: Exception, path: Path) -> StudyError:
         return StudyError(f"The disk is full: could not write {path}; free some space and rerun.")
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StudyError(f"{path} may not be written; choose another folder or mend its rights.")
+    if number in (errno.EEXIST, errno.ENOTDIR):
+        return StudyError(
+            f"Could not write {path}: a file, or a link that leads nowhere, stands where a folder "
+            "would be; name another place."
+        )
     why = getattr(error, "strerror", None) or text.rstrip(".") or type(error).__name__
     return StudyError(f"Could not write {path}: {why}.")
 

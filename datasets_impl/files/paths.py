@@ -26,6 +26,8 @@ def user_path(given: str | Path) -> Path:
     """
     if not str(given):
         raise StudyError("A path is empty; name a file or folder.")
+    if "\0" in str(given):
+        raise StudyError(f"{str(given)!r} holds a zero byte, which no path may.")
     try:
         expanded = Path(given).expanduser()
     except RuntimeError:

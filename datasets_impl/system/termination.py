@@ -13,12 +13,19 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @contextmanager
 def stopping_on_termination() -> Iterator[None]:
-    """Treat SIGTERM and a closed terminal like Ctrl-C, so that children and folders are cleaned."""
+    """Treat SIGTERM and a closed terminal like Ctrl-C, so that children and folders are cleaned.
+
+    What whoever started this process told it to ignore, as `nohup` does, stays ignored.
+    """
 
     def stop(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    signals = (signal.SIGTERM, signal.SIGHUP)
+    signals = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    ]
     previous = [signal.signal(number, stop) for number in signals]
     try:
         yield

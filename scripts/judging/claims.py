@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.files.paths import user_path
 from scripts.judging.families import expanded
 from scripts.root import CLAIMS
 
@@ -61,6 +62,7 @@ class _Test(_Strict):
     benchmarks: list[str] = Field(min_length=1)
     where: dict[str, list[Level]] = {}
     counts: bool = True
+    unless: str = ""  # a test of the same claim: this one counts only where that has no cell
 
 
 class Barred(_Test):
@@ -194,6 +196,9 @@ class Claim(_Strict):
         labels = [test.label for test in self.test.values()]
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise ValueError(f"two tests have the same label, {twice[0]!r}")
+        for name, test in self.test.items():
+            if test.unless and (test.unless not in self.test or self.test[test.unless].unless):
+                raise ValueError(f"unless of {name!r} names no test that judges by itself")
         for _, field, names, _ in Formatter().parse(self.finding):
             if field in NAMES_TESTS:
                 self.tests(names or "")
@@ -243,7 +248,7 @@ def load_claims(path: Path) -> Claims:
         StudyError: the file is missing, no TOML, or a field is wrong; the sentence names the field.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise StudyError(
             f"{path} is missing; restore it with `git checkout -- {path.name}`."
@@ -280,11 +285,11 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, nargs="?", default=CLAIMS, metavar="FILE")
+    parser.add_argument("file", type=user_path, nargs="?", default=CLAIMS, metavar="FILE")
     parser.add_argument("--rules", action="store_true", help="the hashed text, not its hash")
     options = parser.parse_args(argv)
     known = load_claims(options.file)
-    sys.stdout.write(known.canonical() if options.rules else f"{known.rules_hash}\n")
+    print(known.canonical() if options.rules else f"{known.rules_hash}\n", end="")
     return 0
 
 

@@ -25,6 +25,7 @@ from scripts.judging.model import (
     Lacking,
     Measured,
     Noise,
+    Reason,
     Run,
     Verdict,
 )
@@ -152,17 +153,31 @@ def _refuse_unknown_factors(known: Claims, path: Path) -> None:
                     )
 
 
+def in_place(claim: Claim, cells: Sequence[Cell]) -> list[Cell]:
+    """`cells`, of which a test's with `unless` count only on machines without the test it names."""
+    measured = {(cell.test, cell.machine) for cell in cells}
+    rivals = {
+        test.label: claim.test[test.unless].label for test in claim.test.values() if test.unless
+    }
+    return [
+        replace(cell, counts=False, reasons=(*cell.reasons, Reason("counts instead", (rival,))))
+        if (rival := rivals.get(cell.test)) and (rival, cell.machine) in measured
+        else cell
+        for cell in cells
+    ]
+
+
 def _judge(
     claim: Claim, evidence: Evidence, claims: Claims, noise: Noise, observed: tuple[Flags, States]
 ) -> JudgedClaim:
     rules, (flags, states) = claims.rules, observed
-    alone = [
+    alone = in_place(claim, [
         cell
         for test in claim.test.values()
         for cell in stated(
             marked(judge_test(test, evidence.cells, rules), test, flags), test, states
         )
-    ]
+    ])  # fmt: skip
     rounds = _rounds(evidence)
     cells = in_rounds(corrected(alone, rules), rounds)
     counted = [cell for cell in cells if cell.counts]

@@ -62,6 +62,7 @@ ReasonKind = Literal[
     "timed apart",
     "unpaired",
     "counts elsewhere",  # (benchmark,)
+    "counts instead",  # (label of the test that does,)
     "not after Holm",  # (cells of the family,)
     "at the bar",  # (most rounds that were tried,)
 ]

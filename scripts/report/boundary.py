@@ -1,6 +1,6 @@
 """Where a conditional verdict flips, in terms of the factors, in a reader's words.
 
-`boundary(cells)` gives a few sentences, the most telling first; `brief` shortens them to one line.
+`boundary(cells)` gives a few sentences, the most telling first.
 A sentence names one test, the factor that decides in it, and the levels on both sides of the flip.
 """
 
@@ -18,7 +18,6 @@ from scripts.report.regions import Region, regions
 NAMES = (*FACTORS, "machine")
 MOST_REGIONS = 3  # more of them are no boundary any more: the table shows them
 MOST_LENGTH = 320  # characters of one test's sentence, so that no list runs away
-MORE = "More in the report."
 OTHER = {"for": "against", "against": "for"}
 
 
@@ -47,17 +46,6 @@ def boundary(cells: Sequence[Cell]) -> str:
             flips.append(_sentence(f"{short[test]}: {_within(own, _decided(own))}"))
     whole = [f"Only {outcome}: {_first(names)}." for outcome, names in same.items() if names]
     return " ".join([*flips, *whole])
-
-
-def brief(text: str, most: int = 230) -> str:
-    """As many whole sentences of a boundary as fit into `most` characters; at least the first."""
-    sentences = [part if part.endswith(".") else f"{part}." for part in text.split(". ") if part]
-    kept = sentences[:1]
-    for sentence in sentences[1:]:
-        if len(" ".join([*kept, sentence])) > most:
-            return " ".join([*kept, MORE])
-        kept.append(sentence)
-    return " ".join(kept)
 
 
 def threshold(cells: Sequence[Cell], factor: str) -> tuple[Any, Any, str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scripts.report import wording
 from scripts.report.model import ClaimResult, Study
-from scripts.report.tables import escape_tex, headline
+from scripts.report.tables import escape_tex
 
 STUDY_TITLE = "Why is my PyTorch custom dataset slow? A benchmark study"
 POST = "the post \u201cWhy is my PyTorch custom dataset slow?\u201d (2025-01-30)"
@@ -21,7 +21,7 @@ def _where(study: Study) -> str:
 def bibtex(study: Study, claim: ClaimResult) -> str:
     """A @misc entry; the year is the run's, left out when the results carry no date."""
     year = wording.measured_year(study)
-    effect = headline(claim)
+    effect = wording.headline(claim)
     note = f"Verdict: {claim.verdict}{f', {effect}' if effect else ''}; {_where(study)}"
     fields = [
         ("title", f"{{{escape_tex(f'{claim.id}: {claim.title}')}}}"),
@@ -34,7 +34,7 @@ def bibtex(study: Study, claim: ClaimResult) -> str:
 
 
 def text(study: Study, claim: ClaimResult) -> str:
-    effect = headline(claim)
+    effect = wording.headline(claim)
     year = wording.measured_year(study)
     about = f"section \u201c{claim.section}\u201d of {POST}" if claim.origin == "post" else (
         f"beyond {POST}")  # fmt: skip

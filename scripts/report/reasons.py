@@ -28,6 +28,7 @@ WORDS: dict[ReasonKind, str] = {
     "timed apart": "part and whole were timed apart, so the share is cut at 100 %",
     "unpaired": "from medians, arms not paired",
     "counts elsewhere": "the combination counts in {}",
+    "counts instead": "{} counts",
     "not after Holm": "decided alone, not after Holm's correction over {} cells",
     "at the bar": "sits at the bar: even {} more rounds would not decide it",
 }

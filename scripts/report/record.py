@@ -10,7 +10,7 @@ import json
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from scripts.judging.model import Cell, Outcome, Verdict
 from scripts.judging.pairing import level
@@ -165,17 +165,23 @@ class ClaimRecord(_Object):
     method: str
     advice: str
     verdict: Verdict
+    headline: str = Field(description="the effect and its interval in words")
     finding: str
     boundary: str
     missing: str
     effect: EffectRecord | None
     cells: CountsRecord
     by_machine: dict[str, Verdict]
-    evidence: list[
-        Annotated[
-            CellRecord, BeforeValidator(lambda x: cell_record(x) if isinstance(x, Cell) else x)
-        ]
-    ]
+    evidence: list[CellRecord]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_words(cls, data: object) -> object:
+        if not isinstance(data, ClaimResult):
+            return data
+        cells = [cell_record(cell) for cell in data.evidence]
+        told = {"headline": wording.headline(data), "evidence": cells}
+        return {name: told.get(name, getattr(data, name, None)) for name in cls.model_fields}
 
 
 class FieldRecord(_Object):

@@ -24,6 +24,7 @@ METRIC_WORDS = {
     "epochs": "epochs until the construction has paid for itself",
     "item": "microseconds per item",
     "item_share": "share of a single-process epoch",
+    "stage_share": "share of the item",
     "opened": "image files opened per image",
     "disk_ratio": "bytes on disk per byte of JPEG",
     "mixed_shapes": "outcome of mixed shapes",

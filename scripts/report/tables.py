@@ -12,7 +12,7 @@ import json
 import re
 
 from scripts.report import wording
-from scripts.report.model import ClaimResult, Study
+from scripts.report.model import Study
 from scripts.report.record import claim_record, study_record
 
 TEX = {
@@ -68,15 +68,10 @@ def escape_tex(text: str) -> str:
     return "".join(TEX.get(char, char) for char in " ".join(text.split(" ")))
 
 
-def headline(claim: ClaimResult) -> str:
-    """The headline effect in words, "" when there is none."""
-    return wording.with_interval(claim.effect) if claim.effect else ""
-
-
 def rows(study: Study) -> list[list[str]]:
     """The short table that Markdown and LaTeX share."""
     return [
-        [c.id, c.title, c.verdict, headline(c) or wording.DASH, c.finding or c.missing]
+        [c.id, c.title, c.verdict, wording.headline(c) or wording.DASH, c.finding or c.missing]
         for c in study.claims
     ]
 

@@ -12,7 +12,6 @@ from rich.text import Text
 from scripts.judging.readable import readable
 from scripts.report import wording
 from scripts.report.model import Study
-from scripts.report.tables import headline
 
 COLOURS = {
     "supported": "blue",
@@ -29,7 +28,7 @@ def verdict_text(verdict: str) -> Text:
 
 def verdict_table(study: Study) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    effects = [wording.plain(headline(claim)) for claim in study.claims]
+    effects = [wording.plain(wording.headline(claim)) for claim in study.claims]
     wide = max([len(effect) for effect in effects] + [6])
     table.add_column("id", width=3)
     table.add_column("claim", overflow="ellipsis", no_wrap=True, width=80 - 3 - 16 - wide - 3)

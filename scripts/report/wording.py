@@ -124,6 +124,11 @@ def with_interval(item: Cell | Effect) -> str:
     return f"{first} {interval(item.estimate, item.low, item.high, item.quantity)}".strip()
 
 
+def headline(claim: ClaimResult) -> str:
+    """The headline effect in words, "" when there is none."""
+    return with_interval(claim.effect) if claim.effect else ""
+
+
 def _end(value: float, digits: int | None) -> str:
     """An end of an interval: as exact as the estimate, but never a false 0 or a false decimal."""
     if digits and abs(value) >= 100:

@@ -74,7 +74,7 @@ def publish(session: Session, target: Path) -> None:
     source, home = session.results, target / session.machine
     try:
         home.mkdir(parents=True, exist_ok=True)
-        _copy(source / "benchmarks.json", target / "benchmarks.json")
+        atomic_write(target / "benchmarks.json", _benchmarks(source, target))
         _copy(source / session.machine / "machine.json", home / "machine.json")
         for path in sorted((source / session.machine).glob("*-*.json")):
             data = util.load_json(str(path), Results.api_version)
@@ -116,6 +116,23 @@ def is_pages(folder: Path) -> bool:
     """Whether a folder holds asv's pages of this project."""
     project = util.load_json(str(ASV_CONFIG), js_comments=True)["project"]
     return bool(_object(folder / "index.json").get("project") == project)
+
+
+def _benchmarks(source: Path, target: Path) -> bytes:
+    """What asv says of the suite, and of former benchmarks those that `target` has results of.
+
+    Without them, results of another machine that measured them could not be read any more.
+    """
+    new = (source / "benchmarks.json").read_bytes()
+    measured = {
+        name
+        for path in target.glob("*/*-*.json")
+        if isinstance(results := _object(path).get("results"), dict)
+        for name in results
+    }
+    known, former = json.loads(new), _object(target / "benchmarks.json")
+    kept = {name: former[name] for name in former if name in measured and name not in known}
+    return json.dumps(known | kept, indent=4, sort_keys=True).encode() if kept else new
 
 
 def _is_ours(benchmarks: Path) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from scripts.report.figures.break_even import break_even
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.claims import claim_chart
+from scripts.report.figures.front import front_chart
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.figures.overview import OVERVIEW
 from scripts.report.figures.repeat import repeat_chart
@@ -26,9 +27,10 @@ class Figures:
     missing: list[str] = field(default_factory=list)
     repeat: Chart | None = None  # of a study with a second run
     loaders: list[Chart] = field(default_factory=list)  # what to use instead
+    front: Chart | None = None  # the README's
 
     def all(self) -> list[Chart]:
-        last = [self.repeat] if self.repeat else []
+        last = [chart for chart in (self.repeat, self.front) if chart]
         return [*self.by_claim.values(), *self.overview, *self.loaders, *last]
 
 
@@ -46,6 +48,7 @@ def build(study: Study) -> Figures:
         else:
             figures.missing.append(result)
     figures.loaders = loader_charts(study)
+    figures.front = front_chart(study)
     if study.repeat is not None:
         figures.repeat = repeat_chart(study.repeat)
     return figures

@@ -232,16 +232,24 @@ def first_batch(study: Study) -> Chart | str:
 
 def item_stages(study: Study) -> Chart | str:
     title = "Where the time of one naive item goes"
+    shares = select(study, "stage_share", "px", having="stage", impl="naive")
     rows = select(study, "item", "px", having="stage", impl="naive")
-    if rows.empty or set(rows["stage"]) <= {"item"}:
+    rows = rows[~rows["machine"].isin(shares["machine"])] if len(shares) else rows
+    alone = not rows.empty and set(rows["stage"]) > {"item"}
+    parts = [*([shares] if len(shares) else []), *([rows] if alone else [])]
+    if not parts:
         return f"{title}: no run measured the stages of an item."
+    how = (
+        "the stages were timed alone, and rest is what the whole item takes beyond their sum"
+        if alone
+        else "rest is what the item takes besides"
+    )
     return chart(
         study,
         "item-stages",
         title,
-        "Share of each stage in one item of the naive dataset, by resolution; the stages were "
-        "timed alone, and rest is what the whole item takes beyond their sum.",
-        rows,
+        f"Share of each stage in one item of the naive dataset, by resolution; {how}.",
+        pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0],
         ["px"],
         stacked,
         "share of the item's time",
@@ -251,7 +259,10 @@ def item_stages(study: Study) -> Chart | str:
 def stacked(ax: Axes, rows: pd.DataFrame, layout: Layout) -> None:
     """Horizontal bars to 100 %, stages in the order they happen, whole time at the end."""
     table = rows.pivot_table(index="px", columns="stage", values="median", aggfunc="median")
-    if "item" in table:
+    timed = "item" in table
+    if not timed:  # percent of the whole
+        table = table.assign(rest=(100 - table.sum(axis=1)).clip(lower=0))
+    if timed:
         parts = table.drop(columns="item")
         table = parts.assign(rest=(table["item"] - parts.sum(axis=1)).clip(lower=0))
     stages = [str(s) for s in order(list(table.columns), [*STAGES, "rest"])]
@@ -281,7 +292,7 @@ def stacked(ax: Axes, rows: pd.DataFrame, layout: Layout) -> None:
                     fontsize=TEXT,
                 )
         left += share
-    for row, total in enumerate(totals):
+    for row, total in enumerate(totals if timed else ()):
         text = f"{total:,.0f} \u00b5s" if total < 10000 else f"{total / 1000:,.1f} ms"
         ax.text(
             1.025, row, text, va="center", color=INK["muted"], transform=ax.get_yaxis_transform()
