@@ -60,10 +60,9 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
         second = escape_md(again["second"])
         lines += [
             "",
-            f"A second, separate run: {names[0] if len(names) == 1 else second}. "
+            f"In a second, separate run ({names[0] if len(names) == 1 else second}) "
             f"{again['verdicts_agreeing']} of {len(again['verdicts'])} verdicts agree, and "
-            f"{again['flips'] or 'none'} went from supported to challenged or back. Of "
-            f"{again['cells']:,} cells decided in both runs, {again['cells_agreeing']:,} agree "
+            f"{again['flips'] or 'none'} went from supported to challenged or back "
             f"([details]({links}#repeat)).",
         ]
     if rest:

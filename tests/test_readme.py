@@ -1,4 +1,4 @@
-"""What the README tells a reader to run does run, after what it tells him to install.
+"""What README and CONTRIBUTING tell a reader to run does run, after what they tell to install.
 
     DATASET_STUDY_TEST_BY_PIP=1 python -m pytest tests/test_readme.py
 
@@ -14,17 +14,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
+import torchvision as torchvision  # leaves a folder of PyTorch's own, as the commands do
 
+from datasets_impl import loaders
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from tests import environments
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+TEXT = README + (ROOT / "CONTRIBUTING.md").read_text()
+EXAMPLE = r"\n\n((?: {4}[^\n]*\n|\n)+)"  # an indented block of a docstring
 INSTALL = re.compile(r"pip install '?<this folder>(?:\[([\w,]+)\])?")
 BY_PIP = "DATASET_STUDY_TEST_BY_PIP"
-SECTIONS = re.split(r"^## ", README, flags=re.MULTILINE)
+SECTIONS = re.split(r"^## ", TEXT, flags=re.MULTILINE)
 # What a reader is told to run with options, and how to ask for its help.
 COMMANDS = {
     "datasets_impl.doctor": [sys.executable, "-m", "datasets_impl.doctor", "--help"],
@@ -32,15 +37,17 @@ COMMANDS = {
     "scripts.compare": [sys.executable, "-m", "scripts.compare", "--help"],
     "asv run": [sys.executable, "-m", "asv", "run", "--help"],
     "asv machine": [sys.executable, "-m", "asv", "machine", "--help"],
+    "asv publish": [sys.executable, "-m", "asv", "publish", "--help"],
 }
 
 
 def examples() -> list[tuple[tuple[str, ...], str]]:
-    """Each Python block, and the extras of the install line above it, or of one in it."""
+    """The Python blocks of README and `loaders`, and the extras of the install line above each."""
     found = []
-    for block in re.finditer(r"```python\n(.*?)```", README, re.DOTALL):
-        line = INSTALL.findall(README[: block.end()])[-1]
-        found.append((tuple(filter(None, line.split(","))), block[1]))
+    for text, pattern in ((README, r"```python\n(.*?)```"), (loaders.__doc__ or "", EXAMPLE)):
+        for block in re.finditer(pattern, text, re.DOTALL):
+            line = INSTALL.findall(text[: block.end()])[-1]
+            found.append((tuple(filter(None, line.split(","))), dedent(block[1])))
     return found
 
 
@@ -58,7 +65,7 @@ def alone() -> dict[str, str]:
 
 
 @pytest.mark.timeout(3000)
-@pytest.mark.parametrize(("extras", "code"), examples(), ids=["datasets", "loaders", "stored"])
+@pytest.mark.parametrize(("extras", "code"), examples(), ids=["datasets and loaders", "stored"])
 def test_an_example_runs_as_it_stands(
     extras: tuple[str, ...],
     code: str,
@@ -137,7 +144,7 @@ def test_without_extras_datasets_and_loaders_run_and_the_rest_names_its_extra(
 
 
 def targets() -> list[str]:
-    return sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)))
+    return sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", TEXT, re.MULTILINE)))
 
 
 @pytest.mark.parametrize("target", targets())
@@ -149,9 +156,9 @@ def test_a_target_of_make_is_there(target: str) -> None:
 
 
 def test_variables_of_make_are_read() -> None:
-    given = set(re.findall(r"\bmake [a-z]+[^`\n]*?\b([A-Z]+)=", README))
+    given = set(re.findall(r"\bmake [a-z]+[^`\n]*?\b([A-Z]+)=", TEXT))
     makefile = (ROOT / "Makefile").read_text()
-    assert given and [name for name in given if f"$({name})" not in makefile] == []
+    assert given and [name for name in given if f"$(value {name})" not in makefile] == []
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.partition("\n")[0])
@@ -167,13 +174,12 @@ def test_options_are_in_the_help_of_a_command_of_their_section(section: str) -> 
 
 
 def test_modules_files_and_variables_are_there() -> None:
-    for module in re.findall(r"python -m ([\w.]+)", README):
+    for module in re.findall(r"python -m ([\w.]+)", TEXT):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", TEXT):
         assert (ROOT / link).exists(), link
-    code = "\n".join(
-        path.read_text() for path in ROOT.glob("*/*.py") if path.parent.name != "tests"
-    )
-    for variable in re.findall(r"DATASET_STUDY_\w+", README):
+    trees = ("datasets_impl", "benchmarks", "scripts")
+    code = "\n".join(path.read_text() for tree in trees for path in (ROOT / tree).rglob("*.py"))
+    for variable in re.findall(r"DATASET_STUDY_\w+", TEXT):
         assert f'"{variable}"' in code, variable

@@ -1,5 +1,15 @@
 """Why is *my* dataset slow? `python -m datasets_impl.doctor TARGET` measures a dataset.
 
+It says where a sample's time goes (reading, decoding, transforming, your own lines, waiting,
+collating) and which hazards it saw (frozen augmentation, workers that draw the same numbers, memory
+that grows). It runs each remedy side by side with your own way, on your samples, in rounds, and
+recommends one only if its whole 95 % interval is above 1.1 times as fast.
+
+`--kwargs '{"root": "/data", "size": 224}'` passes arguments to a class or function, `--budget` sets
+the seconds, `--out DIR` writes a page and JSON with a schema, `--svg FILE` draws the picture. A
+relative TARGET is looked up from where you are, with `make` from the project's folder. The picture
+in the README shows 1,024 photographs of 256 px beside a step of 20 ms, on two idle cores.
+
 `target` finds it, `child` runs `probes` in processes of their own (`examine` is the other side, and
 `sandbox` clears up after them), `findings` draws conclusions, `trials` runs `remedies` that could
 help, and `written` writes it down.

@@ -1,6 +1,12 @@
-"""Storage formats in one table. Adding one takes a file here and a row; one test covers all.
+"""Stored sets: the images of a folder as JPEG bytes or decoded pixels, in one of these formats.
 
-A format's library is imported with its module, so only when it is asked for.
+A pack, LMDB, HDF5, Zarr, tar or Arrow; or JPEG with restart markers, of which a crop can be
+decoded without the rest. `ensure_stored(folder, kind, format)` converts where it must and opens the
+set, and `open_stored` opens one. A set is written beside the folder of pictures, with its name and
+an ending.
+
+All formats stand in one table. Adding one takes a file here and a row; one test covers all. A
+format's library is imported with its module, so only when it is asked for.
 """
 
 from __future__ import annotations
@@ -38,7 +44,13 @@ class Row:
         """
         if not self.available:
             raise MissingPackage.of(f"The format {self.module!r}", self.package, "stores")
-        module = importlib.import_module(f"{__name__}.{self.module}")
+        try:
+            module = importlib.import_module(f"{__name__}.{self.module}")
+        except ImportError as error:
+            raise MissingPackage(
+                f"The package {self.package!r} of the format {self.module!r} cannot be imported "
+                f"({error}); mend it: pip install --force-reinstall '<this folder>[stores]'."
+            ) from error
         return getattr(module, self.prefix + what)
 
 

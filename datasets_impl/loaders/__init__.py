@@ -1,7 +1,24 @@
 """Loaders: what delivers batches where a DataLoader's own way of doing it is the limit.
 
-Each is an iterable of batches, one epoch each time it is iterated. They are used from the installed
-package, of which they import the decoders, the sources and the stored sets. Two modules need so
-little that they can be copied into other code: `recycled.py` with `arguments.py` and `errors.py`,
-and `ahead.py` with the same two and `threads.py`.
+A DataLoader moves every batch from a worker process to the trainer. These loaders stay in one
+process and fill batches in place. Each is an iterable of batches and gives one epoch each time it
+is iterated, shuffled anew. After `pip install '<this folder>[loaders,stores]'`:
+
+    from datasets_impl import GatheredPixelsLoader, ThreadedCropsLoader, ensure_stored
+
+    crops = ThreadedCropsLoader(ensure_stored("photos", "jpeg", "restart"), size=224)
+    rows = GatheredPixelsLoader(ensure_stored("photos", "pixels", "pack"))
+    for batch in crops:  # uint8, images x 3 x 224 x 224
+        ...  # train; `rows` gives images x height x width x 3
+
+| loader | reads | does |
+|---|---|---|
+| `ThreadedJpegLoader` | a folder, or a stored set of JPEG bytes | decodes |
+| `ThreadedCropsLoader` | the same | decodes, and takes random resized crops and flips |
+| `GatheredPixelsLoader` | a pack of pixels | gathers rows of a mapped file |
+
+`datasets_impl.formats` says what a stored set is; the report shows these loaders beside specialised
+ones and the machine's own limit. The loaders import the decoders, the sources and the stored sets
+of this package. Two modules need so little that they can be copied into other code: `recycled.py`
+with `arguments.py` and `errors.py`, and `ahead.py` with the same two and `threads.py`.
 """
