@@ -92,6 +92,18 @@ class Evidence:
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
 
+    @property
+    def newest(self) -> MachineResults:
+        """The machine that was measured last."""
+        return max(self.machines, key=lambda machine: machine.measured)
+
+    def rounds(self) -> dict[str, int]:
+        """Rounds of each machine: the blocks of its benchmarks that run in every one."""
+        return {
+            str(machine): max((len(cell) for cell in group["samples"] if cell), default=1)
+            for machine, group in self.cells.groupby("machine")
+        }
+
     def joined(self, other: Evidence) -> Evidence:
         """Both together; of a machine in both, this one's provenance and the logs of both.
 

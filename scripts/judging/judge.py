@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +14,14 @@ from scripts.judging.cells import judge_test
 from scripts.judging.claims import Claim, Claims, Paired, Rules, Slope, load_claims
 from scripts.judging.correction import corrected, in_rounds
 from scripts.judging.evidence import FACTORS, Evidence, MachineResults, load_evidence
+from scripts.judging.headline import headline
+from scripts.judging.lacking import alarmed, lacking
 from scripts.judging.load import Flags, flagged, marked
 from scripts.judging.loaders import loaders, scale
 from scripts.judging.model import (
     Cell,
     CellCounts,
-    Effect,
     JudgedClaim,
-    Lacking,
     Measured,
     Noise,
     Reason,
@@ -31,9 +30,6 @@ from scripts.judging.model import (
 )
 from scripts.judging.noise import noise_floor, noisy_machines
 from scripts.judging.readable import readable
-
-# Where the star of benchmarks/grids.py has its centre; image counts differ between profiles.
-CENTRE: dict[str, object] = {"px": 256, "workers": 0, "start_method": "fork", "medium": "disk-warm"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +105,12 @@ def _judgement(known: Claims, evidence: Evidence) -> Judgement:
     noise = noise_floor(evidence.cells, known.rules)
     flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
     states = {machine.name: cold_states(machine.observations) for machine in evidence.machines}
-    newest = _newest(evidence)
+    newest = evidence.newest
     return Judgement(
         commit=newest.commit,
         dirty=bool(newest.provenance.get("dirty", False)),
         profile=newest.provenance.get("profile", "plain asv run"),
-        rounds=max(_rounds(evidence).values(), default=1),
+        rounds=max(evidence.rounds().values(), default=1),
         machines=[measured(machine) for machine in evidence.machines],
         noise=noise,
         claims=[_judge(claim, evidence, known, noise, (flags, states)) for claim in known.claim],
@@ -124,10 +120,6 @@ def _judgement(known: Claims, evidence: Evidence) -> Judgement:
         evidence=evidence,
         bandwidths=bandwidth.prediction(evidence),
     )
-
-
-def _newest(evidence: Evidence) -> MachineResults:
-    return max(evidence.machines, key=lambda machine: machine.measured)
 
 
 def measured(machine: MachineResults) -> Measured:
@@ -178,7 +170,7 @@ def _judge(
             marked(judge_test(test, evidence.cells, rules), test, flags), test, states
         )
     ])  # fmt: skip
-    rounds = _rounds(evidence)
+    rounds = evidence.rounds()
     cells = in_rounds(corrected(alone, rules), rounds)
     counted = [cell for cell in cells if cell.counts]
     noisy = noisy_machines(noise, rules)
@@ -192,8 +184,8 @@ def _judge(
     return JudgedClaim(
         id=claim.id,
         verdict=verdict,
-        lacking=_lacking(claim, verdict, counted, evidence, rules, noisy),
-        effect=headline(claim, cells, CENTRE),
+        lacking=lacking(claim, verdict, counted, evidence, rules, noisy),
+        effect=headline(claim, cells),
         cells=_count(counted),
         evidence=cells,
         by_machine=by_machine,
@@ -204,106 +196,7 @@ def _verdict(claim: Claim, counted: Sequence[Cell], rules: Rules, noisy: set[str
     if claim.needs:
         return "not tested"
     verdict = inference.verdict([cell.outcome for cell in counted], rules)
-    return "inconclusive" if verdict != "not tested" and _alarmed(counted, noisy) else verdict
-
-
-def _alarmed(counted: Sequence[Cell], noisy: set[str]) -> tuple[str, ...]:
-    """Machines that are too noisy for what was timed on them."""
-    return tuple(sorted({cell.machine for cell in counted if cell.quantity != "value"} & noisy))
-
-
-def _rounds(evidence: Evidence) -> dict[str, int]:
-    """Rounds of each machine: the blocks of its benchmarks that run in every one."""
-    cells = evidence.cells
-    return {
-        str(machine): max((len(cell) for cell in group["samples"] if cell), default=1)
-        for machine, group in cells.groupby("machine")
-    }
-
-
-def headline(claim: Claim, cells: Sequence[Cell], centre: dict[str, object]) -> Effect | None:
-    """The cell that `claims.toml` names, at the centre for every factor it does not name."""
-    wanted = dict(claim.headline)
-    benchmark = wanted.pop("benchmark", None)
-    candidates = [
-        cell
-        for cell in cells
-        if cell.counts
-        and cell.estimate is not None
-        and all(cell.factors.get(name) == level for name, level in wanted.items())
-        and (benchmark is None or cell.benchmark.startswith(f"{benchmark}."))
-    ]
-    if not candidates:
-        return None
-
-    def distance(cell: Cell) -> int:
-        return sum(cell.factors.get(name, level) != level for name, level in centre.items())
-
-    best = min(candidates, key=distance)
-    assert best.estimate is not None
-    test = next(test for test in claim.test.values() if test.label == best.test)
-    return Effect(
-        metric=test.metric,
-        arms=[arm for arm in (best.treatment, best.baseline) if arm],
-        estimate=best.estimate,
-        low=best.low,
-        high=best.high,
-        quantity=best.quantity,
-        factors=best.factors,
-        reading=best.reading,
-        unit=best.unit,
-        test=best.test,
-    )
-
-
-def _lacking(
-    claim: Claim,
-    verdict: Verdict,
-    counted: Sequence[Cell],
-    evidence: Evidence,
-    rules: Rules,
-    noisy: set[str],
-) -> Lacking | None:
-    """What would decide an undecided claim."""
-    if claim.needs:
-        return Lacking("needs")
-    if verdict == "not tested":
-        told = frozenset(cell.reasons for cell in counted if cell.reasons)
-        names = {name for test in claim.test.values() for name in test.benchmarks}
-        return Lacking("evidence", reasons=told, benchmarks=tuple(sorted(names)))
-    if verdict != "inconclusive":
-        return None
-    alarmed = _alarmed(counted, noisy)
-    if alarmed and inference.verdict([cell.outcome for cell in counted], rules) != "inconclusive":
-        return Lacking("quiet", machines=alarmed)
-    return _undecided(counted, rules, _newest(evidence), _rounds(evidence))
-
-
-def _undecided(
-    counted: Sequence[Cell], rules: Rules, newest: MachineResults, rounds: Mapping[str, int]
-) -> Lacking:
-    """Why too few cells are decided, and how many rounds would change that."""
-    unclear = [cell for cell in counted if cell.outcome == "unclear"]
-    found = Lacking(
-        "effect",
-        unclear=len(unclear),
-        counted=len(counted),
-        reasons=frozenset(cell.reasons for cell in unclear if cell.reasons),
-        profile=str(newest.provenance.get("profile", "")),
-    )
-    if not all(cell.paired for cell in unclear):
-        return replace(found, kind="samples")
-    judged = sum(cell.outcome != "skipped" for cell in counted)
-    wanted = math.ceil(rules.decided_share * judged - 1e-9) - (judged - len(unclear))
-    known = [
-        (cell.more_rounds, rounds[cell.machine]) for cell in unclear if cell.more_rounds is not None
-    ]
-    if len(known) >= wanted:
-        nearest = sorted(known)[:wanted]
-        total = max(sum(pair) for pair in nearest)
-        return replace(found, kind="rounds", more=nearest[-1][0], total=total)
-    any_rounds = any(cell.blocks == 1 for cell in unclear)
-    return replace(found, kind="any rounds") if any_rounds else found
+    return "inconclusive" if verdict != "not tested" and alarmed(counted, noisy) else verdict
 
 
 def _count(cells: Sequence[Cell]) -> CellCounts:

@@ -39,7 +39,6 @@ def described(judgement: Judgement) -> Study:
     ]
     log = [entry for each in evidence.machines for entry in each.observations]
     corpora = surroundings.corpora_of(evidence.machines)
-    newest = max(evidence.machines, key=lambda machine: machine.measured)
     numbers = {name: getattr(judgement, name) for name in Run.__dataclass_fields__}
     return Study(
         **numbers
@@ -49,7 +48,7 @@ def described(judgement: Judgement) -> Study:
         },
         claims_hash=known.rules_hash,
         corpus_hash=surroundings.corpus_hash(corpora),
-        versions=newest.provenance.get("versions", {}),
+        versions=evidence.newest.provenance.get("versions", {}),
         corpora=corpora,
         measurements=measurements(evidence.cells),
         answer=answer(claims),

@@ -1,0 +1,46 @@
+"""The cell that stands for a claim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scripts.judging.claims import Claim
+from scripts.judging.model import Cell, Effect
+
+# Where the star of benchmarks/grids.py has its centre; image counts differ between profiles.
+CENTRE: dict[str, object] = {"px": 256, "workers": 0, "start_method": "fork", "medium": "disk-warm"}
+
+
+def headline(claim: Claim, cells: Sequence[Cell]) -> Effect | None:
+    """The cell that `claims.toml` names, at the centre for every factor it does not name."""
+    wanted = dict(claim.headline)
+    benchmark = wanted.pop("benchmark", None)
+    candidates = [
+        cell
+        for cell in cells
+        if cell.counts
+        and cell.estimate is not None
+        and all(cell.factors.get(name) == level for name, level in wanted.items())
+        and (benchmark is None or cell.benchmark.startswith(f"{benchmark}."))
+    ]
+    if not candidates:
+        return None
+
+    def distance(cell: Cell) -> int:
+        return sum(cell.factors.get(name, level) != level for name, level in CENTRE.items())
+
+    best = min(candidates, key=distance)
+    assert best.estimate is not None
+    test = next(test for test in claim.test.values() if test.label == best.test)
+    return Effect(
+        metric=test.metric,
+        arms=[arm for arm in (best.treatment, best.baseline) if arm],
+        estimate=best.estimate,
+        low=best.low,
+        high=best.high,
+        quantity=best.quantity,
+        factors=best.factors,
+        reading=best.reading,
+        unit=best.unit,
+        test=best.test,
+    )
