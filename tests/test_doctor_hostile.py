@@ -12,6 +12,7 @@ from datasets_impl.doctor.__main__ import main, questions
 from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
 from datasets_impl.doctor.examine import examine
 from datasets_impl.doctor.page import page
+from datasets_impl.errors import StudyError
 
 EMPTY = """
 class D:
@@ -145,3 +146,39 @@ def test_the_users_text_is_shown_escaped_everywhere(tmp_path: Path) -> None:
         made.encode()
         assert "\x1b" not in made and "\0" not in made and "\u202e" not in made
     assert r"caf\udce9" in shown and "<i>" not in shown.split("<main>")[1].replace("<i style", "")
+
+
+def test_a_clock_that_the_users_code_sets_is_not_believed(tmp_path: Path) -> None:
+    source = "import time\ndef still(): return 0.0" + MAP.format(
+        sample="[setattr(time, name, still) for name in ('perf_counter', 'monotonic', 'time')] "
+        "and torch.full((9,), index)"
+    )
+    found = examined(source, tmp_path, 10.0, *LATER)
+    assert found.total_us and found.parts, found
+
+
+def test_answers_arrive_where_the_users_code_replaces_the_library_of_their_format(
+    tmp_path: Path,
+) -> None:
+    source = "import json" + MAP.format(sample="setattr(json, 'dumps', repr) or index")
+    assert examined(source, tmp_path, 10.0, *LATER).length
+
+
+def test_a_loader_that_goes_its_own_way_is_told_apart(tmp_path: Path) -> None:
+    source = (
+        MAP.format(sample="torch.full((9,), index)")
+        + """
+class Own(torch.utils.data.DataLoader):
+    def __iter__(self): raise RuntimeError("not this way")
+def D(data=D()): return Own(data)
+"""
+    )
+    assert "__iter__ of its own" in examined(source, tmp_path, 10.0, *LATER).note
+
+
+def test_a_dataset_that_deletes_temporary_files_is_one_sentence(tmp_path: Path) -> None:
+    source = "import os, shutil" + MAP.format(
+        sample="shutil.rmtree(os.environ['TMPDIR']) or torch.full((9,), index)"
+    )
+    with pytest.raises(StudyError, match="deletes temporary files"):
+        examined(source, tmp_path, 10.0, *LATER)

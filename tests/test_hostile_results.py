@@ -130,6 +130,18 @@ def test_a_damaged_file_is_one_sentence_and_nothing_is_written(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("version", [0, 9])
+@pytest.mark.parametrize("name", [RESULT, "benchmarks.json", "lab/machine.json"])
+def test_files_of_another_asv_are_not_called_damaged(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], name: str, version: int
+) -> None:
+    folder, out = results(tmp_path / "results"), tmp_path / "out"
+    edit_json(folder / name, lambda data: data.update(version=version))
+    code = render_main(["--results", str(folder), "--claims", str(rules), "--out", str(out)])
+    said = refused(code, capsys)
+    assert "another version of asv" in said and "delete" not in said
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-import time
 from collections.abc import Iterator
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader
 
+from datasets_impl.doctor import clock
 from datasets_impl.doctor.loaders import trial_batch_of
 from datasets_impl.doctor.probes import LOOKED_AT, indices
 from datasets_impl.doctor.raised import RAISED, said_by
@@ -25,16 +25,16 @@ OTHERS = 4  # reads of other indices, to see a random transform that seldom does
 
 def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]]:
     """Indices and the fingerprints of some reads of each, as many as there is time for."""
-    until = time.perf_counter() + seconds
+    until = clock.perf_counter() + seconds
     for number, index in enumerate(indices(subject, LOOKED_AT)):
         seen: list[str] = []
         with contextlib.suppress(*RAISED):  # broken samples are told elsewhere
             while len(seen) < (OTHERS if number else AGAIN):
                 seen.append(fingerprint(subject.read(index)))
-                if len(seen) > 1 and time.perf_counter() > until:
+                if len(seen) > 1 and clock.perf_counter() > until:
                     break
         yield index, seen
-        if time.perf_counter() > until:
+        if clock.perf_counter() > until:
             break
 
 
@@ -137,14 +137,14 @@ class _Counted:
 def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
     """Bytes and seconds of what every worker that is not forked is sent; what refuses to be."""
     refused: list[list[str]] = []
-    begun, size = time.perf_counter(), 0
+    begun, size = clock.perf_counter(), 0
     try:
         counted = _Counted()
         pickle.dump(subject.dataset, counted, pickle.HIGHEST_PROTOCOL)
         size = counted.nbytes
     except RAISED as error:
         refused.append(["the dataset", said_by(error)])
-    taken = time.perf_counter() - begun
+    taken = clock.perf_counter() - begun
     for name in ("collate_fn", "worker_init_fn"):
         try:
             ForkingPickler.dumps(getattr(subject.loader, name, None))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import cProfile
 import resource
 import sysconfig
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from math import inf, isinf
 from pathlib import Path
 from typing import Any
 
+from datasets_impl.doctor import clock
 from datasets_impl.doctor.causes import Cause, cause_of
 
 LIBRARIES = tuple(
@@ -129,7 +129,7 @@ def _now() -> tuple[float, float, float]:
     process may come in between two of them and take longer than all that is measured."""
     for _ in range(LATE):
         queued = _queued()
-        found = time.perf_counter(), time.process_time(), queued
+        found = clock.perf_counter(), clock.process_time(), queued
         if _queued() == queued:
             break
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from datasets_impl.decoders import DECODERS, decoder
+from datasets_impl.doctor import clock
 from datasets_impl.doctor.probes import indices
 from datasets_impl.doctor.raised import RAISED
 from datasets_impl.doctor.room import at_once
@@ -39,11 +39,11 @@ def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
         if subject.iterable:
             sample = next(iter(subject.dataset), None)
         else:
-            until = time.perf_counter() + seconds / 3
+            until = clock.perf_counter() + seconds / 3
             for index in indices(subject, FEW):
                 with contextlib.suppress(*RAISED):  # broken samples are told elsewhere
                     sample, count = subject.read(index), count + 1
-                if time.perf_counter() > until:
+                if clock.perf_counter() > until:
                     break
     finally:
         opened.on = False
@@ -131,13 +131,13 @@ def _copying(nbytes: int, seconds: float) -> float:
 def _per_unit(once: Callable[[], int], seconds: float) -> float:
     """Microseconds for each unit of the fastest pass, without the queue for a processor."""
     once()
-    best, until = float("inf"), time.perf_counter() + seconds
+    best, until = float("inf"), clock.perf_counter() + seconds
     while True:
-        begun, before = time.perf_counter(), _scheduled()
+        begun, before = clock.perf_counter(), _scheduled()
         count = once()
-        taken, (ran, queued) = time.perf_counter() - begun, _scheduled() - before
+        taken, (ran, queued) = clock.perf_counter() - begun, _scheduled() - before
         best = min(best, 1e6 * taken * (ran / (ran + queued) if ran > 0 else 1.0) / count)
-        if time.perf_counter() > until:
+        if clock.perf_counter() > until:
             return best
 
 
@@ -148,5 +148,5 @@ def _scheduled() -> Any:
     for path in Path("/proc/self/task").glob("*/schedstat"):
         with contextlib.suppress(OSError, ValueError):  # it has just ended
             told.append([int(number) for number in path.read_text().split()[:2]])
-    total: np.ndarray[Any, Any] = np.array(told or [[time.perf_counter_ns(), 0]]).sum(axis=0)
+    total: np.ndarray[Any, Any] = np.array(told or [[clock.perf_counter_ns(), 0]]).sum(axis=0)
     return total

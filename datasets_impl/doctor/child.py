@@ -13,9 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from json import dumps  # as it is before the user's code
 from pathlib import Path
 from typing import Any
 
+from datasets_impl.doctor import clock
 from datasets_impl.doctor.deaths import slots
 from datasets_impl.doctor.examine import GRACE, LOADING, LOOK
 from datasets_impl.doctor.raised import sentence
@@ -36,7 +38,7 @@ def main(arguments: list[str]) -> int:
         if os.getpid() != own:  # the user's code has forked, and went on in both processes
             os._exit(0)
         with (folder / "answers").open("a", encoding="utf-8") as answers:
-            answers.write(json.dumps(record) + "\n")
+            answers.write(dumps(record) + "\n")
 
     with (folder / "stacks").open("w") as stacks:
         # Without the interpreter's lock, which a function written in C may hold for ever.
@@ -72,7 +74,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
     subject.nbytes = request["bytes"]
     note_reading_in(slots(Path(request["folder"]) / "reading"))
-    until = request["until"] or time.monotonic() + request["allowed"]
+    until = request["until"] or clock.monotonic() + request["allowed"]
     asked = request["asked"]
     planned: dict[str, float] = {}
 
@@ -87,7 +89,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
             left = [(probe, each) for probe, each, _ in asked[position:]]
             planned = plan(left, subject.cost, batch_size_of(subject) or 1)
         seconds = planned.get(name, seconds)
-        over = until - time.monotonic()
+        over = until - clock.monotonic()
         if not seconds or over < seconds / 2:
             tell({"probe": name, "late": True})
             continue

@@ -7,9 +7,9 @@ import mmap
 import os
 import signal
 import struct
-import time
 from pathlib import Path
 
+from datasets_impl.doctor import clock
 from datasets_impl.doctor.attribution import DOCTOR, is_own
 
 SHAPE = struct.Struct("qq")  # the index that is being read, -1 for none; how many reads were begun
@@ -20,12 +20,12 @@ class Sample:
     """The sample that another process is reading, as `Subject.read` writes it down."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.seen, self.since = path, (-1, 0), time.monotonic()
+        self.path, self.seen, self.since = path, (-1, 0), clock.monotonic()
 
     def look(self) -> None:
         seen = SHAPE.unpack(self.path.read_bytes())
         if seen != self.seen:
-            self.seen, self.since = seen, time.monotonic()
+            self.seen, self.since = seen, clock.monotonic()
 
     @property
     def index(self) -> int | None:
@@ -34,7 +34,7 @@ class Sample:
     @property
     def age(self) -> float:
         """Seconds since it was first seen to be read."""
-        return time.monotonic() - self.since
+        return clock.monotonic() - self.since
 
 
 def slots(path: Path) -> ctypes.Array[ctypes.c_int64]:

@@ -22,6 +22,7 @@ from datasets_impl.doctor.deaths import NOTHING_READ, Sample, death, overran, wh
 from datasets_impl.doctor.raised import GUARD
 from datasets_impl.doctor.sandbox import environment, sandbox
 from datasets_impl.doctor.words import shown_in
+from datasets_impl.errors import StudyError
 
 LOADING = 60.0  # seconds that importing and making the dataset may take
 GRACE = 5.0  # seconds that a probe gets beyond its time, to end by itself
@@ -169,7 +170,13 @@ def _run(
                 env={**os.environ, **environment(place.folder), "PYTHONPATH": _python_path()},
             )
         place.session = child.pid
-        _Followed(child, files, allowed, heard, started).until_its_end()
+        try:
+            _Followed(child, files, allowed, heard, started).until_its_end()
+        except FileNotFoundError as error:
+            raise StudyError(
+                f"{place.folder}, where the doctor works, was deleted while the dataset was "
+                "looked at; see whether the dataset deletes temporary files."
+            ) from error
     child.wait()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
-import time
 from dataclasses import replace
 from typing import Any
 
+from datasets_impl.doctor import clock
 from datasets_impl.doctor.attribution import Attribution, Pass, clocked, in_turns
 from datasets_impl.doctor.finding import LEAST_GROWTH, LEAST_LEAK
 from datasets_impl.doctor.loaders import (
@@ -52,10 +52,10 @@ def part_of(subject: Subject, seconds: float) -> list[int]:
     each = max(1e-6, sum(known) / max(1, len(known)) + _collating(subject, some, min(batch, 4)))
     least = min(LEAST_BATCHES * batch, 1.5 * seconds / each)
     count = int(min(MOST_BATCHES * batch, affordable(subject), max(least, seconds / each, 2)))
-    begun = time.perf_counter()
+    begun = clock.perf_counter()
     chosen = [index for index in indices(subject, count) if _readable(subject, index)]
     # A few that are far slower than those that were timed must not take all the time there is.
-    times = (time.perf_counter() - begun) / (3 * seconds)
+    times = (clock.perf_counter() - begun) / (3 * seconds)
     return chosen[:: int(min(times, len(chosen) / 2)) or 1] if times > 1 else chosen
 
 
@@ -76,10 +76,10 @@ def _collating(subject: Subject, some: list[int], count: int) -> float:
     if not held:
         return 0.0
     collate, _ = collate_of(subject, held)  # also the first call, which is slower
-    begun = time.perf_counter()
+    begun = clock.perf_counter()
     with contextlib.suppress(*RAISED):
         collate(held)
-    return (time.perf_counter() - begun) / len(held)
+    return (clock.perf_counter() - begun) / len(held)
 
 
 def causes(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -122,10 +122,10 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
 
 def _causes_of_iterated(subject: Subject, seconds: float) -> dict[str, Any]:
     """The same of as many samples as can be iterated in the time, from the start."""
-    until, count = time.perf_counter() + seconds / 8, 0
+    until, count = clock.perf_counter() + seconds / 8, 0
     for _ in iter(subject.dataset):
         count += 1
-        if time.perf_counter() > until:
+        if clock.perf_counter() > until:
             break
     if not count:
         return {}
@@ -183,8 +183,8 @@ def _hand_over(subject: Subject, sample: Any, collate: Any, seconds: float) -> d
     same = Same(sample, count)
     with opened(subject, same, 1, collate) as loader:
         consume(loader)
-        taken, until = [consume(loader)], time.perf_counter() + seconds
-        while time.perf_counter() < until and len(taken) < 5:
+        taken, until = [consume(loader)], clock.perf_counter() + seconds
+        while clock.perf_counter() < until and len(taken) < 5:
             taken.append(consume(loader))
     return {"hand_over": max(0.0, min(taken) / count - inside)}
 
@@ -194,14 +194,14 @@ def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, An
     its own `few` samples'."""
     workers = subject.workers or WORKERS
     batch = trial_batch_of(subject) or 1
-    begun = time.perf_counter()
+    begun = clock.perf_counter()
     for index in range(few):
         part[index]
-    own = time.perf_counter() - begun
+    own = clock.perf_counter() - begun
     with opened(subject, part, workers, collate, batch_size=few) as loader:
-        begun = time.perf_counter()
+        begun = clock.perf_counter()
         next(iter(loader))
-        first = time.perf_counter() - begun
+        first = clock.perf_counter() - begun
     more = max(0, min(batch, subject.length or batch) - few)  # samples of a whole batch
     return {
         "start_workers": workers,
@@ -268,8 +268,8 @@ def _private(
     more, whatever the time."""
     found: list[int] = []
     with opened(subject, part, workers, collate) as loader:
-        until = time.perf_counter() + seconds
-        while len(found) < most and (time.perf_counter() < until or _too_few(found)):
+        until = clock.perf_counter() + seconds
+        while len(found) < most and (clock.perf_counter() < until or _too_few(found)):
             consume(loader)
             alive = loader._iterator._workers  # type: ignore[union-attr]
             found.append(max(process_memory(worker.pid).private for worker in alive))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from datasets_impl.doctor import clock
 from datasets_impl.doctor.pictures import noting_sizes, used_size
 from datasets_impl.doctor.raised import RAISED, sentence
 from datasets_impl.doctor.randomness import is_random, noting_calls
@@ -52,13 +52,13 @@ def look(
 
     `note` is told what is known so far, and which sample is `reading`, before each of them.
     """
-    until = time.perf_counter() + seconds / 2
+    until = clock.perf_counter() + seconds / 2
     known = _Looked(subject)
     random = [value for path, value, _ in parts(subject.dataset)
               if is_random(path.rpartition(".")[2], value)]  # fmt: skip
     for index, read in reads(subject, LOOKED_AT):
         note(known.answer() | {"reading": index})
-        begun = time.perf_counter()
+        begun = clock.perf_counter()
         try:
             if random:  # the first time, before anything is kept
                 with noting_calls(random) as called:
@@ -72,8 +72,8 @@ def look(
             known.failures.append(f"sample {index}: {sentence(error)}")
             known.broken.append(index)
         else:
-            known.add(sample, time.perf_counter() - begun)
-        if time.perf_counter() > until and (known.times or len(known.broken) >= 3):
+            known.add(sample, clock.perf_counter() - begun)
+        if clock.perf_counter() > until and (known.times or len(known.broken) >= 3):
             break
     subject.cost, subject.nbytes = known.cost, known.nbytes
     subject.avoid |= set(known.broken)
@@ -162,28 +162,28 @@ def items(subject: Subject, seconds: float) -> dict[str, Any]:
 
 
 def _timed(subject: Subject, seconds: float) -> list[tuple[Any, float]]:
-    until, found = time.perf_counter() + seconds, []
+    until, found = clock.perf_counter() + seconds, []
     for index, read in reads(subject):
-        begun = time.perf_counter()
+        begun = clock.perf_counter()
         try:
             read()
         except StopIteration:
             break
         except RAISED:
             continue
-        found.append((index, time.perf_counter() - begun))
-        if time.perf_counter() > until:
+        found.append((index, clock.perf_counter() - begun))
+        if clock.perf_counter() > until:
             break
     return found
 
 
 def _again(subject: Subject, first: Sequence[tuple[Any, float]], seconds: float) -> list[float]:
     """Of each index, a second time; of the slowest of both times, the quickest of some more."""
-    until = time.perf_counter() + 0.6 * seconds
+    until = clock.perf_counter() + 0.6 * seconds
     second = seconds_of_items(subject, [index for index, _ in first])
     both = np.minimum(second, [taken for _, taken in first]) if first else np.empty(0)
     for place in np.argsort(both)[::-1][: max(5, len(both) // 100)]:
-        if time.perf_counter() > until:
+        if clock.perf_counter() > until:
             break
         more = seconds_of_items(subject, [first[place][0]] * 3)
         second[place] = min(second[place], *more)
@@ -194,10 +194,10 @@ def seconds_of_items(subject: Subject, chosen: Sequence[Any]) -> list[float]:
     """Of each index; a sample that raises counts as long as it took to."""
     found = []
     for index in chosen:
-        begun = time.perf_counter()
+        begun = clock.perf_counter()
         with contextlib.suppress(*RAISED):
             subject.read(index)
-        found.append(time.perf_counter() - begun)
+        found.append(clock.perf_counter() - begun)
     return found
 
 
@@ -232,7 +232,7 @@ class _Audit:
 
 def pictures(subject: Subject, seconds: float) -> dict[str, Any]:
     """Pixels of the pictures that are decoded for a sample, and of the one that it holds."""
-    until = time.perf_counter() + seconds
+    until = clock.perf_counter() + seconds
     decoded, used, sample = [], None, None
     for _, read in reads(subject, 32):
         with noting_sizes() as sizes:
@@ -244,7 +244,7 @@ def pictures(subject: Subject, seconds: float) -> dict[str, Any]:
                 continue
         decoded += sizes.seen
         used = used_size(sample) or used
-        if time.perf_counter() > until:
+        if clock.perf_counter() > until:
             break
     if not decoded or used is None:
         return {}

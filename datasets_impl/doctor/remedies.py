@@ -8,7 +8,6 @@ probe's process, files in its temporary folder.
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
-from datasets_impl.doctor import recipes
+from datasets_impl.doctor import clock, recipes
 from datasets_impl.doctor.decoding import another_decoder, reduced_size
 from datasets_impl.doctor.loaders import AHEAD, Part, batch_size_of
 from datasets_impl.doctor.raised import RAISED
@@ -139,10 +138,10 @@ def kept_before_transform(at: Context) -> list[Remedy]:
     copies = 1 if forked else 1 + at.subject.workers
     count = at.subject.length or len(at.part.indices)
     needs = at.ask_for(title, {MEMORY: first * count * copies})
-    begun = time.perf_counter()
+    begun = clock.perf_counter()
     try:
         plain = [part[place] for place in range(len(at.part.indices))]
-        reading = time.perf_counter() - begun
+        reading = clock.perf_counter() - begun
         made = Transformed(plain, len(at.part), transform)
         if not alike(at, made, exactly=True):
             return []

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.doctor.loaders import batch_size_of
 from datasets_impl.doctor.raised import RAISED
@@ -56,7 +56,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "batch_size": batch_size_of(subject),
         "worker_init": bool(getattr(subject.loader, "worker_init_fn", None)),
-        "note": str(getattr(subject.dataset, "doctors_note", "")),
+        "note": _note(subject),
     }
     for path, value, owner in parts(subject.dataset):
         name = path.rpartition(".")[2]
@@ -70,6 +70,17 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
     found["unsorted"] = unsorted_listing(subject.dataset)
     found["torch_transform"] = _transform_of(subject.dataset)
     return found
+
+
+def _note(subject: Subject) -> str:
+    loader = subject.loader
+    if loader is not None and type(loader).__iter__ is not DataLoader.__iter__:
+        return (
+            f"{type(loader).__name__} has an __iter__ of its own, which is not called: the dataset "
+            "is measured in loaders of PyTorch's."
+        )
+    note = getattr(subject.dataset, "doctors_note", "")
+    return note if isinstance(note, str) else ""
 
 
 def open_handles(subject: Subject) -> list[str]:

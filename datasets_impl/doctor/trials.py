@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from datasets_impl.doctor import clock
 from datasets_impl.doctor.again import versions
 from datasets_impl.doctor.loaders import (
     LEAST_BATCHES,
@@ -45,7 +45,7 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
     """
     if subject.iterable or not subject.length:
         return {"iterable": True}
-    begun, there = time.perf_counter(), room()
+    begun, there = clock.perf_counter(), room()
     # Every arm goes over the part once to warm up and once a round.
     chosen = part_of(subject, seconds / 60)
     if not chosen:
@@ -153,7 +153,7 @@ def _rounds(
         running: list[tuple[str, Any, int]] = []
         once = 0.0  # seconds of a round
         for arm in arms:
-            spent = time.perf_counter() - begun
+            spent = clock.perf_counter() - begun
             if running and (spent > SETTING_UP * seconds or spent + LEAST_ROUNDS * once > seconds):
                 late.append(arm.title)
                 continue
@@ -173,7 +173,7 @@ def _rounds(
         if not running or running[0][0] != OWN:
             raise StudyError(failed.get(OWN, "the dataset could not be loaded"))
         for number in range(MOST_ROUNDS):
-            spent = time.perf_counter() - begun
+            spent = clock.perf_counter() - begun
             if spent > (0.8 if number >= LEAST_ROUNDS else 1.2) * seconds:
                 break
             for name, loader, count in running:
@@ -189,14 +189,14 @@ def _whole(
 ) -> None:
     """Two epochs with the start of their workers, as the user has it and kept."""
     for _ in range(LEAST_ROUNDS):
-        if time.perf_counter() > until:
+        if clock.perf_counter() > until:
             break
         for name, persistent in (("own-whole", False), (arm.name, True)):
             count = EPOCHS_WHOLE * len(arm.dataset)  # type: ignore[arg-type]
-            begun = time.perf_counter()
+            begun = clock.perf_counter()
             with opened(
                 subject, arm.dataset, arm.workers, collate, persistent, **arm.changes
             ) as loader:
                 for _ in range(EPOCHS_WHOLE):
                     consume(loader)
-            blocks.setdefault(name, []).append(1e6 * (time.perf_counter() - begun) / count)
+            blocks.setdefault(name, []).append(1e6 * (clock.perf_counter() - begun) / count)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import itertools
-import json
 import math
 import os
 import re
@@ -18,8 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import asv
 import pandas as pd
 from asv import util
+from asv.benchmarks import Benchmarks
+from asv.machine import Machine
 from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
@@ -207,7 +209,7 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
     if not path.exists() and (folder / "machine.json").exists():
         path = folder.parent / "benchmarks.json"  # one machine's folder: asv keeps it one above
     try:
-        found: dict[str, Any] = util.load_json(str(path))
+        found: dict[str, Any] = util.load_json(str(path), Benchmarks.api_version)
     except FileNotFoundError:
         raise StudyError(
             f"{path} is missing, so units of the results are unknown; run asv again, or name the "
@@ -215,9 +217,19 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
-    except (util.UserError, ValueError, RecursionError) as error:
-        raise StudyError(f"{path} is damaged; run asv again to write it anew.") from error
+    except (util.UserError, ValueError, TypeError, RecursionError) as error:
+        raise _unread(path, error, "is damaged; run asv again to write it anew.") from error
     return found
+
+
+def _unread(path: Path, error: Exception, why: str) -> StudyError:
+    """`why`, unless the file is whole and only another version of asv reads it."""
+    if isinstance(error, util.UserError) and "format" in str(error):
+        why = (
+            f"was written by another version of asv than the one here, {asv.__version__}, which "
+            "cannot read it; keep it, and install that version to read it."
+        )
+    return StudyError(f"{path} {why}")
 
 
 def _result_files(folder: Path) -> list[tuple[str, str, str]]:
@@ -226,12 +238,13 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
     # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
     for home in homes:
         path = home / "machine.json"
+        damaged = "is missing or damaged; restore it or run asv again."
         try:
-            named = isinstance(json.loads(path.read_text())["machine"], str)
-        except (OSError, KeyError, TypeError, ValueError):
-            named = False
-        if not named:
-            raise StudyError(f"{path} is missing or damaged; restore it or run asv again.")
+            name = util.load_json(str(path), Machine.api_version)["machine"]
+        except (OSError, KeyError, TypeError, ValueError, RecursionError, util.UserError) as error:
+            raise _unread(path, error, damaged) from error
+        if not isinstance(name, str):
+            raise StudyError(f"{path} {damaged}")
     # Each machine by itself: asv would warn of the report's own JSON files beside them.
     found = sorted(each for home in homes for each in iter_results_paths(str(home)))
     return [each for each in found if RESULT.match(each[1])]  # other files are somebody else's
@@ -245,9 +258,8 @@ def _load(path: Path, machine: str) -> Results:
     except (
         util.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError
     ) as error:  # fmt: skip
-        raise StudyError(
-            f"The result file {path} is damaged or cut short; delete it or run the study again."
-        ) from error
+        why = "is damaged or cut short; delete it or run the study again."
+        raise _unread(path, error, why) from error
 
 
 def _rows(
