@@ -239,7 +239,7 @@ for name in ("s3fs", "fsspec", "moto", "flask", "flask_cors", "werkzeug", "botoc
 import datasets_impl.registry
 import datasets_impl.variants.object_store
 import benchmarks.storage
-from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.errors import Unsupported
 from datasets_impl.media.object_store import object_store
 try:
     with object_store(sys.argv[1]):
