@@ -3,11 +3,13 @@
 A task's ceilings come first, then its arms; the fastest variant stands twice at the end (A/A).
 """
 
+from functools import partial
+
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.experiments.augment import PLACES
-from datasets_impl.registry import AGAIN
+from datasets_impl.factors import AGAIN
 
-from .common import _Benchmark, _Sparse
+from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, star
 from .measures.arms import throughput
 from .measures.costs import costs
@@ -46,10 +48,7 @@ class Decode(_Benchmark):
         impl=rivals("decode", *DECODE_CEILINGS),
     )
 
-    def track_decode(self, *levels):
-        return self.measured(levels, lambda cell: throughput(cell, "decode"))
-
-    track_decode.unit = "us"
+    track_decode = tracked(partial(throughput, task="decode"), "us")
 
 
 class Raw(_Benchmark):
@@ -62,10 +61,7 @@ class Raw(_Benchmark):
         impl=rivals("raw", *RAW_CEILINGS),
     )
 
-    def track_raw(self, *levels):
-        return self.measured(levels, lambda cell: throughput(cell, "raw"))
-
-    track_raw.unit = "us"
+    track_raw = tracked(partial(throughput, task="raw"), "us")
 
 
 class Train(_Benchmark):
@@ -79,10 +75,7 @@ class Train(_Benchmark):
         impl=rivals("train", *DECODE_CEILINGS),
     )
 
-    def track_train(self, *levels):
-        return self.measured(levels, lambda cell: throughput(cell, "train"))
-
-    track_train.unit = "us"
+    track_train = tracked(partial(throughput, task="train"), "us")
 
 
 class _Costs(_Benchmark):
@@ -97,28 +90,19 @@ class _Costs(_Benchmark):
 class DecodeCosts(_Costs):
     params = star(FACTORS, n=GRID.counts_arms, impl=names("decode"))
 
-    def track_decode_memory(self, *levels):
-        return self.measured(levels, lambda cell: costs(cell, "decode"))
-
-    track_decode_memory.unit = "MB"
+    track_decode_memory = tracked(partial(costs, task="decode"), "MB")
 
 
 class RawCosts(_Costs):
     params = star(FACTORS, n=GRID.counts_arms, impl=names("raw"))
 
-    def track_raw_memory(self, *levels):
-        return self.measured(levels, lambda cell: costs(cell, "raw"))
-
-    track_raw_memory.unit = "MB"
+    track_raw_memory = tracked(partial(costs, task="raw"), "MB")
 
 
 class TrainCosts(_Costs):
     params = star(FACTORS, n=GRID.counts_arms, px=PX_TRAIN, impl=names("train"))
 
-    def track_train_memory(self, *levels):
-        return self.measured(levels, lambda cell: costs(cell, "train"))
-
-    track_train_memory.unit = "MB"
+    track_train_memory = tracked(partial(costs, task="train"), "MB")
 
 
 class ByThreads(_Sparse):
@@ -132,10 +116,7 @@ class ByThreads(_Sparse):
         impl=("threaded-pack", "dataloader-simplejpeg", "batched-simplejpeg"),
     )
 
-    def track_decode(self, *levels):
-        return self.measured(levels, lambda cell: scaled(cell, "decode"))
-
-    track_decode.unit = "us"
+    track_decode = tracked(partial(scaled, task="decode"), "us")
 
 
 class ByBatch(_Sparse):
@@ -150,10 +131,7 @@ class ByBatch(_Sparse):
         impl=("threaded-pack", "dataloader-simplejpeg"),
     )
 
-    def track_decode(self, *levels):
-        return self.measured(levels, lambda cell: scaled(cell, "decode"))
-
-    track_decode.unit = "us"
+    track_decode = tracked(partial(scaled, task="decode"), "us")
 
 
 class ByResolution(_Sparse):
@@ -168,10 +146,7 @@ class ByResolution(_Sparse):
         impl=("threaded-pack", "dataloader-simplejpeg"),
     )
 
-    def track_decode(self, *levels):
-        return self.measured(levels, lambda cell: scaled(cell, "decode"))
-
-    track_decode.unit = "us"
+    track_decode = tracked(partial(scaled, task="decode"), "us")
 
 
 class ByCount(_Sparse):
@@ -181,10 +156,7 @@ class ByCount(_Sparse):
     param_names = ["n", "px", "impl"]
     params = star(param_names, n=GRID.counts_raw, px=(16,), impl=("gathered", "pack-batched"))
 
-    def track_raw(self, *levels):
-        return self.measured(levels, counted)
-
-    track_raw.unit = "us"
+    track_raw = tracked(counted, "us")
 
 
 class ByPlace(_Sparse):
@@ -193,7 +165,4 @@ class ByPlace(_Sparse):
     param_names = FACTORS
     params = star(FACTORS, n=GRID.counts_arms[:1], impl=PLACES)
 
-    def track_raw(self, *levels):
-        return self.measured(levels, augmented)
-
-    track_raw.unit = "us"
+    track_raw = tracked(augmented, "us")

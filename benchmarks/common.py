@@ -116,6 +116,16 @@ class _Benchmark:
         return value, record | state, during
 
 
+def tracked(measure: Callable[[Cell], Measured], unit: str) -> Callable[..., Any]:
+    """A `track_` method for a benchmark: one cell, measured by `measure` in `unit`."""
+
+    def track(self: _Benchmark, *levels: Any) -> Any:
+        return self.measured(levels, measure)
+
+    track.unit = unit  # type: ignore[attr-defined]
+    return track
+
+
 class _Sparse(_Benchmark):
     """Slow to measure, and steady enough for a third of the rounds."""
 

@@ -3,7 +3,7 @@
 Any factor may have the second name, which ends in "-again"; it goes last.
 """
 
-from .common import _Benchmark, _Sparse
+from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, ITEMS, START_METHODS, star
 from .measures.epochs import construction, epoch, first_batch, item
 from .measures.loops import loop_epoch, stall
@@ -29,10 +29,7 @@ class Epoch(_Benchmark):
         impl=pairs(*GRID.controls),
     )
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(epoch, "us")
 
 
 class ColdEpoch(Epoch):
@@ -47,40 +44,28 @@ class Item(_Benchmark):
     param_names = ITEM
     params = star(ITEM, n=ITEMS, px=GRID.px_storage, impl=pairs(*GRID.controls))
 
-    def track_item(self, *levels):
-        return self.measured(levels, item)
-
-    track_item.unit = "us"
+    track_item = tracked(item, "us")
 
 
 class FirstBatch(_Benchmark):
     param_names = ["n", "px", "workers", "start_method", "impl"]
     params = star(param_names, workers=FIRST_WORKERS, impl=pairs("naive", "preloaded"))
 
-    def track_first_batch(self, *levels):
-        return self.measured(levels, first_batch)
-
-    track_first_batch.unit = "ms"
+    track_first_batch = tracked(first_batch, "ms")
 
 
 class Construction(_Benchmark):
     param_names = ["n", "px", "impl"]
     params = star(param_names, impl=pairs("preloaded"))
 
-    def track_construction(self, *levels):
-        return self.measured(levels, construction)
-
-    track_construction.unit = "ms"
+    track_construction = tracked(construction, "ms")
 
 
 class Loop(_Benchmark):
     param_names = ["n", "px", "loop"]
     params = star(param_names, px=GRID.px[:1], loop=pairs("tuned"))
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, loop_epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(loop_epoch, "us")
 
 
 class Access(_Benchmark):
@@ -88,10 +73,7 @@ class Access(_Benchmark):
     param_names = ["n", "record", "access", "structure"]
     params = star(param_names, structure=pairs("numpy"))
 
-    def track_access(self, *levels):
-        return self.measured(levels, access)
-
-    track_access.unit = "ns"
+    track_access = tracked(access, "ns")
 
 
 class Transport(_Benchmark):
@@ -99,10 +81,7 @@ class Transport(_Benchmark):
     param_names = ["kib", "workers", "carrier"]
     params = star(param_names, workers=(1,), carrier=pairs("tensor"))
 
-    def track_transport(self, *levels):
-        return self.measured(levels, transport)
-
-    track_transport.unit = "us"
+    track_transport = tracked(transport, "us")
 
 
 class Stall(_Benchmark):
@@ -116,10 +95,7 @@ class Stall(_Benchmark):
         impl=pairs("naive"),
     )
 
-    def track_stall(self, *levels):
-        return self.measured(levels, stall)
-
-    track_stall.unit = "%"
+    track_stall = tracked(stall, "%")
 
 
 class Tree(_Sparse):
@@ -133,17 +109,11 @@ class Tree(_Sparse):
         impl=pairs("preloaded"),
     )
 
-    def track_tree(self, *levels):
-        return self.measured(levels, photograph_tree)
-
-    track_tree.unit = "MB"
+    track_tree = tracked(photograph_tree, "MB")
 
 
 class Throttled(_Sparse):
     param_names = ["n", "px", "bandwidth", "impl"]
     params = star(param_names, n=(GRID.n_throttled,), bandwidth=(100,), impl=pairs("naive"))
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, throttled_epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(throttled_epoch, "us")

@@ -1,6 +1,6 @@
 """Time of an epoch per image, swept as a star around the centre."""
 
-from .common import _Benchmark, _Sparse
+from .common import _Benchmark, _Sparse, tracked
 from .grids import COUNTS, DOCUMENTED, GRID, RECOMMENDED, START_METHODS, star
 from .measures.epochs import epoch, item_share
 
@@ -10,10 +10,7 @@ FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
 class _Epoch(_Benchmark):
     param_names = FACTORS
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(epoch, "us")
 
 
 class ByResolution(_Epoch):
@@ -62,10 +59,7 @@ class ItemShare(_Benchmark):
     param_names = ["n", "px", "impl"]
     params = star(param_names, n=GRID.counts, px=(64, 256))
 
-    def track_item_share(self, *levels):
-        return self.measured(levels, item_share)
-
-    track_item_share.unit = "%"
+    track_item_share = tracked(item_share, "%")
 
 
 class ManyWorkers(_Epoch):

@@ -6,7 +6,7 @@ from datasets_impl.experiments import behaviour
 from datasets_impl.media.workspaces import workspace
 from datasets_impl.observe.handover import handover, start_failure
 
-from .common import _Benchmark
+from .common import _Benchmark, tracked
 from .grids import GRID, STORED, star
 from .measures.epochs import built, corpus_of
 
@@ -17,14 +17,15 @@ class _Exact(_Benchmark):
     rounds, every = 1, 0
     spoilt_by_load = False
 
-    def answer(self, levels, ask):
-        """Ask `ask(cell, folder)` of a fresh working folder holding the cell's images."""
 
-        def measure(cell):
-            with workspace(corpus_of(cell).root, "disk-warm") as folder:
-                return float(ask(cell, folder)), {}
+def asked(ask, unit):
+    """As `tracked`, of `ask(cell, folder)` over a fresh working folder with the cell's images."""
 
-        return self.measured(levels, measure)
+    def measure(cell):
+        with workspace(corpus_of(cell).root, "disk-warm") as folder:
+            return float(ask(cell, folder)), {}
+
+    return tracked(measure, unit)
 
 
 class FilesOpened(_Exact):
@@ -32,13 +33,9 @@ class FilesOpened(_Exact):
 
     param_names = ["n", "phase", "impl"]
     params = [N, behaviour.PHASES, ("mapped", "mapped-fixed", "naive", "preloaded")]
-
-    def track_opened(self, n, phase, impl):
-        return self.answer(
-            (n, phase, impl), lambda cell, at: behaviour.images_opened(impl, at, phase)
-        )
-
-    track_opened.unit = "files per image"
+    track_opened = asked(
+        lambda cell, at: behaviour.images_opened(cell.impl, at, cell.phase), "files per image"
+    )
 
 
 class DiskBytes(_Exact):
@@ -46,11 +43,15 @@ class DiskBytes(_Exact):
 
     param_names = ["n", "px", "quality", "impl"]
     params = star(param_names, n=(128,), px=GRID.px, quality=GRID.qualities, impl=("mapped",))
+    track_disk_ratio = asked(
+        lambda cell, at: behaviour.disk_ratio(cell.impl, at), "bytes per byte of JPEG"
+    )
 
-    def track_disk_ratio(self, n, px, quality, impl):
-        return self.answer((n, px, quality, impl), lambda cell, at: behaviour.disk_ratio(impl, at))
 
-    track_disk_ratio.unit = "bytes per byte of JPEG"
+def _mixed_shapes(cell, folder):
+    for path in folder.iterdir():
+        path.unlink()
+    return behaviour.mixed_shapes(cell.impl, folder, cell.mix)
 
 
 class Shapes(_Exact):
@@ -58,16 +59,7 @@ class Shapes(_Exact):
 
     param_names = ["mix", "impl"]
     params = [tuple(behaviour.SHAPE_MIXES), ("mapped", "mapped-fixed")]
-
-    def track_mixed_shapes(self, mix, impl):
-        def ask(cell, folder):
-            for path in folder.iterdir():
-                path.unlink()
-            return behaviour.mixed_shapes(impl, folder, mix)
-
-        return self.answer((mix, impl), ask)
-
-    track_mixed_shapes.unit = "outcome"
+    track_mixed_shapes = asked(_mixed_shapes, "outcome")
 
 
 class RandomTransform(_Exact):
@@ -75,13 +67,9 @@ class RandomTransform(_Exact):
 
     param_names = ["n", "px", "workers", "impl"]
     params = [N, (64,), (0, 2), ("preloaded", "preloaded-fixed", "naive")]
-
-    def track_distinct(self, n, px, workers, impl):
-        return self.answer(
-            (n, px, workers, impl), lambda cell, at: behaviour.distinct_reads(impl, at, workers)
-        )
-
-    track_distinct.unit = "of 20 reads"
+    track_distinct = asked(
+        lambda cell, at: behaviour.distinct_reads(cell.impl, at, cell.workers), "of 20 reads"
+    )
 
 
 class TrainingStep(_Exact):
@@ -95,14 +83,18 @@ class TrainingStep(_Exact):
         ("memory", "disk"),
         ("naive", "preloaded", "mapped", "preloaded-fixed", "mapped-fixed"),
     ]
+    track_changed = asked(
+        lambda cell, at: behaviour.changed_by_training(cell.impl, at, cell.access, cell.where),
+        "changed",
+    )
 
-    def track_changed(self, n, px, access, where, impl):
-        return self.answer(
-            (n, px, access, where, impl),
-            lambda cell, at: behaviour.changed_by_training(impl, at, access, where),
-        )
 
-    track_changed.unit = "changed"
+def _sent(cell):
+    with built(cell) as (dataset, _):
+        sent = handover(dataset)
+    state = {"sent_bytes": sent.sent_bytes, "descriptors": sent.descriptors}
+    pixels = cell.n * cell.px * cell.px * 3
+    return sent.sent_bytes / pixels, {**state, "plain_pickle_bytes": sent.plain_bytes}
 
 
 class PickleBytes(_Exact):
@@ -110,18 +102,14 @@ class PickleBytes(_Exact):
 
     param_names = ["n", "px", "impl"]
     params = star(param_names, n=GRID.counts_started, impl=("naive", *STORED))
+    track_pickle_ratio = tracked(_sent, "bytes per byte of pixels")
 
-    def track_pickle_ratio(self, *levels):
-        def measure(cell):
-            with built(cell) as (dataset, _):
-                sent = handover(dataset)
-            state = {"sent_bytes": sent.sent_bytes, "descriptors": sent.descriptors}
-            pixels = cell.n * cell.px * cell.px * 3
-            return sent.sent_bytes / pixels, {**state, "plain_pickle_bytes": sent.plain_bytes}
 
-        return self.measured(levels, measure)
-
-    track_pickle_ratio.unit = "bytes per byte of pixels"
+def _start_failed(cell):
+    with built(cell) as (dataset, _):
+        error = start_failure(dataset, 1, cell.start_method)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return float(bool(error)), {"error": error, "descriptor_limit": limit}
 
 
 class Starts(_Exact):
@@ -134,14 +122,4 @@ class Starts(_Exact):
         start_method=GRID.start_methods,
         impl=("preloaded", "preloaded-tensor", "mapped", "mapped-fixed"),
     )
-
-    def track_starts_failed(self, *levels):
-        def measure(cell):
-            with built(cell) as (dataset, _):
-                error = start_failure(dataset, 1, cell.start_method)
-            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-            return float(bool(error)), {"error": error, "descriptor_limit": limit}
-
-        return self.measured(levels, measure)
-
-    track_starts_failed.unit = "failed"
+    track_starts_failed = tracked(_start_failed, "failed")

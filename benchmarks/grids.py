@@ -1,4 +1,4 @@
-"""Every grid of the study: the factors, the centre of the star, and the three profiles.
+"""Every grid of the study: the levels of the factors in each profile, and the star of them.
 
 A benchmark sweeps one factor (or a pair that a claim needs) and leaves the others at the centre.
 Only grids and rounds differ between profiles, never code.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from typing import Any
 
 from datasets_impl.corpus import DEFAULT_QUALITY
 from datasets_impl.errors import BAD_INPUT, StudyError
+from datasets_impl.factors import FACTORS
 from datasets_impl.observe.log import SPARSE as SPARSE
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
@@ -183,27 +184,7 @@ STORED = (  # ways to hold decoded pixels, for what workers are sent and what th
     "mapped",
     "mapped-fixed",
 )
-CENTRE: dict[str, Any] = {
-    "n": GRID.n,
-    "px": 256,
-    "quality": DEFAULT_QUALITY,
-    "workers": 0,
-    "start_method": "fork",
-    "medium": "disk-warm",
-    "transform": "none",
-    "stage": "item",
-    "batch": 64,
-    "loop": "tuned",
-    "structure": "numpy",
-    "record": "image",
-    "access": "item",
-    "carrier": "tensor",
-    "kib": 192,
-    "step_ms": 5,
-    "bandwidth": 0,
-    "latency_ms": 0,
-    "impl": "naive",
-}
+CENTRE: dict[str, Any] = {row.name: row.centre for row in FACTORS} | {"n": GRID.n}
 
 
 def star(names: list[str], **levels: Any) -> list[list[Any]]:
@@ -214,32 +195,12 @@ def star(names: list[str], **levels: Any) -> list[list[Any]]:
     return [list(levels.get(name, [CENTRE[name]])) for name in names]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One combination of factor levels, with the centre filled in."""
-
-    n: int
-    px: int
-    quality: int
-    workers: int
-    start_method: str
-    medium: str
-    transform: str
-    stage: str
-    batch: int
-    loop: str
-    structure: str
-    record: str
-    access: str
-    carrier: str
-    kib: int
-    step_ms: int
-    bandwidth: int
-    latency_ms: int
-    impl: str
+class _At:
+    """One combination of levels: an attribute for each factor, at the centre unless given."""
 
     @classmethod
     def at(cls, names: list[str], levels: tuple[Any, ...]) -> Cell:
-        """The cell with `levels` for `names`; other names are left to the caller."""
-        given = dict(zip(names, levels, strict=True))
-        return cls(**{name: given.get(name, centre) for name, centre in CENTRE.items()})
+        return cls(**CENTRE | dict(zip(names, levels, strict=True)))
+
+
+Cell = make_dataclass("Cell", [row.name for row in FACTORS], bases=(_At,), frozen=True)

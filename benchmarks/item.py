@@ -2,7 +2,7 @@
 
 from datasets_impl.experiments.stages import STAGES
 
-from .common import _Benchmark
+from .common import _Benchmark, tracked
 from .grids import COUNTS, GRID, ITEMS, star
 from .measures.epochs import item
 from .measures.shares import stage_share
@@ -13,19 +13,13 @@ FACTORS = ["n", "px", "medium", "stage", "impl"]
 class _Item(_Benchmark):
     param_names = FACTORS
 
-    def track_item(self, *levels):
-        return self.measured(levels, item)
-
-    track_item.unit = "us"
+    track_item = tracked(item, "us")
 
 
 class _StageShare(_Benchmark):
     param_names = FACTORS
 
-    def track_stage_share(self, *levels):
-        return self.measured(levels, stage_share)
-
-    track_stage_share.unit = "%"
+    track_stage_share = tracked(stage_share, "%")
 
 
 class ByStage(_StageShare):

@@ -1,6 +1,6 @@
 """What the loader's own mechanisms give: hand-written loop, defaults, tuned (C02)."""
 
-from .common import _Benchmark
+from .common import _Benchmark, tracked
 from .grids import GRID, star
 from .measures.loops import loop_epoch
 
@@ -17,7 +17,4 @@ class ByLoop(_Benchmark):
         loop=("hand-written", "defaults", "batched", "tuned", "tuned-batched"),
     )
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, loop_epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(loop_epoch, "us")

@@ -1,6 +1,6 @@
 """Memory of the process tree: records, start methods, data larger than a limit."""
 
-from .common import _Sparse
+from .common import _Sparse, tracked
 from .grids import GRID, START_METHODS, STORED
 from .measures.tree import photograph_tree, record_copies, record_tree
 
@@ -19,10 +19,7 @@ class _Records(_Memory):
 class RecordsPerWorker(_Records):
     """What each of two workers copies of the records by reading them all once (C09)."""
 
-    def track_worker_copy(self, *levels):
-        return self.measured(levels, record_copies)
-
-    track_worker_copy.unit = "% of its size"
+    track_worker_copy = tracked(record_copies, "% of its size")
 
 
 class RecordsTree(_Records):
@@ -33,10 +30,7 @@ class RecordsTree(_Records):
 
     params = [(GRID.records,), ("fork",), GRID.record_structures]
 
-    def track_tree(self, *levels):
-        return self.measured(levels, record_tree)
-
-    track_tree.unit = "MB"
+    track_tree = tracked(record_tree, "MB")
 
 
 class StartMethod(_Memory):
@@ -50,7 +44,4 @@ class StartMethod(_Memory):
         STORED,
     ]
 
-    def track_tree(self, *levels):
-        return self.measured(levels, photograph_tree)
-
-    track_tree.unit = "MB"
+    track_tree = tracked(photograph_tree, "MB")

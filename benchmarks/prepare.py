@@ -15,6 +15,7 @@ import re
 import sys
 from typing import Any
 
+from datasets_impl import factors
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
@@ -23,23 +24,7 @@ from datasets_impl.files.paths import images_dir, user_path
 from .common import _Benchmark
 from .grids import GRID, Cell, profile_name
 
-TOPICS = tuple(
-    importlib.import_module(f".{name}", __package__)
-    for name in (
-        "arms",
-        "controls",
-        "epoch",
-        "exact",
-        "item",
-        "loader",
-        "memory",
-        "stall",
-        "startup",
-        "storage",
-        "structures",
-        "transport",
-    )
-)
+TOPICS = tuple(importlib.import_module(f".{name}", __package__) for name in factors.TOPICS)
 
 
 def benchmark_classes() -> list[type[_Benchmark]]:

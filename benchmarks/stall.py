@@ -1,8 +1,10 @@
 """Share of time a trainer waits for data under an emulated training step (X09)."""
 
+from functools import partial
+
 from datasets_impl.experiments.steps import cuda_step
 
-from .common import _Benchmark
+from .common import _Benchmark, tracked
 from .grids import GRID, star
 from .measures.loops import stall
 
@@ -15,10 +17,7 @@ class ByStep(_Benchmark):
     param_names = FACTORS
     params = star(FACTORS, workers=(0, 2), step_ms=GRID.steps_ms, impl=("naive", "preloaded"))
 
-    def track_stall(self, *levels):
-        return self.measured(levels, stall)
-
-    track_stall.unit = "%"
+    track_stall = tracked(stall, "%")
 
 
 class CudaByStep(_Benchmark):
@@ -27,7 +26,4 @@ class CudaByStep(_Benchmark):
     param_names = FACTORS
     params = star(FACTORS, workers=(2,), impl=("naive", "preloaded"))
 
-    def track_stall(self, *levels):
-        return self.measured(levels, lambda cell: stall(cell, cuda_step))
-
-    track_stall.unit = "%"
+    track_stall = tracked(partial(stall, make_step=cuda_step), "%")

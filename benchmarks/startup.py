@@ -1,6 +1,6 @@
 """What is paid before training: construction, and time to the first batch."""
 
-from .common import _Benchmark, _Sparse
+from .common import _Benchmark, _Sparse, tracked
 from .grids import COUNTS, DOCUMENTED, GRID, START_METHODS, STORED, star
 from .measures.epochs import construction, first_batch
 
@@ -11,10 +11,7 @@ class Construction(_Benchmark):
     param_names = ["n", "px", "impl"]
     params = star(param_names, n=COUNTS, impl=(*DOCUMENTED, "mapped-fixed"))
 
-    def track_construction(self, *levels):
-        return self.measured(levels, construction)
-
-    track_construction.unit = "ms"
+    track_construction = tracked(construction, "ms")
 
 
 class ConstructionByResolution(Construction):
@@ -32,10 +29,7 @@ class ConstructionRecommended(Construction, _Sparse):
 class _FirstBatch(_Benchmark):
     param_names = FACTORS
 
-    def track_first_batch(self, *levels):
-        return self.measured(levels, first_batch)
-
-    track_first_batch.unit = "ms"
+    track_first_batch = tracked(first_batch, "ms")
 
 
 class ByWorkers(_FirstBatch):

@@ -1,6 +1,6 @@
 """Slow storage: throttled disks and an object store, JPEG against raw pixels."""
 
-from .common import _Benchmark, _Sparse
+from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, ITEMS, star
 from .measures import epochs, objects, throttled
 
@@ -22,10 +22,7 @@ class ByBandwidth(_Sparse):
         impl=("naive", "raw-files", "mapped-fixed"),
     )
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, throttled.epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(throttled.epoch, "us")
 
 
 class ByMedium(_Benchmark):
@@ -34,10 +31,7 @@ class ByMedium(_Benchmark):
     param_names = ["n", "px", "medium", "impl"]
     params = star(param_names, n=ITEMS, px=PX_RAW, medium=GRID.media, impl=("naive", "raw-files"))
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, epochs.epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(epochs.epoch, "us")
 
 
 class ReadShare(_Sparse):
@@ -56,10 +50,7 @@ class ReadShare(_Sparse):
         stage=("read",),
     )
 
-    def track_stage_share(self, *levels):
-        return self.measured(levels, throttled.stage_share)
-
-    track_stage_share.unit = "%"
+    track_stage_share = tracked(throttled.stage_share, "%")
 
 
 class BeyondMemory(_Benchmark):
@@ -70,12 +61,7 @@ class BeyondMemory(_Benchmark):
     param_names = ["n", "px", "where", "impl"]
     params = [(GRID.n,), (256,), GRID.limits, ("preloaded", "mapped-fixed", "raw-files")]
 
-    def track_failed(self, n, px, where, impl):
-        return self.measured(
-            (n, px, where, impl), lambda cell: throttled.beyond_failed(cell, where)
-        )
-
-    track_failed.unit = "failed"
+    track_failed = tracked(throttled.beyond_failed, "failed")
 
 
 class BeyondMemoryEpoch(_Sparse):
@@ -84,10 +70,7 @@ class BeyondMemoryEpoch(_Sparse):
     param_names = ["n", "px", "where", "impl"]
     params = [(GRID.n,), (256,), GRID.limits, ("mapped-fixed", "raw-files")]
 
-    def track_epoch(self, n, px, where, impl):
-        return self.measured((n, px, where, impl), lambda cell: throttled.beyond_epoch(cell, where))
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(throttled.beyond_epoch, "us")
 
 
 class InMemory(_Benchmark):
@@ -100,10 +83,7 @@ class InMemory(_Benchmark):
         impl=("preloaded", "mapped-fixed", "raw-files"),
     )
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, epochs.epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(epochs.epoch, "us")
 
 
 class Reopen(_Benchmark):
@@ -112,10 +92,7 @@ class Reopen(_Benchmark):
     param_names = ["n", "px", "impl"]
     params = InMemory.params
 
-    def track_construction(self, *levels):
-        return self.measured(levels, epochs.reopening)
-
-    track_construction.unit = "ms"
+    track_construction = tracked(epochs.reopening, "ms")
 
 
 class ObjectStoreEpoch(_Sparse):
@@ -134,10 +111,7 @@ class ObjectStoreEpoch(_Sparse):
         impl=("naive", "raw-files"),
     )
 
-    def track_epoch(self, *levels):
-        return self.measured(levels, objects.epoch)
-
-    track_epoch.unit = "us"
+    track_epoch = tracked(objects.epoch, "us")
 
 
 class ObjectStoreItem(_Sparse):
@@ -152,7 +126,4 @@ class ObjectStoreItem(_Sparse):
         stage=("read",),
     )
 
-    def track_stage_share(self, *levels):
-        return self.measured(levels, objects.stage_share)
-
-    track_stage_share.unit = "%"
+    track_stage_share = tracked(objects.stage_share, "%")

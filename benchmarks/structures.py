@@ -1,6 +1,6 @@
 """Access to lists, arrays and tensors (C10)."""
 
-from .common import _Benchmark
+from .common import _Benchmark, tracked
 from .grids import star
 from .measures.samples import access
 
@@ -17,7 +17,4 @@ class ByAccess(_Benchmark):
         structure=("list", "numpy", "tensor"),
     )
 
-    def track_access(self, *levels):
-        return self.measured(levels, access)
-
-    track_access.unit = "ns"
+    track_access = tracked(access, "ns")

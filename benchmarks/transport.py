@@ -2,7 +2,7 @@
 
 from datasets_impl.experiments.free_samples import CARRIERS
 
-from .common import _Benchmark
+from .common import _Benchmark, tracked
 from .grids import GRID, star
 from .measures.samples import transport
 
@@ -16,7 +16,4 @@ class BySize(_Benchmark):
     param_names = FACTORS
     params = star(FACTORS, kib=GRID.sample_kib, carrier=CARRIERS, workers=(0, 1))
 
-    def track_transport(self, *levels):
-        return self.measured(levels, transport)
-
-    track_transport.unit = "us"
+    track_transport = tracked(transport, "us")

@@ -62,6 +62,12 @@ def interval(name: str, value: Any, most: float = math.inf) -> tuple[float, floa
     return low, high
 
 
+def function(name: str, value: Any) -> None:
+    """That `value` can be called, or is None."""
+    if value is not None and not callable(value):
+        raise refused(name, value, "a function, or None")
+
+
 def iterable(name: str, value: Any, right: str) -> None:
     """That `value` can be iterated over, and is no class, text or mapping: those are slips."""
     can = hasattr(value, "__iter__") or hasattr(value, "__getitem__")

@@ -22,9 +22,10 @@ from PIL import Image
 
 from datasets_impl.arguments import one_of
 from datasets_impl.errors import MissingPackage
-from datasets_impl.files.pictures import reason
+from datasets_impl.files.pictures import reason, rgb
 
 EXTRA = "loaders"  # what pip installs them by
+MOST_PIXELS_PER_BYTE = 1024
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Decode = Callable[[Any, Pixels | None], Pixels]
 
@@ -74,7 +75,7 @@ def _pil(data: Any, out: Pixels | None) -> Pixels:
         raise ValueError("the file is empty")
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
+            pixels = np.asarray(rgb(picture))
     except Exception as error:  # each of Pillow's readers has errors of its own for damaged data
         raise ValueError(reason(error)) from error
     return _kept(pixels, out)
@@ -92,6 +93,8 @@ def _torchvision(data: Any, out: Pixels | None) -> Pixels:
 def _opencv(data: Any, out: Pixels | None) -> Pixels:
     import cv2
 
+    if bytes(data[:2]) != b"\xff\xd8":  # other kinds it reads with other pixels than Pillow
+        raise ValueError("it is no JPEG")
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # Pillow does not turn either
     try:
         pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -102,10 +105,23 @@ def _opencv(data: Any, out: Pixels | None) -> Pixels:
     return _kept(pixels, out)
 
 
+def require_bytes(data: Any, height: int, width: int) -> None:
+    """That a JPEG can have the size it claims: a block of 64 pixels takes a bit at least.
+
+    Raises:
+        ValueError: it cannot, and decoding would only fill gigabytes with grey.
+    """
+    if height * width > MOST_PIXELS_PER_BYTE * len(data):
+        raise ValueError(f"{len(data):,} bytes are too few for {width} x {height} pixels")
+
+
 def _simplejpeg(dct: bool, upsample: bool) -> Decode:
     def decode(data: Any, out: Pixels | None) -> Pixels:
         import simplejpeg
 
+        if out is None:
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            require_bytes(data, height, width)
         pixels: Pixels = simplejpeg.decode_jpeg(
             data, "RGB", fastdct=dct, fastupsample=upsample, buffer=out
         )

@@ -23,7 +23,11 @@ UNREAD = 141  # as a shell shows the end of a program by SIGPIPE
 
 
 class StudyError(Exception):
-    """A condition the user can mend; its text is one complete sentence."""
+    """A condition the user can mend; its text is one complete sentence, on one line."""
+
+    def __str__(self) -> str:
+        """A name in it may hold a line's end, which is written escaped."""
+        return super().__str__().replace("\r", "\\r").replace("\n", "\\n")
 
 
 class BadArgument(StudyError, ValueError):

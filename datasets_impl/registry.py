@@ -23,6 +23,7 @@ from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.decoders import DECODERS
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
+from datasets_impl.factors import AGAIN
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.formats import FORMATS, ensure_stored
 from datasets_impl.transforms import ToUint8, make_transform
@@ -37,8 +38,6 @@ from datasets_impl.variants.reheader import ReheaderDataset
 from datasets_impl.variants.relisting import RelistingDataset
 from datasets_impl.variants.row_loop import RowLoopDataset
 from datasets_impl.variants.stored_pixels import BatchedStoredDataset, StoredPixelsDataset
-
-AGAIN = "-again"
 
 
 def _no_files(dataset: Any) -> list[Path]:

@@ -42,6 +42,9 @@ except ModuleNotFoundError as missing:
         file=sys.stderr,
     )
     sys.exit(2)
+except KeyboardInterrupt:  # these imports take seconds
+    print("interrupted; nothing was measured yet", file=sys.stderr)
+    sys.exit(130)
 
 PROFILES = ("quick", "standard", "full", "loaders")
 MOST_ROUNDS = 1000

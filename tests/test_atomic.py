@@ -110,11 +110,25 @@ def test_error_of_the_disk(
     assert only(target, "old")
 
 
+@pytest.mark.parametrize("mask", [0o077, 0o022, 0o002])
+def test_what_is_written_has_the_rights_that_the_umask_leaves(mask: int, target: Path) -> None:
+    before = os.umask(mask)
+    try:
+        atomic_write(target, "mine")
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_line_end_in_a_name_does_not_break_the_sentence() -> None:
+    assert str(StudyError("a\nb is no file.")) == "a\\nb is no file."
+
+
 def test_no_temporary_file_can_be_made(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(**arguments: object) -> None:
+    def full(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("datasets_impl.files.atomic.tempfile.mkstemp", full)
+    monkeypatch.setattr("datasets_impl.files.atomic.os.open", full)
     with pytest.raises(StudyError, match="disk is full"):
         atomic_write(target, "new")
     monkeypatch.undo()

@@ -32,6 +32,7 @@ from datasets_impl.experiments.loops import LOOPS
 from datasets_impl.experiments.records import STRUCTURES as RECORD_STRUCTURES
 from datasets_impl.experiments.stages import STAGES
 from datasets_impl.experiments.structures import RECORDS, STRUCTURES
+from datasets_impl.factors import AGAIN
 from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.transforms import TRANSFORMS
 
@@ -40,7 +41,7 @@ every_profile = pytest.mark.parametrize("profile", PROFILES)
 
 def again(names: Iterable[str]) -> set[str]:
     """The names, and the second name of each."""
-    return {name + end for name in names for end in ("", registry.AGAIN)}
+    return {name + end for name in names for end in ("", AGAIN)}
 
 
 def module_of(benchmark: type) -> str:
@@ -142,7 +143,7 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
             for name, level in given.items():
                 assert level in known.get(name, (level,)), f"{where}: {name}={level}"
             if module_of(benchmark) == "arms":
-                name = given["impl"].removesuffix(registry.AGAIN)
+                name = given["impl"].removesuffix(AGAIN)
                 tasks = {task for task, known_name in ARMS if known_name == name}
                 metrics = {
                     m.removeprefix("track_") for m in dir(benchmark) if m.startswith("track")
@@ -191,7 +192,7 @@ def test_second_arms_stand_behind_their_first(suite: ModuleType) -> None:
     for benchmark in suite.benchmark_classes():
         if module_of(benchmark) == "controls":
             arms = benchmark.params[-1]
-            assert arms[1::2] == [f"{arm}{registry.AGAIN}" for arm in arms[::2]]
+            assert arms[1::2] == [f"{arm}{AGAIN}" for arm in arms[::2]]
             seen += 1
     assert bool(seen) == (os.environ[PROFILE_VARIABLE] != "loaders")
 

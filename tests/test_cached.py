@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from torch.utils.data import IterableDataset
 
 from datasets_impl.corrected.cached import CachedDataset
-from datasets_impl.errors import StudyError
+from datasets_impl.corrected.jpeg import JpegDataset
+from datasets_impl.corrected.preloaded import PreloadedDataset
+from datasets_impl.errors import BadArgument, StudyError
+from datasets_impl.system.shared_memory import shared_empty
+
+
+class Mask(torch.Tensor):
+    """Stands for torchvision's, which a transform treats otherwise than a picture."""
+
+
+class Endless(IterableDataset[torch.Tensor]):
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        return iter(lambda: torch.zeros(2), None)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.int64])
@@ -24,6 +43,11 @@ def test_samples_come_back_as_they_are(dtype: torch.dtype) -> None:
     ("samples", "says"),
     [
         ([(torch.zeros(2), 1)], "type tuple"),
+        ([torch.zeros(2, requires_grad=True)], "with a gradient"),
+        ([torch.zeros(2).as_subclass(Mask)], "type Mask"),
+        ([torch.zeros(2), torch.zeros(2).as_subclass(Mask)], "type Mask and the first"),
+        ([torch.eye(2).to_sparse()], "sparse"),
+        ([torch.zeros(2, device="meta")], "on meta"),
         ([torch.zeros(2), torch.zeros(3)], "torch.float32 of shape \\(3,\\) and the first"),
         ([torch.zeros(2), torch.zeros(2).double()], "is torch.float64"),
     ],
@@ -31,3 +55,28 @@ def test_samples_come_back_as_they_are(dtype: torch.dtype) -> None:
 def test_other_samples_are_refused_in_one_sentence(samples: list[Any], says: str) -> None:
     with pytest.raises(StudyError, match=says):
         CachedDataset(samples)[len(samples) - 1]
+
+
+@pytest.mark.parametrize(
+    "dataset", [CachedDataset, Endless(), {0: torch.zeros(2)}, "photos", [], 5]
+)
+def test_what_is_no_dataset_is_refused_at_construction(dataset: Any) -> None:
+    with pytest.raises(BadArgument, match="give a map-style dataset"):
+        CachedDataset(dataset)
+
+
+@pytest.mark.parametrize("process", [5, "flip", [print]])
+def test_what_is_no_function_is_refused_at_construction(process: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "1.jpg")
+    for make in (JpegDataset, PreloadedDataset, lambda _, given: CachedDataset([1], given)):
+        with pytest.raises(BadArgument, match="give a function"):
+            make(tmp_path, process)
+
+
+def test_shared_memory_that_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(size: int) -> Any:
+        raise RuntimeError("No space left on device (28)")
+
+    monkeypatch.setattr(torch.UntypedStorage, "_new_shared", full)
+    with pytest.raises(StudyError, match=r"6 bytes of shared memory .*No space left"):
+        shared_empty((2, 3))

@@ -84,7 +84,17 @@ def test_noise_is_labelled_as_a_bound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"count": 0}, {"count": 100_001}, {"resolution": 0}, {"quality": 101}, {"seed": -1}],
+    [
+        {"count": 0},
+        {"count": 100_001},
+        {"resolution": 0},
+        {"quality": 101},
+        {"seed": -1},
+        {"count": 2.5},
+        {"count": "5"},
+        {"resolution": None},
+        {"quality": True},
+    ],
 )
 def test_impossible_arguments_are_one_sentence(wrong: dict[str, int]) -> None:
     with pytest.raises(StudyError, match=f"{next(iter(wrong))} must be between"):

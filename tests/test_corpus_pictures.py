@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +185,18 @@ def test_a_folder_without_pictures_is_one_sentence(
 def test_the_cache_may_not_lie_in_the_users_folder(album: Path) -> None:
     with pytest.raises(StudyError, match="never written to"):
         ensure_corpus(own(album), cache=album / "cache")
+
+
+def test_nor_in_a_second_place_where_it_is_mounted(tmp_path: Path, album: Path) -> None:
+    (tmp_path / "again").mkdir()
+    command = ["mount", "--bind", str(album), str(tmp_path / "again")]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("only root may mount a folder")
+    try:
+        with pytest.raises(StudyError, match="never written to"):
+            ensure_corpus(own(album), cache=tmp_path / "again" / "cache")
+    finally:
+        subprocess.run(["umount", "-l", str(tmp_path / "again")], check=True)
 
 
 def test_a_changed_folder_is_another_corpus(tmp_path: Path, album: Path) -> None:

@@ -91,7 +91,7 @@ def test_context_exact_and_lost_cells_are_no_part_of_the_family() -> None:
         cell(0.9, counts=False, outcome="unclear"),
         cell(None, quantity="value", outcome="for"),
         cell(None, estimate=None, outcome="skipped"),
-        cell(None, estimate=None, outcome="unclear", reason="failed"),
+        cell(None, estimate=None, outcome="unclear", reasons=(Reason("logged", ("failed",)),)),
     ]
     found = corrected([cell(0.03), *others], RULES)
     assert found[1:] == others

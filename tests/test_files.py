@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from PIL import Image
 from datasets_impl import registry
 from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.corrected.preloaded import PreloadedDataset
+from datasets_impl.decoders import DECODERS
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files import pictures as files
@@ -22,6 +24,7 @@ from datasets_impl.files.pictures import decoded, fingerprint, jpeg_files
 from datasets_impl.formats import ensure_stored
 from datasets_impl.indexing import NoSuchItem, position
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
+from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
 from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
@@ -75,6 +78,110 @@ def test_paths_as_a_person_gives_them(nested: Path, monkeypatch: pytest.MonkeyPa
         assert jpeg_files(given) == jpeg_files(nested)
     assert ReadOnlyMappedDataset("..", "~/p").data_file == nested.parent / "p"
     assert Path(RawFileDataset("~/photos").files[0]).parent == nested.parent / "photos.raw"
+
+
+@pytest.mark.parametrize("given", [None, 5, b"photos", [], object()])
+def test_what_is_no_path(given: Any) -> None:
+    for take in (jpeg_files, PreloadedDataset, RawFileDataset):
+        with pytest.raises(BadArgument, match="give text or a `Path`"):
+            take(given)
+
+
+def test_the_folder_above_a_link_is_that_above_its_target(
+    nested: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = nested.parent / "here"
+    (here / "cat").mkdir(parents=True)
+    (here / "link").symlink_to(nested / "dog")
+    Image.new("RGB", (8, 6)).save(here / "cat" / "other.jpg")
+    monkeypatch.chdir(here)
+    assert jpeg_files("link/../cat") == [str(nested / "cat" / "1.jpg")]
+
+
+def test_a_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(StudyError, match="current folder is gone"):
+        jpeg_files("photos")
+
+
+def test_links_to_folders_are_followed_and_each_folder_taken_once(nested: Path) -> None:
+    before = jpeg_files(nested)
+    elsewhere = nested.parent / "elsewhere"
+    elsewhere.mkdir()
+    Image.new("RGB", (8, 6)).save(elsewhere / "4.jpg")
+    for name, place in {
+        "a": "cat",
+        "up": "",
+        "more": "../elsewhere",
+        "more2": "../elsewhere",
+    }.items():
+        (nested / name).symlink_to(nested / place)
+    (nested / "loop").symlink_to(nested / "loop")
+    assert jpeg_files(nested) == sorted([*before, str(nested / "more" / "4.jpg")])
+
+
+def test_pixels_are_not_written_where_they_would_be_taken_for_a_picture(nested: Path) -> None:
+    with pytest.raises(BadArgument, match="a name that is not a picture's"):
+        ReadOnlyMappedDataset(nested, nested / "x.JPG")
+    os.mkfifo(nested.parent / "pipe")
+    with pytest.raises(StudyError, match="holds something else"):  # and does not wait for it
+        ReadOnlyMappedDataset(nested, nested.parent / "pipe")
+
+
+def deep(bits: int) -> Image.Image:
+    ramp = np.arange(48).reshape(6, 8)
+    return Image.fromarray((ramp * 1300).astype(np.uint16) if bits == 16 else ramp.astype(np.int32))
+
+
+def test_of_sixteen_bits_the_higher_eight_are_kept(tmp_path: Path) -> None:
+    deep(16).save(tmp_path / "a.jpg", "PNG")
+    wanted = (np.arange(48).reshape(6, 8) * 1300) >> 8
+    for name in DECODERS:
+        for pixels in next(iter(ThreadedJpegLoader(tmp_path, decode_with=name))):
+            np.testing.assert_array_equal(pixels[..., 1], wanted)
+    np.testing.assert_array_equal(PreloadedDataset(tmp_path)[0][..., 2], wanted)
+
+
+def test_thirty_two_bits_are_refused(tmp_path: Path) -> None:
+    deep(32).save(tmp_path / "a.jpg", "TIFF")
+    for read in (lambda: PreloadedDataset(tmp_path), lambda: list(ThreadedJpegLoader(tmp_path))):
+        with pytest.raises(StudyError, match=r"a\.jpg could not be read .*32 bits"):
+            read()
+
+
+@pytest.mark.parametrize("kind", [ThreadedJpegLoader, ThreadedCropsLoader])
+def test_a_small_file_that_claims_billions_of_pixels(kind: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg")
+    data = bytearray((tmp_path / "a.jpg").read_bytes())
+    at = data.find(b"\xff\xc0") + 5  # height and width in the frame's header
+    data[at : at + 4] = (65_500).to_bytes(2, "big") * 2
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(StudyError, match=r"a\.jpg could not be read .*Pillow decodes"):
+        list(kind(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "change", [{"seal": None}, {"side": [6.0, 8]}, {"side": [8, 6]}, {"side": [-6, -8]}]
+)
+def test_a_header_that_was_edited_is_none(change: dict[str, Any], tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    root.mkdir()
+    Image.new("RGB", (8, 6), (1, 2, 3)).save(root / "1.jpg")
+    wanted = ReadOnlyMappedDataset(root)[0]
+    RawFileDataset(root)
+
+    def edited(header: dict[str, Any], **shape: Any) -> dict[str, Any]:
+        return {**header, **({"seal": None} if "seal" in change else shape)}
+
+    data, index = tmp_path / "photos.pixels", tmp_path / "photos.raw" / "index.json"
+    content, side = data.read_bytes(), [*change.get("side", ()), 3]
+    header = edited(json.loads(content[16:4096]), shape=[1, *side])
+    data.write_bytes(content[:16] + json.dumps(header).encode().ljust(4080) + content[4096:])
+    index.write_text(json.dumps(edited(json.loads(index.read_text()), shapes=[side])))
+    assert ReadOnlyMappedDataset(root)[0].equal(wanted)
+    assert RawFileDataset(root)[0].equal(wanted)
 
 
 @pytest.mark.parametrize("given", ["absent", "0.jpg"])

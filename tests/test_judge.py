@@ -182,7 +182,7 @@ def test_a_test_counts_only_on_machines_without_what_took_its_place(tmp_path: Pa
     }
     assert found.by_machine == {"both": "supported", "old": "challenged"}
     (left,) = [cell for cell in found.evidence if not cell.counts]
-    assert left.reason == "reading in an item counts"
+    assert left.reasons == (Reason("counts instead", ("reading in an item",)),)
 
 
 def test_share_level_slope_and_exact(tmp_path: Path) -> None:

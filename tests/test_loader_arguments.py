@@ -348,3 +348,28 @@ def test_threads_that_cannot_be_started(folder: Path, monkeypatch: pytest.Monkey
 def test_a_batch_that_memory_cannot_hold() -> None:
     with pytest.raises(StudyError, match="cannot be allocated"):
         RecycledBatches().take((2**40, 2**20))
+
+
+class Odd:
+    """A sampler whose length is none."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([2, 1, 0])
+
+
+@every_loader
+@pytest.mark.parametrize("sampler", [Odd(-1), Odd(2**70), np.array(3), torch.tensor(3)])
+def test_samplers_of_an_odd_length(sampler: Any, build: Any, folder: Path) -> None:
+    assert sum(map(len, build(folder, sampler=sampler))) in (1, 3)
+
+
+@pytest.mark.parametrize("ratio", [(1e-308, 1e-308), (1, 1e9)])
+def test_a_ratio_that_no_picture_has(ratio: Any, folder: Path) -> None:
+    with pytest.raises(BadArgument, match="ratio is"):
+        ThreadedCropsLoader(folder, ratio=ratio)

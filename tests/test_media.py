@@ -130,7 +130,7 @@ def test_signal_handler_is_restored(corpus: Corpus) -> None:
 OWNER = """
 import sys, time
 from pathlib import Path
-from datasets_impl.storage import media
+from datasets_impl.media import workspaces as media
 media.RAM_DISK = Path(sys.argv[3])
 with media.workspace(Path(sys.argv[1]), sys.argv[2]) as folder:
     print(folder, flush=True)

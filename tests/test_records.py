@@ -261,7 +261,7 @@ def test_arrays_are_copied_to_workers_that_are_not_forked(
     """In a fresh process, as asv measures: this one has freed memory that would be used again."""
     measure.corpus_of(cell(**PHOTOGRAPHS))  # built here: building leaves freed memory too
     code = (
-        "import json; from benchmarks import tree; from benchmarks.grids import Cell;"
+        "import json; from benchmarks.measures import tree; from benchmarks.grids import Cell;"
         f"levels = (128, 256, {start_method!r}, {impl!r});"
         "cell = Cell.at(['n', 'px', 'start_method', 'impl'], levels);"
         "print(json.dumps(tree.photograph_tree(cell)))"

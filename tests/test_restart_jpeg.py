@@ -16,6 +16,7 @@ from PIL import Image
 from datasets_impl.corpus import Corpus
 from datasets_impl.errors import MissingPackage
 from datasets_impl.formats.restart.jpeg import Record, Unsuitable, with_restarts
+from datasets_impl.formats.restart.transcode import compiled
 
 numba = pytest.importorskip("numba", reason="transcoding needs numba")
 SUBSAMPLINGS = (0, 1, 2)  # 4:4:4, 4:2:2, 4:2:0
@@ -156,3 +157,13 @@ def test_damaged_bytes_never_crash(place: int, value: int) -> None:
         with_restarts(bytes(data))
     except Unsuitable:
         return
+
+
+def test_where_nothing_compiled_may_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def njit(**options: bool) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr("numba.njit", njit)
+    assert compiled(len) is len

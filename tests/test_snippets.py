@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import datasets_impl
-from datasets_impl import loaders, variants
+from datasets_impl import corrected, loaders, variants
 from datasets_impl.contest.code import HOMES, with_setting
 from datasets_impl.contest.model import Arm
 from datasets_impl.contest.registry import ARMS
@@ -87,7 +87,7 @@ def test_a_name_is_where_it_is_imported_from(name: str, home: str) -> None:
 def class_names() -> set[str]:
     """Every class that a user can import from the package."""
     found = set()
-    for package in (loaders, variants):
+    for package in (corrected, loaders, variants):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             found |= set(vars(importlib.import_module(module.name)))
     for path in Path(datasets_impl.__path__[0], "documented").glob("*.py"):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -174,3 +177,67 @@ def test_pixels_of_a_set_by_its_folder_and_of_nothing_else(folder: Path) -> None
         StoredPixelsDataset(folder)
     with pytest.raises(BadArgument, match=r"images is .*; give a stored set"):
         StoredPixelsDataset([1, 2])  # type: ignore[arg-type]
+
+
+@every_case
+def test_a_set_of_many_files_needs_few_descriptors(
+    name: str, kind: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversion, "CHUNK", 1)
+    images = ensure_stored(folder, kind, name)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert contents(images) == expected(folder, kind, name)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+
+
+@every_case
+def test_a_folder_whose_name_is_no_utf8(name: str, kind: Any, folder: Path) -> None:
+    odd = folder.with_name(os.fsdecode(b"photos \xff\n[b]"))
+    folder.rename(odd)
+    assert contents(ensure_stored(odd, kind, name)) == expected(odd, kind, name)
+
+
+@every_case
+def test_threads_that_read_first_at_the_same_time(name: str, kind: Any, folder: Path) -> None:
+    ensure_stored(folder, kind, name)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for turn in range(3):
+            images = ensure_stored(folder, kind, name, folder.with_name(f"set {turn}"))
+            start = threading.Barrier(8)
+
+            def first(images: Any = images, start: Any = start) -> bytes:
+                start.wait()
+                return bytes(images.read(0))
+
+            with ThreadPoolExecutor(8) as pool:
+                assert len({each.result() for each in [pool.submit(first) for _ in range(8)]}) == 1
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("error", [OSError(12, "Cannot allocate memory"),
+                                   RuntimeError("data.lmdb: Cannot allocate memory"),
+                                   RuntimeError("errno = 24, 'Too many open files'")])  # fmt: skip
+def test_a_set_is_not_to_be_deleted_for_what_the_system_lacks(
+    error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = ensure_stored(folder, "jpeg", "pack")
+
+    def lacks(handle: Any, index: int) -> Any:
+        raise error
+
+    monkeypatch.setattr(images, "get", lacks)
+    with pytest.raises(StudyError, match="mend that and open it again") as told:
+        images.read(0)
+    assert "delete the stored set" not in str(told.value)
+
+
+def test_a_mounted_file_system_is_no_place_for_a_set(folder: Path, mounted: Path) -> None:
+    mount(mounted, "size=1m")
+    with pytest.raises(StudyError, match="name a place in it"):
+        ensure_stored(folder, "jpeg", "pack", target=mounted)
+    assert sorted(path.name for path in mounted.parent.iterdir() if "mounted" in path.name) == [
+        "mounted"
+    ]

@@ -213,3 +213,15 @@ def test_a_closed_terminal_ends_a_study_unless_it_was_told_to_ignore_that(ignore
     )
     done = subprocess.run([sys.executable, "-c", body], cwd=ROOT, capture_output=True, text=True)
     assert ("KeyboardInterrupt" in done.stderr) != ignored
+
+
+def test_a_study_is_interrupted_while_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "filelock.py").write_text("raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.study"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted; nothing was measured yet\n")

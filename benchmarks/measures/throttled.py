@@ -95,21 +95,21 @@ def stage_share(cell: Cell) -> Measured:
     return passes.measured(state)
 
 
-def beyond(cell: Cell, where: str, seconds: float) -> dict[str, Any]:
+def beyond(cell: Cell, seconds: float) -> dict[str, Any]:
     """What a child with limited memory saw; see `datasets_impl.experiments.beyond_memory`."""
     folder = beyond_memory.pixel_set(corpus_of(cell).root, cell.px)
-    return beyond_memory.run(cell.impl, folder, where, seconds)
+    return beyond_memory.run(cell.impl, folder, cell.where, seconds)
 
 
-def beyond_failed(cell: Cell, where: str) -> Measured:
+def beyond_failed(cell: Cell) -> Measured:
     """1 when the child ran out of memory; 0 when it read an epoch, or `FAILURE_SECONDS` of one."""
-    seen = beyond(cell, where, FAILURE_SECONDS)
+    seen = beyond(cell, FAILURE_SECONDS)
     return float(seen["ran_out"]), seen
 
 
-def beyond_epoch(cell: Cell, where: str) -> Measured:
+def beyond_epoch(cell: Cell) -> Measured:
     """Microseconds per image of a shuffled epoch, or of its first `BEYOND_SECONDS`."""
-    seen = beyond(cell, where, BEYOND_SECONDS)
+    seen = beyond(cell, BEYOND_SECONDS)
     if seen["ran_out"]:
         raise MemoryError(f"{cell.impl} ran out of its {seen['limit']:,} bytes")
     return seen["us_per_image"], seen

@@ -29,9 +29,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from datasets_impl.corpus.build import THREADS, Writer, content_hash, file_name, replacing
 from datasets_impl.corpus.photographs import Picture, bundled_photographs
 from datasets_impl.corpus.user_images import Listing, list_pictures, printable, select_pictures
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import cache_dir, user_path
+from datasets_impl.files.replacing import is_or_holds
 
 # ImageNet-1k averages about 110 kB at 469 x 387, 0.6 bytes per pixel. Measured on the bundled
 # photographs with seed 0, 4:2:0, quality 98 gives 0.710 at 64 px, 0.595 at 128, 0.571 at 256
@@ -72,21 +73,24 @@ class CorpusSpec:
             ("seed", 0, 2**63 - 1),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
-                raise StudyError(
-                    f"A corpus's {name} must be between {low} and {high:,}, not {value}."
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise BadArgument(
+                    f"A corpus's {name} must be between {low} and {high:,} and whole, "
+                    f"not {value!r}."
                 )
         if self.content not in get_args(Content):
             raise StudyError(
                 f'A corpus\'s content is "photographs" or "noise", not "{self.content}".'
             )
+        if self.images is not None:
+            user_path(self.images)
 
     @property
     def origin(self) -> str:
         """A key of `LABELS`."""
         if self.content == "noise":
             return "noise"
-        return "own" if self.images else "bundled"
+        return "bundled" if self.images is None else "own"
 
     @property
     def own_tables(self) -> bool:
@@ -173,7 +177,7 @@ def ensure_corpus(
     if spec.origin == "own":
         assert spec.images is not None
         listing = list_pictures(spec.images)
-        if home.resolve().is_relative_to(listing.folder):
+        if is_or_holds(listing.folder, home):
             raise StudyError(
                 f"The cache folder {home} lies inside the folder of pictures {listing.folder}, "
                 "which is never written to; choose another cache folder."

@@ -24,7 +24,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedIm
 from datasets_impl.corpus.photographs import Picture, Pixels, seeded
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
-from datasets_impl.files.pictures import SAMPLED_FILES, sample
+from datasets_impl.files.pictures import SAMPLED_FILES, rgb, sample
 
 SUFFIXES = (".jpg", ".jpeg")
 # JPEG (with the several-in-one files of some cameras), and PNG files named .jpg, as even ImageNet
@@ -82,7 +82,12 @@ def list_pictures(folder: Path) -> Listing:
     names: list[str] = []
     visited: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(root, onerror=unlisted, followlinks=True):
-        here = Path(parent).stat()
+        try:
+            here = Path(parent).stat()
+        except OSError as error:  # it went while its parent was listed
+            unlisted(error)
+            folders.clear()
+            continue
         if (here.st_dev, here.st_ino) in visited:  # a link back up the tree would never end
             folders.clear()
             continue
@@ -201,7 +206,7 @@ def _open(
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         # `convert` copies even what is RGB, and a user's picture may take hundreds of megabytes.
-        return image if image.mode == "RGB" else image.convert("RGB"), tables, subsampling
+        return image if image.mode == "RGB" else rgb(image), tables, subsampling
 
 
 def _reason(error: Exception) -> str:

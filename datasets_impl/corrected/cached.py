@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
-from datasets_impl.arguments import refused
+from datasets_impl.arguments import function, refused
 from datasets_impl.errors import StudyError
 from datasets_impl.indexing import position
 from datasets_impl.system.shared_memory import lacking_room, shared_empty
@@ -35,13 +35,17 @@ class CachedDataset(Dataset[torch.Tensor]):
         dataset: Any,
         process: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
+        function("process", process)
         self.dataset, self.process = dataset, process
-        if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__") and len(dataset)):
+        no_map = isinstance(dataset, type | str | bytes | dict | IterableDataset)
+        can = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+        if no_map or not can or not len(dataset):
             raise refused("dataset", dataset, "a map-style dataset with at least one sample")
         first = dataset[0]
-        if not isinstance(first, torch.Tensor):
+        kind = _uncommon(first)
+        if kind:
             raise StudyError(
-                f"Samples are of type {type(first).__name__}, and this cache keeps tensors; "
+                f"Samples are of type {kind}, and this cache keeps plain tensors in memory; "
                 "`python -m datasets_impl.doctor` writes one for whatever a dataset gives."
             )
         self.shape, self.dtype = tuple(first.shape), first.dtype
@@ -64,10 +68,11 @@ class CachedDataset(Dataset[torch.Tensor]):
         index = position(index, len(self))
         if not self.ready[index]:
             sample = self.dataset[index]
-            if not isinstance(sample, torch.Tensor):
+            kind = _uncommon(sample)
+            if kind:
                 raise StudyError(
-                    f"Sample {index} is of type {type(sample).__name__} and the first is a tensor; "
-                    "this cache keeps tensors."
+                    f"Sample {index} is of type {kind} and the first is a plain tensor; this cache "
+                    "keeps plain tensors."
                 )
             if sample.dtype != self.dtype or tuple(sample.shape) != self.shape:
                 raise StudyError(
@@ -78,3 +83,14 @@ class CachedDataset(Dataset[torch.Tensor]):
             self.ready[index] = 1  # last: another worker must not read a sample half written
         kept = self.store[index].clone()
         return kept if self.process is None else self.process(kept)
+
+
+def _uncommon(sample: Any) -> str:
+    """What a sample is that the cache would give back as something else, "" for a plain tensor."""
+    if type(sample) is not torch.Tensor:
+        return type(sample).__name__
+    if sample.is_nested or sample.is_quantized or sample.layout != torch.strided:
+        return "nested, quantized or sparse tensor"
+    if sample.device.type != "cpu":
+        return f"tensor on {sample.device}"
+    return "tensor with a gradient" if sample.requires_grad else ""

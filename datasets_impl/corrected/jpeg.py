@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl import arguments
 from datasets_impl.files.pictures import decoded, jpeg_files
 from datasets_impl.indexing import position
 
@@ -24,6 +25,7 @@ class JpegDataset(Dataset[torch.Tensor]):
         root_dir: str | Path,
         process: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
+        arguments.function("process", process)
         self.process = process
         self.image_paths = jpeg_files(root_dir)
 

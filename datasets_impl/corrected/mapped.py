@@ -19,16 +19,19 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_file
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import (
+    JPEG_SUFFIXES,
     beside,
     decoded,
     digest,
     fingerprint,
     jpeg_files,
     require_shape,
+    seal,
 )
 from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.indexing import position
@@ -61,6 +64,8 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         header = _read_header(self.data_file)
         if header is None or header["fingerprint"] != found:
             check_replaceable(self.data_file, _is_ours, sources=(root,), what=WHAT)
+            if self.data_file.suffix.lower() in JPEG_SUFFIXES:
+                raise refused("data_file", str(self.data_file), "a name that is not a picture's")
             header = _write(paths, self.data_file, found)
         self.shape: tuple[int, ...] = tuple(header["shape"])
         self.header = header
@@ -103,13 +108,16 @@ def _damaged(data_file: Path, where: str = "") -> StudyError:
 def _read_header(data_file: Path) -> dict[str, Any] | None:
     """The header of a whole file of pixels; None if it is absent, cut short, or something else."""
     try:
+        if not data_file.is_file():  # a pipe would be waited for
+            return None
         with data_file.open("rb") as file:
             first = file.read(PAGE)
             size = os.fstat(file.fileno()).st_size
         header = json.loads(first.removeprefix(MAGIC))
         count, *_ = shape = header["shape"]
         whole = first.startswith(MAGIC) and size == PAGE + math.prod(shape) + 8 * count
-        return header if whole and set(header) == {"fingerprint", "shape", "digests"} else None
+        said = header.pop("seal")
+        return header if whole and said == seal(header) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -155,7 +163,7 @@ def _write(paths: list[str], data_file: Path, found: str) -> dict[str, Any]:
             "digests": digest(digests),
         }
         file.seek(0)
-        file.write((MAGIC + json.dumps(header).encode()).ljust(PAGE))
+        file.write((MAGIC + json.dumps({**header, "seal": seal(header)}).encode()).ljust(PAGE))
         check_replaceable(data_file, _is_ours, what=WHAT)  # decoding took its time
         replaced = _old_shape(data_file) is not None and data_file.exists()
     if replaced:

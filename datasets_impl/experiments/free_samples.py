@@ -14,8 +14,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.errors import Unsupported
+from datasets_impl.factors import AGAIN
 from datasets_impl.loading import PREFETCH_FACTOR, ending_workers
-from datasets_impl.registry import AGAIN
 from datasets_impl.system.shared_memory import lacking_room
 from datasets_impl.variants.batch_decoding import as_it_comes
 

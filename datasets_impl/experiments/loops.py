@@ -17,8 +17,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets_impl.documented import InefficientDataset
+from datasets_impl.factors import AGAIN
 from datasets_impl.loading import BATCH_SIZE, SHUFFLE_SEED, ending_workers
-from datasets_impl.registry import AGAIN
 from datasets_impl.system.cores import cores as cores
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_impl.registry import AGAIN
+from datasets_impl.factors import AGAIN
 
 RECORDS = ("label", "image")
 IMAGE_SHAPE = (64, 64, 3)

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import glob
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -38,7 +39,6 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-            temporary.chmod(0o644)
             temporary.replace(path)  # before it is closed, which ends its lock
     except OSError as error:
         raise describe_write_error(error, path) from error
@@ -49,11 +49,17 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 def _temporary(path: Path) -> tuple[int, Path]:
     """A new file beside `path`, open, and locked as long as its writer lives."""
     while True:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=MARK)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{MARK}")
+        try:  # with the rights that the user's umask leaves; `tempfile` would give none to others
+            descriptor = os.open(
+                temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666
+            )
+        except FileExistsError:
+            continue
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if Path(name).exists():  # nobody has swept it before it was locked
-            return descriptor, Path(name)
+        if temporary.exists():  # nobody has swept it before it was locked
+            return descriptor, temporary
         os.close(descriptor)
 
 

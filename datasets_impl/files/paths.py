@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from datasets_impl.arguments import refused
 from datasets_impl.errors import MissingPackage, StudyError
 
 CACHE_VARIABLE = "DATASET_STUDY_CACHE"
@@ -17,13 +18,18 @@ APPLICATION = "pytorch-dataset-study"
 
 
 def user_path(given: str | Path) -> Path:
-    """A path as a person gives it, absolute, with `~` expanded; links are not resolved.
+    """A path as a person gives it, absolute, with `~` expanded.
 
     Every path from a command line, the environment or an argument of a class comes through here.
+    Links are resolved only before "..", the folder above the one that a link leads to.
 
     Raises:
-        StudyError: it is empty, or names the home of a user that does not exist.
+        BadArgument: it is no path.
+        StudyError: it is empty, or names the home of a user that does not exist, or it is relative
+            and the current folder is gone.
     """
+    if not isinstance(given, str | os.PathLike) or not isinstance(os.fspath(given), str):
+        raise refused("a path", given, "text or a `Path`")
     if not str(given):
         raise StudyError("A path is empty; name a file or folder.")
     if "\0" in str(given):
@@ -32,7 +38,19 @@ def user_path(given: str | Path) -> Path:
         expanded = Path(given).expanduser()
     except RuntimeError:
         raise StudyError(f"{given} names the home of an unknown user; give a full path.") from None
-    return Path(os.path.abspath(expanded))  # noqa: PTH100 - takes ".." away, `Path.absolute` not
+    try:
+        return _without_dots(expanded.absolute())
+    except OSError as error:
+        raise StudyError(f"The current folder is gone; give {given} as a full path.") from error
+
+
+def _without_dots(path: Path) -> Path:
+    """Without "..", which `os.path.abspath` takes away without a look at links."""
+    parts = path.parts
+    if ".." not in parts:
+        return path
+    behind = len(parts) - parts[::-1].index("..")
+    return Path(os.path.realpath(Path(*parts[:behind])), *parts[behind:])
 
 
 def cache_dir() -> Path:

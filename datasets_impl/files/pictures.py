@@ -4,6 +4,8 @@ every variant."""
 from __future__ import annotations
 
 import hashlib
+import heapq
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +28,8 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 def jpeg_files(root: str | Path) -> list[str]:
     """Sorted paths of the JPEG files in `root` and below, whatever the case of their suffix.
 
-    Hidden folders are left out.
+    Hidden folders are left out. Links to folders are followed, but each folder is taken once, under
+    its own name rather than a link's where it has both.
 
     Raises:
         StudyError: there is none, a folder cannot be listed, or one is a named pipe or the like,
@@ -34,16 +37,26 @@ def jpeg_files(root: str | Path) -> list[str]:
     """
     root = user_path(root)
     found: list[str] = []
-    folders = [str(root)]
-    while folders:
+    folders, links = [str(root)], list[str]()
+    seen: set[tuple[int, int]] = set()
+    while folders or links:
+        folder = folders.pop() if folders else heapq.heappop(links)
         try:
-            with os.scandir(folders.pop()) as entries:
+            status = os.stat(folder)  # noqa: PTH116 - many folders
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.is_dir():
-                        if not entry.name.startswith(".") and not entry.is_symlink():
+                    if _is_folder(entry):
+                        if entry.name.startswith("."):
+                            continue
+                        if entry.is_symlink():
+                            heapq.heappush(links, entry.path)
+                        else:
                             folders.append(entry.path)
                     elif entry.name.lower().endswith(JPEG_SUFFIXES):
-                        if not entry.is_file() and os.path.exists(entry.path):  # noqa: PTH110
+                        if os.path.exists(entry.path) and not entry.is_file():  # noqa: PTH110
                             raise BadImage(f"{entry.path} is no regular file; remove it.")
                         found.append(entry.path)  # also a link that leads nowhere: it is missed
         except OSError as error:
@@ -54,6 +67,13 @@ def jpeg_files(root: str | Path) -> list[str]:
     if not found:
         raise StudyError(f"{root} has no JPEG file; name a folder that holds some.")
     return sorted(found)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle, or to where one may not look
+        return False
 
 
 def beside(root: Path, ending: str) -> Path:
@@ -96,6 +116,11 @@ def digest(data: Any) -> int:
     return xxhash.xxh3_64_intdigest(data)
 
 
+def seal(fields: Any) -> str:
+    """A digest of what a header says, to stand in it: a header that was edited is none."""
+    return f"{digest(json.dumps(fields, sort_keys=True).encode()):016x}"
+
+
 def sample(path: str | Path, size: int) -> int:
     """A digest of some content of a file of `size` bytes."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -135,7 +160,22 @@ def decoded(path: Any, name: str | None = None) -> Pixels:
         BadImage: it cannot be read; the sentence names it (see `opened`).
     """
     with opened(path, name) as picture:
-        return np.array(picture.convert("RGB"))
+        return np.array(rgb(picture))
+
+
+def rgb(picture: Image.Image) -> Image.Image:
+    """`picture` with 8 bits for each of red, green and blue.
+
+    Of 16 bits the higher 8 are kept; Pillow's own conversion would make nearly all of it white.
+
+    Raises:
+        ValueError: its numbers have 32 bits, and nothing says which of them is white.
+    """
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):
+        raise ValueError("its numbers have 32 bits and do not fit into 8")
+    return picture.convert("RGB")
 
 
 def unreadable(path: str | Path, error: Exception) -> BadImage:

@@ -43,7 +43,7 @@ def check_replaceable(
 
 def _check(target: Path, ours: Recognise, sources: Iterable[Path], what: str) -> None:
     for source in sources:
-        if target.exists() and _is_or_holds(target, source):
+        if target.exists() and is_or_holds(target, source):
             raise StudyError(
                 f"{target} is or holds {source}, which is only read; "
                 f"choose another place for {what}."
@@ -51,6 +51,11 @@ def _check(target: Path, ours: Recognise, sources: Iterable[Path], what: str) ->
     if target.is_symlink():
         raise StudyError(
             f"{target} is a symbolic link; name the place itself, or another one, for {what}."
+        )
+    if target.is_mount():
+        raise StudyError(
+            f"{target} is where a file system is mounted, and cannot be replaced; name a place in "
+            f"it for {what}."
         )
     if not target.exists() or _is_empty(target):
         return
@@ -122,8 +127,9 @@ def _sweep(target: Path, ours: Recognise) -> None:
             shutil.rmtree(aside)
 
 
-def _is_or_holds(target: Path, source: Path) -> bool:
-    """By what the names lead to, not by their spelling: links, `..`, another case of letters."""
+def is_or_holds(target: Path, source: Path) -> bool:
+    """By what the names lead to, not by their spelling: links, `..`, another case of letters,
+    a folder that is mounted at two places."""
     place = source.resolve()
     return any(above.exists() and above.samefile(target) for above in (place, *place.parents))
 

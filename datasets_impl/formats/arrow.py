@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.formats.conversion import Format, Plan
-from datasets_impl.formats.stored import StoredImages
+from datasets_impl.formats.stored import StoredImages, mapped
 
 COLUMN = "image"
 
@@ -45,7 +45,7 @@ class ArrowWriter:
 
 
 def _column(path: Path) -> Any:
-    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+    with pa.ipc.open_stream(pa.py_buffer(mapped(path))) as stream:  # Arrow takes UTF-8 names alone
         return stream.read_all()[COLUMN].combine_chunks()
 
 

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 from filelock import FileLock
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from datasets_impl.arguments import positive_int, refused
@@ -244,7 +245,7 @@ def _convert(
                 os.write(journal, f"{json.dumps([number, digests])}\n".encode())
 
         with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
-            task = bar.add_task(f"Writing {target.name}", total=plan.chunks)
+            task = bar.add_task(f"Writing {escape(target.name)}", total=plan.chunks)
             bar.advance(task, plan.chunks - len(missing))
             for _ in _each(one, missing, threads):
                 bar.advance(task)

@@ -28,7 +28,7 @@ class LmdbWriter:
         size = 2 * pages + SPARE
         self.lock = threading.Lock()  # in place of LMDB's, which leaves a file
         self.environment = lmdb.open(
-            str(folder / DATA), map_size=size, subdir=False, lock=False
+            os.fsencode(folder / DATA), map_size=size, subdir=False, lock=False
         )  # synced with every chunk: LMDB may abort the process over pages that a crash lost
 
     def write(self, number: int, indices: range, pieces: Sequence[bytes]) -> None:
@@ -61,17 +61,26 @@ class LmdbFormat(Format):
 _OPENED: dict[tuple[int, int], tuple[int, Any]] = {}
 
 
+_opening = threading.Lock()
+os.register_at_fork(
+    before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release
+)
+
+
 def _environment(path: Path) -> Any:
     status = path.stat()
     key = status.st_dev, status.st_ino
-    known = _OPENED.get(key)
-    if known and known[0] == os.getpid():
-        return known[1]
-    if known:
-        known[1].close()  # inherited over a fork
-    found = lmdb.open(str(path), subdir=False, readonly=True, lock=False, readahead=False)
-    _OPENED[key] = os.getpid(), found
-    return found
+    with _opening:
+        known = _OPENED.get(key)
+        if known and known[0] == os.getpid():
+            return known[1]
+        if known:
+            known[1].close()  # inherited over a fork
+        found = lmdb.open(
+            os.fsencode(path), subdir=False, readonly=True, lock=False, readahead=False
+        )
+        _OPENED[key] = os.getpid(), found
+        return found
 
 
 class LmdbImages(StoredImages):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -19,15 +18,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ValidationError
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
-from datasets_impl.files.pictures import digest
+from datasets_impl.files.pictures import digest, seal
 from datasets_impl.indexing import position
 
 HEADER, INDEX, JOURNAL = "header.json", "index.npy", "journal"
 INDEX_TYPE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("digest", "<u8")])
+OF_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 Kind = Literal["jpeg", "pixels"]
 
 
@@ -51,7 +52,7 @@ class Header(BaseModel):
 
     def _seal(self) -> str:
         fields = self.model_dump(exclude={"seal"})
-        return f"{digest(json.dumps(fields, sort_keys=True).encode()):016x}"
+        return seal(fields)
 
 
 def read_header(folder: Path) -> Header:
@@ -61,6 +62,8 @@ def read_header(folder: Path) -> Header:
         StudyError: there is no such set, or it is unfinished, cut short or damaged.
     """
     try:
+        if (folder / HEADER).exists() and not (folder / HEADER).is_file():  # a pipe is waited for
+            raise _damaged(folder, f"has a damaged {HEADER}")
         header = Header.model_validate_json((folder / HEADER).read_bytes())
         if not header.is_intact():
             raise _damaged(folder, f"has a damaged {HEADER}")
@@ -98,6 +101,18 @@ def is_stored_set(folder: Path) -> bool:
     return all(path.relative_to(folder) in known for path in folder.rglob("*"))
 
 
+def mapped(path: Path) -> memoryview:
+    """The bytes of a file that is not empty, mapped.
+
+    PyTorch's mapping, and not Python's, which keeps a descriptor for as long as it lives: a set of
+    many files would need more than a process may have.
+    """
+    with path.open("rb") as file:
+        name, size = f"/dev/fd/{file.fileno()}", os.fstat(file.fileno()).st_size
+        rows = torch.from_file(name, shared=False, size=size, dtype=torch.uint8)
+    return memoryview(rows.numpy().data).toreadonly()
+
+
 def read_index(folder: Path, header: Header) -> np.ndarray[Any, Any]:
     """The index, one `INDEX_TYPE` for each image.
 
@@ -113,12 +128,18 @@ def read_index(folder: Path, header: Header) -> np.ndarray[Any, Any]:
     return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
 
 
-def _unusable(folder: Path, error: OSError) -> StudyError:
+def _unusable(folder: Path, error: Exception) -> StudyError:
     """A set that may not be read is not to be deleted for it."""
-    why = error.strerror or str(error)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):
+    why = getattr(error, "strerror", None) or str(error)
+    if _is_of_the_system(error):
         return StudyError(f"{folder} cannot be read ({why}); mend that and open it again.")
     return _damaged(folder, f"cannot be read ({why})")
+
+
+def _is_of_the_system(error: Exception) -> bool:
+    """Whether rights, descriptors or memory lack; some libraries say so in their text alone."""
+    number = getattr(error, "errno", None)
+    return number in OF_THE_SYSTEM or any(os.strerror(each) in str(error) for each in OF_THE_SYSTEM)
 
 
 def _damaged(path: Path, what: str) -> StudyError:
@@ -211,7 +232,7 @@ class StoredImages(ABC):
             raise
         except Exception as error:  # each library has errors of its own for a damaged file
             self.require_same()
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) or _is_of_the_system(error):
                 raise _unusable(self.folder, error) from error
             raise _damaged(self.folder, f"cannot be read at image {index} ({error})") from error
         if self.verify and not self._checked[index]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import mmap
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.formats.conversion import Format, Plan
-from datasets_impl.formats.stored import StoredImages
+from datasets_impl.formats.stored import StoredImages, mapped
 
 BLOCK = 512  # bytes: a member's header, and what its content is padded to
 
@@ -77,7 +76,6 @@ class TarImages(StoredImages):
         number = index // self.header.chunk
         if number not in handle:
             self.require_same()
-            with (self.folder / shard(number)).open("rb") as file:
-                handle[number] = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+            handle[number] = mapped(self.folder / shard(number))
         start = int(self.index["offset"][index])
         return handle[number][start : start + int(self.index["length"][index])]

@@ -13,6 +13,7 @@ from datasets_impl import arguments
 SCALE = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
 TRIES = 10
+MOST_RATIO = 65_535  # of the sides of a JPEG
 Range = tuple[float, float]
 
 
@@ -72,7 +73,10 @@ def checked_ranges(scale: Range, ratio: Range) -> tuple[Range, Range]:
     Raises:
         BadArgument: one of them is no range of positive numbers, or an area above the image's.
     """
-    return arguments.interval("scale", scale, 1.0), arguments.interval("ratio", ratio)
+    low, high = arguments.interval("ratio", ratio)
+    if low < 1 / MOST_RATIO or high > MOST_RATIO:
+        raise arguments.refused("ratio", ratio, f"numbers from 1/{MOST_RATIO:,} to {MOST_RATIO:,}")
+    return arguments.interval("scale", scale, 1.0), (low, high)
 
 
 _ranges = functools.lru_cache(maxsize=16)(checked_ranges)  # asked for every image

@@ -95,7 +95,7 @@ class IndexBatches:
 
     def index_batches(self) -> Iterator[list[int]]:
         """The indices of one epoch, batch by batch; only the last may have fewer."""
-        if _length(self.sampler) is None:
+        if _length(self.sampler) is None and not hasattr(self.sampler, "tolist"):
             indices: Iterator[int] = (self._checked([each])[0] for each in self.sampler)
         else:
             known = self._checked(_listed(self.sampler))
@@ -171,5 +171,5 @@ def _listed(sampler: Any) -> list[Any]:
 def _length(sampler: Any) -> int | None:
     try:
         return len(sampler)
-    except (TypeError, NotImplementedError, AttributeError):
+    except (TypeError, ValueError, OverflowError, NotImplementedError, AttributeError):
         return None

@@ -21,7 +21,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from datasets_impl import arguments
-from datasets_impl.decoders import decoder
+from datasets_impl.decoders import decoder, require_bytes
 from datasets_impl.formats.restart.jpeg import Record, whole_jpeg
 from datasets_impl.loaders.crops import RATIO, SCALE, Box, checked_ranges, random_box
 from datasets_impl.loaders.threaded import ThreadedLoader
@@ -110,6 +110,7 @@ class ThreadedCropsLoader(ThreadedLoader):
             height, width = record.height, record.width
         else:
             height, width = image_size(jpeg)
+            require_bytes(jpeg, height, width)
         box = self._box(height, width, index, epoch)
         if record.has_restarts:
             region = record.region(box.top, box.left, box.height, box.width)

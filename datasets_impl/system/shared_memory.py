@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from datasets_impl.errors import StudyError
+
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
 
@@ -15,9 +17,18 @@ def shared_empty(shape: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> to
     """An uninitialised tensor in shared memory, as PyTorch's collating allocates it.
 
     `torch.empty(...).share_memory_()` would copy every page of it, and so allocate them all.
+
+    Raises:
+        StudyError: there is not so much shared memory, or no descriptor left for it.
     """
     size = math.prod(shape) * dtype.itemsize
-    storage = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
+    try:
+        storage = torch.UntypedStorage._new_shared(size)  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise StudyError(
+            f"{size:,} bytes of shared memory are not to be had ({error}); make {SHARED_MEMORY} "
+            "larger, or take smaller batches or fewer images."
+        ) from error
     return torch.empty(0, dtype=dtype).set_(storage).view(shape)  # type: ignore[call-overload]
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import RandomResizedCrop
 
 from datasets_impl import arguments
-from datasets_impl.files.pictures import jpeg_files, opened
+from datasets_impl.files.pictures import jpeg_files, opened, rgb
 from datasets_impl.indexing import position
 from datasets_impl.loaders.crops import RATIO, SCALE, checked_ranges
 
@@ -52,8 +52,6 @@ class DraftCropsDataset(Dataset[torch.Tensor]):
             # What the decoder made of it is rounded up to whole pixels.
             across, down = (made / asked for made, asked in zip(picture.size, whole, strict=True))
             box = (left * across, top * down, (left + width) * across, (top + height) * down)
-            made = picture.convert("RGB").resize(
-                (self.size, self.size), Image.Resampling.BILINEAR, box=box
-            )
+            made = rgb(picture).resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
         pixels = torch.from_numpy(np.array(made)).permute(2, 0, 1)
         return pixels.flip(-1) if torch.rand(()) < 0.5 else pixels.contiguous()

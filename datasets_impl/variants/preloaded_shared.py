@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.indexing import position
+from datasets_impl.system.shared_memory import shared_empty
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 
 
@@ -20,12 +21,14 @@ class PreloadedSharedDataset(Dataset[torch.Tensor]):
     """Pixels of equally shaped images in one shared tensor, count x height x width x channel.
 
     Raises:
-        StudyError: the folder has no JPEG file, or one whose shape differs from the first.
+        StudyError: the folder has no JPEG file, or one whose shape differs from the first; or
+            /dev/shm has no room for all.
     """
 
     def __init__(self, root_dir: str | Path) -> None:
-        self.data = torch.from_numpy(PreloadedArrayDataset(root_dir).data)
-        self.data.share_memory_()  # type: ignore[no-untyped-call]
+        pixels = torch.from_numpy(PreloadedArrayDataset(root_dir).data)
+        self.data = shared_empty(tuple(pixels.shape))
+        self.data.copy_(pixels)
 
     def __len__(self) -> int:
         return len(self.data)

@@ -21,7 +21,14 @@ from torch.utils.data import Dataset
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
-from datasets_impl.files.pictures import beside, decoded, digest, fingerprint, jpeg_files
+from datasets_impl.files.pictures import (
+    beside,
+    decoded,
+    digest,
+    fingerprint,
+    jpeg_files,
+    seal,
+)
 from datasets_impl.files.whole import whole_folder
 from datasets_impl.indexing import position
 
@@ -47,8 +54,8 @@ class RawFileDataset(Dataset[torch.Tensor]):
 
         def index() -> dict[str, Any] | None:
             known = _read_index(folder)
-            current = known.get("fingerprint") == found and _are_whole(self.files, known)
-            return known if current else None
+            current = known.get("fingerprint") == found and _is_sealed(known)
+            return known if current and _are_whole(self.files, known) else None
 
         known = index()
         if known is None:
@@ -90,6 +97,10 @@ def _read_index(folder: Path) -> dict[str, Any]:
     return index if isinstance(index, dict) else {}
 
 
+def _is_sealed(index: dict[str, Any]) -> bool:
+    return index.get("seal") == seal({name: index[name] for name in index if name != "seal"})
+
+
 def _is_ours(folder: Path) -> bool:
     """Whether this class wrote it, and nobody else's file is in it."""
     if not folder.is_dir():
@@ -127,7 +138,7 @@ def _build(
             shapes.append(list(pixels.shape))
             digests.append(digest(pixels))
         index = {"fingerprint": found, "shapes": shapes, "digests": digests}
-        (new / INDEX).write_text(json.dumps(index))
+        (new / INDEX).write_text(json.dumps({**index, "seal": seal(index)}))
 
 
 def _name(number: int) -> str:

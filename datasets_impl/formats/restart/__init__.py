@@ -7,7 +7,6 @@ number of records, their lengths, the records.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.formats.conversion import Format, Plan
 from datasets_impl.formats.restart.jpeg import Unsuitable, with_restarts
-from datasets_impl.formats.stored import Kind, StoredImages
+from datasets_impl.formats.stored import Kind, StoredImages, mapped
 
 WORD = 4  # bytes of each number at the head of a part
 
@@ -79,7 +78,6 @@ class RestartImages(StoredImages):
         number = index // self.header.chunk
         if number not in handle:
             self.require_same()
-            with (self.folder / part(number)).open("rb") as file:
-                handle[number] = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+            handle[number] = mapped(self.folder / part(number))
         start = int(self.index["offset"][index])
         return handle[number][start : start + int(self.index["length"][index])]

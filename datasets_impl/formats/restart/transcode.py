@@ -16,7 +16,15 @@ LONGEST = 2.5  # times the scan: standard DC codes and stuffing are the only gro
 SPARE = 4096
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+def compiled(function: Any) -> Any:
+    """By numba, and kept for the next process where its cache may be written."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # neither this folder nor the user's cache folder may be
+        return numba.njit(nogil=True)(function)
+
+
+@compiled
 def _completed(out: Any, written: int, kept: Any, held: int) -> int:
     """Write the last `held` bits, filled up with ones to a whole byte, as the standard has it."""
     if held:
@@ -29,7 +37,7 @@ def _completed(out: Any, written: int, kept: Any, held: int) -> int:
     return written
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
+@compiled
 def _transcode(
     scan: Any,
     mcus: int,

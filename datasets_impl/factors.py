@@ -1,0 +1,81 @@
+"""Names that measuring and judging share: factors, topics, profiles, and the ending of A/A arms.
+
+A factor has one row here: its name, its centre in the star of benchmarks, and how it reads in a
+sentence, beside a number and along an axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+AGAIN = "-again"  # ends the second name of an arm that is measured twice (A/A)
+PROFILES = ("quick", "standard", "full", "loaders")
+TOPICS = (
+    "arms",
+    "controls",
+    "epoch",
+    "exact",
+    "item",
+    "loader",
+    "memory",
+    "stall",
+    "startup",
+    "storage",
+    "structures",
+    "transport",
+)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """What a benchmark may vary. Words with "{}" take a level."""
+
+    name: str
+    centre: Any = None  # None: each benchmark that has the factor says its levels
+    short: str = ""  # a level by itself: "256 px"
+    place: str = ""  # a level that is a word, as a place in a sentence: "on disk-warm"
+    unit: str = ""  # of a level that is a number, in a sentence: "at 256 px"
+    leading: bool = False  # "quality 75", not "75 quality"
+    title: str = ""  # the factor's name where `name` does not say it
+    axis: str = ""  # the factor along an axis
+    unlimited: Any = None  # the level that stands for no limit, so above every number
+    words: Mapping[str, str] = field(default_factory=dict)  # for levels that read badly
+
+
+FACTORS = (
+    Factor("n", None, "{} images", unit="images", title="image count",
+           axis="images in the dataset"),  # its centre differs between profiles
+    Factor("px", 256, "{} px", unit="px", title="resolution", axis="resolution (pixels a side)"),
+    Factor("quality", 98, "quality {}", unit="JPEG quality", leading=True, axis="JPEG quality"),
+    Factor("workers", 0, "W = {}", axis="worker processes (num_workers)"),
+    Factor("start_method", "fork", "{}", "under {}"),
+    Factor("medium", "disk-warm", "{}", "on {}"),
+    Factor("transform", "none", "transform {}", "with transform {}"),
+    Factor("stage", "item", "{}", "at stage {}"),
+    Factor("phase", None, "{}", "in phase {}"),
+    Factor("mix", None, "{}", "with {}"),
+    Factor("access", "item", "by {}", "by {}"),
+    Factor("where", None, "{}", "{}", title="place",
+           words={"disk": "on disk", "memory": "in memory"}),
+    Factor("batch", 64, "batches of {}", unit="images a batch", title="batch size"),
+    Factor("loop", "tuned", "{}", "in loop {}"),
+    Factor("structure", "numpy", "{}", "in {}"),
+    Factor("record", "image", "{}s", "with {} records"),
+    Factor("carrier", "tensor", "{}", "carried as {}"),
+    Factor("kib", 192, "{} KiB a sample", unit="KiB a sample", title="sample size",
+           axis="KiB a sample"),
+    Factor("step_ms", 5, "{} ms step", unit="ms a step", title="step", axis="training step (ms)"),
+    Factor("bandwidth", 0, "{} MB/s", unit="MB/s", unlimited=0,
+           axis="bandwidth of the storage (MB/s)"),
+    Factor("latency_ms", 0, "{} ms latency", unit="ms latency", title="latency"),
+    Factor("impl", "naive", "{}", "with {}", title="implementation"),
+)  # fmt: skip
+# What tells judged cells apart beside factors.
+OTHERS = (
+    Factor("test", short="{}"),
+    Factor("machine", short="{}", place="on {}"),
+    Factor("benchmark", short="{}", place="in {}"),
+)
+NAMES = tuple(row.name for row in FACTORS)

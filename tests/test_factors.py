@@ -1,0 +1,71 @@
+"""The table of factors: complete, and what every other table says of the same things."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import grids, prepare
+from datasets_impl import factors, registry
+from datasets_impl.corpus import DEFAULT_QUALITY
+from datasets_impl.factors import FACTORS, OTHERS
+from scripts import evidence, judge, noise, places, sweeps, wording
+from scripts.study import PROFILES
+
+ROWS = (*FACTORS, *OTHERS)
+
+
+def test_it_is_read_without_torch() -> None:
+    ask = "import sys, datasets_impl.factors; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", ask]).returncode == 0
+
+
+def test_a_factor_has_one_row_and_reads_in_one_way() -> None:
+    names = [row.name for row in ROWS]
+    assert len(names) == len(set(names))
+    for row in FACTORS:
+        assert "{}" in row.short, row.name
+        assert bool(row.place) != bool(row.unit) or row.name == "workers", row.name
+    centre = {row.name: row.centre for row in FACTORS}
+    assert centre["quality"] == DEFAULT_QUALITY and registry.implementation(centre["impl"])
+
+
+def test_grids_are_made_of_it() -> None:
+    assert {row.name: row.centre for row in FACTORS} == {**grids.CENTRE, "n": None}
+    assert vars(grids.Cell.at([], ())) == grids.CENTRE
+    assert tuple(grids.PROFILES) == factors.PROFILES
+    assert [topic.__name__ for topic in prepare.TOPICS] == [
+        f"benchmarks.{name}" for name in factors.TOPICS
+    ]
+    for benchmark in prepare.benchmark_classes():
+        assert set(benchmark.param_names) <= set(factors.NAMES), benchmark
+
+
+@pytest.mark.parametrize(
+    ("field", "table"),
+    [
+        ("short", wording.FACTOR_WORDS),
+        ("axis", wording.AXIS_WORDS),
+        ("title", places.TITLES),
+        ("place", places.CATEGORY),
+        ("unit", {name: unit for name, (_, unit) in places.NUMERIC.items()}),
+        ("leading", dict.fromkeys(places.LEADING, True)),
+    ],
+)
+def test_the_report_says_the_same_of_a_factor(field: str, table: dict[str, object]) -> None:
+    assert {row.name: getattr(row, field) for row in ROWS if getattr(row, field)} == table
+
+
+def test_the_report_knows_the_same_names() -> None:
+    assert evidence.FACTORS == factors.NAMES and evidence.TOPICS == factors.TOPICS
+    assert tuple(sweeps.FACTORS) == factors.NAMES[: len(sweeps.FACTORS)]
+    assert judge.CENTRE.items() <= {row.name: row.centre for row in FACTORS}.items()
+    assert noise.AGAIN == factors.AGAIN and PROFILES == factors.PROFILES
+    assert {preposition for preposition, _ in places.NUMERIC.values()} == {"at"}
+    limits = {(row.name, row.unlimited) for row in FACTORS if row.unlimited is not None}
+    assert limits == places.UNLIMITED
+    assert {
+        (row.name, level): words for row in FACTORS for level, words in row.words.items()
+    } == wording.LEVEL_WORDS
