@@ -19,6 +19,7 @@ try:
     from rich.console import Console
 
     from datasets_impl.errors import StudyError, exit_on_study_error
+    from datasets_impl.factors import PROFILES
     from datasets_impl.files.atomic import describe_write_error
     from datasets_impl.files.paths import cache_dir, images_dir, user_path
     from datasets_impl.files.replacing import check_replaceable
@@ -46,7 +47,6 @@ except KeyboardInterrupt:  # these imports take seconds
     print("interrupted; nothing was measured yet", file=sys.stderr)
     sys.exit(130)
 
-PROFILES = ("quick", "standard", "full", "loaders")
 MOST_ROUNDS = 1000
 LOCK = ".dataset-study.lock"
 

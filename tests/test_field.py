@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scripts.judging.evidence import FACTORS
+from datasets_impl.factors import NAMES as FACTORS
 from scripts.judging.field import compared
 from scripts.judging.model import Reason
 from scripts.report.field import FIGURES, field_rows

@@ -13,8 +13,9 @@ import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
+from datasets_impl.factors import NAMES as FACTORS
 from scripts.judging.claims import load_claims
-from scripts.judging.evidence import FACTORS, Evidence, MachineResults
+from scripts.judging.evidence import Evidence, MachineResults
 from scripts.judging.ladder import LADDERS
 from scripts.judging.loaders import loaders
 from scripts.judging.model import LoaderRow, Loaders

@@ -25,51 +25,14 @@ from asv.machine import Machine
 from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
+from datasets_impl.factors import NAMES, TOPICS
 from scripts.judging import load
 from scripts.judging.beside import MachineFiles
 from scripts.judging.model import Reason
 from scripts.judging.observed import Place
 from scripts.judging.readable import readable
 
-FACTORS = (
-    "n",
-    "px",
-    "quality",
-    "workers",
-    "start_method",
-    "medium",
-    "transform",
-    "stage",
-    "phase",
-    "mix",
-    "access",
-    "where",
-    "batch",
-    "loop",
-    "structure",
-    "record",
-    "carrier",
-    "kib",
-    "step_ms",
-    "bandwidth",
-    "latency_ms",
-    "impl",
-)
 RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
-TOPICS = (
-    "arms",
-    "controls",
-    "epoch",
-    "exact",
-    "item",
-    "loader",
-    "memory",
-    "stall",
-    "startup",
-    "storage",
-    "structures",
-    "transport",
-)
 
 
 @dataclass
@@ -198,7 +161,7 @@ def load_evidence(folders: list[Path]) -> Evidence:
         )
     # Object columns keep levels as they are: a factor that some benchmarks lack would make 256 px
     # into 256.0.
-    table = pd.DataFrame([dict.fromkeys(FACTORS) | row for row in rows], dtype=object)
+    table = pd.DataFrame([dict.fromkeys(NAMES) | row for row in rows], dtype=object)
     for column in ("median", "q25", "q75"):
         table[column] = table[column].astype(float)
     return Evidence(table.sort_values(["machine", "benchmark"], kind="stable"), machines)
@@ -326,7 +289,7 @@ def _leave_out(rows: list[dict[str, Any]], disturbed: Mapping[Place, list[bool]]
     the value. Whoever compares leaves such a block out whole (`inference.undisturbed`).
     """
     for row in rows:
-        factors = {name: row[name] for name in FACTORS if row.get(name) is not None}
+        factors = {name: row[name] for name in NAMES if row.get(name) is not None}
         blocks = disturbed.get((row["benchmark"], tuple(sorted(factors.items()))))
         if blocks is None or row["status"] != "ok":
             continue

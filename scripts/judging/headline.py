@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from datasets_impl.factors import FACTORS
 from scripts.judging.claims import Claim
 from scripts.judging.model import Cell, Effect
 
-# Where the star of benchmarks/grids.py has its centre; image counts differ between profiles.
-CENTRE: dict[str, object] = {"px": 256, "workers": 0, "start_method": "fork", "medium": "disk-warm"}
+# The factors that every profile has at the centre of its star; image counts differ.
+STAR = ("px", "workers", "start_method", "medium")
+CENTRE = {row.name: row.centre for row in FACTORS if row.name in STAR}
 
 
 def headline(claim: Claim, cells: Sequence[Cell]) -> Effect | None:

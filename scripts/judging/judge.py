@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
+from datasets_impl.factors import NAMES
 from scripts.judging import bandwidth, inference
 from scripts.judging.cache_state import States, cold_states, stated
 from scripts.judging.cells import judge_test
 from scripts.judging.claims import Claim, Claims, Paired, Rules, Slope, load_claims
 from scripts.judging.correction import corrected, in_rounds
-from scripts.judging.evidence import FACTORS, Evidence, MachineResults, load_evidence
+from scripts.judging.evidence import Evidence, MachineResults, load_evidence
 from scripts.judging.headline import headline
 from scripts.judging.lacking import alarmed, lacking
 from scripts.judging.load import Flags, flagged, marked
@@ -138,10 +139,10 @@ def _refuse_unknown_factors(known: Claims, path: Path) -> None:
             arms = {*test.treatment, *test.baseline} if isinstance(test, Paired) else set()
             over = {test.over} if isinstance(test, Slope) else set()
             for factor in sorted({*test.where} | arms | over):
-                if factor not in FACTORS:
+                if factor not in NAMES:
                     raise StudyError(
                         f"{path} is wrong at {claim.id}, test {test.label!r}: there is no factor "
-                        f"{factor!r}; the factors are {', '.join(FACTORS)}."
+                        f"{factor!r}; the factors are {', '.join(NAMES)}."
                     )
 
 

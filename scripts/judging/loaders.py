@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from datasets_impl.factors import AGAIN
 from scripts.judging import inference
 from scripts.judging.arms import Arm, Task, arms
 from scripts.judging.evidence import Evidence
 from scripts.judging.inference import Interval
 from scripts.judging.ladder import ladder
 from scripts.judging.model import LoaderRow, Loaders, ScaleRow
-from scripts.judging.noise import AGAIN
 from scripts.judging.pairing import Row, records
 
 TASKS: tuple[Task, ...] = ("decode", "raw", "train")

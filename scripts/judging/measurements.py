@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from datasets_impl.factors import AGAIN, NAMES
 from scripts.judging import inference
-from scripts.judging.evidence import FACTORS
-from scripts.judging.noise import AGAIN
 from scripts.judging.pairing import factors_of
 
 
@@ -28,7 +27,7 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
                 "benchmark": row["benchmark"],
                 "metric": row["metric"],
                 "unit": row["unit"],
-                **dict.fromkeys(FACTORS),
+                **dict.fromkeys(NAMES),
                 **factors_of(row),
                 "median": float(np.median(samples)),
                 "low": low,

@@ -10,13 +10,12 @@ from dataclasses import replace
 
 import pandas as pd
 
+from datasets_impl.factors import AGAIN, NAMES
 from scripts.judging.cells import judge_test, widen
 from scripts.judging.claims import Ratio, Rules
-from scripts.judging.evidence import FACTORS
 from scripts.judging.model import Bar, Cell, Noise
 
 TOPICS = ("controls.", "arms.")
-AGAIN = "-again"
 
 
 def noise_floor(cells: pd.DataFrame, rules: Rules) -> Noise:
@@ -49,7 +48,7 @@ def _second_arms(cells: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     found = {
         (str(row["benchmark"]), str(row["metric"]), factor, str(row[factor]))
         for row in controls.to_dict("records")
-        for factor in FACTORS
+        for factor in NAMES
         if str(row.get(factor)).endswith(AGAIN)
     }
     return sorted(found)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from datasets_impl.factors import NAMES
 from scripts.judging.claims import BreakEven, Paired
-from scripts.judging.evidence import FACTORS
 
 Row = dict[str, Any]  # one row of `Evidence.cells`
 
@@ -32,7 +32,7 @@ def records(cells: pd.DataFrame) -> list[Row]:
 
 def factors_of(row: Row) -> dict[str, Any]:
     """The row's factor levels, without the factors its benchmark does not have."""
-    return {name: row[name] for name in FACTORS if row.get(name) is not None}
+    return {name: row[name] for name in NAMES if row.get(name) is not None}
 
 
 def level(value: Any) -> Any:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scripts.judging.evidence import FACTORS
+from datasets_impl import factors
 from scripts.judging.model import Cell
 from scripts.report import level_words
 from scripts.report.regions import Region, regions
 
 # What a cell is beside its test; the machine comes last, as a factor of the data says more.
-NAMES = (*FACTORS, "machine")
+NAMES = (*factors.NAMES, "machine")
 MOST_REGIONS = 3  # more of them are no boundary any more: the table shows them
 MOST_LENGTH = 320  # characters of one test's sentence, so that no list runs away
 OTHER = {"for": "against", "against": "for"}

@@ -6,43 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from datasets_impl.factors import Factor
 from scripts.judging.pairing import level
 from scripts.report import wording
 
-# Numeric factor -> (preposition, unit after the number, word that leads the number).
-NUMERIC = {
-    "px": ("at", "px"),
-    "n": ("at", "images"),
-    "quality": ("at", "JPEG quality"),
-    "batch": ("at", "images a batch"),
-    "kib": ("at", "KiB a sample"),
-    "step_ms": ("at", "ms a step"),
-    "bandwidth": ("at", "MB/s"),
-    "latency_ms": ("at", "ms latency"),
-}
-LEADING = {"quality"}  # "quality 75", not "75 quality"
-UNLIMITED = {("bandwidth", 0)}  # stands for no throttling, so above every number
-# Category -> its levels in a sentence.
-CATEGORY = {
-    "start_method": "under {}",
-    "medium": "on {}",
-    "transform": "with transform {}",
-    "impl": "with {}",
-    "stage": "at stage {}",
-    "phase": "in phase {}",
-    "mix": "with {}",
-    "access": "by {}",
-    "where": "{}",
-    "loop": "in loop {}",
-    "structure": "in {}",
-    "record": "with {} records",
-    "carrier": "carried as {}",
-    "machine": "on {}",
-    "benchmark": "in {}",
-}
-TITLES = {"px": "resolution", "n": "image count", "impl": "implementation", "where": "place",
-          "kib": "sample size", "step_ms": "step",
-          "batch": "batch size", "latency_ms": "latency"}  # fmt: skip
+
+def _row(factor: str) -> Factor:
+    return wording.ROWS.get(factor) or Factor(factor)
+
+
+def _unlimited(factor: str, value: Any) -> bool:
+    """Does the level stand for no limit, so above every number?"""
+    return value is not None and value == _row(factor).unlimited
 
 
 def is_number(value: Any) -> bool:
@@ -55,12 +30,12 @@ def order(factor: str, value: Any) -> tuple[int, float, str]:
         return (2, 0.0, "")
     if not is_number(value):
         return (1, 0.0, str(value))
-    return (0, math.inf if (factor, value) in UNLIMITED else float(value), "")
+    return (0, math.inf if _unlimited(factor, value) else float(value), "")
 
 
 def title(factor: str) -> str:
     """The factor's name."""
-    return TITLES.get(factor, factor.replace("_", " "))
+    return _row(factor).title or factor.replace("_", " ")
 
 
 def join(words: Sequence[str], last: str = "and") -> str:
@@ -71,11 +46,10 @@ def at(factor: str, value: Any) -> str:
     """One level: "at 64 px", "with 1 worker", "on disk-cold"."""
     if value is None:
         return f"without a {title(factor)}"
-    if (factor, value) in UNLIMITED:
+    if _unlimited(factor, value):
         return f"with unlimited {title(factor)}"
     if not is_number(value):
-        shown = wording.LEVEL_WORDS.get((factor, str(value)), str(value))
-        return CATEGORY.get(factor, f"at {title(factor)} {{}}").format(shown)
+        return _place(factor, _row(factor).words.get(str(value), str(value)))
     if factor == "workers":
         return f"with {_workers(value)}" if value else "without workers"
     return f"at {_amount(factor, value)}"
@@ -94,7 +68,7 @@ def onward(factor: str, value: Any, alone: bool) -> str:
     """The level and all above it; `alone` when there is none above."""
     if factor == "workers" and value:
         return f"with {_workers(value)}" + ("" if alone else " and more")
-    if (factor, value) in UNLIMITED:
+    if _unlimited(factor, value):
         return at(factor, value)
     return f"from {_amount(factor, value)} on" if not alone else at(factor, value)
 
@@ -103,17 +77,13 @@ def among(factor: str, values: Sequence[Any], last: str = "and") -> str:
     """Several levels: "at 64 and 256 px", "on ramdisk and disk-warm"."""
     ordered = sorted(values, key=lambda value: order(factor, value))
     alike = all(is_number(x) for x in ordered) or all(isinstance(x, str) for x in ordered)
-    if len(ordered) == 1 or not alike or any((factor, x) in UNLIMITED for x in ordered):
+    if len(ordered) == 1 or not alike or any(_unlimited(factor, x) for x in ordered):
         return join([at(factor, value) for value in ordered], last)
     if isinstance(ordered[0], str):
-        shown = [wording.LEVEL_WORDS.get((factor, x), x) for x in ordered]
-        return CATEGORY.get(factor, f"at {title(factor)} {{}}").format(join(shown, last))
+        return _place(factor, join([_row(factor).words.get(x, x) for x in ordered], last))
     if factor == "workers":
         return f"with {join([_number(factor, x) for x in ordered], last)} workers"
-    preposition, unit = NUMERIC.get(factor, ("at", title(factor)))
-    numbers = join([_number(factor, x) for x in ordered], last)
-    leading = factor in LEADING or factor not in NUMERIC
-    return f"{preposition} {f'{unit} {numbers}' if leading else f'{numbers} {unit}'}"
+    return f"at {_with_unit(factor, join([_number(factor, x) for x in ordered], last))}"
 
 
 def bounded(factor: str, values: Sequence[Any], every: Sequence[Any]) -> str:
@@ -134,10 +104,17 @@ def _number(factor: str, value: Any) -> str:
 
 
 def _amount(factor: str, value: Any) -> str:
-    unit = NUMERIC.get(factor, ("at", title(factor)))[1]
-    leading = factor in LEADING or factor not in NUMERIC
-    number = _number(factor, value)
-    return f"{unit} {number}" if leading else f"{number} {unit}"
+    return _with_unit(factor, _number(factor, value))
+
+
+def _with_unit(factor: str, numbers: str) -> str:
+    row = _row(factor)
+    leading = row.leading or not row.unit
+    return f"{row.unit or title(factor)} {numbers}" if leading else f"{numbers} {row.unit}"
+
+
+def _place(factor: str, levels: str) -> str:
+    return (_row(factor).place or f"at {title(factor)} {{}}").format(levels)
 
 
 def _workers(value: Any) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from datasets_impl.factors import NAMES
 from scripts.judging import inference
 from scripts.judging.cache_state import was_cold
 from scripts.judging.claims import Claims
-from scripts.judging.evidence import FACTORS, Evidence, MachineResults
+from scripts.judging.evidence import Evidence, MachineResults
 from scripts.judging.judge import measured
 from scripts.judging.model import Noise
 from scripts.report import log_words, reasons
@@ -157,7 +158,7 @@ def skips_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
     ):
         every = cells[(cells["machine"] == machine) & (cells["benchmark"] == benchmark)]
         words = []
-        for name in FACTORS:
+        for name in NAMES:
             here, there = (list(dict.fromkeys(table[name].dropna())) for table in (rows, every))
             if len(here) < len(there):
                 words.append(among(name, here))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from datasets_impl.factors import FACTORS, OTHERS, Factor
 from scripts.judging.model import Bar, Cell, Effect, Run
 from scripts.judging.pairing import level
 from scripts.report.model import ClaimResult, Study
@@ -23,45 +24,7 @@ ICONS = {
     "inconclusive": "?",
     "not tested": DASH,
 }
-# Factor -> how a reader says it. Factors not listed are shown as "name value".
-FACTOR_WORDS = {
-    "px": "{} px",
-    "n": "{} images",
-    "workers": "W = {}",
-    "quality": "quality {}",
-    "start_method": "{}",
-    "medium": "{}",
-    "transform": "transform {}",
-    "impl": "{}",
-    "stage": "{}",
-    "phase": "{}",
-    "mix": "{}",
-    "access": "by {}",
-    "where": "{}",
-    "batch": "batches of {}",
-    "loop": "{}",
-    "structure": "{}",
-    "record": "{}s",
-    "carrier": "{}",
-    "kib": "{} KiB a sample",
-    "step_ms": "{} ms step",
-    "bandwidth": "{} MB/s",
-    "latency_ms": "{} ms latency",
-    "test": "{}",
-    "machine": "{}",
-    "benchmark": "{}",
-}
-# Levels that read badly as they are measured.
-LEVEL_WORDS = {("where", "disk"): "on disk", ("where", "memory"): "in memory"}
-AXIS_WORDS = {
-    "px": "resolution (pixels a side)",
-    "n": "images in the dataset",
-    "workers": "worker processes (num_workers)",
-    "quality": "JPEG quality",
-    "kib": "KiB a sample",
-    "step_ms": "training step (ms)",
-    "bandwidth": "bandwidth of the storage (MB/s)",
-}
+ROWS = {row.name: row for row in (*FACTORS, *OTHERS)}
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
@@ -152,8 +115,13 @@ def factor(name: str, value: Any) -> str:
     """One factor level in words, for example "256 px"."""
     value = level(value)
     shown = f"{value:,}" if isinstance(value, int) and name == "n" else str(value)
-    shown = LEVEL_WORDS.get((name, shown), shown)
-    return FACTOR_WORDS.get(name, name.replace("_", " ") + " {}").format(shown)
+    row = ROWS.get(name) or Factor(name, short=name.replace("_", " ") + " {}")
+    return row.short.format(row.words.get(shown, shown))
+
+
+def axis(name: str) -> str:
+    """A factor along an axis."""
+    return (ROWS[name].axis if name in ROWS else "") or name.replace("_", " ")
 
 
 def factors(values: dict[str, Any], only: Iterable[str] | None = None) -> str:

@@ -172,7 +172,7 @@ def draw_lines(ax: Axes, panel: Panel, layout: Layout) -> None:
     plain_axes(ax, "y")
     ax.set_xlim(-0.35, len(levels) - 0.65)
     ax.set_xticks(range(len(levels)), [f"{level(x):,}" for x in levels])
-    ax.set_xlabel(wording.AXIS_WORDS.get(panel.over, panel.over.replace("_", " ")))
+    ax.set_xlabel(wording.axis(panel.over))
     names = list(dict.fromkeys(series_of(c, others, machines) for c in panel.cells))
     dashes = [(0, ()), (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 4))]
     ends: list[tuple[float, str]] = []

@@ -113,7 +113,7 @@ def lines(ax: Axes, rows: pd.DataFrame, layout: Layout, over: str, known: list[s
     plain_axes(ax, "y")
     ax.set_xlim(-0.15 - 0.2 * (not ordered), len(levels) - 0.85 + 0.2 * (not ordered))
     ax.set_xticks(range(len(levels)), [tick_label(x) for x in levels])
-    ax.set_xlabel(wording.AXIS_WORDS.get(over, over.replace("_", " ")))
+    ax.set_xlabel(wording.axis(over))
     ends: list[tuple[float, str]] = []
     for name in names:
         part = (

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from datasets_impl.factors import AGAIN, NAMES
 from scripts.report import wording
 from scripts.report.model import Study
 
-FACTORS = ["n", "px", "quality", "workers", "start_method", "medium", "transform"]
+FACTORS = NAMES[: NAMES.index("transform") + 1]  # the others belong to single benchmarks
 
 
 def select(study: Study, metric: str, over: str, having: str = "", **fixed: object) -> pd.DataFrame:
@@ -23,7 +24,7 @@ def select(study: Study, metric: str, over: str, having: str = "", **fixed: obje
     numeric = ["median", "low", "high"]
     rows = rows.assign(**{c: pd.to_numeric(rows[c], errors="coerce") for c in numeric})
     rows = rows[(rows["metric"] == metric) & (rows["median"] > 0)]
-    rows = rows[~rows["impl"].astype(str).str.endswith("-again")]
+    rows = rows[~rows["impl"].astype(str).str.endswith(AGAIN)]
     rows = rows[~rows["benchmark"].astype(str).str.startswith("controls.")]
     rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]
     if having:
