@@ -175,6 +175,34 @@ def test_what_users_are_told_to_take_is_timed(suite: ModuleType) -> None:
         assert timed["startup"] < named, "the others construct nothing"
 
 
+def test_every_row_of_the_registry_is_timed() -> None:
+    timed = {
+        level.removesuffix(AGAIN)
+        for profile in PROFILES
+        for levels in json.loads(run_levels(profile))
+        for level in levels
+    }
+    assert set(registry.IMPLEMENTATIONS) <= timed
+
+
+def run_levels(profile: str) -> str:
+    """The implementations of each benchmark outside the contest."""
+    ask = (
+        "import json; from benchmarks.prepare import benchmark_classes; print(json.dumps(["
+        "list(c.params[-1]) for c in benchmark_classes() if c.param_names[-1] == 'impl'"
+        " and not c.__module__.endswith('.arms')]))"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", ask],
+        env=os.environ | {PROFILE_VARIABLE: profile},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return answer.stdout
+
+
 def test_corpora_cover_every_cell(suite: ModuleType) -> None:
     specs = suite.corpora()
     assert len(specs) == len(set(specs))

@@ -29,6 +29,7 @@ from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 from datasets_impl.variants.raw_files import RawFileDataset
+from tests.further import EVERY, available
 
 
 @pytest.fixture
@@ -288,9 +289,9 @@ def broken_png(path: Path) -> None:
 
 READERS: dict[str, Callable[[Path], Any]] = {
     **{
-        name: lambda root, name=name: registry.build(name, root)[0]  # type: ignore[misc,index]
-        for name, row in registry.IMPLEMENTATIONS.items()
-        if row.available and name not in ("naive", "preloaded", "preloaded-chw", "mapped")
+        name: lambda root, row=row: row.build(root, None)[0]  # type: ignore[misc,index]
+        for name, row in EVERY.items()
+        if available(name) and name not in ("naive", "preloaded", "preloaded-chw", "mapped")
     },
     "batch": lambda root: BatchDecodingDataset(root).__getitems__([0]),
     "decoded": lambda root: decoded(root / "a.jpg"),
@@ -345,11 +346,11 @@ def test_two_sizes_name_both_pictures(make: Callable[[Path], Any], tmp_path: Pat
 # --- indices ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if name in registry.IMPLEMENTATIONS])
+@pytest.mark.parametrize("name", [name for name in READERS if name in EVERY])
 def test_indices_of_every_dataset(name: str, nested: Path) -> None:
     shutil.rmtree(nested / ".cache")
-    dataset: Any = registry.build(name, nested / "cat")
-    assert (registry.pixels(registry.implementation(name), dataset[-1]) >= 0).all()
+    dataset: Any = EVERY[name].build(nested / "cat", None)
+    assert (registry.pixels(EVERY[name], dataset[-1]) >= 0).all()
     with pytest.raises(NoSuchItem, match=r"no item 1 .* only 1 \(0 to 0\)"):
         dataset[1]
     with pytest.raises(IndexError):

@@ -20,7 +20,8 @@ from torch.utils.data import StackDataset, default_collate
 from datasets_impl import registry
 from datasets_impl.corpus import Corpus
 from datasets_impl.loading import loader, run_epoch
-from datasets_impl.registry import IMPLEMENTATIONS
+from tests.further import EVERY as IMPLEMENTATIONS
+from tests.further import available, registered
 
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
 every_implementation = pytest.mark.parametrize(
@@ -28,11 +29,19 @@ every_implementation = pytest.mark.parametrize(
     [
         pytest.param(
             row.name,
-            marks=pytest.mark.skipif(not row.available, reason=f"{row.package} is not installed"),
+            marks=pytest.mark.skipif(not available(name), reason="its package is not installed"),
         )
-        for row in IMPLEMENTATIONS.values()
+        for name, row in IMPLEMENTATIONS.items()
     ],
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rows_of_all() -> Iterator[None]:
+    with registered():
+        yield
+
+
 START_METHODS = (
     "fork",
     pytest.param("forkserver", marks=pytest.mark.slow),
@@ -138,8 +147,8 @@ def from_worker(
     """
     datasets: dict[str, Any] = {"index": range(COUNT)}
     paths = {}
-    for name, row in IMPLEMENTATIONS.items():
-        if not row.available:
+    for name in IMPLEMENTATIONS:
+        if not available(name):
             continue
         folder = tmp_path_factory.mktemp(name) / "images"
         folder.mkdir()
