@@ -1,7 +1,16 @@
 """Time of an epoch per image, swept as a star around the centre."""
 
 from .common import _Benchmark, _Sparse, tracked
-from .grids import COUNTS, DOCUMENTED, GRID, RECOMMENDED, START_METHODS, star
+from .grids import (
+    AS_FLOAT,
+    COUNTS,
+    DOCUMENTED,
+    GRID,
+    PX_FLOAT,
+    RECOMMENDED,
+    START_METHODS,
+    star,
+)
 from .measures.epochs import epoch, item_share
 
 FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
@@ -40,6 +49,17 @@ class ByStartMethod(_Epoch, _Sparse):
 
 class ByTransform(_Epoch):
     params = star(FACTORS, px=GRID.px_storage, workers=(0, 2), transform=GRID.transforms)
+
+
+class AsFloat(_Epoch, _Sparse):
+    """Example 2 with `ToTensor()` (float32, channel first) beside uint8 (C04, C07, C17, X04)."""
+
+    params = star(
+        FACTORS,
+        px=PX_FLOAT,
+        workers=(0, 2),
+        impl=("naive", *AS_FLOAT, "mapped"),
+    )
 
 
 class Recommended(_Epoch, _Sparse):

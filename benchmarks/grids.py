@@ -98,7 +98,7 @@ PROFILES = {
         records=1_000_000,
         record_start_methods=("fork", "forkserver", "spawn"),
         record_structures=("list-str", "list-tuple", "numpy-bytes", "packed-tensor"),
-        sample_kib=(1, 12, 192, 3072, 32768),
+        sample_kib=(1, 12, 192, 768, 3072, 32768),  # 768: 256 px as float32
         steps_ms=(1, 5, 20, 100),
         px_bandwidth=(128, 256),
         n_throttled=2048,
@@ -125,7 +125,7 @@ PROFILES = {
         records=4_000_000,
         record_start_methods=("fork", "forkserver", "spawn"),
         record_structures=("list-str", "list-tuple", "numpy-bytes", "packed-tensor"),
-        sample_kib=(1, 12, 192, 3072, 32768),
+        sample_kib=(1, 12, 192, 768, 3072, 32768),  # 768: 256 px as float32
         steps_ms=(1, 5, 20, 100),
         px_bandwidth=(64, 128, 256, 512),
         n_throttled=4096,
@@ -183,6 +183,15 @@ STORED = (  # ways to hold decoded pixels, for what workers are sent and what th
     "preloaded-shared",
     "mapped",
     "mapped-fixed",
+)
+# Example 2 with torchvision's `ToTensor()`: four times the bytes, so only as far as memory allows.
+AS_FLOAT = ("preloaded", "preloaded-float")
+FLOAT_BYTES = 1 << 30
+PX_FLOAT = tuple(
+    px for px in (GRID.px_pair if GRID.limits else ()) if 12 * GRID.n * px**2 <= FLOAT_BYTES
+)
+COUNTS_FLOAT = tuple(
+    n for n in (GRID.counts_started if GRID.limits else ()) if 12 * n * 256**2 <= FLOAT_BYTES
 )
 CENTRE: dict[str, Any] = {row.name: row.centre for row in FACTORS} | {"n": GRID.n}
 

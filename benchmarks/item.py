@@ -3,7 +3,7 @@
 from datasets_impl.experiments.stages import STAGES
 
 from .common import _Benchmark, tracked
-from .grids import COUNTS, GRID, ITEMS, star
+from .grids import AS_FLOAT, COUNTS, GRID, ITEMS, PX_FLOAT, star
 from .measures.epochs import item
 from .measures.shares import stage_share
 
@@ -47,6 +47,12 @@ class ByImplementation(_Item):
 
 class ByCount(_Item):
     params = star(FACTORS, n=COUNTS, impl=("naive", "preloaded"))
+
+
+class AsFloat(_Item):
+    """The preloaded item as float32, channel first, beside its uint8 (C14, C17)."""
+
+    params = star(FACTORS, n=ITEMS, px=PX_FLOAT, impl=("naive", *AS_FLOAT, "mapped"))
 
 
 class NeedlessWork(_Item):

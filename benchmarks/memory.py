@@ -1,7 +1,7 @@
 """Memory of the process tree: records, start methods, data larger than a limit."""
 
 from .common import _Sparse, tracked
-from .grids import GRID, START_METHODS, STORED
+from .grids import AS_FLOAT, COUNTS_FLOAT, GRID, START_METHODS, STORED
 from .measures.tree import photograph_tree, record_copies, record_tree
 
 
@@ -45,3 +45,9 @@ class StartMethod(_Memory):
     ]
 
     track_tree = tracked(photograph_tree, "MB")
+
+
+class AsFloat(StartMethod):
+    """The same of pixels in float32, which take four times the bytes (X01)."""
+
+    params = [COUNTS_FLOAT, (256,), START_METHODS, AS_FLOAT]

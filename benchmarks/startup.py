@@ -1,7 +1,17 @@
 """What is paid before training: construction, and time to the first batch."""
 
 from .common import _Benchmark, _Sparse, tracked
-from .grids import COUNTS, DOCUMENTED, GRID, START_METHODS, STORED, star
+from .grids import (
+    AS_FLOAT,
+    COUNTS,
+    COUNTS_FLOAT,
+    DOCUMENTED,
+    GRID,
+    PX_FLOAT,
+    START_METHODS,
+    STORED,
+    star,
+)
 from .measures.epochs import construction, first_batch
 
 FACTORS = ["n", "px", "workers", "start_method", "impl"]
@@ -26,6 +36,12 @@ class ConstructionRecommended(Construction, _Sparse):
     params = star(Construction.param_names, impl=("preloaded-fixed", "mapped-fixed"))
 
 
+class ConstructionAsFloat(Construction, _Sparse):
+    """What `ToTensor()` adds to preloading (X04)."""
+
+    params = star(Construction.param_names, px=PX_FLOAT, impl=("naive", *AS_FLOAT))
+
+
 class _FirstBatch(_Benchmark):
     param_names = FACTORS
 
@@ -45,6 +61,18 @@ class BySize(_FirstBatch, _Sparse):
         workers=(2,),
         start_method=START_METHODS,
         impl=("naive", *STORED),
+    )
+
+
+class AsFloat(_FirstBatch, _Sparse):
+    """Two workers that are sent float32 pixels, or a quarter of their bytes (X01)."""
+
+    params = star(
+        FACTORS,
+        n=COUNTS_FLOAT,
+        workers=(2,),
+        start_method=START_METHODS,
+        impl=("naive", *AS_FLOAT),
     )
 
 

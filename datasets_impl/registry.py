@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
+from torchvision.transforms import ToTensor, v2
 
 from datasets_impl.corrected.cached import CachedDataset
 from datasets_impl.corrected.jpeg import JpegDataset
@@ -54,6 +54,7 @@ class Implementation:
     layout: Literal["HWC", "CHW"]
     files: Callable[[Any], list[Path]] = _no_files
     sample: Literal["tensor", "tuple"] = "tensor"
+    dtype: torch.dtype = torch.uint8  # of floating point: from 0 to 1
     takes_transform: bool = False
     pickles_pixels: bool = False
     one_file_per_item: bool = False
@@ -119,6 +120,14 @@ _ROWS = (
         lambda root, process: ImprovedDataset(root, v2.PILToTensor()),
         "variant",
         "CHW",
+        pickles_pixels=True,
+    ),
+    Implementation(
+        "preloaded-float",
+        lambda root, process: ImprovedDataset(root, ToTensor()),
+        "variant",
+        "CHW",
+        dtype=torch.float32,
         pickles_pixels=True,
     ),
     Implementation(
@@ -228,6 +237,8 @@ def build(name: str, root: Path, transform: str = "none", px: int = 0) -> Datase
 def pixels(entry: Implementation, sample: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The sample's pixels as height x width x channel uint8, whatever its layout."""
     tensor: torch.Tensor = sample[0] if entry.sample == "tuple" else sample
+    if entry.dtype.is_floating_point:
+        tensor = (255 * tensor).round().to(torch.uint8)
     return np.asarray(tensor if entry.layout == "HWC" else tensor.permute(1, 2, 0))
 
 

@@ -291,7 +291,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     **{
         name: lambda root, row=row: row.build(root, None)[0]  # type: ignore[misc,index]
         for name, row in EVERY.items()
-        if available(name) and name not in ("naive", "preloaded", "preloaded-chw", "mapped")
+        if available(name)
+        and name not in ("naive", "preloaded", "preloaded-chw", "preloaded-float", "mapped")
     },
     "batch": lambda root: BatchDecodingDataset(root).__getitems__([0]),
     "decoded": lambda root: decoded(root / "a.jpg"),

@@ -75,7 +75,7 @@ def test_sample(name: str, folder: Path) -> None:
             assert isinstance(sample, tuple) and len(sample) == 1
             (sample,) = sample
         assert isinstance(sample, torch.Tensor)
-        assert sample.dtype == torch.uint8
+        assert sample.dtype == entry.dtype
         assert sample.shape == ((PX, PX, 3) if entry.layout == "HWC" else (3, PX, PX))
     batch = default_collate([dataset[0], dataset[1]])
     assert (batch[0] if entry.sample == "tuple" else batch).shape[0] == 2
@@ -170,8 +170,9 @@ def test_worker_gives_the_same_pixels(name: str, from_worker: Any) -> None:
     assert sorted(batch["index"].tolist()) == list(range(COUNT))
     samples = batch[name][0] if IMPLEMENTATIONS[name].sample == "tuple" else batch[name]
     for index, sample in zip(batch["index"].tolist(), samples, strict=True):
-        pixels = sample if IMPLEMENTATIONS[name].layout == "HWC" else sample.permute(1, 2, 0)
-        np.testing.assert_array_equal(pixels.numpy(), by_pil(paths[name][index]))
+        sample = (sample,) if IMPLEMENTATIONS[name].sample == "tuple" else sample
+        pixels = registry.pixels(IMPLEMENTATIONS[name], sample)
+        np.testing.assert_array_equal(pixels, by_pil(paths[name][index]))
 
 
 def test_no_worker_is_left_behind(from_worker: Any) -> None:
