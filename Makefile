@@ -49,8 +49,8 @@ help:  ## what each target does
 test: $(READY)  ## the whole test suite
 	@$(RUN) pytest $(value ARGS)
 
-lint: $(READY)  ## ruff and mypy
-	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+lint: $(READY)  ## ruff, mypy and the contracts of imports
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && $(BIN)/lint-imports
 
 $(PEERS): requirements-peers.txt $(READY)
 	@echo "Adding the specialised loaders to $(VENV): about a minute."

@@ -16,10 +16,10 @@ from typing import Any
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
+from datasets_impl.errors import Unsupported
 from datasets_impl.media.workspaces import name_semaphores
 from datasets_impl.observe import load
 from datasets_impl.observe.log import ROUND_VARIABLE, observe
-from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.system.allocator import keep_freed_memory
 from datasets_impl.system.termination import end_with_parent
 

@@ -2,8 +2,8 @@
 
 import resource
 
+from datasets_impl.experiments import behaviour
 from datasets_impl.media.workspaces import workspace
-from datasets_impl.observe import behaviour
 from datasets_impl.observe.handover import handover, start_failure
 
 from .common import _Benchmark, tracked

@@ -14,7 +14,7 @@ from typing import ParamSpec
 
 from rich.console import Console
 
-from datasets_impl.system import streams
+from datasets_impl import streams
 
 P = ParamSpec("P")
 BAD_INPUT = 2
@@ -46,6 +46,14 @@ class MissingPackage(StudyError, ModuleNotFoundError):
         """For `what` needs `package`; `otherwise` ends the sentence with what else can be done."""
         command = f"pip install '<this folder>[{extra}]'"
         return cls(f"{what} needs the package {package!r}: {command}{otherwise}.")
+
+
+class VoidMeasurement(RuntimeError):
+    """The measurement was made in another cache state than it claims; its number is no result."""
+
+
+class Unsupported(RuntimeError):
+    """This machine cannot provide a cache state; the sentence says why."""
 
 
 def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:

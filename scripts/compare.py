@@ -12,7 +12,7 @@ import argparse
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,22 @@ from rich.text import Text
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
-from scripts import page, repeat, wording, written
-from scripts.chart import Chart
-from scripts.figure_style import page_variables
-from scripts.figures_repeat import repeat_chart
-from scripts.model import Repeat, Study
+from scripts.judging.model import Repeat
+from scripts.judging.readable import readable
+from scripts.judging.repeat import repeat_of
+from scripts.report import page, repeat, wording, written
+from scripts.report.figures.chart import Chart
+from scripts.report.figures.repeat import repeat_chart
+from scripts.report.figures.style import page_variables
+from scripts.report.terminal import verdict_text
 from scripts.root import CLAIMS, ROOT
-from scripts.terminal import verdict_text
 
 SHOWN = 20  # differing cells in the terminal; the files hold all
 
 
-def write(first: Study, compared: Repeat, out: Path, sources: Sequence[Path] = ()) -> list[Path]:
+def write(
+    titles: Mapping[str, str], compared: Repeat, out: Path, sources: Sequence[Path] = ()
+) -> list[Path]:
     """Write page, figure and tables into `out`; return the paths, page first.
 
     Raises:
@@ -42,8 +46,10 @@ def write(first: Study, compared: Repeat, out: Path, sources: Sequence[Path] = (
     """
     chart = repeat_chart(compared)
     contents = {
-        "index.html": html(first, compared, chart),
-        "cells.csv": compared.effects.to_csv(index=False, float_format="%.4g", lineterminator="\n"),
+        "index.html": html(titles, compared, chart),
+        "cells.csv": repeat.table(compared.effects).to_csv(
+            index=False, float_format="%.4g", lineterminator="\n"
+        ),
         "verdicts.csv": _verdicts_csv(compared),
     }
     if chart is not None:
@@ -51,11 +57,10 @@ def write(first: Study, compared: Repeat, out: Path, sources: Sequence[Path] = (
     return written.write_all(out, contents, "comparison", sources=sources)
 
 
-def html(first: Study, compared: Repeat, chart: Chart | None) -> str:
+def html(titles: Mapping[str, str], compared: Repeat, chart: Chart | None) -> str:
     """One self-contained page; the same results give the same bytes."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    for record in compared.effects.to_dict("records"):
-        row = repeat.in_words({str(key): value for key, value in record.items()})
+    for row in repeat.in_words(compared.effects):
         rows.setdefault(row["claim"], []).append(row)
     light, dark = page_variables()
     text = (
@@ -67,7 +72,7 @@ def html(first: Study, compared: Repeat, chart: Chart | None) -> str:
                 compared, chart, title="Two sets of results", links=False, data="cells.csv"
             ),
             svg={"repeat": Markup(chart.svg + chart.narrow)} if chart else {},
-            titles={claim.id: claim.title for claim in first.claims},
+            titles=titles,
             cells=rows,
             asv_pages="",
             css=Markup((page.TEMPLATES / "style.css").read_text(encoding="utf-8")),
@@ -81,7 +86,8 @@ def html(first: Study, compared: Repeat, chart: Chart | None) -> str:
 def show(compared: Repeat, where: Path, console: Console | None = None) -> None:
     """What differs, in a terminal of 80 columns, then how far both agree."""
     console = console or Console(highlight=False)
-    console.print(Text(f"first:  {compared.first}\nsecond: {compared.second}\n"))
+    first, second = repeat.both(compared)
+    console.print(Text(f"first:  {first}\nsecond: {second}\n"))
     if compared.verdicts:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for name in ("claim", "first", "second", ""):
@@ -105,9 +111,7 @@ def show(compared: Repeat, where: Path, console: Console | None = None) -> None:
         if len(cells) > SHOWN:
             console.print(f"and {len(cells) - SHOWN} more, in cells.csv", style="dim")
     console.print(f"\n{wording.plain(repeat.sentence(compared))}.", style="bold")
-    console.print(
-        "Page: ", Text(wording.readable(str(where)), style="bold"), soft_wrap=True, sep=""
-    )
+    console.print("Page: ", Text(readable(str(where)), style="bold"), soft_wrap=True, sep="")
 
 
 def _side(row: dict[str, Any], side: str) -> str:
@@ -138,15 +142,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    from scripts.judge import load_both  # after parsing: --help needs no results
+    from scripts.judging.judge import judge_both  # after parsing: --help needs no results
 
     sources = [arguments.first, arguments.second, arguments.claims]
     written.check(arguments.out, ["index.html"], "comparison", sources=sources)
     if arguments.first.resolve() == arguments.second.resolve():
         raise StudyError(f"{arguments.first} is named twice; name the results of another run.")
-    first, second = load_both([arguments.first], [arguments.second], arguments.claims)
-    compared = repeat.repeat_of(first, second)
-    paths = write(first, compared, arguments.out, sources)
+    first, second = judge_both([arguments.first], [arguments.second], arguments.claims)
+    compared = repeat_of(first, second)
+    titles = {claim.id: claim.title for claim in first.known.claim}
+    paths = write(titles, compared, arguments.out, sources)
     show(compared, paths[0])
     return 0
 

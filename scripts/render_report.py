@@ -19,13 +19,14 @@ if __name__ == "__main__" and not __package__:  # run as a file: make the reposi
 
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.files.paths import user_path
-from scripts import figures as figures_module
-from scripts import tables, written
-from scripts.loaders import ceilings_json
-from scripts.model import Study
-from scripts.page import page
-from scripts.repeat import repeat_of
-from scripts.terminal import print_study
+from scripts.judging.repeat import repeat_of
+from scripts.report import figures as figures_module
+from scripts.report import tables, written
+from scripts.report.ceilings import ceilings_json
+from scripts.report.model import Study
+from scripts.report.page import page
+from scripts.report.record import schema
+from scripts.report.terminal import print_study
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +47,7 @@ def render(
     contents = {
         "index.html": page(study, figures, asv_pages),
         "claims.json": tables.claims_json(study),
+        "claims.schema.json": schema(),
         "claims.csv": tables.claims_csv(study),
         "claims.md": tables.claims_md(study),
         "claims.tex": tables.claims_tex(study),
@@ -85,16 +87,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    from scripts.judge import load_study  # after parsing: --help needs no results
+    from scripts.report.study import load_study  # after parsing: --help needs no results
 
     results = arguments.results or [ROOT / "results"]
     sources = [*results, *(arguments.repeat or ()), *(arguments.loaders or ()), arguments.claims]
     written.check(arguments.out, ["index.html", "claims.json"], "report", sources=sources)
     study = load_study(results, arguments.claims, more=arguments.loaders or ())
     if arguments.repeat:
-        from scripts.judge import load_both
+        from scripts.judging.judge import judge_both
 
-        first, second = load_both(results, arguments.repeat, arguments.claims)
+        first, second = judge_both(results, arguments.repeat, arguments.claims)
         study = replace(study, repeat=repeat_of(first, second))
     paths = render(study, arguments.out, arguments.asv_pages, sources)
     print_study(study, paths[0])

@@ -19,22 +19,23 @@ try:
     from rich.console import Console
 
     from datasets_impl.errors import StudyError, exit_on_study_error
+    from datasets_impl.factors import PROFILES
     from datasets_impl.files.atomic import describe_write_error
     from datasets_impl.files.paths import cache_dir, images_dir, user_path
     from datasets_impl.files.replacing import check_replaceable
     from datasets_impl.media.workspaces import sweep_all, temporary_folder
     from datasets_impl.observe import load
     from datasets_impl.system.termination import stopping_on_termination
-    from scripts import written
-    from scripts.claims import load_claims
-    from scripts.judge import load_study
+    from scripts.judging.claims import load_claims
     from scripts.render_report import render
+    from scripts.report import written
+    from scripts.report.study import load_study
+    from scripts.report.terminal import print_study
     from scripts.root import CLAIMS, ROOT
     from scripts.session import provenance, publishing
     from scripts.session import rounds as asv_session
     from scripts.session.child import run_child
     from scripts.session.orphans import end_orphans, end_processes_of
-    from scripts.terminal import print_study
 except ModuleNotFoundError as missing:
     print(
         f"error: the package {missing.name} is not installed; run `make study`, which installs all "
@@ -46,7 +47,6 @@ except KeyboardInterrupt:  # these imports take seconds
     print("interrupted; nothing was measured yet", file=sys.stderr)
     sys.exit(130)
 
-PROFILES = ("quick", "standard", "full", "loaders")
 MOST_ROUNDS = 1000
 LOCK = ".dataset-study.lock"
 

@@ -14,14 +14,15 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from jsonschema.exceptions import best_match
+from pydantic import ValidationError
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.replacing import check_replaceable
+from scripts.report.record import Report
+from scripts.report.tables import escape_md
 from scripts.root import RESULTS, ROOT
-from scripts.tables import escape_md, validator
 
 BEGIN = "<!-- {}: written by scripts/update_readme.py -->"
 END = "<!-- end of {} -->"
@@ -117,10 +118,11 @@ def read_report(folder: Path) -> dict[str, Any]:
         raise StudyError(f"{path} cannot be read ({error.strerror}); {again}.") from error
     except (ValueError, RecursionError) as error:
         raise StudyError(f"{path} is no JSON; {again}.") from error
-    wrong = best_match(validator().iter_errors(report))
-    if wrong is not None:
-        place = "/".join(map(str, wrong.absolute_path)) or "the top level"
-        raise StudyError(f"{path} is not what the report holds, at {place}; {again}.")
+    try:
+        Report.model_validate(report)
+    except ValidationError as error:
+        place = "/".join(map(str, error.errors()[0]["loc"])) or "the top level"
+        raise StudyError(f"{path} is not what the report holds, at {place}; {again}.") from None
     return report
 
 

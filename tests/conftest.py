@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
+from datasets_impl.errors import Unsupported
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.media.workspaces import own_folder, scratch_parent
-from datasets_impl.observe.page_cache import Unsupported
 from tests.leftovers import Watch
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.judge import load_study
-from scripts.model import ClaimResult, Outcome, Study
+from scripts.judging.model import Outcome
+from scripts.report.model import ClaimResult, Study
+from scripts.report.study import load_study
 from tests.claims_text import HEAD
 from tests.synthetic_results import (
     Bench,

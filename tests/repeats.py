@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from scripts.model import Cell, Study, Verdict
+from scripts.judging.model import Cell, Verdict
+from scripts.report.model import Study
 
 Change = Callable[[str, Cell], Cell]
 

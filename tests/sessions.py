@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
-from scripts.evidence import load_evidence
+from scripts.judging.evidence import load_evidence
 from scripts.root import ROOT
 from scripts.session import provenance, publishing
 from scripts.session import rounds as asv_session

@@ -13,20 +13,18 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from scripts.model import (
+from scripts.judging.model import (
     VERDICTS,
+    Bar,
     Cell,
     CellCounts,
-    ClaimResult,
-    Corpus,
     Effect,
-    FieldRow,
-    Machine,
     Noise,
     Outcome,
-    Study,
+    Reason,
     Verdict,
 )
+from scripts.report.model import ClaimResult, Corpus, FieldRow, Machine, Study
 
 NASTY = """<script>alert("x")</script> & 'quote' 100% a_b {c} #1 $2 ~^ | *bold* `code` \\end"""
 MACHINES = ("bench-a", "bench-b")
@@ -52,7 +50,7 @@ def cell(factors: dict[str, Any], value: float | None, outcome: Outcome, **more:
     exact = quantity == "value" or value is None
     base: dict[str, Any] = {
         "test": "naive / preloaded, per epoch",
-        "bar": "> 1.05",
+        "bar": Bar(">", 1.05),
         "treatment": "naive",
         "baseline": "preloaded",
         "benchmark": "epoch.ByResolution.track_epoch",
@@ -75,7 +73,7 @@ def evidence(claim: str, machine: str) -> list[Cell]:
                 "for",
                 quantity="share",
                 test="share of a single-process epoch",
-                bar="> 50 %",
+                bar=Bar(">", 0.5),
                 treatment="naive",
                 baseline="",
                 spread=0.02,
@@ -93,7 +91,7 @@ def evidence(claim: str, machine: str) -> list[Cell]:
                 share * (1 + 0.2 * i),
                 "against" if share < 0.4 else "unclear",
                 quantity="share",
-                bar="> 50 %",
+                bar=Bar(">", 0.5),
                 baseline="",
                 test="share of reading in the item",
                 spread=0.15,
@@ -107,7 +105,7 @@ def evidence(claim: str, machine: str) -> list[Cell]:
                 {"px": 512, "medium": "disk-cold"},
                 None,
                 "skipped",
-                reason="page cache could not be dropped without root",
+                reasons=(Reason("logged", ("page cache could not be dropped without root",)),),
                 test="share of reading in the item",
                 quantity="share",
                 **where,
@@ -136,7 +134,7 @@ def evidence(claim: str, machine: str) -> list[Cell]:
                 value,
                 "against" if value else "for",
                 quantity="value",
-                bar="= 0",
+                bar=Bar("=", 0),
                 test="image files opened",
                 treatment="mapped",
                 baseline="",
@@ -167,7 +165,7 @@ def evidence(claim: str, machine: str) -> list[Cell]:
         epochs: dict[str, Any] = {
             "quantity": "amount",
             "unit": "epochs",
-            "bar": "< 3",
+            "bar": Bar("<", 3),
             "test": "preloaded pays for itself",
             "treatment": "preloaded",
             "baseline": "naive",
@@ -215,7 +213,7 @@ def evidence(claim: str, machine: str) -> list[Cell]:
             {"px": 256, "n": 1024},
             1.02,
             "unclear",
-            reason=NASTY,
+            reasons=(Reason("logged", (NASTY,)),),
             test=NASTY,
             counts=False,
             p=0.02,
@@ -231,7 +229,7 @@ def evidence(claim: str, machine: str) -> list[Cell]:
             "for",
             quantity="slope",
             test="slope of the ratio against pixels",
-            bar="> 0",
+            bar=Bar(">", 0),
             **where,
         )
     )
@@ -426,14 +424,15 @@ def build(machines: int = 1, missing: bool = False) -> Study:
         versions={"python": "3.11.7", "torch": "2.14.1", "pillow": "12.0", "nasty": NASTY},
         machines=[
             Machine(
-                m,
-                f"8-core Example CPU {i + 1}, 16 GiB RAM, NVMe SSD",
-                {
+                name=m,
+                summary=f"8-core Example CPU {i + 1}, 16 GiB RAM, NVMe SSD",
+                details={
                     "CPU": f"Example {NASTY if i else 'CPU'}",
                     "cores": "8",
                     "measured": "2026-02-03 10:00",
                 },
-                ["No samples were kept: medians only."] if i else [],
+                warnings=["No samples were kept: medians only."] if i else [],
+                day="2026-02-03",
             )
             for i, m in enumerate(names)
         ],

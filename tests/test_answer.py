@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from scripts.answer import answer
-from scripts.model import Cell, CellCounts, ClaimResult, Effect, Outcome, Verdict
+from scripts.judging.model import Cell, CellCounts, Effect, Outcome, Verdict
+from scripts.report.answer import answer
+from scripts.report.model import ClaimResult
 
 
 def effect(estimate: float, quantity: str = "ratio", **more: Any) -> Effect:
@@ -19,8 +20,9 @@ def effect(estimate: float, quantity: str = "ratio", **more: Any) -> Effect:
 def claim(name: str, found: Effect | None, verdict: Verdict = "supported",
           evidence: list[Cell] | None = None) -> ClaimResult:  # fmt: skip
     return ClaimResult(
-        name, name, "s", "post", "", "", "", verdict, "", "", "", found,
-        CellCounts(0, 0, 0, 0, 0), evidence or [], {},
+        id=name, title=name, section="s", origin="post", restated="", method="", advice="",
+        verdict=verdict, finding="", boundary="", missing="", effect=found,
+        cells=CellCounts(0, 0, 0, 0, 0), evidence=evidence or [], by_machine={},
     )  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_results import FAILED, SKIPPED, Bench, Noise, write_results
 
-from scripts import bandwidth
-from scripts.bandwidth import BreakEven, crossing, in_turns, overlapped, prediction
-from scripts.evidence import load_evidence
+from scripts.judging import bandwidth
+from scripts.judging.bandwidth import BreakEven, crossing, in_turns, overlapped, prediction
+from scripts.judging.evidence import load_evidence
+from scripts.report.bandwidths import in_words
 
 PX = 256
 RAW_BYTES, JPEG_BYTES = 3 * PX**2, 40_000.0
@@ -113,7 +114,7 @@ def test_prediction_meets_measurement(tmp_path: Path) -> None:
         times = [time_of({"impl": impl, "bandwidth": level}) for impl in ("naive", "raw-files")]
         assert ratio == pytest.approx(times[0] / times[1], rel=0.02), "drift cancels in a block"
     assert found.flips == pytest.approx(TRUE, rel=0.05)
-    assert f"from {found.flips:,.0f} MB/s on" in found.finding
+    assert f"from {found.flips:,.0f} MB/s on" in in_words(found)
 
 
 def test_skipped_and_failed_levels_are_left_out(tmp_path: Path) -> None:
@@ -132,14 +133,14 @@ def test_skipped_and_failed_levels_are_left_out(tmp_path: Path) -> None:
 def test_no_flip_between_the_levels_is_said(tmp_path: Path) -> None:
     (found,) = predicted(tmp_path, lambda f: [1.0 if f["impl"] == "naive" else 2.0] * 6)
     assert found.flips is None
-    assert "measured, JPEG files win from 25 to 800 MB/s" in found.finding
+    assert "measured, JPEG files win from 25 to 800 MB/s" in in_words(found)
     assert found.in_turns is not None
 
 
 def test_without_throttled_cells(tmp_path: Path) -> None:
     (found,) = predicted(tmp_path, lambda f: SKIPPED)
     assert found.ratios == () and found.flips is None
-    assert "no throttled disk was measured" in found.finding
+    assert "no throttled disk was measured" in in_words(found)
 
 
 def test_without_file_sizes_nothing_is_predicted(tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_results_without_the_topic(tmp_path: Path) -> None:
 
 def test_finding_when_raw_never_wins() -> None:
     found = BreakEven("lab", 64, 1, 1.0, 1.0, 2.0, None, None, ((25, 0.5),), None)
-    assert found.finding == (
+    assert in_words(found) == (
         "At 64 px JPEG files are predicted to win at every bandwidth; "
         "measured, JPEG files win at 25 MB/s."
     )

@@ -25,6 +25,7 @@ from datasets_impl import registry
 from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import DEFAULT_QUALITY, MAX_COUNT, MAX_RESOLUTION, CorpusSpec
+from datasets_impl.experiments import behaviour, beyond_memory
 from datasets_impl.experiments.augment import PLACES
 from datasets_impl.experiments.free_samples import CARRIERS
 from datasets_impl.experiments.loops import LOOPS
@@ -33,7 +34,6 @@ from datasets_impl.experiments.stages import STAGES
 from datasets_impl.experiments.structures import RECORDS, STRUCTURES
 from datasets_impl.factors import AGAIN
 from datasets_impl.media.workspaces import MEDIA
-from datasets_impl.observe import behaviour, beyond_memory
 from datasets_impl.transforms import TRANSFORMS
 
 every_profile = pytest.mark.parametrize("profile", PROFILES)

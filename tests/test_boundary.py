@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scripts import places
-from scripts.boundary import MORE, boundary, brief, threshold
-from scripts.figures_boundary import row_flips
-from scripts.figures_claims import claim_chart
-from scripts.model import Cell, Outcome
-from scripts.panels import by_outcome, line_factor
-from scripts.regions import regions
+from scripts.judging.model import Cell, Outcome
+from scripts.report import level_words
+from scripts.report.boundary import boundary, threshold
+from scripts.report.figures.boundary import row_flips
+from scripts.report.figures.claims import claim_chart
+from scripts.report.figures.panels import by_outcome, line_factor
+from scripts.report.regions import regions
 from tests.synthetic_study import build
 
 # The same examples in every run, and no verdict on how long one takes.
@@ -173,15 +173,6 @@ def test_undecided_cells_alone_make_no_boundary() -> None:
     assert boundary([]) == ""
 
 
-def test_brief_keeps_whole_sentences() -> None:
-    text = "Epoch: against up to 1.5 ms, for from 20 ms on. Only for: item. Only against: x."
-    assert brief(text) == text
-    assert (
-        brief(text, 70) == f"Epoch: against up to 1.5 ms, for from 20 ms on. Only for: item. {MORE}"
-    )
-    assert brief(text, 10) == f"Epoch: against up to 1.5 ms, for from 20 ms on. {MORE}"
-
-
 @settings(max_examples=300)
 @given(st.data())
 def test_a_threshold_of_one_factor_is_named_with_its_adjacent_levels(data: st.DataObject) -> None:
@@ -203,8 +194,8 @@ def test_a_threshold_of_one_factor_is_named_with_its_adjacent_levels(data: st.Da
     below, above = levels[flip - 1], levels[flip]
     assert threshold(cells, over) == (below, above, low)
     text = boundary(cells)
-    first = places.upto(over, below, alone=flip == 1)
-    second = places.onward(over, above, alone=flip == len(levels) - 1)
+    first = level_words.upto(over, below, alone=flip == 1)
+    second = level_words.onward(over, above, alone=flip == len(levels) - 1)
     assert text == f"{low.capitalize()} {first}, {OTHER[low]} {second}."
     assert (str(below) if below else "without") in text.replace(",", "")
     assert (str(above) if above else "unlimited") in text.replace(",", "")
@@ -232,7 +223,7 @@ def test_contradicting_rows_have_no_regions() -> None:
 @pytest.mark.parametrize("factor", [*NUMERIC, *WORDS, "medium", "carrier", "something_new"])
 def test_every_factor_has_words(factor: str) -> None:
     levels = NUMERIC.get(factor) or WORDS.get(factor) or ["a", "b"]
-    for text in (places.at(factor, levels[0]), places.among(factor, levels)):
+    for text in (level_words.at(factor, levels[0]), level_words.among(factor, levels)):
         assert text and "{" not in text and "_" not in text.replace("something_new", "")
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from scripts import inference
-from scripts.break_even import BreakEven, Costs, break_even
+from scripts.judging import inference
+from scripts.judging.break_even import BreakEven, Costs, break_even
 
 BLOCKS = 6
 DRIFT = np.exp(np.random.default_rng(4).normal(0, 0.2, BLOCKS))  # shared by all times of a block

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from scripts.cache_state import cold_states, in_words, worst
-from scripts.judge import load_study
-from scripts.model import ColdState
-from scripts.page import remark
-from scripts.tables import cell_record, study_record, validator
+from scripts.judging.cache_state import cold_states, worst
+from scripts.judging.model import ColdState
+from scripts.report.log_words import in_words
+from scripts.report.page import remark
+from scripts.report.record import Report, cell_record, study_record
+from scripts.report.study import load_study
 from tests.claims_text import HEAD, claim
 from tests.synthetic_results import Bench, write_results
 
@@ -62,7 +63,7 @@ def test_the_worst_of_arms_and_rounds_reaches_page_and_tables(tmp_path: Path) ->
     assert words.endswith("1 % resident before, 0.99 times the bytes read after")
     assert cell_record(by_medium["disk-cold"])["read_share"] == 0.99
     assert "read_share" not in cell_record(by_medium["disk-warm"])
-    assert not list(validator().iter_errors(study_record(study)))
+    assert Report.model_validate(study_record(study))
 
 
 def test_throttled_cells_say_how_near_the_limit_they_were_read() -> None:

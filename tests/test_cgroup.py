@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from datasets_impl.media import cgroup, hierarchy
+from datasets_impl.errors import Unsupported, VoidMeasurement
+from datasets_impl.media import cgroup
 from datasets_impl.media.cgroup import Group, Write, memory_limit
-from datasets_impl.media.hierarchy import Mount, Place, device_of, find
-from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
+from datasets_impl.system import hierarchy
+from datasets_impl.system.hierarchy import Mount, Place, device_of, find
 
 MB = 1_000_000
 V1_MOUNTS = """\

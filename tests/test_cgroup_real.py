@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from datasets_impl.errors import Unsupported
 from datasets_impl.media import cgroup
 from datasets_impl.media.cgroup import Group, limited_bandwidth, memory_limit
-from datasets_impl.media.hierarchy import find
 from datasets_impl.observe import page_cache
-from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.system.hierarchy import find
 
 MB = 1_000_000
 

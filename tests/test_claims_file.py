@@ -14,7 +14,7 @@ from standard_suite import standard_suite
 from datasets_impl.contest.model import Arm
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.errors import StudyError
-from scripts.claims import (
+from scripts.judging.claims import (
     Amount,
     Barred,
     BreakEven,
@@ -26,7 +26,7 @@ from scripts.claims import (
     load_claims,
     main,
 )
-from scripts.claims import Test as ClaimTest
+from scripts.judging.claims import Test as ClaimTest
 from scripts.root import CLAIMS, RESULTS
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.judge import load_both, load_study
+from scripts.judging.judge import judge_both
+from scripts.judging.repeat import repeat_of
 from scripts.render_report import render
-from scripts.repeat import repeat_of
+from scripts.report.study import load_study
 from scripts.root import CLAIMS, RESULTS, ROOT
 from scripts.update_readme import updated
 
@@ -25,7 +26,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
     study = load_study([RESULTS], CLAIMS, more=[LOADERS] if LOADERS.is_dir() else ())
     if REPEATS.is_dir():
-        study = replace(study, repeat=repeat_of(*load_both([RESULTS], [REPEATS], CLAIMS)))
+        study = replace(study, repeat=repeat_of(*judge_both([RESULTS], [REPEATS], CLAIMS)))
     render(study, out)
     return out
 

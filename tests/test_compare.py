@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts import compare, tables
-from scripts import repeat as repeating
-from scripts.figures_repeat import drawable, repeat_chart
-from scripts.model import Cell, Study
+from scripts import compare
+from scripts.judging.model import Cell
+from scripts.judging.repeat import agreeing_verdicts, counted_once, differing, repeat_of
 from scripts.render_report import render
-from scripts.repeat import repeat_of
+from scripts.report import repeat as repeating
+from scripts.report import tables
+from scripts.report.figures.repeat import drawable, repeat_chart
+from scripts.report.model import Study
 from tests.repeats import again, turned
 from tests.synthetic_study import build
 
@@ -37,8 +39,8 @@ def test_a_run_that_repeats_agrees_throughout(first: Study) -> None:
         if cell.counts and cell.outcome in ("for", "against")
     ]
     assert found.cells == found.agreeing == len(decided) > 100
-    assert found.flips == 0 and repeating.counted_once(found) == 0
-    assert not repeating.differing(found) and not repeating.differing_cells(found)
+    assert found.flips == 0 and counted_once(found) == 0
+    assert not differing(found) and not repeating.differing_cells(found)
     tested = [claim for claim in first.claims if claim.verdict != "not tested"]
     assert len(found.verdicts) == len(tested)
     assert repeating.sentence(found) == (
@@ -50,11 +52,11 @@ def test_cells_that_turn_are_counted_and_named(first: Study) -> None:
     whole = repeat_of(first, again(first))
     found = repeat_of(first, again(first, turned))
     assert (found.cells, found.agreeing) == (whole.cells, whole.cells - 2)
-    differing = repeating.differing_cells(found)
-    assert [row["claim"] for row in differing] == ["C01", "C01"]
-    assert {row["factors"] for row in differing} == {"256 images, 64 px", "1,024 images, 64 px"}
-    assert differing[0]["first_outcome"] == "for" and differing[0]["second_outcome"] == "against"
-    assert differing[0]["first_words"].startswith("55\u00a0% [")
+    cells = repeating.differing_cells(found)
+    assert [row["claim"] for row in cells] == ["C01", "C01"]
+    assert {row["factors"] for row in cells} == {"256 images, 64 px", "1,024 images, 64 px"}
+    assert cells[0]["first_outcome"] == "for" and cells[0]["second_outcome"] == "against"
+    assert cells[0]["first_words"].startswith("55\u00a0% [")
 
 
 def test_flips_are_told_from_other_differences(first: Study) -> None:
@@ -67,11 +69,11 @@ def test_flips_are_told_from_other_differences(first: Study) -> None:
     second = again(first, C01="challenged", C02="inconclusive", C03="conditional")
     found = repeat_of(first, second)
     assert found.flips == 1
-    assert repeating.differing(found) == [
+    assert differing(found) == [
         ("C01", "supported", "challenged"),
         ("C02", "challenged", "inconclusive"),
     ]
-    assert repeating.agreeing_verdicts(found) == len(found.verdicts) - 2
+    assert agreeing_verdicts(found) == len(found.verdicts) - 2
 
 
 def test_undecided_and_context_cells_are_not_counted(first: Study) -> None:
@@ -83,7 +85,7 @@ def test_undecided_and_context_cells_are_not_counted(first: Study) -> None:
     whole, found = repeat_of(first, again(first)), repeat_of(first, again(first, change))
     own = [cell for claim in first.claims if claim.id == "C01" for cell in claim.evidence]
     assert found.cells == found.agreeing == whole.cells - len(own)
-    assert repeating.counted_once(found) == len(own)
+    assert counted_once(found) == len(own)
     rows = found.effects
     assert set(rows.loc[rows["claim"] == "C01", "comparison"]) == {"undecided"}
     assert (~rows["counts"].astype(bool)).any(), "context cells stay in the table"
@@ -112,7 +114,7 @@ def test_two_machines_are_compared_whatever_their_names(first: Study) -> None:
     found = repeat_of(first, second)
     assert found.cells == repeat_of(first, again(first)).cells
     assert set(found.effects["machine"]) == {"bench-a / elsewhere"}
-    assert found.first.startswith("bench-a, ") and found.second.startswith("elsewhere, ")
+    assert [words.split(", ")[0] for words in repeating.both(found)] == ["bench-a", "elsewhere"]
 
 
 def test_of_several_machines_the_common_ones_are_compared(first: Study) -> None:
@@ -226,6 +228,8 @@ def test_same_studies_same_bytes(first: Study, tmp_path: Path) -> None:
         study = repeated(build())
         assert study.repeat is not None
         render(study, tmp_path / name / "report")
-        compare.write(study, study.repeat, tmp_path / name / "compare")
+        compare.write(
+            {c.id: c.title for c in study.claims}, study.repeat, tmp_path / name / "compare"
+        )
     assert files(tmp_path / "a") == files(tmp_path / "b")
     assert any(name.endswith("repeat.svg") for name in files(tmp_path / "a"))

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts import compare, figures, page
-from scripts.evidence import load_evidence
-from scripts.model import Cell, Study
+from scripts import compare
+from scripts.judging.evidence import load_evidence
+from scripts.judging.model import Cell
+from scripts.judging.repeat import repeat_of
 from scripts.render_report import main as render_main
-from scripts.repeat import repeat_of
+from scripts.report import figures, page
+from scripts.report.model import Study
 from scripts.root import CLAIMS
 from tests.claims_text import HEAD, claim
 from tests.repeats import again
@@ -209,7 +211,7 @@ def test_nasty_text_is_shown_not_run(first: Study) -> None:
         ],
     )
     found = repeat_of(nasty, again(nasty, change))
-    html = compare.html(nasty, found, None)
+    html = compare.html({claim.id: NASTY for claim in first.claims}, found, None)
     assert "<script" not in html and "&lt;script&gt;" in html
     shown = page.page(replace(nasty, repeat=found), figures.build(nasty), "")
     assert "<script>alert" not in shown

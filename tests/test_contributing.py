@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from scripts.claims import Test as ClaimTest
+from scripts.judging.claims import Test as ClaimTest
 from scripts.root import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

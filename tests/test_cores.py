@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets_impl.media.hierarchy import cpu_quota
 from datasets_impl.system import cores as module
 from datasets_impl.system.cores import cores
+from datasets_impl.system.hierarchy import cpu_quota
 
 
 def machine(root: Path, version: int, limits: dict[str, str]) -> Path:

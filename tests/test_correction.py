@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from datasets_impl.observe.log import SPARSE
-from scripts.cells import UNPAIRED
-from scripts.claims import Rules
-from scripts.correction import AT_THE_BAR, MOST_MORE, corrected, holm, in_rounds, more_rounds
-from scripts.model import Cell
+from scripts.judging.claims import Rules
+from scripts.judging.correction import (
+    AT_THE_BAR,
+    MOST_MORE,
+    corrected,
+    holm,
+    in_rounds,
+    more_rounds,
+)
+from scripts.judging.model import UNPAIRED, Cell, Reason
 
 RULES = Rules(margin=0.05, confidence=0.95, decided_share=0.8, false_alarm_gate=0.05)
 chances = st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=30)
@@ -59,7 +65,7 @@ def test_an_adjustment_follows_its_cell_and_keeps_the_order(p: list[float], rand
 def test_one_of_many_is_no_longer_decided_and_says_so() -> None:
     found = corrected([cell(0.02), *(cell(p) for p in (0.3, 0.5, 0.7))], RULES)
     assert [one.outcome for one in found] == ["unclear"] * 4
-    assert found[0].reason == "decided alone, not after Holm's correction over 4 cells"
+    assert found[0].reasons == (Reason("not after Holm", (4,)),)
     assert found[0].p == 0.02 and found[0].p_holm == pytest.approx(0.08)
     assert found[0].more_rounds is not None and found[0].more_rounds > 0
     assert (found[0].low, found[0].high) == (1.2, 1.9)  # what is shown stays the nominal interval
@@ -67,7 +73,12 @@ def test_one_of_many_is_no_longer_decided_and_says_so() -> None:
 
 def test_one_cell_alone_is_judged_as_before() -> None:
     (found,) = corrected([cell(0.04)], RULES)
-    assert (found.outcome, found.p_holm, found.reason, found.more_rounds) == ("for", 0.04, "", None)
+    assert (found.outcome, found.p_holm, found.reasons, found.more_rounds) == (
+        "for",
+        0.04,
+        (),
+        None,
+    )
 
 
 def test_steps_down_where_bonferroni_would_not() -> None:
@@ -80,7 +91,7 @@ def test_context_exact_and_lost_cells_are_no_part_of_the_family() -> None:
         cell(0.9, counts=False, outcome="unclear"),
         cell(None, quantity="value", outcome="for"),
         cell(None, estimate=None, outcome="skipped"),
-        cell(None, estimate=None, outcome="unclear", reason="failed"),
+        cell(None, estimate=None, outcome="unclear", reasons=(Reason("logged", ("failed",)),)),
     ]
     found = corrected([cell(0.03), *others], RULES)
     assert found[1:] == others
@@ -88,13 +99,13 @@ def test_context_exact_and_lost_cells_are_no_part_of_the_family() -> None:
 
 
 def test_medians_need_samples_not_rounds() -> None:
-    (found,) = corrected([cell(0.3, reason=UNPAIRED)], RULES)
-    assert found.outcome == "unclear" and found.more_rounds is None and found.reason == UNPAIRED
+    (found,) = corrected([cell(0.3, reasons=(UNPAIRED,))], RULES)
+    assert found.outcome == "unclear" and found.more_rounds is None and found.reasons == (UNPAIRED,)
 
 
 def test_a_cell_at_the_bar_is_said_to_sit_there() -> None:
     (found,) = corrected([cell(1.0)], RULES)
-    assert found.more_rounds is None and found.reason == AT_THE_BAR
+    assert found.more_rounds is None and found.reasons == (AT_THE_BAR,)
 
 
 @pytest.mark.parametrize(

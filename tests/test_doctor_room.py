@@ -18,7 +18,7 @@ from datasets_impl.doctor.examine import Heard
 from datasets_impl.doctor.room import DISK, MEMORY, SHARED, lacking, priced
 from datasets_impl.doctor.target import Subject, subject_of
 from datasets_impl.doctor.trials import tried
-from datasets_impl.media import hierarchy
+from datasets_impl.system import hierarchy
 
 THERE = {MEMORY: 23_000_000_000, SHARED: 12_000_000_000, DISK: 80_000_000_000}
 BYTES = 200_000

@@ -20,9 +20,8 @@ from datasets_impl.corrected.mapped import MAGIC, PAGE, ReadOnlyMappedDataset
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
 from datasets_impl.errors import StudyError
-from datasets_impl.files.atomic import MARK
-from datasets_impl.observe import behaviour
-from datasets_impl.observe.behaviour import (
+from datasets_impl.experiments import behaviour
+from datasets_impl.experiments.behaviour import (
     REFUSED,
     RIGHT,
     SHAPE_MIXES,
@@ -32,6 +31,7 @@ from datasets_impl.observe.behaviour import (
     images_opened,
     mixed_shapes,
 )
+from datasets_impl.files.atomic import MARK
 from datasets_impl.observe.files_opened import counting_opened_images
 from datasets_impl.transforms import ToUint8
 

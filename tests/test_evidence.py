@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts.evidence import Evidence, load_evidence
+from scripts.judging.evidence import Evidence, load_evidence
+from scripts.judging.model import Reason
+from scripts.report.reasons import in_words
 from scripts.root import ROOT
 from tests.synthetic_results import FAILED, SKIPPED, Bench, Value, edit_json, write_results
 
@@ -54,7 +56,7 @@ def test_samples_come_back_in_their_own_cells_and_order(tmp_path: Path) -> None:
             expected = steady({"px": px, "impl": impl})
             assert found["samples"] == expected
             assert found["median"] == expected[1]
-            assert (found["status"], found["reason"]) == ("ok", "")
+            assert (found["status"], found["reason"]) == ("ok", None)
             assert found["repeat"] == 3
             assert found["metric"] == "item" and found["unit"] == "us"
             assert found["benchmark"] == "item.ByImplementation"
@@ -86,7 +88,7 @@ def test_trailing_nulls_that_asv_trims_are_failed_cells(tmp_path: Path) -> None:
         assert cell(evidence, benchmark="item.ByImplementation", px=64, impl=impl)["samples"]
     failed = evidence.cells[evidence.cells["status"] == "failed"]
     assert len(failed) == len(IMPL) + len(PX) * len(IMPL)
-    assert set(failed["reason"]) == {"the measurement failed; see asv's log"}
+    assert set(failed["reason"]) == {Reason("failed")}
     assert failed["median"].isna().all() and failed["samples"].isna().all()
 
 
@@ -105,9 +107,9 @@ def test_a_skipped_cell_carries_the_reason_from_the_log(tmp_path: Path) -> None:
     )
     evidence = load_evidence([tmp_path])
     told = cell(evidence, px=256, impl="mapped")
-    assert (told["status"], told["reason"]) == ("skipped", "no cold page cache here")
+    assert (told["status"], in_words([told["reason"]])) == ("skipped", "no cold page cache here")
     untold = cell(evidence, px=64, impl="mapped")
-    assert (untold["status"], untold["reason"]) == ("skipped", "not available on this machine")
+    assert (untold["status"], untold["reason"]) == ("skipped", Reason("unavailable"))
     assert cell(evidence, px=64, impl="naive")["status"] == "ok"
     assert len(evidence.machines[0].observations) == 2
 
@@ -119,7 +121,10 @@ def test_a_failed_cell_carries_the_error_from_the_log(tmp_path: Path) -> None:
         observations=[observation(64, "naive", failed="OSError: no space")],
     )
     found = cell(load_evidence([tmp_path]), px=64, impl="naive")
-    assert (found["status"], found["reason"]) == ("failed", "OSError: no space")
+    assert (found["status"], found["reason"]) == (
+        "failed",
+        Reason("logged", ("OSError: no space",)),
+    )
 
 
 def test_fewer_samples_than_the_neighbours_is_incomplete(tmp_path: Path) -> None:
@@ -132,7 +137,7 @@ def test_fewer_samples_than_the_neighbours_is_incomplete(tmp_path: Path) -> None
     evidence = load_evidence([tmp_path])
     lost = cell(evidence, px=64, impl="naive")
     assert lost["status"] == "incomplete" and lost["samples"] is None
-    assert lost["reason"] == "only 2 of 3 blocks: killed"
+    assert in_words([lost["reason"]]) == "only 2 of 3 blocks: killed"
     assert cell(evidence, px=64, impl="mapped")["status"] == "ok"
 
 
@@ -160,7 +165,7 @@ def test_numbers_of_another_version_of_a_benchmark_do_not_count(tmp_path: Path) 
     cells = load_evidence([tmp_path]).cells
     outdated = cells[cells["name"] == old.name]
     assert set(outdated["status"]) == {"skipped"} and set(outdated["samples"]) == {None}
-    assert all("at version 2 now" in reason for reason in outdated["reason"])
+    assert all("at version 2 now" in in_words([reason]) for reason in outdated["reason"])
     assert set(cells[cells["name"] != old.name]["status"]) == {"ok"}
 
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 from benchmarks import grids, prepare
 from datasets_impl import factors, registry
 from datasets_impl.corpus import DEFAULT_QUALITY
 from datasets_impl.factors import FACTORS, OTHERS
-from scripts import evidence, judge, noise, places, sweeps, wording
-from scripts.study import PROFILES
 
 ROWS = (*FACTORS, *OTHERS)
 
@@ -41,31 +37,3 @@ def test_grids_are_made_of_it() -> None:
     ]
     for benchmark in prepare.benchmark_classes():
         assert set(benchmark.param_names) <= set(factors.NAMES), benchmark
-
-
-@pytest.mark.parametrize(
-    ("field", "table"),
-    [
-        ("short", wording.FACTOR_WORDS),
-        ("axis", wording.AXIS_WORDS),
-        ("title", places.TITLES),
-        ("place", places.CATEGORY),
-        ("unit", {name: unit for name, (_, unit) in places.NUMERIC.items()}),
-        ("leading", dict.fromkeys(places.LEADING, True)),
-    ],
-)
-def test_the_report_says_the_same_of_a_factor(field: str, table: dict[str, object]) -> None:
-    assert {row.name: getattr(row, field) for row in ROWS if getattr(row, field)} == table
-
-
-def test_the_report_knows_the_same_names() -> None:
-    assert evidence.FACTORS == factors.NAMES and evidence.TOPICS == factors.TOPICS
-    assert tuple(sweeps.FACTORS) == factors.NAMES[: len(sweeps.FACTORS)]
-    assert judge.CENTRE.items() <= {row.name: row.centre for row in FACTORS}.items()
-    assert noise.AGAIN == factors.AGAIN and PROFILES == factors.PROFILES
-    assert {preposition for preposition, _ in places.NUMERIC.values()} == {"at"}
-    limits = {(row.name, row.unlimited) for row in FACTORS if row.unlimited is not None}
-    assert limits == places.UNLIMITED
-    assert {
-        (row.name, level): words for row in FACTORS for level, words in row.words.items()
-    } == wording.LEVEL_WORDS

@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from scripts.describe import skips_of
-from scripts.evidence import FACTORS
-from scripts.field import FIGURES, field_rows
-from scripts.model import FieldRow
-from scripts.tables import validator
+from datasets_impl.factors import NAMES as FACTORS
+from scripts.judging.field import compared
+from scripts.judging.model import Reason
+from scripts.report.field import FIGURES, field_rows
+from scripts.report.model import FieldRow
+from scripts.report.record import FieldRecord
+from scripts.report.surroundings import skips_of
 
 SPDL, TRANSPORT, DECODERS, COPIES, RAW = range(5)
 NOISE = (0.99, 1.01, 1.0, 0.995, 1.005, 1.0)
@@ -22,8 +24,12 @@ def row(benchmark: str, metric: str, value: float, **factors: Any) -> dict[str, 
     return {
         **dict.fromkeys(FACTORS), "machine": "lab", "benchmark": benchmark, "metric": metric,
         "unit": "us", "samples": [value * x for x in NOISE], "median": value, "status": "ok",
-        "reason": "", **factors,
+        "reason": None, **factors,
     }  # fmt: skip
+
+
+def told(text: str) -> Reason:
+    return Reason("logged", (text,))
 
 
 def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -32,7 +38,7 @@ def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def found(which: int, rows: Iterable[dict[str, Any]], log: Any = ()) -> FieldRow:
-    return field_rows(table(rows), list(log))[which]
+    return field_rows(compared(table(rows), list(log)))[which]
 
 
 def workers(epoch: dict[int, float], first: dict[int, float]) -> list[dict[str, Any]]:
@@ -46,12 +52,11 @@ def workers(epoch: dict[int, float], first: dict[int, float]) -> list[dict[str, 
 
 
 def test_without_evidence_every_row_says_what_it_needs() -> None:
-    rows = field_rows(table([]), [])
+    rows = field_rows(compared(table([]), []))
     assert len(rows) == len(FIGURES) == 5
     assert {one.agreement for one in rows} == {"not measured"}
     assert all(one.because.startswith("Needs ") and one.claim for one in rows)
-    fields = validator().schema["properties"]["field"]["items"]["properties"]
-    assert set(vars(rows[0])) == set(fields)
+    assert set(vars(rows[0])) == set(FieldRecord.model_fields)
 
 
 def test_workers_whose_start_costs_more_than_they_gain() -> None:
@@ -180,9 +185,15 @@ def test_with_two_machines_the_one_that_measured_is_named() -> None:
 def test_skips_say_what_and_why() -> None:
     rows = [row("storage.ByBandwidth", "epoch", 1, bandwidth=b, impl="naive") for b in (0, 25, 100)]
     for one in rows[1:]:
-        one.update(status="skipped", reason="needs root")
-    rows.append({**row("memory.Limit", "tree", 1), "status": "skipped", "reason": "no limits"})
-    rows.append({**row("item.A", "item", 1), "status": "failed", "reason": "broke"})
+        one.update(status="skipped", reason=told("needs root"))
+    rows.append(
+        {
+            **row("memory.Limit", "tree", 1),
+            "status": "skipped",
+            "reason": told("no limits"),
+        }
+    )
+    rows.append({**row("item.A", "item", 1), "status": "failed", "reason": told("broke")})
     assert skips_of(table(rows)) == [
         ("memory.Limit: 1 cell", "no limits"),
         ("storage.ByBandwidth, at 25 and 100 MB/s: 2 cells", "needs root"),

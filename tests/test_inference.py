@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from scripts import inference
-from scripts.claims import Rules
-from scripts.inference import Interval
-from scripts.model import Outcome, Verdict
+from scripts.judging import inference
+from scripts.judging.claims import Rules
+from scripts.judging.inference import Interval
+from scripts.judging.model import Outcome, Verdict
 
 # The same examples in every run, and no verdict on how long one takes.
 settings.register_profile("fixed", derandomize=True, deadline=None)

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scripts import inference
-from scripts.break_even import Costs, break_even
-from scripts.claims import Rules
-from scripts.correction import corrected, holm
-from scripts.model import Cell
+from scripts.judging import inference
+from scripts.judging.break_even import Costs, break_even
+from scripts.judging.claims import Rules
+from scripts.judging.correction import corrected, holm
+from scripts.judging.model import Cell
 
 RULES = Rules(margin=0.05, confidence=0.95, decided_share=0.8, false_alarm_gate=0.05)
 ALPHA = 0.05

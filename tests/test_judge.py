@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from scripts.judge import load_study
+from scripts.judging.model import Reason
+from scripts.report.study import load_study
 from tests.claims_text import HEAD, claim
 from tests.judging import RATIO, aa, bench, first, items, twice
 from tests.synthetic_results import (
@@ -127,7 +128,7 @@ bar = 0.5
     for cell in found.evidence:
         assert cell.estimate is not None and cell.low is not None and cell.high is not None
         assert 0 < cell.low <= cell.estimate <= cell.high <= 1
-        assert ("cut at 100 %" in cell.reason) is (cell.high == 1)
+        assert (Reason("timed apart") in cell.reasons) is (cell.high == 1)
         assert cell.outcome == "for" and cell.p is not None
     shown = re.findall(r"(\d+)\s?%", found.finding)
     assert shown and all(int(number) <= 100 for number in shown)
@@ -181,7 +182,7 @@ def test_a_test_counts_only_on_machines_without_what_took_its_place(tmp_path: Pa
     }
     assert found.by_machine == {"both": "supported", "old": "challenged"}
     (left,) = [cell for cell in found.evidence if not cell.counts]
-    assert left.reason == "reading in an item counts"
+    assert left.reasons == (Reason("counts instead", ("reading in an item",)),)
 
 
 def test_share_level_slope_and_exact(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from scripts.judging.model import Bar
+from scripts.report.reasons import in_words
 from tests.claims_text import claim
 from tests.judging import bench, first
 from tests.synthetic_results import (
@@ -45,7 +47,7 @@ def test_an_amount_is_judged_in_its_own_unit(tmp_path: Path) -> None:
     )
     fork, spawn = found.evidence
     assert (fork.outcome, spawn.outcome) == ("against", "for")
-    assert spawn.quantity == "amount" and spawn.unit == "copies" and spawn.bar == "> 2"
+    assert spawn.quantity == "amount" and spawn.unit == "copies" and spawn.bar == Bar(">", 2)
     assert spawn.estimate == pytest.approx(5, rel=0.05)
     assert found.effect is not None and found.effect.unit == "copies"
     assert "copies [" in found.finding and "to" in found.finding
@@ -122,7 +124,7 @@ def test_break_even_epochs_by_hand(tmp_path: Path) -> None:
     for place, (value, outcome) in expected.items():
         assert cells[place].estimate == pytest.approx(value, rel=0.03), place
         assert (cells[place].outcome, cells[place].unit) == (outcome, "epochs"), place
-        assert cells[place].bar == "< 3" and cells[place].p_holm is not None
+        assert cells[place].bar == Bar("<", 3) and cells[place].p_holm is not None
     for workers in (0, 1):
         never = cells["slow", workers]
         assert never.estimate == math.inf and never.reading == "never pays"
@@ -169,7 +171,9 @@ def test_break_even_of_a_failed_construction_stays_undecided(tmp_path: Path) -> 
     text = claim(BREAK_EVEN, headline='{ impl = "preloaded" }')
     found = first(tmp_path, text, made, epochs(workers=[0]))
     lost = next(cell for cell in found.evidence if cell.factors["impl"] == "mapped")
-    assert lost.outcome == "unclear" and lost.estimate is None and "failed" in lost.reason
+    assert (
+        lost.outcome == "unclear" and lost.estimate is None and "failed" in in_words(lost.reasons)
+    )
 
 
 def test_break_even_from_medians_has_no_interval(tmp_path: Path) -> None:

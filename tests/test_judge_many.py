@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.judge import load_study
+from scripts.judging.correction import AT_THE_BAR
+from scripts.judging.model import Reason
+from scripts.report.study import load_study
 from tests.claims_text import HEAD, claim
 from tests.judging import RATIO, bench, first, items, outcomes, study, twice
 from tests.synthetic_results import (
@@ -45,7 +47,7 @@ def test_a_cell_that_is_decided_alone_is_not_among_many(tmp_path: Path) -> None:
     assert outcomes(many) == {256: "unclear", 1: "unclear", 2: "unclear", 3: "unclear"}
     weak = next(cell for cell in many.evidence if cell.factors["px"] == 256)
     assert weak.p == pytest.approx(0.022, abs=0.001) and weak.p_holm == pytest.approx(4 * weak.p)
-    assert "decided alone, not after Holm's correction over 4 cells" in weak.reason
+    assert weak.reasons == (Reason("not after Holm", (4,)),)
     assert weak.low is not None and weak.low > 1.05  # what is shown is the nominal interval
 
 
@@ -80,7 +82,7 @@ def test_an_inconclusive_claim_names_the_rounds_it_lacks(tmp_path: Path) -> None
     )
     (weak,) = (cell for cell in found.evidence if cell.factors["px"] == 3)
     (null,) = (cell for cell in found.evidence if cell.factors["px"] == 4)
-    assert null.more_rounds is None and "sits at the bar" in null.reason
+    assert null.more_rounds is None and AT_THE_BAR in null.reasons
     assert weak.more_rounds is not None
     # Four of five cells are enough: the one at the bar may stay as it is.
     assert f"measure {weak.more_rounds} more round" in found.missing
@@ -113,7 +115,8 @@ def test_a_combination_that_two_sweeps_share_counts_once(tmp_path: Path) -> None
     assert found.cells.total == found.cells.for_ == 3
     (again,) = (cell for cell in found.evidence if not cell.counts)
     assert (again.benchmark, again.factors["px"]) == ("item.ByCount.track_item", 256)
-    assert again.reason == "the combination counts in item.ByImplementation.track_item"
+    elsewhere = "item.ByImplementation.track_item"
+    assert again.reasons == (Reason("counts elsewhere", (elsewhere,)),)
     assert again.p_holm is None and again.estimate is not None
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from scripts.judge import load_study
-from scripts.model import Outcome
+from scripts.judging.model import Outcome
+from scripts.report.reasons import in_words
+from scripts.report.study import load_study
 from tests.claims_text import HEAD, claim
 from tests.judging import RATIO, aa, bench, first, items, outcomes, study, twice
 from tests.synthetic_results import (
@@ -73,7 +74,7 @@ def test_a_failed_partner_never_borrows_another_baseline(tmp_path: Path) -> None
     found = first(tmp_path, claim(RATIO), Bench(name, levels, value))
     assert outcomes(found) == {64: "unclear", 256: "for"}
     lost = next(cell for cell in found.evidence if cell.outcome == "unclear")
-    assert lost.estimate is None and "failed" in lost.reason
+    assert lost.estimate is None and "failed" in in_words(lost.reasons)
     # A cell that failed stays in the denominator: one of two decided is not enough.
     assert found.verdict == "inconclusive"
 
@@ -97,7 +98,7 @@ def plain(tmp_path: Path, ratio: float, direction: str, bar: str = "") -> Outcom
         sampled=False,
     )
     (cell,) = found.evidence
-    assert cell.reason == "from medians, arms not paired"
+    assert in_words(cell.reasons) == "from medians, arms not paired"
     return cell.outcome
 
 

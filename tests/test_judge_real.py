@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from scripts.claims import load_claims
-from scripts.judge import load_study
-from scripts.model import Study
+from scripts.judging.claims import load_claims
+from scripts.report.model import Study
+from scripts.report.study import load_study
 from scripts.root import CLAIMS
 from tests.synthetic_results import (
     Bench,

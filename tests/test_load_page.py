@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from scripts import load as load_report
-from scripts import page
-from scripts.correction import in_rounds
-from scripts.describe import describe_machine
-from scripts.evidence import MachineResults, load_evidence
-from scripts.judge import load_study
-from scripts.model import Cell
+from scripts.judging import load as load_report
+from scripts.judging.correction import in_rounds
+from scripts.judging.evidence import MachineResults, load_evidence
+from scripts.judging.model import Cell, Reason
+from scripts.report import log_words, page
+from scripts.report.reasons import in_words
+from scripts.report.study import load_study
+from scripts.report.surroundings import describe_machine
 from tests.claims_text import HEAD, claim
 from tests.synthetic_results import SKIPPED, Bench, Noise, write_results
 
@@ -49,9 +50,9 @@ def test_flagged_cells_carry_their_rounds() -> None:
         {"note": "no measurement"},
     ]
     assert load_report.flagged(log) == {PLACE_64: (2, 3), PLACE_128: (2,)}
-    assert load_report.remark((2, 3)) == ("rounds 2, 3 left out: disturbed by other programs")
-    assert load_report.remark((2,)) == "round 2 left out: disturbed by other programs"
-    assert load_report.remark(()) == ""
+    assert log_words.remark((2, 3)) == ("rounds 2, 3 left out: disturbed by other programs")
+    assert log_words.remark((2,)) == "round 2 left out: disturbed by other programs"
+    assert log_words.remark(()) == ""
 
 
 def test_rounds_are_counted_where_the_log_names_none() -> None:
@@ -68,11 +69,11 @@ def test_summary_counts_voided_repeated_and_kept() -> None:
         entry(128, 1, **KEPT),
         entry(64, 2),
     ]
-    sentence = load_report.summary(log)
+    sentence = log_words.summary(log)
     assert "3 of 6 measurements were voided" in sentence
     assert "2 were made again, 1 left out" in sentence
     assert sentence.endswith("0.01 cores")
-    assert load_report.summary([{"benchmark": "a", "factors": {}, "value": 1.0}]) == ""
+    assert log_words.summary([{"benchmark": "a", "factors": {}, "value": 1.0}]) == ""
 
 
 def test_the_page_names_the_load_of_a_machine() -> None:
@@ -190,7 +191,7 @@ def test_a_cell_with_too_little_left_is_undecided_and_counts_as_such(
     tmp_path: Path, log: list[dict[str, Any]], reason: str
 ) -> None:
     found = judged(tmp_path, log, SLOW)
-    assert found.outcome == "unclear" and reason in found.reason and found.counts
+    assert found.outcome == "unclear" and reason in in_words(found.reasons) and found.counts
 
 
 def test_rounds_without_a_number_are_told_apart_by_their_order(tmp_path: Path) -> None:
@@ -205,8 +206,8 @@ def test_a_disturbed_sparse_round_takes_as_long_to_make_again(tmp_path: Path) ->
 
 
 def test_many_flagged_cells_are_cut_short() -> None:
-    log = [entry(px, 1, **KEPT) for px in range(64, 64 + load_report.NAMED + 5)]
-    assert load_report.left_out_by_name(log).endswith("; 5 more, in the log")
+    log = [entry(px, 1, **KEPT) for px in range(64, 64 + log_words.NAMED + 5)]
+    assert log_words.left_out_by_name(log).endswith("; 5 more, in the log")
 
 
 def test_voided_cold_measurements_are_not_counted_as_verified() -> None:
@@ -227,5 +228,8 @@ def test_a_voided_record_does_not_look_like_a_failure(tmp_path: Path) -> None:
     log = [entry(64, 1, **VOID), entry(64, 1), {**skip, "skipped": "no disk"}, entry(128, **VOID)]
     write_results(tmp_path, [bench], observations=log)
     cells = load_evidence([tmp_path]).cells.set_index("px")
-    assert (cells.loc[64, "status"], cells.loc[64, "reason"]) == ("ok", "")
-    assert (cells.loc[128, "status"], cells.loc[128, "reason"]) == ("skipped", "no disk")
+    assert (cells.loc[64, "status"], cells.loc[64, "reason"]) == ("ok", None)
+    assert (cells.loc[128, "status"], cells.loc[128, "reason"]) == (
+        "skipped",
+        Reason("logged", ("no disk",)),
+    )

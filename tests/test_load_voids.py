@@ -15,11 +15,10 @@ from conftest import ROOT
 
 from benchmarks.common import _Benchmark
 from benchmarks.grids import Cell
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, Unsupported
 from datasets_impl.observe import load
 from datasets_impl.observe.load import RETRIES_VARIABLE, Load
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
-from datasets_impl.observe.page_cache import Unsupported
 
 QUIET = Load(seconds=1.0, foreign=0.0, steal=0.0, stolen=0.0)
 LOADED = Load(seconds=1.0, foreign=1.5, steal=0.0, stolen=0.0)

@@ -13,18 +13,21 @@ import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
-from scripts import tables
-from scripts.claims import load_claims
-from scripts.decisions import CLASS, INSTEAD, QUESTIONS, decisions, instead
-from scripts.evidence import FACTORS, Evidence, MachineResults
-from scripts.figures_front import IMPLS, front_chart
-from scripts.figures_loaders import loader_charts
-from scripts.ladder import LADDERS
-from scripts.loaders import ceilings_json, loaders
-from scripts.model import LoaderRow, Loaders, Study
-from scripts.noise import noise_floor
-from scripts.prospects import prospects
+from datasets_impl.factors import NAMES as FACTORS
+from scripts.judging.claims import load_claims
+from scripts.judging.evidence import Evidence, MachineResults
+from scripts.judging.ladder import LADDERS
+from scripts.judging.loaders import loaders
+from scripts.judging.model import LoaderRow, Loaders
+from scripts.judging.noise import noise_floor
+from scripts.judging.prospects import prospects
 from scripts.render_report import render
+from scripts.report.ceilings import ceilings_json
+from scripts.report.figures.front import IMPLS, front_chart
+from scripts.report.figures.loaders import loader_charts
+from scripts.report.instead import INSTEAD, QUESTIONS, STEPS, decisions, instead
+from scripts.report.model import Study
+from scripts.report.record import study_record
 from scripts.root import CLAIMS
 from tests.synthetic_study import build
 
@@ -50,7 +53,7 @@ def evidence(**more: list[float]) -> Evidence:
             "machine": "bench", "benchmark": "arms.Decode", "name": "arms.Decode.track_decode",
             "metric": "decode", "unit": "us", "q25": None, "q75": None, "repeat": 3,
             "n": 1024, "px": 256, "impl": name, "samples": samples, "median": samples[1],
-            "status": "ok", "reason": "",
+            "status": "ok", "reason": None,
         }
         for name, samples in (TIMES | more).items()
     ]  # fmt: skip
@@ -179,8 +182,8 @@ def test_steps_add_one_thing_each(found: list[Loaders]) -> None:
 
 def test_every_step_is_an_arm_or_a_ceiling() -> None:
     for task, steps in LADDERS.items():
-        for name, _ in steps:
-            assert (task, name) in ARMS or name in CEILINGS
+        for name in steps:
+            assert ((task, name) in ARMS or name in CEILINGS) and STEPS[task, name]
 
 
 def test_prospects_by_hand(found: list[Loaders]) -> None:
@@ -202,7 +205,7 @@ def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
     told = instead(found)
     assert told["C04"].startswith("`ThreadedJpegLoader`: 4.0")
     assert "C17" not in told, "raw was not measured"
-    assert tables.study_record(replace(build(), loaders=found))["instead"] == told
+    assert study_record(replace(build(), loaders=found))["instead"] == told
     known = {claim.id for claim in load_claims(CLAIMS).claim}
     assert set(INSTEAD) <= known
 
@@ -210,8 +213,8 @@ def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
 def test_every_claim_is_led_to_a_class() -> None:
     for task, name, usual in INSTEAD.values():
         assert (task, usual) in ARMS
-        found = CLASS.search(ARMS[task, name].code)
-        assert found and found[1] != "DataLoader"
+        uses = ARMS[task, name].described()["uses"]
+        assert uses and uses != "DataLoader"
 
 
 def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
@@ -233,6 +236,18 @@ def test_every_decision_names_arms_that_exist() -> None:
     for _, task, name, usual in QUESTIONS:
         arm: Any = ARMS[task, name]  # type: ignore[index]
         assert (task, usual) in ARMS and arm.origin != "peer" and arm.code
+
+
+def test_the_log_describes_an_arm_before_todays_code_does() -> None:
+    seen = evidence()
+    facts = ARMS["decode", "threaded-pack"].described() | {
+        "about": "as it was",
+        "uses": "OldLoader",
+    }
+    seen.machines[0].observations[-1]["arm"] = facts
+    found = loaders(seen, 0.95)
+    assert row(found, "threaded-pack").about == "as it was"
+    assert instead(found)["C04"].startswith("`OldLoader`: 4.0")
 
 
 def test_the_front_figure_has_the_datasets_and_the_best_exact_loader(found: list[Loaders]) -> None:

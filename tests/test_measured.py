@@ -22,12 +22,12 @@ from benchmarks.measures import epochs as measure
 from benchmarks.measures import shares
 from datasets_impl import registry
 from datasets_impl.corrected.jpeg import JpegDataset
+from datasets_impl.errors import Unsupported, VoidMeasurement
 from datasets_impl.experiments.stages import STAGES, Times, staged_item
 from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.log import LOG_VARIABLE
-from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
 
 TINY: dict[str, Any] = {"n": COUNT, "px": PX}
 

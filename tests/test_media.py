@@ -17,12 +17,11 @@ from conftest import COUNT
 
 from datasets_impl import registry
 from datasets_impl.corpus import Corpus
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, Unsupported
 from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import workspaces as media
 from datasets_impl.media.workspaces import MEDIA, filesystem, scratch_parent, sweep, workspace
-from datasets_impl.observe.page_cache import Unsupported
 
 every_medium = pytest.mark.parametrize("medium", MEDIA)
 

@@ -22,6 +22,7 @@ import psutil
 import pytest
 import torch
 
+from datasets_impl.errors import Unsupported
 from datasets_impl.observe import memory
 from datasets_impl.observe.memory import (
     Memory,
@@ -30,7 +31,6 @@ from datasets_impl.observe.memory import (
     process_memory,
     tree_memory,
 )
-from datasets_impl.observe.page_cache import Unsupported
 
 MB = 10**6
 PAGE = 4096

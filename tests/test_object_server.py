@@ -13,10 +13,9 @@ import psutil
 import pytest
 
 from benchmarks.measures import epochs as measure
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, Unsupported
 from datasets_impl.media import object_store as module
 from datasets_impl.media.object_store import Served, object_store, open_store
-from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.variants.object_store import JpegObjects
 
 pytestmark = pytest.mark.usefixtures("object_libraries")
@@ -240,7 +239,7 @@ for name in ("s3fs", "fsspec", "moto", "flask", "flask_cors", "werkzeug", "botoc
 import datasets_impl.registry
 import datasets_impl.variants.object_store
 import benchmarks.storage
-from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.errors import Unsupported
 from datasets_impl.media.object_store import object_store
 try:
     with object_store(sys.argv[1]):

@@ -22,11 +22,11 @@ from benchmarks import storage
 from benchmarks.grids import Cell
 from benchmarks.measures import objects as measure_objects
 from datasets_impl.corpus import Corpus
+from datasets_impl.errors import VoidMeasurement
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import object_store as module
 from datasets_impl.media.object_store import ObjectStore, Served, object_store
 from datasets_impl.observe.log import LOG_VARIABLE
-from datasets_impl.observe.page_cache import VoidMeasurement
 from datasets_impl.variants.object_store import JpegObjects, RawObjects, write_raw_objects
 from tests.with_cells import with_cells
 

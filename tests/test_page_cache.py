@@ -12,8 +12,9 @@ import pytest
 
 from benchmarks.measures import epochs as measure
 from datasets_impl.documented import MemoryMappedDataset
+from datasets_impl.errors import Unsupported, VoidMeasurement
 from datasets_impl.observe import page_cache
-from datasets_impl.observe.page_cache import PAGE, Unsupported, VoidMeasurement
+from datasets_impl.observe.page_cache import PAGE
 
 pytestmark = pytest.mark.usefixtures("evictable")
 PAGES = 64

@@ -22,7 +22,7 @@ from benchmarks.grids import PROFILES, Cell
 from benchmarks.measures import epochs as measure
 from benchmarks.measures import tree
 from datasets_impl import registry
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, Unsupported, VoidMeasurement
 from datasets_impl.experiments.cycled import Cycled
 from datasets_impl.experiments.records import (
     BATCH_SIZE,
@@ -34,7 +34,6 @@ from datasets_impl.experiments.records import (
 )
 from datasets_impl.observe.handover import handover, start_failure, starting
 from datasets_impl.observe.memory import Memory, Tree
-from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
 from tests.with_cells import with_cells
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)

@@ -14,13 +14,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import pytest
-from jsonschema import ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 
-from scripts import figures, page, tables, terminal, update_readme, wording
-from scripts.model import Study, Verdict
+from scripts import update_readme
+from scripts.judging.model import Reason, Verdict
 from scripts.render_report import main, render
+from scripts.report import figures, page, tables, terminal, wording
+from scripts.report.model import Study
+from scripts.report.record import Report, clean, study_record
 from tests.synthetic_study import NASTY, build, cell
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]
@@ -110,27 +114,28 @@ def test_json_follows_the_schema_and_has_no_nan(report: Path) -> None:
 
     text = (report / "claims.json").read_text(encoding="utf-8")
     record = json.loads(text, parse_constant=refuse)
-    tables.validator().validate(record)
+    schema = json.loads((report / "claims.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(record, schema)
     assert [claim["id"] for claim in record["claims"]] == IDS
     assert {claim["verdict"] for claim in record["claims"]} == set(wording.ICONS)
     assert record["claims"][0]["evidence"][0]["px"] == 64
 
 
 def test_schema_refuses_an_unknown_verdict(study: Study) -> None:
-    record = tables.study_record(study)
+    record = study_record(study)
     record["claims"][0]["verdict"] = "proven"
     with pytest.raises(ValidationError):
-        tables.validator().validate(record)
+        Report.model_validate(record)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_not_finite_becomes_null(value: float) -> None:
-    assert tables.clean(value) is None
+    assert clean(value) is None
 
 
 def test_floats_keep_four_significant_digits() -> None:
-    assert tables.clean(5.234567) == 5.235
-    assert tables.clean(1024) == 1024
+    assert clean(5.234567) == 5.235
+    assert clean(1024) == 1024
 
 
 def test_csv_and_markdown_keep_one_row_a_claim(report: Path) -> None:
@@ -236,17 +241,20 @@ def test_sections_without_content_are_absent(tmp_path: Path) -> None:
     assert not {"field", "skipped"} & set(ids)
 
 
+LOADED = (Reason("logged", ("loaded",)),)
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
         ({}, ""),
         ({"outcome": "unclear", "p_holm": 0.081, "more_rounds": 12},
          "p 0.081 after correction; about 12 more rounds would decide it"),
-        ({"outcome": "unclear", "p_holm": 0.5, "more_rounds": 1, "reason": "loaded"},
+        ({"outcome": "unclear", "p_holm": 0.5, "more_rounds": 1, "reasons": LOADED},
          "loaded; p 0.5 after correction; about 1 more round would decide it"),
         ({"outcome": "for", "p_holm": 0.001, "more_rounds": None}, ""),
         ({"counts": False}, "context, not judged"),
-        ({"outcome": "skipped", "reason": "needs root"}, "needs root"),
+        ({"outcome": "skipped", "reasons": (Reason("logged", ("needs root",)),)}, "needs root"),
     ],
 )  # fmt: skip
 def test_a_remark_says_why_and_what_would_decide(more: dict[str, Any], expected: str) -> None:
@@ -280,7 +288,7 @@ def test_ids_of_inlined_figures_differ(study: Study) -> None:
 def test_out_that_is_a_file_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "scripts.judge", SimpleNamespace(load_study=None))
+    monkeypatch.setitem(sys.modules, "scripts.report.study", SimpleNamespace(load_study=None))
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--out", str(tmp_path / "file")]) == 2
     assert "give a folder" in capsys.readouterr().err
@@ -290,7 +298,7 @@ def test_command_renders_what_the_judge_returns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = SimpleNamespace(load_study=lambda results, claims, more=(): build(missing=not results))
-    monkeypatch.setitem(sys.modules, "scripts.judge", judge)
+    monkeypatch.setitem(sys.modules, "scripts.report.study", judge)
     assert main(["--results", "a", "b", "--out", str(tmp_path / "out")]) == 0
     assert "6 supported" in capsys.readouterr().out
     assert (tmp_path / "out" / "claims.json").is_file()
@@ -301,7 +309,7 @@ def test_an_amount_is_shown_with_its_unit(study: Study, report: Path) -> None:
     assert "1.19\u00a0epochs" in text
     assert "[4.05 or more]" in text  # open above
     assert "never pays" in text
-    evidence = next(c for c in tables.study_record(study)["claims"] if c["id"] == "X04")["evidence"]
+    evidence = next(c for c in study_record(study)["claims"] if c["id"] == "X04")["evidence"]
     assert [cell["unit"] for cell in evidence] == ["epochs"] * 3
     assert evidence[2]["estimate"] is None and evidence[2]["reading"] == "never pays"
     assert (evidence[1]["high"], evidence[1]["more_rounds"], evidence[1]["p_holm"]) == (

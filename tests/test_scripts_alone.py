@@ -1,36 +1,52 @@
-"""Scripts judge results without the benchmarks that made them: a profile must not matter then."""
+"""Imports run one way, and results are judged without what made them: torch, a profile, a page."""
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from scripts.root import ROOT
 
-SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 
-
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_no_script_imports_the_benchmarks(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else (
-            [node.module or ""] if isinstance(node, ast.ImportFrom) else [])  # fmt: skip
-        assert not [name for name in names if name.partition(".")[0] == "benchmarks"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("module", ["scripts.judge", "scripts.render_report", "scripts.compare"])
-def test_an_unknown_profile_stops_no_script(module: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", f"import {module}, sys; assert 'benchmarks' not in sys.modules"],
+def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
         cwd=ROOT,
-        env={**os.environ, "DATASET_STUDY_PROFILE": "nonsense"},
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
     )
+
+
+@pytest.mark.slow
+def test_the_contracts_of_imports_are_kept() -> None:
+    done = python("from importlinter.cli import lint_imports; exit(lint_imports(no_cache=True))")
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_judging_needs_neither_torch_nor_a_figure() -> None:
+    """Every module of the room, and not one of the words that are put to its numbers."""
+    code = (
+        "import pkgutil, sys, scripts.judging as room\n"
+        "for found in pkgutil.iter_modules(room.__path__):\n"
+        "    __import__(f'scripts.judging.{found.name}')\n"
+        "heavy = {'torch', 'matplotlib', 'jinja2', 'scripts.report', 'benchmarks'}\n"
+        "assert 'scripts.judging.judge' in sys.modules\n"
+        "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
+    )
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "module", ["scripts.judging.judge", "scripts.render_report", "scripts.compare"]
+)
+def test_an_unknown_profile_stops_no_script(module: str) -> None:
+    code = f"import {module}, sys; assert 'benchmarks' not in sys.modules"
+    done = python(code, DATASET_STUDY_PROFILE="nonsense")
     assert done.returncode == 0, done.stderr

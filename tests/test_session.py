@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts.evidence import load_evidence
+from scripts.judging.evidence import load_evidence
 from scripts.session import provenance
 from scripts.session import rounds as asv_session
 from tests.sessions import (

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts.evidence import load_evidence
+from scripts.judging.evidence import load_evidence
 from scripts.root import ROOT
 from scripts.session import provenance, publishing
 from tests.sessions import (

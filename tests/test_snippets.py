@@ -18,8 +18,8 @@ from datasets_impl.contest.model import Arm
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.files.pictures import jpeg_files
-from scripts.claims import load_claims
-from scripts.decisions import INSTEAD, QUESTIONS
+from scripts.judging.claims import load_claims
+from scripts.report.instead import INSTEAD, QUESTIONS
 from scripts.root import CLAIMS, ROOT
 
 SHOWN = {(task, name) for _, task, name, _ in QUESTIONS} | {
@@ -87,7 +87,7 @@ def test_a_name_is_where_it_is_imported_from(name: str, home: str) -> None:
 def class_names() -> set[str]:
     """Every class that a user can import from the package."""
     found = set()
-    for package in (loaders, corrected, variants):
+    for package in (corrected, loaders, variants):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             found |= set(vars(importlib.import_module(module.name)))
     for path in Path(datasets_impl.__path__[0], "documented").glob("*.py"):
@@ -105,7 +105,7 @@ def test_what_advice_quotes_is_code_and_its_classes_exist(claim: object) -> None
 
 def test_every_command_on_the_page_is_a_target() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    places = [*(ROOT / "scripts").glob("*.py"), *(ROOT / "scripts/templates").glob("*.j2")]
+    places = [*(ROOT / "scripts").rglob("*.py"), *(ROOT / "scripts").rglob("*.j2")]
     named = {
         name for path in places for name in re.findall(r"[`>]make (\w+)", path.read_text("utf-8"))
     }

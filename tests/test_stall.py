@@ -17,10 +17,10 @@ from conftest import COUNT, PX
 from benchmarks.grids import Cell
 from benchmarks.measures import loops as measure_loops
 from benchmarks.stall import CudaByStep
+from datasets_impl.errors import Unsupported
 from datasets_impl.experiments import steps
 from datasets_impl.experiments.steps import MultiplyingStep, WaitingStep, cuda_step
 from datasets_impl.observe.log import LOG_VARIABLE
-from datasets_impl.observe.page_cache import Unsupported
 
 
 class Clock:

@@ -22,13 +22,13 @@ from benchmarks.measures import throttled
 from datasets_impl import registry
 from datasets_impl.corpus import Corpus
 from datasets_impl.corrected.mapped import PAGE
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, Unsupported, VoidMeasurement
+from datasets_impl.experiments import beyond_memory
 from datasets_impl.files.whole import NOTE, TEXT
 from datasets_impl.media import cgroup
 from datasets_impl.media.cgroup import limited_bandwidth, memory_limit
-from datasets_impl.observe import beyond_memory, page_cache
+from datasets_impl.observe import page_cache
 from datasets_impl.observe.log import LOG_VARIABLE
-from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement
 from datasets_impl.variants.raw_files import INDEX, RawFileDataset
 from tests.with_cells import with_cells
 

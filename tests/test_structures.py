@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.grids import Cell
 from benchmarks.measures import samples as measure_samples
+from datasets_impl.errors import VoidMeasurement
 from datasets_impl.experiments.structures import (
     IMAGE_SHAPE,
     RECORDS,
@@ -18,7 +19,6 @@ from datasets_impl.experiments.structures import (
     records,
     structure,
 )
-from datasets_impl.observe.page_cache import VoidMeasurement
 
 every_structure = pytest.mark.parametrize("name", STRUCTURES)
 every_record = pytest.mark.parametrize("kind", RECORDS)

@@ -21,9 +21,9 @@ from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.contest.tuning import tuned
 from datasets_impl.corpus import Corpus
+from datasets_impl.errors import Unsupported
 from datasets_impl.experiments.augment import PLACES
 from datasets_impl.files.paths import CACHE_VARIABLE
-from datasets_impl.observe.page_cache import Unsupported
 
 COUNT, PX = 72, 40
 BATCHES = 5  # not a number of whole epochs, of two batches each

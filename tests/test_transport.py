@@ -16,9 +16,9 @@ import torch
 from benchmarks.grids import Cell
 from benchmarks.measures import samples as measure_samples
 from benchmarks.transport import BySize
+from datasets_impl.errors import Unsupported
 from datasets_impl.experiments import free_samples as free
 from datasets_impl.experiments.free_samples import CARRIERS, FreeSamples, free_samples, touch_sample
-from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.system import shared_memory
 
 every_carrier = pytest.mark.parametrize("carrier", CARRIERS)

@@ -8,8 +8,8 @@ from multiprocessing.connection import Connection
 import numpy as np
 import pytest
 
+from datasets_impl.errors import Unsupported
 from datasets_impl.observe.memory import process_memory
-from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.observe.unshare import unshare_memory
 
 MB = 1_000_000

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_impl.errors import StudyError
-from scripts import compare, written
+from scripts import compare
 from scripts.render_report import main as render_main
 from scripts.render_report import render
+from scripts.report import written
+from scripts.report.written import LIST, write_all
 from scripts.root import RESULTS
-from scripts.written import LIST, write_all
 from tests.synthetic_study import build
 
 CONTENTS = {"index.html": "<p>", "figures/a.svg": "<svg/>", "figures/a.csv": "a\n"}

@@ -16,11 +16,12 @@ from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.model import Task
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.contest.tuning import tuned
+from datasets_impl.errors import Unsupported
 from datasets_impl.experiments.loops import cores
 from datasets_impl.factors import AGAIN
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.loading import touch
-from datasets_impl.observe.page_cache import Unsupported, evict, large_pages, resident_share
+from datasets_impl.observe.page_cache import evict, large_pages, resident_share
 
 from ..common import Measured
 from ..grids import Cell

@@ -13,11 +13,11 @@ from datasets_impl.contest.fidelity import fidelity
 from datasets_impl.contest.model import Arm, Task
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.contest.tuning import tuned
+from datasets_impl.errors import Unsupported
 from datasets_impl.experiments.loops import cores
 from datasets_impl.loading import run_epoch
 from datasets_impl.media.workspaces import workspace
 from datasets_impl.observe.memory import PeakMemory, tree_memory
-from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.observe.unshare import unshare_memory
 
 from ..common import Measured
@@ -45,7 +45,8 @@ def costs(cell: Cell, task: Task) -> Measured:
         raise Unsupported(f"the package {arm.package} is not installed")
     torch.set_num_threads(cores())
     held = _held(arm, home_of(cell))  # first: the rest would leave memory behind
-    return max(LEAST_MB, held / MB), _converted(arm, cell) | _fidelity(arm, cell)
+    state = {"arm": arm.described()} | _converted(arm, cell) | _fidelity(arm, cell)
+    return max(LEAST_MB, held / MB), state
 
 
 def _held(arm: Arm, root: Path) -> int:

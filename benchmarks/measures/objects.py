@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from datasets_impl.errors import VoidMeasurement
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media.object_store import ObjectStore, Served, object_store
 from datasets_impl.media.workspaces import temporary_folder
-from datasets_impl.observe.page_cache import VoidMeasurement
 from datasets_impl.variants.object_store import JpegObjects, RawObjects, write_raw_objects
 
 from ..common import Measured

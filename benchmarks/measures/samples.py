@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from datasets_impl.errors import VoidMeasurement
 from datasets_impl.experiments.free_samples import free_samples, touch_sample
 from datasets_impl.experiments.structures import records, structure
 from datasets_impl.loading import BATCH_SIZE
-from datasets_impl.observe.page_cache import VoidMeasurement
 
 from ..common import Measured
 from ..grids import Cell

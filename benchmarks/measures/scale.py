@@ -14,6 +14,7 @@ import torch
 from datasets_impl.contest.model import Arm, Task
 from datasets_impl.contest.plain import data_loader
 from datasets_impl.contest.registry import ARMS
+from datasets_impl.errors import Unsupported
 from datasets_impl.experiments.augment import AugmentedBatches, FlipAndNormalise
 from datasets_impl.experiments.loops import cores
 from datasets_impl.files.paths import cache_dir
@@ -21,7 +22,6 @@ from datasets_impl.formats import ensure_stored
 from datasets_impl.formats.conversion import Plan, convert_plan
 from datasets_impl.formats.pack import PackFormat, PackImages
 from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
-from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.variants.batch_decoding import as_it_comes
 from datasets_impl.variants.stored_pixels import BatchedStoredDataset
 

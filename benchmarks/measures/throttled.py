@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl import registry
+from datasets_impl.experiments import beyond_memory
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import cgroup
-from datasets_impl.media.hierarchy import read_ahead_kib
 from datasets_impl.media.workspaces import workspace
-from datasets_impl.observe import beyond_memory
+from datasets_impl.system.hierarchy import read_ahead_kib
 
 from ..common import Measured
 from ..grids import Cell
@@ -96,7 +96,7 @@ def stage_share(cell: Cell) -> Measured:
 
 
 def beyond(cell: Cell, seconds: float) -> dict[str, Any]:
-    """What a child with limited memory saw; see `datasets_impl.observe.beyond_memory`."""
+    """What a child with limited memory saw; see `datasets_impl.experiments.beyond_memory`."""
     folder = beyond_memory.pixel_set(corpus_of(cell).root, cell.px)
     return beyond_memory.run(cell.impl, folder, cell.where, seconds)
 

@@ -19,13 +19,13 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from datasets_impl import registry
+from datasets_impl.errors import VoidMeasurement
 from datasets_impl.experiments.cycled import Cycled
 from datasets_impl.experiments.records import BATCH_SIZE, STRUCTURES, record_loader
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media.workspaces import workspace
 from datasets_impl.observe.handover import starting
 from datasets_impl.observe.memory import Memory, PeakMemory, mapped_bytes, tree_memory
-from datasets_impl.observe.page_cache import VoidMeasurement
 from datasets_impl.observe.unshare import unshare_memory
 from datasets_impl.system.allocator import give_back_freed_memory
 

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import torch
 
+from datasets_impl.contest.code import main_class
+
 BATCH_SIZE = 64
 CROP = 224
 Task = Literal["decode", "raw", "train"]
@@ -48,6 +50,11 @@ class Arm:
     code: str = ""
     about: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def described(self) -> dict[str, Any]:
+        """What a report says of the arm; logged with its measurement."""
+        names = ("origin", "exact", "order", "about", "code")
+        return {name: getattr(self, name) for name in names} | {"uses": main_class(self.code)}
 
     @property
     def available(self) -> bool:

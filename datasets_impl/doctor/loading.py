@@ -28,8 +28,8 @@ from datasets_impl.doctor.room import at_once
 from datasets_impl.doctor.static import BIG, open_handles
 from datasets_impl.doctor.stored import Packed
 from datasets_impl.doctor.target import Subject
+from datasets_impl.errors import Unsupported
 from datasets_impl.observe.memory import process_memory
-from datasets_impl.observe.page_cache import Unsupported
 
 WORKERS = 2  # where the user has none, for what only workers show
 MOST_BATCHES = 512  # in a part

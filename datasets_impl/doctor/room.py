@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 from rich.filesize import decimal
 
-from datasets_impl.media.hierarchy import memory_left
 from datasets_impl.media.workspaces import RAM_DISK
+from datasets_impl.system.hierarchy import memory_left
 
 MEMORY, SHARED, DISK = "memory", "shared memory", "disk"
 KEPT_FREE = 0.1  # of what is free, for all else

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from datasets_impl.errors import Unsupported
 from datasets_impl.factors import AGAIN
 from datasets_impl.loading import PREFETCH_FACTOR, ending_workers
-from datasets_impl.observe.page_cache import Unsupported
 from datasets_impl.system.shared_memory import lacking_room
 from datasets_impl.variants.batch_decoding import as_it_comes
 

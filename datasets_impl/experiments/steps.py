@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 
-from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.errors import Unsupported
 
 SIDE = 1024  # of the multiplied matrices
 CALIBRATION = 8  # multiplications timed to find how many fill a step

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import psutil
 
-from datasets_impl.media.hierarchy import NAMES, Place, device_of, find, words
-from datasets_impl.observe.page_cache import Unsupported, VoidMeasurement, evict, warm
+from datasets_impl.errors import Unsupported, VoidMeasurement
+from datasets_impl.observe.page_cache import evict, warm
+from datasets_impl.system.hierarchy import NAMES, Place, device_of, find, words
 
 PREFIX = "dataset-study-"
 # The kernel grants a throttled group its bytes in slices, of a tenth of a second on a disk that

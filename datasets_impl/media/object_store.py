@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from datasets_impl.errors import StudyError
-from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.errors import StudyError, Unsupported
 
 NEEDED = ("fsspec", "s3fs", "moto", "flask", "flask_cors")
 SERVER = Path(__file__).with_name("object_server.py")

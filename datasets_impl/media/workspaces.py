@@ -20,10 +20,10 @@ from typing import Any
 
 import psutil
 
+from datasets_impl.errors import Unsupported
 from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.media import cgroup
-from datasets_impl.observe.page_cache import Unsupported
 
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 PREFIX = "dataset-study-"

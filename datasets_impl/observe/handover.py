@@ -19,8 +19,8 @@ from typing import Any
 
 import torch.multiprocessing  # noqa: F401 - registers how tensors travel
 
+from datasets_impl.errors import Unsupported
 from datasets_impl.loading import loader
-from datasets_impl.observe.page_cache import Unsupported
 
 # What the start of a worker says when descriptors run out, beside errno's EMFILE and ENFILE.
 OUT_OF_DESCRIPTORS = ("too many fds", "too many open files", "items of ancdata")

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from datasets_impl.observe.page_cache import Unsupported
+from datasets_impl.errors import Unsupported
 
 PROC = Path("/proc")
 KIB = 1024

@@ -17,15 +17,9 @@ from typing import Any
 import numpy as np
 import psutil
 
+from datasets_impl.errors import Unsupported, VoidMeasurement
+
 PAGE = mmap.PAGESIZE
-
-
-class VoidMeasurement(RuntimeError):
-    """The measurement was made in another cache state than it claims; its number is no result."""
-
-
-class Unsupported(RuntimeError):
-    """This machine cannot provide a cache state; the sentence says why."""
 
 
 def resident_share(paths: Sequence[Path]) -> float:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from datasets_impl.observe.page_cache import PAGE, Unsupported
+from datasets_impl.errors import Unsupported
+from datasets_impl.observe.page_cache import PAGE
 
 ENTRY = 8  # bytes of /proc/<pid>/pagemap for each page
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from datasets_impl.media.hierarchy import cpu_quota
+from datasets_impl.system.hierarchy import cpu_quota
 
 
 def cores() -> int:

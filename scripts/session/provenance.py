@@ -21,7 +21,7 @@ from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.media.workspaces import filesystem
 from datasets_impl.observe import load
-from scripts.claims import load_claims
+from scripts.judging.claims import load_claims
 from scripts.root import CLAIMS, ROOT
 
 PACKAGES = (

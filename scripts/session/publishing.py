@@ -16,10 +16,10 @@ from asv import util
 from asv.results import Results
 
 from datasets_impl.errors import StudyError
+from datasets_impl.factors import TOPICS
 from datasets_impl.files.atomic import atomic_write, describe_write_error
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
-from scripts.evidence import TOPICS
 from scripts.root import ASV_CONFIG, ROOT
 from scripts.session import provenance
 from scripts.session.child import run_child

@@ -1,0 +1,52 @@
+"""What lies beside asv's result file: the log of its measurements and where it was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from datasets_impl.errors import StudyError
+from scripts.judging.readable import readable
+
+
+class MachineFiles:
+    """The log and the provenance beside a result file; both are absent after a plain `asv run`."""
+
+    def __init__(self, result: Path) -> None:
+        stem = result.with_suffix("")
+        self.log = stem.with_name(stem.name + ".observations.jsonl")
+        provenance = _json_lines(stem.with_name(stem.name + ".provenance.jsonl"))
+        self.provenance: dict[str, Any] = provenance[0] if provenance else {}
+        self.observations = _json_lines(self.log)
+
+    def skipped(self) -> dict[tuple[str, tuple[Any, ...]], str]:
+        """Reason for each cell that was skipped or void."""
+        reasons = {}
+        for entry in self.observations:
+            reason = entry.get("skipped") or entry.get("failed")
+            if not reason:
+                continue
+            try:
+                place = (entry["benchmark"], tuple(sorted(entry["factors"].items())))
+            except (AttributeError, KeyError) as error:
+                raise StudyError(
+                    f"{self.log} is damaged; restore it or run the study again."
+                ) from error
+            reasons[place] = str(reason)
+        return reasons
+
+
+def _json_lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        entries = [readable(json.loads(line)) for line in lines if line]
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError("a line is no JSON object")
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{path} is damaged; restore it or run the study again.") from error
+    return entries

@@ -1,0 +1,207 @@
+"""Evidence and claims -> verdicts, with the numbers that they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from datasets_impl.errors import StudyError
+from datasets_impl.factors import NAMES
+from scripts.judging import bandwidth, inference
+from scripts.judging.cache_state import States, cold_states, stated
+from scripts.judging.cells import judge_test
+from scripts.judging.claims import Claim, Claims, Paired, Rules, Slope, load_claims
+from scripts.judging.correction import corrected, in_rounds
+from scripts.judging.evidence import Evidence, MachineResults, load_evidence
+from scripts.judging.headline import headline
+from scripts.judging.lacking import alarmed, lacking
+from scripts.judging.load import Flags, flagged, marked
+from scripts.judging.loaders import loaders, scale
+from scripts.judging.model import (
+    Cell,
+    CellCounts,
+    JudgedClaim,
+    Measured,
+    Noise,
+    Reason,
+    Run,
+    Verdict,
+)
+from scripts.judging.noise import noise_floor, noisy_machines
+from scripts.judging.readable import readable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement(Run):
+    """A judged set of results, with the rules and the evidence that it was judged by."""
+
+    known: Claims
+    evidence: Evidence
+    bandwidths: list[bandwidth.BreakEven]
+
+
+def judge_both(
+    first: Sequence[Path], second: Sequence[Path], claims: Path
+) -> tuple[Judgement, Judgement]:
+    """Two sets of results to be compared, each judged over the machines that both have.
+
+    Sets of one machine each are taken as they are, whatever their names.
+
+    Raises:
+        StudyError: see `judge`.
+    """
+    names = [
+        {machine.name for machine in load_evidence(list(one)).machines} for one in (first, second)
+    ]
+    shared = names[0] & names[1]
+    if not shared or names[0] == names[1]:
+        return judge(first, claims), judge(second, claims)
+    return judge(first, claims, shared), judge(second, claims, shared)
+
+
+def judge(
+    results: Sequence[Path],
+    claims: Path,
+    machines: Collection[str] | None = None,
+    more: Sequence[Path] = (),
+) -> Judgement:
+    """Read and judge everything below `results`, or the `machines` of these names.
+
+    `more` has results of another profile on the same machines, which measured other cells.
+
+    Raises:
+        StudyError: claims or results are missing, damaged, or of another suite.
+    """
+    known = load_claims(claims)
+    _refuse_unknown_factors(known, claims)
+    evidence = load_evidence(list(results))
+    if more:
+        evidence = evidence.joined(load_evidence(list(more)))
+    if machines is not None:
+        evidence = evidence.of(machines)
+    with fitting([*results, *more]):
+        return _judgement(known, evidence)
+
+
+@contextmanager
+def fitting(results: Sequence[Path]) -> Iterator[None]:
+    """A log or provenance of other types than ours: whatever trips over it, these hold it.
+
+    Raises:
+        StudyError: in place of what was tripped over.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"The results in {', '.join(map(str, results))} do not fit this version of "
+            f"the study ({type(error).__name__}: {readable(str(error))[:120]!r}); restore "
+            "them, or run the study again."
+        ) from error
+
+
+def _judgement(known: Claims, evidence: Evidence) -> Judgement:
+    noise = noise_floor(evidence.cells, known.rules)
+    flags = {machine.name: flagged(machine.observations) for machine in evidence.machines}
+    states = {machine.name: cold_states(machine.observations) for machine in evidence.machines}
+    newest = evidence.newest
+    return Judgement(
+        commit=newest.commit,
+        dirty=bool(newest.provenance.get("dirty", False)),
+        profile=newest.provenance.get("profile", "plain asv run"),
+        rounds=max(evidence.rounds().values(), default=1),
+        machines=[measured(machine) for machine in evidence.machines],
+        noise=noise,
+        claims=[_judge(claim, evidence, known, noise, (flags, states)) for claim in known.claim],
+        loaders=loaders(evidence, known.rules.confidence),
+        scale=scale(evidence, known.rules.confidence),
+        known=known,
+        evidence=evidence,
+        bandwidths=bandwidth.prediction(evidence),
+    )
+
+
+def measured(machine: MachineResults) -> Measured:
+    rounds = machine.provenance.get("rounds", [])
+    return Measured(
+        name=machine.name,
+        profile=str(machine.provenance.get("profile", "")),
+        rules=str(machine.provenance.get("claims_hash", "")),
+        day=str(rounds[0]["started"])[:10] if rounds else "",
+    )
+
+
+def _refuse_unknown_factors(known: Claims, path: Path) -> None:
+    for claim in known.claim:
+        for test in claim.test.values():
+            arms = {*test.treatment, *test.baseline} if isinstance(test, Paired) else set()
+            over = {test.over} if isinstance(test, Slope) else set()
+            for factor in sorted({*test.where} | arms | over):
+                if factor not in NAMES:
+                    raise StudyError(
+                        f"{path} is wrong at {claim.id}, test {test.label!r}: there is no factor "
+                        f"{factor!r}; the factors are {', '.join(NAMES)}."
+                    )
+
+
+def in_place(claim: Claim, cells: Sequence[Cell]) -> list[Cell]:
+    """`cells`, of which a test's with `unless` count only on machines without the test it names."""
+    measured = {(cell.test, cell.machine) for cell in cells}
+    rivals = {
+        test.label: claim.test[test.unless].label for test in claim.test.values() if test.unless
+    }
+    return [
+        replace(cell, counts=False, reasons=(*cell.reasons, Reason("counts instead", (rival,))))
+        if (rival := rivals.get(cell.test)) and (rival, cell.machine) in measured
+        else cell
+        for cell in cells
+    ]
+
+
+def _judge(
+    claim: Claim, evidence: Evidence, claims: Claims, noise: Noise, observed: tuple[Flags, States]
+) -> JudgedClaim:
+    rules, (flags, states) = claims.rules, observed
+    alone = in_place(claim, [
+        cell
+        for test in claim.test.values()
+        for cell in stated(
+            marked(judge_test(test, evidence.cells, rules), test, flags), test, states
+        )
+    ])  # fmt: skip
+    rounds = evidence.rounds()
+    cells = in_rounds(corrected(alone, rules), rounds)
+    counted = [cell for cell in cells if cell.counts]
+    noisy = noisy_machines(noise, rules)
+    verdict = _verdict(claim, counted, rules, noisy)
+    by_machine = {}
+    for machine in evidence.machines:  # each is a family of its own
+        own = corrected([cell for cell in alone if cell.machine == machine.name], rules)
+        by_machine[machine.name] = _verdict(
+            claim, [cell for cell in own if cell.counts], rules, noisy
+        )
+    return JudgedClaim(
+        id=claim.id,
+        verdict=verdict,
+        lacking=lacking(claim, verdict, counted, evidence, rules, noisy),
+        effect=headline(claim, cells),
+        cells=_count(counted),
+        evidence=cells,
+        by_machine=by_machine,
+    )
+
+
+def _verdict(claim: Claim, counted: Sequence[Cell], rules: Rules, noisy: set[str]) -> Verdict:
+    if claim.needs:
+        return "not tested"
+    verdict = inference.verdict([cell.outcome for cell in counted], rules)
+    return "inconclusive" if verdict != "not tested" and alarmed(counted, noisy) else verdict
+
+
+def _count(cells: Sequence[Cell]) -> CellCounts:
+    names = [cell.outcome for cell in cells]
+    return CellCounts(
+        len(names), *(names.count(name) for name in ("for", "against", "unclear", "skipped"))
+    )

@@ -1,0 +1,39 @@
+"""Every measured cell as a row, for overview figures and their data."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from datasets_impl.factors import AGAIN, NAMES
+from scripts.judging import inference
+from scripts.judging.pairing import factors_of
+
+
+def measurements(cells: pd.DataFrame) -> pd.DataFrame:
+    """One row for each measured cell: its median over blocks with the 95 % interval of the mean."""
+    rows = []
+    for record in cells.to_dict("records"):
+        row = {str(key): value for key, value in record.items()}
+        if row["status"] != "ok" or str(row.get("impl") or "").endswith(AGAIN):
+            continue
+        (samples,) = inference.undisturbed(row["samples"] or [row["median"]])
+        low = high = None
+        if row["samples"] and len(samples) > 1 and samples.min() > 0:
+            _, low, high = np.exp(inference.mean_interval(np.log(samples).tolist(), 0.95))
+        rows.append(
+            {
+                "machine": row["machine"],
+                "benchmark": row["benchmark"],
+                "metric": row["metric"],
+                "unit": row["unit"],
+                **dict.fromkeys(NAMES),
+                **factors_of(row),
+                "median": float(np.median(samples)),
+                "low": low,
+                "high": high,
+                "blocks": len(samples),
+            }
+        )
+    table = pd.DataFrame(rows, dtype=object)
+    return table.astype({name: float for name in ("median", "low", "high") if name in table})

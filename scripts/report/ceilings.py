@@ -1,0 +1,89 @@
+"""Every loader beside its ceiling as data: `ceilings.json`, and a table for the figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from scripts.judging.inference import Interval
+from scripts.judging.model import LoaderRow, Loaders
+from scripts.report.instead import STEPS
+from scripts.report.record import clean
+
+
+def ceilings_json(found: Sequence[Loaders]) -> str:
+    """`ceilings.json`: of each machine and task the ceilings, and every arm beside them."""
+    return json.dumps([_record(each) for each in found], indent=1, sort_keys=True) + "\n"
+
+
+def _record(each: Loaders) -> dict[str, Any]:
+    return {
+        "machine": each.machine,
+        "task": each.task,
+        "images": each.images,
+        "px": each.px,
+        "cores": each.cores,
+        "ceilings_images_per_second": {name: clean(v) for name, v in each.ceilings.items()},
+        "arms": [_arm_record(row) for row in each.rows],
+        "steps_us_per_image": [
+            {
+                "arm": step.arm,
+                "adds": STEPS[each.task, step.arm],
+                "us": clean(step.us),
+                "added": clean(step.added),
+                "low": clean(step.low),
+                "high": clean(step.high),
+            }
+            for step in each.ladder
+        ],
+    }
+
+
+def _arm_record(row: LoaderRow) -> dict[str, Any]:
+    plain = (
+        "arm", "origin", "about", "exact", "order", "images_per_second", "low", "high", "blocks",
+        "rival", "memory_mb", "conversion_seconds", "bytes_on_disk", "mean_difference", "psnr",
+        "first_batch_ms", "us_after_first", "rival_later",
+    )  # fmt: skip
+    return {
+        **{name: clean(getattr(row, name)) for name in plain},
+        "share_of_ceiling": _interval_record(row.share_of_ceiling),
+        "times_rival": _interval_record(row.times_rival),
+        "times_rival_later": _interval_record(row.times_rival_later),
+        "setting": row.setting,
+        "tried_us_per_image": row.tried,
+    }
+
+
+def _interval_record(interval: Interval | None) -> dict[str, Any] | None:
+    if interval is None:
+        return None
+    return {name: clean(getattr(interval, name)) for name in ("estimate", "low", "high")}
+
+
+def table(found: Sequence[Loaders]) -> pd.DataFrame:
+    """A row for each machine, task and arm, for the figure's data."""
+    return pd.DataFrame(
+        [
+            {
+                "machine": each.machine,
+                "task": each.task,
+                "px": each.px,
+                "images": each.images,
+                "arm": row.arm,
+                "origin": row.origin,
+                "exact": row.exact,
+                "images_per_second": row.images_per_second,
+                "low": row.low,
+                "high": row.high,
+                "share_of_ceiling": row.share_of_ceiling and row.share_of_ceiling.estimate,
+                "memory_mb": row.memory_mb,
+                "conversion_seconds": row.conversion_seconds,
+            }
+            for each in found
+            for row in each.rows
+        ]
+    )

@@ -1,0 +1,129 @@
+"""The ranked figures of "what to use instead": images per second of every loader, by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from scripts.judging.loaders import CEILING, PREFIX, TASKS
+from scripts.judging.model import LoaderRow, Loaders
+from scripts.report import wording
+from scripts.report.ceilings import table
+from scripts.report.figures.chart import Chart, source_line
+from scripts.report.figures.labels import compact
+from scripts.report.figures.style import (
+    INK,
+    LAYOUTS,
+    SERIES,
+    TEXT,
+    Layout,
+    drawing,
+    finish,
+    plain_axes,
+    to_svg,
+)
+from scripts.report.model import Study
+
+TITLES = {
+    "decode": "Decode: JPEG photographs of one size",
+    "raw": "Raw: pixels that are decoded already",
+    "train": "Train: random crops of larger photographs",
+}
+ORIGINS = {  # its words and ink
+    "variant": ("this project's, plain PyTorch", SERIES[2]),
+    "peer": ("specialised loader", SERIES[1]),
+    "plain": ("DataLoader", INK["unclear"]),
+}
+HEAD, FOOT = 0.5, 0.42  # inches above and below the rows of a machine
+
+
+def loader_charts(study: Study) -> list[Chart]:
+    """A figure for each task that was measured."""
+    found = []
+    for task in TASKS:
+        own = [each for each in study.loaders if each.task == task]
+        if own:
+            found.append(_chart(study, task, own))
+    return found
+
+
+def _chart(study: Study, task: str, found: Sequence[Loaders]) -> Chart:
+    name, title = f"loaders-{task}", TITLES[task]
+    lead = (
+        "Images per second in batches of 64, with their 95 % intervals; the dashed line is the "
+        "ceiling measured in the same rounds. Hollow ends: the fast DCT, not Pillow's pixels."
+    )
+    svgs = []
+    for layout in LAYOUTS:
+        heights = [HEAD + FOOT + layout.row * len(each.rows) for each in found]
+        with drawing(name + layout.suffix):
+            figure = Figure(figsize=(layout.width, sum(heights)))
+            top = sum(heights)
+            for each, height in zip(found, heights, strict=True):
+                _panel(figure, each, layout, top, height)
+                top -= height
+            svgs.append(finish(to_svg(figure), name + layout.suffix, title, lead))
+    machines = sorted({each.machine for each in found})
+    source = source_line(
+        study, [f"arms.{task.title()}"], sum(len(each.rows) for each in found), machines
+    )
+    return Chart(name, title, f"{lead} {source}", svgs[0], svgs[1], table(found))
+
+
+def _panel(figure: Figure, each: Loaders, layout: Layout, top: float, height: float) -> None:
+    whole = float(figure.get_figheight())
+    left, right = layout.forest
+    rows = layout.row * len(each.rows)
+    ax = figure.add_axes((left, (top - HEAD - rows) / whole, right - left, rows / whole))
+    words = f"{each.machine}, {each.images:,} images of {each.px} px"
+    figure.text(0, (top - 0.14) / whole, words, color=INK["muted"], va="center", fontsize=TEXT)
+    _legend(figure, each, layout, (top - 0.36) / whole)
+    limit = each.ceilings.get(CEILING[each.task].removeprefix(PREFIX))  # type: ignore[index]
+    most = max([row.high or row.images_per_second for row in each.rows] + [limit or 0])
+    ax.set_xlim(0, most * 1.04)
+    ax.set_ylim(len(each.rows) - 0.4, -0.6)
+    ax.set_yticks([])
+    plain_axes(ax, "x")
+    ax.xaxis.set_major_locator(MaxNLocator(4 if layout.above else 6))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: compact(x)))
+    ax.set_xlabel("images per second")
+    if limit:
+        ax.axvline(limit, color=INK["ink"], linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for position, row in enumerate(each.rows):
+        _row(ax, position, row, layout)
+
+
+def _legend(figure: Figure, each: Loaders, layout: Layout, y: float) -> None:
+    x = 0.0
+    for origin, (word, ink) in ORIGINS.items():
+        if any(row.origin == origin for row in each.rows):
+            figure.text(x, y, "\u25a0", color=ink, va="center", fontsize=TEXT)
+            figure.text(x + 0.14 / layout.width, y, word, color=INK["muted"], va="center")
+            x += (0.3 + 0.068 * len(word)) / layout.width
+
+
+def _row(ax: Axes, y: float, row: LoaderRow, layout: Layout) -> None:
+    ink, lift = ORIGINS[row.origin][1], 0.3 if layout.above else 0.0
+    ax.plot([0, row.images_per_second], [y, y], color=ink, linewidth=3.2, alpha=0.35, zorder=2,
+            solid_capstyle="butt")  # fmt: skip
+    if row.low is not None and row.high is not None:
+        ax.plot([row.low, row.high], [y, y], color=ink, linewidth=1.6, zorder=3)
+    ax.plot(
+        [row.images_per_second], [y], "o", markersize=6.2, markeredgecolor=ink, zorder=4,
+        markerfacecolor=ink if row.exact else INK["paper"], markeredgewidth=1.4,
+    )  # fmt: skip
+    share = row.share_of_ceiling
+    number = f"{wording.number(row.images_per_second)}/s"
+    if share is not None:
+        number += f"  {wording.estimate(share.estimate, 'ratio')}"
+    strong = "bold" if row.origin == "variant" else "normal"
+    axes = ax.get_yaxis_transform()
+    sides = ("left", "right") if layout.above else ("right", "left")
+    ends = (-0.03, 1.04) if layout.above else (-0.03, 1.03)
+    for x, words, side, weight in zip(
+        ends, (row.arm, number), sides, (strong, "normal"), strict=True
+    ):
+        ax.text(x, y - lift, words, transform=axes, ha=side, va="center", fontweight=weight)

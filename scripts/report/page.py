@@ -1,0 +1,208 @@
+"""The page: one self-contained index.html from the templates beside this file.
+
+No network, no fonts, no images: figures are inline SVG, styles are inline, and a content security
+policy forbids the rest. The one script opens folded parts before printing; the policy names it by
+its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from datasets_impl.contest.code import with_setting
+from scripts.judging.model import Cell, Repeat
+from scripts.judging.pairing import level
+from scripts.judging.prospects import prospects
+from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
+from scripts.report import cite, instead, log_words, reasons, repeat, wording
+from scripts.report.figures import Figures
+from scripts.report.figures.chart import Chart
+from scripts.report.figures.style import page_variables
+from scripts.report.model import ClaimResult, Study
+
+TEMPLATES = Path(__file__).parent / "templates"
+PARTS = (("for", "for"), ("against", "against"), ("unclear", "unclear"), ("skipped", "skipped"))
+
+
+def slug(verdict: str) -> str:
+    """A verdict as a CSS class."""
+    return verdict.replace(" ", "-")
+
+
+def environment() -> Environment:
+    env = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    env.filters.update(whole=whole, slug=slug)
+    env.globals.update(
+        factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
+        number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
+        listed=listed, decided=decided, by_test=by_test,
+        level=level, remark=remark, with_setting=with_setting,
+    )  # fmt: skip
+    return env
+
+
+def whole(text: str) -> Markup:
+    """Prose: an interval such as [4.9-5.6] stays on one line, `name` becomes code, *word* em."""
+    keep = r'<span class="keep">\1</span>'
+    html = re.sub(r"((?:\S+ )?\[[-\d., \u2013]{3,24}\])", keep, str(Markup.escape(text)))
+    html = re.sub(r"`([^`<>]+)`", r"<code>\1</code>", html)
+    return Markup(re.sub(r"\*(\w+)\*", r"<em>\1</em>", html))
+
+
+def columns(cells: list[Cell]) -> list[str]:
+    """Factors that get a column of their own in an evidence table."""
+    return wording.varying(cells)
+
+
+def by_test(cells: list[Cell]) -> list[dict[str, Any]]:
+    """Cells grouped by test in the order of the evidence, with what each group shares."""
+    groups = []
+    for test in dict.fromkeys(cell.test for cell in cells):
+        own = [cell for cell in cells if cell.test == test]
+        arms = [f"{c.treatment} \u00f7 {c.baseline}" for c in own if c.treatment and c.baseline]
+        bars = sorted({wording.bar(c.bar) for c in own if c.bar and c.outcome != "skipped"})
+        groups.append(
+            {
+                "test": test,
+                "cells": own,
+                "arms": ", ".join(dict.fromkeys(arms)) if len(set(arms)) <= 3 else "",
+                "bar": bars[0] if len(bars) == 1 else "",
+                "benchmarks": sorted({c.benchmark for c in own}),
+            }
+        )
+    return groups
+
+
+def common(cells: list[Cell]) -> str:
+    """Factors all cells share, said once above the table."""
+    if not cells:
+        return ""
+    names = [n for n in cells[0].factors if n not in wording.varying(cells)]
+    return wording.factors(cells[0].factors, names)
+
+
+def listed(text: str) -> str:
+    """`_` and `.` may break a line: benchmark names are long and screens are narrow."""
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(Markup.escape(text))))
+
+
+def mini(claim: ClaimResult) -> list[tuple[str, int]]:
+    """(outcome, cells) for the small bar of a claim's cells, empty outcomes left out."""
+    counts = {"for": claim.cells.for_, "against": claim.cells.against,
+              "unclear": claim.cells.unclear, "skipped": claim.cells.skipped}  # fmt: skip
+    return [(word, counts[name]) for name, word in PARTS if counts[name]]
+
+
+def decided(claim: ClaimResult) -> str:
+    """The cells in words: "8 for, 2 against of 12"."""
+    words = [f"{count} {name}" for name, count in mini(claim)]
+    return f"{', '.join(words)} (of {claim.cells.total})" if words else "no cells"
+
+
+def remark(cell: Cell, shared_bar: str) -> str:
+    """Why a cell reads as it does: its own bar, why it is unclear, and what would decide it."""
+    parts = []
+    if cell.bar and not shared_bar and cell.outcome != "skipped":
+        parts.append(f"bar {wording.bar(cell.bar)}")
+    if not cell.counts:
+        parts.append("context, not judged")
+    if cell.reasons:
+        parts.append(reasons.in_words(cell.reasons))
+    if cell.loaded:
+        parts.append(log_words.remark(cell.loaded))
+    if cell.cold is not None:
+        parts.append(log_words.in_words(cell.cold))
+    if cell.outcome == "unclear":
+        if cell.p_holm is not None:
+            parts.append(f"p {p_value(cell.p_holm)} after correction")
+        if cell.more_rounds:
+            more = f"{cell.more_rounds:,} more round{'s' if cell.more_rounds != 1 else ''}"
+            parts.append(f"about {more} would decide it")
+    return "; ".join(parts)
+
+
+def p_value(p: float) -> str:
+    """ "0.03", and "< 0.001" below what matters."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def by_reason(skips: list[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    """(reason, what it leaves out), reasons in the order in which they first occur."""
+    groups: dict[str, list[str]] = {}
+    for what, why in skips:
+        groups.setdefault(why, []).append(what)
+    return list(groups.items())
+
+
+def repeat_context(
+    compared: Repeat | None,
+    chart: Chart | None,
+    title: str = "Does it repeat?",
+    links: bool = True,
+    data: str = "figures/repeat.csv",
+) -> dict[str, Any]:
+    """What repeat.html.j2 shows beside the numbers of `compared`; `links`: claims have anchors."""
+    if compared is None:
+        return {}
+    return {
+        "title": title,
+        "sentence": repeat.sentence(compared),
+        "runs": repeat.both(compared),
+        "alike": agreeing_verdicts(compared),
+        "once": counted_once(compared),
+        "verdicts": differing(compared),
+        "cells": repeat.differing_cells(compared),
+        "chart": chart,
+        "links": links,
+        "data": data,
+    }
+
+
+def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8").strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    light, dark = page_variables()
+    return {
+        "study": study,
+        "figures": figures,
+        "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
+        "repeat": repeat_context(study.repeat, figures.repeat),
+        "decisions": instead.decisions(instead.first_machine(study.loaders)),
+        "steps": instead.STEPS,
+        "sweeps": instead.sweeps(study.scale),
+        "prospects": prospects(instead.first_machine(study.loaders)),
+        "asv_pages": asv_pages,
+        "tally": wording.tally(study),
+        "noise": wording.noise_sentence(study),
+        "skipped": by_reason(study.skips),
+        "noisy": study.noise.rate is not None and study.noise.rate > 0.05,
+        "commit": wording.short_commit(study),
+        "groups": [
+            ("claims", "The post\u2019s claims", [c for c in study.claims if c.origin == "post"]),
+            ("beyond", "Beyond the post", [c for c in study.claims if c.origin == "beyond"]),
+        ],
+        "bibtex": {c.id: cite.bibtex(study, c) for c in study.claims},
+        "citation": {c.id: cite.text(study, c) for c in study.claims},
+        "css": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "ink_light": Markup(light),
+        "ink_dark": Markup(dark),
+        "script": Markup(script),
+        "script_hash": f"sha256-{digest}",
+    }
+
+
+def page(study: Study, figures: Figures, asv_pages: str) -> str:
+    """The whole of index.html."""
+    template = environment().get_template("index.html.j2")
+    html = template.render(context(study, figures, asv_pages))
+    return "\n".join(line.rstrip() for line in html.splitlines() if line.strip()) + "\n"

@@ -1,0 +1,161 @@
+"""The one-sentence finding of a claim: the template in `claims.toml`, filled from its cells.
+
+Fields a template may use: `{headline}` the headline effect with its interval; `{range:test}` the
+estimates of the test of that name from smallest to largest, `{range:one,two}` those of several;
+`{readings:test}` counts of its outcomes in words; `{list_for}` the combinations that are for;
+`{total}`, `{for_}`, `{against}` counts; `{bandwidths}` what `bandwidth.py` predicts, beside what
+was measured. `claims.py` checks the names when the file is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from datasets_impl.errors import StudyError
+from scripts.judging.claims import Claim, Exact
+from scripts.judging.model import Cell, Effect, Lacking
+from scripts.report import reasons, wording
+
+METRIC_WORDS = {
+    "epoch": "microseconds per image, one epoch",
+    "epochs": "epochs until the construction has paid for itself",
+    "item": "microseconds per item",
+    "item_share": "share of a single-process epoch",
+    "stage_share": "share of the item",
+    "opened": "image files opened per image",
+    "disk_ratio": "bytes on disk per byte of JPEG",
+    "mixed_shapes": "outcome of mixed shapes",
+    "distinct": "distinct versions in 20 epochs",
+    "changed": "stored data changed",
+    "construction": "milliseconds to construct the dataset",
+    "first_batch": "time to the first batch",
+    "worker_copy": "copied by each worker",
+    "tree": "memory of the process tree",
+    "access": "nanoseconds per record",
+    "transport": "microseconds per sample handed over",
+    "stall": "share of the time the trainer waits",
+    "failed": "out of memory",
+    "starts_failed": "loaders that cannot start",
+    "pickle_ratio": "bytes of pickle per byte of pixels",
+}
+
+
+def finding(
+    claim: Claim, cells: Sequence[Cell], effect: Effect | None, bandwidths: str = ""
+) -> str:
+    """The filled template; without a headline effect, a sentence that says so."""
+    measured = [cell for cell in cells if cell.estimate is not None]
+    if not measured:
+        return "Nothing was measured for this claim."
+    measured = _counted_once(measured)
+    counted = [cell for cell in measured if cell.counts]
+    fields = dict(
+        headline=wording.with_interval(effect) if effect else "an unmeasured share",
+        range=_OfTests(claim, measured, _range),
+        readings=_OfTests(claim, measured, _readings),
+        list_for=_for_list(counted),
+        total=len(counted),
+        for_=sum(cell.outcome == "for" for cell in counted),
+        against=sum(cell.outcome == "against" for cell in counted),
+        bandwidths=bandwidths,
+    )
+    try:
+        return claim.finding.format(**fields).strip()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"The finding of {claim.id} in the claims file has a field that cannot be filled "
+            f"({error}); mend it."
+        ) from error
+
+
+def worded(effect: Effect, claim: Claim) -> Effect:
+    """`effect` with its metric and an exact value in words."""
+    test = next(test for test in claim.test.values() if test.label == effect.test)
+    metric = "epochs" if test.kind == "break-even" else test.metric
+    reading = effect.reading
+    if isinstance(test, Exact) and test.unit and not reading:
+        reading = f"{wording.number(effect.estimate)} {test.unit}"
+    return replace(effect, metric=METRIC_WORDS.get(metric, metric), reading=reading)
+
+
+def missing(lacking: Lacking, claim: Claim) -> str:
+    """What an undecided claim lacks, and what to do about it."""
+    told = sorted({reasons.in_words(each) for each in lacking.reasons})
+    if lacking.kind == "needs":
+        return f"Needs {claim.needs}."
+    if lacking.kind == "evidence":
+        because = "; ".join(told) or f"no results of {', '.join(lacking.benchmarks)}"
+        return f"Evidence is missing: {because}."
+    if lacking.kind == "quiet":
+        return (
+            f"The A/A arms on {', '.join(lacking.machines)} raised more false alarms than the "
+            "rules allow; measure again on a quieter machine."
+        )
+    command = f"make {lacking.profile if lacking.profile in ('standard', 'full') else 'study'}"
+    more, total = lacking.more, lacking.total
+    remedy = {
+        "samples": f"measure with samples: `{command}`.",
+        "rounds": f"measure {more} more round{'s'[: more != 1]}: `{command} ROUNDS={total}`.",
+        "any rounds": "measure more rounds.",
+        "effect": "more rounds alone would not decide enough of them.",
+    }[lacking.kind]
+    why = f" ({'; '.join(told)})" if told else ""
+    return f"{lacking.unclear} of {lacking.counted} cells are unclear{why}; {remedy}"
+
+
+class _OfTests:
+    """A template's field that names tests after a colon: `told` of the cells of those tests."""
+
+    def __init__(
+        self, claim: Claim, cells: Sequence[Cell], told: Callable[[Sequence[Cell]], str]
+    ) -> None:
+        self.claim, self.cells, self.told = claim, cells, told
+
+    def __format__(self, names: str) -> str:
+        labels = [test.label for test in self.claim.tests(names)]
+        return self.told([cell for label in labels for cell in self.cells if cell.test == label])
+
+
+def _range(cells: Sequence[Cell]) -> str:
+    """The smallest and the largest estimate; a break-even that never comes is named after them."""
+    finite = [cell for cell in cells if math.isfinite(cell.estimate or 0.0)]
+    if not finite:
+        return "never" if cells else "not measured"
+    ordered = sorted(finite, key=lambda cell: cell.estimate or 0.0)
+    ends = (ordered[0], ordered[-1])
+    low, high = (wording.estimate(cell.estimate, cell.quantity) for cell in ends)
+    unit = f"{wording.NBSP}{ends[0].unit}" if ends[0].unit else ""
+    never = " or never" if len(finite) < len(cells) else ""
+    return f"{low if low == high else f'{low} to {high}'}{unit}{never}"
+
+
+def _counted_once(cells: Sequence[Cell]) -> list[Cell]:
+    """`cells` without the exact ones that another machine answered just the same."""
+    first: dict[object, Cell] = {}
+    for cell in cells:
+        alike = (cell.test, cell.treatment, tuple(cell.factors.items()), cell.estimate)
+        first.setdefault(alike if cell.quantity == "value" else id(cell), cell)
+    return list(first.values())
+
+
+def _readings(cells: Sequence[Cell]) -> str:
+    if len(cells) == 1:
+        return cells[0].reading
+    counts = Counter(cell.reading for cell in cells)
+    return ", ".join(f"{count} {reading}" for reading, count in sorted(counts.items()))
+
+
+def _for_list(cells: Sequence[Cell]) -> str:
+    named = [
+        " ".join(
+            wording.factor(name, cell.factors[name])
+            for name in ("impl", "access", "where")
+            if name in cell.factors
+        )
+        for cell in cells
+        if cell.outcome == "for"
+    ]
+    return ", ".join(named) if named else "none"

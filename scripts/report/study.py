@@ -1,0 +1,71 @@
+"""Verdicts -> the study that the page shows: each claim in words, and what surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.judging import field
+from scripts.judging.claims import Claim
+from scripts.judging.judge import Judgement, fitting, judge
+from scripts.judging.measurements import measurements
+from scripts.judging.model import JudgedClaim, Run
+from scripts.report import bandwidths, surroundings
+from scripts.report.answer import answer
+from scripts.report.boundary import boundary
+from scripts.report.field import field_rows
+from scripts.report.model import ClaimResult, Study
+from scripts.report.sentences import finding, missing, worded
+
+
+def load_study(results: Sequence[Path], claims: Path, more: Sequence[Path] = ()) -> Study:
+    """Read, judge and describe everything below `results`; `more` as in `judge`.
+
+    Raises:
+        StudyError: claims or results are missing, damaged, or of another suite.
+    """
+    judgement = judge(results, claims, more=more)
+    with fitting([*results, *more]):
+        return described(judgement)
+
+
+def described(judgement: Judgement) -> Study:
+    """`judgement` in words."""
+    known, evidence = judgement.known, judgement.evidence
+    told = bandwidths.sentence(judgement.bandwidths, several=len(evidence.machines) > 1)
+    claims = [
+        _in_words(claim, judged, told)
+        for claim, judged in zip(known.claim, judgement.claims, strict=True)
+    ]
+    log = [entry for each in evidence.machines for entry in each.observations]
+    corpora = surroundings.corpora_of(evidence.machines)
+    numbers = {name: getattr(judgement, name) for name in Run.__dataclass_fields__}
+    return Study(
+        **numbers
+        | {
+            "claims": claims,
+            "machines": [surroundings.describe_machine(each) for each in evidence.machines],
+        },
+        claims_hash=known.rules_hash,
+        corpus_hash=surroundings.corpus_hash(corpora),
+        versions=evidence.newest.provenance.get("versions", {}),
+        corpora=corpora,
+        measurements=measurements(evidence.cells),
+        answer=answer(claims),
+        notes=surroundings.limits(evidence, judgement.noise, known),
+        skips=surroundings.skips_of(evidence.cells),
+        field_rows=field_rows(field.compared(evidence.cells, log)),
+    )
+
+
+def _in_words(claim: Claim, judged: JudgedClaim, bandwidths: str) -> ClaimResult:
+    effect = worded(judged.effect, claim) if judged.effect else None
+    counted = [cell for cell in judged.evidence if cell.counts]
+    tested = judged.verdict != "not tested"
+    texts = ("title", "section", "origin", "restated", "method", "advice")
+    return ClaimResult(
+        **vars(judged) | {name: getattr(claim, name) for name in texts} | {"effect": effect},
+        finding=finding(claim, judged.evidence, effect, bandwidths) if tested else "",
+        boundary=boundary(counted) if judged.verdict == "conditional" else "",
+        missing=missing(judged.lacking, claim) if judged.lacking else "",
+    )

@@ -1,0 +1,192 @@
+"""What surrounds the verdicts: machines, images, measurements and the limits of the evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from datasets_impl.factors import NAMES
+from scripts.judging import inference
+from scripts.judging.cache_state import was_cold
+from scripts.judging.claims import Claims
+from scripts.judging.evidence import Evidence, MachineResults
+from scripts.judging.judge import measured
+from scripts.judging.model import Noise
+from scripts.report import log_words, reasons
+from scripts.report.level_words import among
+from scripts.report.model import Corpus, Machine
+
+GIT_HASH = 40  # digits; the hash of the rules has more
+WITHOUT_RESULT = (("skipped",), ("failed", "incomplete"))
+
+
+def describe_machine(machine: MachineResults) -> Machine:
+    facts = machine.provenance.get("machine", {})
+    params = machine.params
+    cpu = facts.get("cpu") or params.get("cpu") or machine.name
+    cores = facts.get("threads") or params.get("num_cpu") or "?"
+    ram = facts.get("ram_gb")
+    parts = [str(cpu), f"{cores} cores"] + ([f"{ram:.0f} GB RAM"] if ram else [])
+    if facts.get("disk_filesystem"):
+        parts.append(f"{facts['disk_filesystem']} disk")
+    rounds = machine.provenance.get("rounds", [])
+    details = {
+        "cpu": str(cpu),
+        "cores": str(cores),
+        "caches": str(facts.get("caches", "")),
+        "memory": f"{ram} GB" if ram else str(params.get("ram", "")),
+        "kernel": str(facts.get("kernel") or params.get("os", "")),
+        "disk": f"{facts.get('disk_filesystem', '')} {facts.get('disk_device', '')}".strip(),
+        "GPU": str(facts.get("gpu", "")),
+        "Python": str(facts.get("python", params.get("python", ""))),
+        "profile": str(machine.provenance.get("profile", "plain asv run")),
+        "measured": f"{rounds[0]['started']} to {rounds[-1]['started']}" if rounds else "",
+        "load at the start of each round": ", ".join(str(r["load"][0]) for r in rounds),
+        "load during cells": log_words.summary(machine.observations),
+        "rounds left out for foreign load": log_words.left_out_by_name(machine.observations),
+        "CPU frequency during cells": log_words.frequencies(machine.observations),
+        "CPU frequency governor": str(facts.get("governor") or ""),
+        "settings": _settings(machine),
+        "commit": machine.commit,
+        "verified states": _verified(machine.observations),
+        **{
+            f"version of {name}": version
+            for name, version in machine.provenance.get("versions", {}).items()
+        },
+    }
+    warnings = []
+    if not machine.sampled:
+        warnings.append(
+            "No samples were recorded, only medians: arms cannot be paired, intervals are wider "
+            "and the margin is doubled. Run `make study`, or asv with --record-samples."
+        )
+    if machine.provenance.get("dirty"):
+        warnings.append("The measured code had changes that are in no commit.")
+    if machine.provenance.get("partial"):
+        warnings.append("Only a part of the benchmarks was run.")
+    return Machine(
+        **vars(measured(machine)),
+        summary=", ".join(parts),
+        details={name: value for name, value in details.items() if value},
+        warnings=warnings,
+    )
+
+
+def _settings(machine: MachineResults) -> str:
+    words = [f"{name}={value}" for name, value in machine.provenance.get("settings", {}).items()]
+    kept = [e["freed_memory_kept"] for e in machine.observations if "freed_memory_kept" in e]
+    if kept:
+        words.append("the allocator keeps freed memory" if all(kept) else "default allocator")
+    return ", ".join(words)
+
+
+def _verified(observations: list[dict[str, Any]]) -> str:
+    """How many cold measurements were proven cold, before and after."""
+    observations = [entry for entry in observations if not entry.get("voided")]  # and made again
+    cold = [entry for entry in observations if was_cold(entry)]
+    void = sum("VoidMeasurement" in str(entry.get("failed", "")) for entry in observations)
+    if not cold and not void:
+        return ""
+    resident = max((entry["resident_before"] for entry in cold), default=0.0)
+    shares = [e["bytes_read"] / e["bytes_of_files"] for e in cold if e.get("bytes_of_files")]
+    least = (
+        f", at least {min(1.0, *shares):.0%} of the bytes read from the device" if shares else ""
+    )
+    return (
+        f"{len(cold)} cold measurements, at most {resident:.0%} resident before{least}; {void} void"
+    )
+
+
+def corpora_of(machines: list[MachineResults]) -> list[Corpus]:
+    found: dict[tuple[str, int, int, str], Corpus] = {}
+    for machine in machines:
+        for entry in machine.provenance.get("corpora", []):
+            corpus = Corpus(
+                label=entry["label"],
+                resolution=entry["resolution"],
+                count=entry["count"],
+                quality=str(entry["quality"]),
+                bytes_per_pixel=entry["bytes_per_pixel"],
+                content_hash=entry["content_hash"],
+                skipped=list(entry["skipped"]),
+            )
+            found[corpus.label, corpus.resolution, corpus.count, corpus.quality] = corpus
+    return [found[key] for key in sorted(found)]
+
+
+def corpus_hash(corpora: Sequence[Corpus]) -> str:
+    """One hash over the content hashes of all corpora of the run."""
+    text = json.dumps([corpus.content_hash for corpus in corpora])
+    return hashlib.sha256(text.encode()).hexdigest() if corpora else ""
+
+
+def limits(evidence: Evidence, noise: Noise, claims: Claims) -> list[str]:
+    notes = [
+        "Figures hold for the machines, images and versions named here; run the study on yours.",
+        "Cold means that the guest's page cache was proven empty of the file; caches below it, of "
+        "a virtual disk's host or of a drive, cannot be emptied without more rights.",
+        "Everything ran on the CPU; the training step is emulated by waiting, and no transfer to a "
+        "device is included.",
+    ]
+    for machine in evidence.machines:
+        notes += _machine_limits(machine, claims)
+    skipped, lost = (evidence.cells["status"].isin(names).sum() for names in WITHOUT_RESULT)
+    if skipped:
+        notes.append(f"{_cells(skipped)} could not be measured here; they are listed above.")
+    if lost:
+        notes.append(f"{_cells(lost)} failed or lost blocks and count as unclear.")
+    if noise.rate is None:
+        notes.append("No A/A arm was measured, so the noise floor is unknown.")
+    return notes
+
+
+def skips_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
+    """(what was skipped, why), one entry for each benchmark, implementation and reason.
+
+    `cells`: the evidence table. The levels that all skipped cells of an entry share, but others of
+    its benchmark do not have, say what it is about.
+    """
+    skipped = cells[cells["status"] == "skipped"]
+    skipped = skipped.assign(why=[reasons.in_words([each]) for each in skipped["reason"]])
+    found = []
+    for (machine, benchmark, why), rows in skipped.groupby(
+        ["machine", "benchmark", "why"], sort=True
+    ):
+        every = cells[(cells["machine"] == machine) & (cells["benchmark"] == benchmark)]
+        words = []
+        for name in NAMES:
+            here, there = (list(dict.fromkeys(table[name].dropna())) for table in (rows, every))
+            if len(here) < len(there):
+                words.append(among(name, here))
+        where = f" on {machine}" if cells["machine"].nunique() > 1 else ""
+        which = f", {' '.join(words)}" if words else ""
+        found.append((f"{benchmark}{which}{where}: {_cells(len(rows))}", str(why)))
+    return found
+
+
+def _cells(count: int) -> str:
+    return f"{count:,} cell{'s' if count != 1 else ''}"
+
+
+def _machine_limits(machine: MachineResults, claims: Claims) -> list[str]:
+    """What a reader must know about one machine's results."""
+    notes = []
+    known = machine.provenance.get("claims_hash")
+    if known and known != claims.rules_hash:
+        # Earlier sessions kept the hash that git gives the whole file, with its wording.
+        measured = "when claims.toml had the git hash" if len(known) == GIT_HASH else "by the rules"
+        notes.append(
+            f"The results of {machine.name} were measured {measured} {known[:12]}, and are judged "
+            f"by the rules {claims.rules_hash[:12]}."
+        )
+    if not machine.sampled:
+        margin = claims.rules.margin * inference.UNPAIRED_MARGIN_FACTOR
+        notes.append(
+            f"The results of {machine.name} have no samples: verdicts rest on medians and a "
+            f"margin of {margin:.0%}, and claim less."
+        )
+    return notes

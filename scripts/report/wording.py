@@ -1,0 +1,181 @@
+"""How numbers, intervals and factors read: one place, so page, tables and terminal agree.
+
+Symbols are written as escapes: a multiplication sign next to an x is easily mistaken in source.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from datasets_impl.factors import FACTORS, OTHERS, Factor
+from scripts.judging.model import Bar, Cell, Effect, Run
+from scripts.judging.pairing import level
+from scripts.report.model import ClaimResult, Study
+
+TIMES = "\u00d7"
+DASH = "\u2013"
+NBSP = "\u00a0"
+ICONS = {
+    "supported": "\u2713",
+    "challenged": "\u2717",
+    "conditional": "\u25d0",
+    "inconclusive": "?",
+    "not tested": DASH,
+}
+ROWS = {row.name: row for row in (*FACTORS, *OTHERS)}
+
+
+def number(value: float | None, decimals: int | None = None) -> str:
+    """A plain number for a reader: two or three digits, thousands separated, "n/a" for none."""
+    if value is None or not math.isfinite(value):
+        return "n/a"
+    if decimals is None:
+        size = abs(value)
+        if size >= 100 or value == int(value):
+            decimals = 0
+        elif size >= 0.0001:
+            decimals = (2 if size >= 0.1 else 1) - math.floor(math.log10(size))
+        else:
+            return f"{value:.2g}"
+    return f"{value:,.{decimals}f}"
+
+
+def _decimals(estimate: float, quantity: str) -> int | None:
+    """Digits after the point, shared by an estimate and its interval."""
+    if quantity == "share":
+        return 0
+    if quantity == "ratio":
+        size = abs(estimate)
+        return 0 if size >= 100 else 1 if size >= 2 else 2 if size >= 0.1 else 4
+    return None
+
+
+def estimate(value: float | None, quantity: str, unit: str = "") -> str:
+    """One quantity with its unit: `5.2x`, `62 %`, `3.1 epochs` or a plain number."""
+    if value is None or not math.isfinite(value):
+        return "n/a"
+    digits = _decimals(value, quantity)
+    if quantity == "ratio":
+        return number(value, digits) + TIMES
+    if quantity == "share":
+        return number(100 * value, digits) + NBSP + "%"
+    return number(value) + (NBSP + unit if unit else "")
+
+
+def interval(value: float | None, low: float | None, high: float | None, quantity: str) -> str:
+    """`[4.9-5.6]` with an en dash, "" without an interval; a break-even may be open above."""
+    if value is None or low is None:
+        return ""
+    if not all(math.isfinite(x) for x in (value, low, low if high is None else high)):
+        return ""
+    digits, scale = _decimals(value, quantity), 100 if quantity == "share" else 1
+    if digits is None and abs(value) >= 0.0001:  # as many as the estimate has
+        digits = max(0, (2 if abs(value) >= 0.1 else 1) - math.floor(math.log10(abs(value))))
+    if high is None:
+        return f"[{_end(scale * low, digits)} or more]"
+    ends = [_end(scale * end, digits) for end in (low, high)]
+    return f"[{ends[0]}{' to ' if low < 0 else DASH}{ends[1]}]"
+
+
+def with_interval(item: Cell | Effect) -> str:
+    """`5.2x [4.9-5.6]` of a cell or a headline effect."""
+    if item.reading and (isinstance(item, Effect) or item.quantity == "amount"):
+        return item.reading
+    first = estimate(item.estimate, item.quantity, item.unit)
+    return f"{first} {interval(item.estimate, item.low, item.high, item.quantity)}".strip()
+
+
+def headline(claim: ClaimResult) -> str:
+    """The headline effect in words, "" when there is none."""
+    return with_interval(claim.effect) if claim.effect else ""
+
+
+def _end(value: float, digits: int | None) -> str:
+    """An end of an interval: as exact as the estimate, but never a false 0 or a false decimal."""
+    if digits and abs(value) >= 100:
+        return number(value, 0)
+    if digits and value and abs(value) < 0.5 * 10.0**-digits:
+        return f"{value:.1g}"
+    if digits and digits > 2 and abs(value) >= 1:
+        return number(value, 2)
+    return number(value, digits)
+
+
+def plain(text: str) -> str:
+    """ASCII-friendly form for terminals and BibTeX."""
+    pairs = ((TIMES, "x"), (DASH, "-"), (NBSP, " "))
+    for fancy, simple in pairs:
+        text = text.replace(fancy, simple)
+    return text
+
+
+def factor(name: str, value: Any) -> str:
+    """One factor level in words, for example "256 px"."""
+    value = level(value)
+    shown = f"{value:,}" if isinstance(value, int) and name == "n" else str(value)
+    row = ROWS.get(name) or Factor(name, short=name.replace("_", " ") + " {}")
+    return row.short.format(row.words.get(shown, shown))
+
+
+def axis(name: str) -> str:
+    """A factor along an axis."""
+    return (ROWS[name].axis if name in ROWS else "") or name.replace("_", " ")
+
+
+def factors(values: dict[str, Any], only: Iterable[str] | None = None) -> str:
+    """Several factor levels in words, in the order given."""
+    names = list(values) if only is None else [name for name in only if name in values]
+    return ", ".join(factor(name, values[name]) for name in names if values[name] != "")
+
+
+def varying(cells: list[Cell]) -> list[str]:
+    """Names of the factors that differ between cells, in order of first appearance."""
+    seen: dict[str, set[str]] = {}
+    for cell in cells:
+        for name, value in cell.factors.items():
+            seen.setdefault(name, set()).add(str(value))
+    partial = {n for n in seen if any(n not in cell.factors for cell in cells)}
+    return [name for name, levels in seen.items() if len(levels) > 1 or name in partial]
+
+
+def bar(found: Bar | None) -> str:
+    """What a number is held against, for example "> 1.05"; "" for nothing."""
+    if found is None:
+        return ""
+    if found.sign == "within":
+        return f"within {found.value:.0%} of 1"
+    return f"{found.sign} {found.value:g}"
+
+
+def short_commit(run: Run) -> str:
+    return run.commit[:10] + (" (dirty work tree)" if run.dirty else "")
+
+
+def measured_year(study: Study) -> str:
+    """The year of the run, "" where no machine carries a date.
+
+    Never today's year: the same results must render to the same bytes next January.
+    """
+    return next((machine.day[:4] for machine in study.machines if machine.day), "")
+
+
+def noise_sentence(study: Study) -> str:
+    noise = study.noise
+    if noise.rate is None:
+        return "no A/A arm was measured, so false alarms are unknown"
+    widest = "" if noise.widest is None else f", widest {100 * noise.widest:.1f}{NBSP}%"
+    rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
+    return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}{widest})"
+
+
+def disagree(claim: ClaimResult) -> bool:
+    """Did two machines that tested the claim come to different verdicts?"""
+    return len(set(claim.by_machine.values()) - {"not tested"}) > 1
+
+
+def tally(study: Study) -> dict[str, int]:
+    """Claims per verdict, every verdict present, in the order of `ICONS`."""
+    verdicts = [claim.verdict for claim in study.claims]
+    return {name: verdicts.count(name) for name in ICONS}  # type: ignore[arg-type]
