@@ -19,11 +19,11 @@ from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.files.pictures import jpeg_files
 from scripts.judging.claims import load_claims
-from scripts.report.instead import INSTEAD, QUESTIONS
+from scripts.report.instead import QUESTIONS
 from scripts.root import CLAIMS, ROOT
 
 SHOWN = {(task, name) for _, task, name, _ in QUESTIONS} | {
-    (task, name) for task, name, _ in INSTEAD.values()
+    claim.instead[:2] for claim in load_claims(CLAIMS).claim if claim.instead
 }
 WRITTEN = [
     pytest.param(

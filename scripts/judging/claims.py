@@ -157,6 +157,7 @@ class Claim(_Strict):
     restated: str
     method: str
     advice: str
+    instead: tuple[str, str, str] | None = None  # task, arm to take, arm that it is compared with
     finding: str = ""
     needs: str = ""
     headline: dict[str, Level] = {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datasets_impl.contest.code import with_setting
 from scripts.judging.model import LoaderRow, Loaders, ScaleRow
 from scripts.report import wording
+from scripts.report.model import ClaimResult
 
 # What a reader has, the task, the arm to take, and the arm that it is compared with.
 QUESTIONS = (
@@ -40,20 +41,6 @@ QUESTIONS = (
         "train", "threaded-crops-files", "dataloader-pil",
     ),
 )  # fmt: skip
-
-
-_DECODE = ("decode", "threaded-pack", "dataloader-pil")
-_RAW = ("raw", "gathered", "preloaded")
-_TRAIN = ("train", "threaded-regions", "dataloader-pil")
-# Claim -> the task it is about, the arm to take instead, and what that is compared with.
-INSTEAD = {
-    **dict.fromkeys(("C01", "C02", "C04", "C06", "C08", "C12", "C13", "C20", "X07"), _DECODE),
-    **dict.fromkeys(("C03", "X05"), ("decode", "threaded-files", "dataloader-pil")),
-    **dict.fromkeys(("C05", "C15"), _TRAIN),
-    **dict.fromkeys(("C07", "C11", "C14", "C16", "C17", "C18", "X01", "X03", "X04", "X09"), _RAW),
-    "X06": ("raw", "pack-batched", "pack-items"),
-    "X08": _DECODE,
-}
 # What an arm of `judging/ladder.py` does that the one before it does not.
 STEPS: dict[tuple[str, str], str] = {
     ("decode", "ceiling-decode"): "decode, all threads, bytes in memory, nothing else",
@@ -120,14 +107,17 @@ def decisions(found: Sequence[Loaders]) -> list[Decision]:
     return made
 
 
-def instead(found: Sequence[Loaders]) -> dict[str, str]:
+def instead(found: Sequence[Loaders], claims: Sequence[ClaimResult]) -> dict[str, str]:
     """Claim -> what to use instead with its measured factor; claims without one are left out."""
     told = {}
-    for claim, (task, name, usual) in INSTEAD.items():
+    for claim in claims:
+        task, name, usual = claim.instead or ("", "", "")
         rows = {row.arm: row for each in found if each.task == task for row in each.rows}
         if name in rows and usual in rows:
             made = _decision("", rows[name], rows[usual])
-            told[claim] = f"`{rows[name].uses or name}`: {made.gain} the images/s of a {made.usual}"
+            told[claim.id] = (
+                f"`{rows[name].uses or name}`: {made.gain} the images/s of a {made.usual}"
+            )
     return told
 
 

@@ -23,6 +23,7 @@ class ClaimResult(JudgedClaim):
     finding: str  # one sentence with numbers
     boundary: str  # where a conditional verdict flips; "" otherwise
     missing: str  # for "not tested" and "inconclusive": which evidence is lacking; "" otherwise
+    instead: tuple[str, str, str] | None = None  # task, arm to take, arm that it is compared with
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -248,7 +248,7 @@ def study_record(study: Study) -> dict[str, Any]:
     if study.repeat:
         more["repeat"] = repeat.record(study.repeat)
     if study.loaders:
-        more["instead"] = instead(first_machine(study.loaders))
+        more["instead"] = instead(first_machine(study.loaders), study.claims)
     found = Report(
         study=StudyRecord.model_validate(study),
         machines=[MachineRecord.model_validate(each) for each in study.machines],

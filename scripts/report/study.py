@@ -62,7 +62,7 @@ def _in_words(claim: Claim, judged: JudgedClaim, bandwidths: str) -> ClaimResult
     effect = worded(judged.effect, claim) if judged.effect else None
     counted = [cell for cell in judged.evidence if cell.counts]
     tested = judged.verdict != "not tested"
-    texts = ("title", "section", "origin", "restated", "method", "advice")
+    texts = ("title", "section", "origin", "restated", "method", "advice", "instead")
     return ClaimResult(
         **vars(judged) | {name: getattr(claim, name) for name in texts} | {"effect": effect},
         finding=finding(claim, judged.evidence, effect, bandwidths) if tested else "",
