@@ -13,7 +13,7 @@ import errno
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -272,3 +272,23 @@ class StoredImages(ABC):
         if not self.verify:
             return []
         return [index for index in indices if not self._checked[index]]
+
+
+class PartedImages(StoredImages):
+    """Images one after the other in a file for each chunk; a subclass says what `part` is called.
+
+    `read` returns a view into the mapped file.
+    """
+
+    part: Callable[[int], str]
+
+    def open(self) -> dict[int, memoryview]:
+        return {}
+
+    def get(self, handle: dict[int, memoryview], index: int) -> memoryview:
+        number = index // self.header.chunk
+        if number not in handle:
+            self.require_same()
+            handle[number] = mapped(self.folder / self.part(number))
+        start = int(self.index["offset"][index])
+        return handle[number][start : start + int(self.index["length"][index])]

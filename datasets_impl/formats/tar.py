@@ -12,7 +12,7 @@ import numpy as np
 
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.formats.conversion import Format, Plan
-from datasets_impl.formats.stored import StoredImages, mapped
+from datasets_impl.formats.stored import PartedImages
 
 BLOCK = 512  # bytes: a member's header, and what its content is padded to
 
@@ -64,18 +64,8 @@ class TarFormat(Format):
         return TarWriter(folder, plan)
 
 
-class TarImages(StoredImages):
+class TarImages(PartedImages):
     """`read` returns a view into the mapped shard."""
 
     format = TarFormat.name
-
-    def open(self) -> dict[int, memoryview]:
-        return {}
-
-    def get(self, handle: dict[int, memoryview], index: int) -> memoryview:
-        number = index // self.header.chunk
-        if number not in handle:
-            self.require_same()
-            handle[number] = mapped(self.folder / shard(number))
-        start = int(self.index["offset"][index])
-        return handle[number][start : start + int(self.index["length"][index])]
+    part = staticmethod(shard)

@@ -16,7 +16,7 @@ import numpy as np
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.formats.conversion import Format, Plan
 from datasets_impl.formats.restart.jpeg import Unsuitable, with_restarts
-from datasets_impl.formats.stored import Kind, StoredImages, mapped
+from datasets_impl.formats.stored import Kind, PartedImages
 
 WORD = 4  # bytes of each number at the head of a part
 
@@ -66,18 +66,8 @@ class RestartFormat(Format):
             return content
 
 
-class RestartImages(StoredImages):
-    """`read` returns a view of the record in the mapped part; see `restart_jpeg.Record`."""
+class RestartImages(PartedImages):
+    """`read` returns a view of the record in the mapped part; see `restart/jpeg.py`."""
 
     format = RestartFormat.name
-
-    def open(self) -> dict[int, memoryview]:
-        return {}
-
-    def get(self, handle: dict[int, memoryview], index: int) -> memoryview:
-        number = index // self.header.chunk
-        if number not in handle:
-            self.require_same()
-            handle[number] = mapped(self.folder / part(number))
-        start = int(self.index["offset"][index])
-        return handle[number][start : start + int(self.index["length"][index])]
+    part = staticmethod(part)
