@@ -1,0 +1,85 @@
+"""Datasets that write samples into memory they are given, and where samples lie in a batch.
+
+A sample is a tensor or a tuple, list or dictionary of them, as `__getitem__` gives it. Its layout
+is the same structure with tensors on PyTorch's `meta` device, which have a shape, a dtype and
+strides but no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch.utils.data._utils.collate import collate
+
+
+@runtime_checkable
+class WritesSamples(Protocol):
+    """A dataset whose samples are made in their place in a batch.
+
+    A batch of it has for each leaf of the sample one tensor: N x the leaf's shape, in memory N x
+    the leaf's strides. `__getitem__` gives the same sample, so that a `DataLoader` gives the same
+    batches.
+
+    Three methods more are used where they are there:
+        `read_many_into(indices, into)`: many samples at once; leaves of `into` have a leading
+            dimension of as many rows as there are indices.
+        `set_epoch(epoch)`: what is random in a sample depends on epoch and index alone.
+        `name(index) -> str`: what an error calls the sample.
+    """
+
+    def sample_layout(self, index: int) -> Any:
+        """How sample `index` lies in memory: its structure, with tensors on the meta device."""
+
+    def read_into(self, index: int, into: Any) -> None:
+        """Write sample `index` to `into`: its structure, with NumPy views of the batch's row.
+
+        Runs in many threads at once.
+        """
+
+
+def mapped(structure: Any, function: Callable[[Any], Any]) -> Any:
+    """The same structure of tuples, named tuples, lists and dictionaries with other leaves."""
+    if isinstance(structure, Mapping):
+        return {key: mapped(value, function) for key, value in structure.items()}
+    if isinstance(structure, tuple) and hasattr(structure, "_fields"):
+        return type(structure)(*(mapped(value, function) for value in structure))
+    if isinstance(structure, list | tuple):
+        return type(structure)(mapped(value, function) for value in structure)
+    return function(structure)
+
+
+def as_batch(sample: Any) -> Any:
+    """`sample` in the structure that PyTorch's default collating gives, its leaves as they are."""
+    return collate(
+        [sample],
+        collate_fn_map={torch.Tensor: lambda batch, *, collate_fn_map: batch[0]},
+    )
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One tensor of a batch: `strides` in elements, `nbytes` of memory from its first element."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+    nbytes: int
+
+    @classmethod
+    def of(cls, sample: torch.Tensor, count: int) -> Leaf:
+        """For `count` samples, one behind the other."""
+        sizes = zip(sample.shape, sample.stride(), strict=True)
+        span = 1 + sum((size - 1) * step for size, step in sizes) if sample.numel() else 0
+        return cls(
+            (count, *sample.shape),
+            (span, *sample.stride()),
+            sample.dtype,
+            count * span * sample.dtype.itemsize,
+        )
+
+    def over(self, memory: torch.Tensor) -> torch.Tensor:
+        """The tensor in `memory`, `nbytes` long and uint8."""
+        return memory.view(self.dtype).as_strided(self.shape, self.strides)
