@@ -135,7 +135,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=user_path, default=ROOT / "out" / "compare", metavar="DIR",
                         help="where page and tables go (default: out/compare)")  # fmt: skip
     parser.add_argument("--claims", type=user_path, default=CLAIMS, metavar="FILE",
-                        help="the claims and their rules (default: claims.toml)")  # fmt: skip
+                        help="the claims and their rules (default: this project's)")  # fmt: skip
     return parser.parse_args(argv)
 
 

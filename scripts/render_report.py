@@ -27,8 +27,7 @@ from scripts.report.model import Study
 from scripts.report.page import page
 from scripts.report.record import schema
 from scripts.report.terminal import print_study
-
-ROOT = Path(__file__).resolve().parent.parent
+from scripts.root import CLAIMS, RESULTS, ROOT
 
 
 def render(
@@ -71,8 +70,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--out", type=user_path, default=ROOT / "out" / "report", metavar="DIR",
                         help="where the report goes (default: out/report)")  # fmt: skip
-    parser.add_argument("--claims", type=user_path, default=ROOT / "claims.toml", metavar="FILE",
-                        help="the claims and their rules (default: claims.toml)")  # fmt: skip
+    parser.add_argument("--claims", type=user_path, default=CLAIMS, metavar="FILE",
+                        help="the claims and their rules (default: this project's)")  # fmt: skip
     parser.add_argument("--repeat", type=user_path, nargs="+", action="extend", metavar="DIR",
                         help="results of a second, separate run of the same profile: the page "
                         "says how far it repeats the first")  # fmt: skip
@@ -89,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     from scripts.report.study import load_study  # after parsing: --help needs no results
 
-    results = arguments.results or [ROOT / "results"]
+    results = arguments.results or [RESULTS]
     sources = [*results, *(arguments.repeat or ()), *(arguments.loaders or ()), arguments.claims]
     written.check(arguments.out, ["index.html", "claims.json"], "report", sources=sources)
     study = load_study(results, arguments.claims, more=arguments.loaders or ())

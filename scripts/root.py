@@ -5,6 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CLAIMS = ROOT / "claims.toml"
+CLAIMS = ROOT / "scripts" / "judging" / "claims.toml"
 ASV_CONFIG = ROOT / "asv.conf.json"
 RESULTS = ROOT / "results"

@@ -251,9 +251,7 @@ def load_claims(path: Path) -> Claims:
     try:
         data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise StudyError(
-            f"{path} is missing; restore it with `git checkout -- {path.name}`."
-        ) from None
+        raise StudyError(f"{path} is missing; restore it with `git checkout -- {path}`.") from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}; mend its rights.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
