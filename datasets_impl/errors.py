@@ -38,6 +38,10 @@ class BadImage(StudyError, ValueError):
     """A picture that cannot be read, or whose size does not fit; the text names it and says why."""
 
 
+class LoaderFailed(StudyError, RuntimeError):
+    """No batch came: in time, or at all since the process that makes them was ended."""
+
+
 class MissingPackage(StudyError, ModuleNotFoundError):
     """A package of an extra is not installed; the text has the command that installs it."""
 

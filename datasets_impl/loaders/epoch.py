@@ -1,0 +1,125 @@
+"""One pass over a dataset: batches are asked for in advance and handed out in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from datasets_impl.errors import LoaderFailed
+from datasets_impl.loaders.here import Run
+from datasets_impl.loaders.position import Order, Position
+from datasets_impl.loaders.threads import require_process
+from datasets_impl.loaders.work import Outcome
+
+
+class Epoch(Iterator[Any]):
+    """Iterator over the batches.
+
+    Args:
+        run: where they are made.
+        order, indices: where what they are made of comes from.
+        position: kept up to date, for the loader's `state_dict`.
+        ahead: batches that are being made while the trainer works on one.
+        in_order: hand out batches in the order of their indices, and else as they are ready.
+        timeout: seconds that a batch may take; 0 for as long as it takes.
+
+    Raises:
+        LoaderFailed: no batch came in time.
+        StudyError: in a process that was forked from the one in which the epoch was begun.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        order: Order,
+        indices: Iterator[Any],
+        position: Position,
+        ahead: int,
+        in_order: bool,
+        timeout: float,
+    ) -> None:
+        self._run, self._order, self._indices = run, order, indices
+        self._position = position
+        self._ahead, self._in_order, self._timeout = ahead, in_order, timeout
+        self._owner = os.getpid()
+        self._number = position.given  # of the next batch to be asked for
+        self._waiting: dict[int, Any] = {}  # asked for; what the sampler said after its indices
+        self._made: dict[int, Outcome] = {}
+        self._exhausted = self._over = False
+        self._ask(ahead)
+
+    def __iter__(self) -> Epoch:
+        return self
+
+    def __next__(self) -> Any:
+        require_process(self._owner)
+        if not self._over:
+            self._ask(self._ahead + 1)
+        if self._over or not self._waiting:
+            raise self._end()
+        number, outcome = self._next()
+        state = self._waiting.pop(number)
+        if outcome.ended:
+            raise self._end()
+        self._position.give(number, state, outcome.state)
+        if outcome.error is not None:
+            try:
+                raise outcome.error
+            finally:
+                del outcome  # it holds this frame, which would hold it
+        return outcome.value
+
+    def skip(self, count: int) -> None:
+        """Make `count` batches and hand none of them out."""
+        for _ in range(count):
+            self._ask(self._ahead + 1)
+            number, outcome = self._next()
+            del self._waiting[number]
+            if outcome.error is not None:
+                raise outcome.error
+
+    def _ask(self, most: int) -> None:
+        """Have batches made until `most` are, or wait to be handed out."""
+        while not self._exhausted and len(self._waiting) < most:
+            try:
+                indices = next(self._indices)
+            except StopIteration:
+                self._exhausted = True
+                return
+            if not self._position.has(self._number):
+                self._waiting[self._number] = self._order.state(self._indices)
+                self._run.submit(self._number, indices)
+            self._number += 1
+
+    def _next(self) -> tuple[int, Outcome]:
+        while True:
+            wanted = next(iter(self._waiting if self._in_order else self._made), -1)
+            if wanted in self._made:
+                return wanted, self._made.pop(wanted)
+            try:
+                number, outcome = self._run.receive(self._timeout or None)
+            except TimeoutError:
+                raise LoaderFailed(
+                    f"No batch came within {self._timeout:g} seconds; give a larger timeout, or 0 "
+                    "to wait as long as it takes."
+                ) from None
+            self._made[number] = outcome
+            del outcome
+
+    def _end(self) -> StopIteration:
+        if not self._over:
+            self._position.begun = False
+        self.close()
+        return StopIteration()
+
+    def close(self) -> None:
+        """Stop making batches."""
+        if not self._over and os.getpid() == self._owner:
+            self._over = True
+            self._made = {}
+            self._run.end()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_over", True):  # an epoch that could not even begin has none
+            self.close()

@@ -1,0 +1,92 @@
+"""Threads that make batches in the trainer's own process."""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
+
+from datasets_impl.loaders.memory import Memory
+from datasets_impl.loaders.reading import Feed, Reading
+from datasets_impl.loaders.threads import lone_threads
+from datasets_impl.loaders.work import Outcome, Work
+
+
+class Run(Protocol):
+    """One epoch where it is made: batches go in by number and indices, and come out made."""
+
+    def submit(self, number: int, indices: Any) -> None: ...
+
+    def receive(self, timeout: float | None) -> tuple[int, Outcome]:
+        """The next batch that is made, whichever it is.
+
+        Raises:
+            TimeoutError: none is made in so many seconds.
+        """
+
+    def end(self) -> None:
+        """Nothing of it is wanted any more."""
+
+
+class Here:
+    """Runs epochs in this process.
+
+    Args:
+        at_once: a batch is made when it is asked for, so the trainer's own thread may make it
+            where that is as fast: with all of PyTorch's threads, or where there is one thread.
+    """
+
+    def __init__(self, reading: Reading, memory: Memory, at_once: bool) -> None:
+        self.reading, self.memory = reading, memory
+        self.inline = at_once and (reading.gathers or reading.threads == 1)
+        self.running = 0
+        self._pool: ThreadPoolExecutor | None = None
+
+    def begin(self, epoch: int, seed: int, state: Any = None) -> HereRun:
+        alone = not self.running
+        self.running += 1
+        return HereRun(self, Feed(self.reading, epoch, alone, state))
+
+    def start(self, work: Work) -> None:
+        if self.inline:
+            return work.run()
+        if self._pool is None:
+            self._pool = lone_threads(self.reading.threads, "make-batch")
+        for _ in range(min(self.reading.threads, work.parts)):
+            self._pool.submit(work.run)
+        return None
+
+
+class HereRun:
+    def __init__(self, here: Here, feed: Feed) -> None:
+        self._here, self._feed = here, feed
+        self._made: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
+        self._works: dict[int, Work] = {}
+        self._ended = False
+
+    def submit(self, number: int, indices: Any) -> None:
+        work = self._feed.work(indices, self._here.memory, self._here.inline)
+        self._works[number] = work
+        work.deliver = partial(_put, self._made, number)
+        self._here.start(work)
+
+    def receive(self, timeout: float | None) -> tuple[int, Outcome]:
+        try:
+            number, outcome = self._made.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError from None
+        del self._works[number]
+        return number, outcome
+
+    def end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._here.running -= 1
+            for work in self._works.values():
+                work.cancel()
+            self._works = {}
+
+
+def _put(made: queue.SimpleQueue[tuple[int, Outcome]], number: int, outcome: Outcome) -> None:
+    made.put((number, outcome))

@@ -1,0 +1,306 @@
+"""A loader for any dataset: threads make the batches that `DataLoader`'s worker processes would.
+
+Threads share the dataset and the memory of batches, so nothing is paid for moving batches between
+worker processes, and a batch is filled by all threads at once. Work that releases the GIL
+(decoding, reading, resizing) keeps every core busy. A dataset that can write a sample into memory
+it is given (`WritesSamples`) is read straight into the batch, in memory that was used before.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+
+from datasets_impl import arguments
+from datasets_impl.errors import BadArgument
+from datasets_impl.loaders.epoch import Epoch
+from datasets_impl.loaders.here import Here
+from datasets_impl.loaders.memory import RecycledMemory
+from datasets_impl.loaders.order import ShardedShuffle
+from datasets_impl.loaders.position import Order, Position
+from datasets_impl.loaders.reading import Collate, Reading
+from datasets_impl.loaders.threads import MOST_THREADS
+from datasets_impl.system.cores import cores
+
+T = TypeVar("T")
+PLACES = ("trainer",)
+
+
+class ThreadedLoader(Generic[T]):
+    """What `torch.utils.data.DataLoader` gives for the same dataset, arguments and seed.
+
+    Batches have the same structure, dtypes and order. `__getitem__` is called from `threads`
+    threads at once; where a dataset cannot bear that, give `threads=1`.
+
+    Args:
+        dataset, batch_size, shuffle, sampler, batch_sampler, collate_fn, drop_last, timeout,
+            generator, in_order: as in `DataLoader`. A batch sampler that gives lists of different
+            lengths makes batches of different sizes.
+        threads: how many make batches; as many as there are cores by default. An iterable dataset
+            is read by one.
+        where: "trainer", in this process.
+        prefetch_factor: batches that are being made while the trainer works on one. Memory holds
+            two more. 0 makes each batch when it is asked for.
+        pin_memory: batches in page-locked memory, where there is a CUDA device.
+        overwrite: every batch in the same memory, which stays in the processor's cache, where the
+            dataset writes its samples into the batch. A batch is then valid only until the next
+            one is asked for. Only in the trainer's process, with `prefetch_factor=0`.
+        seed: of a shuffle that depends on it and the epoch alone, and not on a generator.
+        num_replicas, rank: read only every `num_replicas`-th sample, from the `rank`-th on. Each
+            sample is read by one process: nothing is repeated to make the parts equally long.
+
+    Raises:
+        BadArgument: an argument that cannot be meant, which is a ValueError as `DataLoader`'s are.
+        TypeError: the dataset has no length, and its order needs one.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Sampler[Any] | Iterable[Any] | None = None,
+        batch_sampler: Sampler[list[Any]] | Iterable[list[Any]] | None = None,
+        *,
+        threads: int | None = None,
+        where: str = "trainer",
+        collate_fn: Collate | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        generator: torch.Generator | None = None,
+        prefetch_factor: int = 2,
+        in_order: bool = True,
+        overwrite: bool = False,
+        seed: int | None = None,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+    ) -> None:
+        self.where = arguments.one_of("where", where, PLACES)
+        self.threads = cores()
+        if threads is not None:
+            hint = ", or None for one a core"
+            self.threads = arguments.positive_int("threads", threads, MOST_THREADS, hint)
+        self.prefetch_factor = arguments.whole_number("prefetch_factor", prefetch_factor, 0)
+        self.in_order = arguments.flag("in_order", in_order)
+        self.pin_memory = arguments.flag("pin_memory", pin_memory)
+        self.overwrite = arguments.flag("overwrite", overwrite)
+        self.epoch = 0
+        arguments.function("collate_fn", collate_fn)
+        if seed is not None or num_replicas is not None or rank is not None:
+            _require_no_order(dataset, sampler, batch_sampler)
+            sampler = _own_order(dataset, bool(shuffle), seed, num_replicas, rank)
+            shuffle = None
+        try:
+            self._plain: DataLoader[Any] = DataLoader(
+                dataset,
+                batch_size,
+                shuffle,
+                sampler,
+                batch_sampler,
+                collate_fn=collate_fn,
+                drop_last=arguments.flag("drop_last", drop_last),
+                timeout=timeout,
+                generator=generator,
+            )
+        except BadArgument:
+            raise
+        except ValueError as error:
+            raise BadArgument(f"DataLoader's arguments do not fit together: {error}.") from error
+        self._require_overwritable()
+        self._streams = isinstance(dataset, IterableDataset)
+        self._generator = generator
+        self._order = Order(self._samplers(), generator)
+        self._position: Position | None = None
+        self._resumed: Position | None = None
+        self._place: Here | None = None
+        self._owner = 0  # the process whose threads these are: they do not survive a fork
+
+    @property
+    def dataset(self) -> Any:
+        return self._plain.dataset
+
+    @property
+    def batch_size(self) -> int | None:
+        return self._plain.batch_size
+
+    @property
+    def sampler(self) -> Any:
+        return self._plain.sampler
+
+    @property
+    def batch_sampler(self) -> Any:
+        return self._plain.batch_sampler
+
+    @property
+    def drop_last(self) -> bool:
+        return self._plain.drop_last
+
+    @property
+    def collate_fn(self) -> Any:
+        return self._plain.collate_fn
+
+    @property
+    def generator(self) -> torch.Generator | None:
+        return self._generator
+
+    @property
+    def timeout(self) -> float:
+        return self._plain.timeout
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_place": None, "_owner": 0}
+
+    def __len__(self) -> int:
+        """Batches of an epoch.
+
+        Raises:
+            TypeError: the sampler or the iterable dataset has no length.
+        """
+        return len(self._plain)
+
+    def __iter__(self) -> Epoch:
+        resumed, self._resumed = self._resumed, None
+        if resumed is None:
+            self._position = self._order.position(self.epoch, self._describes())
+            self._position.begun = True
+            indices, seed = self._order.begin()
+        else:
+            self._position = resumed
+            indices, seed = self._order.resume(resumed)
+        epoch = Epoch(
+            self._running().begin(self.epoch, seed, self._position.dataset),
+            self._order,
+            indices,
+            self._position,
+            self.prefetch_factor,
+            self.in_order,
+            self.timeout,
+        )
+        self.epoch += 1
+        if resumed is not None and self._streams and resumed.dataset is None:
+            epoch.skip(resumed.given)
+        return epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the epoch stands that was begun last, after the batch that was handed out last.
+
+        It is what `torch.save` and pickle can write. After an epoch's end it is the beginning of
+        the next one.
+        """
+        position = self._resumed or self._position
+        if position is None or not position.begun:
+            position = self._order.position(self.epoch, self._describes())
+        return copy.deepcopy(vars(position))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next iteration give exactly what remained of the epoch, in the same order.
+
+        An iterable dataset needs `state_dict` and `load_state_dict` for that. Without them the
+        batches that were handed out are read again and left out, and a RuntimeWarning says so.
+        The state of PyTorch's own generator is the trainer's to restore.
+
+        Raises:
+            BadArgument: it is no state, or one of a loader with other arguments.
+        """
+        position = Position.of(copy.deepcopy(state), self._describes())
+        self._order.restore(position)
+        self.epoch = position.epoch
+        self._position, self._resumed = None, position if position.begun else None
+        if self._streams and position.begun and position.given and position.dataset is None:
+            warnings.warn(
+                f"{type(self.dataset).__name__} has no state_dict and load_state_dict, so the "
+                f"{position.given:,} batches before are read again and left out.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch comes next, for every sampler that knows epochs and for the dataset."""
+        self.epoch = arguments.whole_number("epoch", epoch, 0)
+        self._order.set_epoch(self.epoch)
+
+    def _running(self) -> Here:
+        if self._place is None or self._owner != os.getpid():
+            self._place, self._owner = self._new_place(), os.getpid()
+        return self._place
+
+    def _new_place(self) -> Here:
+        pinned = self._pinned()
+        reading = Reading(
+            self.dataset,
+            self.collate_fn,
+            self.batch_sampler is not None,
+            self.drop_last,
+            self.threads,
+            pinned,
+        )
+        memory = RecycledMemory(pinned, self.prefetch_factor + 2, self.overwrite)
+        return Here(reading, memory, at_once=self.prefetch_factor == 0)
+
+    def _pinned(self) -> bool:
+        """Whether batches come in page-locked memory; warns where they cannot, as `DataLoader`."""
+        if self.pin_memory and not torch.cuda.is_available():
+            warnings.warn(
+                "pin_memory is ignored: there is no CUDA device.", UserWarning, stacklevel=4
+            )
+        return self.pin_memory and torch.cuda.is_available()
+
+    def _samplers(self) -> list[Any]:
+        """The one that is iterated over, then those inside it."""
+        outer = self.sampler if self.batch_sampler is None else self.batch_sampler
+        inner = getattr(self.batch_sampler, "sampler", None)
+        found = [outer, inner, self.sampler]
+        return [
+            each
+            for at, each in enumerate(found)
+            if each is not None and not any(each is other for other in found[:at])
+        ]
+
+    def _describes(self) -> dict[str, Any]:
+        try:
+            count: int | None = len(self.dataset)
+        except TypeError:
+            count = None
+        return {"batch_size": self.batch_size, "drop_last": self.drop_last, "length": count}
+
+    def _require_overwritable(self) -> None:
+        if self.overwrite and (self.prefetch_factor or self.where != "trainer"):
+            raise BadArgument(
+                "overwrite=True gives each batch in the memory of the last one, so none can be "
+                'made in advance; give where="trainer" and prefetch_factor=0, or leave it out.'
+            )
+
+
+def _require_no_order(dataset: Any, sampler: Any, batch_sampler: Any) -> None:
+    if isinstance(dataset, IterableDataset):
+        raise BadArgument(
+            "seed, num_replicas and rank say which samples are read in which order, and an "
+            "iterable dataset decides that itself; leave them out."
+        )
+    if sampler is not None or batch_sampler is not None:
+        raise BadArgument(
+            "seed, num_replicas and rank make a sampler, and one is given already; leave either "
+            "out."
+        )
+
+
+def _own_order(
+    dataset: Any, shuffle: bool, seed: int | None, num_replicas: int | None, rank: int | None
+) -> Any:
+    if (num_replicas is None) != (rank is None):
+        raise BadArgument("num_replicas and rank belong together; give both, or neither.")
+    seed = 0 if seed is None else arguments.seed(seed)
+    count, world, first = len(dataset), num_replicas or 1, rank or 0
+    if num_replicas is not None:
+        world = arguments.positive_int("num_replicas", num_replicas)
+        first = arguments.whole_number("rank", rank, 0, world - 1)
+    if shuffle:
+        return ShardedShuffle(count, seed, first, world)
+    return range(first, count, world)

@@ -1,0 +1,150 @@
+"""Where a loader stands: all that is needed to give exactly what remains of an epoch."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from datasets_impl.errors import BadArgument
+from datasets_impl.loaders.reading import stateful
+
+
+@dataclass
+class Position:
+    """How far an epoch has come, and from what its order was drawn.
+
+    All of the first `given` batches were handed out, and those in `beyond` that were ready before
+    an earlier one. `generators` are the states, before the first draw, of PyTorch's own generator
+    and of those that the samplers use; `order` and `dataset` are what those said that have a
+    `state_dict` of their own.
+    """
+
+    epoch: int
+    sampler_epoch: int | None
+    generators: list[torch.Tensor]
+    begun: bool = False
+    given: int = 0
+    beyond: dict[int, Any] = field(default_factory=dict)
+    order: Any = None
+    dataset: Any = None
+    describes: dict[str, Any] = field(default_factory=dict)
+
+    def has(self, number: int) -> bool:
+        """Whether batch `number` has been handed out."""
+        return number < self.given or number in self.beyond
+
+    def give(self, number: int, order: Any, dataset: Any) -> None:
+        """Batch `number` is handed out; what the sampler and the dataset said after it."""
+        self.beyond[number] = order
+        self.dataset = dataset
+        while self.given in self.beyond:
+            self.order = self.beyond.pop(self.given)
+            self.given += 1
+
+    @classmethod
+    def of(cls, state: Any, describes: dict[str, Any]) -> Position:
+        """
+        Raises:
+            BadArgument: it is no state, or one of a loader over other samples or other batches.
+        """
+        try:
+            found = cls(**state)
+        except TypeError:
+            raise BadArgument(
+                "state is not what `state_dict()` of a ThreadedLoader returned; give that."
+            ) from None
+        for name, now in describes.items():
+            then = found.describes.get(name)
+            if then != now:
+                raise BadArgument(
+                    f"state is of a loader with {name} {then}, and this one has {now}; build the "
+                    "loader with the same arguments."
+                )
+        return found
+
+
+class Order:
+    """The indices of each epoch, drawn from samplers and generators exactly as `DataLoader` does.
+
+    Args:
+        samplers: the one that is iterated over, and those it is made of.
+        generator: what the loader draws an epoch's seed from; PyTorch's own where it is None.
+    """
+
+    def __init__(self, samplers: list[Any], generator: torch.Generator | None) -> None:
+        self.samplers = samplers
+        self.generator = generator
+
+    def set_epoch(self, epoch: int) -> None:
+        for sampler in self.samplers:
+            if hasattr(sampler, "set_epoch"):
+                sampler.set_epoch(epoch)
+
+    def position(self, epoch: int, describes: dict[str, Any]) -> Position:
+        """The beginning of an epoch that would begin now."""
+        states = [generator.get_state() for generator in self._generators()]
+        return Position(epoch, self._epoch(), states, describes=describes)
+
+    def restore(self, at: Position) -> None:
+        """Set samplers and their generators to where they stood, but for PyTorch's own generator,
+        which the trainer draws from too.
+
+        Raises:
+            BadArgument: there are others.
+        """
+        if at.sampler_epoch is not None:
+            self.set_epoch(at.sampler_epoch)
+        generators = self._generators()
+        if len(generators) != len(at.generators):
+            raise BadArgument(
+                "state is of a loader whose samplers draw from other generators; build the loader "
+                "with the same arguments."
+            )
+        for generator, state in zip(generators[1:], at.generators[1:], strict=True):
+            generator.set_state(state)
+
+    def begin(self) -> tuple[Iterator[Any], int]:
+        """The batches' indices and the epoch's seed."""
+        indices = iter(self.samplers[0])
+        seed = torch.empty((), dtype=torch.int64).random_(generator=self.generator).item()
+        return indices, int(seed)
+
+    def resume(self, at: Position) -> tuple[Iterator[Any], int]:
+        """The same for what remains of an epoch. PyTorch's own generator stays as it is."""
+        with torch.random.fork_rng(devices=[]):
+            torch.random.set_rng_state(at.generators[0])
+            before = stateful(*self.samplers)
+            if at.order is not None and before is not None:
+                before.load_state_dict(at.order)
+            indices, seed = self.begin()
+            if at.order is not None and before is None:
+                indices.load_state_dict(at.order)  # type: ignore[attr-defined]
+            if at.order is None:
+                # One more than are skipped, since a sampler draws when the first is taken.
+                taken = list(itertools.islice(indices, at.given + 1))
+                indices = itertools.chain(taken[at.given :], indices)
+        return indices, seed
+
+    def state(self, indices: Iterator[Any]) -> Any:
+        """What the sampler says of itself after the index that it gave last, or None."""
+        holder = stateful(*self.samplers, indices)
+        return None if holder is None else copy.deepcopy(holder.state_dict())
+
+    def _epoch(self) -> int | None:
+        for sampler in self.samplers:
+            if hasattr(sampler, "set_epoch") and isinstance(getattr(sampler, "epoch", None), int):
+                return int(sampler.epoch)
+        return None
+
+    def _generators(self) -> list[torch.Generator]:
+        own = [self.generator, *(getattr(each, "generator", None) for each in self.samplers)]
+        found = [torch.default_generator]
+        for generator in own:
+            if isinstance(generator, torch.Generator) and generator not in found:
+                found.append(generator)
+        return found

@@ -1,0 +1,110 @@
+"""One batch in the making, by as many threads as have time for it.
+
+A thread takes the next sample of the batch, and the one after it, until none is left; then it goes
+on to the next batch. So a slow sample holds up one thread, and no thread waits at a batch's end.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch: a value or an error; or the dataset has `ended`.
+
+    `state` is where an iterable dataset stood after it.
+    """
+
+    value: Any = None
+    error: BaseException | None = None
+    ended: bool = False
+    state: Any = None
+
+
+Deliver = Callable[[Outcome], None]
+
+
+class Work(ABC):
+    """`run` it in any number of threads; the last of them to finish calls `deliver`, once.
+
+    Of several parts that fail the first one's error counts, as if they were made one by one.
+    """
+
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
+        self.deliver: Deliver | None = None
+        self._lock = threading.Lock()
+        self._next = self._running = 0
+        self._errors: dict[int, BaseException] = {}
+
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
+        """Called once, before the first part."""
+
+    @abstractmethod
+    def make(self, part: int) -> None: ...
+
+    @abstractmethod
+    def outcome(self) -> Outcome:
+        """Called once, when all parts are made."""
+
+    def drop(self) -> None:  # noqa: B027
+        """Let go of the batch. Threads may still hold the work when the trainer has the batch."""
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        with self._lock:
+            self.deliver, self._next = None, self.parts
+            if not self._running:
+                self.drop()
+
+    def run(self) -> None:
+        while (part := self._take()) is not None:
+            try:
+                if part >= 0:
+                    self.make(part)
+            except BaseException as error:  # whatever it is, the trainer must not wait for ever
+                self._errors[part] = error
+            if self._finished():
+                self._deliver()
+                return
+
+    def _take(self) -> int | None:
+        """The next part; -1 where preparing failed, and None where nothing is left."""
+        with self._lock:
+            if self._errors or self._next >= self.parts:
+                return None
+            self._running += 1
+            if self._next == 0:
+                try:
+                    self.prepare()
+                except BaseException as error:
+                    self._errors[-1] = error
+                    return -1
+            self._next += 1
+            return self._next - 1
+
+    def _finished(self) -> bool:
+        with self._lock:
+            self._running -= 1
+            last = not self._running and (self._next >= self.parts or bool(self._errors))
+            if last and self.deliver is None:
+                self.drop()
+            return last and self.deliver is not None
+
+    def _deliver(self) -> None:
+        deliver, self.deliver = self.deliver, None
+        try:
+            if self._errors:
+                raise self._errors[min(self._errors)]
+            outcome = self.outcome()
+        except BaseException as error:
+            outcome = Outcome(error=error)
+        self._errors = {}
+        self.drop()
+        if deliver is not None:  # cancelled meanwhile
+            deliver(outcome)

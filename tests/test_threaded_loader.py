@@ -1,0 +1,477 @@
+"""The loader beside `DataLoader`: the same batches, order and errors, wherever they are made."""
+
+from __future__ import annotations
+
+import pickle
+from collections import namedtuple
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+)
+
+from datasets_impl.errors import BadArgument, LoaderFailed
+from datasets_impl.loaders.loader import ThreadedLoader
+
+COUNT = 11
+Pair = namedtuple("Pair", ["image", "label"])
+
+
+class Marked(torch.Tensor):
+    """A subclass of tensor, which collating keeps or not as PyTorch does."""
+
+
+def padded(samples: list[torch.Tensor]) -> torch.Tensor:
+    return torch.nn.utils.rnn.pad_sequence(samples, batch_first=True)
+
+
+def listed(samples: list[Any]) -> list[Any]:
+    return samples
+
+
+def numbers(index: int, *shape: int) -> torch.Tensor:
+    return torch.arange(int(np.prod(shape)), dtype=torch.float32).view(shape) + index
+
+
+SAMPLES: dict[str, Any] = {
+    "tensor": lambda i: numbers(i, 3, 4),
+    "large tensor": lambda i: numbers(i, 3, 96, 96),
+    "bytes": lambda i: torch.full((5,), i, dtype=torch.uint8),
+    "transposed": lambda i: numbers(i, 3, 4).t(),
+    "scalar tensor": lambda i: torch.tensor(i),
+    "tuple": lambda i: (numbers(i, 96, 96), i),
+    "list": lambda i: [numbers(i, 2), float(i)],
+    "named tuple": lambda i: Pair(numbers(i, 96, 96), i),
+    "dictionary": lambda i: {"image": numbers(i, 96, 96), "label": i},
+    "nested": lambda i: {"a": (numbers(i, 2), [i, {"b": numbers(i, 1)}]), "c": str(i)},
+    "strings": lambda i: f"picture {i}",
+    "byte strings": lambda i: b"%d" % i,
+    "whole numbers": lambda i: i,
+    "floats": lambda i: i / 7,
+    "truths": lambda i: i % 2 == 0,
+    "array": lambda i: np.full((2, 3), i, np.float64),
+    "NumPy scalars": lambda i: (np.float32(i), np.int16(i), np.bool_(i % 2)),
+    "empty tensors": lambda i: torch.empty(0, 3),
+    "subclass": lambda i: numbers(i, 2).as_subclass(Marked),
+    "complex": lambda i: torch.complex(numbers(i, 2), numbers(i, 2)),
+    "bfloat16": lambda i: numbers(i, 96, 96).bfloat16(),
+    "needs a gradient": lambda i: numbers(i, 2).requires_grad_(),
+}
+REFUSED: dict[str, Any] = {
+    "None": lambda i: None,
+    "nothing in a tuple": lambda i: (i, None),
+    "picture": lambda i: Image.new("RGB", (2, 2)),
+    "ragged": lambda i: torch.zeros(i + 1),
+    "missing key": lambda i: {"a": 1} if i else {"b": 1},
+}
+
+
+class Made(Dataset[Any]):
+    def __init__(self, kind: str, count: int = COUNT) -> None:
+        self.kind, self.count = kind, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return {**SAMPLES, **REFUSED}[self.kind](index)
+
+
+class ManyAtOnce(Made):
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        return [self[index] for index in reversed(indices)]
+
+
+class Stream(IterableDataset[Any]):
+    def __init__(self, kind: str = "tuple", count: int = COUNT) -> None:
+        self.kind, self.count = kind, count
+
+    def __iter__(self) -> Iterator[Any]:
+        return (SAMPLES[self.kind](index) for index in range(self.count))
+
+
+def same(found: Any, expected: Any) -> None:
+    """Equal in structure, types and values."""
+    assert type(found) is type(expected)
+    if isinstance(expected, torch.Tensor):
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        assert found.requires_grad == expected.requires_grad
+        assert torch.equal(found, expected)
+    elif isinstance(expected, np.ndarray):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    elif isinstance(expected, dict):
+        assert list(found) == list(expected)
+        same(list(found.values()), list(expected.values()))
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected)
+        for each, other in zip(found, expected, strict=True):
+            same(each, other)
+    else:
+        assert found == expected
+
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "batches": {"batch_size": 4},
+    "dropped": {"batch_size": 4, "drop_last": True},
+    "shuffled": {"batch_size": 4, "shuffle": True},
+    "unbatched": {"batch_size": None},
+    "as they are": {"batch_size": 4, "collate_fn": listed},
+}
+PLACES = ["trainer"]
+everywhere = pytest.mark.parametrize("where", PLACES)
+
+
+def expect(loader: Any, plain: Any, epochs: int = 2, seed: int = 5) -> None:
+    """`loader` gives what `plain` gives, epoch after epoch, from the same seed."""
+    torch.manual_seed(seed)
+    expected = [list(plain) for _ in range(epochs)]
+    torch.manual_seed(seed)
+    same([list(loader) for _ in range(epochs)], expected)
+    if not isinstance(plain.dataset, IterableDataset):
+        assert len(loader) == len(plain)
+
+
+@everywhere
+@pytest.mark.parametrize("given", ARGUMENTS.values(), ids=ARGUMENTS)
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_the_same_batches(kind: str, given: dict[str, Any], where: str) -> None:
+    made = ThreadedLoader(Made(kind), **given, threads=3, where=where)
+    expect(made, DataLoader(Made(kind), **given))
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(9)
+
+
+ORDERS: dict[str, Any] = {
+    "generator": lambda data: {"shuffle": True, "generator": generator()},
+    "list": lambda data: {"sampler": [7, 0, 3, 3]},
+    "with replacement": lambda data: {"sampler": RandomSampler(data, True, 20)},
+    "own generator": lambda data: {"sampler": RandomSampler(data, generator=generator())},
+    "weighted": lambda data: {"sampler": WeightedRandomSampler(range(1, COUNT + 1), 20)},
+    "batches": lambda data: {"batch_sampler": BatchSampler(RandomSampler(data), 3, True)},
+    "uneven batches": lambda data: {"batch_sampler": [[0], [5, 4, 3], [1, 2], [9] * 20]},
+    "batches of tensors": lambda data: {"batch_sampler": torch.arange(10).view(5, 2)},
+    "unbatched lists": lambda data: {"batch_size": None, "sampler": SequentialSampler(data)},
+    "distributed": lambda data: {"sampler": DistributedSampler(data, 2, 1), "batch_size": 2},
+}
+
+
+@everywhere
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_the_same_order(order: Any, where: str) -> None:
+    data = Made("tuple")
+    expect(ThreadedLoader(data, **order(data), where=where), DataLoader(data, **order(data)))
+
+
+@everywhere
+@pytest.mark.parametrize("given", ARGUMENTS.values(), ids=ARGUMENTS)
+def test_datasets_that_are_streams_or_give_many_at_once(given: dict[str, Any], where: str) -> None:
+    data = ManyAtOnce("nested")
+    expect(ThreadedLoader(data, **given, where=where), DataLoader(data, **given))
+    given = {name: value for name, value in given.items() if name != "shuffle"}
+    expect(ThreadedLoader(Stream(), **given, where=where), DataLoader(Stream(), **given))
+
+
+@everywhere
+@pytest.mark.parametrize("kind", REFUSED)
+def test_the_same_refusal(kind: str, where: str) -> None:
+    with pytest.raises(Exception) as expected:
+        list(DataLoader(Made(kind), 4))
+    with pytest.raises(type(expected.value)) as found:
+        list(ThreadedLoader(Made(kind), 4, where=where))
+    assert type(found.value) is type(expected.value) and found.value.args == expected.value.args
+
+
+@everywhere
+@pytest.mark.parametrize("count", [1, 0])
+def test_few_samples(count: int, where: str) -> None:
+    given: dict[str, Any] = {"batch_size": 4}
+    made = ThreadedLoader(Made("tuple", count), **given, where=where)
+    expect(made, DataLoader(Made("tuple", count), **given))
+    ragged = {"batch_size": 4, "collate_fn": padded}
+    expect(ThreadedLoader(Made("ragged"), **ragged), DataLoader(Made("ragged"), **ragged))
+
+
+WRONG: list[tuple[Any, dict[str, Any]]] = [
+    (Made("tuple"), {"batch_size": 0}),
+    (Made("tuple"), {"batch_size": 2.5}),
+    (Made("tuple"), {"timeout": -1}),
+    (Made("tuple"), {"sampler": [0], "shuffle": True}),
+    (Made("tuple"), {"batch_sampler": [[0]], "batch_size": 2}),
+    (Made("tuple"), {"batch_sampler": [[0]], "shuffle": True}),
+    (Made("tuple"), {"batch_size": None, "drop_last": True}),
+    (Stream(), {"shuffle": True}),
+    (Stream(), {"sampler": [0]}),
+    (Stream(), {"batch_sampler": [[0]]}),
+]
+
+
+@pytest.mark.parametrize(("data", "given"), WRONG)
+def test_what_does_not_fit_together_is_refused_as_there(data: Any, given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        DataLoader(data, **given)
+    with pytest.raises(BadArgument, match=r"\w.*\.$"):
+        ThreadedLoader(data, **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"threads": 0},
+        {"threads": 2.5},
+        {"where": "elsewhere"},
+        {"prefetch_factor": -1},
+        {"in_order": 1},
+        {"pin_memory": None},
+        {"overwrite": True},
+        {"overwrite": "yes"},
+        {"collate_fn": 5},
+        {"drop_last": "False"},
+        {"seed": 1, "sampler": [0]},
+        {"seed": "one"},
+        {"num_replicas": 2},
+        {"rank": 0},
+        {"num_replicas": 2, "rank": 2},
+        {"num_replicas": 2, "rank": 0, "batch_sampler": [[0]]},
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(BadArgument):
+        ThreadedLoader(Made("tuple"), **given)
+
+
+def test_pickles() -> None:
+    made = ThreadedLoader(Made("tuple"), 4)
+    before = list(made)
+    same(list(pickle.loads(pickle.dumps(made))), before)
+
+
+@everywhere
+def test_iterators_at_once_do_not_disturb_each_other(where: str) -> None:
+    made = ThreadedLoader(Made("tuple"), 2, where=where)
+    expected = list(made)
+    first, second = iter(made), iter(made)
+    found: tuple[list[Any], list[Any]] = ([], [])
+    for one, other in zip(first, second, strict=True):
+        found[0].append(one)
+        found[1].append(other)
+    same(found, (expected, expected))
+    next(iter(made))  # and one that is given up
+    same(list(made), expected)
+
+
+class Slow(Made):
+    """The first sample takes long."""
+
+    def __getitem__(self, index: int) -> Any:
+        import time
+
+        if index == 0:
+            time.sleep(0.5)
+        return index
+
+
+@everywhere
+def test_a_slow_sample_need_not_hold_up_the_others(where: str) -> None:
+    made = ThreadedLoader(Slow("tuple"), None, in_order=False, threads=2, where=where)
+    found = [int(each) for each in made]
+    assert sorted(found) == list(range(COUNT)) and found[0] != 0
+    assert [int(each) for each in ThreadedLoader(Slow("tuple"), None, threads=2)] == sorted(found)
+
+
+@everywhere
+def test_a_batch_that_takes_too_long_is_an_error(where: str) -> None:
+    made = ThreadedLoader(Slow("tuple"), 2, timeout=0.01, where=where)
+    with pytest.raises(LoaderFailed, match=r"^No batch came within 0.01 seconds; .*\.$"):
+        next(iter(made))
+
+
+class Failing(Made):
+    def __getitem__(self, index: int) -> Any:
+        if index in (3, 5):
+            raise FileNotFoundError(2, "no such file", f"{index}.jpg")
+        return index
+
+    def name(self, index: int) -> str:
+        return f"{index}.jpg"
+
+
+@everywhere
+def test_an_error_arrives_as_it_was_and_names_the_sample(where: str) -> None:
+    batches = iter(ThreadedLoader(Failing("tuple"), 2, threads=3, where=where))
+    assert next(batches).tolist() == [0, 1]
+    for index in (3, 5):
+        with pytest.raises(FileNotFoundError) as found:
+            next(batches)
+        assert found.value.filename == f"{index}.jpg" and found.value.errno == 2
+        assert f"sample {index} of the dataset, {index}.jpg" in "".join(found.value.__notes__)
+    assert next(batches).tolist() == [6, 7], "the next batch comes nevertheless"
+
+
+class Written(Dataset[Any]):
+    """Samples that are written into the batch: a picture, channels-last, and a number."""
+
+    def __init__(self, side: int = 160, many: bool = False) -> None:
+        self.side, self.epoch = side, 0
+        if many:
+            self.read_many_into = self._read_many_into
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def sample_layout(self, index: int) -> Any:
+        shape, strides = (3, self.side, self.side), (1, 3 * self.side, 3)
+        image = torch.empty_strided(shape, strides, dtype=torch.uint8, device="meta")
+        return {"image": image, "label": (torch.empty((), dtype=torch.int64, device="meta"),)}
+
+    def read_into(self, index: int, into: Any) -> None:
+        if index == -1:
+            raise ValueError("no such sample")
+        into["image"][:] = index + 16 * self.epoch
+        into["image"][:, 0] = index
+        into["label"][0][...] = index
+
+    def _read_many_into(self, indices: list[int], into: Any) -> None:
+        for row, index in enumerate(indices):
+            self.read_into(
+                index, {"image": into["image"][row], "label": (into["label"][0][row, ...],)}
+            )
+
+    def __getitem__(self, index: int) -> Any:
+        layout = self.sample_layout(index)
+        image = torch.empty_strided(
+            layout["image"].shape, layout["image"].stride(), dtype=torch.uint8
+        )
+        label = torch.empty((), dtype=torch.int64)
+        self.read_into(index, {"image": image.numpy(), "label": (label.numpy(),)})
+        return {"image": image, "label": (label,)}
+
+
+@everywhere
+@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("given", ARGUMENTS.values(), ids=ARGUMENTS)
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_samples_written_into_the_batch(
+    ahead: int, given: dict[str, Any], many: bool, where: str
+) -> None:
+    given = {**given, "prefetch_factor": ahead, "where": where, "threads": 3}
+    plain = {key: given[key] for key in given if key not in ("prefetch_factor", "where", "threads")}
+    data = Written(many=many)
+    made = ThreadedLoader(data, **given)
+    for epoch in range(2):
+        data.set_epoch(epoch)
+        expect(made, DataLoader(data, **plain), 1)
+    if "collate_fn" not in given and given.get("batch_size"):
+        image = next(iter(made))["image"]
+        assert image.is_contiguous(memory_format=torch.channels_last)
+
+
+@everywhere
+def test_two_epochs_at_once_are_two_epochs(where: str) -> None:
+    made = ThreadedLoader(Written(), 2, where=where)
+    first = iter(made)
+    second = iter(made)
+    for batches, epoch in ((second, 1), (first, 0)):
+        for batch in batches:
+            assert (batch["image"][:, 0, 1, 0] == batch["label"][0] + 16 * epoch).all()
+
+
+def stopped(made: Any, after: int) -> tuple[list[Any], Any]:
+    batches = [batch for _, batch in zip(range(after), made, strict=False)]
+    return batches, pickle.loads(pickle.dumps(made.state_dict()))
+
+
+class Steps(IterableDataset[int]):
+    """A stream that can go on from where it stood."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
+    def __iter__(self) -> Iterator[int]:
+        while self.at < COUNT:
+            self.at += 1
+            yield self.at - 1
+        self.at = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"at": self.at}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.at = state["at"]
+
+
+class Backwards(SequentialSampler):
+    """A sampler that can go on from where it stood, and cannot be counted forward."""
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data)
+        self.left = len(data)
+
+    def __iter__(self) -> Iterator[int]:
+        while self.left:
+            self.left -= 1
+            yield self.left
+        self.left = len(self.data_source)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"left": self.left}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.left = state["left"]
+
+
+RESUMED: dict[str, Any] = {
+    "in turn": lambda: ThreadedLoader(Made("tuple"), 2),
+    "shuffled": lambda: ThreadedLoader(Made("tuple"), 2, True),
+    "generator": lambda: ThreadedLoader(Made("tuple"), 2, True, generator=generator()),
+    "seed": lambda: ThreadedLoader(Written(), 2, True, seed=3),
+    "in parts": lambda: ThreadedLoader(Written(), 2, True, num_replicas=2, rank=1),
+    "random": lambda: ThreadedLoader(Written(), 2, True, seed=3, prefetch_factor=0),
+    "distributed": lambda: ThreadedLoader(
+        Made("tuple"), 2, False, DistributedSampler(range(COUNT), 1, 0)
+    ),
+    "sampler": lambda: ThreadedLoader(Made("tuple"), 2, False, Backwards(Made("tuple"))),
+    "stream": lambda: ThreadedLoader(Steps(), 2),
+    "stream without state": lambda: ThreadedLoader(Stream(), 2),
+    "unbatched": lambda: ThreadedLoader(Made("tuple"), None, True),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Stream has no state_dict")
+@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize("name", RESUMED)
+def test_what_remains_comes_after_a_stop(name: str, after: int) -> None:
+    build = RESUMED[name]
+    torch.manual_seed(4)
+    made = build()
+    made.set_epoch(1)
+    batches, state = stopped(made, after)
+    torch.manual_seed(4)
+    again = build()
+    again.set_epoch(1)
+    expected = list(again), list(again)
+    resumed = build()
+    torch.manual_seed(4)
+    resumed.load_state_dict(state)
+    assert resumed.epoch == 1
+    same((batches + list(resumed)), expected[0])
+    if name in ("generator", "seed", "in parts", "random"):  # else PyTorch's generator decides
+        same(list(resumed), expected[1])
