@@ -13,6 +13,8 @@ export GIVEN_ROUNDS := $(value ROUNDS)
 export GIVEN_TARGET := $(value TARGET)
 STUDY = $(RUN) scripts.study $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
   $${GIVEN_ROUNDS:+"--rounds=$$GIVEN_ROUNDS"}
+# Long files are shared out: a worker that has nothing left takes tests from another.
+TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 
 .PHONY: help study standard full loaders peers repeat doctor report test lint clean
 .DEFAULT_GOAL := study
@@ -46,8 +48,8 @@ report: $(READY)  ## render the committed results again into results/report
 help:  ## what each target does
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST)
 
-test: $(READY)  ## the whole test suite
-	@$(RUN) pytest $(value ARGS)
+test: $(READY)  ## the whole test suite, on all cores
+	@$(TEST) $(value ARGS)
 
 lint: $(READY)  ## ruff, mypy and the contracts of imports
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && $(BIN)/lint-imports

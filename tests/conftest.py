@@ -24,6 +24,7 @@ from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.errors import Unsupported
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.media.workspaces import own_folder, scratch_parent
+from datasets_impl.system.cores import cores
 from tests.leftovers import Watch
 
 if TYPE_CHECKING:
@@ -48,14 +49,23 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     # Other tests run beside this one; what load does to a measurement has tests of its own.
     os.environ["DATASET_STUDY_MAX_RETRIES"] = "0"
-    # pytest keeps its own folders where it always does; all else goes into a folder of the session.
-    # Its name is short, since it is part of sockets' names, and one that a later session sweeps.
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-    tempfile.tempdir = os.environ["TMPDIR"] = str(own_folder(Path(tempfile.gettempdir())))
-    # After multiprocessing has removed what it keeps there until the end.
-    Finalize(None, shutil.rmtree, [tempfile.tempdir], {"ignore_errors": True}, exitpriority=-1000)
     if str(ROOT) not in sys.path:  # `benchmarks` is not installed; asv finds it by its folder
         sys.path.insert(0, str(ROOT))
+    # pytest keeps its own folders where it always does; all else goes into a folder of the process
+    # that runs tests. Its name is short, since it is part of sockets' names, and a later session
+    # sweeps it.
+    usual = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
+        return  # its workers run the tests
+    tempfile.tempdir = os.environ["TMPDIR"] = str(own_folder(Path(usual)))
+    # After multiprocessing has removed what it keeps there until the end.
+    Finalize(None, shutil.rmtree, [tempfile.tempdir], {"ignore_errors": True}, exitpriority=-1000)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: a worker for each core that a container may use."""
+    return cores()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,8 @@
 """What processes leave in the temporary folder and in shared memory.
 
 Of shared memory only names count that this project's processes can have made, and that no living
-process has mapped: others use the same folder.
+process has mapped: others use the same folder. They may be about to remove what they made, or a
+killed one's next run about to sweep it, so what is left is what stays.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import psutil
 from datasets_impl.media.workspaces import PREFIX
 
 SHARED = Path("/dev/shm")
+PATIENCE = 60  # seconds; only what is left takes them
 MADE = ("torch_", "sem.", "psm_", PREFIX, "doctor-", "stored-")
 
 
@@ -28,10 +30,17 @@ def present() -> set[Path]:
 
 
 def left(before: set[Path], since: float) -> set[Path]:
-    """What is `present` now, was not `before`, and was made after the time `since`.
+    """What is `present` and stays, was not `before`, and was made after the time `since`.
 
     Neither what this process removes when it ends, nor what a living process has mapped.
     """
+    until = time.monotonic() + PATIENCE
+    while (found := _found(before, since)) and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
+
+
+def _found(before: set[Path], since: float) -> set[Path]:
     own = Path(str(getattr(multiprocessing.current_process(), "_config", {}).get("tempdir")))
     new = present() - before - {own}
     mapped = _mapped() if any(path.parent == SHARED for path in new) else set()
