@@ -41,7 +41,14 @@ class ByImplementation(_Item):
         FACTORS,
         n=ITEMS,
         px=GRID.px_pair,
-        impl=("pil-to-tensor", "naive", "decode-image", "preloaded", "mapped"),
+        impl=(
+            "pil-to-tensor",
+            "naive",
+            "decode-image",
+            "decode-torchcodec",
+            "preloaded",
+            "mapped",
+        ),
     )
 
 

@@ -3,8 +3,12 @@
 `decode(data, out)` fills `out` when it is given (an array of the image's own shape) and returns it;
 without it the decoder allocates. All release the GIL while they decode. "exact" decoders give the
 pixels that Pillow gives; `-fastdct` uses libjpeg-turbo's fast DCT, `-fast` plain chroma upsampling
-too, which costs fidelity (a test bounds it). What a decoder refuses (a PNG under another name, a
-truncated scan) `decode_or_pillow` leaves to Pillow, which reads more.
+too, which costs fidelity (a test bounds it). None turns a picture as its Exif says; see
+`datasets_impl.files.jpeg`. What a decoder refuses (a PNG under another name, a truncated scan)
+`decode_or_pillow` leaves to Pillow, which reads more.
+
+torchvision's decoders are deprecated since 0.29, and TorchCodec's take their place
+(https://docs.pytorch.org/vision/0.29/io.html).
 """
 
 from __future__ import annotations
@@ -12,8 +16,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +28,7 @@ from PIL import Image
 
 from datasets_impl.arguments import one_of
 from datasets_impl.errors import MissingPackage
+from datasets_impl.files.jpeg import without_exif
 from datasets_impl.files.pictures import reason, rgb
 
 EXTRA = "loaders"  # what pip installs them by
@@ -90,6 +97,15 @@ def _torchvision(data: Any, out: Pixels | None) -> Pixels:
     return _kept(pixels.permute(1, 2, 0).numpy(), out)
 
 
+def _torchcodec(data: Any, out: Pixels | None) -> Pixels:
+    from torchcodec.decoders import decode_jpeg
+
+    # It always turns a picture as its Exif says, and takes a tensor over memory it may write to.
+    encoded = torch.frombuffer(without_exif(data), dtype=torch.uint8)
+    pixels: torch.Tensor = decode_jpeg(encoded, mode="RGB")
+    return _kept(pixels.permute(1, 2, 0).numpy(), out)  # channels last already: nothing is copied
+
+
 def _opencv(data: Any, out: Pixels | None) -> Pixels:
     import cv2
 
@@ -135,12 +151,14 @@ def _simplejpeg(dct: bool, upsample: bool) -> Decode:
 _ROWS = (
     Decoder("pil", _pil, "PIL"),
     Decoder("torchvision", _torchvision, "torchvision"),
+    Decoder("torchcodec", _torchcodec, "torchcodec"),
     Decoder("opencv", _opencv, "cv2"),
     Decoder("simplejpeg", _simplejpeg(False, False), "simplejpeg"),
     Decoder("simplejpeg-fastdct", _simplejpeg(True, False), "simplejpeg", exact=False),
     Decoder("simplejpeg-fast", _simplejpeg(True, True), "simplejpeg", exact=False),
 )
 DECODERS: dict[str, Decoder] = {row.name: row for row in _ROWS}
+BY_SPEED = ("simplejpeg", "torchcodec", "opencv", "torchvision", "pil")  # of the exact ones
 
 
 def decoder(name: str) -> Decoder:
@@ -157,12 +175,36 @@ def decoder(name: str) -> Decoder:
         raise MissingPackage.of(f"The decoder {name!r}", row.package, EXTRA, other)
     try:
         importlib.import_module(row.package)
-    except ImportError as error:
+    except Exception as error:  # one made for another version of its own libraries raises any
         raise MissingPackage(
             f"The package {row.package!r} of the decoder {name!r} cannot be imported ({error}); "
             f"mend it: pip install --force-reinstall '<this folder>[{EXTRA}]'."
         ) from error
     return row
+
+
+@cache
+def default_decoder() -> Decoder:
+    """The fastest exact decoder that can be imported; a warning, once, where it is not the first.
+
+    Raises:
+        MissingPackage: none can be imported.
+    """
+    for name in BY_SPEED:
+        try:
+            found = decoder(name)
+        except MissingPackage as error:
+            missing = error
+            continue
+        if name != BY_SPEED[0]:
+            warnings.warn(
+                f"{BY_SPEED[0]} cannot be used, and {name} decodes in its place, which takes "
+                f"longer; pip install '<this folder>[{EXTRA}]'.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return found
+    raise missing
 
 
 def decode_or_pillow(

@@ -24,7 +24,7 @@ from datasets_impl.documented.memory_mapped import DATA_FILE
 from datasets_impl.factors import AGAIN
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.transforms import ToUint8, make_transform
-from datasets_impl.variants.decode_image import DecodeImageDataset
+from datasets_impl.variants.decode_image import DecodeImageDataset, TorchCodecDataset
 from datasets_impl.variants.pil_to_tensor import PilToTensorDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 from datasets_impl.variants.preloaded_shared import PreloadedSharedDataset
@@ -141,6 +141,14 @@ _ROWS = (
     Implementation(
         "decode-image",
         lambda root, process: DecodeImageDataset(root),
+        "variant",
+        "CHW",
+        files=_image_files,
+        one_file_per_item=True,
+    ),
+    Implementation(
+        "decode-torchcodec",
+        lambda root, process: TorchCodecDataset(root),
         "variant",
         "CHW",
         files=_image_files,

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import torchvision.io  # noqa: F401 - makes a folder for PyTorch's compiler, so before any test
+from PIL import Image, ImageOps
 
 from datasets_impl import decoders
 from datasets_impl.corpus import Corpus
-from datasets_impl.decoders import DECODERS, decoder
+from datasets_impl.decoders import BY_SPEED, DECODERS, decoder, default_decoder
+from datasets_impl.files.jpeg import orientation, upright
 
-every_decoder = pytest.mark.parametrize("name", DECODERS)
+every_decoder = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(not row.available, reason=f"{row.package} is not installed"),
+        )
+        for name, row in DECODERS.items()
+    ],
+)
 FAST_MEAN, FAST_MOST = 4.0, 60  # of 255: mean and largest difference of the fast DCT on photographs
 
 
@@ -72,6 +84,74 @@ def test_grey_pictures_become_rgb(name: str) -> None:
     assert np.abs(found.astype(int) - by_pil(encoded(ramp, "L"))).max() <= (
         0 if decoder(name).exact else 4
     )
+
+
+@every_decoder
+@pytest.mark.parametrize("turned", range(1, 9))
+def test_no_decoder_turns_a_picture_and_each_can_be_turned(
+    name: str, turned: int, photographs: list[bytes]
+) -> None:
+    picture = Image.open(io.BytesIO(photographs[0])).crop((0, 0, 40, 24))
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", exif=exif)
+    data = buffer.getvalue()
+    found, exact = decoder(name).decode(data, None), by_pil(data)
+    assert found.shape == exact.shape == (24, 40, 3)
+    assert np.abs(found.astype(int) - exact).max() <= (0 if decoder(name).exact else FAST_MOST)
+    with Image.open(buffer) as opened:
+        expected = np.array(ImageOps.exif_transpose(opened).convert("RGB"))
+    assert orientation(data) == turned
+    np.testing.assert_array_equal(upright(exact, turned), expected)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_other_pictures_say_how_they_are_turned(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 3)).save(buffer, kind, exif=exif)
+    assert orientation(buffer.getvalue()) == 6
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xe1\x00\x10Exif\0\0MM", b"no picture at all"])
+def test_what_is_damaged_is_not_turned(data: bytes) -> None:
+    assert orientation(data) == 1
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[str]:
+    """Packages that are not installed here."""
+    real, missing = decoders.importlib.util.find_spec, request.param
+    monkeypatch.setattr(
+        decoders.importlib.util, "find_spec", lambda name: None if name in missing else real(name)
+    )
+    default_decoder.cache_clear()
+    request.addfinalizer(default_decoder.cache_clear)
+    return missing
+
+
+@pytest.mark.parametrize(
+    ("without", "expected"),
+    [(["simplejpeg"], "torchcodec"), (["simplejpeg", "torchcodec", "cv2"], "torchvision")],
+    indirect=["without"],
+)
+def test_the_default_falls_to_the_next_and_says_so_once(without: list[str], expected: str) -> None:
+    pytest.importorskip(expected)
+    with pytest.warns(RuntimeWarning, match=f"simplejpeg cannot be used, and {expected} decodes"):
+        assert default_decoder().name == expected
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert default_decoder().name == expected
+
+
+def test_the_default_is_exact_and_warns_of_nothing_where_it_is_there() -> None:
+    default_decoder.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert default_decoder().name == "simplejpeg"
+    assert set(BY_SPEED) == {row.name for row in DECODERS.values() if row.exact}
 
 
 @every_decoder

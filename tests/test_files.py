@@ -300,7 +300,15 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 
 # What Pillow takes for a bomb other decoders read.
-WITHOUT_LIMIT = ("decode-image", "torchvision", "opencv", "simplejpeg", "batched-decoding")
+WITHOUT_LIMIT = (
+    "decode-image",
+    "decode-torchcodec",
+    "torchvision",
+    "torchcodec",
+    "opencv",
+    "simplejpeg",
+    "batched-decoding",
+)
 
 
 @pytest.mark.parametrize("harm", [garbage, truncated, bomb, broken_png])

@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.decoders import Decode, OtherShape, decode_or_pillow, decoder, two_sizes
+from datasets_impl.decoders import (
+    Decode,
+    OtherShape,
+    decode_or_pillow,
+    decoder,
+    default_decoder,
+    two_sizes,
+)
 from datasets_impl.errors import BadImage
 from datasets_impl.formats.restart.jpeg import whole_jpeg
 from datasets_impl.loaders.threaded import ThreadedLoader
@@ -25,7 +32,8 @@ class ThreadedJpegLoader(ThreadedLoader):
     Args:
         source: a folder of JPEG files, or a stored set of them.
         batch_size: images in a batch.
-        decode_with: a name from `datasets_impl.decoders`; Pillow reads what it refuses.
+        decode_with: a name from `datasets_impl.decoders`, by default the fastest that is exact and
+            installed; Pillow reads what it refuses.
         sampler, seed, threads, ahead, drop_last, pinned: see `ThreadedLoader`.
 
     Raises:
@@ -38,7 +46,7 @@ class ThreadedJpegLoader(ThreadedLoader):
         source: Source | str | Path,
         batch_size: int = 64,
         *,
-        decode_with: str = "simplejpeg",
+        decode_with: str | None = None,
         sampler: Iterable[int] | None = None,
         seed: int = 0,
         threads: int | None = None,
@@ -56,8 +64,9 @@ class ThreadedJpegLoader(ThreadedLoader):
             drop_last=drop_last,
             pinned=pinned,
         )
-        self.decode_with = decode_with
-        self._decode: Decode | None = decoder(decode_with).decode
+        chosen = default_decoder() if decode_with is None else decoder(decode_with)
+        self.decode_with = chosen.name
+        self._decode: Decode | None = chosen.decode
         self._shape: tuple[int, ...] | None = None
         self._first = 0  # the image that the shape is from
 

@@ -14,15 +14,22 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from datasets_impl.errors import MissingPackage
+from datasets_impl.files.jpeg import (
+    AS_STORED,
+    SOS,
+    NoJpeg,
+    orientation,
+    orientation_segment,
+    segments,
+)
 
-RST, EOI, SOS, DHT, DRI, DQT, DNL = 0xD0, 0xD9, 0xDA, 0xC4, 0xDD, 0xDB, 0xDC
+RST, EOI, DHT, DRI, DQT, DNL = 0xD0, 0xD9, 0xC4, 0xDD, 0xDB, 0xDC
 BASELINE = (0xC0, 0xC1)
 OTHER_FRAMES = {*range(0xC2, 0xD0)} - {DHT, 0xC8, 0xCC}
 APP0, APP14 = 0xE0, 0xEE  # what decoders need of the application's own segments
@@ -56,7 +63,7 @@ class _Component:
 class _Parsed:
     """A JPEG taken apart: what is kept of its header, its tables, and where its scan begins."""
 
-    head: list[bytes]  # segments before the frame header: quantization tables, APP0, APP14
+    head: list[bytes]  # segments before the frame header: tables, APP0, APP14, the orientation
     frame: bytes
     components: list[_Component]
     ac_tables: dict[int, tuple[bytes, bytes]]
@@ -81,29 +88,11 @@ class _Parsed:
         return -(-self.width // width), -(-self.height // height)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(marker, position behind the segment, segment with marker) up to the start of the scan."""
-    if data[:2] != b"\xff\xd8":
-        raise Unsuitable("no JPEG")
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
-            raise Unsuitable("damaged header")
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        yield marker, at + 2 + length, data[at : at + 2 + length]
-        at += 2 + length
-        if marker == SOS:
-            return
-    raise Unsuitable("no scan")
-
-
 def _parse(data: bytes) -> _Parsed:
     try:
         return _taken_apart(data)
+    except NoJpeg as error:
+        raise Unsuitable(str(error)) from error
     except (IndexError, struct.error) as error:  # a segment shorter than it has to be
         raise Unsuitable("damaged header") from error
 
@@ -111,7 +100,7 @@ def _parse(data: bytes) -> _Parsed:
 def _taken_apart(data: bytes) -> _Parsed:
     head, frame, scan, interval, end = [], b"", b"", 0, 0
     tables: dict[int, dict[int, tuple[bytes, bytes]]] = {0: {}, 1: {}}
-    for marker, behind, segment in _segments(data):
+    for marker, behind, segment in segments(data):
         if marker in BASELINE:
             frame = segment
         elif marker in OTHER_FRAMES or marker == DNL:
@@ -131,6 +120,9 @@ def _taken_apart(data: bytes) -> _Parsed:
         raise Unsuitable("several scans")
     if count not in COMPONENTS:
         raise Unsuitable(f"{count} components")
+    turned = orientation(data)
+    if turned != AS_STORED:
+        head.append(orientation_segment(turned))
     sampling = {frame[10 + 3 * i]: frame[11 + 3 * i] for i in range(count)}
     components = []
     for i in range(count):
@@ -358,7 +350,7 @@ class Record:
 def _frame_at(header: bytes) -> int:
     """Where the frame header begins; headers of one encoder and size are all the same."""
     at = 2
-    for marker, end, segment in _segments(header):
+    for marker, end, segment in segments(header):
         at = end - len(segment)
         if marker in BASELINE:
             return at
