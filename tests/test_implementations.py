@@ -66,6 +66,16 @@ def unbatched(batch: Any) -> list[bytes]:
 
 
 @every_implementation
+def test_samples_are_in_memory_whatever_the_default_device_is(name: str, folder: Path) -> None:
+    if name in ("pil-to-tensor", "preloaded-chw"):
+        pytest.skip("torchvision makes its tensors on the default device")
+    expected = all_pixels(name, registry.build(name, folder))
+    with torch.device("meta"):  # stands for any device: nothing on it can be read
+        found = all_pixels(name, registry.build(name, folder))
+    assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@every_implementation
 def test_sample(name: str, folder: Path) -> None:
     entry, dataset = IMPLEMENTATIONS[name], registry.build(name, folder)
     assert len(dataset) == COUNT

@@ -56,6 +56,13 @@ def test_batches(name: str, folder: Path) -> None:
 
 
 @every_loader
+def test_batches_are_in_memory_whatever_the_default_device_is(name: str, folder: Path) -> None:
+    with torch.device("meta"):  # stands for any device: nothing on it can be read
+        found = images(LOADERS[name].build(folder, batch_size=5))
+    assert Counter(found) == Counter(images(LOADERS[name].build(folder, batch_size=5)))
+
+
+@every_loader
 def test_pixels_against_pil_in_the_order_asked_for(name: str, folder: Path) -> None:
     expected, order = reference(folder), [7, 0, 11, 3, 3]
     (batch,) = LOADERS[name].build(folder, sampler=order)

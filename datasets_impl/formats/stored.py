@@ -109,7 +109,7 @@ def mapped(path: Path) -> memoryview:
     """
     with path.open("rb") as file:
         name, size = f"/dev/fd/{file.fileno()}", os.fstat(file.fileno()).st_size
-        rows = torch.from_file(name, shared=False, size=size, dtype=torch.uint8)
+        rows = torch.from_file(name, shared=False, size=size, dtype=torch.uint8, device="cpu")
     return memoryview(rows.numpy().data).toreadonly()
 
 

@@ -107,7 +107,8 @@ class GatheredPixelsLoader(IndexBatches):
                 for index in self.pack.unchecked(indices):
                     self.pack.require_intact(index, rows[index].numpy())
                 batch = memory.take((len(indices), *shape))
-                torch.index_select(rows, 0, torch.tensor(indices), out=batch.view(len(indices), -1))
+                order = torch.tensor(indices, device="cpu")
+                torch.index_select(rows, 0, order, out=batch.view(len(indices), -1))
                 yield batch
                 del batch  # or this frame would hold it while the trainer asks for the next
                 require_process(owner)

@@ -53,7 +53,9 @@ class ShardedShuffle(Sampler[int]):
         # Counted when the first index is taken: a loader may make an iterator it never reads.
         generator = torch.Generator().manual_seed((self.seed + self.epoch) % TORCH_SEEDS)
         self.epoch += 1
-        yield from torch.randperm(self.count, generator=generator)[self.rank :: self.world].tolist()
+        # On the processor, whatever the default device is: the generator is one of its own.
+        order = torch.randperm(self.count, generator=generator, device="cpu")
+        yield from order[self.rank :: self.world].tolist()
 
 
 class IndexBatches:

@@ -85,7 +85,7 @@ class RecycledBatches:
 
     @staticmethod
     def _pinned(shape: tuple[int, ...]) -> torch.Tensor:
-        return torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        return torch.empty(shape, dtype=torch.uint8, device="cpu", pin_memory=True)
 
     def _recycled(self, shape: tuple[int, ...]) -> torch.Tensor:
         size = math.prod(shape)

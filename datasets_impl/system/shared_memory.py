@@ -29,7 +29,9 @@ def shared_empty(shape: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> to
             f"{size:,} bytes of shared memory are not to be had ({error}); make {SHARED_MEMORY} "
             "larger, or take smaller batches or fewer images."
         ) from error
-    return torch.empty(0, dtype=dtype).set_(storage).view(shape)  # type: ignore[call-overload]
+    with torch.inference_mode(False):  # a tensor made in that mode cannot be filled outside of it
+        empty = torch.empty(0, dtype=dtype, device="cpu")
+        return empty.set_(storage).view(shape)  # type: ignore[call-overload]
 
 
 def lacking_room(wanted: int) -> str:

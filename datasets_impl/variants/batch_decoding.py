@@ -30,7 +30,7 @@ class BatchDecodingDataset(InefficientDataset):
             BadImage: one cannot be read, or differs in shape from the first; broadcasting would
                 stretch some.
         """
-        batch = torch.empty(0, dtype=torch.uint8)
+        batch = torch.empty(0, dtype=torch.uint8, device="cpu")
         for position, index in enumerate(indices):
             pixels = decoded(self.image_paths[index])
             if not position:
@@ -45,7 +45,7 @@ class BatchDecodingDataset(InefficientDataset):
 def empty_batch(shape: tuple[int, ...]) -> torch.Tensor:
     """An uninitialised batch; in a worker in shared memory, as PyTorch's collating allocates it."""
     if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8)
+        return torch.empty(shape, dtype=torch.uint8, device="cpu")
     return shared_empty(shape)
 
 

@@ -54,4 +54,4 @@ class DraftCropsDataset(Dataset[torch.Tensor]):
             box = (left * across, top * down, (left + width) * across, (top + height) * down)
             made = rgb(picture).resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
         pixels = torch.from_numpy(np.array(made)).permute(2, 0, 1)
-        return pixels.flip(-1) if torch.rand(()) < 0.5 else pixels.contiguous()
+        return pixels.flip(-1) if torch.rand((), device="cpu") < 0.5 else pixels.contiguous()

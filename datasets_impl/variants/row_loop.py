@@ -26,7 +26,7 @@ class RowLoopDataset(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         pixels = decoded(self.image_paths[position(index, len(self))])
-        sample = torch.empty(pixels.shape, dtype=torch.uint8)
+        sample = torch.empty(pixels.shape, dtype=torch.uint8, device="cpu")
         for row in range(pixels.shape[0]):
             sample[row] = torch.from_numpy(pixels[row])
         return sample
