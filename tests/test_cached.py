@@ -30,6 +30,12 @@ class Endless(IterableDataset[torch.Tensor]):
         return iter(lambda: torch.zeros(2), None)
 
 
+def labelled() -> torch.Tensor:
+    sample = torch.zeros(2)
+    sample.label = 3  # type: ignore[attr-defined]
+    return sample
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.int64])
 def test_samples_come_back_as_they_are(dtype: torch.dtype) -> None:
     samples = [torch.arange(6).reshape(2, 3).add(n).to(dtype) for n in range(4)]
@@ -47,6 +53,7 @@ def test_samples_come_back_as_they_are(dtype: torch.dtype) -> None:
         ([torch.zeros(2).as_subclass(Mask)], "type Mask"),
         ([torch.zeros(2), torch.zeros(2).as_subclass(Mask)], "type Mask and the first"),
         ([torch.eye(2).to_sparse()], "sparse"),
+        ([labelled()], r"attributes of its own \(label\)"),
         ([torch.zeros(2, device="meta")], "on meta"),
         ([torch.zeros(2), torch.zeros(3)], "torch.float32 of shape \\(3,\\) and the first"),
         ([torch.zeros(2), torch.zeros(2).double()], "is torch.float64"),
@@ -80,3 +87,17 @@ def test_shared_memory_that_is_not_to_be_had(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.UntypedStorage, "_new_shared", full)
     with pytest.raises(StudyError, match=r"6 bytes of shared memory .*No space left"):
         shared_empty((2, 3))
+
+
+def test_a_dataset_that_grew_is_named() -> None:
+    samples = [torch.zeros(2)]
+    kept = CachedDataset(samples)
+    samples.append(torch.ones(2))
+    with pytest.raises(StudyError, match="has 2 samples and had 1 when the cache was made"):
+        kept[1]
+
+
+def test_made_in_inference_mode_and_filled_outside_of_it() -> None:
+    with torch.inference_mode():
+        kept = CachedDataset([torch.zeros(2), torch.ones(2)])
+    assert torch.equal(kept[1], torch.ones(2))

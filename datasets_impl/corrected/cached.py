@@ -66,6 +66,11 @@ class CachedDataset(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         index = position(index, len(self))
+        if index >= len(self.ready):
+            raise StudyError(
+                f"The dataset has {len(self):,} samples and had {len(self.ready):,} when the cache "
+                "was made; make it anew."
+            )
         if not self.ready[index]:
             sample = self.dataset[index]
             kind = _uncommon(sample)
@@ -93,4 +98,7 @@ def _uncommon(sample: Any) -> str:
         return "nested, quantized or sparse tensor"
     if sample.device.type != "cpu":
         return f"tensor on {sample.device}"
-    return "tensor with a gradient" if sample.requires_grad else ""
+    if sample.requires_grad:
+        return "tensor with a gradient"
+    own = ", ".join(vars(sample))
+    return f"tensor with attributes of its own ({own})" if own else ""
