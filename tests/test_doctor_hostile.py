@@ -106,6 +106,21 @@ def test_samples_that_are_none_are_the_finding(source: str, tmp_path: Path) -> N
     assert not found.verdict.startswith("Nothing")
 
 
+OPAQUE = {  # samples that differ, and whose texts do not, or too deep: what they need, and they
+    "an object": ("import types", "type('R', (), {'n': index})()"),
+    "a generator": ("", "(n for n in [index])"),
+    "deep lists": ("def of(n, deep=20): return [of(n, deep - 1)] if deep else n", "of(index)"),
+    "an array of objects": ("import numpy", "numpy.array([0] * 5000 + [index, 'end'] * 999, object)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OPAQUE)
+def test_samples_that_cannot_be_told_apart_are_not_called_equal(kind: str, tmp_path: Path) -> None:
+    before, sample = OPAQUE[kind]
+    found = examined(before + MAP.format(sample=sample), tmp_path, 10.0, *LATER, "causes", "items")
+    assert "alike" not in [one.name for one in found.findings], found
+
+
 ENDLESS = {
     "in Python": "while True: pass",
     "in C, with the interpreter's lock": "import ctypes; ctypes.PyDLL(None).sleep(100000)",

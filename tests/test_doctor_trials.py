@@ -156,6 +156,14 @@ def test_what_changes_is_not_stored() -> None:
         cached(context(Slow(), steady=False))
 
 
+def test_what_differs_in_size_from_most_samples_is_not_stored() -> None:
+    """A trial of large samples may read one alone, and that may be the odd one."""
+    at = context(Slow())
+    at.subject.nbytes = 1e6
+    with pytest.raises(Inapplicable, match="differ in shape or type"):
+        cached(at)
+
+
 def test_stored_samples_are_those_that_were_read(tmp_path: Path) -> None:
     samples = [(np.full((3, 2), n, np.float32), n) for n in range(5)]
     for in_memory in (False, True):

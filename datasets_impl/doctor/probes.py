@@ -19,7 +19,7 @@ from datasets_impl.doctor import clock
 from datasets_impl.doctor.pictures import noting_sizes, used_size
 from datasets_impl.doctor.raised import RAISED, sentence
 from datasets_impl.doctor.randomness import is_random, noting_calls
-from datasets_impl.doctor.samples import fingerprint, leaves, signature, size_of
+from datasets_impl.doctor.samples import comparable, fingerprint, leaves, signature, size_of
 from datasets_impl.doctor.static import parts
 from datasets_impl.doctor.target import Subject
 
@@ -93,6 +93,7 @@ class _Looked:
         self.none = ""  # what samples are that are nothing
         self.nothing = 0
         self.prints: set[str] = set()
+        self.compared = True  # whether that is all of them
         self.one: Any = None  # the first sample, and whether all others were that object
         self.all_one = True
         self.called = False
@@ -105,8 +106,9 @@ class _Looked:
         if sample is None or sample is NotImplemented or sample is ...:
             self.none, self.nothing = repr(sample), self.nothing + 1
             return
-        if len(self.prints) < 2 and size_of(sample) < LARGE:
-            self.prints.add(fingerprint(sample))
+        if len(self.prints) < 2 and self.compared:
+            self.compared = size_of(sample) < LARGE and comparable(sample)
+            self.prints.add(fingerprint(sample) if self.compared else "")
         self.kinds[signature(sample)] += 1
         self.sizes.append(size_of(sample))
         self.example = self.example or [
@@ -131,7 +133,7 @@ class _Looked:
             "none": self.none,
             "nothing": self.nothing,
             "all_one": self.all_one and len(self.times) >= LEAST_ALIKE,
-            "all_equal": len(self.prints) == 1 and len(self.times) >= LEAST_ALIKE,
+            "all_equal": self.compared and len(self.prints) == 1 and len(self.times) >= LEAST_ALIKE,
             "random_called": self.called,
             "failures": self.failures,
             "broken": self.broken,

@@ -101,11 +101,15 @@ def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Re
         raise Inapplicable(
             "Storing samples was not tried: the loader's sampler asks for them by keys"
         )
+    differ = Inapplicable("Storing samples was not tried: they differ in shape or type")
+    size, usual = size_of(at.samples[0]), at.subject.nbytes
+    if usual not in (0, size):  # of many that were looked at, where a trial may read few
+        raise differ
     count = at.subject.length or len(at.part.indices)
-    needs = at.ask_for(title, {place: size_of(at.samples[0]) * count})
+    needs = at.ask_for(title, {place: size * count})
     samples, reading = at.read
     if not storable(samples):
-        raise Inapplicable("Storing samples was not tried: they differ in shape or type")
+        raise differ
     made = Stored(samples, len(at.part), at.folder, in_memory=place == SHARED)
     lines = recipes.cached if place == SHARED else recipes.stored
     return [

@@ -78,7 +78,7 @@ def leaves(sample: Any) -> Iterator[Leaf]:
 
 def _leaves(sample: Any, path: str, deep: int) -> Iterator[Leaf]:
     if deep > DEEP:
-        yield Leaf(path, "...")
+        yield Leaf(path, ...)
     elif isinstance(sample, torch.Tensor | np.ndarray | Image.Image | str | bytes | int | float):
         yield Leaf(path or "the sample", sample)
     elif isinstance(sample, Mapping):
@@ -104,6 +104,20 @@ def size_of(sample: Any) -> int:
     return sum(leaf.nbytes for leaf in leaves(sample))
 
 
+def comparable(sample: Any) -> bool:
+    """Whether a fingerprint tells two such samples apart: of an object, or of what lies deeper than
+    is followed, it knows the kind and not the content."""
+    plain = (str, bytes, int, float, complex, type(None))
+    found = list(leaves(sample))
+    return len(found) < MOST and all(
+        isinstance(leaf.value, plain) or _has_numbers(leaf.values) for leaf in found
+    )
+
+
+def _has_numbers(values: np.ndarray[Any, Any] | None) -> bool:
+    return values is not None and not values.dtype.hasobject
+
+
 def fingerprint(sample: Any) -> str:
     """A fingerprint of a sample's values."""
     from xxhash import xxh3_64
@@ -111,7 +125,7 @@ def fingerprint(sample: Any) -> str:
     found = xxh3_64()
     for leaf in leaves(sample):
         array = leaf.values
-        if array is not None and not array.dtype.hasobject:
+        if array is not None and _has_numbers(array):
             found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         else:  # an address is not a value
             found.update(ADDRESS.sub("", repr(leaf.value)).encode(errors="backslashreplace"))
