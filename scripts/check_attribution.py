@@ -24,6 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from datasets_impl.arguments import refused
 from datasets_impl.doctor.attribution import LIBRARIES, attribute, is_own
 from datasets_impl.doctor.causes import cause_of
 from datasets_impl.doctor.probes import indices
@@ -33,25 +34,44 @@ from datasets_impl.errors import StudyError, exit_on_study_error
 APART = 0.10  # shares that may lie between both methods
 TOGETHER = "own lines"
 RATE = 100  # samples a second
+MOST_SECONDS = 3600
 FRAME = re.compile(r"(.*) \((.*?)(?::(\d+))?\)$")
 
 
 @exit_on_study_error
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("target")
     parser.add_argument("--kwargs", default="{}")
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--loop", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if not 0 < options.seconds <= MOST_SECONDS:  # neither is "nan"
+        limit = f"a number above 0, up to {MOST_SECONDS:,}"
+        raise refused("--seconds", options.seconds, limit)
+    kwargs = _kwargs(options.kwargs)
     if options.loop:
-        return _loop(options.target, json.loads(options.kwargs), options.seconds)
-    left = own_shares(options.target, json.loads(options.kwargs))
+        return _loop(options.target, kwargs, options.seconds)
+    left = own_shares(options.target, kwargs)
     right = sampled_shares(options.target, options.kwargs, options.seconds)
     print(f"{'':14}{'doctor':>8}{'py-spy':>8}")
     for cause in sorted(left.keys() | right.keys()):
         print(f"{cause:14}{left.get(cause, 0.0):8.0%}{right.get(cause, 0.0):8.0%}")
     return int(furthest(left, right) > APART)
+
+
+def _kwargs(text: str) -> dict[str, object]:
+    """
+    Raises:
+        BadArgument: it is no JSON object.
+    """
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise refused("--kwargs", text, 'a JSON object, such as {"root": "photos"}')
+    return found
 
 
 def furthest(left: dict[str, float], right: dict[str, float]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from datasets_impl.doctor.attribution import attribute
 from datasets_impl.doctor.causes import cause_of
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import BAD_INPUT, StudyError
 from scripts import check_attribution
 from tests import doctor_gallery
 
@@ -124,3 +125,19 @@ def test_waiting_for_a_lock_is_told_from_python() -> None:
         over.set()
         holder.join()
     assert found.causes["waiting"] > 0.8 * found.total
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--kwargs", "{"], "--kwargs is '{'; give a JSON object"),
+        (["--kwargs", "[1]"], "--kwargs is '.1.'; give a JSON object"),
+        (["--seconds", "nan"], "--seconds is nan; give a number above 0"),
+        (["--seconds", "-1"], "--seconds is -1.0; give a number above 0"),
+    ],
+)
+def test_arguments_of_the_comparison(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check_attribution.main(["nowhere", *arguments]) == BAD_INPUT
+    assert re.search(says, " ".join(capsys.readouterr().err.split()))
