@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from datasets_impl.errors import StudyError
 from datasets_impl.loaders.ahead import Ahead
 
 
@@ -62,6 +63,15 @@ def test_an_error_arrives_where_the_batch_would() -> None:
     with pytest.raises(OSError, match="the disk is gone"):
         next(arriving)
     assert threads() == []
+
+
+def test_a_thread_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(StudyError, match="starts no more threads"):
+        next(iter(Ahead([1])))
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3])

@@ -110,6 +110,23 @@ def test_error_of_the_disk(
     assert only(target, "old")
 
 
+def test_a_folder_whose_rights_are_taken_away_meanwhile(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the temporary file can go then; the next writer sweeps it."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as taken:
+        taken.setattr(Path, "replace", refuse)
+        taken.setattr(Path, "unlink", refuse)
+        with pytest.raises(StudyError, match="may not be written"):
+            atomic_write(target, "new")
+    atomic_write(target, "newer")
+    assert only(target, "newer")
+
+
 @pytest.mark.parametrize("mask", [0o077, 0o022, 0o002])
 def test_what_is_written_has_the_rights_that_the_umask_leaves(mask: int, target: Path) -> None:
     before = os.umask(mask)

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -528,6 +529,24 @@ def test_a_conversion_that_has_failed_takes_up_no_other_image() -> None:
     with pytest.raises(Stop):
         list(conversion._each(one, range(50), threads=1))
     assert taken == [0]
+
+
+def test_threads_that_cannot_be_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as limited:
+        limited.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(StudyError, match="starts no more threads"):
+            ensure_stored(folder, "jpeg", "pack")
+    assert len(ensure_stored(folder, "jpeg", "pack")) == len(jpeg_files(folder))
+
+
+def test_a_picture_larger_than_memory_is_named(folder: Path) -> None:
+    with (folder / "huge.jpg").open("wb") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(StudyError, match=r"huge\.jpg could not be read .*not enough memory"):
+        ensure_stored(folder, "jpeg", "pack")
 
 
 @pytest.mark.parametrize("threads", [0, -1, 2.5, "4"])

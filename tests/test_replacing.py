@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -155,6 +156,25 @@ def test_a_folder_that_was_put_aside_and_left_is_swept(tmp_path: Path) -> None:
     (work / "thesis.txt").write_text("years of work")
     build(tmp_path / "set", [])
     assert not aside.exists() and (work / "thesis.txt").exists()
+
+
+def test_a_set_that_came_with_a_container_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lower layer of an overlay can be deleted but not renamed."""
+    target, rename = tmp_path / "set", Path.rename
+    build(target, [])
+    before = target.stat().st_ino
+
+    def refuse(path: Path, place: Any) -> Path:
+        if path == target:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(path, place)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    build(target, [])
+    assert target.stat().st_ino != before
+    assert {path.name for path in tmp_path.iterdir()} == {"set", ".set.lock"}
 
 
 def test_a_place_that_cannot_be_looked_at(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,6 +33,7 @@ from datasets_impl.corpus.photographs import (
 from datasets_impl.errors import StudyError
 from datasets_impl.files.whole import is_unfinished, remove_unfinished, whole_folder
 from datasets_impl.system.cores import cores
+from datasets_impl.system.threads import ThreadPool
 
 # Also the number of a user's decoded pictures in memory at once, at 7 bytes per pixel while one is
 # being read (Pillow's copy and NumPy's).
@@ -117,7 +118,7 @@ class Writer:
             tasks = [partial(self._cut_group, picture, group) for picture, group in pairs if group]
         else:
             tasks = [partial(self._noise, range(n, self.count, THREADS)) for n in range(THREADS)]
-        pool = ThreadPoolExecutor(THREADS)
+        pool = ThreadPool(THREADS)
         try:
             for future in wait([pool.submit(task) for task in tasks], None, FIRST_EXCEPTION).done:
                 future.result()

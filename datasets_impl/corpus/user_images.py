@@ -12,7 +12,6 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +24,7 @@ from datasets_impl.corpus.photographs import Picture, Pixels, seeded
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import SAMPLED_FILES, rgb, sample
+from datasets_impl.system.threads import ThreadPool
 
 SUFFIXES = (".jpg", ".jpeg")
 # JPEG (with the several-in-one files of some cameras), and PNG files named .jpg, as even ImageNet
@@ -151,9 +151,9 @@ def select_pictures(
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+def _threads(count: int) -> Iterator[ThreadPool]:
     """A pool that on Ctrl-C drops what waits instead of finishing it."""
-    pool = ThreadPoolExecutor(count)
+    pool = ThreadPool(count)
     try:
         yield pool
     finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from datasets_impl.doctor.room import at_once
 from datasets_impl.doctor.samples import size_of
 from datasets_impl.doctor.target import Subject
 from datasets_impl.system.cores import cores
+from datasets_impl.system.threads import ThreadPool
 
 FEW = 32
 LEAST_BYTES = 16 << 10  # of a sample; copying less takes no time that means anything
@@ -101,7 +101,7 @@ def _decoder() -> str:
 
 def _decoding(pictures: list[bytes], name: str, seconds: float) -> float:
     decode = decoder(name).decode
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPool(cores()) as pool:
         return _per_unit(
             lambda: len(list(pool.map(lambda d: decode(d, None).size, pictures))), seconds
         )

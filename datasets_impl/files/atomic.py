@@ -43,7 +43,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise describe_write_error(error, path) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder's rights were taken away; the next writer sweeps it
+            temporary.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> tuple[int, Path]:

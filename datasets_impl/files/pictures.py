@@ -185,6 +185,8 @@ def unreadable(path: str | Path, error: Exception) -> BadImage:
 
 def reason(error: Exception) -> str:
     """Why a picture could not be read, without its path."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
     if isinstance(error, UnidentifiedImageError):
         return "it is no picture that Pillow knows"
     if isinstance(error, Image.DecompressionBombError):

@@ -6,6 +6,7 @@ through here. Who the author of a thing is, is told by the thing itself: a heade
 
 from __future__ import annotations
 
+import errno
 import glob
 import shutil
 import tempfile
@@ -89,14 +90,28 @@ def put_in_place(
             dir=target.parent, prefix=f".{target.name}.old.", ignore_cleanup_errors=True
         ) as aside:
             old = Path(aside) / target.name
-            target.rename(old)
+            if not _renamed(target, old):
+                remove_ours(target, ours, sources=sources, what=what)
             try:
                 new.rename(target)
             except OSError:
-                old.rename(target)
+                if old.exists():
+                    old.rename(target)
                 raise
     except OSError as error:
         raise describe_write_error(error, target) from error
+
+
+def _renamed(folder: Path, place: Path) -> bool:
+    """Whether `folder` now stands at `place`: one that came with the image of a container, a lower
+    layer of its file system, can be deleted and not renamed."""
+    try:
+        folder.rename(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
 
 
 def remove_ours(

@@ -17,7 +17,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +54,7 @@ from datasets_impl.formats.stored import (
     read_header,
 )
 from datasets_impl.system.cores import cores
+from datasets_impl.system.threads import ThreadPool
 
 CHUNK = 64  # images
 WHAT = "a stored set"
@@ -119,7 +120,7 @@ class Plan:
             return pixels.tobytes()
         try:
             data = Path(path).read_bytes()
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             raise unreadable(path, error) from error
         if len(data) != self.lengths[index]:
             raise StudyError(f"{path} changed while it was converted; convert again.")
@@ -281,7 +282,7 @@ def _each(function: Any, inputs: Sequence[int], threads: int) -> Iterator[None]:
             failed.set()
             raise
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPool(threads) as pool:
         try:
             for value in inputs:
                 waiting.append(pool.submit(unless_failed, value))

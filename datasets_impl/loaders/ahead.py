@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from datasets_impl import arguments
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.threads import require_process, work_alone
+from datasets_impl.system.threads import no_thread
 
 T = TypeVar("T")
 
@@ -28,7 +29,8 @@ class Ahead(Generic[T]):
     Raises:
         BadArgument: nothing to iterate over, no depth, a loader that overwrites its batches; or an
             iterator begins a second epoch, since the first has used it up.
-        StudyError: in a process that was forked in mid-epoch, when the epoch is to go on there.
+        StudyError: in a process that was forked in mid-epoch, when the epoch is to go on there; or
+            the system starts no more threads.
     """
 
     def __init__(self, batches: Iterable[T], depth: int = 2) -> None:
@@ -60,7 +62,10 @@ class Ahead(Generic[T]):
             target=self._fetch, args=(ready, stopped), name="look-ahead", daemon=True
         )
         owner = os.getpid()
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise no_thread(error) from error
         try:
             while True:
                 require_process(owner)
