@@ -110,7 +110,7 @@ OPAQUE = {  # samples that differ, and whose texts do not, or too deep: what the
     "an object": ("import types", "type('R', (), {'n': index})()"),
     "a generator": ("", "(n for n in [index])"),
     "deep lists": ("def of(n, deep=20): return [of(n, deep - 1)] if deep else n", "of(index)"),
-    "an array of objects": ("import numpy", "numpy.array([0] * 5000 + [index, 'end'] * 999, object)"),
+    "an array of objects": ("import numpy", "numpy.array([0] * 5000 + [index] * 999, object)"),
 }  # fmt: skip
 
 
