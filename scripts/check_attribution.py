@@ -25,10 +25,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from datasets_impl.arguments import refused
-from datasets_impl.doctor.attribution import LIBRARIES, attribute, is_own
-from datasets_impl.doctor.causes import cause_of
-from datasets_impl.doctor.probes import indices
-from datasets_impl.doctor.target import load
+from datasets_impl.doctor.probes.attribution import attribute
+from datasets_impl.doctor.probes.causes import cause_of
+from datasets_impl.doctor.probes.own_code import LIBRARIES, is_own
+from datasets_impl.doctor.probes.reads import indices
+from datasets_impl.doctor.probes.target import load
 from datasets_impl.errors import StudyError, exit_on_study_error
 
 APART = 0.10  # shares that may lie between both methods
@@ -141,7 +142,7 @@ def sampled_shares(target: str, kwargs: str, seconds: float) -> dict[str, float]
 def _inside(frames: list[str]) -> list[str]:
     """The frames below the loop's reading of an item; none when the stack is of something else."""
     for place, frame in enumerate(frames):
-        if frame.startswith("Subject.read (") and "doctor/target.py" in frame:
+        if frame.startswith("Subject.read (") and "doctor/probes/target.py" in frame:
             return frames[place + 1 :]
     return []
 

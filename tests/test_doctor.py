@@ -17,13 +17,13 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from datasets_impl.doctor.__main__ import main, questions
-from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
-from datasets_impl.doctor.examine import Heard, examine
-from datasets_impl.doctor.findings import time_causes
-from datasets_impl.doctor.mechanisms import leaks
-from datasets_impl.doctor.remedy import alike
-from datasets_impl.doctor.samples import leaves
-from datasets_impl.doctor.together import Together
+from datasets_impl.doctor.findings.mechanisms import leaks
+from datasets_impl.doctor.findings.time_causes import time_causes
+from datasets_impl.doctor.probes.samples import leaves
+from datasets_impl.doctor.process.examine import Heard, examine
+from datasets_impl.doctor.remedies.batched import Together
+from datasets_impl.doctor.remedies.remedy import alike
+from datasets_impl.doctor.report.diagnosis import Diagnosis, diagnose
 from tests import doctor_gallery, doctor_strange
 from tests.doctor_gallery import AILING, HEALTHY
 from tests.doctor_strange import STRANGE

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datasets_impl.doctor.attribution import attribute
-from datasets_impl.doctor.causes import cause_of
+from datasets_impl.doctor.probes.attribution import attribute
+from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.errors import BAD_INPUT, StudyError
 from scripts import check_attribution
 from tests import doctor_gallery

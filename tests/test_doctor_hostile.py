@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from datasets_impl.doctor.__main__ import main, questions
-from datasets_impl.doctor.diagnosis import Diagnosis, diagnose
-from datasets_impl.doctor.examine import examine
-from datasets_impl.doctor.page import page
+from datasets_impl.doctor.process.examine import examine
+from datasets_impl.doctor.report.diagnosis import Diagnosis, diagnose
+from datasets_impl.doctor.report.page import page
 from datasets_impl.errors import StudyError
 
 EMPTY = """

@@ -21,11 +21,12 @@ from torch.utils.data import (
     random_split,
 )
 
-from datasets_impl.doctor.loaders import Same, collate_of, opened
-from datasets_impl.doctor.loading import batches, growth
-from datasets_impl.doctor.raised import sentence
-from datasets_impl.doctor.target import subject_of
-from datasets_impl.doctor.trials import tried
+from datasets_impl.doctor.probes.batches import batches
+from datasets_impl.doctor.probes.growth import growth
+from datasets_impl.doctor.probes.loaders import Same, collate_of, opened
+from datasets_impl.doctor.probes.raised import sentence
+from datasets_impl.doctor.probes.target import subject_of
+from datasets_impl.doctor.remedies.trials import tried
 
 
 class Numbers(Dataset[Any]):

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from datasets_impl.doctor import recipes
-from datasets_impl.doctor.samples import leaves, signature
+from datasets_impl.doctor.probes.samples import leaves, signature
+from datasets_impl.doctor.remedies import recipes
 
 Pair = namedtuple("Pair", "image label")
 

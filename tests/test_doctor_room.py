@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
-from datasets_impl.doctor import loaders, loading, room, trials
-from datasets_impl.doctor.diagnosis import diagnose
-from datasets_impl.doctor.examine import Heard
-from datasets_impl.doctor.room import DISK, MEMORY, SHARED, lacking, priced
-from datasets_impl.doctor.target import Subject, subject_of
-from datasets_impl.doctor.trials import tried
+from datasets_impl.doctor.probes import loaders, room
+from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.room import DISK, MEMORY, SHARED, lacking, priced
+from datasets_impl.doctor.probes.target import Subject, subject_of
+from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.remedies import trials
+from datasets_impl.doctor.remedies.trials import tried
+from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.system import hierarchy
 
 THERE = {MEMORY: 23_000_000_000, SHARED: 12_000_000_000, DISK: 80_000_000_000}
@@ -153,9 +155,8 @@ def test_a_containers_limit_is_read(
 def test_no_probe_holds_more_than_there_is_room_for(
     nbytes: float, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (loaders, loading):
-        monkeypatch.setattr(module, "at_once", lambda: 250_000_000)
+    monkeypatch.setattr(loaders, "at_once", lambda: 250_000_000)
     subject = subject_of("large", DataLoader(Many(5000), batch_size=64))
     subject.nbytes, subject.cost = nbytes, 1e-6
     assert loaders.trial_batch_of(subject) == min(most, max(1, most // 2)) or not nbytes
-    assert len(loading.part_of(subject, 0.05)) <= max(1, most) or not nbytes
+    assert len(part_of(subject, 0.05)) <= max(1, most) or not nbytes

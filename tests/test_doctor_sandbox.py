@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from datasets_impl.doctor.__main__ import questions
-from datasets_impl.doctor.examine import examine
-from datasets_impl.doctor.sandbox import sweep_dead
+from datasets_impl.doctor.process.examine import examine
+from datasets_impl.doctor.process.sandbox import sweep_dead
 from tests import doctor_strange
 from tests.doctor_gallery import prepare
 from tests.doctor_strange import Litters

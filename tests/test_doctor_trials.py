@@ -15,11 +15,20 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms.functional import pil_to_tensor, to_tensor
 
-from datasets_impl.doctor.again import repeated, shared_memory
-from datasets_impl.doctor.decoding import AS_ARRAY, AS_PICTURE, another_decoder, open_by_simplejpeg
-from datasets_impl.doctor.loaders import Part
-from datasets_impl.doctor.plan import FOREMOST, LEAST_READS, plan
-from datasets_impl.doctor.remedies import (
+from datasets_impl.doctor.probes.inside import look_inside
+from datasets_impl.doctor.probes.loaders import Part
+from datasets_impl.doctor.probes.rereading import repeated, shared_memory
+from datasets_impl.doctor.probes.room import MEMORY
+from datasets_impl.doctor.probes.samples import fingerprint
+from datasets_impl.doctor.probes.target import Subject, subject_of
+from datasets_impl.doctor.process.plan import FOREMOST, LEAST_READS, plan
+from datasets_impl.doctor.remedies.decoding import (
+    AS_ARRAY,
+    AS_PICTURE,
+    another_decoder,
+    open_by_simplejpeg,
+)
+from datasets_impl.doctor.remedies.remedies import (
     cached,
     kept_before_transform,
     other_workers,
@@ -27,13 +36,9 @@ from datasets_impl.doctor.remedies import (
     transform_on_batch,
     worker_for_each_core,
 )
-from datasets_impl.doctor.remedy import Context, Inapplicable, Patched, alike, seeded
-from datasets_impl.doctor.room import MEMORY
-from datasets_impl.doctor.samples import fingerprint
-from datasets_impl.doctor.static import look_inside
-from datasets_impl.doctor.stored import Stored
-from datasets_impl.doctor.target import Subject, subject_of
-from datasets_impl.doctor.trials import may_change_of, tried
+from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Patched, alike, seeded
+from datasets_impl.doctor.remedies.stored import Stored
+from datasets_impl.doctor.remedies.trials import may_change_of, tried
 from tests import doctor_gallery
 from tests.doctor_gallery import prepare
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from datasets_impl.doctor.__main__ import main
-from datasets_impl.doctor.diagnosis import diagnose
-from datasets_impl.doctor.examine import Heard
-from datasets_impl.doctor.model import Diagnosis
-from datasets_impl.doctor.written import check_places, draw_session, write_report
+from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.report.diagnosis import diagnose
+from datasets_impl.doctor.report.model import Diagnosis
+from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
 from datasets_impl.errors import StudyError
 
 REPOSITORY = Path(__file__).parents[1]

@@ -10,7 +10,6 @@ the seconds, `--out DIR` writes a page and JSON with a schema, `--svg FILE` draw
 relative TARGET is looked up from where you are, with `make` from the project's folder. The picture
 in the README shows 1,024 photographs of 256 px beside a step of 20 ms, on two idle cores.
 
-`target` finds it, `child` runs `probes` in processes of their own (`examine` is the other side, and
-`sandbox` clears up after them), `findings` draws conclusions, `trials` runs `remedies` that could
-help, and `written` writes it down.
+Data flows one way: `probes` look at the dataset, in a `process` of their own; `findings` draw
+conclusions; `remedies` that could help are tried beside the user's way; `report` writes it down.
 """

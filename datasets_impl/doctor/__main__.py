@@ -30,11 +30,11 @@ from datasets_impl.files.paths import user_path
 from datasets_impl.system.termination import stopping_on_termination
 
 try:
-    from datasets_impl.doctor.diagnosis import WHAT, diagnose
-    from datasets_impl.doctor.examine import Ask, examine
-    from datasets_impl.doctor.terminal import print_diagnosis
-    from datasets_impl.doctor.words import shown
-    from datasets_impl.doctor.written import check_places, draw_session, write_report
+    from datasets_impl.doctor.process.examine import Ask, examine
+    from datasets_impl.doctor.process.printable import shown
+    from datasets_impl.doctor.report.diagnosis import WHAT, diagnose
+    from datasets_impl.doctor.report.terminal import print_diagnosis
+    from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
 except ModuleNotFoundError as error:
     missing = MissingPackage.of("The doctor", error.name or "of its extra", "doctor")
     print(f"error: {missing}", file=sys.stderr)

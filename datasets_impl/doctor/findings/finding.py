@@ -1,0 +1,47 @@
+"""A finding, how findings are ordered, and the thresholds below which there is none.
+
+A finding's `rank` orders them: wrong results first, then a mechanism that was seen at work, then
+where the time goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from datasets_impl.doctor.findings.time_account import account
+
+WRONG, MECHANISM, SHARE, NOTE = 3.0, 2.0, 1.0, 0.0
+CHEAP = 50e-6  # seconds: an item that takes less is no problem by itself
+OUTLIER_TIMES, OUTLIER_SHARE = 10.0, 0.2  # the slowest 1 % against the median, and of all time
+READ_TIMES = 8.0  # bytes read for an item over the bytes of its sample
+LARGE_PICKLE = 16 << 20
+LEAST_SHARE = 0.35  # of an item's time, for its cause to be named
+LARGEST_SHARE = 0.2  # the same for the largest, where none has that
+STEADY = 0.5  # the smallest growth of an epoch over the largest, of a leak
+LARGER = 6.0  # pixels decoded over pixels used
+WORKERS_COST = 1.3
+WORTH = 1.1  # the whole interval of a remedy's gain must be above this to be recommended
+NEAR = 1.5  # times the ceiling's time: nothing is left to find
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`evidence` is one sentence with numbers; `lines` are the few lines of code to change."""
+
+    name: str
+    title: str
+    evidence: str
+    remedy: str
+    rank: float
+    claim: str = ""
+    lines: str = ""
+    places: list[str] = field(default_factory=list)
+
+
+Probes = dict[str, Any]  # probe -> its answer (one that failed is missing); the loader's settings
+
+
+def share_of(seen: Probes, cause: str) -> float:
+    """Of a sample's time."""
+    return account(seen).share(cause)

@@ -1,0 +1,56 @@
+"""Everything that is found, the most telling first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from datasets_impl.doctor.findings.finding import (
+    Finding,
+    Probes,
+)
+from datasets_impl.doctor.findings.hazards import (
+    alike,
+    all_from_each,
+    broken,
+    cannot_start,
+    frozen,
+    handles,
+    lengths,
+    no_samples,
+    not_collated,
+    nothing,
+    same_in_workers,
+    shared,
+    stuck,
+    unsorted,
+)
+from datasets_impl.doctor.findings.mechanisms import (
+    decoded_larger,
+    float64,
+    grows,
+    large_pickle,
+    leaks,
+    lists_folder,
+    outlier,
+    reads_too_much,
+    reopens,
+    too_many_threads,
+    workers_cost,
+)
+from datasets_impl.doctor.findings.time_causes import time_causes
+
+HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
+    no_samples, nothing, alike, cannot_start, stuck, all_from_each, frozen, same_in_workers,
+    broken, lengths, not_collated, handles, outlier, reads_too_much, large_pickle, lists_folder,
+    grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
+    shared,
+)  # fmt: skip
+
+
+def findings(seen: Probes) -> list[Finding]:
+    """Everything found, the most telling first."""
+    made = [hazard(seen) for hazard in HAZARDS]
+    return sorted(
+        [*(one for one in made if one is not None), *time_causes(seen)],
+        key=lambda finding: -finding.rank,
+    )

@@ -1,0 +1,248 @@
+"""Hazards: samples that are wrong, cannot be had, or depend on chance, by what the probes saw."""
+
+from __future__ import annotations
+
+from datasets_impl.doctor.findings.finding import NOTE, WRONG, Finding, Probes
+
+LEAST_AGAIN = 30  # reads of samples that were read before, for a transform to be called frozen
+
+
+def frozen(seen: Probes) -> Finding | None:
+    """A random transform whose result never changes."""
+    answer = seen.get("repeated", {})
+    transforms = seen.get("inside", {}).get("random_transforms", [])
+    again = answer.get("reads", 0) - answer.get("samples", 0)
+    if answer.get("distinct", 2) > 1 or not transforms or again < LEAST_AGAIN:
+        return None
+    # One that is not called at all may be for another mode of the dataset.
+    called = seen.get("look", {}).get("random_called")
+    if not called and not seen.get("inside", {}).get("stored_by_random"):
+        return None
+    names = ", ".join(transforms)
+    return Finding(
+        "frozen",
+        "A random transform is frozen",
+        f"The dataset has {names}, and {answer['reads']:,} reads of {answer['samples']:,} samples "
+        "gave each of them as it was the first time.",
+        "Apply random transforms when a sample is read, not when it is stored.",
+        WRONG + 0.9,
+        "C15",
+        "def __getitem__(self, index):\n    return self.transform(self.stored[index])",
+    )
+
+
+def same_in_workers(seen: Probes) -> Finding | None:
+    answer = seen.get("repeated", {})
+    if answer.get("distinct", 1) < 2 or not answer.get("workers_equal"):
+        return None
+    return Finding(
+        "same-in-workers",
+        "Every worker draws the same random numbers",
+        "Two reads in one process differ, and the same read in two workers does not.",
+        "Draw from torch's generator, or seed your own generator from `torch.initial_seed()` in "
+        "each worker.",
+        WRONG + 0.8,
+        "",
+        "def worker_init_fn(worker):\n"
+        "    get_worker_info().dataset.rng = np.random.default_rng(torch.initial_seed())",
+    )
+
+
+def stuck(seen: Probes) -> Finding | None:
+    """Samples that never come, or end the process."""
+    answer = seen.get("look", {}).get("stuck", [])
+    if not answer:
+        return None
+    index, why = answer[0]
+    return Finding(
+        "stuck",
+        f"Sample {index} never comes",
+        f"While it was read, {why}."
+        + (f" So it was with {len(answer) - 1} more." if len(answer) > 1 else ""),
+        "Mend or leave it out; it was avoided here, and a loader would stop at it.",
+        WRONG + 0.95,
+    )
+
+
+def no_samples(seen: Probes) -> Finding | None:
+    """Nothing was there to be looked at, and nothing was wrong with it."""
+    look = seen.get("look", {})
+    if look.get("seen", 1) or look.get("failures") or look.get("stuck"):
+        return None
+    if look["iterable"]:
+        return Finding(
+            "no-samples",
+            "The dataset gives no sample",
+            "Going over it ended before the first.",
+            "Check where it looks for samples, and whether it can be gone over more than once.",
+            WRONG + 0.99,
+        )
+    return Finding(
+        "no-length",
+        "The dataset does not say how many samples it has",
+        "It has no `__len__`, and no sampler names its samples: a loader raises TypeError.",
+        "Give it a `__len__`, or make it an IterableDataset.",
+        WRONG + 0.99,
+        "",
+        "def __len__(self):\n    return len(self.paths)",
+    )
+
+
+def nothing(seen: Probes) -> Finding | None:
+    """Samples that hold nothing, all of them."""
+    look = seen.get("look", {})
+    if not look.get("nothing") or look["nothing"] < look["seen"]:
+        return None
+    return Finding(
+        "nothing",
+        f"Every sample is {look['none']}",
+        f"So were all {look['seen']:,} that were looked at.",
+        "Let the dataset return what it read; a loader cannot collate this.",
+        WRONG + 0.96,
+    )
+
+
+def alike(seen: Probes) -> Finding | None:
+    """One sample for every index."""
+    look = seen.get("look", {})
+    if look.get("nothing") or not (look.get("all_one") or look.get("all_equal")):
+        return None
+    one = look.get("all_one")
+    return Finding(
+        "alike",
+        "Every index gives the same object" if one else "All samples are equal",
+        f"{look['seen']:,} were looked at, spread over the dataset.",
+        "Check that the index is used where a sample is read.",
+        WRONG + 0.75 if one else NOTE + 0.2,
+    )
+
+
+def cannot_start(seen: Probes) -> Finding | None:
+    """Workers that are not forked are sent a pickle, and this cannot be pickled."""
+    refused = seen.get("pickled", {}).get("refused", [])
+    method = seen.get("inside", {}).get("start_method")
+    if not refused or not seen.get("settings", {}).get("num_workers"):
+        return None
+    if method not in ("spawn", "forkserver"):
+        return None
+    what, why = refused[0]
+    return Finding(
+        "cannot-start",
+        "Workers cannot start",
+        f"They start by {method}, and {what} cannot be pickled: {why}.",
+        "Use functions and classes that a module defines, not lambdas or local ones, and open "
+        "files in each worker.",
+        WRONG + 0.97,
+        "X01",
+    )
+
+
+def all_from_each(seen: Probes) -> Finding | None:
+    """Workers of an iterable dataset that each give all of its samples."""
+    if not seen.get("repeated", {}).get("all_from_each"):
+        return None
+    return Finding(
+        "all-from-each",
+        "Every worker gives all samples",
+        "Two workers gave the same samples in the same order: an epoch has each of them as many "
+        "times as there are workers.",
+        "Give each worker its part.",
+        WRONG + 0.85,
+        "",
+        "info = torch.utils.data.get_worker_info()  # in __iter__\n"
+        "first, step = (info.id, info.num_workers) if info else (0, 1)\n"
+        "yield from itertools.islice(samples, first, None, step)",
+    )
+
+
+def broken(seen: Probes) -> Finding | None:
+    look = seen.get("look", {})
+    failures = look.get("failures", [])
+    # A function of the loader's may open in each worker what the trainer's process has not.
+    if not failures or (not look.get("seen") and seen.get("inside", {}).get("worker_init")):
+        return None
+    return Finding(
+        "broken-sample",
+        "Samples cannot be read",
+        f"{len(failures)} of those tried failed; the first: {failures[0]}.",
+        "Mend or leave out what cannot be read; a loader stops at the first of them.",
+        WRONG + 0.7,
+    )
+
+
+def lengths(seen: Probes) -> Finding | None:
+    found = seen.get("inside", {}).get("lengths", [])
+    if not found:
+        return None
+    path, has, should = found[0]
+    return Finding(
+        "lengths",
+        "Labels and samples are not equally many",
+        f"{path} has {has:,} elements, the dataset says {should:,}.",
+        "Check how they were paired: from the first missing one on, labels belong to other "
+        "samples.",
+        WRONG + 0.6,
+    )
+
+
+def not_collated(seen: Probes) -> Finding | None:
+    why = seen.get("causes", {}).get("not_collated", "")
+    if not why:
+        return None
+    return Finding(
+        "not-collated",
+        "Samples do not fit into one batch",
+        f"The loader's collate function raised {why}.",
+        "Give samples of one shape, or a `collate_fn` that knows what to do; timed as lists here.",
+        WRONG + 0.5,
+    )
+
+
+def handles(seen: Probes) -> Finding | None:
+    inside = seen.get("inside", {})
+    if not inside.get("handles") or inside.get("start_method") not in (None, "fork"):
+        return None
+    if not seen.get("settings", {}).get("num_workers"):
+        return None
+    return Finding(
+        "handles",
+        "A file is open before workers are forked",
+        f"{inside['handles'][0]}: all workers would share its position and its locks.",
+        "Open it in each worker, when its first sample is read.",
+        WRONG + 0.1,
+        "",
+        "if self.file is None:  # on first use, not in __init__\n"
+        "    self.file = h5py.File(self.path)",
+    )
+
+
+def shared(seen: Probes) -> Finding | None:
+    """A sample is the store's own memory, and can be written to."""
+    answer = seen.get("repeated", {})
+    if not answer.get("shared"):
+        return None
+    return Finding(
+        "shared",
+        "A training step can write into the dataset",
+        f"Two reads of one sample give the same writable memory ({answer['shared'][0]}).",
+        "Give copies, or make the store read-only; batches of more than one sample are "
+        "copies already.",
+        NOTE,
+        "X02",
+        "return self.data[index].clone()",
+    )
+
+
+def unsorted(seen: Probes) -> Finding | None:
+    line = seen.get("inside", {}).get("unsorted", "")
+    if not line or seen.get("items", {}).get("listed", 0.0) >= 0.5:
+        return None
+    return Finding(
+        "unsorted",
+        "The order depends on the file system",
+        f"The class lists a folder without sorting: {line}",
+        "Sort, or index and label change from machine to machine.",
+        NOTE + 0.1,
+        "",
+        "self.paths = sorted(os.listdir(root))",
+    )

@@ -1,0 +1,243 @@
+"""Mechanisms that cost time or memory, seen at work by the probes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from datasets_impl.doctor.findings.finding import (
+    LARGE_PICKLE,
+    LARGER,
+    LEAST_SHARE,
+    MECHANISM,
+    NOTE,
+    OUTLIER_SHARE,
+    OUTLIER_TIMES,
+    READ_TIMES,
+    STEADY,
+    WORKERS_COST,
+    Finding,
+    Probes,
+    share_of,
+)
+from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK
+
+
+def outlier(seen: Probes) -> Finding | None:
+    """A few samples that take most of the time."""
+    answer = seen.get("items", {})
+    first, second = answer.get("first") or [0.0], answer.get("second")
+    # Slow both times: what was slow once had to wait for something else.
+    times = np.minimum(first, second) if second else np.array(first)
+    if len(times) < 20 or times.max() < 1e-3:
+        return None
+    slowest = np.argsort(times)[::-1][: max(1, len(times) // 100)]
+    share, median = times[slowest].sum() / times.sum(), float(np.median(times))
+    if times[slowest[0]] < OUTLIER_TIMES * median or share < OUTLIER_SHARE:
+        return None
+    named = ", ".join(str(answer["indices"][i]) for i in slowest[:5])
+    return Finding(
+        "outlier",
+        "A few samples are far slower than the rest",
+        f"Sample {named} takes {1e3 * times[slowest[0]]:.1f} ms, the median {1e3 * median:.2f} ms; "
+        f"the slowest 1 % take {share:.0%} of the time.",
+        "Look at these samples first: every batch that holds one waits for it.",
+        MECHANISM + 0.9,
+    )
+
+
+def reads_too_much(seen: Probes) -> Finding | None:
+    """Much more is read than comes out."""
+    asked = seen.get("items", {}).get("bytes_asked", 0.0)
+    size = seen.get("look", {}).get("bytes", 0.0)
+    reading = share_of(seen, "reading")
+    if not size or asked < READ_TIMES * size or asked < 1 << 20 or reading < LEAST_SHARE:
+        return None
+    return Finding(
+        "reads-too-much",
+        "Far more is read than a sample holds",
+        f"An item asks for {asked / 1e6:,.1f} MB and gives {size / 1e6:,.3f} MB; reading takes "
+        f"{reading:.0%} of its time.",
+        "Store samples so that one can be read alone: a mapped array, one file a sample, or a "
+        "store with an index.",
+        MECHANISM + 0.8,
+        "C11",
+        "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
+    )
+
+
+def lists_folder(seen: Probes) -> Finding | None:
+    listed = seen.get("items", {}).get("listed", 0.0)
+    share = share_of(seen, "listing")
+    if listed < 0.5 or share < 0.2:
+        return None
+    return Finding(
+        "lists-folder",
+        "The folder is listed for every item",
+        f"{listed:.1f} listings an item, {share:.0%} of its time.",
+        "List once, in the constructor, sorted.",
+        MECHANISM + 0.7,
+        "C12",
+        "self.paths = sorted(Path(root).glob('*.jpg'))  # in __init__",
+    )
+
+
+def reopens(seen: Probes) -> Finding | None:
+    """The same file is opened anew for every item."""
+    opened = seen.get("items", {}).get("opened", [])
+    count = len(seen.get("items", {}).get("first", []))
+    share = share_of(seen, "opening")
+    again = [(path, times) for path, times in opened if count and times >= 0.9 * count]
+    if share < 0.2 and not (again and share > 0.1):
+        return None
+    named = f"{again[0][0]} is opened for every item; " if again else ""
+    return Finding(
+        "reopens",
+        "A file is opened anew for every item",
+        f"{named}opening takes {share:.0%} of its time.",
+        "Open it once in each worker, when its first item is read.",
+        MECHANISM + 0.6,
+        "",
+        "if self.file is None:  # on first use, not in __init__\n"
+        "    self.file = h5py.File(self.path)",
+    )
+
+
+def float64(seen: Probes) -> Finding | None:
+    wide = [leaf for leaf in seen.get("look", {}).get("example", [])
+            if " float64 " in leaf["kind"] and leaf["bytes"] >= 1 << 14]  # fmt: skip
+    if not wide:
+        return None
+    return Finding(
+        "float64",
+        "Samples are float64",
+        f"{wide[0]['path']} is {wide[0]['kind']}, {wide[0]['bytes'] / 1e6:,.2f} MB: twice what "
+        "float32 takes, eight times uint8, in every copy from worker to trainer.",
+        "Give uint8, and convert on the device.",
+        MECHANISM + 0.5,
+        "X03",
+        "return torch.from_numpy(image)  # uint8\n"
+        "batch.to(device).float().div_(255)  # in the trainer",
+    )
+
+
+def large_pickle(seen: Probes) -> Finding | None:
+    size = seen.get("pickled", {}).get("bytes", 0)
+    method = seen.get("inside", {}).get("start_method")
+    workers = seen.get("settings", {}).get("num_workers", 0)
+    if size < LARGE_PICKLE or not workers or method not in ("spawn", "forkserver"):
+        return None
+    return Finding(
+        "large-pickle",
+        f"Every worker is sent {size / 1e6:,.0f} MB",
+        f"The dataset pickles to {size / 1e6:,.0f} MB and workers start by {method}: each gets a "
+        "copy before its first batch.",
+        "Open mappings and stores in each worker, and share one tensor instead of arrays.",
+        MECHANISM + 0.75,
+        "X01",
+        "def __getstate__(self):\n"
+        "    return {**self.__dict__, 'data': None}  # opened again on first use",
+    )
+
+
+def grows(seen: Probes) -> Finding | None:
+    """Workers copy a list of Python objects by reading it."""
+    answer = seen.get("growth", {})
+    lists = seen.get("inside", {}).get("big_lists", [])
+    if not answer.get("private") or not lists:
+        return None
+    grown = answer["private"][0] - answer["few"]
+    if grown < LEAST_GROWTH or not answer["samples"]:
+        return None
+    path, count, element = lists[0]
+    packed = answer.get("packed")
+    proved = packed is not None and packed < grown / 2
+    return Finding(
+        "grows",
+        "Workers copy a list of Python objects",
+        f"{path} holds {count:,} objects ({element}); each worker grew by "
+        f"{grown / 1e6:,.0f} MB over {answer['samples']:,} samples, since reading one changes "
+        "its reference count."
+        + (f" Packed into one array, they grew it by {packed / 1e6:,.0f} MB." if proved else ""),
+        "Keep the records in an array or a packed tensor." if proved else "",
+        MECHANISM + 0.65,
+        "C09",
+        "self.paths = np.array(paths, dtype=np.bytes_)  # one block, no counts inside",
+    )
+
+
+def leaks(seen: Probes) -> Finding | None:
+    """Memory that goes on growing when the same samples are read again."""
+    private = seen.get("growth", {}).get("private", [])
+    if len(private) < 3:
+        return None
+    steps = [later - earlier for earlier, later in pairwise(private)]
+    if min(steps) < LEAST_LEAK or min(steps) < STEADY * max(steps):
+        return None
+    return Finding(
+        "leaks",
+        "Workers grow with every epoch",
+        f"By {min(steps) / 1e6:,.0f} MB an epoch at least, over the same samples.",
+        "Look for what is appended to, or cached without a limit, when a sample is read.",
+        MECHANISM + 0.64,
+    )
+
+
+def decoded_larger(seen: Probes) -> Finding | None:
+    """Many more pixels are decoded than used."""
+    answer = seen.get("pictures", {})
+    if not answer:
+        return None
+    (width, height), (used_width, used_height) = answer["decoded"], answer["used"]
+    times = width * height / max(1, used_width * used_height)
+    share = share_of(seen, "decoding") + share_of(seen, "resizing")
+    if times < LARGER or share < LEAST_SHARE:
+        return None
+    return Finding(
+        "decoded-larger",
+        "Pictures are decoded far larger than they are used",
+        f"{width} x {height} pixels are decoded for {used_width} x {used_height}, {times:,.0f} "
+        f"times as many; decoding and resizing take {share:.0%} of the time.",
+        "Decode at a reduced size or only the region that is used, or store smaller pictures.",
+        MECHANISM + 0.55,
+        "X07",
+        f"picture.draft('RGB', ({used_width}, {used_height}))  # before anything reads its pixels",
+    )
+
+
+def too_many_threads(seen: Probes) -> Finding | None:
+    inside, workers = seen.get("inside", {}), seen.get("settings", {}).get("num_workers", 0)
+    threads, limit = inside.get("opencv_threads"), seen.get("ceiling", {}).get("cores", 0)
+    if not threads or not limit or workers < 2 or threads * workers <= 2 * limit:
+        return None
+    return Finding(
+        "threads",
+        "Workers start more threads than there are cores",
+        f"{workers} workers with {threads} OpenCV threads each, on {limit} cores.",
+        "One thread a worker is enough.",
+        NOTE + 0.2,
+        "C20",
+        "def worker_init_fn(worker):\n    cv2.setNumThreads(0)",
+    )
+
+
+def workers_cost(seen: Probes) -> Finding | None:
+    """Worker processes slow a cheap item down."""
+    tried = seen.get("tried", {})
+    workers = seen.get("settings", {}).get("num_workers", 0)
+    none = [one for one in tried.get("remedies", []) if one["name"] == "workers-0"]
+    if not workers or not none:
+        return None
+    gain = float(np.median(np.array(none[0]["beside"]) / np.array(none[0]["blocks"])))
+    if gain < WORKERS_COST:
+        return None
+    return Finding(
+        "workers-cost",
+        "Worker processes cost more than they do",
+        f"An epoch with {workers} workers takes {gain:.1f} times as long as one without.",
+        "Load in the trainer's own process, or fewer workers.",
+        MECHANISM + 0.6,
+        "C07",
+        "DataLoader(..., num_workers=0)",
+    )

@@ -1,0 +1,79 @@
+"""What worker processes cost: starting them, and handing samples over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.inside import open_handles
+from datasets_impl.doctor.probes.loaders import (
+    WORKERS,
+    Part,
+    Same,
+    collate_of,
+    consume,
+    opened,
+    trial_batch_of,
+)
+from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.target import Subject
+
+
+def batches(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Seconds that a sample takes from a worker to the trainer, and that a start of workers takes.
+
+    Of an iterable dataset only that it is one.
+    """
+    if subject.iterable or not subject.length:
+        return {"iterable": True}
+    chosen = part_of(subject, seconds / 12)
+    if not chosen:
+        return {}
+    part = Part(subject, chosen)
+    # A batch of slow samples would take the time that there is: the start is told from fewer.
+    most = int(max(1, seconds / 4 / max(1e-6, subject.cost)))
+    some = [part[i] for i in range(min(len(part), trial_batch_of(subject) or 1, most))]
+    collate, _ = collate_of(subject, some)
+    found: dict[str, Any] = {"samples": len(part)}
+    if subject.workers or (seconds > 4 and not open_handles(subject)):
+        found |= _hand_over(subject, some[0], collate, seconds / 6)
+        found |= _start(subject, part, collate, len(some))
+    return found
+
+
+def _hand_over(subject: Subject, sample: Any, collate: Any, seconds: float) -> dict[str, Any]:
+    """Seconds that a sample takes from a worker to the trainer, beyond being collated."""
+    batch = trial_batch_of(subject, 1) or 1
+    with opened(subject, Same(sample, batch), 0, collate, batch_size=batch) as loader:
+        consume(loader)
+        inside = consume(loader) / batch
+    # A slow collate function would fill the time by itself.
+    count = batch * int(max(2, min(32, seconds / 3 / max(1e-9, inside * batch))))
+    same = Same(sample, count)
+    with opened(subject, same, 1, collate) as loader:
+        consume(loader)
+        taken, until = [consume(loader)], clock.perf_counter() + seconds
+        while clock.perf_counter() < until and len(taken) < 5:
+            taken.append(consume(loader))
+    return {"hand_over": max(0.0, min(taken) / count - inside)}
+
+
+def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, Any]:
+    """Seconds until the first batch of workers that are started for it, and what of them is not
+    its own `few` samples'."""
+    workers = subject.workers or WORKERS
+    batch = trial_batch_of(subject) or 1
+    begun = clock.perf_counter()
+    for index in range(few):
+        part[index]
+    own = clock.perf_counter() - begun
+    with opened(subject, part, workers, collate, batch_size=few) as loader:
+        begun = clock.perf_counter()
+        next(iter(loader))
+        first = clock.perf_counter() - begun
+    more = max(0, min(batch, subject.length or batch) - few)  # samples of a whole batch
+    return {
+        "start_workers": workers,
+        "first_batch": first + own / few * more,
+        "starting": max(0.0, first - own),
+    }

@@ -1,0 +1,203 @@
+"""What can be told by looking at a dataset object without reading samples: its parts by name."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from datasets_impl.doctor.probes.loaders import batch_size_of
+from datasets_impl.doctor.probes.own_code import source_of
+from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.randomness import is_called_to_store, is_random
+from datasets_impl.doctor.probes.target import Subject
+
+DEEP = 5  # levels of objects that are looked into
+MOST = 2000  # objects in all
+BIG = 50_000  # elements of a list that workers will copy
+HANDLES = {  # type -> what users call it
+    "h5py._hl.files.File": "an HDF5 file",
+    "h5py._hl.dataset.Dataset": "an HDF5 dataset",
+    "lmdb.Environment": "an LMDB environment",
+    "builtins.Environment": "an LMDB environment",
+    "sqlite3.Connection": "an SQLite connection",
+    "zipfile.ZipFile": "a zip file",
+    "tarfile.TarFile": "a tar file",
+    "_io.BufferedReader": "an open file",
+    "_io.TextIOWrapper": "an open file",
+}
+LISTINGS = ("listdir", "scandir", "glob", "rglob", "iglob", "iterdir")
+ORDERLESS = ("sorted", "len", "sum", "any", "all", "max", "min", "set")  # of a listing
+LABELS = re.compile(r"label|target|class_ids|lengths", re.IGNORECASE)
+NAMES = re.compile(r"name|class_to|to_idx|map|dict|vocab", re.IGNORECASE)  # of kinds of labels
+
+
+def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Random transforms, big lists, open handles, labels of another length, order of a listing."""
+    found: dict[str, Any] = {
+        "random_transforms": [],
+        "stored_by_random": False,
+        "big_lists": [],
+        "handles": open_handles(subject),
+        "lengths": [],
+        "settings": {k: v for k, v in subject.settings.items() if v is None or _plain(v)},
+        "start_method": subject.settings.get("start_method")
+        or torch.multiprocessing.get_start_method(),
+        "opencv_threads": _opencv_threads(),
+        "torch_threads": torch.get_num_threads(),
+        "batch_size": batch_size_of(subject),
+        "worker_init": bool(getattr(subject.loader, "worker_init_fn", None)),
+        "note": _note(subject),
+    }
+    for path, value, owner in parts(subject.dataset):
+        name = path.rpartition(".")[2]
+        if is_random(name, value):
+            found["random_transforms"].append(f"{path} ({type(value).__name__})")
+            found["stored_by_random"] |= is_called_to_store(name, owner)
+        if isinstance(value, list | dict | tuple | set) and len(value) >= BIG:
+            found["big_lists"].append([path, len(value), _element(value)])
+        if LABELS.search(name) and isinstance(value, Sized) and not NAMES.search(name):
+            found["lengths"] += _other_length(path, value, owner)
+    found["unsorted"] = unsorted_listing(subject.dataset)
+    found["torch_transform"] = _transform_of(subject.dataset)
+    return found
+
+
+def _note(subject: Subject) -> str:
+    loader = subject.loader
+    if loader is not None and type(loader).__iter__ is not DataLoader.__iter__:
+        return (
+            f"{type(loader).__name__} has an __iter__ of its own, which is not called: the dataset "
+            "is measured in loaders of PyTorch's."
+        )
+    note = getattr(subject.dataset, "doctors_note", "")
+    return note if isinstance(note, str) else ""
+
+
+def open_handles(subject: Subject) -> list[str]:
+    """What is open for reading in the trainer's process, and would be shared by forked workers."""
+    found = []
+    for path, value, _ in parts(subject.dataset):
+        kind = HANDLES.get(f"{type(value).__module__}.{type(value).__qualname__}")
+        if kind and not set(str(getattr(value, "mode", ""))) & set("wax"):
+            found.append(f"{path}, {kind}")
+    return found
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, int | float | str | bool)
+
+
+def _other_length(path: str, labels: Sized, owner: Any) -> list[list[Any]]:
+    """Where there is not one label for each sample of the dataset that holds them.
+
+    Far fewer are names or weights of classes; a dataset that is several times as long goes over its
+    samples several times.
+    """
+    if isinstance(labels, str | Mapping) or (
+        isinstance(labels, torch.Tensor | np.ndarray) and not labels.ndim
+    ):
+        return []
+    try:
+        has, should = len(labels), len(owner)
+    except RAISED:
+        return []
+    if not has or has == should or (should > has and should % has == 0):
+        return []
+    if has < should / 2 or _are_paired(labels, owner):
+        return []
+    return [[path, has, should]]
+
+
+def _are_paired(labels: Sized, owner: Any) -> bool:
+    """Whether something else that the dataset holds is as long: it goes over a part of both."""
+    others = [one for one in vars(owner).values() if one is not labels and isinstance(one, Sized)]
+    lengths = []
+    for one in others:
+        with contextlib.suppress(*RAISED):
+            lengths.append(len(one) if not isinstance(one, str) else 0)
+    return len(labels) in lengths
+
+
+def _element(value: Any) -> str:
+    first = next(iter(value.values() if isinstance(value, dict) else value), None)
+    return type(first).__name__
+
+
+def parts(thing: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Attributes and elements of `thing`, level by level: the path that leads there, the value, and
+    the dataset that it is a part of."""
+    queue: list[tuple[str, Any, Any, int]] = [("dataset", thing, thing, 0)]
+    seen: set[int] = set()
+    while queue and len(seen) < MOST:
+        path, value, owner, deep = queue.pop(0)
+        if id(value) in seen or isinstance(value, str | bytes | int | float | type):
+            continue
+        seen.add(id(value))
+        yield path, value, owner
+        if deep < DEEP:
+            own = value if isinstance(value, Dataset) else owner
+            queue += [(f"{path}{name}", inner, own, deep + 1) for name, inner in _inner(value)]
+
+
+def _inner(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, np.ndarray | torch.Tensor) or inspect.ismodule(value):
+        return []
+    if isinstance(value, Mapping):
+        return (
+            [(f"[{key!r}]", one) for key, one in list(value.items())[:16]]
+            if len(value) < BIG
+            else []
+        )
+    if isinstance(value, Sequence):
+        return (
+            [(f"[{at}]", one) for at, one in enumerate(islice(value, 16))]
+            if len(value) < BIG
+            else []
+        )
+    attributes = getattr(value, "__dict__", None)
+    return [(f".{name}", one) for name, one in attributes.items()] if attributes else []
+
+
+def unsorted_listing(dataset: Any) -> str:
+    """The call that takes files in the order of the file system, "" when there is none."""
+    source = source_of(type(dataset))
+    if ".sort(" in source:
+        return ""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return ""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    harmless = {
+        id(inner)
+        for call in calls if _called(call) in ORDERLESS for inner in ast.walk(call)
+    }  # fmt: skip
+    for call in calls:
+        if _called(call) in LISTINGS and id(call) not in harmless:
+            return (ast.get_source_segment(source, call) or "").strip()
+    return ""
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _opencv_threads() -> int | None:
+    """Threads that OpenCV uses in each process; None where the user's code does not use it."""
+    module = sys.modules.get("cv2")
+    return int(module.getNumThreads()) if module is not None else None
+
+
+def _transform_of(dataset: Any) -> str:
+    value = getattr(dataset, "transform", None)
+    return type(value).__name__ if callable(value) else ""

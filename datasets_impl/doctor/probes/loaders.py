@@ -1,0 +1,183 @@
+"""DataLoaders over a part of the user's dataset, with the user's settings but for what is tried."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
+from torch.utils.data._utils import worker as torch_worker
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.raised import RAISED, sentence
+from datasets_impl.doctor.probes.room import at_once
+from datasets_impl.doctor.probes.samples import leaves
+from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.loading import ending_workers
+
+BATCH_SIZE = 32  # where the user names none
+WORKERS = 2  # where the user has none, for what only workers show
+LEAST_BATCHES = 4  # in what is measured
+PAGE = 4096
+AHEAD = 2  # batches of each worker
+LATE = 20.0  # seconds without a batch, after which a worker is taken to hang
+
+
+class Part(Dataset[Any]):
+    """The samples at some indices of a subject, over and over until there are `count`."""
+
+    def __init__(self, subject: Subject, indices: Sequence[int], count: int | None = None) -> None:
+        self.subject, self.indices = subject, list(indices)
+        self.count = count or len(self.indices)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.subject.read(self.indices[index % len(self.indices)])
+
+    def __getattr__(self, name: str) -> Any:
+        """`__getitems__`, where the user's dataset has it: then loaders fetch by whole batches."""
+        if name == "__getitems__" and hasattr(self.subject.dataset, name):
+            return self._many
+        raise AttributeError(name)
+
+    def _many(self, places: list[int]) -> Any:
+        chosen = [self.indices[place % len(self.indices)] for place in places]
+        keys = [self.subject.keys[one] for one in chosen] if self.subject.keys else chosen
+        return self.subject.dataset.__getitems__(keys)
+
+    @property
+    def dataset(self) -> Any:
+        """As `torch.utils.data.Subset` names it, so that a worker's initialisation finds it."""
+        return self.subject.dataset
+
+
+class Timed(Dataset[Any]):
+    """The same, adding up seconds spent in its items; for one process."""
+
+    def __init__(self, inner: Dataset[Any]) -> None:
+        self.inner, self.seconds = inner, 0.0
+
+    def __len__(self) -> int:
+        return len(self.inner)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        begun = clock.perf_counter()
+        sample = self.inner[index]
+        self.seconds += clock.perf_counter() - begun
+        return sample
+
+
+class Same(Dataset[Any]):
+    """One sample that is there already: what is left is collating and handing over."""
+
+    def __init__(self, sample: Any, count: int) -> None:
+        self.sample, self.count = sample, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.sample
+
+
+def as_list(samples: list[Any]) -> list[Any]:
+    """For samples that cannot be collated."""
+    return samples
+
+
+def collate_of(subject: Subject, some: Sequence[Any]) -> tuple[Any, str]:
+    """The user's or PyTorch's function, and "" or why the samples cannot be collated by it."""
+    chosen = subject.loader.collate_fn if subject.loader is not None else default_collate
+    if subject.loader is not None and subject.loader.batch_size is None:
+        return chosen, ""  # it is given one sample
+    try:
+        chosen(copy.copy(list(some)))
+    except RAISED as error:
+        return as_list, sentence(error)
+    return chosen, ""
+
+
+def batch_size_of(subject: Subject) -> int | None:
+    if subject.loader is None:
+        return min(BATCH_SIZE, max(1, subject.length or BATCH_SIZE))
+    if subject.loader.batch_size is None and subject.loader.batch_sampler is not None:
+        return int(getattr(subject.loader.batch_sampler, "batch_size", BATCH_SIZE))
+    return subject.loader.batch_size
+
+
+def affordable(subject: Subject) -> int:
+    """Samples that may be held at once, whatever the user's batches would take."""
+    return max(1, int(at_once() / max(1.0, subject.nbytes)))
+
+
+def trial_batch_of(subject: Subject, workers: int = 0) -> int | None:
+    """The user's batch size, or what there is room for with all batches that workers have ahead."""
+    batch = batch_size_of(subject)
+    return batch and min(batch, max(1, affordable(subject) // (AHEAD * workers + 2)))
+
+
+class WorkerInit:
+    """What a worker calls first: to the user's code it then reads the user's dataset, whatever part
+    or copy of it this one reads; and the user's function is called."""
+
+    def __init__(self, dataset: Any, function: Any) -> None:
+        self.dataset, self.function = dataset, function
+
+    def __call__(self, worker: int) -> None:
+        info: Any = copy.copy(get_worker_info())
+        inner = info.dataset
+        while isinstance(inner, Part) or hasattr(inner, "inner"):
+            inner = inner.subject.dataset if isinstance(inner, Part) else inner.inner
+        is_users = inner is not info.dataset
+        object.__setattr__(info, "dataset", inner if is_users else self.dataset)
+        torch_worker._worker_info = info  # it cannot be changed, only replaced
+        if self.function is not None:
+            self.function(worker)
+
+
+@contextmanager
+def opened(
+    subject: Subject,
+    dataset: Dataset[Any],
+    workers: int,
+    collate_fn: Any,
+    persistent: bool = True,
+    **changes: Any,
+) -> Iterator[DataLoader[Any]]:
+    """A loader over `dataset`, in order; its workers are gone after the block."""
+    settings = subject.settings
+    options: dict[str, Any] = {
+        "batch_size": trial_batch_of(subject, workers),
+        "collate_fn": collate_fn,
+        "worker_init_fn": WorkerInit(
+            subject.dataset, getattr(subject.loader, "worker_init_fn", None)
+        ),
+        "num_workers": workers,
+    }
+    if options["batch_size"] is None:  # of a dataset that gives batches
+        changes.pop("batch_size", None)
+    if workers:
+        options |= {
+            "persistent_workers": persistent,
+            "prefetch_factor": settings.get("prefetch_factor") or AHEAD,
+            "multiprocessing_context": settings.get("start_method"),
+            "timeout": LATE,
+        }
+    made: DataLoader[Any] = DataLoader(dataset, **options | changes)
+    with ending_workers(made):
+        yield made
+
+
+def consume(batches: Iterable[Any]) -> float:
+    """Seconds of an epoch in which one byte of every page of a batch is read."""
+    begun = clock.perf_counter()
+    for batch in batches:
+        for leaf in leaves(batch):
+            array = leaf.array
+            if array is not None and array.size and array.flags.c_contiguous:
+                array.reshape(-1).view("u1")[::PAGE].sum()
+    return clock.perf_counter() - begun

@@ -1,0 +1,118 @@
+"""What the dataset is, and what its samples are made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.raised import RAISED, sentence
+from datasets_impl.doctor.probes.randomness import is_random, noting_calls
+from datasets_impl.doctor.probes.reads import LOOKED_AT, reads
+from datasets_impl.doctor.probes.samples import comparable, fingerprint, leaves, signature, size_of
+from datasets_impl.doctor.probes.target import Subject
+
+LEAST_ALIKE = 3  # samples
+LARGE = 1 << 26  # bytes of a sample, whose values are not compared
+
+
+def look(
+    subject: Subject, seconds: float, note: Callable[[dict[str, Any]], None] = lambda _: None
+) -> dict[str, Any]:
+    """What the dataset is and what its samples are made of.
+
+    `note` is told what is known so far, and which sample is `reading`, before each of them.
+    """
+    until = clock.perf_counter() + seconds / 2
+    known = _Looked(subject)
+    random = [value for path, value, _ in parts(subject.dataset)
+              if is_random(path.rpartition(".")[2], value)]  # fmt: skip
+    for index, read in reads(subject, LOOKED_AT):
+        note(known.answer() | {"reading": index})
+        begun = clock.perf_counter()
+        try:
+            if random:  # the first time, before anything is kept
+                with noting_calls(random) as called:
+                    sample = read()
+                known.called, random = bool(called), []
+            else:
+                sample = read()
+        except StopIteration:
+            break
+        except RAISED as error:
+            known.failures.append(f"sample {index}: {sentence(error)}")
+            known.broken.append(index)
+        else:
+            known.add(sample, clock.perf_counter() - begun)
+        if clock.perf_counter() > until and (known.times or len(known.broken) >= 3):
+            break
+    subject.cost, subject.nbytes = known.cost, known.nbytes
+    subject.avoid |= set(known.broken)
+    return known.answer()
+
+
+class _Looked:
+    """What is known of the samples that were looked at."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.kinds: Counter[tuple[str, ...]] = Counter()
+        self.failures: list[str] = []
+        self.broken: list[int] = []
+        self.times: list[float] = []
+        self.sizes: list[int] = []
+        self.none = ""  # what samples are that are nothing
+        self.nothing = 0
+        self.prints: set[str] = set()
+        self.compared = True  # whether that is all of them
+        self.one: Any = None  # the first sample, and whether all others were that object
+        self.all_one = True
+        self.called = False
+        self.example: list[dict[str, Any]] = []
+
+    def add(self, sample: Any, seconds: float) -> None:
+        self.one = sample if not self.times else self.one
+        self.times.append(seconds)
+        self.all_one &= sample is self.one
+        if sample is None or sample is NotImplemented or sample is ...:
+            self.none, self.nothing = repr(sample), self.nothing + 1
+            return
+        if len(self.prints) < 2 and self.compared:
+            self.compared = size_of(sample) < LARGE and comparable(sample)
+            self.prints.add(fingerprint(sample) if self.compared else "")
+        self.kinds[signature(sample)] += 1
+        self.sizes.append(size_of(sample))
+        self.example = self.example or [
+            {"path": leaf.path, "kind": leaf.kind, "bytes": leaf.nbytes} for leaf in leaves(sample)
+        ]
+
+    @property
+    def cost(self) -> float:
+        return float(np.median(self.times)) if self.times else 0.0
+
+    @property
+    def nbytes(self) -> float:
+        return float(np.median(self.sizes)) if self.sizes else 0.0
+
+    def answer(self) -> dict[str, Any]:
+        return {
+            "type": type(self.subject.dataset).__name__,
+            "length": self.subject.length,
+            "iterable": self.subject.iterable,
+            "seen": len(self.times),
+            "cost": self.cost,
+            "none": self.none,
+            "nothing": self.nothing,
+            "all_one": self.all_one and len(self.times) >= LEAST_ALIKE,
+            "all_equal": self.compared and len(self.prints) == 1 and len(self.times) >= LEAST_ALIKE,
+            "random_called": self.called,
+            "failures": self.failures,
+            "broken": self.broken,
+            "kinds": [[list(kind), count] for kind, count in self.kinds.most_common(4)],
+            "bytes": self.nbytes,
+            "example": self.example[:20],
+        }

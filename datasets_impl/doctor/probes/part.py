@@ -1,0 +1,63 @@
+"""The part of a dataset that a probe can read in its time."""
+
+from __future__ import annotations
+
+import contextlib
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.loaders import (
+    LEAST_BATCHES,
+    affordable,
+    collate_of,
+    trial_batch_of,
+)
+from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.reads import indices, seconds_of_items
+from datasets_impl.doctor.probes.target import Subject
+
+MOST_BATCHES = 512  # in a part
+SLOW = 8  # reads that find out how long a part takes
+
+
+def part_of(subject: Subject, seconds: float) -> list[int]:
+    """Indices whose samples take about `seconds` to read and collate, whole batches of them.
+
+    Fewer than `LEAST_BATCHES` only where samples are so slow that these would take longer; of slow
+    samples none is read to find out.
+    """
+    some = indices(subject, 64)
+    if subject.cost > seconds / SLOW:
+        return indices(subject, max(1, int(seconds / subject.cost)))
+    known = seconds_of_items(subject, some[:: max(1, len(some) // 4)])
+    batch = trial_batch_of(subject) or 1
+    each = max(1e-6, sum(known) / max(1, len(known)) + _collating(subject, some, min(batch, 4)))
+    least = min(LEAST_BATCHES * batch, 1.5 * seconds / each)
+    count = int(min(MOST_BATCHES * batch, affordable(subject), max(least, seconds / each, 2)))
+    begun = clock.perf_counter()
+    chosen = [index for index in indices(subject, count) if _readable(subject, index)]
+    # A few that are far slower than those that were timed must not take all the time there is.
+    times = (clock.perf_counter() - begun) / (3 * seconds)
+    return chosen[:: int(min(times, len(chosen) / 2)) or 1] if times > 1 else chosen
+
+
+def _readable(subject: Subject, index: int) -> bool:
+    """Neither raises nor is None, which a collate function may leave out."""
+    try:
+        return subject.read(index) is not None
+    except RAISED:
+        return False
+
+
+def _collating(subject: Subject, some: list[int], count: int) -> float:
+    """Seconds that a sample takes in the collate function, about."""
+    held = []
+    for index in some[:count]:
+        with contextlib.suppress(*RAISED):
+            held.append(subject.read(index))
+    if not held:
+        return 0.0
+    collate, _ = collate_of(subject, held)  # also the first call, which is slower
+    begun = clock.perf_counter()
+    with contextlib.suppress(*RAISED):
+        collate(held)
+    return (clock.perf_counter() - begun) / len(held)

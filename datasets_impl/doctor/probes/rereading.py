@@ -1,0 +1,122 @@
+"""Samples that are read again and again, in one process and in workers."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.loaders import trial_batch_of
+from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.reads import LOOKED_AT, indices
+from datasets_impl.doctor.probes.samples import fingerprint, leaves
+from datasets_impl.doctor.probes.target import Subject
+
+AGAIN = 8  # reads of one index; in each of two workers twice as many
+OTHERS = 4  # reads of other indices, to see a random transform that seldom does something
+
+
+def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]]:
+    """Indices and the fingerprints of some reads of each, as many as there is time for."""
+    until = clock.perf_counter() + seconds
+    for number, index in enumerate(indices(subject, LOOKED_AT)):
+        seen: list[str] = []
+        with contextlib.suppress(*RAISED):  # broken samples are told elsewhere
+            while len(seen) < (OTHERS if number else AGAIN):
+                seen.append(fingerprint(subject.read(index)))
+                if len(seen) > 1 and clock.perf_counter() > until:
+                    break
+        yield index, seen
+        if clock.perf_counter() > until:
+            break
+
+
+def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Is a sample the same each time, and in two workers? Can it be written to, and stays so?"""
+    if subject.iterable:
+        return {"all_from_each": subject.workers > 1 and _all_from_each(subject)}
+    some = indices(subject, LOOKED_AT)
+    if not some:
+        return {}
+    varied, reads, samples = None, 0, 0
+    for index, seen in versions(subject, seconds / 2):
+        reads, samples = reads + len(seen), samples + 1
+        if len(set(seen)) > 1:
+            varied = index
+            break
+    return {
+        "distinct": 1 if varied is None and not _changes_with_epoch(subject, some[0]) else 2,
+        "reads": reads,
+        "samples": samples,
+        "varied": varied,
+        "workers_equal": varied is not None and drawn(subject, seconds / 3, varied),
+        "shared": _lent(subject, some[0]),
+    }
+
+
+def _all_from_each(subject: Subject) -> bool:
+    """Whether two workers give the same samples, where each should give a part of them."""
+    loader = DataLoader(
+        subject.dataset, batch_size=None, num_workers=2, multiprocessing_context="fork",
+        collate_fn=fingerprint, worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
+    )  # fmt: skip
+    arriving = iter(loader)
+    seen = list(islice(arriving, 2 * AGAIN))
+    arriving._shutdown_workers()  # type: ignore[attr-defined]
+    return len(set(seen)) > 1 and seen[::2] == seen[1::2]
+
+
+def _changes_with_epoch(subject: Subject, index: int) -> bool:
+    """Where a dataset is told its epoch, what it draws may depend on that alone."""
+    set_epoch = getattr(subject.dataset, "set_epoch", None)
+    if not callable(set_epoch):
+        return False
+    seen = []
+    for epoch in (0, 1):
+        set_epoch(epoch)
+        seen.append(fingerprint(subject.read(index)))
+    return seen[0] != seen[1]
+
+
+def drawn(subject: Subject, seconds: float, index: int) -> bool:
+    """Whether two workers read the same versions of one sample, one after the other."""
+    count = int(min(2 * AGAIN, max(2, seconds / max(1e-6, subject.cost))))
+    key = subject.keys[index] if subject.keys else index
+    loader = DataLoader(
+        subject.dataset, batch_size=None, sampler=[key] * 2 * count, num_workers=2,
+        multiprocessing_context="fork", collate_fn=fingerprint,
+        worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
+    )  # fmt: skip
+    seen = list(loader)  # taken in turns from one worker and the other
+    return len(set(seen)) > 1 and seen[::2] == seen[1::2]
+
+
+def _lent(subject: Subject, index: int) -> list[str]:
+    """What a trainer gets that is the same writable memory as a later read of the sample."""
+    one, other = subject.read(index), subject.read(index)
+    if subject.loader is None:
+        return shared_memory(one, other)
+    if subject.workers:  # what a worker sends is a copy
+        return []
+    batched = subject.loader.batch_size is not None or subject.loader.batch_sampler is not None
+    try:
+        made = subject.loader.collate_fn([one] * (trial_batch_of(subject) or 1) if batched else one)
+    except RAISED:  # said elsewhere: they cannot be collated
+        return []
+    return shared_memory(made, other)
+
+
+def shared_memory(given: Any, later: Any) -> list[str]:
+    """Leaves of what was given that are writable and the same memory as some of a later read."""
+    stores = [leaf.array for leaf in leaves(later) if leaf.array is not None and leaf.nbytes]
+    return [
+        f"{leaf.path}: {leaf.kind}"
+        for leaf in leaves(given)
+        if leaf.array is not None and leaf.nbytes and leaf.array.flags.writeable
+        and any(np.shares_memory(leaf.array, store) for store in stores)
+    ]  # fmt: skip

@@ -1,0 +1,224 @@
+"""What the doctor looks at: a folder of images, or a dataset or loader named by the user."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import os
+from collections.abc import Sized
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any
+
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+)
+
+from datasets_impl.doctor.probes.importing import attribute_of, imported
+from datasets_impl.doctor.probes.raised import RAISED, sentence
+from datasets_impl.errors import StudyError
+from datasets_impl.files.paths import user_path
+
+MOST_KEYS = 4096
+# The index that is being read, and how many reads were begun: of this process, not of its workers.
+reading = (ctypes.c_int64 * 2)(-1, 0)
+
+
+def note_reading_in(slots: ctypes.Array[ctypes.c_int64]) -> None:
+    """`slots` outlive the process: they name the sample that it hung or died over."""
+    global reading
+    reading = slots
+    os.register_at_fork(after_in_child=_note_nowhere)
+
+
+def _note_nowhere() -> None:
+    global reading
+    reading = (ctypes.c_int64 * 2)(-1, 0)
+
+
+@dataclass
+class Subject:
+    """A dataset, and the loader's settings that it is used with."""
+
+    name: str
+    dataset: Any
+    loader: DataLoader[Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    cost: float = 0.0  # seconds of reading a sample, about; 0 until some were looked at
+    nbytes: float = 0.0  # of a sample, about; 0 until some were looked at
+    keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
+    avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For workers, which read samples and need no loader."""
+        return {**self.__dict__, "loader": None}
+
+    @property
+    def iterable(self) -> bool:
+        return isinstance(self.dataset, IterableDataset) or not hasattr(self.dataset, "__getitem__")
+
+    def read(self, index: int) -> Any:
+        """Sample `index`, of a dataset that gives whole batches as a batch of one.
+
+        Where the loader has a sampler of its own, the sample that this asks for at `index`.
+        """
+        key = self.keys[index] if self.keys else index
+        reading[0], reading[1] = index, reading[1] + 1
+        try:
+            if self._only_batches:
+                return self.dataset.__getitems__([key])[0]
+            return self.dataset[key]
+        finally:
+            reading[0] = -1
+
+    @property
+    def _only_batches(self) -> bool:
+        own = getattr(type(self.dataset), "__getitem__", None)
+        return own in (None, Dataset.__getitem__) and hasattr(self.dataset, "__getitems__")
+
+    @property
+    def count(self) -> int:
+        """Indices that `read` takes; 0 where they are not known."""
+        return len(self.keys) or self.length or 0
+
+    @property
+    def workers(self) -> int:
+        return int(self.settings.get("num_workers", 0))
+
+    @property
+    def length(self) -> int | None:
+        """Number of samples; None where the dataset does not say."""
+        if not isinstance(self.dataset, Sized):
+            return None
+        try:
+            return len(self.dataset)
+        except (NotImplementedError, TypeError):
+            return None
+
+
+def load(target: str, kwargs: dict[str, Any]) -> Subject:
+    """
+    Raises:
+        StudyError: there is no such folder, module or object, or it is no dataset.
+    """
+    if not target:
+        raise StudyError(
+            "No target was named; name a folder of images, package.module:object or file.py:object "
+            "(make doctor TARGET=...)."
+        )
+    folder = user_path(target)
+    if folder.is_dir():
+        from datasets_impl.doctor.probes.folder import FolderImages
+
+        return Subject(target, FolderImages(str(folder)))
+    if ":" not in target:
+        raise StudyError(
+            f"{target} is no folder; name a folder of images, package.module:object or "
+            "file.py:object."
+        )
+    where, _, name = target.rpartition(":")
+    if not where or not name:
+        raise StudyError(
+            f"{target} must name both a module or file and an object in it: "
+            "package.module:object or file.py:object."
+        )
+    module = imported(where)
+    found = made(target, attribute_of(module, name, target), kwargs)
+    return with_samples(subject_of(target, found))
+
+
+def with_samples(subject: Subject) -> Subject:
+    """
+    Raises:
+        StudyError: its length cannot be had, or is 0.
+    """
+    try:
+        length = subject.length
+        if length is None:
+            _check_length(subject.dataset)
+    except RAISED as error:
+        raise StudyError(
+            f"{subject.name}: the length of the dataset cannot be had ({sentence(error)}); mend "
+            "its __len__."
+        ) from error
+    if length == 0:
+        raise StudyError(
+            f"{subject.name} holds no sample (its length is 0); check where it looks for them."
+        )
+    return subject
+
+
+def _check_length(dataset: Any) -> None:
+    """
+    Raises:
+        TypeError: its __len__ gives what is no length. One that raises this itself has none.
+    """
+    if isinstance(dataset, Sized):
+        try:
+            found = type(dataset).__len__(dataset)
+        except (NotImplementedError, TypeError):
+            return
+        raise TypeError(f"it gives {found!r}")
+
+
+def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
+    """What a class or function returns; instances as they are."""
+    if isinstance(found, Dataset | DataLoader) or not callable(found):
+        if kwargs:
+            raise StudyError(
+                f"{target} is an object already and takes no --kwargs; leave them out."
+            )
+        return found
+    try:
+        inspect.signature(found).bind(**kwargs)
+    except TypeError as error:
+        raise StudyError(
+            f"{target} could not be called ({error}); give its arguments with --kwargs as JSON."
+        ) from error
+    except ValueError:  # written in C: it says itself what it lacks
+        pass
+    return found(**kwargs)
+
+
+def _keys(loader: DataLoader[Any]) -> list[Any]:
+    """What a sampler of the user's asks for, in part; empty for PyTorch's own orders."""
+    if isinstance(loader.dataset, IterableDataset):
+        return []
+    batched = type(loader.batch_sampler) not in (BatchSampler, type(None))
+    sampler = loader.batch_sampler if batched else loader.sampler
+    if sampler is None or type(sampler) in (SequentialSampler, RandomSampler):
+        return []
+    try:
+        found = list(islice(iter(sampler), MOST_KEYS))
+        return list(chain.from_iterable(found)) if batched else found
+    except RAISED:  # it needs a training that goes on
+        return []
+
+
+def subject_of(name: str, found: Any) -> Subject:
+    if isinstance(found, DataLoader):
+        settings = {
+            key: getattr(found, key)
+            for key in (
+                "batch_size", "num_workers", "prefetch_factor", "persistent_workers", "pin_memory",
+                "drop_last",
+            )
+        }  # fmt: skip
+        method = getattr(found.multiprocessing_context, "get_start_method", lambda: None)()
+        settings["start_method"] = method
+        return Subject(name, found.dataset, found, settings, keys=_keys(found))
+    if inspect.isgenerator(found):
+        raise StudyError(
+            f"{name} gives a generator, which can be gone over only once; name a dataset."
+        )
+    if isinstance(found, Dataset) or hasattr(found, "__getitem__") or hasattr(found, "__iter__"):
+        return Subject(name, found)
+    raise StudyError(
+        f"{name} gives a {type(found).__name__}, which is neither a dataset nor a DataLoader; name "
+        "what the trainer iterates."
+    )

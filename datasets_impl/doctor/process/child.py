@@ -1,0 +1,108 @@
+"""The probes' process: run as `python -m datasets_impl.doctor.process.child REQUEST`.
+
+The probes of a request run one after the other and each answer is written down at once, as a line
+of JSON. What the user's code prints is thrown away. `examine` is the other side.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from json import dumps  # as it is before the user's code
+from pathlib import Path
+from typing import Any
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.raised import sentence
+from datasets_impl.doctor.process.deaths import slots
+from datasets_impl.doctor.process.examine import GRACE, LOADING, LOOK
+from datasets_impl.doctor.process.sandbox import clear, name_semaphores
+from datasets_impl.errors import StudyError
+
+Tell = Callable[[dict[str, Any]], None]
+PATIENCE = 4.0  # times the seconds for looking at all samples, that one may take
+
+
+def main(arguments: list[str]) -> int:
+    request = json.loads(Path(arguments[0]).read_text())
+    folder, own = Path(request["folder"]), os.getpid()
+    threading.Thread(target=_end_with, args=(request["doctor"], folder), daemon=True).start()
+    name_semaphores(folder)
+
+    def tell(record: dict[str, Any]) -> None:
+        if os.getpid() != own:  # the user's code has forked, and went on in both processes
+            os._exit(0)
+        with (folder / "answers").open("a", encoding="utf-8") as answers:
+            answers.write(dumps(record) + "\n")
+
+    with (folder / "stacks").open("w") as stacks:
+        # Without the interpreter's lock, which a function written in C may hold for ever.
+        faulthandler.dump_traceback_later(LOADING, file=stacks, exit=True)
+        try:
+            _answer_all(request, tell, stacks)
+        except BaseException as error:
+            known = isinstance(error, StudyError)
+            tell({"probe": "", "user_error" if known else "error": sentence(error)})
+        faulthandler.cancel_dump_traceback_later()
+    os._exit(0)  # without waiting for threads and workers of the user's
+
+
+def _end_with(doctor: int, folder: Path) -> None:
+    """Where the doctor itself was killed, nothing of it stays behind."""
+    while os.getppid() == doctor:
+        time.sleep(0.5)
+    clear(folder, os.getsid(0), waiting=False)
+    os._exit(1)
+
+
+def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
+    import torch
+
+    from datasets_impl.doctor.probes.loaders import batch_size_of
+    from datasets_impl.doctor.probes.target import load, note_reading_in
+    from datasets_impl.doctor.process.plan import plan
+    from datasets_impl.doctor.process.table import PROBES
+
+    # As in a worker; and a second thread that a neighbour keeps from running makes the first wait.
+    torch.set_num_threads(1)
+    subject = load(request["target"], request["kwargs"])
+    subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
+    subject.nbytes = request["bytes"]
+    note_reading_in(slots(Path(request["folder"]) / "reading"))
+    until = request["until"] or clock.monotonic() + request["allowed"]
+    asked = request["asked"]
+    planned: dict[str, float] = {}
+
+    def begin(probe: str, limit: float, **more: Any) -> None:
+        stacks.seek(0)
+        stacks.truncate()
+        tell({"probe": probe, "limit": limit, **more})
+        faulthandler.dump_traceback_later(limit, file=stacks, exit=True)
+
+    for position, (name, seconds, options) in enumerate(asked):
+        if subject.cost and not subject.iterable and not planned:
+            left = [(probe, each) for probe, each, _ in asked[position:]]
+            planned = plan(left, subject.cost, batch_size_of(subject) or 1)
+        seconds = planned.get(name, seconds)
+        over = until - clock.monotonic()
+        if not seconds or over < seconds / 2:
+            tell({"probe": name, "late": True})
+            continue
+        seconds = min(seconds, over)
+        limit = (PATIENCE if name == LOOK else 1.0) * seconds + GRACE
+        begin(name, limit)
+        if name == LOOK:
+            options = {"note": lambda seen, limit=limit: begin(LOOK, limit, partial=seen)}
+        try:
+            tell({"probe": name, "answer": PROBES[name](subject, seconds, **options)})
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are the user's as well
+            tell({"probe": name, "error": sentence(error)})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

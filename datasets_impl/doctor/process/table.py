@@ -1,0 +1,33 @@
+"""Every probe by its name; for the process that runs them, since their modules import PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from datasets_impl.doctor.probes.batches import batches
+from datasets_impl.doctor.probes.ceiling import ceiling
+from datasets_impl.doctor.probes.growth import growth
+from datasets_impl.doctor.probes.inside import look_inside
+from datasets_impl.doctor.probes.items import items
+from datasets_impl.doctor.probes.looking import look
+from datasets_impl.doctor.probes.pickling import pickled
+from datasets_impl.doctor.probes.pictures import pictures
+from datasets_impl.doctor.probes.profiling import causes
+from datasets_impl.doctor.probes.rereading import drawn, repeated
+from datasets_impl.doctor.remedies.trials import tried
+
+PROBES: dict[str, Callable[..., Any]] = {
+    "look": look,
+    "inside": look_inside,
+    "items": items,
+    "causes": causes,
+    "pictures": pictures,
+    "pickled": pickled,
+    "repeated": repeated,
+    "drawn": drawn,
+    "batches": batches,
+    "growth": growth,
+    "ceiling": ceiling,
+    "tried": tried,
+}

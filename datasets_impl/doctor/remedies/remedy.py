@@ -1,0 +1,132 @@
+"""What a remedy is, what it may know, and whether it gives the samples that the user's way does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from datasets_impl.doctor.probes import clock, pictures
+from datasets_impl.doctor.probes.loaders import Part
+from datasets_impl.doctor.probes.room import Bytes, lacking
+from datasets_impl.doctor.probes.samples import fingerprint, leaves
+from datasets_impl.doctor.probes.target import Subject
+
+FEW, SLOW = 4, 0.05  # samples that are compared; seconds of one beyond which it is one
+MOST_APART = 0.2  # mean difference of a remedy's sample over the deviation of the user's
+
+
+@dataclass
+class Remedy:
+    """Something to try: `dataset` and `workers` take the place of the user's in its trial."""
+
+    name: str
+    title: str
+    lines: str
+    dataset: Dataset[Any]
+    workers: int
+    claim: str = ""
+    collate: Any = None  # in place of the user's function
+    changes: dict[str, Any] = field(default_factory=dict)  # of the loader's settings
+    cost: str = ""  # a sentence
+    needs: Bytes = field(default_factory=dict)  # for all samples
+    once_seconds: float = 0.0  # for all samples of the dataset, before the first epoch
+    caution: str = ""
+    whole: bool = False  # a start of workers belongs to it
+
+
+class Inapplicable(Exception):
+    """A remedy that one would expect is left out; its text is a sentence that says why."""
+
+
+@dataclass
+class Context:
+    """What the earlier probes know, for remedies to see whether they apply."""
+
+    subject: Subject
+    part: Part
+    samples: list[Any]
+    same_each_time: bool
+    may_change: str  # why samples may differ all the same, "" where nothing in the code says so
+    decoded: tuple[int, int, str] | None  # the usual width, height and format of what is decoded
+    cost: float  # seconds of reading a sample
+    collate: Any  # the user's function, or PyTorch's
+    room: Bytes = field(default_factory=dict)  # what is free
+    folder: Path = Path()  # for files, which go with it
+
+    @cached_property
+    def read(self) -> tuple[list[Any], float]:
+        """Each of the samples that are tried, once, and the seconds that took."""
+        begun = clock.perf_counter()
+        samples = [self.part[place] for place in range(len(self.part.indices))]
+        return samples, clock.perf_counter() - begun
+
+    @property
+    def times(self) -> float:
+        """All samples over those that are tried."""
+        return (self.subject.length or len(self.part.indices)) / len(self.part.indices)
+
+    def ask_for(self, title: str, needs: Bytes) -> Bytes:
+        """
+        Raises:
+            Inapplicable: there is no room for it.
+        """
+        if why := lacking(title, needs, self.room):
+            raise Inapplicable(why)
+        return needs
+
+
+class Patched(Dataset[Any]):
+    """Another `PIL.Image.open` while a sample is read."""
+
+    def __init__(self, inner: Dataset[Any], make: Callable[[], Callable[..., Any]]) -> None:
+        self.inner, self.make = inner, make
+
+    def __len__(self) -> int:
+        return len(self.inner)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        with pictures.standing_in(self.make()):
+            return self.inner[index]
+
+
+def alike(at: Context, other: Dataset[Any], exactly: bool = False) -> bool:
+    """Whether `other` gives nearly the user's samples: a crop of a smaller picture is another part
+    of it, and a decoder that knows no orientation turns it. Random samples are compared with the
+    global generators at the same place; those with a generator of their own cannot be."""
+    few = FEW if at.cost < SLOW else 1
+    for index in range(min(few, len(at.samples))):
+        sample = seeded(at.part, index)
+        if not at.same_each_time and fingerprint(sample) != fingerprint(seeded(at.part, index)):
+            return False
+        for own, made in zip(leaves(sample), leaves(seeded(other, index)), strict=True):
+            if not (_numeric(own.values) and _numeric(made.values)):
+                if repr(own.value) != repr(made.value):
+                    return False
+                continue
+            if own.values.shape != made.values.shape:
+                return False
+            spread = float(np.std(own.values)) or 1.0
+            difference = np.abs(own.values.astype(float) - made.values.astype(float)).mean()
+            if difference > (0.0 if exactly else MOST_APART * spread):
+                return False
+    return bool(at.samples)
+
+
+def _numeric(values: np.ndarray[Any, Any] | None) -> TypeGuard[np.ndarray[Any, Any]]:
+    return values is not None and values.dtype.kind in "biufc"
+
+
+def seeded(dataset: Dataset[Any], index: int) -> Any:
+    """A sample, drawn from the same place of the global generators each time."""
+    random.seed(index)
+    np.random.seed(index)
+    torch.manual_seed(index)
+    return dataset[index]

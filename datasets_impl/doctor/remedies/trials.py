@@ -1,0 +1,202 @@
+"""Remedies side by side with the user's own way, in rounds, on the same samples."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.loaders import (
+    LEAST_BATCHES,
+    Part,
+    collate_of,
+    consume,
+    opened,
+    trial_batch_of,
+)
+from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.pictures import noting_sizes
+from datasets_impl.doctor.probes.raised import RAISED, said_by, sentence
+from datasets_impl.doctor.probes.randomness import may_change
+from datasets_impl.doctor.probes.reads import seconds_of_items
+from datasets_impl.doctor.probes.rereading import versions
+from datasets_impl.doctor.probes.room import lacking, room
+from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.remedies.remedies import REMEDIES
+from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy
+from datasets_impl.errors import StudyError
+from datasets_impl.system.cores import cores
+
+LEAST_ROUNDS, MOST_ROUNDS = 4, 9
+EPOCHS_WHOLE = 2  # where the start of workers is a part of what is tried
+SLOW_WORKERS = 2  # for each core, that slow samples are read by at the same time
+SETTING_UP = 0.45  # share of the time in which arms are made and warmed up
+OWN = "own"
+
+
+def tried(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Microseconds per sample of the user's way and of each remedy, by round.
+
+    A remedy that fails is listed with the sentence that says why, and is left out of the rounds; so
+    is one that there is no room for.
+    """
+    if subject.iterable or not subject.length:
+        return {"iterable": True}
+    begun, there = clock.perf_counter(), room()
+    # Every arm goes over the part once to warm up and once a round.
+    chosen = part_of(subject, seconds / 60)
+    if not chosen:
+        return {"iterable": True}
+    part, batch = _part(subject, chosen, seconds / 40)
+    with noting_sizes() as sizes:
+        samples = [part[i] for i in range(min(len(part), batch, 16))]
+    collate, _ = collate_of(subject, samples)
+    steady = all(len(set(seen)) <= 1 for _, seen in versions(subject, seconds / 30))
+    with tempfile.TemporaryDirectory(prefix="stored-", ignore_cleanup_errors=True) as folder:
+        at = Context(
+            subject, part, samples, steady, may_change_of(subject), _usual(sizes.seen),
+            subject.cost, collate, there, Path(folder),
+        )  # fmt: skip
+        arms, failed, inapplicable = _arms(at)
+        late: list[str] = []
+        for arm in arms:
+            arm.changes = {"batch_size": batch} | arm.changes
+        blocks = _rounds(subject, arms, collate, begun, seconds, failed, late)
+    return {
+        "samples": len(part),
+        "batch": batch,
+        "inapplicable": inapplicable,
+        "rounds": len(blocks.get(OWN, [])),
+        "own": blocks.get(OWN, []),
+        "failed": failed,
+        "late": late,
+        "room": there,
+        "remedies": [
+            {
+                "name": arm.name, "title": arm.title, "lines": arm.lines, "claim": arm.claim,
+                "cost": arm.cost, "caution": arm.caution, "once_seconds": arm.once_seconds,
+                "needs": arm.needs, "workers": arm.workers, "whole": arm.whole,
+                "blocks": blocks[arm.name], "beside": blocks["own-whole" if arm.whole else OWN],
+            }
+            for arm in arms[1:] if blocks.get(arm.name)
+        ],
+    }  # fmt: skip
+
+
+def _arms(at: Context) -> tuple[list[Remedy], dict[str, str], list[str]]:
+    """The user's way first; what failed, by name; sentences on what was left out."""
+    arms = [Remedy(OWN, "as it is", "", at.part, at.subject.workers)]
+    failed: dict[str, str] = {}
+    left_out: list[str] = []
+    for make in REMEDIES:
+        try:
+            made = make(at)
+        except Inapplicable as reason:
+            left_out.append(str(reason))
+        except RAISED as error:
+            failed[make.__name__] = said_by(error)
+        else:
+            why = [lacking(one.title, one.needs, at.room) for one in made]
+            arms += [one for one, without in zip(made, why, strict=True) if not without]
+            left_out += filter(None, why)
+    return arms, failed, list(dict.fromkeys(left_out))
+
+
+def _part(subject: Subject, chosen: list[int], seconds: float) -> tuple[Part, int]:
+    """What an epoch of a trial goes over, in about `seconds`, and the size of its batches.
+
+    Whole batches of slow samples do not fit in, so these are smaller: with less than a batch for
+    each of them, workers could not show what they give.
+    """
+    batch = trial_batch_of(subject, 2 * cores()) or 1
+    cost = subject.cost or sum(seconds_of_items(subject, chosen)) / len(chosen)
+    subject.cost = cost
+    count = max(len(chosen), min(LEAST_BATCHES * batch, 8 * len(chosen)))
+    if cost * count <= seconds:
+        return Part(subject, chosen, count), batch
+    each = max(subject.workers, SLOW_WORKERS * cores())
+    count = max(each, int(seconds / cost))
+    return Part(subject, chosen, count), max(1, min(batch, count // (2 * each)))
+
+
+def may_change_of(subject: Subject) -> str:
+    """Why samples may differ from read to read, by the code that makes them."""
+    for path, value, _ in parts(subject.dataset):
+        if why := may_change(path.rpartition(".")[2], value):
+            return why
+    return ""
+
+
+def _usual(seen: list[tuple[int, int, str]]) -> tuple[int, int, str] | None:
+    """The middle one by area of the pictures that were decoded."""
+    return sorted(seen, key=lambda one: one[0] * one[1])[len(seen) // 2] if seen else None
+
+
+def _rounds(
+    subject: Subject,
+    arms: list[Remedy],
+    collate: Any,
+    begun: float,
+    seconds: float,
+    failed: dict[str, str],
+    late: list[str],
+) -> dict[str, list[float]]:
+    """Microseconds per sample, by arm and round; the arms take turns inside a round.
+
+    Arms that there is no time for are added to `late`, those that raise to `failed`.
+    """
+    blocks: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        running: list[tuple[str, Any, int]] = []
+        once = 0.0  # seconds of a round
+        for arm in arms:
+            spent = clock.perf_counter() - begun
+            if running and (spent > SETTING_UP * seconds or spent + LEAST_ROUNDS * once > seconds):
+                late.append(arm.title)
+                continue
+            if arm.whole:
+                continue
+            try:
+                loader = stack.enter_context(
+                    opened(subject, arm.dataset, arm.workers, arm.collate or collate, **arm.changes)
+                )
+                warm = consume(loader)
+                if arm.workers:  # the first pass holds the start of its workers
+                    warm = consume(loader)
+                once += warm
+                running.append((arm.name, loader, len(arm.dataset)))  # type: ignore[arg-type]
+            except RAISED as error:
+                failed[arm.name] = sentence(error)
+        if not running or running[0][0] != OWN:
+            raise StudyError(failed.get(OWN, "the dataset could not be loaded"))
+        for number in range(MOST_ROUNDS):
+            spent = clock.perf_counter() - begun
+            if spent > (0.8 if number >= LEAST_ROUNDS else 1.2) * seconds:
+                break
+            for name, loader, count in running:
+                blocks.setdefault(name, []).append(1e6 * consume(loader) / count)
+    for arm in arms:
+        if arm.whole and arm.title not in late:
+            _whole(subject, arm, collate, blocks, begun + seconds)
+    return blocks
+
+
+def _whole(
+    subject: Subject, arm: Remedy, collate: Any, blocks: dict[str, list[float]], until: float
+) -> None:
+    """Two epochs with the start of their workers, as the user has it and kept."""
+    for _ in range(LEAST_ROUNDS):
+        if clock.perf_counter() > until:
+            break
+        for name, persistent in (("own-whole", False), (arm.name, True)):
+            count = EPOCHS_WHOLE * len(arm.dataset)  # type: ignore[arg-type]
+            begun = clock.perf_counter()
+            with opened(
+                subject, arm.dataset, arm.workers, collate, persistent, **arm.changes
+            ) as loader:
+                for _ in range(EPOCHS_WHOLE):
+                    consume(loader)
+            blocks.setdefault(name, []).append(1e6 * (clock.perf_counter() - begun) / count)

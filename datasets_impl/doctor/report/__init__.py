@@ -1,0 +1,1 @@
+"""The diagnosis as data, in a terminal and on a page."""

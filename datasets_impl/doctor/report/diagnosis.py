@@ -1,0 +1,270 @@
+"""From what the probes answered to one diagnosis, and its verdict."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from datasets_impl.doctor.findings.finding import MECHANISM, SHARE, WORTH, WRONG, Finding
+from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.findings.time_account import account
+from datasets_impl.doctor.findings.time_causes import CAUSES
+from datasets_impl.doctor.probes.room import MEMORY, Bytes, lacking, priced
+from datasets_impl.doctor.process.examine import LOOK, Heard
+from datasets_impl.doctor.report.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
+from datasets_impl.doctor.report.wording import amount, times_as
+
+CONFIDENCE = 0.95
+IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
+
+WHAT = {  # probe -> what it does, as a person would say it
+    "": "making the dataset once more",
+    "look": "looking at samples",
+    "inside": "looking into the dataset",
+    "items": "timing single samples",
+    "causes": "finding where their time goes",
+    "pictures": "measuring decoded pictures",
+    "pickled": "pickling the dataset",
+    "repeated": "reading a sample again and again",
+    "batches": "timing batches and workers",
+    "growth": "watching the memory of workers",
+    "ceiling": "measuring what this machine can do",
+    "tried": "trying remedies side by side",
+}
+
+
+def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnosis:
+    """From the answers of the probes."""
+    seen = dict(heard.answers)
+    inside, look, batches = (seen.get(name, {}) for name in ("inside", "look", "batches"))
+    seen["settings"] = inside.get("settings", {})
+    whole, tried = account(seen), seen.get("tried", {})
+    own = statistics.median(tried["own"]) if tried.get("own") else None
+    there = tried.get("room", {})
+    remedies, left_out = [], list[str]()
+    for one in tried.get("remedies", []):
+        needs = _needs(one, seen.get("growth", {}).get("few"))
+        if why := lacking(one["title"], needs, there):
+            left_out.append(why)
+        else:
+            remedies.append(_tried(one, tried, look.get("length"), needs, there))
+    remedies.sort(key=lambda one: -one.gain)
+    found = _all_found(findings(seen), remedies, tried.get("late", []))
+    limit = seen.get("ceiling")
+    step = _step(
+        own or (1e6 * whole.total or None),
+        inside.get("batch_size"),
+        step_ms,
+        int(seen["settings"].get("num_workers") or 0),
+        next((one for one in remedies if one.recommended), None),
+    )
+    return Diagnosis(
+        target=target,
+        verdict=_verdict(found, remedies, step, heard),
+        dataset=look.get("type", ""),
+        note=inside.get("note", ""),
+        length=look.get("length"),
+        kinds=[kind for kind, _ in look.get("kinds", [])],
+        sample_bytes=look.get("bytes", 0.0),
+        settings=seen["settings"],
+        total_us=1e6 * whole.total if whole.total else None,
+        parts=[
+            Part(cause=cause, us=1e6 * seconds, share=whole.share(cause))
+            for cause, seconds in sorted(whole.parts.items(), key=lambda part: -part[1])
+        ],
+        unattributed_us=1e6 * whole.unattributed,
+        places=[
+            Place(file=file, line=line, function=name, us=1e6 * seconds)
+            for file, line, name, seconds in seen.get("causes", {}).get("places", [])
+        ],
+        own_us=own,
+        hand_over_us=None if whole.hand_over is None else 1e6 * whole.hand_over,
+        first_batch_s=batches.get("first_batch"),
+        findings=found,
+        remedies=remedies,
+        ceiling=Ceiling(us=limit["limit"], of=limit["of"], cores=limit["cores"],
+                        times=own / limit["limit"] if own else None) if limit else None,
+        step=step,
+        room=there,
+        not_done=_not_done(heard, seen, left_out),
+    )  # fmt: skip
+
+
+def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> list[Found]:
+    """With the remedies that were measured to help those causes that only take time."""
+    made, said = [], ""
+    for one in found:
+        fields = {name: getattr(one, name) for name in Found.model_fields if name != "kind"}
+        if one.name in CAUSES:
+            remedy = _of_cause(one, remedies, late)
+            fields["remedy"] = remedy if remedy != said else "The same helps here."
+            said = remedy
+        if one.name == "decoded-larger" and not any(
+            each.name == "reduced-size" and each.recommended for each in remedies
+        ):  # not measured to help, or other pixels
+            fields |= {"lines": "", "remedy": "Store smaller pictures, or decode only the region "
+                       "that is used."}  # fmt: skip
+        made.append(Found(kind=_kind(one.rank), **fields))
+    return made
+
+
+def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
+    helps = [
+        f"{each.title.lower()} ({times_as(each.gain)}x)"
+        for each in remedies
+        if each.recommended and each.name != "persistent"  # that spares the start of workers
+    ]
+    if helps:
+        return f"Measured to help: {', '.join(helps[:3])}."
+    if not remedies:
+        return f"To try: {one.remedy}"
+    if late:
+        return f"What there was time to try did not help. To try: {one.remedy}"
+    return f"Nothing that was tried helped. What was not tried: {_lower(one.remedy)}"
+
+
+def _kind(rank: float) -> Literal["wrong", "mechanism", "time", "note"]:
+    if rank >= WRONG:
+        return "wrong"
+    if rank >= MECHANISM:
+        return "mechanism"
+    return "time" if rank >= SHARE else "note"
+
+
+def _needs(one: dict[str, Any], worker_bytes: int | None) -> Bytes:
+    """With what workers have each for themselves."""
+    needs = dict(one.get("needs", {}))
+    if one["name"].startswith("workers-") and one["workers"] and worker_bytes:
+        needs[MEMORY] = needs.get(MEMORY, 0) + one["workers"] * worker_bytes
+    return needs
+
+
+def _tried(
+    one: dict[str, Any],
+    tried: dict[str, Any],
+    length: int | None,
+    needs: Bytes,
+    there: Bytes,
+) -> Tried:
+    gain, low, high = paired_gain(one["beside"], one["blocks"])
+    worth = low is not None and low > WORTH
+    saved = (statistics.median(one["beside"]) - statistics.median(one["blocks"])) * 1e-6
+    once = float(one["once_seconds"])
+    even = once / (saved * (length or tried["samples"])) if once and saved > 0 else None
+    cost = ", ".join(filter(None, [one["cost"], priced(needs, there)]))
+    return Tried(
+        name=one["name"], title=one["title"], gain=gain, low=low, high=high,
+        rounds=len(one["blocks"]), workers=one["workers"], recommended=worth,
+        lines=one["lines"], claim=one["claim"], cost=cost, needs=needs, caution=one["caution"],
+        once_seconds=once, break_even_epochs=even,
+    )  # fmt: skip
+
+
+def paired_gain(slow: list[float], fast: list[float]) -> tuple[float, float | None, float | None]:
+    """How many times as fast, within rounds: the geometric mean and its Student's t interval."""
+    before, after = np.log(slow), np.log(fast)
+    gain = float(np.exp((before - after).mean()))
+    if len(slow) < 2 or np.ptp(before - after) < 1e-12:
+        return gain, None, None
+    interval = stats.ttest_rel(before, after).confidence_interval(CONFIDENCE)
+    return gain, float(np.exp(interval.low)), float(np.exp(interval.high))
+
+
+def _step(
+    us: float | None,
+    batch_size: int | None,
+    step_ms: float | None,
+    workers: int,
+    best: Tried | None,
+) -> Step | None:
+    if step_ms is None or us is None:
+        return None
+    batch_ms = us * (batch_size or 1) / 1e3
+    waits = _waits(batch_ms, step_ms, workers)
+    return Step(
+        step_ms=step_ms, batch_ms=batch_ms, workers=workers, batch_size=batch_size or 1,
+        waits=waits, fine=waits <= IDLE, remedy=best.title if best else "",
+        waits_then=_waits(batch_ms / best.gain, step_ms, best.workers) if best else None,
+    )  # fmt: skip
+
+
+def _waits(batch_ms: float, step_ms: float, workers: int) -> float:
+    """Workers load while the trainer steps, and make it wait for what they lack; without them
+    loading and stepping take turns."""
+    if workers:
+        return max(0.0, batch_ms - step_ms) / max(batch_ms, step_ms)
+    return batch_ms / (batch_ms + step_ms)
+
+
+def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard: Heard) -> str:
+    """One sentence."""
+    if why := heard.failures.get(LOOK):
+        return f"No sample could be looked at: {why}."
+    if "causes" in heard.late and not any(one.kind == "wrong" for one in found):
+        slow = amount(1e6 * heard.answers[LOOK]["cost"])
+        return (
+            f"A sample takes {slow}, too long to find out why in this time: use a larger --budget."
+        )
+    for probe, why in heard.failures.items():
+        if why.startswith("its process"):  # it would end a training too
+            return f"{WHAT[probe].capitalize()} failed: {why}."
+    helps = [one for one in remedies if one.recommended]
+    ails = [one for one in found if one.kind != "note"]
+    if step and step.fine and not any(one.kind == "wrong" for one in ails):
+        return "Your loader is fine: the step is the bottleneck."
+    best = f" Of what was tried, most is gained by: {helps[0].title.lower()}." if helps else ""
+    if ails:
+        return f"{ails[0].title}.{best}"
+    for probe, why in heard.failures.items():
+        return f"{WHAT[probe].capitalize()} failed: {why}.{best}"
+    look = heard.answers.get(LOOK, {})
+    if look.get("failures") and not look.get("seen"):
+        return f"No sample could be read outside of workers: {look['failures'][0]}."
+    knowing = f" Worth knowing: {_lower(found[0].title)}." if found else ""
+    if helps:
+        return f"Nothing is wrong; it can still be faster: {helps[0].title.lower()}.{knowing}"
+    if "tried" not in heard.answers or heard.answers["tried"].get("iterable"):
+        return f"Nothing wrong was found; no remedy was tried.{knowing}"
+    if heard.answers["tried"].get("late"):
+        return f"Nothing wrong was found, and what there was time to try would not help.{knowing}"
+    return f"Nothing wrong was found, and nothing that was tried would help.{knowing}"
+
+
+def _lower(title: str) -> str:
+    return title[:1].lower() + title[1:]
+
+
+def _not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[str]:
+    said = [f"{WHAT[name].capitalize()} failed: {why}."
+            for name, why in heard.failures.items() if name != LOOK]  # fmt: skip
+    look, tried = seen.get("look", {}), seen.get("tried", {})
+    late = [WHAT[probe] for probe in dict.fromkeys(heard.late)] + tried.get("late", [])
+    if tried.get("iterable") or seen.get("batches", {}).get("iterable"):
+        why = "no sample could be read"
+        if look.get("iterable") or look.get("length") is None:
+            why = "the dataset is iterated" if look.get("iterable") else "its length is not known"
+        said.append(f"Workers and remedies were not tried: {why}.")
+    for name, why in tried.get("failed", {}).items():
+        said.append(f"The remedy {name} could not be tried: {why}.")
+    said += [f"{reason}." for reason in (*tried.get("inapplicable", []), *left_out)]
+    if late:
+        said.append(f"For lack of time not done (a larger --budget helps): {'; '.join(late)}.")
+    batch = seen.get("inside", {}).get("batch_size")
+    if batch and tried.get("remedies") and tried["batch"] < batch:
+        said.append(
+            "For the time and room there was, remedies were tried with batches of "
+            f"{tried['batch']} instead of {batch}."
+        )
+    if seen.get("growth", {}).get("unsupported"):
+        said.append(f"Memory was not watched: {seen['growth']['unsupported']}.")
+    if look.get("failures") and not look.get("seen") and seen.get("inside", {}).get("worker_init"):
+        said.append(
+            "Where the loader's worker_init_fn opens what samples need, name a dataset that opens "
+            "it itself."
+        )
+    if look.get("nothing") and look["nothing"] < look["seen"]:
+        said.append(f"{look['nothing']} of the samples that were looked at are {look['none']}.")
+    return said

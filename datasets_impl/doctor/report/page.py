@@ -1,0 +1,29 @@
+"""The diagnosis as one self-contained page: no script, no network, readable on a phone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from datasets_impl.doctor.findings.finding import WORTH
+from datasets_impl.doctor.report.model import Diagnosis
+from datasets_impl.doctor.report.terminal import beside, then, what
+from datasets_impl.doctor.report.wording import amount, between, times_as
+
+GENERATOR = '<meta name="generator" content="datasets_impl.doctor">'  # tells whose a page is
+
+
+def page(found: Diagnosis) -> str:
+    env = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for function in (amount, beside, between, then, times_as, what):
+        env.globals[function.__name__] = function
+    env.globals |= {"worth": WORTH, "generator": Markup(GENERATOR)}
+    return env.get_template("page.html.j2").render(one=found)

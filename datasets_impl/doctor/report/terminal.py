@@ -1,0 +1,135 @@
+"""The diagnosis in a terminal, within 80 columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from datasets_impl.doctor.findings.finding import WORTH
+from datasets_impl.doctor.report.model import Diagnosis, Found, Tried
+from datasets_impl.doctor.report.wording import amount, between, times_as
+
+BAR = 24
+MOST = 8  # findings and remedies that are shown; the files have all
+
+
+def what(one: Diagnosis) -> str:
+    """The dataset in a line."""
+    if not one.dataset:
+        return one.target
+    length = "of unknown length"
+    if one.length is not None:
+        length = f"{one.length:,} sample{'s' if one.length != 1 else ''}"
+    return f"{one.dataset}, {length}, {decimal(round(one.sample_bytes))} each"
+
+
+def then(one: Diagnosis) -> str:
+    """What a trainer would wait with the remedy that helps most."""
+    if one.step is None or one.step.waits_then is None:
+        return ""
+    return f"; {one.step.waits_then:.0%} with: {one.step.remedy.lower()}"
+
+
+def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None:
+    """Verdict, account of time, findings, remedies, ceiling, what could not be done."""
+    console.print(Text(one.verdict, style="bold"))
+    console.print(Text(what(one)))
+    if one.note:
+        console.print(Text(one.note, style="yellow"))
+    if one.total_us:
+        console.print(f"\n[bold]Where a sample's {amount(one.total_us)} go[/bold] (one process)")
+        console.print(_account(one))
+        for sentence in beside(one):
+            console.print(f"  {sentence}", style="dim")
+        for place in [p for p in one.places if p.us > 0.1 * one.total_us][:3]:
+            where = f"{place.file}:{place.line} {place.function}"
+            console.print(f"  {amount(place.us)} in {escape(where)}", style="dim", soft_wrap=True)
+    if one.findings:
+        console.print("\n[bold]Found[/bold]")
+        for number, found in enumerate(one.findings[:MOST], start=1):
+            _finding(number, found, console)
+    if one.remedies:
+        console.print(
+            "\n[bold]Tried on your samples[/bold], times as fast \\[95 % interval]; "
+            f"\u2713 where the whole interval is above {WORTH}"
+        )
+        console.print(_remedies(one.remedies))
+        left = len(one.remedies) - MOST
+        if left > 0:
+            console.print(f"  {left} more in the report (--out)", style="dim")
+        for remedy in [remedy for remedy in one.remedies if remedy.recommended][:1]:
+            console.print(f"\n[bold]{escape(remedy.title)}[/bold]")
+            for line in remedy.lines.splitlines():  # whole, so that they can be copied
+                console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
+    if one.ceiling:
+        times = ""
+        if one.ceiling.times and one.ceiling.times >= 1:
+            times = f"; now it takes {times_as(one.ceiling.times)} times that"
+        console.print(
+            f"\n[bold]Ceiling[/bold] {amount(one.ceiling.us)} a sample ({escape(one.ceiling.of)}, "
+            f"{one.ceiling.cores} threads){times}"
+        )
+    if one.step:
+        how = "by its workers meanwhile" if one.step.workers else "in turns, without workers"
+        console.print(
+            f"[bold]Step[/bold] {one.step.step_ms:g} ms, and {one.step.batch_ms:,.1f} ms for a "
+            f"batch of {one.step.batch_size}, {how}: the trainer waits {one.step.waits:.0%} of the "
+            "time" + then(one)
+        )
+    for sentence in one.not_done:
+        console.print(Text(sentence, style="yellow"))
+    if page is not None:
+        console.print("Report: ", Text(str(page), style="bold"), soft_wrap=True, sep="")
+
+
+def beside(one: Diagnosis) -> list[str]:
+    """What a loader with workers takes besides the samples themselves."""
+    said = []
+    if one.hand_over_us is not None:
+        said.append(f"From a worker to the trainer: {amount(one.hand_over_us)} a sample.")
+    if one.first_batch_s is not None:
+        said.append(f"Workers give their first batch after {one.first_batch_s:.2f} s.")
+    return said
+
+
+def _account(one: Diagnosis) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    total = one.total_us or 1.0
+    rest = ("not attributed", one.unattributed_us)
+    for cause, us in [*((part.cause, part.us) for part in one.parts), rest]:
+        if abs(us) < 0.005 * total:
+            continue
+        bar = "\u2588" * max(0, round(BAR * us / total))
+        table.add_row(f"  {cause}", f"{us / total:4.0%}", amount(us), Text(bar, style="cyan"))
+    return table
+
+
+def _finding(number: int, found: Found, console: Console) -> None:
+    claim = f" [dim]({found.claim})[/dim]" if found.claim else ""
+    console.print(f"{number}. [bold]{escape(found.title)}[/bold]{claim}")
+    console.print(Padding(Text(found.evidence), (0, 0, 0, 3), expand=False))
+    if found.remedy:
+        console.print(Padding(Text(found.remedy, style="green"), (0, 0, 0, 3), expand=False))
+    for place in found.places:
+        console.print(f"   {escape(place)}", style="dim", soft_wrap=True)
+
+
+def _remedies(remedies: list[Tried]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    for one in remedies[:MOST]:
+        interval = between(one.low, one.high, "-")
+        mark = "[green]\u2713[/green]" if one.recommended else "\u2013"
+        even = one.break_even_epochs
+        pays = f"pays off after {even:.1f} epochs" if even else ""
+        cost = "; ".join(filter(None, [one.cost, pays, one.caution]))
+        table.add_row(
+            f"  {mark}", escape(one.title), f"{times_as(one.gain, 2)}x", escape(interval),
+            Text(cost, style="dim"),
+        )  # fmt: skip
+    return table

@@ -1,0 +1,115 @@
+"""What the doctor writes: a page, data and their schema in a folder, and a picture of its session.
+
+Only over what is absent, empty or its own, and never among the pictures that it looks at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from datasets_impl.doctor.process.printable import shown
+from datasets_impl.doctor.report.model import Diagnosis
+from datasets_impl.doctor.report.page import GENERATOR, page
+from datasets_impl.doctor.report.terminal import print_diagnosis
+from datasets_impl.errors import StudyError
+from datasets_impl.files.atomic import atomic_write, check_writable
+from datasets_impl.files.paths import user_path
+from datasets_impl.files.replacing import check_replaceable
+
+PICTURE_WIDTH = 96  # columns
+PICTURE = "doctor"  # names the parts of the picture, and tells whose it is
+MOST_BYTES = 1 << 26  # of a file that may be ours
+FIELDS = {"schema_version", "target", "verdict", "findings", "remedies"}
+
+
+def check_places(target: str, out: Path | None, svg: Path | None) -> None:
+    """Before the examination, so that no minute is lost.
+
+    Raises:
+        StudyError: a place cannot be written, holds what is not the doctor's, or is in the folder
+            of pictures that is looked at.
+    """
+    if out is not None and out.exists() and not out.is_dir():
+        raise StudyError(f"{out} is no folder; name one for --out.")
+    for path in (*(_files(out) if out else ()), *((svg,) if svg else ())):
+        _check(path)
+        folder = user_path(target) if target else None
+        if folder and folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
+            raise StudyError(
+                f"{path} would be written among the pictures of {folder}, which are only read; "
+                "choose another place."
+            )
+        check_writable(path)
+
+
+def write_report(found: Diagnosis, out: Path) -> Path:
+    """The three files; returns the page.
+
+    Raises:
+        StudyError: see `check_places`.
+    """
+    texts = (
+        page(found),
+        found.model_dump_json(indent=1),
+        json.dumps(Diagnosis.model_json_schema(), indent=1),
+    )
+    for path, text in zip(_files(out), texts, strict=True):
+        _check(path)
+        atomic_write(path, text + "\n")
+    return _files(out)[0]
+
+
+def draw_session(
+    found: Diagnosis, written: Path | None, arguments: Sequence[str], svg: Path
+) -> None:
+    """The session as an SVG picture of a terminal: what was typed, and what came.
+
+    Raises:
+        StudyError: see `check_places`.
+    """
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=PICTURE_WIDTH, file=nowhere, highlight=False)
+        typed = shown(f"$ python -m datasets_impl.doctor {shlex.join(arguments)}")
+        console.print(Text(typed, style="dim"))
+        print_diagnosis(found, written, console)
+    _check(svg)
+    atomic_write(svg, console.export_svg(title=PICTURE, unique_id=PICTURE) + "\n")
+
+
+def _files(out: Path) -> tuple[Path, Path, Path]:
+    return out / "index.html", out / "diagnosis.json", out / "schema.json"
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise StudyError(f"{path} is a folder; name a file.")
+    check_replaceable(path, _is_ours, what="what the doctor writes")
+
+
+def _is_ours(path: Path) -> bool:
+    """By what it says of itself."""
+    if path.stat().st_size > MOST_BYTES:
+        return False
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    if path.suffix != ".json":
+        return GENERATOR in text[:4096] or ("<svg" in text[:256] and f"{PICTURE}-matrix" in text)
+    return _is_of_diagnosis(text)
+
+
+def _is_of_diagnosis(text: str) -> bool:
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    properties = held.get("properties") if isinstance(held, dict) else None
+    return any(isinstance(one, dict) and set(one) >= FIELDS for one in (held, properties))
