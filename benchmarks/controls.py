@@ -22,6 +22,7 @@ def pairs(*names):
 
 
 class Epoch(_Benchmark):
+    version = "2"  # as the benchmarks it stands for
     param_names = EPOCH
     params = star(
         EPOCH,
@@ -33,6 +34,7 @@ class Epoch(_Benchmark):
 
 
 class ColdEpoch(Epoch):
+    version = "1"  # without workers nothing has changed
     params = star(
         EPOCH,
         medium=[medium for medium in GRID.media if medium != "disk-warm"],
@@ -62,6 +64,7 @@ class Construction(_Benchmark):
 
 
 class Loop(_Benchmark):
+    version = "2"
     param_names = ["n", "px", "loop"]
     params = star(param_names, px=GRID.px[:1], loop=pairs("tuned"))
 
@@ -77,6 +80,7 @@ class Access(_Benchmark):
 
 
 class Transport(_Benchmark):
+    version = "2"
     needs_corpus = False
     param_names = ["kib", "workers", "carrier"]
     params = star(param_names, workers=(1,), carrier=pairs("tensor"))
@@ -85,6 +89,7 @@ class Transport(_Benchmark):
 
 
 class Stall(_Benchmark):
+    version = "2"
     param_names = ["n", "px", "workers", "step_ms", "impl"]
     params = star(
         param_names,

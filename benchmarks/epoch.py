@@ -11,7 +11,7 @@ from .grids import (
     START_METHODS,
     star,
 )
-from .measures.epochs import epoch, item_share
+from .measures.epochs import epoch, item_share, start_of_epoch
 
 FACTORS = ["n", "px", "workers", "start_method", "medium", "transform", "impl"]
 
@@ -27,6 +27,7 @@ class ByResolution(_Epoch):
 
 
 class ByWorkers(_Epoch):
+    version = "2"  # since 2: with workers, a hundred batches in the middle of a longer pass
     params = star(FACTORS, px=GRID.px_pair, workers=GRID.workers, impl=DOCUMENTED)
 
 
@@ -39,6 +40,7 @@ class ByStorage(_Epoch):
 
 
 class ByStartMethod(_Epoch, _Sparse):
+    version = "2"
     params = star(
         FACTORS,
         workers=(2,),
@@ -48,12 +50,19 @@ class ByStartMethod(_Epoch, _Sparse):
 
 
 class ByTransform(_Epoch):
-    params = star(FACTORS, px=GRID.px_storage, workers=(0, 2), transform=GRID.transforms)
+    version = "2"
+    params = star(
+        FACTORS,
+        px=GRID.px_storage,
+        workers=(0, 2) if GRID.limits else (0,),  # the quick profile has no time for more
+        transform=GRID.transforms,
+    )
 
 
 class AsFloat(_Epoch, _Sparse):
     """Example 2 with `ToTensor()` (float32, channel first) beside uint8 (C04, C07, C17, X04)."""
 
+    version = "2"
     params = star(
         FACTORS,
         px=PX_FLOAT,
@@ -65,6 +74,7 @@ class AsFloat(_Epoch, _Sparse):
 class Recommended(_Epoch, _Sparse):
     """What users are told to take, beside the documented ones that it stands for."""
 
+    version = "2"
     params = star(
         FACTORS,
         px=(256,),
@@ -85,6 +95,18 @@ class ItemShare(_Benchmark):
 class ManyWorkers(_Epoch):
     """Workers far past the number of cores, beside two (C20)."""
 
+    version = "2"
     params = star(
         FACTORS, workers=(2, *GRID.many_workers) if GRID.many_workers else (), impl=("naive",)
     )
+
+
+class ByLength(_Sparse):
+    """What the start of an epoch costs: epochs of few batches beside those of many (C07, C08)."""
+
+    param_names = ["n", "px", "workers", "batches", "impl"]
+    params = star(
+        param_names, workers=(2,), batches=GRID.epoch_batches, impl=("naive", "preloaded")
+    )
+
+    track_epoch = tracked(start_of_epoch, "us")

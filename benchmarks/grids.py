@@ -48,6 +48,8 @@ class Grid:
     latencies_ms: tuple[int, ...]  # added to every request of the object store
     media: tuple[str, ...]  # the state of the files
     controls: tuple[str, ...]  # whose epochs and items are measured twice, as A/A arms
+    loops: tuple[str, ...] = ("hand-written", "defaults", "batched", "tuned", "tuned-batched")
+    epoch_batches: tuple[int, ...] = (4, 16, 128)  # in an epoch, whose start is a part of it
     counts_arms: tuple[int, ...] = ()  # images for the arms of the three tasks
     counts_raw: tuple[int, ...] = ()  # small images that are decoded already
     topics: tuple[str, ...] = ()  # the only ones that a study of this profile runs; all by default
@@ -79,7 +81,9 @@ PROFILES = {
         limits=(),
         latencies_ms=(),
         media=("disk-warm", "disk-cold"),
-        controls=("naive", "mapped"),
+        controls=("preloaded", "mapped"),
+        loops=("hand-written", "defaults", "batched", "tuned"),
+        epoch_batches=(),
     ),
     "standard": Grid(
         rounds=7,

@@ -10,11 +10,8 @@ FACTORS = ["n", "px", "loop"]
 class ByLoop(_Benchmark):
     """The naive dataset in each loop; workers, prefetching and batch size come with the loop."""
 
+    version = "2"  # since 2: with workers, a hundred batches in the middle of a longer pass
     param_names = FACTORS
-    params = star(
-        FACTORS,
-        px=GRID.px_pair,
-        loop=("hand-written", "defaults", "batched", "tuned", "tuned-batched"),
-    )
+    params = star(FACTORS, px=GRID.px_pair, loop=GRID.loops)
 
     track_epoch = tracked(loop_epoch, "us")

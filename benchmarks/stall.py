@@ -4,16 +4,17 @@ from functools import partial
 
 from datasets_impl.experiments.steps import cuda_step
 
-from .common import _Benchmark, tracked
+from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, star
 from .measures.loops import stall
 
 FACTORS = ["n", "px", "workers", "step_ms", "impl"]
 
 
-class ByStep(_Benchmark):
+class ByStep(_Sparse):
     """Emulated steps, which leave the CPU to the workers."""
 
+    version = "2"  # since 2: with workers, a hundred steps at least
     param_names = FACTORS
     params = star(FACTORS, workers=(0, 2), step_ms=GRID.steps_ms, impl=("naive", "preloaded"))
 
@@ -23,6 +24,7 @@ class ByStep(_Benchmark):
 class CudaByStep(_Benchmark):
     """Steps computed on a CUDA device, where there is one."""
 
+    version = "2"
     param_names = FACTORS
     params = star(FACTORS, workers=(2,), impl=("naive", "preloaded"))
 

@@ -101,6 +101,7 @@ class ObjectStoreEpoch(_Sparse):
     The workers share the CPU with the server, so their gain is a lower bound.
     """
 
+    version = "2"  # since 2: with workers, a hundred batches at least
     param_names = ["n", "px", "workers", "latency_ms", "impl"]
     params = star(
         param_names,

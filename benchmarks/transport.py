@@ -12,6 +12,7 @@ FACTORS = ["kib", "carrier", "workers"]
 class BySize(_Benchmark):
     """Samples that cost nothing, from a worker beside without one."""
 
+    version = "2"  # since 2: from a worker, a hundred samples at least
     needs_corpus = False
     param_names = FACTORS
     params = star(FACTORS, kib=GRID.sample_kib, carrier=CARRIERS, workers=(0, 1))

@@ -60,6 +60,8 @@ FACTORS = (
     Factor("where", None, "{}", "{}", title="place",
            words={"disk": "on disk", "memory": "in memory"}),
     Factor("batch", 64, "batches of {}", unit="images a batch", title="batch size"),
+    Factor("batches", None, "{} batches", unit="batches an epoch", title="length of an epoch",
+           axis="batches in an epoch"),
     Factor("loop", "tuned", "{}", "in loop {}"),
     Factor("structure", "numpy", "{}", "in {}"),
     Factor("record", "image", "{}s", "with {} records"),

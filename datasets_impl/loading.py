@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets_impl import arguments
 
@@ -19,14 +19,40 @@ SHUFFLE_SEED = 0
 CPU_PAGE = 4096
 
 
+class Shuffled(Sampler[int]):
+    """`length` indices: every one of `count` once, then again in another order, and so on.
+
+    The next iteration, and every loader that is given an equal one, goes on with the next orders.
+    """
+
+    def __init__(self, count: int, length: int | None = None) -> None:
+        self.count = count
+        self.length = count if length is None else length
+        self.rounds = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        # Counted when an index is taken: a loader may make an iterator it never reads.
+        for left in range(self.length, 0, -self.count):
+            generator = torch.Generator().manual_seed(SHUFFLE_SEED + self.rounds)
+            self.rounds += 1
+            yield from torch.randperm(self.count, generator=generator)[:left].tolist()
+
+
 @contextmanager
 def loader(
     dataset: Dataset[Any],
     num_workers: int = 0,
     start_method: str = "fork",
     batch_size: int = BATCH_SIZE,
+    batches: int | None = None,
 ) -> Iterator[DataLoader[Any]]:
     """A shuffling DataLoader with explicit settings; its workers are gone after the block.
+
+    An iteration gives every sample once, or `batches` full batches, for which it goes over the
+    dataset several times, or over a part of it.
 
     Workers persist between epochs, so that epoch time is the steady state; what it costs to start
     them is measured apart, as time to first batch. The trainer gets one intra-op thread, as the
@@ -42,8 +68,8 @@ def loader(
     made: DataLoader[Any] = DataLoader(
         dataset,
         batch_size=batch_size,
-        shuffle=True,
-        generator=torch.Generator().manual_seed(SHUFFLE_SEED),
+        sampler=Shuffled(len(dataset), batches and batches * batch_size),  # type: ignore[arg-type]
+        generator=torch.Generator().manual_seed(SHUFFLE_SEED),  # of what workers draw
         num_workers=num_workers,
         multiprocessing_context=start_method if num_workers else None,
         prefetch_factor=PREFETCH_FACTOR if num_workers else None,
@@ -68,7 +94,8 @@ def ending_workers(made: DataLoader[Any]) -> Iterator[None]:
 def touch(batch: Any) -> int:
     """Read one byte of every page of a batch, as a trainer would, and return its sample count."""
     tensor: torch.Tensor = batch[0] if isinstance(batch, list | tuple) else batch
-    tensor.view(-1)[::CPU_PAGE].sum()
+    in_memory = (tensor.numel(),), (1,), tensor.storage_offset()  # also where channels come last
+    tensor.as_strided(*in_memory)[::CPU_PAGE].sum()
     if tensor.is_cuda:
         torch.cuda.synchronize(tensor.device)  # or only the launch would be timed
     return len(tensor)

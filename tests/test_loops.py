@@ -189,8 +189,9 @@ def test_number_is_positive(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_loops, "EPOCH_SECONDS", 0)
     value, state = measure_loops.loop_epoch(Cell.at(["n", "px", "loop"], (COUNT, PX, name)))
     assert math.isfinite(value) and value > 0
-    assert state["resident_before"] >= 0.99 and state["epochs"] == 1
-    assert state["workers"] == (loops.cores() if name.startswith("tuned") else 0)
+    workers = loops.cores() if name.startswith("tuned") else 0
+    assert state["resident_before"] >= 0.99 and state["workers"] == workers
+    assert state.get("batches", 0) == (100 if workers else 0) and state.get("epochs", 1) == 1
     assert not multiprocessing.active_children()
 
 
@@ -210,4 +211,6 @@ def test_every_image_is_touched_in_every_loop(monkeypatch: pytest.MonkeyPatch) -
     for name in loops.LOOPS:
         seen.clear()
         measure_loops.loop_epoch(Cell.at(["n", "px", "loop"], (COUNT, PX, name)))
-        assert sum(seen) == 2 * COUNT, f"{name}: once to warm up, once timed"
+        first, timed = 4 + 5 * loops.cores(), 100  # batches, where workers run
+        expected = BATCH_SIZE * (first + timed) if loops.loop(name).workers else 2 * COUNT
+        assert sum(seen) == expected, f"{name}: to warm up, and timed"

@@ -94,6 +94,46 @@ def test_epoch_on_every_medium(medium: str, impl: str) -> None:
         assert state["resident_before"] >= 0.99
 
 
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.parametrize("impl", ["naive", "lazy-cache"])
+def test_with_workers_a_hundred_batches_are_timed_and_no_epoch_begins(
+    impl: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, limits = [], []
+    iterate, run = torch.utils.data.DataLoader.__iter__, measure.run_epoch
+
+    def begin(loader: Any) -> Any:
+        begun.append(len(loader))
+        return iterate(loader)
+
+    def go(batches: Any, limit: int | None = None) -> int:
+        limits.append(limit)
+        return run(batches, limit)
+
+    monkeypatch.setattr(torch.utils.data.DataLoader, "__iter__", begin)
+    monkeypatch.setattr(measure, "run_epoch", go)
+    value, state = measure.epoch(tiny(workers=2, impl=impl))
+    assert value > 0 and state["batches"] == measure.PASS_BATCHES == 100
+    assert limits == [1, 100] and begun == [1 + 100 + 6], "six batches more are on their way"
+    assert state["resident_after"] >= 0.99
+
+
+@pytest.mark.usefixtures("on_disk")
+def test_files_that_left_the_page_cache_void_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = iter([1.0, 0.5])
+    monkeypatch.setattr(page_cache, "resident_share", lambda files: next(shares))
+    with pytest.raises(VoidMeasurement, match=r"only 50\.0%"):
+        measure.epoch(tiny(workers=1))
+
+
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.parametrize("batches", [1, 3])
+def test_the_start_of_an_epoch_is_a_part_of_short_epochs(batches: int) -> None:
+    value, state = measure.start_of_epoch(tiny(workers=2, batches=batches))
+    assert value > 0 and state["first_batch_ms"] > 0
+    assert state["epochs"] == math.ceil(measure.PASS_BATCHES / batches)
+
+
 def test_a_cache_is_full_before_its_epochs_are_timed(
     on_disk: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

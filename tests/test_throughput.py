@@ -70,6 +70,13 @@ def test_an_arm_is_measured_over_whole_epochs_with_its_fastest_setting(
     assert len(state["tried"]) == (len(arm.settings) if len(arm.settings) > 1 else 0)
 
 
+def test_a_slow_arm_is_measured_over_a_hundred_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arms, "LEAST_BATCHES", 10_000)
+    monkeypatch.setattr(arms, "SLOW_SECONDS", 0.0)
+    _, state = throughput(cell("threaded-pack"), "decode")
+    assert state["batches"] == 100
+
+
 @pytest.mark.parametrize("name", CEILINGS)
 def test_a_ceiling_goes_over_every_image(name: str, corpus: Corpus) -> None:
     once = CEILINGS[name](corpus.root)

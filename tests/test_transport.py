@@ -127,7 +127,7 @@ def test_number_is_positive(carrier: str, workers: int, monkeypatch: pytest.Monk
     monkeypatch.setattr(measure_samples, "TRANSPORT_SECONDS", 0)
     value, state = measure_samples.transport(cell(kib=KIB, carrier=carrier, workers=workers))
     assert math.isfinite(value) and value > 0
-    assert state["samples"] >= measure_samples.SAMPLES
+    assert state["samples"] >= (100 if workers else measure_samples.SAMPLES)
     assert state["mb_per_s"] == pytest.approx(KIB * 1024 / value, rel=0.01, abs=0.05)
     assert not multiprocessing.active_children()
 

@@ -25,11 +25,11 @@ from datasets_impl.observe.page_cache import evict, large_pages, resident_share
 
 from ..common import Measured
 from ..grids import Cell
-from .epochs import corpus_of, repeated, timed, warmed
+from .epochs import PASS_BATCHES, corpus_of, repeated, timed, warmed
 
-LEAST_BATCHES = 200  # of several epochs; slow arms need not so many
+LEAST_BATCHES = 200  # of several epochs; a slow arm needs only `PASS_BATCHES`
 ARM_SECONDS = 0.5
-SLOW_SECONDS = 4.0  # an arm that needs longer for `LEAST_BATCHES` is measured for so long
+SLOW_SECONDS = 4.0  # an arm that needs longer for `LEAST_BATCHES` is slow
 
 
 def home_of(cell: Cell) -> Path:
@@ -49,7 +49,7 @@ def home_of(cell: Cell) -> Path:
 
 
 def throughput(cell: Cell, task: Task) -> Measured:
-    """Microseconds per image of an arm, or of a ceiling, over at least 200 batches or 4 seconds.
+    """Microseconds per image of an arm, or of a ceiling, over at least 200 batches, a slow one 100.
 
     Every arm may use all cores, with threads or processes as its setting says; the trainer touches
     every page of a batch. The state tells the time without the start of epochs.
@@ -106,7 +106,7 @@ def _evicted(files: list[Path], state: dict[str, Any]) -> None:
 
 
 def whole_epochs(batches: Iterable[torch.Tensor], state: dict[str, Any]) -> Measured:
-    """Microseconds per image over whole epochs of `LEAST_BATCHES` batches or `SLOW_SECONDS`.
+    """Microseconds per image over whole epochs of `LEAST_BATCHES` batches, or fewer of a slow arm.
 
     An epoch's start is a part of it. Few batches an epoch make it weigh more than in a real
     training, so the state has the time after each epoch's first batch too.
@@ -142,7 +142,8 @@ def _enough(seen: Sequence[_Epoch]) -> bool:
     batches, seconds = (
         sum(each) for each in ([e.batches for e in seen], [e.seconds for e in seen])
     )
-    return seconds >= SLOW_SECONDS or (batches >= LEAST_BATCHES and seconds >= ARM_SECONDS)
+    least = PASS_BATCHES if seconds >= SLOW_SECONDS else LEAST_BATCHES
+    return batches >= least and seconds >= ARM_SECONDS
 
 
 def _epoch(batches: Iterable[torch.Tensor]) -> _Epoch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from datasets_impl import registry
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.files.paths import images_dir
-from datasets_impl.loading import TimedItems, loader, run_epoch
+from datasets_impl.loading import BATCH_SIZE, PREFETCH_FACTOR, TimedItems, loader, run_epoch, touch
 from datasets_impl.media.workspaces import workspace
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.handover import starting
@@ -32,6 +32,7 @@ CONSTRUCTIONS = 3  # at most: each needs a fresh working folder
 PASS_SECONDS = 2e-3  # one timed pass over items lasts at least this: far above the clock's step
 ITEMS = 256  # distinct items a pass visits
 WARM_UP_BATCHES = 4
+PASS_BATCHES = 100  # a pass is no shorter where workers run: what starts an epoch is not timed
 WARM_UPS = 3  # attempts: some hosts take idle pages back at any moment
 
 
@@ -101,16 +102,31 @@ def warmed(files: list[Path], state: dict[str, Any]) -> None:
     raise page_cache.VoidMeasurement(f"only {share:.1%} of the files stayed in the page cache")
 
 
+def still_warm(files: list[Path], state: dict[str, Any]) -> None:
+    """Verify that `files` stayed in the page cache until now.
+
+    Raises:
+        VoidMeasurement: the kernel took pages back meanwhile.
+    """
+    state["resident_after"] = share = page_cache.resident_share(files)
+    if share < 0.99:
+        raise page_cache.VoidMeasurement(f"only {share:.1%} of the files stayed in the page cache")
+
+
 def epoch(cell: Cell) -> Measured:
-    """Microseconds per image of a shuffled epoch in the steady state (workers already running)."""
+    """Microseconds per image of a shuffled epoch in the steady state (workers already running).
+
+    With workers it is that of `PASS_BATCHES` batches in the middle of a longer pass, which goes
+    over the images several times: no epoch begins or ends in it. See `start_of_epoch`.
+    """
+    return _with_workers(cell) if cell.workers else _alone(cell)
+
+
+def _alone(cell: Cell) -> Measured:
     state: dict[str, Any] = {}
-    with (
-        built(cell) as (dataset, files),
-        starting(),
-        loader(dataset, cell.workers, cell.start_method) as batches,
-    ):
+    with built(cell) as (dataset, files), loader(dataset) as batches:
         warmed(files, state)
-        whole = cell.workers or registry.implementation(cell.impl).fills_on_access
+        whole = registry.implementation(cell.impl).fills_on_access
         run_epoch(batches, limit=None if whole else WARM_UP_BATCHES)
 
         def once() -> float:
@@ -121,6 +137,65 @@ def epoch(cell: Cell) -> Measured:
         times = repeated(once, EPOCH_SECONDS)
         state["epochs"] = len(times)
         return 1e6 * statistics.median(times) / len(batches.dataset), state  # type: ignore[arg-type]
+
+
+def _with_workers(cell: Cell) -> Measured:
+    with built(cell) as (dataset, files):
+        first = -(-len(dataset) // BATCH_SIZE)  # type: ignore[arg-type]
+        length = first + PASS_BATCHES + (PREFETCH_FACTOR + 1) * cell.workers
+        with (
+            starting(),
+            loader(dataset, cell.workers, cell.start_method, batches=length) as batches,
+        ):
+            return in_the_middle(batches, first, files, {})
+
+
+def in_the_middle(
+    batches: Iterable[Any], first: int, files: list[Path], state: dict[str, Any]
+) -> Measured:
+    """Microseconds per image of `PASS_BATCHES` batches of one iteration, after its `first` ones.
+
+    It should be longer by as many batches as are made in advance, so that those on their way at
+    the end of the pass make up for those that were so at its beginning.
+    """
+    warmed(files, state)
+    arriving = iter(batches)
+    run_epoch(arriving, limit=first)
+    begun = time.perf_counter()
+    images = run_epoch(arriving, limit=PASS_BATCHES)
+    seconds = time.perf_counter() - begun
+    still_warm(files, state)
+    state["batches"] = PASS_BATCHES
+    return 1e6 * seconds / images, state
+
+
+def start_of_epoch(cell: Cell) -> Measured:
+    """Microseconds per image of epochs of `cell.batches` batches, the start of each included.
+
+    `PASS_BATCHES` batches at least, over as many epochs as that takes; the workers persist. The
+    state has the time to an epoch's first batch.
+    """
+    state: dict[str, Any] = {}
+    firsts: list[float] = []
+    with (
+        built(cell) as (dataset, files),
+        starting(),
+        loader(dataset, cell.workers, cell.start_method, batches=cell.batches) as batches,
+    ):
+        warmed(files, state)
+
+        def once() -> int:
+            arriving = iter(batches)
+            firsts.append(timed(lambda: touch(next(arriving))))
+            return BATCH_SIZE + run_epoch(arriving)
+
+        once()
+        firsts.clear()
+        epochs = -(-PASS_BATCHES // cell.batches)
+        seconds = timed(lambda: [once() for _ in range(epochs)])
+        still_warm(files, state)
+    state |= {"epochs": epochs, "first_batch_ms": round(1e3 * statistics.median(firsts), 4)}
+    return 1e6 * seconds / (epochs * cell.batches * BATCH_SIZE), state
 
 
 def item_share(cell: Cell) -> Measured:

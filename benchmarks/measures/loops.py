@@ -9,33 +9,51 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl.experiments.cycled import Cycled
-from datasets_impl.experiments.loops import cores, loop, looping
+from datasets_impl.experiments.loops import TUNED_PREFETCH, cores, loop, looping
 from datasets_impl.experiments.steps import MultiplyingStep, WaitingStep
 from datasets_impl.loading import BATCH_SIZE, PREFETCH_FACTOR, loader, run_epoch, touch
 from datasets_impl.media.workspaces import workspace
 
 from ..common import Measured
 from ..grids import Cell
-from .epochs import EPOCH_SECONDS, WARM_UP_BATCHES, built, corpus_of, repeated, timed, warmed
+from .epochs import (
+    EPOCH_SECONDS,
+    PASS_BATCHES,
+    WARM_UP_BATCHES,
+    built,
+    corpus_of,
+    in_the_middle,
+    repeated,
+    timed,
+    warmed,
+)
 
-STEPS = 12  # at least so many steps are timed,
+STEPS = 12  # at least so many steps are timed, with workers `PASS_BATCHES`,
 STALL_SECONDS = 0.2  # for at least so long,
 MOST_STEPS = 500  # and never more
 SHARE_BOUNDS = (0.01, 99.99)  # percent; shares are compared as ratios, which 0 would not allow
 
 
 def loop_epoch(cell: Cell) -> Measured:
-    """Microseconds per image of an epoch of the naive dataset in the cell's loop, steady state."""
+    """Microseconds per image of an epoch of the naive dataset in the cell's loop, steady state.
+
+    With workers it is that of a longer pass, as `epochs.epoch` makes it.
+    """
     chosen = loop(cell.loop)
     state: dict[str, Any] = {"batch_size": chosen.batch_size, "workers": 0}
-    if chosen.workers:
-        state["workers"] = cores()
     with workspace(corpus_of(cell).root, cell.medium) as folder:
         dataset = chosen.dataset(folder)
+        if chosen.workers:
+            state["workers"] = cores()
+            files = [Path(path) for path in dataset.image_paths]
+            on_their_way = (TUNED_PREFETCH + 1) * cores()
+            length = WARM_UP_BATCHES + on_their_way + PASS_BATCHES + on_their_way
+            with looping(cell.loop, dataset, length) as batches:
+                return in_the_middle(batches, WARM_UP_BATCHES + on_their_way, files, state)
         with looping(cell.loop, dataset) as batches:
             warmed([Path(path) for path in dataset.image_paths], state)
             few = WARM_UP_BATCHES * BATCH_SIZE // chosen.batch_size
-            run_epoch(batches, limit=None if chosen.workers else few)
+            run_epoch(batches, limit=few)
             times = repeated(lambda: timed(lambda: run_epoch(batches)), EPOCH_SECONDS)
     state["epochs"] = len(times)
     return 1e6 * statistics.median(times) / len(dataset), state
@@ -63,7 +81,8 @@ def stall(
                 step(time.perf_counter())
             late = getattr(step, "overshoot", 0.0)
             steps, waited, trained = 0, 0.0, 0.0
-            while steps < STEPS or (waited + trained < STALL_SECONDS and steps < MOST_STEPS):
+            least = PASS_BATCHES if cell.workers else STEPS
+            while steps < least or (waited + trained < STALL_SECONDS and steps < MOST_STEPS):
                 asked = time.perf_counter()
                 touch(next(arriving))
                 arrived = time.perf_counter()

@@ -21,7 +21,7 @@ from datasets_impl.variants.object_store import JpegObjects, RawObjects, write_r
 
 from ..common import Measured
 from ..grids import Cell
-from .epochs import EPOCH_SECONDS, ITEM_SECONDS, corpus_of, repeated, timed
+from .epochs import EPOCH_SECONDS, ITEM_SECONDS, PASS_BATCHES, corpus_of, repeated, timed
 from .shares import Passes
 
 BATCH = 4  # few images, yet two batches for each of four workers
@@ -79,18 +79,29 @@ def require_latency(dataset: JpegObjects | RawObjects, latency_ms: float) -> dic
 
 
 def epoch(cell: Cell) -> Measured:
-    """Microseconds per image of a shuffled epoch, connections open and workers running."""
-    with (
-        stored(cell) as (store, dataset, sizes),
-        loader(dataset, cell.workers, cell.start_method, BATCH) as batches,
-    ):
-        # Every worker gets its first batch in a whole epoch; alone, one batch connects.
-        run_epoch(batches, limit=None if cell.workers else 1)
-        before = store.served()
-        times = repeated(lambda: timed(lambda: run_epoch(batches)), EPOCH_SECONDS)
-        state = require_fetched(store.served().since(before), sizes, len(times))
-        state |= {"epochs": len(times), **require_latency(dataset, cell.latency_ms)}
-        return 1e6 * statistics.median(times) / len(dataset), state
+    """Microseconds per image of a shuffled epoch, connections open and workers running.
+
+    With workers, of a pass of `PASS_BATCHES` batches and more, which goes over the images several
+    times; its first round, in which every worker connects, is not timed.
+    """
+    with stored(cell) as (store, dataset, sizes):
+        each = len(dataset) // BATCH
+        rounds = 1 + -(-PASS_BATCHES // each)
+        length = rounds * each if cell.workers else None
+        with loader(dataset, cell.workers, cell.start_method, BATCH, length) as batches:
+            if not cell.workers:
+                run_epoch(batches, limit=1)  # connects
+            before = store.served()
+            if cell.workers:
+                arriving = iter(batches)
+                run_epoch(arriving, limit=each)
+                times = [timed(lambda: run_epoch(arriving)) / (rounds - 1)]
+            else:
+                times = repeated(lambda: timed(lambda: run_epoch(batches)), EPOCH_SECONDS)
+                rounds = len(times)
+            state = require_fetched(store.served().since(before), sizes, rounds)
+            state |= {"epochs": rounds, **require_latency(dataset, cell.latency_ms)}
+            return 1e6 * statistics.median(times) / len(dataset), state
 
 
 def stage_share(cell: Cell) -> Measured:

@@ -16,14 +16,14 @@ from datasets_impl.loading import BATCH_SIZE
 
 from ..common import Measured
 from ..grids import Cell
-from .epochs import PASS_SECONDS, repeated, timed
+from .epochs import PASS_BATCHES, PASS_SECONDS, repeated, timed
 
 ACCESS_SECONDS = 0.1
 ACCESSES = 4096  # random records a pass visits one by one, before it is made long enough
 BATCHES = 16  # or gathers in so many batches
 TRANSPORT_SECONDS = 0.1
 FEW = 4  # samples to warm up with; large ones take a tenth of a second each
-SAMPLES = 8  # at least so many are timed at once: a few arrive early, since workers work ahead
+SAMPLES = 8  # at least so many are timed at once, from workers `PASS_BATCHES`
 SAMPLES_SECONDS = 5e-3  # and for about so long
 
 
@@ -91,7 +91,8 @@ def transport(cell: Cell) -> Measured:
 
         take()  # starts the worker, and uses up what it had ready
         each = timed(take) / FEW
-        count = max(SAMPLES, round(SAMPLES_SECONDS / max(each, 1e-7)))
+        least = PASS_BATCHES if cell.workers else SAMPLES
+        count = max(least, round(SAMPLES_SECONDS / max(each, 1e-7)))
         times = repeated(lambda: timed(lambda: take(count)), TRANSPORT_SECONDS)
     seconds = statistics.median(times) / count
     rate = cell.kib * 1024 / 1e6 / seconds

@@ -18,29 +18,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.factors import AGAIN
-from datasets_impl.loading import BATCH_SIZE, SHUFFLE_SEED, ending_workers
+from datasets_impl.loading import BATCH_SIZE, Shuffled, ending_workers
 from datasets_impl.system.cores import cores as cores
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
 
 START_METHOD = "fork"
 TUNED_PREFETCH = 4  # batches each worker keeps ready, twice PyTorch's default
-
-
-class Shuffled(Sampler[int]):
-    """Every index once, in another order each epoch; the same orders for every loop."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[int]:
-        # Counted when the first index is taken: a loader may make an iterator it never reads.
-        generator = torch.Generator().manual_seed(SHUFFLE_SEED + self.epoch)
-        self.epoch += 1
-        yield from torch.randperm(self.count, generator=generator).tolist()
 
 
 class _HandWritten:
@@ -124,15 +107,21 @@ def loop(name: str) -> Loop:
 
 
 @contextmanager
-def looping(name: str, dataset: Dataset[Any]) -> Iterator[Iterable[Any]]:
-    """Batches of `dataset`, an epoch each time they are iterated; workers end with the block.
+def looping(
+    name: str, dataset: Dataset[Any], batches: int | None = None
+) -> Iterator[Iterable[Any]]:
+    """Batches of `dataset`, workers end with the block.
+
+    An epoch each time they are iterated, or `batches` batches of the loop's size.
 
     One intra-op thread in this process, as in workers, so that loops differ in processes alone.
     """
     torch.set_num_threads(1)
-    batches = loop(name).make(dataset, Shuffled(len(dataset)))  # type: ignore[arg-type]
-    if not isinstance(batches, DataLoader):
-        yield batches
+    chosen = loop(name)
+    order = Shuffled(len(dataset), batches and batches * chosen.batch_size)  # type: ignore[arg-type]
+    made = chosen.make(dataset, order)
+    if not isinstance(made, DataLoader):
+        yield made
         return
-    with ending_workers(batches):
-        yield batches
+    with ending_workers(made):
+        yield made
