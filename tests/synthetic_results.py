@@ -34,6 +34,7 @@ class Bench:
     levels: dict[str, Sequence[Any]]
     value: Callable[[dict[str, Any]], Value]
     unit: str = "us"
+    version: str = "1"
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -43,7 +44,7 @@ class Bench:
             "params": [[repr(level) for level in levels] for levels in self.levels.values()],
             "unit": self.unit,
             "type": "track",
-            "version": "1",
+            "version": self.version,
         }
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,23 @@ def test_numbers_of_another_version_of_a_benchmark_do_not_count(tmp_path: Path) 
     assert set(outdated["status"]) == {"skipped"} and set(outdated["samples"]) == {None}
     assert all("at version 2 now" in in_words([reason]) for reason in outdated["reason"])
     assert set(cells[cells["name"] != old.name]["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_numbers_of_two_versions_are_not_compared(tmp_path: Path, aside: bool) -> None:
+    """The older one does not count, in one set of machines or beside another run."""
+    older, newer = tmp_path / "older", tmp_path / "newer"
+    changed = items(steady, "item.ByStage.track_item")
+    write_results(older, [items(steady), changed], machine="first")
+    write_results(newer, [items(steady), replace(changed, version="10")], machine="second")
+    folders = ([older], [newer]) if aside else ([older, newer],)
+    cells = load_evidence(*folders).cells
+    of_older = cells[cells["machine"] == "first"].set_index("name")["status"].to_dict()
+    assert set(of_older.items()) == {
+        (changed.name, "skipped"), ("item.ByImplementation.track_item", "ok")
+    }  # fmt: skip
+    if not aside:
+        assert set(cells[cells["machine"] == "second"]["status"]) == {"ok"}
 
 
 def test_a_benchmark_that_the_suite_no_longer_lists_is_left_out(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import math
 import os
 import re
 import statistics
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -98,13 +98,17 @@ class Evidence:
         )
 
 
-def load_evidence(folders: list[Path]) -> Evidence:
+def load_evidence(folders: list[Path], beside: Sequence[Path] = ()) -> Evidence:
     """Read every machine below `folders`; of each machine the newest result file.
+
+    A benchmark that any of the folders, or of those `beside`, has in a newer version counts in that
+    version only: numbers of two meanings are not compared.
 
     Raises:
         StudyError: a folder is missing, holds no results of this suite, or a file is damaged.
     """
     newest: dict[str, tuple[int, Path, Results, dict[str, Any]]] = {}
+    versions = _newest_versions(map(_benchmarks, filter(os.path.isdir, [*folders, *beside])))
     for folder in folders:
         if not os.path.isdir(folder):  # noqa: PTH112 - False too for a name that cannot be
             what = "is a file" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
@@ -133,10 +137,10 @@ def load_evidence(folders: list[Path]) -> Evidence:
     rows: list[dict[str, Any]] = []
     machines = []
     for machine, (when, path, results, units) in sorted(newest.items()):
-        beside = MachineFiles(path)
+        files = MachineFiles(path)
         try:
-            found = _rows(machine, results, units, beside.skipped())
-            _leave_out(found, load.disturbed(beside.observations))
+            found = _rows(machine, results, units, versions, files.skipped())
+            _leave_out(found, load.disturbed(files.observations))
         except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
             raise StudyError(
                 f"{path} is damaged ({_short(error)}), or does not fit "
@@ -153,8 +157,8 @@ def load_evidence(folders: list[Path]) -> Evidence:
                 name=machine,
                 commit=results.commit_hash,
                 params=dict(results.params),
-                provenance=beside.provenance,
-                observations=beside.observations,
+                provenance=files.provenance,
+                observations=files.observations,
                 sampled=any(row["samples"] for row in found),
                 measured=when,
             )
@@ -183,6 +187,20 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
     except (util.UserError, ValueError, TypeError, RecursionError) as error:
         raise _unread(path, error, "is damaged; run asv again to write it anew.") from error
     return found
+
+
+def _newest_versions(suites: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """The version of each benchmark, the highest where the suites differ."""
+    found: dict[str, str] = {}
+    for suite in suites:
+        for name, entry in suite.items():
+            if isinstance(entry, dict) and entry.get("version"):
+                found[name] = max(found.get(name, ""), str(entry["version"]), key=_counted)
+    return found
+
+
+def _counted(version: str) -> tuple[int, str]:
+    return (int(version) if version.isdecimal() else 0, version)
 
 
 def _unread(path: Path, error: Exception, why: str) -> StudyError:
@@ -229,6 +247,7 @@ def _rows(
     machine: str,
     results: Results,
     units: dict[str, Any],
+    versions: dict[str, str],
     reasons: dict[tuple[str, tuple[Any, ...]], str],
 ) -> list[dict[str, Any]]:
     rows = []
@@ -248,7 +267,7 @@ def _rows(
         if not all(value is None or isinstance(value, int | float) for value in values):
             raise ValueError(f"a value of {key} is no number")
         most = max((len(cell) for cell in samples or [] if cell), default=0)
-        outdated = _outdated(results.benchmark_version.get(key), entry.get("version"))
+        outdated = _outdated(results.benchmark_version.get(key), versions.get(key))
         for position, levels in enumerate(itertools.product(*params)):
             plain = [ast.literal_eval(level) for level in levels]
             factors = dict(zip(entry["param_names"], plain, strict=True))

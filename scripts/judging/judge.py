@@ -56,9 +56,11 @@ def judge_both(
         {machine.name for machine in load_evidence(list(one)).machines} for one in (first, second)
     ]
     shared = names[0] & names[1]
-    if not shared or names[0] == names[1]:
-        return judge(first, claims), judge(second, claims)
-    return judge(first, claims, shared), judge(second, claims, shared)
+    kept = shared if shared and names[0] != names[1] else None
+    return (
+        judge(first, claims, kept, beside=second),
+        judge(second, claims, kept, beside=first),
+    )
 
 
 def judge(
@@ -66,17 +68,19 @@ def judge(
     claims: Path,
     machines: Collection[str] | None = None,
     more: Sequence[Path] = (),
+    beside: Sequence[Path] = (),
 ) -> Judgement:
     """Read and judge everything below `results`, or the `machines` of these names.
 
-    `more` has results of another profile on the same machines, which measured other cells.
+    `more` has results of another profile on the same machines, which measured other cells. With
+    those `beside` it is to be compared: what they have in a newer version does not count.
 
     Raises:
         StudyError: claims or results are missing, damaged, or of another suite.
     """
     known = load_claims(claims)
     _refuse_unknown_factors(known, claims)
-    evidence = load_evidence(list(results))
+    evidence = load_evidence(list(results), beside)
     if more:
         evidence = evidence.joined(load_evidence(list(more)))
     if machines is not None:
