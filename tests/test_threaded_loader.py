@@ -131,7 +131,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "unbatched": {"batch_size": None},
     "as they are": {"batch_size": 4, "collate_fn": listed},
 }
-PLACES = ["trainer"]
+PLACES = ["trainer", "process"]
+METHODS = ["fork", "forkserver", "spawn"]
 everywhere = pytest.mark.parametrize("where", PLACES)
 
 
@@ -145,12 +146,60 @@ def expect(loader: Any, plain: Any, epochs: int = 2, seed: int = 5) -> None:
         assert len(loader) == len(plain)
 
 
-@everywhere
 @pytest.mark.parametrize("given", ARGUMENTS.values(), ids=ARGUMENTS)
 @pytest.mark.parametrize("kind", SAMPLES)
-def test_the_same_batches(kind: str, given: dict[str, Any], where: str) -> None:
-    made = ThreadedLoader(Made(kind), **given, threads=3, where=where)
+def test_the_same_batches_in_the_trainers_process(kind: str, given: dict[str, Any]) -> None:
+    made = ThreadedLoader(Made(kind), **given, threads=3, where="trainer")
     expect(made, DataLoader(Made(kind), **given))
+
+
+class Everything(Dataset[Any]):
+    """Samples of all kinds, so that one process can make batches of each."""
+
+    def __init__(self) -> None:
+        self.kinds = [*SAMPLES, *REFUSED]
+
+    def __getitem__(self, index: tuple[int, int]) -> Any:
+        return Made(self.kinds[index[0]])[index[1]]
+
+
+def every_kind(kinds: dict[str, Any]) -> list[list[tuple[int, int]]]:
+    """Batches of one kind each: four samples, one, and six."""
+    first = 0 if kinds is SAMPLES else len(SAMPLES)
+    batches = [range(4), range(1), range(COUNT - 6, COUNT)]
+    return [
+        [(first + at, index) for index in batch] for at in range(len(kinds)) for batch in batches
+    ]
+
+
+ways = pytest.mark.parametrize(
+    "method", ["fork", *(pytest.param(each, marks=pytest.mark.slow) for each in METHODS[1:])]
+)
+
+
+@ways
+@pytest.mark.parametrize("collate", [None, listed])
+def test_the_same_batches_in_a_separate_process(method: str, collate: Any) -> None:
+    """And the same refusals, after which the next batch comes."""
+    order: dict[str, Any] = {"batch_sampler": every_kind(SAMPLES), "collate_fn": collate}
+    made = ThreadedLoader(Everything(), **order, threads=3, start_method=method)
+    expect(made, DataLoader(Everything(), **order))
+    if collate is None:
+        order["batch_sampler"] = every_kind(REFUSED)
+        refused(ThreadedLoader(Everything(), **order, start_method=method), Everything(), order)
+
+
+def refused(loader: Any, data: Any, order: dict[str, Any]) -> None:
+    batches = iter(loader)
+    for indices in order["batch_sampler"]:
+        try:
+            expected: Any = next(iter(DataLoader(data, batch_sampler=[indices])))
+        except Exception as error:
+            with pytest.raises(type(error)) as found:
+                next(batches)
+            assert type(found.value) is type(error) and found.value.args == error.args
+        else:
+            same(next(batches), expected)
 
 
 def generator() -> torch.Generator:
@@ -187,14 +236,9 @@ def test_datasets_that_are_streams_or_give_many_at_once(given: dict[str, Any], w
     expect(ThreadedLoader(Stream(), **given, where=where), DataLoader(Stream(), **given))
 
 
-@everywhere
-@pytest.mark.parametrize("kind", REFUSED)
-def test_the_same_refusal(kind: str, where: str) -> None:
-    with pytest.raises(Exception) as expected:
-        list(DataLoader(Made(kind), 4))
-    with pytest.raises(type(expected.value)) as found:
-        list(ThreadedLoader(Made(kind), 4, where=where))
-    assert type(found.value) is type(expected.value) and found.value.args == expected.value.args
+def test_the_same_refusal_in_the_trainers_process() -> None:
+    order = {"batch_sampler": every_kind(REFUSED)}
+    refused(ThreadedLoader(Everything(), **order, where="trainer"), Everything(), order)
 
 
 @everywhere
@@ -472,6 +516,11 @@ def test_what_remains_comes_after_a_stop(name: str, after: int) -> None:
     torch.manual_seed(4)
     resumed.load_state_dict(state)
     assert resumed.epoch == 1
-    same((batches + list(resumed)), expected[0])
+    more, state = stopped(resumed, 1)
+    if more:  # else that was the epoch's end
+        resumed = build()
+        resumed.load_state_dict(state)
+        more += list(resumed)
+    same(batches + more, expected[0])
     if name in ("generator", "seed", "in parts", "random"):  # else PyTorch's generator decides
         same(list(resumed), expected[1])

@@ -23,6 +23,7 @@ class Epoch(Iterator[Any]):
         ahead: batches that are being made while the trainer works on one.
         in_order: hand out batches in the order of their indices, and else as they are ready.
         timeout: seconds that a batch may take; 0 for as long as it takes.
+        reread: make batches that were handed out before, too, and leave them out.
 
     Raises:
         LoaderFailed: no batch came in time.
@@ -38,12 +39,14 @@ class Epoch(Iterator[Any]):
         ahead: int,
         in_order: bool,
         timeout: float,
+        reread: bool,
     ) -> None:
         self._run, self._order, self._indices = run, order, indices
         self._position = position
         self._ahead, self._in_order, self._timeout = ahead, in_order, timeout
         self._owner = os.getpid()
-        self._number = position.given  # of the next batch to be asked for
+        self._reread = reread
+        self._number = 0 if reread else position.given  # of the next batch to be asked for
         self._waiting: dict[int, Any] = {}  # asked for; what the sampler said after its indices
         self._made: dict[int, Outcome] = {}
         self._exhausted = self._over = False
@@ -54,30 +57,25 @@ class Epoch(Iterator[Any]):
 
     def __next__(self) -> Any:
         require_process(self._owner)
-        if not self._over:
+        while not self._over:
             self._ask(self._ahead + 1)
-        if self._over or not self._waiting:
-            raise self._end()
-        number, outcome = self._next()
-        state = self._waiting.pop(number)
-        if outcome.ended:
-            raise self._end()
-        self._position.give(number, state, outcome.state)
-        if outcome.error is not None:
-            try:
-                raise outcome.error
-            finally:
-                del outcome  # it holds this frame, which would hold it
-        return outcome.value
-
-    def skip(self, count: int) -> None:
-        """Make `count` batches and hand none of them out."""
-        for _ in range(count):
-            self._ask(self._ahead + 1)
+            if not self._waiting:
+                break
             number, outcome = self._next()
-            del self._waiting[number]
+            state = self._waiting.pop(number)
+            if outcome.ended:
+                break
+            if self._position.has(number) and outcome.error is None:
+                continue
+            self._position.give(number, state, outcome.state)
             if outcome.error is not None:
-                raise outcome.error
+                try:
+                    raise outcome.error
+                finally:
+                    del outcome  # it holds this frame, which would hold it
+            return outcome.value
+        self._end()
+        raise StopIteration
 
     def _ask(self, most: int) -> None:
         """Have batches made until `most` are, or wait to be handed out."""
@@ -87,7 +85,7 @@ class Epoch(Iterator[Any]):
             except StopIteration:
                 self._exhausted = True
                 return
-            if not self._position.has(self._number):
+            if self._reread or not self._position.has(self._number):
                 self._waiting[self._number] = self._order.state(self._indices)
                 self._run.submit(self._number, indices)
             self._number += 1
@@ -107,11 +105,10 @@ class Epoch(Iterator[Any]):
             self._made[number] = outcome
             del outcome
 
-    def _end(self) -> StopIteration:
+    def _end(self) -> None:
         if not self._over:
             self._position.begun = False
         self.close()
-        return StopIteration()
 
     def close(self) -> None:
         """Stop making batches."""

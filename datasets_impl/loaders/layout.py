@@ -7,7 +7,7 @@ strides but no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -71,15 +71,23 @@ class Leaf:
     @classmethod
     def of(cls, sample: torch.Tensor, count: int) -> Leaf:
         """For `count` samples, one behind the other."""
-        sizes = zip(sample.shape, sample.stride(), strict=True)
-        span = 1 + sum((size - 1) * step for size, step in sizes) if sample.numel() else 0
-        return cls(
-            (count, *sample.shape),
-            (span, *sample.stride()),
-            sample.dtype,
-            count * span * sample.dtype.itemsize,
-        )
+        span = _span(sample.shape, sample.stride())
+        nbytes = count * span * sample.dtype.itemsize
+        return cls((count, *sample.shape), (span, *sample.stride()), sample.dtype, nbytes)
+
+    @classmethod
+    def alike(cls, tensor: torch.Tensor, strides: tuple[int, ...]) -> Leaf:
+        """Of the same shape and dtype."""
+        shape = tuple(tensor.shape)
+        return cls(shape, strides, tensor.dtype, _span(shape, strides) * tensor.dtype.itemsize)
 
     def over(self, memory: torch.Tensor) -> torch.Tensor:
         """The tensor in `memory`, `nbytes` long and uint8."""
         return memory.view(self.dtype).as_strided(self.shape, self.strides)
+
+
+def _span(shape: Sequence[int], strides: Sequence[int]) -> int:
+    """Elements of memory from the first one on."""
+    if 0 in shape:
+        return 0
+    return 1 + sum((size - 1) * step for size, step in zip(shape, strides, strict=True))

@@ -9,9 +9,10 @@ it is given (`WritesSamples`) is read straight into the batch, in memory that wa
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -25,11 +26,12 @@ from datasets_impl.loaders.memory import RecycledMemory
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loaders.position import Order, Position
 from datasets_impl.loaders.reading import Collate, Reading
+from datasets_impl.loaders.separate import Separate
 from datasets_impl.loaders.threads import MOST_THREADS
 from datasets_impl.system.cores import cores
 
 T = TypeVar("T")
-PLACES = ("trainer",)
+PLACES = ("process", "trainer")
 
 
 class ThreadedLoader(Generic[T]):
@@ -44,7 +46,14 @@ class ThreadedLoader(Generic[T]):
             lengths makes batches of different sizes.
         threads: how many make batches; as many as there are cores by default. An iterable dataset
             is read by one.
-        where: "trainer", in this process.
+        where: "process", in one separate process, which lives as long as the loader and hands
+            batches over in shared memory that both use again; or "trainer", in this process.
+        start_method: of that process: fork, forkserver or spawn; the default of `multiprocessing`
+            where it is left out.
+        worker_init_fn: called with 0 in that process when an epoch begins. Python's, NumPy's and
+            PyTorch's random numbers begin there as in the first worker of a `DataLoader`. With
+            `threads=1` a dataset that draws from them gives what it gives there; more threads
+            draw in an order that is not the same each time.
         prefetch_factor: batches that are being made while the trainer works on one. Memory holds
             two more. 0 makes each batch when it is asked for.
         pin_memory: batches in page-locked memory, where there is a CUDA device.
@@ -69,7 +78,9 @@ class ThreadedLoader(Generic[T]):
         batch_sampler: Sampler[list[Any]] | Iterable[list[Any]] | None = None,
         *,
         threads: int | None = None,
-        where: str = "trainer",
+        where: str = "process",
+        start_method: str | None = None,
+        worker_init_fn: Callable[[int], None] | None = None,
         collate_fn: Collate | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
@@ -87,6 +98,9 @@ class ThreadedLoader(Generic[T]):
         if threads is not None:
             hint = ", or None for one a core"
             self.threads = arguments.positive_int("threads", threads, MOST_THREADS, hint)
+        self.start_method = _start_method(start_method, where)
+        self.worker_init_fn = worker_init_fn
+        arguments.function("worker_init_fn", worker_init_fn)
         self.prefetch_factor = arguments.whole_number("prefetch_factor", prefetch_factor, 0)
         self.in_order = arguments.flag("in_order", in_order)
         self.pin_memory = arguments.flag("pin_memory", pin_memory)
@@ -119,7 +133,7 @@ class ThreadedLoader(Generic[T]):
         self._order = Order(self._samplers(), generator)
         self._position: Position | None = None
         self._resumed: Position | None = None
-        self._place: Here | None = None
+        self._place: Here | Separate | None = None
         self._owner = 0  # the process whose threads these are: they do not survive a fork
 
     @property
@@ -174,6 +188,7 @@ class ThreadedLoader(Generic[T]):
         else:
             self._position = resumed
             indices, seed = self._order.resume(resumed)
+        reread = self._streams and resumed is not None and resumed.dataset is None
         epoch = Epoch(
             self._running().begin(self.epoch, seed, self._position.dataset),
             self._order,
@@ -182,10 +197,9 @@ class ThreadedLoader(Generic[T]):
             self.prefetch_factor,
             self.in_order,
             self.timeout,
+            reread,
         )
         self.epoch += 1
-        if resumed is not None and self._streams and resumed.dataset is None:
-            epoch.skip(resumed.given)
         return epoch
 
     def state_dict(self) -> dict[str, Any]:
@@ -226,12 +240,13 @@ class ThreadedLoader(Generic[T]):
         self.epoch = arguments.whole_number("epoch", epoch, 0)
         self._order.set_epoch(self.epoch)
 
-    def _running(self) -> Here:
-        if self._place is None or self._owner != os.getpid():
+    def _running(self) -> Here | Separate:
+        broken = isinstance(self._place, Separate) and self._place.broken
+        if self._place is None or self._owner != os.getpid() or broken:
             self._place, self._owner = self._new_place(), os.getpid()
         return self._place
 
-    def _new_place(self) -> Here:
+    def _new_place(self) -> Here | Separate:
         pinned = self._pinned()
         reading = Reading(
             self.dataset,
@@ -241,7 +256,10 @@ class ThreadedLoader(Generic[T]):
             self.threads,
             pinned,
         )
-        memory = RecycledMemory(pinned, self.prefetch_factor + 2, self.overwrite)
+        in_memory = self.prefetch_factor + 2
+        if self.where == "process":
+            return Separate(reading, self.start_method, in_memory, self.worker_init_fn)
+        memory = RecycledMemory(pinned, in_memory, self.overwrite)
         return Here(reading, memory, at_once=self.prefetch_factor == 0)
 
     def _pinned(self) -> bool:
@@ -276,6 +294,17 @@ class ThreadedLoader(Generic[T]):
                 "overwrite=True gives each batch in the memory of the last one, so none can be "
                 'made in advance; give where="trainer" and prefetch_factor=0, or leave it out.'
             )
+
+
+def _start_method(method: str | None, where: str) -> str | None:
+    if method is None:
+        return None
+    if where != "process":
+        raise BadArgument(
+            f'start_method is {method!r}, and no process is started; give where="process", or '
+            "leave it out."
+        )
+    return arguments.one_of("start_method", method, multiprocessing.get_all_start_methods())
 
 
 def _require_no_order(dataset: Any, sampler: Any, batch_sampler: Any) -> None:

@@ -98,13 +98,15 @@ class Work(ABC):
 
     def _deliver(self) -> None:
         deliver, self.deliver = self.deliver, None
-        try:
-            if self._errors:
-                raise self._errors[min(self._errors)]
-            outcome = self.outcome()
-        except BaseException as error:
-            outcome = Outcome(error=error)
+        if self._errors:
+            outcome = Outcome(error=self._errors[min(self._errors)])
+        else:
+            try:
+                outcome = self.outcome()
+            except BaseException as error:
+                outcome = Outcome(error=error)
         self._errors = {}
         self.drop()
         if deliver is not None:  # cancelled meanwhile
             deliver(outcome)
+        del outcome  # an error holds this frame, which would hold it

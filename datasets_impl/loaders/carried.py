@@ -1,0 +1,47 @@
+"""An error on its way to another process: its type and arguments, and the traceback there."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from typing import Any
+
+
+class _ThereError(Exception):
+    """Shows the traceback of the other process as the cause of the error here."""
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0]}"""'
+
+
+def carry(error: BaseException) -> bytes:
+    """The error as bytes, whether it pickles or not."""
+    text = "".join(traceback.format_exception(error))
+    notes = list(getattr(error, "__notes__", ()))
+    return pickle.dumps((_pickled(error), _pickled(type(error)), str(error), notes, text))
+
+
+def arrive(data: bytes) -> BaseException:
+    """The error again: the same type, or a RuntimeError where this cannot be made anew."""
+    error, kind, message, notes, text = pickle.loads(data)
+    if error:
+        found: BaseException = pickle.loads(error)
+    else:
+        try:
+            found = pickle.loads(kind)(message)
+        except Exception:
+            found = RuntimeError(message)
+        for note in notes:
+            found.add_note(note)
+    found.__cause__ = _ThereError(text)
+    return found
+
+
+def _pickled(value: Any) -> bytes:
+    """Empty if it does not pickle, or not to what it was."""
+    try:
+        data = pickle.dumps(value)
+        again = pickle.loads(data)
+    except Exception:
+        return b""
+    return data if type(again) is type(value) else b""

@@ -1,0 +1,219 @@
+"""Batches made in one separate process, as the trainer sees it.
+
+Beside a trainer that holds the GIL, threads in its process wait for it. Here they have a GIL of
+their own, and the trainer only maps what they made: per batch one small message, and no copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from datasets_impl.errors import LoaderFailed, StudyError
+from datasets_impl.loaders import child
+from datasets_impl.loaders.carried import arrive
+from datasets_impl.loaders.memory import Bytes
+from datasets_impl.loaders.parcel import unpack
+from datasets_impl.loaders.reading import Reading
+from datasets_impl.loaders.slots import MappedSlots, Returns, receive_descriptor
+from datasets_impl.loaders.wire import Kind, Message, pickled
+from datasets_impl.loaders.work import Outcome
+
+PATIENCE = 5.0  # seconds that the process gets to end by itself
+ASIDE = 0.05  # seconds between two looks of a thread at what another one received for it
+Inbox = deque[tuple[int, Outcome]]
+
+
+class Separate:
+    """Runs epochs in one process, which is started for the first of them and ends with this.
+
+    Args:
+        start_method: fork, forkserver or spawn; None for the default of `multiprocessing`.
+        usual: batches that are in memory at once.
+        init: called with 0 in the process when an epoch begins.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        start_method: str | None,
+        usual: int,
+        init: Callable[[int], None] | None = None,
+    ) -> None:
+        context: Any = multiprocessing.get_context(start_method)
+        self.connection, theirs = context.Pipe()
+        returned, returns = context.Pipe(duplex=False)
+        self.slots = MappedSlots(Returns(os.dup(returns.fileno())))
+        returns.close()
+        forked = self.connection if context.get_start_method() == "fork" else None
+        self.process: BaseProcess = context.Process(
+            target=child.main,
+            args=(theirs, returned, os.getpid(), forked, reading, usual, init),
+            name="make-batches",
+            daemon=True,
+        )
+        self.broken = ""
+        self._inboxes: dict[int, Inbox] = {}
+        self._numbers = itertools.count()
+        self._receiving, self._sending = threading.Lock(), threading.Lock()
+        try:
+            self.process.start()
+        except AssertionError as error:  # of a daemon, as are the workers of a `DataLoader`
+            self.connection.close()
+            raise StudyError(
+                f"The process that makes batches cannot be started here ({error}); give "
+                'where="trainer".'
+            ) from error
+        except BaseException:
+            self.connection.close()
+            raise
+        finally:
+            theirs.close()
+            returned.close()
+        self._close = weakref.finalize(self, _close, self.connection, self.process, os.getpid())
+
+    def begin(self, epoch: int, seed: int, state: Any = None) -> SeparateRun:
+        number = next(self._numbers)
+        self._inboxes[number] = deque()
+        self.send(Message(Kind.BEGIN, number, epoch, data=pickled((seed, state))))
+        return SeparateRun(self, number)
+
+    def send(self, message: Message) -> None:
+        try:
+            with self._sending:
+                message.send(self.connection)
+        except OSError:  # what it sent before it ended is still to be read; then that is said
+            pass
+
+    def end(self, run: int) -> None:
+        """Slots of what was made in vain go back, since nobody holds a lease of them."""
+        self._inboxes.pop(run, None)
+        if not self.broken:
+            self.send(Message(Kind.END, run))
+
+    def receive(self, run: int, timeout: float | None) -> tuple[int, Outcome]:
+        """
+        Raises:
+            TimeoutError: nothing came for this run in so many seconds.
+            LoaderFailed: the process has ended.
+        """
+        inbox = self._inboxes[run]
+        until = None if timeout is None else time.monotonic() + timeout
+        while not inbox:
+            left = None if until is None else until - time.monotonic()
+            # Another thread that waits for another run may receive what this one waits for.
+            aside = ASIDE if left is None else min(ASIDE, max(0.0, left))
+            if self._receiving.acquire(timeout=aside):
+                try:
+                    if not inbox:
+                        self._wait(left)
+                        self._read()
+                finally:
+                    self._receiving.release()
+            elif left is not None and left <= 0:
+                raise TimeoutError
+        return inbox.popleft()
+
+    def _wait(self, timeout: float | None) -> None:
+        """Until a message is there."""
+        if self.broken:
+            raise LoaderFailed(self.broken)
+        ready = wait([self.connection, self.process.sentinel], timeout)
+        if not ready:
+            raise TimeoutError
+        if self.connection not in ready and not self.connection.poll():
+            self._ended()
+
+    def _read(self) -> None:
+        whole = False
+        try:
+            message = Message.received(self.connection)
+            descriptor = receive_descriptor(self.connection) if message.kind is Kind.SLOT else -1
+            whole = True
+        except (EOFError, ConnectionError):
+            whole = True
+            self._ended()
+        finally:
+            if not whole:  # an interrupt in mid-message: the next one would be read from its middle
+                self.broken = "An interrupt cut a message short; iterate over the loader anew."
+                self._close()
+        if message.kind is Kind.SLOT:
+            self.slots.add(message.slot, message.nbytes, descriptor)
+        elif message.kind is Kind.DISCARDED:
+            self.slots.discard(message.slot)
+        else:
+            self._put(message)
+
+    def _put(self, message: Message) -> None:
+        held = self.slots.lease(message.slot, message.nbytes)
+        inbox = self._inboxes.get(message.run)
+        if inbox is not None:
+            inbox.append((message.number, _outcome(message, held)))
+
+    def _ended(self) -> None:
+        self.process.join(PATIENCE)
+        self.broken = _why(self.process)
+        self._close()
+        raise LoaderFailed(self.broken)
+
+
+class SeparateRun:
+    def __init__(self, place: Separate, number: int) -> None:
+        self._place, self._run = place, number
+
+    def submit(self, number: int, indices: Any) -> None:
+        self._place.send(Message(Kind.MAKE, self._run, number, data=pickled(indices)))
+
+    def receive(self, timeout: float | None) -> tuple[int, Outcome]:
+        return self._place.receive(self._run, timeout)
+
+    def end(self) -> None:
+        self._place.end(self._run)
+
+
+def _outcome(message: Message, held: Bytes) -> Outcome:
+    try:
+        if message.kind is Kind.FAILED:
+            return Outcome(error=arrive(message.data))
+        value, ended, state = unpack(message.data, held)
+        return Outcome(value, None, ended, state)
+    except Exception as error:  # what a batch is made of cannot be imported here, or the like
+        return Outcome(error=error)
+
+
+def _why(process: BaseProcess) -> str:
+    who, code = f"The process that makes batches ({process.pid})", process.exitcode
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = "the kernel does that when memory runs out: " if name == "SIGKILL" else ""
+        return (
+            f"{who} was ended by {name}; {hint}take fewer threads, or a smaller batch_size or "
+            "prefetch_factor."
+        )
+    return f"{who} ended with exit code {code}; what it printed before says why."
+
+
+def _close(connection: Connection, process: BaseProcess, owner: int) -> None:
+    if os.getpid() != owner:  # a fork of the trainer: the process is not its child
+        return connection.close()
+    with contextlib.suppress(OSError):  # closing alone is not heard while a fork has it open too
+        Message(Kind.STOP).send(connection)
+    connection.close()
+    process.join(PATIENCE)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    with contextlib.suppress(ValueError):
+        process.close()
+    return None

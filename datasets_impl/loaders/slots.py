@@ -1,0 +1,264 @@
+"""Shared memory for batches: slots that one process fills, another reads, and both use again.
+
+A slot is memory without a name (memfd_create(2)), so nothing of it is left when both processes are
+gone, however they ended. Its one descriptor goes to the trainer over the connection between the
+two. When nothing of a batch is left there, the slot's number comes back through a pipe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import mmap
+import os
+import socket
+import struct
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from datasets_impl.errors import StudyError
+from datasets_impl.loaders.layout import Leaf
+from datasets_impl.loaders.memory import Bytes, aligned, laid_out, lease
+from datasets_impl.system.hierarchy import memory_left
+
+NUMBER = struct.Struct("<q")
+HAS_MEMFD = hasattr(os, "memfd_create")
+
+
+class Slot:
+    """Memory of `nbytes`; `number` is what both processes call it."""
+
+    def __init__(self, number: int, nbytes: int, memory: mmap.mmap) -> None:
+        self.number, self.nbytes = number, nbytes
+        self.array: Bytes = np.frombuffer(memory, np.uint8, nbytes)
+        self.address = self.array.ctypes.data
+
+
+class Slots:
+    """The slots of the process that fills them. Many threads may take at once.
+
+    Args:
+        returned: descriptor of the pipe by which numbers of slots come back.
+        announce: called with the number, size and descriptor of a new slot.
+        discard: called with the number of a slot that is no longer used.
+        usual: slots that are in use at once, as long as the trainer keeps no batch: so many are
+            kept, and there must be memory for them before the first is made.
+    """
+
+    def __init__(
+        self,
+        returned: int,
+        announce: Callable[[int, int, int], None],
+        discard: Callable[[int], None],
+        usual: int,
+    ) -> None:
+        os.set_blocking(returned, False)
+        self.returned, self.announce, self.discard, self.usual = returned, announce, discard, usual
+        self.usual_bytes = 0  # of a batch
+        self._all: dict[int, Slot] = {}
+        self._free: deque[Slot] = deque()
+        self._lock = threading.Lock()
+        self._made = 0
+
+    def take(self, nbytes: int) -> Slot:
+        """
+        Raises:
+            StudyError: there is not so much memory.
+        """
+        with self._lock:
+            self.usual_bytes = nbytes = max(nbytes, self.usual_bytes)
+            self._take_back()
+            while self._free:
+                slot = self._free.pop()
+                if slot.nbytes >= nbytes:
+                    return slot
+                self._drop(slot)
+            return self._new(nbytes)
+
+    def free(self, slot: Slot) -> None:
+        """Takes no lock: it is called wherever the last reference to a batch goes."""
+        self._free.append(slot)
+
+    def _take_back(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while numbers := os.read(self.returned, 512 * NUMBER.size):
+                self._free.extend(self._all[number] for (number,) in NUMBER.iter_unpack(numbers))
+        while len(self._free) > self.usual:
+            self._drop(self._free.popleft())
+
+    def _drop(self, slot: Slot) -> None:
+        del self._all[slot.number]
+        self.discard(slot.number)
+
+    def _new(self, nbytes: int) -> Slot:
+        nbytes = -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
+        _require_memory(nbytes, 1 if self._made else self.usual)
+        with _unnamed_file() as file:
+            try:
+                # A page that is not to be had ends the process that touches it, so all are now.
+                os.posix_fallocate(file, 0, nbytes)
+                memory = mmap.mmap(file, nbytes)
+            except (OSError, AttributeError) as error:
+                raise StudyError(_lacking(nbytes, 1, str(error))) from error
+            slot = Slot(self._made, nbytes, memory)
+            self.announce(slot.number, nbytes, file)
+        self._made += 1
+        self._all[slot.number] = slot
+        return slot
+
+
+class Reserved:
+    """Memory for one batch: part of a slot, which is taken when it is first asked for.
+
+    The slot is free again when this goes, unless the batch was `sent`.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self.slot: Slot | None = None
+        self.used = 0
+
+    def tensors(self, leaves: Sequence[Leaf]) -> list[torch.Tensor]:
+        return laid_out(leaves, self._take)
+
+    def _take(self, nbytes: int) -> Bytes:
+        if self.slot is None:
+            self.slot = self.slots.take(nbytes)
+        start = self.used
+        if start + nbytes > self.slot.nbytes:  # `pack` moves it to a larger slot
+            return np.empty(nbytes, np.uint8)
+        self.used += aligned(nbytes)
+        return self.slot.array[start : start + nbytes]
+
+    def grow(self, nbytes: int) -> Slot:
+        """A slot of at least `nbytes`, with what was in use of the one before."""
+        if self.slot is None or self.slot.nbytes < nbytes:
+            before, self.slot = self.slot, self.slots.take(nbytes)
+            if before is not None:
+                self.slot.array[: self.used] = before.array[: self.used]
+                self.slots.free(before)
+        self.used = nbytes
+        return self.slot
+
+    def offset(self, address: int) -> int | None:
+        """Where in the slot an address is; None if it is elsewhere."""
+        start = 0 if self.slot is None else self.slot.address
+        return address - start if start <= address < start + self.used else None
+
+    def sent(self) -> tuple[int, int]:
+        """Number and used bytes of the slot, which the trainer gives back; -1 if there is none."""
+        slot, self.slot = self.slot, None
+        return (-1, 0) if slot is None else (slot.number, self.used)
+
+    def release(self) -> None:
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            self.slots.free(slot)
+
+    def __del__(self) -> None:
+        self.release()
+
+
+class Returns:
+    """The trainer's end of the pipe by which slots go back. Takes no lock.
+
+    It is closed when the last lease of a batch is gone, and not before: another file could have its
+    number then.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._owner = descriptor, os.getpid()
+
+    def give(self, number: int) -> None:
+        if os.getpid() == self._owner:  # a fork has a copy of the batch, and not the slot
+            with contextlib.suppress(OSError):  # the other process is gone
+                os.write(self._descriptor, NUMBER.pack(number))
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+
+class MappedSlots:
+    """The trainer's side of the slots."""
+
+    def __init__(self, returns: Returns) -> None:
+        self.returns = returns
+        self._mapped: dict[int, mmap.mmap] = {}
+
+    def add(self, number: int, nbytes: int, descriptor: int) -> None:
+        try:
+            self._mapped[number] = mmap.mmap(descriptor, nbytes)
+        finally:
+            os.close(descriptor)
+
+    def discard(self, number: int) -> None:
+        del self._mapped[number]
+
+    def lease(self, number: int, nbytes: int) -> Bytes:
+        """Memory of the slot, which goes back when nothing of it is left; none of slot -1."""
+        if number < 0:
+            return np.empty(0, np.uint8)
+        return lease(self._mapped[number], nbytes, partial(self.returns.give, number))
+
+
+def send_descriptor(connection: Any, descriptor: int) -> None:
+    with _socket_of(connection) as channel:
+        socket.send_fds(channel, [b"."], [descriptor])
+
+
+def receive_descriptor(connection: Any) -> int:
+    """
+    Raises:
+        StudyError: the process has no descriptor left.
+    """
+    with _socket_of(connection) as channel:
+        _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+    if not descriptors:
+        raise StudyError(
+            "A batch's memory cannot be opened: this process has no descriptor left; raise the "
+            "limit (`ulimit -n`), or close files."
+        )
+    return descriptors[0]
+
+
+def _socket_of(connection: Any) -> socket.socket:
+    return socket.socket(fileno=os.dup(connection.fileno()))
+
+
+@contextlib.contextmanager
+def _unnamed_file() -> Any:
+    if HAS_MEMFD:
+        descriptor = os.memfd_create("batches", os.MFD_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.TemporaryFile() as file:
+            yield file.fileno()
+
+
+def _require_memory(nbytes: int, count: int) -> None:
+    free = [psutil.virtual_memory().available, memory_left()]
+    if not HAS_MEMFD:
+        free.append(psutil.disk_usage(str(Path(tempfile.gettempdir()))).free)
+    least = min(each for each in free if each is not None)
+    if count * nbytes > least:
+        raise StudyError(_lacking(nbytes, count, f"{least:,} are free"))
+
+
+def _lacking(nbytes: int, count: int, why: str) -> str:
+    many = f"{count} batches of {nbytes:,} bytes need" if count > 1 else "A batch needs"
+    return (
+        f"{many} {math.prod((nbytes, count)):,} bytes of shared memory ({why}); take a smaller "
+        "batch_size or prefetch_factor."
+    )
