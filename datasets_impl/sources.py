@@ -8,36 +8,21 @@ from typing import Any, Protocol
 from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument
 from datasets_impl.files.paths import user_path
-from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.indexing import position
+from datasets_impl.labelled import FORMS, as_files
 
 STORED = ("header.json", "index.npy")  # what a folder with a stored set holds
 
 
 class Source(Protocol):
-    """`read` returns the bytes of one image; `name` says which one it is in an error."""
+    """`read` returns the bytes of one image; `name` says which one it is in an error.
+
+    A source with labels has `targets`, an array with a row for each image, and may have `classes`.
+    """
 
     def __len__(self) -> int: ...
     def read(self, index: int) -> Any: ...
     def name(self, index: int) -> str: ...
-
-
-class JpegFiles:
-    """The JPEG files of a folder, sorted."""
-
-    def __init__(self, root_dir: str | Path) -> None:
-        self.paths = jpeg_files(root_dir)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def read(self, index: int) -> bytes:
-        path = self.paths[position(index, len(self.paths), "the folder")]
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time
-            return file.read()
-
-    def name(self, index: int) -> str:
-        return self.paths[index]
 
 
 class JpegBytes:
@@ -57,33 +42,37 @@ class JpegBytes:
         return f"image {index}"
 
 
-def as_source(source: Source | str | Path) -> Source:
-    """Encoded images: a folder's JPEG files, the stored set in it, or a `Source` as it is.
+def as_source(source: Any) -> Source:
+    """Encoded images: the stored set in a folder, what `as_files` knows, or a `Source` as it is.
 
     Raises:
         BadArgument: it is no source, holds no image, or holds pixels.
         StudyError: the folder has no JPEG file, or its stored set is damaged.
     """
-    if isinstance(source, str | Path):
-        folder = user_path(source)
-        if not all((folder / name).is_file() for name in STORED):
-            return JpegFiles(folder)
-        source = _stored(folder)
+    if isinstance(source, str | Path) and is_stored(source):
+        source = _stored(user_path(source))
+    found: Any = source
     if not all(hasattr(source, name) for name in ("__len__", "read", "name")):
+        found = as_files(source)
+    if found is None:
         raise refused(
             "source",
             source,
-            "a folder of JPEG files, a stored set, or an object with `len`, `read` and `name`",
+            f"{FORMS}; or a stored set, or an object with `len`, `read` and `name`",
         )
-    if getattr(getattr(source, "header", None), "kind", "jpeg") != "jpeg":
+    if getattr(getattr(found, "header", None), "kind", "jpeg") != "jpeg":
         raise BadArgument(
-            f"{getattr(source, 'folder', source)} holds decoded pixels and nothing to decode; give "
+            f"{getattr(found, 'folder', found)} holds decoded pixels and nothing to decode; give "
             "a folder of JPEG files or a set stored as 'jpeg', or read it with "
-            "GatheredPixelsLoader (a pack) or StoredPixelsDataset."
+            "GatheredPixelsLoader (a pack) or StoredPixels."
         )
-    if not len(source):
+    if not len(found):
         raise refused("source", source, "one that holds at least one image")
-    return source
+    return found  # type: ignore[no-any-return]
+
+
+def is_stored(folder: str | Path) -> bool:
+    return all((user_path(folder) / name).is_file() for name in STORED)
 
 
 def _stored(folder: Path) -> Source:

@@ -21,7 +21,7 @@ from datasets_impl.decoders import decoder
 from datasets_impl.experiments.loops import cores
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.observe.page_cache import evict, require_cold
-from datasets_impl.sources import JpegBytes, JpegFiles
+from datasets_impl.sources import JpegBytes
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 
 
@@ -38,7 +38,7 @@ class Pass:
 
 def decode_pass(root: Path, decode_with: str, threads: int) -> Pass:
     """Decode every image of `root` once."""
-    held = JpegBytes(JpegFiles(root)).contents
+    held = JpegBytes(root).contents
     decode = decoder(decode_with).decode
     places = [np.empty_like(decode(held[0], None)) for _ in range(threads)]
     pool = ThreadPoolExecutor(threads)

@@ -3,7 +3,7 @@
 A pack, LMDB, HDF5, Zarr, tar or Arrow; or JPEG with restart markers, of which a crop can be
 decoded without the rest. `ensure_stored(folder, kind, format)` converts where it must and opens the
 set, and `open_stored` opens one. A set is written beside the folder of pictures, with its name and
-an ending.
+an ending. It keeps targets and the classes' names, in every format in the same place: the index.
 
 All formats stand in one table. Adding one takes a file here and a row; one test covers all. A
 format's library is imported with its module, so only when it is asked for.
@@ -66,7 +66,7 @@ FORMATS: dict[str, Row] = {
 
 
 def ensure_stored(
-    root_dir: str | Path,
+    root_dir: Any,
     kind: Kind,
     name: str,
     target: str | Path | None = None,
@@ -80,7 +80,8 @@ def ensure_stored(
     Every image is checked against its digest when it is first read.
 
     Args:
-        root_dir: folder of JPEG files, with the folders in it.
+        root_dir: folder of JPEG files, with the folders in it; or what has targets, which come
+            along: a `LabelledFolder`, torchvision's `ImageFolder`, or a list of (path, target).
         kind: "jpeg" for the encoded bytes, "pixels" for decoded images of one size.
         name: a format of `FORMATS`.
         target: where the set goes; by default `<root_dir>.<kind>.<name>` beside the folder.

@@ -38,7 +38,6 @@ from datasets_impl.files.pictures import (
     decoded,
     digest,
     fingerprint,
-    jpeg_files,
     require_shape,
     unreadable,
 )
@@ -48,11 +47,15 @@ from datasets_impl.formats.stored import (
     INDEX,
     INDEX_TYPE,
     JOURNAL,
+    TARGET,
     Header,
     Kind,
     is_stored_set,
     read_header,
+    read_index,
+    target_column,
 )
+from datasets_impl.labelled import FORMS, ImageFiles, as_files, as_targets
 from datasets_impl.system.cores import cores
 from datasets_impl.system.threads import ThreadPool
 
@@ -67,31 +70,39 @@ WRITTEN = re.compile(r"data(\.\w+)?|(data|shard|part)-\d{6}(\.\w+)?|\..+\.tmp")
 class Plan:
     """Everything about a set that is known before its first byte is written."""
 
-    paths: list[str]
+    paths: Sequence[str]
     kind: Kind
     fingerprint: str
     shape: tuple[int, ...]  # of an image's pixels; of JPEG bytes empty
     lengths: np.ndarray[Any, np.dtype[np.uint64]]  # bytes of each image, as it will be stored
     chunk_size: int = field(default_factory=lambda: CHUNK)  # images written together
+    targets: np.ndarray[Any, Any] | None = None  # of each image
+    classes: list[str] | None = None
     digests: np.ndarray[Any, np.dtype[np.uint64]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.digests = np.zeros(len(self.paths), np.uint64)
 
     @classmethod
-    def of(cls, root: Path, kind: Kind) -> Plan:
+    def of(cls, files: ImageFiles, kind: Kind) -> Plan:
         """
         Raises:
-            StudyError: the folder has no JPEG file, or the first cannot be read.
+            StudyError: there is no file, or one cannot be read.
         """
-        paths = jpeg_files(root)
-        found = fingerprint(paths, root)
+        paths = files.paths
+        if not paths:
+            raise refused("root_dir", [], "at least one picture")
+        found = fingerprint(paths, files.root or os.sep)
         shape = decoded(paths[0]).shape if kind == "pixels" else ()
         try:
-            lengths = [math.prod(shape) if shape else Path(path).stat().st_size for path in paths]
+            lengths: Any = [
+                math.prod(shape) if shape else Path(path).stat().st_size for path in paths
+            ]
         except OSError as error:
             raise unreadable(str(error.filename), error) from error
-        return cls(paths, kind, found, shape, np.array(lengths, np.uint64))
+        targets = None if files.targets is None else as_targets(files.targets, len(paths))
+        lengths = np.array(lengths, np.uint64)
+        return cls(paths, kind, found, shape, lengths, targets=targets, classes=files.classes)
 
     @property
     def offsets(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
@@ -158,7 +169,7 @@ class Format(ABC):
 
 
 def convert(
-    root_dir: str | Path,
+    root_dir: Any,
     kind: Kind,
     form: Format,
     target: str | Path | None = None,
@@ -166,24 +177,34 @@ def convert(
     threads: int | None = None,
     progress: bool = False,
 ) -> Path:
-    """The stored set of the JPEG files in `root_dir`; converted unless it is there and current.
+    """The stored set of `root_dir` (see `as_files`); converted unless it is there and current.
 
-    By default it is `<root_dir>.<kind>.<format>` beside the folder. Two processes may ask at once:
+    By default it is `<root_dir>.<kind>.<format>` beside the folder. Targets come along; a set that
+    has them is current also when it is asked for without. Two processes may ask at once:
     one converts, the other waits. A set that is current is found without a lock, so also where
     nothing may be written.
 
     Raises:
-        BadArgument: the format does not store that kind, or `threads` is no count.
+        BadArgument: the format does not store that kind, `threads` is no count, `root_dir` is
+            nothing that has files, or they are in no folder and there is no target.
         StudyError: an image cannot be converted, the target holds something else than a stored
             set, or it cannot be written. What was written is kept for the next try.
     """
     if kind not in form.kinds:
         stored = f"{' or '.join(form.kinds)}, which is what the format {form.name!r} stores"
         raise refused("kind", kind, stored)
-    root = user_path(root_dir)
-    path = beside(root, f"{kind}.{form.name}") if target is None else user_path(target)
-    plan = Plan.of(root, kind)
-    return convert_plan(plan, form, path, sources=(root,), threads=threads, progress=progress)
+    files = as_files(root_dir)
+    if files is None:
+        raise refused("root_dir", root_dir, FORMS)
+    if target is not None:
+        path = user_path(target)
+    elif files.root is not None:
+        path = beside(files.root, f"{kind}.{form.name}")
+    else:
+        raise refused("target", None, "where the set goes: a list of files has no folder")
+    plan = Plan.of(files, kind)
+    sources = [files.root] if files.root else sorted({Path(each).parent for each in files.paths})
+    return convert_plan(plan, form, path, sources=sources, threads=threads, progress=progress)
 
 
 def convert_plan(
@@ -217,12 +238,21 @@ def convert_plan(
 def _is_current(path: Path, form: Format, plan: Plan) -> bool:
     try:
         header = read_header(path)
+        images = (header.format, header.kind, header.fingerprint)
+        if images != (form.name, plan.kind, plan.fingerprint):
+            return False
+        return plan.targets is None or _has_targets(plan, header, read_index(path, header))
     except StudyError:
         return False  # absent, unfinished or damaged: converted anew
-    return (header.format, header.kind, header.fingerprint) == (
-        form.name,
-        plan.kind,
-        plan.fingerprint,
+
+
+def _has_targets(plan: Plan, header: Header, index: np.ndarray[Any, Any]) -> bool:
+    found = target_column(index)
+    return (
+        found is not None
+        and header.classes == plan.classes
+        and found.dtype == plan.targets.dtype  # type: ignore[union-attr]
+        and np.array_equal(found, plan.targets, equal_nan=found.dtype.kind == "f")  # type: ignore[arg-type]
     )
 
 
@@ -388,7 +418,12 @@ def _trusted(plan: Plan, writer: Writer, lines: Sequence[tuple[int, list[int]]])
 
 def _finish(plan: Plan, form: Format, partial: Path, offsets: np.ndarray[Any, Any] | None) -> None:
     """Index and header, after everything that they speak of is on disk."""
-    index = np.zeros(len(plan.paths), INDEX_TYPE)
+    columns: list[Any] = INDEX_TYPE.descr
+    if plan.targets is not None:
+        columns = [*columns, (TARGET, plan.targets.dtype, plan.targets.shape[1:])]
+    index = np.zeros(len(plan.paths), columns)
+    if plan.targets is not None:
+        index[TARGET] = plan.targets
     index["offset"] = 0 if offsets is None else offsets
     index["length"], index["digest"] = plan.lengths, plan.digests
     encoded = io.BytesIO()
@@ -408,8 +443,9 @@ def _finish(plan: Plan, form: Format, partial: Path, offsets: np.ndarray[Any, An
         chunk=plan.chunk_size,
         index_digest=f"{digest(encoded.getvalue()):016x}",
         files={str(path.relative_to(partial)): path.stat().st_size for path in files},
+        classes=plan.classes,
     )
-    atomic_write(partial / HEADER, header.sealed().model_dump_json(indent=1))
+    atomic_write(partial / HEADER, header.sealed().model_dump_json(indent=1, exclude_none=True))
 
 
 def _sync(path: Path) -> None:

@@ -1,10 +1,10 @@
 """Image sets in one of several formats: what every format promises its reader.
 
 A stored set is a folder: the format's own files, `index.npy` (for each image its offset where the
-format has such, its length and its digest), and `header.json` (what it is, of which sources, the
-size of every other file). The folder gets its name only when it is whole; see `conversion.py`.
-Opening checks header, index and sizes; each image is checked against its digest the first time this
-process reads it.
+format has such, its length, its digest, and its target if the set has targets), and `header.json`
+(what it is, of which sources, the size of every other file). The folder gets its name only when it
+is whole; see `conversion.py`. Opening checks header, index and sizes; each image is checked against
+its digest the first time this process reads it.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from datasets_impl.indexing import position
 
 HEADER, INDEX, JOURNAL = "header.json", "index.npy", "journal"
 INDEX_TYPE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("digest", "<u8")])
+TARGET = "target"  # the column of the index behind these, in a set that has targets
 OF_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 Kind = Literal["jpeg", "pixels"]
 
@@ -42,6 +43,7 @@ class Header(BaseModel):
     chunk: int  # images that are written, and in some formats stored, together
     index_digest: str
     files: dict[str, int]
+    classes: list[str] | None = None  # names of what targets number
     seal: str = ""  # over all other fields
 
     def sealed(self) -> Header:
@@ -51,7 +53,7 @@ class Header(BaseModel):
         return self.seal == self._seal()
 
     def _seal(self) -> str:
-        fields = self.model_dump(exclude={"seal"})
+        fields = self.model_dump(exclude={"seal"}, exclude_none=True)  # sets of before have fewer
         return seal(fields)
 
 
@@ -114,7 +116,7 @@ def mapped(path: Path) -> memoryview:
 
 
 def read_index(folder: Path, header: Header) -> np.ndarray[Any, Any]:
-    """The index, one `INDEX_TYPE` for each image.
+    """The index, one `INDEX_TYPE` for each image, and its target where the set has targets.
 
     Raises:
         StudyError: it is damaged.
@@ -126,6 +128,11 @@ def read_index(folder: Path, header: Header) -> np.ndarray[Any, Any]:
     if f"{digest(content):016x}" != header.index_digest:
         raise _damaged(folder / INDEX, "is damaged")
     return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
+
+
+def target_column(index: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """The targets in an index, in memory of their own; None where it has none."""
+    return np.ascontiguousarray(index[TARGET]) if TARGET in (index.dtype.names or ()) else None
 
 
 def _unusable(folder: Path, error: Exception) -> StudyError:
@@ -197,11 +204,21 @@ class StoredImages(ABC):
 
     @property
     def index(self) -> np.ndarray[Any, Any]:
-        """One `INDEX_TYPE` for each image."""
+        """One `INDEX_TYPE` for each image, and its target where the set has targets."""
         if self._index is None:
             self.require_same()
             self._index = read_index(self.folder, self.header)
         return self._index
+
+    @property
+    def targets(self) -> np.ndarray[Any, Any] | None:
+        """A number for each image, or a row of them; None where the set has no targets."""
+        return target_column(self.index)
+
+    @property
+    def classes(self) -> list[str] | None:
+        """Names of what the targets number; None where they number none."""
+        return self.header.classes
 
     @property
     def files(self) -> list[Path]:

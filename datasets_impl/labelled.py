@@ -1,0 +1,199 @@
+"""Image files by index and what each is labelled with: of a folder, its folders, or a list.
+
+`LabelledFolder` is what torchvision's `ImageFolder` finds in the same folder, with the same names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from datasets_impl.arguments import refused
+from datasets_impl.errors import BadArgument, BadImage, StudyError
+from datasets_impl.files.packed import PackedPaths
+from datasets_impl.files.paths import user_path
+from datasets_impl.files.pictures import jpeg_files
+from datasets_impl.indexing import position
+
+# As `torchvision.datasets.folder.IMG_EXTENSIONS`; what is no JPEG, Pillow decodes.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+FORMS = "a folder of JPEG files, an ImageFolder, or a list of paths or of (path, target)"
+Targets = np.ndarray[Any, Any]
+
+
+class ImageFiles:
+    """Files by index.
+
+    Args:
+        paths: where they are.
+        targets: a number for each, or an array of them (see `as_targets`); None for no targets.
+        classes: the classes' names, where targets are their numbers.
+        root: the folder they are in, if it is one.
+
+    Raises:
+        BadArgument: targets that are no numbers, or not as many as there are paths.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        targets: Any = None,
+        classes: Sequence[str] | None = None,
+        root: Path | None = None,
+    ) -> None:
+        self.paths = PackedPaths(paths)
+        self._targets = None if targets is None else as_targets(targets, len(self.paths))
+        self.classes = None if classes is None else list(classes)
+        self.root = root
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int) -> bytes:
+        path = self.paths[position(index, len(self.paths), "the folder")]
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time
+            return file.read()
+
+    def name(self, index: int) -> str:
+        return self.paths[index]
+
+    @property
+    def targets(self) -> Any:
+        """An array with a row for each file, or None."""
+        return self._targets
+
+
+class LabelledFolder(ImageFiles):
+    """The pictures of a folder whose folders are classes: `<root>/<class>/…/<picture>`.
+
+    `classes`, `class_to_idx`, `samples` and `targets` are those of torchvision's `ImageFolder`.
+    A folder that a link leads back into is not entered again.
+
+    Raises:
+        StudyError: there is no class folder, one has no picture, or one cannot be listed.
+    """
+
+    classes: list[str]
+
+    def __init__(self, root: str | Path) -> None:
+        folder = user_path(root)
+        try:
+            with os.scandir(folder) as entries:
+                classes = sorted(entry.name for entry in entries if entry.is_dir())
+            found = [list(_pictures(str(folder / name))) for name in classes]
+        except OSError as error:
+            raise StudyError(
+                f"{error.filename} cannot be listed ({error.strerror or error}); name a folder "
+                "that may be read, with a folder for each class."
+            ) from error
+        if not classes:
+            raise StudyError(f"{folder} has no folder in it; name one with a folder a class.")
+        empty = [name for name, paths in zip(classes, found, strict=True) if not paths]
+        if empty:
+            raise StudyError(
+                f"{folder / empty[0]} has no picture ({', '.join(SUFFIXES)}); remove it."
+            )
+        targets = np.repeat(np.arange(len(classes)), [len(paths) for paths in found])
+        super().__init__([path for paths in found for path in paths], targets, classes, folder)
+
+    @property
+    def targets(self) -> list[int]:
+        """The number of each picture's class."""
+        found: list[int] = self._targets.tolist()  # type: ignore[union-attr]
+        return found
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.classes)}
+
+    @property
+    def samples(self) -> list[tuple[str, int]]:
+        """Path and target of each picture."""
+        return list(zip(self.paths, self.targets, strict=True))
+
+
+def _pictures(top: str) -> Iterator[str]:
+    """In the order of `ImageFolder`: folders by their whole names, then files by theirs."""
+    found: list[tuple[str, list[str]]] = []
+    waiting: list[tuple[str, tuple[str, ...]]] = [(top, (os.path.realpath(top),))]
+    while waiting:
+        folder, above = waiting.pop()
+        names = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    real = f"{above[-1]}/{entry.name}"
+                    real = os.path.realpath(entry.path) if entry.is_symlink() else real
+                    if real not in above:
+                        waiting.append((entry.path, (*above, real)))
+                elif entry.name.lower().endswith(SUFFIXES):
+                    if entry.is_file() or entry.is_symlink():
+                        names.append(entry.name)  # also a link that leads nowhere: it is missed
+                    else:
+                        raise BadImage(f"{entry.path} is no regular file; remove it.")
+        found.append((folder, sorted(names)))
+    for folder, names in sorted(found):
+        yield from (os.path.join(folder, name) for name in names)  # noqa: PTH118 - many files
+
+
+def as_targets(values: Any, count: int) -> Targets:
+    """A number or an array of numbers for each of `count` images; whole numbers become int64.
+
+    Raises:
+        BadArgument: they are no numbers, or not so many.
+    """
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu().numpy()
+    try:
+        found = np.asarray(values)
+    except ValueError:  # rows of different lengths
+        found = np.asarray(None)
+    if found.dtype.kind not in "biuf" or not found.ndim:
+        raise refused("targets", values, "a number for each image, or an array of them")
+    if len(found) != count:
+        raise BadArgument(f"targets has {len(found):,} entries, and there are {count:,} images.")
+    return found.astype(np.int64) if found.dtype.kind in "iu" else np.ascontiguousarray(found)
+
+
+def as_files(given: Any) -> ImageFiles | None:
+    """The files that are meant by a folder, a list of paths or of (path, target), or an object that
+    has such a list as `samples`, as torchvision's `ImageFolder` does; None if it is none of these.
+
+    An `ImageFolder`'s own transforms and loader are not used.
+
+    Raises:
+        StudyError: the folder has no JPEG file.
+        BadArgument: something in the list is no pair of a path and a number.
+    """
+    if isinstance(given, ImageFiles):
+        return given
+    if isinstance(given, str | Path):
+        root = user_path(given)
+        return ImageFiles(jpeg_files(root), root=root)
+    pairs = getattr(given, "samples", given)
+    if not isinstance(pairs, list | tuple):
+        return None
+    if pairs and all(isinstance(each, str | os.PathLike) for each in pairs):
+        return ImageFiles([_absolute(path) for path in pairs])
+    try:
+        paths, targets = zip(*pairs, strict=True)
+    except (TypeError, ValueError):
+        raise refused("source", pairs, FORMS) from None
+    folder = getattr(given, "root", None)
+    return ImageFiles(
+        [_absolute(path) for path in paths],
+        targets,
+        getattr(given, "classes", None),
+        None if folder is None else user_path(folder),
+    )
+
+
+def _absolute(path: Any) -> str:
+    if isinstance(path, str) and path.startswith("/") and ".." not in path and "\0" not in path:
+        return path  # looked at no further: there may be millions
+    return str(user_path(path))
