@@ -10,6 +10,27 @@ the seconds, `--out DIR` writes a page and JSON with a schema, `--svg FILE` draw
 relative TARGET is looked up from where you are, with `make` from the project's folder. The picture
 in the README shows 1,024 photographs of 256 px beside a step of 20 ms, on two idle cores.
 
+`watch(loader)` times a training loop from inside, and `--beside watch.json` takes the step from it.
+`--compare BEFORE AFTER` says what changed between two diagnoses, and `--fail-if waits>10%` lets a
+command fail.
+
 Data flows one way: `probes` look at the dataset, in a `process` of their own; `findings` draw
 conclusions; `remedies` that could help are tried beside the user's way; `report` writes it down.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets_impl.doctor.loop.watching import watch as watch
+
+__all__ = ["watch"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "watch":  # loaded when it is asked for: the doctor's children import this package
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from datasets_impl.doctor.loop.watching import watch
+
+    return watch

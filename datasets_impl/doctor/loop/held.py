@@ -1,0 +1,81 @@
+"""Batches held back, so that a loop sees what training without loading would be.
+
+Some batches are fetched ahead of time and given to the trainer one straight after the other. They
+are the same batches in the same order, so training does not change; the loader rests meanwhile.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+BLOCK = 8  # steps in a row with the loader at rest, and as many before them as usual
+APART = 32  # steps from one block to the next: what the loader had ready by then is used up
+BLOCKS = 10  # in all; every third one looks at the GIL, and is not timed
+LEAST_BLOCK = 3  # fewer batches than these are no block
+MOST_BYTES = 1 << 28  # of held batches, and no more than a tenth of what is free
+REST = 0.05  # seconds in which a loader at rest uses less than a fifth of a core
+PATIENCE = 1.0  # seconds to wait for that
+
+
+def due(step: int, blocks: int) -> bool:
+    """Whether a block of held batches comes before this step, counted over epochs from 0."""
+    return blocks < BLOCKS and step >= APART and step % APART == 0
+
+
+def starts_window(step: int, blocks: int) -> bool:
+    """Whether the usual steps to compare with begin here."""
+    return due(step + BLOCK, blocks)
+
+
+def looks_at_gil(block: int) -> bool:
+    return block % 3 == 1
+
+
+def how_many(batch_bytes: int) -> int:
+    """How many batches may be held at once; 0 where memory does not allow a block."""
+    room = min(MOST_BYTES, psutil.virtual_memory().available // 10)
+    many = BLOCK if batch_bytes == 0 else min(BLOCK, room // batch_bytes)
+    return many if many >= LEAST_BLOCK else 0
+
+
+def fetched(batches: Iterator[Any], many: int) -> list[Any]:
+    """Up to `many` batches; fewer where the epoch ends."""
+    return list(itertools.islice(batches, many))
+
+
+def wait_for_rest() -> bool:
+    """Until the loader has filled up what it fetches ahead; whether it came to rest in time."""
+    until = time.perf_counter() + PATIENCE
+    used = _cpu_seconds()
+    while time.perf_counter() < until:
+        time.sleep(REST)
+        before, used = used, _cpu_seconds()
+        if used - before < REST / 5:
+            return True
+    return False
+
+
+def synchronize() -> None:
+    """Until the CUDA device has done what was asked of it, where one is in use."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def _cpu_seconds() -> float:
+    """Of this process and all that descend from it and live."""
+    process = psutil.Process()
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        try:
+            times = one.cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system
+    return total

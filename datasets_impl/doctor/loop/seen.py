@@ -1,0 +1,148 @@
+"""What the times of a watched loop say, as data: the file that `watch` writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import stats
+
+from datasets_impl.doctor.loop.record import Record, Times
+
+GENERATOR: Literal["datasets_impl.doctor.watch"] = "datasets_impl.doctor.watch"
+LEAST_PAIRS = 3  # blocks, for an interval
+LEAST_WAKES = 15  # for a share of them
+FREE, BUSY = 0.05, 0.5  # of a thread's wakes: with fewer late ones the step lets others run
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Spread(_Model):
+    """Times of one thing, milliseconds."""
+
+    count: int
+    mean_ms: float
+    median_ms: float
+    p99_ms: float
+
+
+class Gain(_Model):
+    """How many times as fast training is with batches that are there already, 95 % interval."""
+
+    times: float
+    low: float
+    high: float
+    blocks: int
+
+
+class Loop(_Model):
+    """What was seen of the loops over one loader.
+
+    `waits` is the share of the time from the first batch of each epoch on that the trainer waited,
+    0 to 1. `gil` is the share of another thread's wakes that the step kept waiting; None where it
+    could not be seen.
+    """
+
+    loader: str
+    batch_size: int | None
+    batch_bytes: int
+    waits: float | None
+    step: Spread | None
+    wait: Spread | None
+    first_batch: Spread | None
+    free_step_ms: float | None
+    if_free: Gain | None
+    gil: float | None
+    notes: list[str]
+
+    @property
+    def step_ms(self) -> float | None:
+        """A step by itself: without a loader at work beside it, where that was seen."""
+        return self.free_step_ms or (self.step.median_ms if self.step else None)
+
+
+class Watch(_Model):
+    """The file: the loops of one program."""
+
+    generator: Literal["datasets_impl.doctor.watch"] = GENERATOR
+    schema_version: Literal[1] = 1
+    loops: list[Loop] = Field(min_length=1)
+
+
+def loop_of(record: Record) -> Loop:
+    gil = record.late_wakes / record.wakes if record.wakes >= LEAST_WAKES else None
+    notes = list(record.notes)
+    if not record.pairs and not notes:
+        notes.append("The loop was too short to hold batches back.")
+    spent = record.waits.total + record.steps.total
+    return Loop(
+        loader=record.name,
+        batch_size=record.batch_size,
+        batch_bytes=record.batch_bytes,
+        waits=record.waits.total / spent if record.waits.count else None,
+        step=_spread(record.steps),
+        wait=_spread(record.waits),
+        first_batch=_spread(record.first_batches),
+        free_step_ms=1e3 * record.free_steps.total / record.free_steps.count
+        if record.free_steps.count
+        else None,
+        if_free=_gain(record),
+        gil=gil,
+        notes=notes,
+    )
+
+
+def _spread(times: Times) -> Spread | None:
+    if not times.count:
+        return None
+    kept = 1e3 * np.asarray(times.kept)
+    median, p99 = np.quantile(kept, (0.5, 0.99))
+    return Spread(
+        count=times.count,
+        mean_ms=1e3 * times.total / times.count,
+        median_ms=float(median),
+        p99_ms=float(p99),
+    )
+
+
+def _gain(record: Record) -> Gain | None:
+    """Geometric mean over blocks, with Student's interval on the log scale."""
+    logs = np.log([pair.usual / pair.free for pair in record.pairs if pair.free > 0])
+    if len(logs) < LEAST_PAIRS:
+        return None
+    test = stats.ttest_1samp(logs, 0.0)
+    low, high = test.confidence_interval(0.95)
+    if math.isnan(low):  # all blocks alike, to the last digit
+        low = high = float(logs.mean())
+    return Gain(
+        times=math.exp(logs.mean()), low=math.exp(low), high=math.exp(high), blocks=len(logs)
+    )
+
+
+def measured(batch: Any) -> tuple[int | None, int]:
+    """Samples and bytes of a batch: the length of its first tensor, and the sum over all."""
+    size, total = None, 0
+    for leaf in _leaves(batch):
+        shape, nbytes = getattr(leaf, "shape", None), getattr(leaf, "nbytes", None)
+        if shape is None or not isinstance(nbytes, int):
+            continue
+        total += nbytes
+        if size is None and len(shape):
+            size = int(shape[0])
+    return size, total
+
+
+def _leaves(batch: Any) -> Iterator[Any]:
+    if isinstance(batch, dict):
+        for one in batch.values():
+            yield from _leaves(one)
+    elif isinstance(batch, list | tuple):
+        for one in batch:
+            yield from _leaves(one)
+    else:
+        yield batch

@@ -1,0 +1,208 @@
+"""`for batch in watch(loader):` times a training loop from inside, and says what it saw."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import time
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from datasets_impl import arguments
+from datasets_impl.doctor.loop import held
+from datasets_impl.doctor.loop.gil import GilProbe
+from datasets_impl.doctor.loop.record import Pair, Record
+from datasets_impl.doctor.loop.seen import measured
+from datasets_impl.doctor.loop.told import check_place, tell, write
+from datasets_impl.files.paths import user_path
+
+T = TypeVar("T")
+OUT = "watch.json"
+
+
+class Watched(Generic[T]):
+    """A loader whose loop is timed. Everything else that is asked of it, the loader answers."""
+
+    def __init__(self, loader: Iterable[T], record: Record, out: Path | None, free: bool) -> None:
+        self.loader = loader
+        self.record = record
+        self.out = out
+        self.free = free
+
+    def __len__(self) -> int:
+        return len(self.loader)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "loader" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.loader, name)
+
+    def report(self) -> None:
+        """Say what was seen so far, and write it."""
+        _report(self.record, self.out)
+
+    def __iter__(self) -> Iterator[T]:
+        # The clocks stand as close to `next` and `yield` as can be: what a step's bookkeeping
+        # costs counts neither as training nor as waiting.
+        clock, record = time.perf_counter, self.record
+        asked = clock()
+        batches = iter(self.loader)
+        epoch = _Epoch(record, self.free, self.loader)
+        try:
+            for batch in batches:
+                epoch.arrived(batch, clock() - asked)
+                began = clock()
+                yield batch
+                ended = clock()
+                del batch  # or this frame would hold it while the next one is asked for
+                if epoch.trained(ended - began):
+                    yield from epoch.without_loading(batches)
+                asked = clock()
+        finally:
+            _after_epoch(self)
+
+
+class _Epoch:
+    """Writes one epoch down in the record of all."""
+
+    def __init__(self, record: Record, free: bool, loader: Any) -> None:
+        self.record = record
+        self.first = True
+        self.window = 0.0  # when the usual steps to compare with began
+        self.free = free and not getattr(loader, "overwrite", False)
+        if free and not self.free:
+            record.note("The loader overwrites its batches, so none can be held back.")
+
+    def arrived(self, batch: Any, waited: float) -> None:
+        if self.first:
+            self.first = False
+            self.record.first_batches.add(waited)
+            if self.record.batch_size is None:
+                self.record.batch_size, self.record.batch_bytes = measured(batch)
+        else:
+            self.record.waits.add(waited)
+
+    def trained(self, seconds: float) -> bool:
+        """Whether batches are to be held back now."""
+        record, steps = self.record, self.record.steps
+        steps.add(seconds)
+        if not self.free:
+            return False
+        if held.starts_window(steps.count, record.blocks):
+            held.synchronize()
+            self.window = time.perf_counter()
+        return self.window > 0 and held.due(steps.count, record.blocks)
+
+    def without_loading(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Some batches straight after each other, with the loader at rest."""
+        record = self.record
+        held.synchronize()
+        usual = (time.perf_counter() - self.window) / held.BLOCK
+        self.window, many = 0.0, held.how_many(record.batch_bytes)
+        if not many:
+            self.free = False
+            record.note("A few batches do not fit into the memory that is free; none was held.")
+            return
+        found = held.fetched(batches, many)
+        rested = held.wait_for_rest()
+        if not rested:
+            record.note("The loader, or another thread, was never at rest.")
+        probe = GilProbe() if held.looks_at_gil(record.blocks) and GilProbe.possible() else None
+        record.blocks += 1
+        if probe:
+            probe.start()
+        held.synchronize()
+        begun, count = time.perf_counter(), len(found)
+        while found:
+            yield found.pop(0)
+        held.synchronize()
+        each = (time.perf_counter() - begun) / max(count, 1)
+        if probe:
+            probe.stop()
+            record.wakes += probe.wakes
+            record.late_wakes += probe.late
+        elif rested and count >= held.LEAST_BLOCK:
+            record.pairs.append(Pair(usual, each))
+            record.free_steps.add(each)
+
+
+_watched: weakref.WeakKeyDictionary[Any, Record] = weakref.WeakKeyDictionary()
+_by_place: dict[Path, list[Record]] = {}
+_told: list[tuple[Record, Path | None]] = []  # at the end of the program
+
+
+def watch(loader: Iterable[T], *, out: str | Path | None = OUT, free: bool = True) -> Watched[T]:
+    """Time the loop over `loader`, and say at the end of the program what it waited for.
+
+        from datasets_impl.doctor import watch
+
+        for epoch in range(90):
+            for batch in watch(loader):
+                ...  # train
+
+    The batches and their order stay as they are. A loop may be watched anew in every epoch: what
+    was seen of one loader is added up.
+
+    Args:
+        loader: a DataLoader, or any other iterable of batches.
+        out: where the numbers are written as JSON, after each epoch and at the end; None for
+            nowhere. The doctor reads them with `--beside`.
+        free: now and then fetch a few batches ahead of time, so that the loop sees training
+            without loading. The trainer waits for these first, at most ten times in all.
+
+    Raises:
+        BadArgument: `loader` cannot be iterated.
+        StudyError: `out` cannot be written, or holds what `watch` did not write.
+    """
+    if isinstance(loader, Watched):
+        return loader
+    arguments.iterable("loader", loader, "a DataLoader, or another iterable of batches")
+    place = None if out is None or _is_other_rank() else user_path(out)
+    record = _record_of(loader)
+    if place is not None and record not in _by_place.setdefault(place, []):
+        check_place(place)
+        _by_place[place].append(record)
+    if not _is_other_rank() and (record, place) not in _told:
+        _told.append((record, place))
+    return Watched(loader, record, place, arguments.flag("free", free))
+
+
+def _record_of(loader: Any) -> Record:
+    number = len(_watched) + 1
+    with suppress(TypeError):  # what cannot be referred to weakly is watched once
+        found: Record = _watched.setdefault(loader, Record(f"{type(loader).__name__} {number}"))
+        return found
+    return Record(f"{type(loader).__name__} {number}")
+
+
+def _report(record: Record, out: Path | None) -> None:
+    tell(record, out)
+    if out is not None:
+        write(out, _by_place[out])
+
+
+def _after_epoch(watched: Watched[Any]) -> None:
+    if watched.out is not None:
+        write(watched.out, _by_place[watched.out])
+    if hasattr(sys, "ps1") or "ipykernel" in sys.modules:  # where no program ends
+        tell(watched.record, watched.out)
+
+
+def _is_other_rank() -> bool:
+    """Of several processes that train together the first one speaks."""
+    return os.environ.get("RANK", "0") != "0"
+
+
+def _at_exit(owner: int = os.getpid()) -> None:
+    if os.getpid() != owner:  # a worker that was forked
+        return
+    for record, out in _told:
+        with suppress(Exception):  # the program's own end is not to be disturbed
+            _report(record, out)
+
+
+atexit.register(_at_exit)

@@ -1,0 +1,272 @@
+"""`watch`: the loop stays as it was, and what is said of it is true."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from datasets_impl.doctor import watch
+from datasets_impl.doctor.loop import held
+from datasets_impl.doctor.loop.gil import GilProbe
+from datasets_impl.doctor.loop.record import MOST_KEPT, Pair, Record, Times
+from datasets_impl.doctor.loop.seen import Loop, loop_of
+from datasets_impl.doctor.loop.told import read, verdict
+from datasets_impl.errors import BadArgument, StudyError
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests' own loops are not told at the end of the session."""
+    monkeypatch.setattr("datasets_impl.doctor.loop.watching._told", [])
+
+
+STEPS = 3 * held.APART + 5
+
+
+def numbers(count: int = STEPS) -> DataLoader[Any]:
+    return DataLoader(TensorDataset(torch.arange(2 * count)), batch_size=2)
+
+
+def loop_in(path: Path) -> Loop:
+    return read(path).loops[0]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_and_their_order_stay_as_they_are(tmp_path: Path, workers: int) -> None:
+    data = TensorDataset(torch.arange(2 * STEPS))
+    loader = DataLoader(data, batch_size=2, num_workers=workers)
+    seen = [batch[0].tolist() for batch in watch(loader, out=tmp_path / "watch.json")]
+    assert seen == [batch[0].tolist() for batch in loader]
+
+
+def test_all_steps_of_all_epochs_are_counted_once(tmp_path: Path) -> None:
+    loader, out = numbers(), tmp_path / "watch.json"
+    for _ in range(3):
+        for _batch in watch(loader, out=out):
+            pass
+    loop = loop_in(out)
+    assert loop.step and loop.wait and loop.first_batch
+    blocks = 3 * STEPS - loop.step.count  # held batches stand apart
+    assert blocks == held.BLOCK * (loop.step.count // held.APART)
+    assert loop.first_batch.count == 3
+    assert loop.wait.count == loop.step.count - 3
+    assert (loop.batch_size, loop.batch_bytes) == (2, 16)
+
+
+def test_the_loader_answers_all_else(tmp_path: Path) -> None:
+    loader = numbers()
+    watched = watch(loader, out=None)
+    assert len(watched) == STEPS
+    assert watched.dataset is loader.dataset
+    assert watch(watched) is watched
+    with pytest.raises(AttributeError):
+        watched.nothing_of_the_kind  # noqa: B018
+    assert pickle.loads(pickle.dumps(loader)) is not loader
+
+
+class Waiting:
+    """Batches that come late: `seconds` each, while nothing else runs."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __iter__(self) -> Iterator[int]:
+        for batch in range(STEPS):
+            time.sleep(self.seconds)
+            yield batch
+
+
+def test_waits_and_what_free_loading_would_give_are_told_apart(tmp_path: Path) -> None:
+    """A step and a wait of one length: half is waiting, and free loading is twice as fast."""
+    out = tmp_path / "watch.json"
+    for _batch in watch(Waiting(0.004), out=out):
+        time.sleep(0.004)
+    loop = loop_in(out)
+    assert loop.waits == pytest.approx(0.5, abs=0.2)
+    assert loop.if_free is None or loop.if_free.times > 1.2
+
+
+def test_a_loop_without_waits_is_not_called_a_bottleneck() -> None:
+    record = Record("any")
+    for _ in range(100):
+        record.steps.add(0.02)
+        record.waits.add(0.0001)
+    record.pairs = [Pair(0.0201, 0.02), Pair(0.0202, 0.0201), Pair(0.02, 0.02)]
+    assert verdict(loop_of(record)).startswith("Your loader is not the bottleneck.")
+
+
+@pytest.mark.parametrize(
+    ("usual", "wait", "said"),
+    [
+        (
+            0.04,
+            0.02,
+            "Training waits 50 % of its time for data. With free loading it would be 2.00",
+        ),
+        (0.03, 0.0001, "Your loader slows down the steps themselves."),
+    ],
+)
+def test_the_answer_comes_from_free_steps(usual: float, wait: float, said: str) -> None:
+    record = Record("any")
+    for _ in range(100):
+        record.steps.add(0.02)
+        record.waits.add(wait)
+    record.pairs = [Pair(usual * noise, 0.02 * noise) for noise in (0.99, 1.0, 1.01)]
+    assert verdict(loop_of(record)).startswith(said)
+
+
+def test_a_queue_on_the_device_may_hide_waits() -> None:
+    """Where the device is busy while the host waits, free loading gives nothing."""
+    record = Record("any")
+    for _ in range(100):
+        record.steps.add(0.001)
+        record.waits.add(0.019)
+    record.pairs = [Pair(0.02, 0.02), Pair(0.02, 0.0201), Pair(0.0201, 0.02)]
+    assert "not the bottleneck" in verdict(loop_of(record))
+
+
+def test_a_short_loop_says_so(tmp_path: Path) -> None:
+    out = tmp_path / "watch.json"
+    for _batch in watch(numbers(5), out=out):
+        pass
+    loop = loop_in(out)
+    assert loop.if_free is None
+    assert loop.notes == ["The loop was too short to hold batches back."]
+
+
+def test_an_empty_loop_writes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "watch.json"
+    assert list(watch([], out=out)) == []
+    assert not out.exists()
+
+
+def test_a_loader_that_overwrites_its_batches_is_left_alone(tmp_path: Path) -> None:
+    loader = numbers()
+    loader.overwrite = True  # type: ignore[attr-defined]
+    for _batch in watch(loader, out=tmp_path / "watch.json"):
+        pass
+    loop = loop_in(tmp_path / "watch.json")
+    assert loop.step and loop.step.count == STEPS
+    assert "overwrites" in loop.notes[0]
+
+
+def test_large_batches_are_not_held() -> None:
+    assert held.how_many(1 << 50) == 0
+    assert held.how_many(0) == held.how_many(1) == held.BLOCK
+
+
+def test_no_batch_is_kept_after_its_step(tmp_path: Path) -> None:
+    import weakref
+
+    alive: list[weakref.ref[torch.Tensor]] = []
+    loader = numbers()
+    for number, batch in enumerate(watch(loader, out=tmp_path / "watch.json")):
+        alive.append(weakref.ref(batch[0]))
+        del batch
+        if number % held.APART < held.BLOCK:  # blocks are held, and only they
+            continue
+        assert sum(one() is not None for one in alive) <= 1
+
+
+def test_a_place_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "watch.json"
+    out.write_text('{"mine": true}')
+    with pytest.raises(StudyError, match=r"watch\.json holds something else"):
+        watch(numbers(), out=out)
+    assert json.loads(out.read_text()) == {"mine": True}
+
+
+@pytest.mark.parametrize("bad", [5, None])
+def test_what_cannot_be_iterated_is_refused(bad: Any) -> None:
+    with pytest.raises(BadArgument, match="loader"):
+        watch(bad, out=None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"generator": 5}'])
+def test_a_file_that_watch_did_not_write_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "watch.json"
+    path.write_text(text)
+    with pytest.raises(StudyError, match="name the file that watch wrote"):
+        read(path)
+
+
+def test_two_loaders_share_a_file(tmp_path: Path) -> None:
+    out, loaders = tmp_path / "watch.json", (numbers(4), numbers(6))
+    for loader in loaders:
+        for _batch in watch(loader, out=out):
+            pass
+    assert [loop.step.count for loop in read(out).loops if loop.step] == [4, 6]
+
+
+def test_times_are_bounded_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MOST_KEPT * 8 <= 1 << 24
+    monkeypatch.setattr("datasets_impl.doctor.loop.record.MOST_KEPT", 10)
+    times = Times()
+    for number in range(25):
+        times.add(float(number))
+    assert (times.count, times.total, len(times.kept)) == (25, 300.0, 10)
+    assert sorted(times.kept) == [float(number) for number in range(15, 25)]
+
+
+@pytest.mark.skipif(not GilProbe.possible(), reason="no GIL, or a kernel without schedstat")
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_step_that_holds_the_gil_is_told_from_one_that_does_not(holds: bool) -> None:
+    """Enough wakes are waited for, so that a busy machine decides nothing."""
+    probe = GilProbe()
+    probe.start()
+    while probe.wakes < 60:
+        if holds:
+            sum(range(200_000))
+        else:
+            time.sleep(0.01)
+    probe.stop()
+    assert (probe.late / probe.wakes > 0.5) is holds
+
+
+SCRIPT = """
+import sys, time, torch
+from torch.utils.data import DataLoader, TensorDataset
+from datasets_impl.doctor import watch
+for batch in watch(DataLoader(TensorDataset(torch.arange(4000)), batch_size=2)):
+    print("step", flush=True)
+    time.sleep(0.01)
+    {then}
+"""
+
+
+@pytest.mark.parametrize(
+    "then", ["", "if batch[0][0] == 40: break", "if batch[0][0] == 40: raise ValueError('mine')"]
+)
+def test_it_speaks_at_the_end_however_the_loop_ends(tmp_path: Path, then: str) -> None:
+    script = SCRIPT.format(then=then).replace("4000", "100")
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "Training waits" in done.stderr or "not the bottleneck" in done.stderr
+    assert (tmp_path / "watch.json").exists()
+    assert done.returncode == ("raise" in then)
+
+
+def test_it_speaks_after_ctrl_c(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT.format(then="")],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        for _ in range(5):
+            child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate()
+    assert "--beside" in said
+    assert loop_in(tmp_path / "watch.json").step
