@@ -16,6 +16,7 @@ import psutil
 
 BLOCK = 8  # steps in a row with the loader at rest, and as many before them as usual
 APART = 32  # steps from one block to the next: what the loader had ready by then is used up
+SETTLE = APART - BLOCK  # steps after a block that the batches waiting then may speed up
 BLOCKS = 10  # in all; every third one looks at the GIL, and is not timed
 LEAST_BLOCK = 3  # fewer batches than these are no block
 MOST_BYTES = 1 << 28  # of held batches, and no more than a tenth of what is free

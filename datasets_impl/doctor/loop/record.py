@@ -41,7 +41,8 @@ class Record:
     """Everything that was seen of the loops over one loader, epoch after epoch."""
 
     name: str
-    steps: Times = field(default_factory=Times)  # while the loader is at work
+    seen: int = 0  # steps with the loader at work,
+    steps: Times = field(default_factory=Times)  # and those that no block of held batches helped
     waits: Times = field(default_factory=Times)  # for every batch but the first of an epoch
     first_batches: Times = field(default_factory=Times)  # from the start of an epoch on
     blocks: int = 0  # of batches that were held back,

@@ -127,7 +127,7 @@ def _gain(record: Record) -> Gain | None:
 def measured(batch: Any) -> tuple[int | None, int]:
     """Samples and bytes of a batch: the length of its first tensor, and the sum over all."""
     size, total = None, 0
-    for leaf in _leaves(batch):
+    for leaf in leaves(batch):
         shape, nbytes = getattr(leaf, "shape", None), getattr(leaf, "nbytes", None)
         if shape is None or not isinstance(nbytes, int):
             continue
@@ -137,12 +137,13 @@ def measured(batch: Any) -> tuple[int | None, int]:
     return size, total
 
 
-def _leaves(batch: Any) -> Iterator[Any]:
+def leaves(batch: Any) -> Iterator[Any]:
+    """What stands in the dictionaries, lists and tuples of a batch."""
     if isinstance(batch, dict):
         for one in batch.values():
-            yield from _leaves(one)
+            yield from leaves(one)
     elif isinstance(batch, list | tuple):
         for one in batch:
-            yield from _leaves(one)
+            yield from leaves(one)
     else:
         yield batch

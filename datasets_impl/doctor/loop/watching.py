@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from datasets_impl import arguments
 from datasets_impl.doctor.loop import held
+from datasets_impl.doctor.loop.arrival import Arrival
 from datasets_impl.doctor.loop.gil import GilProbe
 from datasets_impl.doctor.loop.record import Pair, Record
 from datasets_impl.doctor.loop.seen import measured
@@ -54,6 +55,7 @@ class Watched(Generic[T]):
         epoch = _Epoch(record, self.free, self.loader)
         try:
             for batch in batches:
+                epoch.look(batch)
                 epoch.arrived(batch, clock() - asked)
                 began = clock()
                 yield batch
@@ -72,7 +74,9 @@ class _Epoch:
     def __init__(self, record: Record, free: bool, loader: Any) -> None:
         self.record = record
         self.first = True
+        self.look = Arrival()
         self.window = 0.0  # when the usual steps to compare with began
+        self.unsettled = 0  # steps that profit from what the loader fetched during a block
         self.free = free and not getattr(loader, "overwrite", False)
         if free and not self.free:
             record.note("The loader overwrites its batches, so none can be held back.")
@@ -83,19 +87,23 @@ class _Epoch:
             self.record.first_batches.add(waited)
             if self.record.batch_size is None:
                 self.record.batch_size, self.record.batch_bytes = measured(batch)
-        else:
+        elif not self.unsettled:
             self.record.waits.add(waited)
 
     def trained(self, seconds: float) -> bool:
         """Whether batches are to be held back now."""
-        record, steps = self.record, self.record.steps
-        steps.add(seconds)
+        record = self.record
+        record.seen += 1
+        if self.unsettled:
+            self.unsettled -= 1
+        else:
+            record.steps.add(seconds)
         if not self.free:
             return False
-        if held.starts_window(steps.count, record.blocks):
+        if held.starts_window(record.seen, record.blocks):
             held.synchronize()
             self.window = time.perf_counter()
-        return self.window > 0 and held.due(steps.count, record.blocks)
+        return self.window > 0 and held.due(record.seen, record.blocks)
 
     def without_loading(self, batches: Iterator[Any]) -> Iterator[Any]:
         """Some batches straight after each other, with the loader at rest."""
@@ -108,11 +116,14 @@ class _Epoch:
             record.note("A few batches do not fit into the memory that is free; none was held.")
             return
         found = held.fetched(batches, many)
+        for number in range(len(found)):  # no name of this frame may keep a batch
+            self.look(found[number])
         rested = held.wait_for_rest()
         if not rested:
             record.note("The loader, or another thread, was never at rest.")
         probe = GilProbe() if held.looks_at_gil(record.blocks) and GilProbe.possible() else None
         record.blocks += 1
+        self.unsettled = held.SETTLE
         if probe:
             probe.start()
         held.synchronize()
