@@ -1,10 +1,12 @@
 """Say why a dataset is slow, by measuring it.
 
     python -m datasets_impl.doctor TARGET [--kwargs JSON] [--budget SECONDS] [--out DIR]
-                                   [--step-ms MS] [--svg FILE]
+                                   [--step-ms MS | --beside WATCH] [--svg FILE]
+                                   [--fail-if CONDITION]
+    python -m datasets_impl.doctor --compare BEFORE AFTER [--fail-if CONDITION]
 
 TARGET is a folder of pictures, `package.module:object` or `file.py:object`: a Dataset, a
-DataLoader, or a class or function that returns one.
+DataLoader, or a class or function that returns one. The exit code is 1 where a condition holds.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import json
 import sys
 from math import nan
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -30,8 +33,12 @@ from datasets_impl.files.paths import user_path
 from datasets_impl.system.termination import stopping_on_termination
 
 try:
+    from datasets_impl.doctor.findings.time_account import ORDER
+    from datasets_impl.doctor.loop.told import read
     from datasets_impl.doctor.process.examine import Ask, examine
     from datasets_impl.doctor.process.printable import shown
+    from datasets_impl.doctor.report.comparing import compared, print_comparison, read_diagnosis
+    from datasets_impl.doctor.report.conditions import FAILED, Condition, known_causes
     from datasets_impl.doctor.report.diagnosis import WHAT, diagnose
     from datasets_impl.doctor.report.terminal import print_diagnosis
     from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
@@ -69,6 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _main(arguments: list[str] | None) -> int:
     options = _arguments(arguments)
+    if options.compare:
+        between = compared(*map(read_diagnosis, options.compare))
+        print_comparison(between, Console(highlight=False))
+        return _exit_code([one.failed_between(between) for one in options.fail_if])
     kwargs = _kwargs(options.kwargs)
     console = Console(stderr=True, highlight=False)
     asked = questions(options.budget)
@@ -93,7 +104,14 @@ def _main(arguments: list[str] | None) -> int:
     print_diagnosis(found, written, Console(highlight=False))
     if options.svg:
         draw_session(found, written, arguments or sys.argv[1:], options.svg)
-    return 0
+    return _exit_code([one.failed(found) for one in options.fail_if])
+
+
+def _exit_code(failed: list[str]) -> int:
+    said = [one for one in failed if one]
+    for one in said:
+        print(f"failed: {one}", file=sys.stderr)
+    return FAILED if said else 0
 
 
 def questions(budget: float, but: tuple[str, ...] = ()) -> list[Ask]:
@@ -110,7 +128,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m datasets_impl.doctor",
         description="Say why a dataset is slow, by measuring it.",
     )
-    parser.add_argument("target", metavar="TARGET",
+    parser.add_argument("target", metavar="TARGET", nargs="?",
                         help="a folder of pictures, module:object or file.py:object")  # fmt: skip
     parser.add_argument("--kwargs", default="{}", metavar="JSON",
                         help="arguments of a class or function, as a JSON object")  # fmt: skip
@@ -120,15 +138,42 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
                         "the dataset")  # fmt: skip
     parser.add_argument("--out", type=user_path, metavar="DIR",
                         help="write index.html, diagnosis.json and schema.json there")  # fmt: skip
-    parser.add_argument("--step-ms", metavar="MS",
-                        help="how long your training step takes, to compare with")  # fmt: skip
+    step = parser.add_mutually_exclusive_group()
+    step.add_argument("--step-ms", metavar="MS",
+                      help="how long your training step takes, to compare with")  # fmt: skip
+    step.add_argument("--beside", type=user_path, metavar="WATCH",
+                      help="take the step from the file that watch(loader) wrote")  # fmt: skip
     parser.add_argument("--svg", type=user_path, metavar="FILE",
                         help="also draw the terminal, as an SVG picture")  # fmt: skip
+    parser.add_argument("--compare", type=user_path, nargs=2, metavar=("BEFORE", "AFTER"),
+                        help="say what changed between two diagnosis.json")  # fmt: skip
+    parser.add_argument("--fail-if", action="append", default=[],
+                        metavar="CONDITION",
+                        help='exit with 1 if, for example, "waits>10%%", "hazards>0", '
+                        '"decoding>50%%", or with --compare "slower>5%%"')  # fmt: skip
     options = parser.parse_args(arguments)
+    if (options.target is None) == (options.compare is None):
+        parser.error("give a TARGET, or --compare with two files")
+    options.fail_if = [Condition.of(text) for text in options.fail_if]
+    known_causes(options.fail_if, set(ORDER))
     options.budget = _number("--budget", options.budget, LEAST_BUDGET, DAY, "seconds")
     if options.step_ms is not None:
         options.step_ms = _number("--step-ms", options.step_ms, LEAST_STEP, 1e3 * DAY, "ms")
+    if options.beside is not None:
+        options.step_ms = _step_of(options.beside)
     return options
+
+
+def _step_of(watched: Path) -> float:
+    """Milliseconds, of the loop that took most steps.
+
+    Raises:
+        StudyError: the file cannot be read, or no step was seen.
+    """
+    loop = max(read(watched).loops, key=lambda one: one.step.count if one.step else 0)
+    if loop.step_ms is None:
+        raise StudyError(f"{watched} holds no step; watch a loop that runs for longer.")
+    return max(loop.step_ms, LEAST_STEP)
 
 
 def _number(name: str, text: str, least: float, most: float, unit: str) -> float:

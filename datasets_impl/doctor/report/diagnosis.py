@@ -81,6 +81,7 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
             for file, line, name, seconds in seen.get("causes", {}).get("places", [])
         ],
         own_us=own,
+        own_rounds=tried.get("own", []),
         hand_over_us=None if whole.hand_over is None else 1e6 * whole.hand_over,
         first_batch_s=batches.get("first_batch"),
         findings=found,

@@ -102,6 +102,7 @@ class Diagnosis(_Model):
     unattributed_us: float
     places: list[Place]
     own_us: float | None
+    own_rounds: list[float] = []  # what `own_us` is the median of
     hand_over_us: float | None
     first_batch_s: float | None
     findings: list[Found]

@@ -1,0 +1,96 @@
+"""`--fail-if "waits>10%"`: when a command that looks at a dataset is to fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from datasets_impl.doctor.report.comparing import Comparison
+from datasets_impl.doctor.report.model import Diagnosis
+from datasets_impl.errors import BadArgument, StudyError
+
+FAILED = 1  # exit code
+
+Value = Callable[[Diagnosis], float | None]
+
+
+def _waits(one: Diagnosis) -> float | None:
+    return None if one.step is None else 100 * one.step.waits
+
+
+def _hazards(one: Diagnosis) -> float:
+    return sum(found.kind == "wrong" for found in one.findings)
+
+
+VALUES: dict[str, tuple[Value, str, str]] = {  # name -> value, unit, what it takes
+    "waits": (_waits, "%", "--step-ms or --beside"),
+    "us": (lambda one: one.own_us or one.total_us, "", "samples that can be read"),
+    "hazards": (_hazards, "", ""),
+}
+SLOWER = "slower"  # of a comparison: percent, by the end of the interval that is surer
+_RULE = re.compile(r"\s*([a-z][a-z -]*?)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`name` > `limit`, as it was typed."""
+
+    name: str
+    limit: float
+    text: str
+
+    @classmethod
+    def of(cls, text: str) -> Condition:
+        """
+        Raises:
+            BadArgument: it is no condition.
+        """
+        found = _RULE.fullmatch(text)
+        if not found:
+            raise BadArgument(
+                f'--fail-if must be like "waits>10%" or "decoding>50%", not {text[:80]!r}.'
+            )
+        return cls(found[1], float(found[2]), text.strip())
+
+    def failed(self, one: Diagnosis) -> str:
+        """What to say where it holds; "" where it does not.
+
+        Raises:
+            StudyError: there is no such value in this diagnosis.
+        """
+        if self.name in VALUES:
+            value, unit, takes = VALUES[self.name]
+            found = value(one)
+            if found is None:
+                raise StudyError(f"--fail-if {self.name} takes {takes}.")
+            return self._said(found, unit)
+        if self.name == SLOWER:
+            raise StudyError("--fail-if slower takes --compare.")
+        if not one.parts:
+            raise StudyError(f"--fail-if {self.name}: it was not found out where the time goes.")
+        shares = {part.cause: 100 * part.share for part in one.parts}
+        return self._said(shares.get(self.name, 0.0), "%")
+
+    def failed_between(self, one: Comparison) -> str:
+        """The same of two diagnoses: of the later one, but for what compares them."""
+        if self.name != SLOWER:
+            return self.failed(one.after)
+        if one.gain is None:
+            raise StudyError("--fail-if slower: one of the two holds no time of the loader.")
+        surest = one.high if one.high is not None else one.gain
+        return self._said(100 * (1 / surest - 1), "%")
+
+    def _said(self, value: float, unit: str) -> str:
+        return f"{self.text}: it is {value:.3g}{unit}" if value > self.limit else ""
+
+
+def known_causes(conditions: list[Condition], causes: set[str]) -> None:
+    """
+    Raises:
+        BadArgument: one asks for what is never measured.
+    """
+    for one in conditions:
+        if one.name not in {*VALUES, SLOWER, *causes}:
+            known = ", ".join(sorted({*VALUES, SLOWER, *causes}))
+            raise BadArgument(f"--fail-if knows no {one.name!r}; it knows {known}.")

@@ -1,0 +1,182 @@
+"""Two diagnoses side by side, and conditions under which the command fails."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets_impl.doctor.__main__ import main
+from datasets_impl.doctor.loop.record import Record
+from datasets_impl.doctor.loop.told import write
+from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.report.comparing import compared, read_diagnosis, verdict
+from datasets_impl.doctor.report.conditions import Condition
+from datasets_impl.doctor.report.diagnosis import diagnose
+from datasets_impl.doctor.report.model import Diagnosis, Found, Part, Step
+from datasets_impl.errors import BadArgument, StudyError
+
+
+def diagnosis(us: float = 100.0, spread: float = 0.01, **fields: Any) -> Diagnosis:
+    """One whose loader takes `us` a sample, in five rounds."""
+    rounds = [us * (1 + spread * one) for one in (-2, -1, 0, 1, 2)]
+    known = {"own_us": us, "own_rounds": rounds, "total_us": us, "dataset": "Photos"}
+    return diagnose("x", Heard({})).model_copy(update=known | fields)
+
+
+def hazard(name: str) -> Found:
+    return Found(
+        kind="wrong", name=name, title=name.capitalize(), evidence="", remedy="", lines="",
+        claim="", places=[],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        (50.0, "Faster: 2.00 times as fast"),
+        (200.0, "Slower: a sample takes 2.00 times as long"),
+        (100.5, "No difference that is certain"),
+    ],
+)
+def test_what_changed_is_said_with_its_interval(after: float, said: str) -> None:
+    one = compared(diagnosis(), diagnosis(after))
+    assert verdict(one).startswith(said)
+    assert one.low is not None and one.high is not None and one.low < 100 / after < one.high
+
+
+def test_without_rounds_there_is_no_interval() -> None:
+    one = compared(diagnosis(own_rounds=[]), diagnosis(50.0))
+    assert (one.low, one.high) == (None, None) and "too few rounds" in verdict(one)
+    assert "cannot be said" in verdict(compared(diagnosis(own_us=None), diagnosis()))
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.0, 3.0])
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(gain: float) -> None:
+    """Of 200 comparisons 10 are expected to miss it."""
+    draw = np.random.default_rng(5)
+    missed = 0
+    for _ in range(200):
+        before = diagnosis(own_rounds=np.exp(draw.normal(0, 0.1, 5)).tolist())
+        after = diagnosis(own_rounds=np.exp(draw.normal(-np.log(gain), 0.1, 5)).tolist())
+        one = compared(before, after)
+        assert one.low is not None and one.high is not None
+        missed += not one.low <= gain <= one.high
+    assert 2 <= missed <= 22
+
+
+def test_findings_that_went_and_came(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, findings in (("before", ["frozen", "both"]), ("after", ["both", "stale"])):
+        found = diagnosis(findings=[hazard(one) for one in findings])
+        (tmp_path / f"{name}.json").write_text(found.model_dump_json())
+    assert main(["--compare", *(str(tmp_path / f"{one}.json") for one in ("before", "after"))]) == 0
+    said = capsys.readouterr().out
+    assert said.index("Gone") < said.index("Frozen") < said.index("New") < said.index("Stale")
+    assert "Both" not in said
+
+
+def test_a_file_that_the_doctor_did_not_write_is_refused(tmp_path: Path) -> None:
+    for text in ("", "{}", "[]", '{"target": 5}', "\x00"):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(StudyError, match="that --out wrote"):
+            read_diagnosis(tmp_path / "a.json")
+    with pytest.raises(StudyError, match="No such file"):
+        read_diagnosis(tmp_path / "b.json")
+    with pytest.raises(StudyError):
+        read_diagnosis(tmp_path)
+
+
+STEP = Step(step_ms=5, batch_ms=10, workers=0, batch_size=4, waits=0.3, fine=False, remedy="",
+            waits_then=None)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "fails"),
+    [
+        ("waits>10%", True),
+        ("waits > 30 %", False),
+        ("us>99", True),
+        ("us>100", False),
+        ("hazards>0", True),
+        ("hazards>1", False),
+        ("decoding>50%", True),
+        ("decoding>70%", False),
+        ("reading>0%", False),
+    ],
+)
+def test_a_condition_holds_or_not(text: str, fails: bool) -> None:
+    found = diagnosis(
+        step=STEP, findings=[hazard("frozen")], parts=[Part(cause="decoding", us=70, share=0.7)]
+    )
+    assert bool(Condition.of(text).failed(found)) is fails
+
+
+@pytest.mark.parametrize(("after", "fails"), [(120.0, True), (104.0, False), (50.0, False)])
+def test_slower_is_judged_by_the_surer_end(after: float, fails: bool) -> None:
+    one = compared(diagnosis(), diagnosis(after))
+    assert bool(Condition.of("slower>5%").failed_between(one)) is fails
+
+
+@pytest.mark.parametrize("text", ["waits>10%", "slower>1%", "reading>1%"])
+def test_a_condition_without_its_value_is_an_error(text: str) -> None:
+    with pytest.raises(StudyError, match="--fail-if"):
+        Condition.of(text).failed(diagnosis())
+
+
+@given(st.text(max_size=20))
+def test_nonsense_is_no_condition(text: str) -> None:
+    try:
+        assert Condition.of(text).limit >= 0
+    except BadArgument as error:
+        assert "waits>10%" in str(error)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["x", "--fail-if", "nothing>3"],
+        ["x", "--fail-if", "waits"],
+        ["x", "--beside", "missing.json"],
+        ["--compare", "missing.json", "missing.json"],
+    ],
+)
+def test_wrong_arguments_are_one_sentence(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["x", "--compare", "a", "b"]])
+def test_a_target_or_two_files_are_needed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "TARGET" in capsys.readouterr().err
+
+
+def test_the_command_fails_where_a_condition_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, us in (("a", 100.0), ("b", 300.0)):
+        (tmp_path / name).write_text(diagnosis(us).model_dump_json())
+    both = ["--compare", str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main([*both, "--fail-if", "slower>5%"]) == 1
+    assert "failed: slower>5%" in capsys.readouterr().err
+    assert main([*both, "--fail-if", "slower>500%"]) == 0
+
+
+def test_the_step_comes_from_a_watched_loop(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Record("any")
+    for _ in range(3):
+        record.steps.add(0.0125)
+    write(tmp_path / "watch.json", [record])
+    assert main([str(folder), "--budget", "10", "--beside", str(tmp_path / "watch.json")]) == 0
+    assert "Step 12.5 ms" in capsys.readouterr().out
