@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from datasets_impl.errors import LoaderFailed
@@ -120,3 +120,20 @@ class Epoch(Iterator[Any]):
     def __del__(self) -> None:
         if not getattr(self, "_over", True):  # an epoch that could not even begin has none
             self.close()
+
+
+class Unbegun(Iterator[Any]):
+    """An epoch that begins when its first batch is asked for.
+
+    Frameworks make iterators that they never read, to see whether they can, and no order may be
+    drawn for these.
+    """
+
+    def __init__(self, begin: Callable[[], Epoch]) -> None:
+        self._begin = begin
+        self._epoch: Epoch | None = None
+
+    def __next__(self) -> Any:
+        if self._epoch is None:
+            self._epoch = self._begin()
+        return next(self._epoch)

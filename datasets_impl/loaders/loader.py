@@ -12,7 +12,7 @@ import copy
 import multiprocessing
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from datasets_impl import arguments
 from datasets_impl.errors import BadArgument
-from datasets_impl.loaders.epoch import Epoch
+from datasets_impl.loaders.epoch import Epoch, Unbegun
 from datasets_impl.loaders.here import Here
 from datasets_impl.loaders.memory import RecycledMemory
 from datasets_impl.loaders.order import ShardedShuffle
@@ -179,7 +179,11 @@ class ThreadedLoader(Generic[T]):
         """
         return len(self._plain)
 
-    def __iter__(self) -> Epoch:
+    def __iter__(self) -> Iterator[T]:
+        """An epoch, which begins when its first batch is asked for."""
+        return Unbegun(self._begin)
+
+    def _begin(self) -> Epoch:
         resumed, self._resumed = self._resumed, None
         if resumed is None:
             self._position = self._order.position(self.epoch, self._describes())

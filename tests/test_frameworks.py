@@ -1,0 +1,139 @@
+"""Frameworks train with the loader as with a `DataLoader`: same losses for the same seed."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from datasets_impl.doctor import watch
+from datasets_impl.loaders.loader import PLACES, ThreadedLoader
+
+EPOCHS, COUNT, BATCH = 2, 40, 8
+Train = Callable[[Any], list[float]]
+
+
+def numbers() -> TensorDataset:
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(COUNT, 3, generator=generator)
+    return TensorDataset(inputs, inputs.sum(1, keepdim=True))
+
+
+def net() -> torch.nn.Linear:
+    torch.manual_seed(2)
+    return torch.nn.Linear(3, 1)
+
+
+def loss_of(model: torch.nn.Module, batch: Any) -> torch.Tensor:
+    inputs, wanted = batch
+    return ((model(inputs) - wanted) ** 2).mean()
+
+
+def plain_loop(loader: Any) -> list[float]:
+    model, losses = net(), []
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for _ in range(EPOCHS):
+        for batch in loader:
+            optimizer.zero_grad()
+            loss = loss_of(model, batch)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
+
+
+def lightning_trainer(loader: Any) -> list[float]:
+    lightning = pytest.importorskip("lightning", reason="Lightning is not installed")
+    losses: list[float] = []
+
+    class Model(lightning.LightningModule):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net()
+
+        def training_step(self, batch: Any, _: int) -> torch.Tensor:
+            loss = loss_of(self.net, batch)
+            losses.append(loss.item())
+            return loss
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    for name in ("lightning", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice on workers and on cores of this machine
+        trainer = lightning.Trainer(
+            max_epochs=EPOCHS, accelerator="cpu", devices=1, logger=False, barebones=True
+        )
+        trainer.fit(Model(), train_dataloaders=loader)
+    return losses
+
+
+def accelerate_loop(loader: Any) -> list[float]:
+    accelerate = pytest.importorskip("accelerate", reason="Accelerate is not installed")
+    accelerator = accelerate.Accelerator(cpu=True)
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    if isinstance(loader, DataLoader):  # any other loader is iterated as it is
+        loader = accelerator.prepare(loader)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    losses = []
+    for _ in range(EPOCHS):
+        for batch in loader:
+            optimizer.zero_grad()
+            loss = loss_of(model, batch)
+            accelerator.backward(loss)
+            optimizer.step()
+            losses.append(loss.item())
+    return losses
+
+
+def with_worker(*args: Any, **kwargs: Any) -> DataLoader[Any]:
+    """Its worker asks the sampler for all it has, as threads do. Without workers a loop that stops
+    at the last batch, as Lightning's does, leaves the sampler's last draw of a number out."""
+    return DataLoader(*args, **kwargs, num_workers=1, multiprocessing_context="fork")
+
+
+def shuffled(make: Callable[..., Any]) -> Any:
+    return make(
+        numbers(), batch_size=BATCH, shuffle=True, generator=torch.Generator().manual_seed(3)
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Frameworks set how many threads PyTorch has, and make a folder for its compiler."""
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def losses() -> list[float]:
+    return plain_loop(shuffled(with_worker))
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("train", [plain_loop, lightning_trainer, accelerate_loop])
+def test_losses_are_those_with_a_dataloader(train: Train, where: str, losses: list[float]) -> None:
+    assert len(losses) == EPOCHS * COUNT // BATCH
+    with_dataloader = train(shuffled(with_worker))
+    assert len(with_dataloader) == len(losses)
+    assert train(shuffled(partial(ThreadedLoader, where=where, threads=2))) == with_dataloader
+
+
+@pytest.mark.parametrize("train", [plain_loop, lightning_trainer, accelerate_loop])
+def test_a_watched_loader_trains_the_same(train: Train, tmp_path: Path) -> None:
+    out = tmp_path / "watch.json"
+    assert train(watch(shuffled(with_worker), out=out)) == train(shuffled(with_worker))
+    assert out.exists()
