@@ -33,16 +33,14 @@ loaders: $(READY)  ## what to use instead: every loader beside its ceiling (abou
 
 peers: $(PEERS) loaders  ## the same with specialised loaders installed beside them
 
-repeat: $(READY)  ## a second standard run, which the report compares with the first
-	@$(STUDY) --profile standard --out out/repeat --results repeats $(value ARGS)
+repeat: $(READY)  ## the standard profile again: the page compares it with the first run
+	@$(STUDY) --profile standard --repeat $(value ARGS)
 
 doctor: $(READY)  ## why the dataset TARGET is slow: a folder, module:object or file.py:object
 	@$(RUN) datasets_impl.doctor "$$GIVEN_TARGET" $(value ARGS)
 
 report: $(READY)  ## render the committed results again into results/report
-	@$(RUN) scripts.render_report --out results/report $(if $(wildcard repeats),--repeat repeats) \
-	  $(if $(wildcard results-loaders),--loaders results-loaders) \
-	  $(value ARGS)
+	@$(RUN) scripts.render_report --out results/report $(value ARGS)
 	@$(RUN) scripts.update_readme
 
 help:  ## what each target does

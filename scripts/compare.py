@@ -1,9 +1,10 @@
 """Compare two sets of results, verdict by verdict and cell by cell.
 
-    python -m scripts.compare FIRST SECOND [--out DIR] [--claims FILE]
+    python -m scripts.compare FIRST [SECOND] [--out DIR] [--claims FILE]
 
 FIRST and SECOND are results folders of this suite: two runs of one machine, or of two machines.
-Prints what differs, and writes into DIR a page (index.html), its figure and all cells as CSV.
+Without SECOND the second run in FIRST is compared with the first one. Prints what differs, and
+writes into DIR a page (index.html), its figure and all cells as CSV.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from rich.console import Console
@@ -32,6 +33,9 @@ from scripts.report.figures.repeat import repeat_chart
 from scripts.report.figures.style import page_variables
 from scripts.report.terminal import verdict_text
 from scripts.root import CLAIMS, ROOT
+
+if TYPE_CHECKING:
+    from scripts.judging.judge import Judgement
 
 SHOWN = 20  # differing cells in the terminal; the files hold all
 
@@ -131,7 +135,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         prog="python -m scripts.compare", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("first", type=user_path, metavar="FIRST", help="a results folder")
-    parser.add_argument("second", type=user_path, metavar="SECOND", help="another results folder")
+    parser.add_argument("second", type=user_path, metavar="SECOND", nargs="?",
+                        help="another one (default: the second run in FIRST)")  # fmt: skip
     parser.add_argument("--out", type=user_path, default=ROOT / "out" / "compare", metavar="DIR",
                         help="where page and tables go (default: out/compare)")  # fmt: skip
     parser.add_argument("--claims", type=user_path, default=CLAIMS, metavar="FILE",
@@ -139,16 +144,29 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _both(arguments: argparse.Namespace) -> tuple[Judgement, Judgement]:
+    from scripts.judging import judge  # after parsing: --help needs no results
+
+    first, second, claims = arguments.first, arguments.second, arguments.claims
+    if second is None:
+        both = judge.judge_repeat([first], claims)
+        if both is None:
+            raise StudyError(
+                f"{first} holds no second run of a machine; measure one with `make repeat`, or "
+                "name another results folder."
+            )
+        return both
+    if first.resolve() == second.resolve():
+        raise StudyError(f"{first} is named twice; name the results of another run.")
+    return judge.judge_both([first], [second], claims)
+
+
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    from scripts.judging.judge import judge_both  # after parsing: --help needs no results
-
-    sources = [arguments.first, arguments.second, arguments.claims]
+    sources = [arguments.first, arguments.second or arguments.first, arguments.claims]
     written.check(arguments.out, ["index.html"], "comparison", sources=sources)
-    if arguments.first.resolve() == arguments.second.resolve():
-        raise StudyError(f"{arguments.first} is named twice; name the results of another run.")
-    first, second = judge_both([arguments.first], [arguments.second], arguments.claims)
+    first, second = _both(arguments)
     compared = repeat_of(first, second)
     titles = {claim.id: claim.title for claim in first.known.claim}
     paths = write(titles, compared, arguments.out, sources)

@@ -1,9 +1,11 @@
 """Render a study: one self-contained page, its figures as files, and the claims as data.
 
     python scripts/render_report.py [--results DIR ...] [--out DIR] [--claims FILE]
-                                    [--repeat DIR ...] [--asv-pages URL]
+                                    [--asv-pages URL]
 
-The same results give the same bytes, so a rendered report can be committed and compared.
+Of each machine its newest run is judged, and its newest run of the loaders with it. The page says
+how far a second run repeats the first, where the results have one. The same results give the same
+bytes, so a rendered report can be committed and compared.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__" and not __package__:  # run as a file: make the repository importable
@@ -19,7 +20,6 @@ if __name__ == "__main__" and not __package__:  # run as a file: make the reposi
 
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.files.paths import user_path
-from scripts.judging.repeat import repeat_of
 from scripts.report import figures as figures_module
 from scripts.report import tables, written
 from scripts.report.ceilings import ceilings_json
@@ -72,12 +72,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the report goes (default: out/report)")  # fmt: skip
     parser.add_argument("--claims", type=user_path, default=CLAIMS, metavar="FILE",
                         help="the claims and their rules (default: this project's)")  # fmt: skip
-    parser.add_argument("--repeat", type=user_path, nargs="+", action="extend", metavar="DIR",
-                        help="results of a second, separate run of the same profile: the page "
-                        "says how far it repeats the first")  # fmt: skip
-    parser.add_argument("--loaders", type=user_path, nargs="+", action="extend", metavar="DIR",
-                        help="results of the profile loaders, shown and judged together with the "
-                        "others")  # fmt: skip
     parser.add_argument("--asv-pages", default="", metavar="URL",
                         help="address of the published asv site, for links")  # fmt: skip
     return parser.parse_args(argv)
@@ -89,14 +83,9 @@ def main(argv: list[str] | None = None) -> int:
     from scripts.report.study import load_study  # after parsing: --help needs no results
 
     results = arguments.results or [RESULTS]
-    sources = [*results, *(arguments.repeat or ()), *(arguments.loaders or ()), arguments.claims]
+    sources = [*results, arguments.claims]
     written.check(arguments.out, ["index.html", "claims.json"], "report", sources=sources)
-    study = load_study(results, arguments.claims, more=arguments.loaders or ())
-    if arguments.repeat:
-        from scripts.judging.judge import judge_both
-
-        first, second = judge_both(results, arguments.repeat, arguments.claims)
-        study = replace(study, repeat=repeat_of(first, second))
+    study = load_study(results, arguments.claims)
     paths = render(study, arguments.out, arguments.asv_pages, sources)
     print_study(study, paths[0])
     return 0

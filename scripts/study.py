@@ -27,6 +27,7 @@ try:
     from datasets_impl.observe import load
     from datasets_impl.system.termination import stopping_on_termination
     from scripts.judging.claims import load_claims
+    from scripts.judging.runs import CONTEST
     from scripts.render_report import render
     from scripts.report import written
     from scripts.report.study import load_study
@@ -67,7 +68,15 @@ def arguments() -> argparse.Namespace:
         help="where to work and write (default: out/<profile>, and the folder's name of --images)",
     )
     parser.add_argument(
-        "--results", type=user_path, help="where results are published (default: <out>/results)"
+        "--results",
+        type=user_path,
+        help="where results are published (default: <out>/results; a second run and the loaders go "
+        "beside the first run)",
+    )
+    parser.add_argument(
+        "--repeat",
+        action="store_true",
+        help="measure a second time; published beside the first run, which it is compared with",
     )
     parser.add_argument("--machine", help="name of this machine in the results")
     parser.add_argument("--bench", help="only the benchmarks whose name matches this expression")
@@ -126,21 +135,25 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
             "100 letters, digits, dots, dashes and underscores, a letter or digit first."
         )
     options.images = options.images or images_dir()
-    options.out = (options.out or _default_out(options)).resolve()
-    options.results = (options.results or options.out / "results").resolve()
+    first = "standard" if options.profile == CONTEST else options.profile
+    beside = options.out or _default_out(options, first)
+    options.out = options.out or _default_out(options, options.profile, repeat=options.repeat)
+    options.results = (options.results or beside / "results").resolve()
+    options.out = options.out.resolve()
     return options
 
 
-def _default_out(options: argparse.Namespace) -> Path:
+def _default_out(options: argparse.Namespace, profile: str, repeat: bool = False) -> Path:
     """One for each profile, set of pictures and choice of benchmarks.
 
     A study of others must not replace it.
     """
     chosen = re.sub(r"[^A-Za-z0-9]+", "-", options.bench or "").strip("-")[:60].lower()
     parts = [
-        options.profile,
+        profile,
         options.images.name if options.images else "",
         f"only-{chosen or 'some'}" if options.bench else "",
+        "repeat" if repeat else "",
     ]
     return ROOT / "out" / "-".join(filter(None, parts))
 
@@ -178,7 +191,11 @@ def _check_targets(options: argparse.Namespace) -> None:
         check_replaceable(options.out / name, ours, sources=sources, what=what)
     written.check(options.out / "report", ("index.html", "claims.json"), "report", sources=sources)
     publishing.check_results(
-        options.results, options.machine, options.profile, partial=bool(options.bench)
+        options.results,
+        options.machine,
+        options.profile,
+        partial=bool(options.bench),
+        repeat=options.repeat,
     )
 
 
@@ -204,6 +221,7 @@ def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None
         plan=json.loads(plan.read_text()),
         corpora=corpora,
         environment=environment,
+        repeat=options.repeat,
     )
     session.run(console)
     publishing.publish(session, options.results)

@@ -54,6 +54,7 @@ def write_results(
     *,
     machine: str = "lab",
     commit: str = COMMIT,
+    environment: str = "existing-py3.11",
     sampled: bool = True,
     started: int = 1_700_000_000,
     observations: Sequence[dict[str, Any]] = (),
@@ -74,14 +75,14 @@ def write_results(
         commit,
         1000 * started,
         "3.11",
-        "existing-py3.11",
+        environment,
         {},
     )
     when = datetime.fromtimestamp(started, UTC)
     for bench in benches:
         results.add_result(bench.entry, _measured(bench), when, 1.0, record_samples=sampled)
     results.save(str(folder))
-    path = home / f"{commit[:8]}-existing-py3.11.json"
+    path = home / f"{commit[:8]}-{environment}.json"
     if observations:
         log = path.with_name(path.stem + ".observations.jsonl")
         log.write_text("".join(json.dumps(entry) + "\n" for entry in observations))

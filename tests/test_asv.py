@@ -97,6 +97,11 @@ def test_the_committed_results_are_read_with_a_configuration_of_their_own(tmp_pa
     index = json.loads((pages / "index.json").read_text())
     known = {path.parent.name for path in (ROOT / "results").glob("*/machine.json")}
     assert set(index["machines"]) == known
+    for machine in index["machines"].values():
+        assert {"cpu", "num_cpu", "ram", "os"} <= set(machine)
+    for told in index["graph_param_list"]:
+        assert {"machine", "cpu", "num_cpu", "ram", "os", "python", "torch"} <= set(told)
+        assert None not in told.values()
     shown = asv("show", *config, at=ROOT, home=tmp_path)
     assert shown.returncode == 0 and all(name in shown.stdout for name in known)
 

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from scripts.judging.judge import judge_both
-from scripts.judging.repeat import repeat_of
 from scripts.render_report import render
 from scripts.report.study import load_study
 from scripts.root import CLAIMS, RESULTS, ROOT
 from scripts.update_readme import updated
 
 REPORT = RESULTS / "report"
-REPEATS = ROOT / "repeats"
-LOADERS = ROOT / "results-loaders"
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    study = load_study([RESULTS], CLAIMS, more=[LOADERS] if LOADERS.is_dir() else ())
-    if REPEATS.is_dir():
-        study = replace(study, repeat=repeat_of(*judge_both([RESULTS], [REPEATS], CLAIMS)))
-    render(study, out)
+    render(load_study([RESULTS], CLAIMS), out)
     return out
 
 

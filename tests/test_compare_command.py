@@ -148,12 +148,19 @@ def test_out_that_is_a_file_is_one_sentence(
     refused(compare.main(arguments), capsys, "give a folder")
 
 
-def test_the_report_takes_a_second_run(
-    two: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def repeated(tmp_path: Path) -> Path:
+    """One folder with two runs of a machine."""
+    results(tmp_path / "repeated", 1)
+    again = {"commit": "f" * 40, "environment": "existing-py3.11-quick-repeat"}
+    return results(tmp_path / "repeated", 2, **again)
+
+
+def test_the_report_finds_a_second_run(
+    repeated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    arguments = ["--results", two[0], "--repeat", two[1], "--out", out]
-    assert run_with(render_main, tmp_path, *arguments) == 0
+    assert run_with(render_main, tmp_path, "--results", repeated, "--out", out) == 0
     record = json.loads((out / "claims.json").read_text())
     assert record["repeat"]["cells"] == record["repeat"]["cells_agreeing"] == 2
     assert record["repeat"]["verdicts"] == [
@@ -162,11 +169,27 @@ def test_the_report_takes_a_second_run(
     assert "Does it repeat?" in (out / "index.html").read_text()
 
 
-def test_a_machine_that_only_one_run_has_is_left_out_of_the_comparison(
-    two: tuple[Path, Path], tmp_path: Path
+def test_the_command_compares_the_two_runs_of_one_folder(
+    repeated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results(two[0], 3, machine="other", naive=1.0, started=1_600_000_000)
-    arguments = ["--results", two[0], "--repeat", two[1], "--out", tmp_path / "out"]
+    out = tmp_path / "out"
+    assert run_with(compare.main, tmp_path, repeated, "--out", out) == 0
+    assert "commit ffffffffff" in capsys.readouterr().out
+    assert (out / "verdicts.csv").read_text().endswith("C14,supported,supported,True\n")
+
+
+def test_a_folder_with_one_run_is_one_sentence(
+    two: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(run_with(compare.main, tmp_path, two[0]), capsys, "no second run", "make repeat")
+
+
+def test_a_machine_that_only_one_run_has_is_left_out_of_the_comparison(
+    two: tuple[Path, Path], repeated: Path, tmp_path: Path
+) -> None:
+    for folder in (two[0], repeated):
+        results(folder, 3, machine="other", naive=1.0, started=1_600_000_000)
+    arguments = ["--results", repeated, "--out", tmp_path / "out"]
     assert run_with(render_main, tmp_path, *arguments) == 0
     record = json.loads((tmp_path / "out" / "claims.json").read_text())
     assert record["claims"][0]["verdict"] == "conditional", "the other machine is in the report"
@@ -182,8 +205,8 @@ def test_a_second_run_of_another_profile_is_refused(
 ) -> None:
     one = results(tmp_path / "one", 1)
     other = results(tmp_path / "two", 2, profile="full")
-    arguments = ["--results", str(one), "--repeat", str(other), "--out", str(tmp_path / "out")]
-    refused(render_main(arguments), capsys, "full", "quick", "same profile")
+    arguments = [str(one), str(other), "--out", str(tmp_path / "out")]
+    refused(compare.main(arguments), capsys, "full", "quick", "same profile")
     assert not (tmp_path / "out").exists()
 
 

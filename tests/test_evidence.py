@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts.judging.evidence import Evidence, load_evidence
+from scripts.judging.evidence import Evidence, evidence_of, load_evidence
 from scripts.judging.model import Reason
+from scripts.judging.runs import find_runs
 from scripts.report.reasons import in_words
 from scripts.root import ROOT
 from tests.synthetic_results import FAILED, SKIPPED, Bench, Value, edit_json, write_results
@@ -177,8 +178,8 @@ def test_numbers_of_two_versions_are_not_compared(tmp_path: Path, aside: bool) -
     changed = items(steady, "item.ByStage.track_item")
     write_results(older, [items(steady), changed], machine="first")
     write_results(newer, [items(steady), replace(changed, version="10")], machine="second")
-    folders = ([older], [newer]) if aside else ([older, newer],)
-    cells = load_evidence(*folders).cells
+    runs = find_runs([older] if aside else [older, newer])
+    cells = evidence_of(runs, find_runs([newer]).versions if aside else {}).cells
     of_older = cells[cells["machine"] == "first"].set_index("name")["status"].to_dict()
     assert set(of_older.items()) == {
         (changed.name, "skipped"), ("item.ByImplementation.track_item", "ok")

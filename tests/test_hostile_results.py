@@ -151,14 +151,11 @@ def test_files_of_another_asv_are_not_called_damaged(
         pytest.param(lambda path: (path.mkdir(), (path / "a.json").write_text("{")), id="broken"),
     ],
 )
-@pytest.mark.parametrize("option", ["--results", "--repeat", "--loaders"])
 def test_a_folder_without_results_is_one_sentence(
-    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], make: Any, option: str
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], make: Any
 ) -> None:
-    folder = results(tmp_path / "results")
     make(tmp_path / "other")
-    arguments = ["--results", str(folder)] if option != "--results" else []
-    arguments += [option, str(tmp_path / "other"), "--claims", str(rules)]
+    arguments = ["--results", str(tmp_path / "other"), "--claims", str(rules)]
     assert str(tmp_path / "other") in refused(
         render_main([*arguments, "--out", str(tmp_path / "out")]), capsys
     )
@@ -237,7 +234,7 @@ def test_names_with_markup_are_shown_in_every_file(tmp_path: Path, rules: Path) 
     assert len(list(csv.reader((out / "claims.csv").read_text().splitlines()))) == 2
 
 
-@pytest.mark.parametrize("option", ["--results", "--out", "--claims", "--repeat", "--loaders"])
+@pytest.mark.parametrize("option", ["--results", "--out", "--claims"])
 def test_a_name_that_cannot_be_is_one_sentence(
     tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
@@ -247,12 +244,11 @@ def test_a_name_that_cannot_be_is_one_sentence(
     refused(render_main([part for pair in given.items() for part in pair]), capsys)
 
 
-@pytest.mark.parametrize("second", ["--results", "--loaders"])
 def test_results_that_would_count_twice_are_refused(
-    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str], second: str
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, other = results(tmp_path / "one"), results(tmp_path / "other")
-    arguments = ["--results", str(one), second, str(other), "--claims", str(rules)]
+    arguments = ["--results", str(one), str(other), "--claims", str(rules)]
     error = refused(render_main([*arguments, "--out", str(tmp_path / "out")]), capsys)
     assert "machine" in error and "name" in error and not (tmp_path / "out").exists()
 

@@ -49,6 +49,15 @@ def test_nothing_is_passed_that_was_not_given(home: Path) -> None:
     assert words(home, "study", "IMAGES=", "ROUNDS=") == words(home, "study")
 
 
+def test_a_second_run_is_asked_for(home: Path) -> None:
+    assert words(home, "repeat")[2:] == ["--profile", "standard", "--repeat"]
+
+
+def test_the_report_needs_no_word_on_what_there_is(home: Path) -> None:
+    assert words(home, "report")[:4] == ["-m", "scripts.render_report", "--out", "results/report"]
+    assert words(home, "report")[4:] == ["-m", "scripts.update_readme"]
+
+
 @pytest.mark.parametrize("target", ["study", "standard", "full", "loaders", "repeat"])
 def test_pictures_and_rounds_arrive_as_they_were_given(home: Path, target: str) -> None:
     passed = words(home, target, f"IMAGES={ODD}", "ROUNDS=8 9")

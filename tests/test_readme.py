@@ -34,6 +34,7 @@ SECTIONS = re.split(r"^## ", TEXT, flags=re.MULTILINE)
 COMMANDS = {
     "datasets_impl.doctor": [sys.executable, "-m", "datasets_impl.doctor", "--help"],
     "render_report.py": [sys.executable, "scripts/render_report.py", "--help"],
+    "make standard": [sys.executable, "-m", "scripts.study", "--help"],
     "scripts.compare": [sys.executable, "-m", "scripts.compare", "--help"],
     "asv run": [sys.executable, "-m", "asv", "run", "--help"],
     "asv machine": [sys.executable, "-m", "asv", "machine", "--help"],

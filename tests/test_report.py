@@ -297,7 +297,7 @@ def test_out_that_is_a_file_is_one_sentence(
 def test_command_renders_what_the_judge_returns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = SimpleNamespace(load_study=lambda results, claims, more=(): build(missing=not results))
+    judge = SimpleNamespace(load_study=lambda results, claims: build(missing=not results))
     monkeypatch.setitem(sys.modules, "scripts.report.study", judge)
     assert main(["--results", "a", "b", "--out", str(tmp_path / "out")]) == 0
     assert "6 supported" in capsys.readouterr().out

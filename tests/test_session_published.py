@@ -13,10 +13,12 @@ import pytest
 
 from datasets_impl.errors import StudyError
 from scripts.judging.evidence import load_evidence
-from scripts.root import ROOT
-from scripts.session import provenance, publishing
+from scripts.judging.runs import RESULT, find_runs
+from scripts.root import RESULTS, ROOT
+from scripts.session import asv_files, provenance, publishing
 from tests.sessions import (
     BLOCKS,
+    NAME,
     WHOLE,
     FakeAsv,
     half_done,
@@ -27,6 +29,10 @@ from tests.sessions import (
     samples,
 )
 from tests.synthetic_results import COMMIT, Bench, edit_json, write_results
+
+PYTHON = ".".join(map(str, sys.version_info[:2]))
+HERE = provenance.processor()
+RESULT_FILES = [path for path in sorted(RESULTS.glob("*/*.json")) if RESULT.match(path.name)]
 
 
 def test_what_is_published_can_be_judged(asv: FakeAsv, tmp_path: Path) -> None:
@@ -56,11 +62,57 @@ def test_no_published_file_holds_a_local_path(asv: FakeAsv, tmp_path: Path) -> N
     )
 
 
-def test_the_environment_has_a_neutral_name(asv: FakeAsv, tmp_path: Path) -> None:
-    target = published(tmp_path)
+@pytest.mark.parametrize(
+    ("asked", "ending"),
+    [
+        ({}, "quick"),
+        ({"profile": "loaders"}, "loaders"),
+        ({"profile": "standard", "repeat": True}, "standard-repeat"),
+    ],
+)
+def test_the_environment_is_named_by_python_and_profile(
+    asv: FakeAsv, tmp_path: Path, asked: dict[str, Any], ending: str
+) -> None:
+    session = opened(tmp_path, **asked)
+    run(session)
+    target = publish(session, tmp_path / "published")
     (result,) = target.glob("lab/*-*.json")
-    assert result.name == f"{COMMIT[:8]}-{publishing.ENVIRONMENT_NAME}.json"
-    assert json.loads(result.read_text())["env_name"] == publishing.ENVIRONMENT_NAME
+    name = f"existing-py{PYTHON}-{ending}"
+    assert result.name == f"{COMMIT[:8]}-{name}.json"
+    assert json.loads(result.read_text())["env_name"] == name
+
+
+def test_asv_s_files_tell_machine_python_and_libraries(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """asv itself knows the name of the machine and the path of an interpreter."""
+    facts = {"cpu": "A CPU", "threads": 2, "ram_gb": 25.3, "kernel": "Linux 6.1", "arch": "x86_64"}
+    facts["python"] = "3.12.4"
+    monkeypatch.setattr(provenance, "_machine_facts", lambda: facts)
+    installed = {"torch": "2.14.1", "numpy": "2.4.6", "asv": "0.6.6", "psutil": "7.2.2"}
+    monkeypatch.setattr(provenance, "versions", lambda: installed)
+    target = published(tmp_path)
+    machine = {"machine": "lab", "os": "Linux 6.1", "arch": "x86_64", "cpu": "A CPU",
+               "num_cpu": "2", "ram": "25.3 GB"}  # fmt: skip
+    assert json.loads((target / "lab" / "machine.json").read_text()) == {**machine, "version": 1}
+    told = json.loads(next((target / "lab").glob("*-*.json")).read_text())
+    libraries = {"torch": "2.14.1", "numpy": "2.4.6"}
+    assert told["python"] == "3.12"
+    assert told["requirements"] == libraries
+    assert told["params"] == {**machine, "python": "3.12", **libraries}
+
+
+@pytest.mark.parametrize("result", RESULT_FILES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_committed_files_tell_what_their_provenance_does(result: Path) -> None:
+    facts = json.loads(result.with_suffix(".provenance.jsonl").read_text())
+    told = json.loads(result.read_text())
+    again = result.stem.endswith("-repeat")
+    assert asv_files.result(told, facts, again) == told
+    assert result.name == f"{told['commit_hash'][:8]}-{told['env_name']}.json"
+    machine = json.loads((result.parent / "machine.json").read_text())
+    assert machine == asv_files.machine(result.parent.name, facts) | {"version": 1}
+    assert {"cpu", "num_cpu", "ram", "os"} <= set(machine)
+    assert {"python", "torch"} <= set(told["params"])
 
 
 def test_an_unfinished_session_is_not_published(asv: FakeAsv, tmp_path: Path) -> None:
@@ -113,6 +165,42 @@ def test_results_of_a_former_benchmark_can_be_read_as_long_as_there_are_some(
     assert set(cells["machine"]) == {"lab", "other"}
 
 
+def test_the_loaders_change_nothing_of_the_standard_run_beside_them(
+    asv: FakeAsv, tmp_path: Path
+) -> None:
+    """One `benchmarks.json` serves both, whatever the newer suite says of the other's cells."""
+    target = tmp_path / "published"
+    bench = Bench("item.ByStage.track_item", {"px": [64]}, lambda _: 2.0)
+    write_results(target, [bench], provenance={"profile": "standard", "machine": HERE})
+    before = json.loads((target / "benchmarks.json").read_text())
+    session = opened(tmp_path, profile="loaders")
+    run(session)
+    new = {"unit": "ms", "version": "2"}
+    edit_json(
+        session.results / "benchmarks.json",
+        lambda data: data.update({bench.name: bench.entry | new, "item.New.track_item": new}),
+    )
+    publish(session, target)
+    after = json.loads((target / "benchmarks.json").read_text())
+    assert after[bench.name] == before[bench.name]
+    assert {"item.New.track_item", NAME} <= set(after)
+    cells = load_evidence([target]).cells
+    assert set(cells["name"]) == {bench.name, NAME} and set(cells["status"]) == {"ok"}
+
+
+def test_a_second_run_stands_beside_the_first(asv: FakeAsv, tmp_path: Path) -> None:
+    target = published(tmp_path)
+    before = {path: path.read_bytes() for path in target.glob("lab/*-quick.*")}
+    session = opened(tmp_path, repeat=True)
+    assert session.state["done"] == 0, "it takes no round of the first"
+    run(session)
+    publish(session, target)
+    assert len(before) == 3
+    assert {path: path.read_bytes() for path in target.glob("lab/*-quick.*")} == before
+    runs = find_runs([target])
+    assert [one.path.stem[-6:] for one in (*runs.first, *runs.second)] == ["-quick", "repeat"]
+
+
 def test_the_result_file_is_written_last(
     asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +216,7 @@ def test_the_result_file_is_written_last(
     monkeypatch.setattr(publishing, "atomic_write", noting)
     publish(session, tmp_path / "published")
     names = [name for name in written if name != "session.json"]
-    assert names[-1] == f"{COMMIT[:8]}-{publishing.ENVIRONMENT_NAME}.json"
+    assert names[-1] == f"{COMMIT[:8]}-existing-py{PYTHON}-quick.json"
     assert len(names) == 5
 
 
@@ -231,7 +319,9 @@ def test_results_of_another_profile_or_a_part_are_not_mixed_in(
     refused(tmp_path, "profile quick", profile="standard")
     refused(tmp_path, "profile quick", profile="standard", machine="other")
     refused(tmp_path, "whole profile", partial=True)
+    refused(tmp_path, "profile quick", profile="loaders")
     publishing.check_results(tmp_path / "published", "other", "quick", partial=True)
+    publishing.check_results(tmp_path / "published", "lab", "quick", partial=True, repeat=True)
 
 
 def test_results_of_another_machine_of_the_same_name_are_kept(
@@ -258,6 +348,7 @@ def test_results_are_not_published_to_a_file(asv: FakeAsv, tmp_path: Path) -> No
 
 
 def test_the_committed_results_are_taken_for_those_of_their_profile() -> None:
-    publishing.check_results(ROOT / "results", "another", "standard", partial=False)
+    for profile in ("standard", "loaders"):
+        publishing.check_results(RESULTS, "another", profile, partial=False)
     with pytest.raises(StudyError, match="profile standard"):
-        publishing.check_results(ROOT / "results", "another", "quick", partial=False)
+        publishing.check_results(RESULTS, "another", "quick", partial=False)

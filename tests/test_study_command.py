@@ -148,8 +148,29 @@ def test_each_question_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert folder() == "quick"
     assert folder("--profile", "full", "--images", "~/my photos") == "full-my photos"
     assert folder("--bench", r"^item\.ByStage") == "quick-only-item-bystage"
+    assert folder("--profile", "standard", "--repeat") == "standard-repeat"
     monkeypatch.setenv("DATASET_STUDY_IMAGES", "photos")
     assert folder() == "quick-photos"
+
+
+@pytest.mark.parametrize(
+    ("given", "results"),
+    [
+        (["--profile", "standard"], "standard/results"),
+        (["--profile", "standard", "--repeat"], "standard/results"),
+        (["--profile", "loaders"], "standard/results"),
+        (["--profile", "loaders", "--images", "photos"], "standard-photos/results"),
+        (["--profile", "full", "--repeat"], "full/results"),
+        (["--repeat", "--out", "mine"], "mine/results"),
+        (["--profile", "loaders", "--results", "mine"], "mine"),
+    ],
+)
+def test_what_is_judged_together_is_published_in_one_folder(
+    monkeypatch: pytest.MonkeyPatch, given: list[str], results: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["study", *given])
+    found = command.checked(command.arguments()).results
+    assert found == (Path(results).resolve() if "mine" in results else ROOT / "out" / results)
 
 
 def test_a_home_is_expanded_and_a_path_made_whole(

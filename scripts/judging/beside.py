@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ class MachineFiles:
         self.log = stem.with_name(stem.name + ".observations.jsonl")
         provenance = _json_lines(stem.with_name(stem.name + ".provenance.jsonl"))
         self.provenance: dict[str, Any] = provenance[0] if provenance else {}
-        self.observations = _json_lines(self.log)
+
+    @cached_property
+    def observations(self) -> list[dict[str, Any]]:
+        return _json_lines(self.log)
 
     def skipped(self) -> dict[tuple[str, tuple[Any, ...]], str]:
         """Reason for each cell that was skipped or void."""

@@ -9,35 +9,27 @@ from __future__ import annotations
 import ast
 import itertools
 import math
-import os
-import re
 import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import asv
 import pandas as pd
-from asv import util
-from asv.benchmarks import Benchmarks
-from asv.machine import Machine
-from asv.results import Results, iter_results_paths
+from asv.results import Results
 
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import NAMES, TOPICS
 from scripts.judging import load
-from scripts.judging.beside import MachineFiles
 from scripts.judging.model import Reason
 from scripts.judging.observed import Place
 from scripts.judging.readable import readable
-
-RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
+from scripts.judging.runs import ResultFile, Runs, find_runs, newest_versions
 
 
 @dataclass
 class MachineResults:
-    """What one machine's newest result file says, with the log and provenance beside it."""
+    """What one machine's result file says, with the log and provenance beside it."""
 
     name: str
     commit: str
@@ -79,8 +71,8 @@ class Evidence:
                     for each in (self, other)]  # fmt: skip
         if twice := sorted(measured[0] & measured[1]):
             raise StudyError(
-                f"Two of the folders hold {twice[0][1]} of the machine {twice[0][0]}; its cells "
-                "would count twice, so name only one of them."
+                f"Two runs that are judged together hold {twice[0][1]} of the machine "
+                f"{twice[0][0]}; its cells would count twice, so name only one of them."
             )
         logs = {machine.name: machine.observations for machine in other.machines}
         machines = [
@@ -98,69 +90,44 @@ class Evidence:
         )
 
 
-def load_evidence(folders: list[Path], beside: Sequence[Path] = ()) -> Evidence:
-    """Read every machine below `folders`; of each machine the newest result file.
-
-    A benchmark that any of the folders, or of those `beside`, has in a newer version counts in that
-    version only: numbers of two meanings are not compared.
+def load_evidence(folders: Sequence[Path]) -> Evidence:
+    """What is judged of everything below `folders`; see `runs`.
 
     Raises:
         StudyError: a folder is missing, holds no results of this suite, or a file is damaged.
     """
-    newest: dict[str, tuple[int, Path, Results, dict[str, Any]]] = {}
-    versions = _newest_versions(map(_benchmarks, filter(os.path.isdir, [*folders, *beside])))
-    for folder in folders:
-        if not os.path.isdir(folder):  # noqa: PTH112 - False too for a name that cannot be
-            what = "is a file" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
-            raise StudyError(
-                f"The results folder {folder} {what}; run `make study` or name another with "
-                "--results."
-            )
-        units = _benchmarks(folder)
-        for root, name, machine in _result_files(folder):
-            path = Path(root) / name
-            results = _load(path, machine)
-            machine = readable(machine)
-            when = max([value or 0 for value in results.started_at.values()], default=0)
-            if machine in newest and not newest[machine][1].parent.samefile(path.parent):
-                raise StudyError(
-                    f"{newest[machine][1].parent} and {path.parent} hold results of one machine, "
-                    f"{machine}; name one of them (--repeat compares two runs of a machine)."
-                )
-            if machine not in newest or when >= newest[machine][0]:
-                newest[machine] = (when, path, results, units)
-    if not newest:
-        raise StudyError(
-            f"No asv results in {', '.join(map(str, folders))}; run `make study` or `asv run` "
-            "first."
-        )
+    return evidence_of(find_runs(folders))
+
+
+def evidence_of(runs: Runs, beside: Mapping[str, str] | None = None) -> Evidence:
+    """The cells of what is judged: a run of each machine, and of the loaders.
+
+    A benchmark counts in its newest version only, among `runs` and those `beside` that they are
+    compared with: numbers of two meanings are not compared.
+
+    Raises:
+        StudyError: a file is damaged, or of another suite.
+    """
+    versions = newest_versions([runs.versions, beside or {}])
+    first = _read(runs.first, versions)
+    return first.joined(_read(runs.contest, versions)) if runs.contest else first
+
+
+def _read(files: Sequence[ResultFile], versions: Mapping[str, str]) -> Evidence:
     rows: list[dict[str, Any]] = []
     machines = []
-    for machine, (when, path, results, units) in sorted(newest.items()):
-        files = MachineFiles(path)
-        try:
-            found = _rows(machine, results, units, versions, files.skipped())
-            _leave_out(found, load.disturbed(files.observations))
-        except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
-            raise StudyError(
-                f"{path} is damaged ({_short(error)}), or does not fit "
-                f"{path.parents[1] / 'benchmarks.json'}; restore both or run the study again."
-            ) from error
-        if not found:
-            raise StudyError(
-                f"{path} holds results of another asv suite; name the results folder of this "
-                "study with --results."
-            )
+    for one in files:
+        found = _cells_of(one, versions)
         rows += found
         machines.append(
             MachineResults(
-                name=machine,
-                commit=results.commit_hash,
-                params=dict(results.params),
-                provenance=files.provenance,
-                observations=files.observations,
+                name=one.machine,
+                commit=one.results.commit_hash,
+                params=dict(one.results.params),
+                provenance=one.beside.provenance,
+                observations=one.beside.observations,
                 sampled=any(row["samples"] for row in found),
-                measured=when,
+                measured=one.started,
             )
         )
     # Object columns keep levels as they are: a factor that some benchmarks lack would make 256 px
@@ -171,83 +138,28 @@ def load_evidence(folders: list[Path], beside: Sequence[Path] = ()) -> Evidence:
     return Evidence(table.sort_values(["machine", "benchmark"], kind="stable"), machines)
 
 
-def _benchmarks(folder: Path) -> dict[str, Any]:
-    path = folder / "benchmarks.json"
-    if not path.exists() and (folder / "machine.json").exists():
-        path = folder.parent / "benchmarks.json"  # one machine's folder: asv keeps it one above
+def _cells_of(one: ResultFile, versions: Mapping[str, str]) -> list[dict[str, Any]]:
     try:
-        found: dict[str, Any] = util.load_json(str(path), Benchmarks.api_version)
-    except FileNotFoundError:
+        found = _rows(one.machine, one.results, one.suite, versions, one.beside.skipped())
+        _leave_out(found, load.disturbed(one.beside.observations))
+    except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
         raise StudyError(
-            f"{path} is missing, so units of the results are unknown; run asv again, or name the "
-            "folder that holds it with --results."
-        ) from None
-    except OSError as error:
-        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
-    except (util.UserError, ValueError, TypeError, RecursionError) as error:
-        raise _unread(path, error, "is damaged; run asv again to write it anew.") from error
-    return found
-
-
-def _newest_versions(suites: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """The version of each benchmark, the highest where the suites differ."""
-    found: dict[str, str] = {}
-    for suite in suites:
-        for name, entry in suite.items():
-            if isinstance(entry, dict) and entry.get("version"):
-                found[name] = max(found.get(name, ""), str(entry["version"]), key=_counted)
-    return found
-
-
-def _counted(version: str) -> tuple[int, str]:
-    return (int(version) if version.isdecimal() else 0, version)
-
-
-def _unread(path: Path, error: Exception, why: str) -> StudyError:
-    """`why`, unless the file is whole and only another version of asv reads it."""
-    if isinstance(error, util.UserError) and "format" in str(error):
-        why = (
-            f"was written by another version of asv than the one here, {asv.__version__}, which "
-            "cannot read it; keep it, and install that version to read it."
+            f"{one.path} is damaged ({_short(error)}), or does not fit "
+            f"{one.path.parents[1] / 'benchmarks.json'}; restore both or run the study again."
+        ) from error
+    if not found:
+        raise StudyError(
+            f"{one.path} holds results of another asv suite; name the results folder of this "
+            "study with --results."
         )
-    return StudyError(f"{path} {why}")
-
-
-def _result_files(folder: Path) -> list[tuple[str, str, str]]:
-    results = [*folder.glob("*.json"), *folder.glob("*/*.json")]
-    homes = sorted({result.parent for result in results if RESULT.match(result.name)})
-    # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
-    for home in homes:
-        path = home / "machine.json"
-        damaged = "is missing or damaged; restore it or run asv again."
-        try:
-            name = util.load_json(str(path), Machine.api_version)["machine"]
-        except (OSError, KeyError, TypeError, ValueError, RecursionError, util.UserError) as error:
-            raise _unread(path, error, damaged) from error
-        if not isinstance(name, str):
-            raise StudyError(f"{path} {damaged}")
-    # Each machine by itself: asv would warn of the report's own JSON files beside them.
-    found = sorted(each for home in homes for each in iter_results_paths(str(home)))
-    return [each for each in found if RESULT.match(each[1])]  # other files are somebody else's
-
-
-def _load(path: Path, machine: str) -> Results:
-    try:
-        return Results.load(str(path), machine_name=machine)
-    except OSError as error:
-        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
-    except (
-        util.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError
-    ) as error:  # fmt: skip
-        why = "is damaged or cut short; delete it or run the study again."
-        raise _unread(path, error, why) from error
+    return found
 
 
 def _rows(
     machine: str,
     results: Results,
     units: dict[str, Any],
-    versions: dict[str, str],
+    versions: Mapping[str, str],
     reasons: dict[tuple[str, tuple[Any, ...]], str],
 ) -> list[dict[str, Any]]:
     rows = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,12 @@ from scripts.judging.cache_state import States, cold_states, stated
 from scripts.judging.cells import judge_test
 from scripts.judging.claims import Claim, Claims, Paired, Rules, Slope, load_claims
 from scripts.judging.correction import corrected, in_rounds
-from scripts.judging.evidence import Evidence, MachineResults, load_evidence
+from scripts.judging.evidence import (
+    Evidence,
+    MachineResults,
+    evidence_of,
+    load_evidence,
+)
 from scripts.judging.headline import headline
 from scripts.judging.lacking import alarmed, lacking
 from scripts.judging.load import Flags, flagged, marked
@@ -31,6 +36,7 @@ from scripts.judging.model import (
 )
 from scripts.judging.noise import noise_floor, noisy_machines
 from scripts.judging.readable import readable
+from scripts.judging.runs import find_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,45 +53,53 @@ def judge_both(
 ) -> tuple[Judgement, Judgement]:
     """Two sets of results to be compared, each judged over the machines that both have.
 
-    Sets of one machine each are taken as they are, whatever their names.
+    Sets of one machine each are taken as they are, whatever their names. The loaders count where
+    both sets have them.
 
     Raises:
         StudyError: see `judge`.
     """
-    names = [
-        {machine.name for machine in load_evidence(list(one)).machines} for one in (first, second)
-    ]
+    known = _rules(claims)
+    runs = [find_runs(one) for one in (first, second)]
+    if not all(one.contest for one in runs):
+        runs = [replace(one, contest=[]) for one in runs]
+    found = [evidence_of(one, other.versions) for one, other in (runs, runs[::-1])]
+    names = [{machine.name for machine in one.machines} for one in found]
     shared = names[0] & names[1]
-    kept = shared if shared and names[0] != names[1] else None
-    return (
-        judge(first, claims, kept, beside=second),
-        judge(second, claims, kept, beside=first),
-    )
+    if shared and names[0] != names[1]:
+        found = [one.of(shared) for one in found]
+    return _judged(first, known, found[0]), _judged(second, known, found[1])
 
 
-def judge(
-    results: Sequence[Path],
-    claims: Path,
-    machines: Collection[str] | None = None,
-    more: Sequence[Path] = (),
-    beside: Sequence[Path] = (),
-) -> Judgement:
-    """Read and judge everything below `results`, or the `machines` of these names.
+def judge_repeat(results: Sequence[Path], claims: Path) -> tuple[Judgement, Judgement] | None:
+    """The judged run and the second one below `results`, over the machines that measured twice.
 
-    `more` has results of another profile on the same machines, which measured other cells. With
-    those `beside` it is to be compared: what they have in a newer version does not count.
+    None where no machine did.
+
+    Raises:
+        StudyError: see `judge`.
+    """
+    known, runs = _rules(claims), find_runs(results)
+    if not runs.second:
+        return None
+    second = evidence_of(replace(runs, first=runs.second, contest=[]))
+    names = {machine.name for machine in second.machines}
+    first = evidence_of(replace(runs, contest=[])).of(names)
+    return _judged(results, known, first), _judged(results, known, second)
+
+
+def judge(results: Sequence[Path], claims: Path) -> Judgement:
+    """Read and judge everything below `results`.
 
     Raises:
         StudyError: claims or results are missing, damaged, or of another suite.
     """
-    known = load_claims(claims)
-    _refuse_unknown_factors(known, claims)
-    evidence = load_evidence(list(results), beside)
-    if more:
-        evidence = evidence.joined(load_evidence(list(more)))
-    if machines is not None:
-        evidence = evidence.of(machines)
-    with fitting([*results, *more]):
+    known = _rules(claims)
+    return _judged(results, known, load_evidence(results))
+
+
+def _judged(results: Sequence[Path], known: Claims, evidence: Evidence) -> Judgement:
+    with fitting(results):
         return _judgement(known, evidence)
 
 
@@ -137,7 +151,8 @@ def measured(machine: MachineResults) -> Measured:
     )
 
 
-def _refuse_unknown_factors(known: Claims, path: Path) -> None:
+def _rules(path: Path) -> Claims:
+    known = load_claims(path)
     for claim in known.claim:
         for test in claim.test.values():
             arms = {*test.treatment, *test.baseline} if isinstance(test, Paired) else set()
@@ -148,6 +163,7 @@ def _refuse_unknown_factors(known: Claims, path: Path) -> None:
                         f"{path} is wrong at {claim.id}, test {test.label!r}: there is no factor "
                         f"{factor!r}; the factors are {', '.join(NAMES)}."
                     )
+    return known
 
 
 def in_place(claim: Claim, cells: Sequence[Cell]) -> list[Cell]:

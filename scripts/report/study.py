@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scripts.judging import field
 from scripts.judging.claims import Claim
-from scripts.judging.judge import Judgement, fitting, judge
+from scripts.judging.judge import Judgement, fitting, judge, judge_repeat
 from scripts.judging.measurements import measurements
 from scripts.judging.model import JudgedClaim, Run
+from scripts.judging.repeat import repeat_of
 from scripts.report import bandwidths, surroundings
 from scripts.report.answer import answer
 from scripts.report.boundary import boundary
@@ -18,15 +20,15 @@ from scripts.report.model import ClaimResult, Study
 from scripts.report.sentences import finding, missing, worded
 
 
-def load_study(results: Sequence[Path], claims: Path, more: Sequence[Path] = ()) -> Study:
-    """Read, judge and describe everything below `results`; `more` as in `judge`.
+def load_study(results: Sequence[Path], claims: Path) -> Study:
+    """Read, judge and describe everything below `results`, and compare it with a second run there.
 
     Raises:
         StudyError: claims or results are missing, damaged, or of another suite.
     """
-    judgement = judge(results, claims, more=more)
-    with fitting([*results, *more]):
-        return described(judgement)
+    judgement, both = judge(results, claims), judge_repeat(results, claims)
+    with fitting(results):
+        return replace(described(judgement), repeat=repeat_of(*both) if both else None)
 
 
 def described(judgement: Judgement) -> Study:

@@ -142,6 +142,7 @@ def _machine_facts() -> dict[str, Any]:
         "governor": _governor(),
         "caches": _caches(),
         "ram_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "arch": platform.machine(),
         "kernel": f"{platform.system()} {platform.release()}",
         "disk_filesystem": filesystem(disk),
         "disk_device": _device_kind(disk),

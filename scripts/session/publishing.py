@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asv import util
+from asv.machine import Machine
 from asv.results import Results
 
 from datasets_impl.errors import StudyError
@@ -20,20 +21,23 @@ from datasets_impl.factors import TOPICS
 from datasets_impl.files.atomic import atomic_write, describe_write_error
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
+from scripts.judging.runs import CONTEST, REPEAT
 from scripts.root import ASV_CONFIG, ROOT
-from scripts.session import provenance
+from scripts.session import asv_files, provenance
 from scripts.session.child import run_child
 from scripts.session.rounds import Session
 
-ENVIRONMENT_NAME = f"existing-py{sys.version_info[0]}.{sys.version_info[1]}"
+BESIDE = {"standard", CONTEST}  # profiles with no cell in common: both may stand in one folder
 
 
-def check_results(target: Path, machine: str, profile: str, partial: bool) -> None:
+def check_results(
+    target: Path, machine: str, profile: str, *, partial: bool, repeat: bool = False
+) -> None:
     """Whether results of `machine` may be published to `target`; nothing is changed.
 
     Raises:
         StudyError: they would replace what is not this study's, or results of another machine or
-            profile, or whole results by a part.
+            of a profile that measures the same cells, or whole results by a part.
     """
     if target.exists() and not target.is_dir():
         raise StudyError(f"{target} is a file; name a folder for the results with --results.")
@@ -41,12 +45,14 @@ def check_results(target: Path, machine: str, profile: str, partial: bool) -> No
     home = target / machine
     check_replaceable(home, lambda folder: _is_home(folder, machine), what="results of a machine")
     for path, facts in _provenance(target):
-        if facts.get("profile", profile) != profile:
+        other = str(facts.get("profile", profile))
+        if other != profile and {other, profile} != BESIDE:
             raise StudyError(
-                f"{target} holds results of the profile {facts['profile']}, which those of "
+                f"{target} holds results of the profile {other}, which those of "
                 f"{profile} would spoil; name another folder with --results."
             )
-        if path.parent == home and partial and not facts.get("partial"):
+        same = other == profile and path.name.endswith(f"{REPEAT}.provenance.jsonl") == repeat
+        if path.parent == home and same and partial and not facts.get("partial"):
             raise StudyError(
                 f"{home} holds results of the whole profile, which those of --bench would replace; "
                 "name another folder with --results."
@@ -70,17 +76,21 @@ def publish(session: Session, target: Path) -> None:
     if state["done"] < state["planned"]:
         raise StudyError("The session is not finished; run the same command again.")
     key = state["key"]
-    check_results(target, session.machine, key["profile"], partial=bool(key["bench"]))
+    repeat = bool(key["repeat"])
+    check_results(
+        target, session.machine, key["profile"], partial=bool(key["bench"]), repeat=repeat
+    )
+    facts = provenance.collect(state, session.environment, session.corpora)
     source, home = session.results, target / session.machine
     try:
         home.mkdir(parents=True, exist_ok=True)
         atomic_write(target / "benchmarks.json", _benchmarks(source, target))
-        _copy(source / session.machine / "machine.json", home / "machine.json")
+        told = asv_files.machine(session.machine, facts) | {"version": Machine.api_version}
+        atomic_write(home / "machine.json", json.dumps(told, indent=4, sort_keys=True))
         for path in sorted((source / session.machine).glob("*-*.json")):
             data = util.load_json(str(path), Results.api_version)
-            data["env_name"] = ENVIRONMENT_NAME
-            stem = f"{data['commit_hash'][:8]}-{ENVIRONMENT_NAME}"
-            facts = provenance.collect(state, session.environment, session.corpora)
+            data = asv_files.result(data, facts, repeat)
+            stem = f"{data['commit_hash'][:8]}-{data['env_name']}"
             texts = {
                 "provenance.jsonl": json.dumps(facts, sort_keys=True),
                 "observations.jsonl": session.log.read_text(encoding="utf-8"),
@@ -119,20 +129,26 @@ def is_pages(folder: Path) -> bool:
 
 
 def _benchmarks(source: Path, target: Path) -> bytes:
-    """What asv says of the suite, and of former benchmarks those that `target` has results of.
+    """What asv says of the suite, in one file for all that `target` will have results of.
 
-    Without them, results of another machine that measured them could not be read any more.
+    Of a benchmark that only others in `target` measured it keeps what it said: a run of another
+    profile changes nothing of theirs, and a former benchmark can still be read.
     """
-    new = (source / "benchmarks.json").read_bytes()
-    measured = {
+    known = json.loads((source / "benchmarks.json").read_bytes())
+    former = _object(target / "benchmarks.json")
+    others = _measured(target) - _measured(source)
+    kept = {name: former[name] for name in former if name in others}
+    return json.dumps(known | kept, indent=4, sort_keys=True).encode()
+
+
+def _measured(results: Path) -> set[str]:
+    """The benchmarks that a folder has results of."""
+    return {
         name
-        for path in target.glob("*/*-*.json")
-        if isinstance(results := _object(path).get("results"), dict)
-        for name in results
+        for path in results.glob("*/*-*.json")
+        if isinstance(found := _object(path).get("results"), dict)
+        for name in found
     }
-    known, former = json.loads(new), _object(target / "benchmarks.json")
-    kept = {name: former[name] for name in former if name in measured and name not in known}
-    return json.dumps(known | kept, indent=4, sort_keys=True).encode() if kept else new
 
 
 def _is_ours(benchmarks: Path) -> bool:
@@ -162,10 +178,6 @@ def _provenance(target: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Where each result of a folder was measured, with the file that says so."""
     for path in sorted(target.glob("*/*.provenance.jsonl")):
         yield path, _object(path)
-
-
-def _copy(source: Path, target: Path) -> None:
-    atomic_write(target, source.read_bytes())
 
 
 def _without_paths(text: str, session: Session) -> str:

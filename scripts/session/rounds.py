@@ -41,6 +41,7 @@ LEAST_FREE = 10_000_000  # bytes: less is a full disk, and asv takes its errors 
 ASKED = {  # parts of a session's key, as a reader knows them
     "profile": "profile",
     "bench": "benchmarks",
+    "repeat": "runs",
     "machine": "machine",
     "images": "pictures",
     "code": "code",
@@ -94,12 +95,14 @@ class Session:
         plan: Mapping[str, Any],
         corpora: Path,
         environment: Mapping[str, str],
+        repeat: bool = False,
     ) -> Session:
         """Go on with the session in `folder` if it measures the same thing, else start anew.
 
         A session that was published goes on too when more rounds are asked for than it has: it
         keeps its rounds, and what it published stays as it is until the new rounds are whole.
-        `corpora` is the file of manifests that building the corpora left.
+        `corpora` is the file of manifests that building the corpora left; `repeat` says that this
+        is the second run of what is measured.
 
         Raises:
             StudyError: `folder` is somebody else's.
@@ -109,6 +112,7 @@ class Session:
         key = {
             "profile": profile,
             "bench": bench,
+            "repeat": repeat,
             "machine": machine,
             "images": environment.get(IMAGES_VARIABLE),
             "code": code["hash"],

@@ -1,0 +1,215 @@
+"""Which result files of a folder are judged, by their names and by the provenance beside them.
+
+Of a machine's runs the newest counts. What the profile of the loaders measured is judged with it,
+because no other cell is in it. A second run, of the same profile and code, is there to be compared:
+one whose environment says so in its name, or an earlier one, measured under another commit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import asv
+from asv import util
+from asv.benchmarks import Benchmarks
+from asv.machine import Machine
+from asv.results import Results, iter_results_paths
+
+from datasets_impl.errors import StudyError
+from scripts.judging.beside import MachineFiles
+from scripts.judging.readable import readable
+
+RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
+CONTEST = "loaders"  # the profile that has no cell in common with the standard one
+REPEAT = "-repeat"  # ends the name of a second run's environment
+
+
+@dataclass(frozen=True, eq=False)
+class ResultFile:
+    """One run of a machine: asv's result file, and what `benchmarks.json` says of its suite."""
+
+    machine: str
+    path: Path
+    results: Results
+    suite: dict[str, Any]
+
+    @cached_property
+    def beside(self) -> MachineFiles:
+        return MachineFiles(self.path)
+
+    @property
+    def started(self) -> int:
+        """When its last benchmark started, in milliseconds since 1970."""
+        return max([value or 0 for value in self.results.started_at.values()], default=0)
+
+    @property
+    def profile(self) -> str:
+        return str(self.beside.provenance.get("profile", ""))
+
+    @property
+    def repeats(self) -> bool:
+        return self.path.stem.endswith(REPEAT)
+
+    def again(self, first: ResultFile) -> bool:
+        """Whether it is a second run of what `first` measured, by the same code."""
+        asked = ("code_hash", "profile", "partial")
+        here, there = ([one.beside.provenance.get(name) for name in asked] for one in (self, first))
+        apart = self.results.commit_hash != first.results.commit_hash
+        told = self.repeats or (here[0] is not None and apart)
+        return self is not first and here == there and told
+
+
+@dataclass
+class Runs:
+    """Result files, one for each machine: what is judged, the loaders', and the second run's."""
+
+    first: list[ResultFile] = field(default_factory=list)
+    contest: list[ResultFile] = field(default_factory=list)
+    second: list[ResultFile] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)  # the newest of each benchmark
+
+
+def find_runs(folders: Sequence[Path]) -> Runs:
+    """Read every machine below `folders` and choose.
+
+    Raises:
+        StudyError: a folder is missing or holds no results, or a file is damaged.
+    """
+    files = {one.path.resolve(): one for folder in folders for one in _read(folder)}
+    if not files:
+        raise StudyError(
+            f"No asv results in {', '.join(map(str, folders))}; run `make study` or `asv run` "
+            "first."
+        )
+    machines: dict[str, list[ResultFile]] = {}
+    for one in sorted(files.values(), key=lambda one: (one.started, one.path)):
+        machines.setdefault(one.machine, []).append(one)
+    suites = [one.suite for one in files.values()]
+    found = Runs(versions=newest_versions(map(_versions, suites)))
+    for _, runs in sorted(machines.items()):
+        _refuse_two_homes(runs)
+        contest = [one for one in runs if one.profile == CONTEST]
+        others = [one for one in runs if one.profile != CONTEST]
+        first = _newest(others or contest)
+        found.first.append(first)
+        found.contest += [_newest(contest)] if others and contest else []
+        found.second += [one for one in runs if one.again(first)][-1:]
+    return found
+
+
+def newest_versions(suites: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The version of each benchmark, the highest where the suites differ."""
+    found: dict[str, str] = {}
+    for suite in suites:
+        for name, version in suite.items():
+            found[name] = max(found.get(name, ""), version, key=_counted)
+    return found
+
+
+def _counted(version: str) -> tuple[int, str]:
+    return (int(version) if version.isdecimal() else 0, version)
+
+
+def _versions(suite: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: str(entry["version"])
+        for name, entry in suite.items()
+        if isinstance(entry, dict) and entry.get("version")
+    }
+
+
+def _newest(runs: Sequence[ResultFile]) -> ResultFile:
+    """The last in time that is no second run, if there is one."""
+    return ([one for one in runs if not one.repeats] or runs)[-1]
+
+
+def _refuse_two_homes(runs: Sequence[ResultFile]) -> None:
+    """Two folders of one machine: which of their runs is meant to be judged, cannot be told.
+
+    Raises:
+        StudyError: both have runs of one kind.
+    """
+    homes: dict[tuple[bool, bool], Path] = {}
+    for one in runs:
+        home = homes.setdefault((one.profile == CONTEST, one.repeats), one.path.parent)
+        if not home.samefile(one.path.parent):
+            raise StudyError(
+                f"{home} and {one.path.parent} hold results of one machine, {one.machine}; name "
+                "one of them (`python -m scripts.compare` compares two runs of a machine)."
+            )
+
+
+def _read(folder: Path) -> Iterator[ResultFile]:
+    if not os.path.isdir(folder):  # noqa: PTH112 - False too for a name that cannot be
+        what = "is a file" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
+        raise StudyError(
+            f"The results folder {folder} {what}; run `make study` or name another with --results."
+        )
+    suite = _benchmarks(folder)
+    for root, name, machine in _result_files(folder):
+        path = Path(root) / name
+        yield ResultFile(readable(machine), path, _load(path, machine), suite)
+
+
+def _benchmarks(folder: Path) -> dict[str, Any]:
+    path = folder / "benchmarks.json"
+    if not path.exists() and (folder / "machine.json").exists():
+        path = folder.parent / "benchmarks.json"  # one machine's folder: asv keeps it one above
+    try:
+        found: dict[str, Any] = util.load_json(str(path), Benchmarks.api_version)
+    except FileNotFoundError:
+        raise StudyError(
+            f"{path} is missing, so units of the results are unknown; run asv again, or name the "
+            "folder that holds it with --results."
+        ) from None
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
+    except (util.UserError, ValueError, TypeError, RecursionError) as error:
+        raise _unread(path, error, "is damaged; run asv again to write it anew.") from error
+    return found
+
+
+def _unread(path: Path, error: Exception, why: str) -> StudyError:
+    """`why`, unless the file is whole and only another version of asv reads it."""
+    if isinstance(error, util.UserError) and "format" in str(error):
+        why = (
+            f"was written by another version of asv than the one here, {asv.__version__}, which "
+            "cannot read it; keep it, and install that version to read it."
+        )
+    return StudyError(f"{path} {why}")
+
+
+def _result_files(folder: Path) -> list[tuple[str, str, str]]:
+    results = [*folder.glob("*.json"), *folder.glob("*/*.json")]
+    homes = sorted({result.parent for result in results if RESULT.match(result.name)})
+    # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
+    for home in homes:
+        path = home / "machine.json"
+        damaged = "is missing or damaged; restore it or run asv again."
+        try:
+            name = util.load_json(str(path), Machine.api_version)["machine"]
+        except (OSError, KeyError, TypeError, ValueError, RecursionError, util.UserError) as error:
+            raise _unread(path, error, damaged) from error
+        if not isinstance(name, str):
+            raise StudyError(f"{path} {damaged}")
+    # Each machine by itself: asv would warn of the report's own JSON files beside them.
+    found = sorted(each for home in homes for each in iter_results_paths(str(home)))
+    return [each for each in found if RESULT.match(each[1])]  # other files are somebody else's
+
+
+def _load(path: Path, machine: str) -> Results:
+    try:
+        return Results.load(str(path), machine_name=machine)
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
+    except (
+        util.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError
+    ) as error:  # fmt: skip
+        why = "is damaged or cut short; delete it or run the study again."
+        raise _unread(path, error, why) from error

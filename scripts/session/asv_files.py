@@ -1,0 +1,53 @@
+"""What asv's files say of where a result was measured, so that its pages can tell results apart.
+
+asv knows the interpreter that a session runs in by its path, and no library in it. The provenance
+beside each result says more, and what asv has fields for is taken from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.judging.runs import REPEAT
+
+Facts = Mapping[str, Any]  # a result's provenance
+LIBRARIES = ("torch", "torchvision", "numpy", "pillow")  # whose versions decide what is measured
+
+
+def machine(name: str, facts: Facts) -> dict[str, str]:
+    """What asv's `machine.json` says, without what the provenance does not know."""
+    known = facts["machine"]
+    told = {
+        "machine": name,
+        "os": known.get("kernel"),
+        "arch": known.get("arch"),
+        "cpu": known.get("cpu"),
+        "num_cpu": known.get("threads"),
+        "ram": f"{known['ram_gb']} GB" if known.get("ram_gb") else None,
+    }
+    return {field: str(value) for field, value in told.items() if value}
+
+
+def environment_name(facts: Facts, repeat: bool) -> str:
+    """Python and profile, for example "existing-py3.11-standard"; a second run's ends in REPEAT."""
+    return f"existing-py{_python(facts)}-{facts['profile']}{REPEAT if repeat else ''}"
+
+
+def result(data: Mapping[str, Any], facts: Facts, repeat: bool) -> dict[str, Any]:
+    """asv's result file `data` with machine, Python, libraries and environment from `facts`."""
+    versions = facts["versions"]
+    libraries = {name: versions[name] for name in LIBRARIES if name in versions}
+    python = _python(facts)
+    return {
+        **data,
+        "env_name": environment_name(facts, repeat),
+        "params": {**machine(data["params"]["machine"], facts), "python": python, **libraries},
+        "python": python,
+        "requirements": libraries,
+    }
+
+
+def _python(facts: Facts) -> str:
+    """Its version as asv writes it, such as "3.11"."""
+    return ".".join(facts["machine"]["python"].split(".")[:2])
