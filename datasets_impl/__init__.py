@@ -34,7 +34,12 @@ if TYPE_CHECKING:  # the same names for type checkers and editors, which run no 
     from datasets_impl.files.pictures import jpeg_files as jpeg_files
     from datasets_impl.formats import ensure_stored as ensure_stored
     from datasets_impl.formats import open_stored as open_stored
+    from datasets_impl.labelled import LabelledFolder as LabelledFolder
+    from datasets_impl.loaders.centre_crops import CentreCrops as CentreCrops
+    from datasets_impl.loaders.decoded_images import DecodedImages as DecodedImages
     from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader as GatheredPixelsLoader
+    from datasets_impl.loaders.random_crops import RandomCrops as RandomCrops
+    from datasets_impl.loaders.stored_pixels import StoredPixels as StoredPixels
     from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader as ThreadedCropsLoader
     from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader as ThreadedJpegLoader
 
@@ -44,6 +49,11 @@ _HOMES = {
     "PreloadedDataset": "corrected.preloaded",
     "ReadOnlyMappedDataset": "corrected.mapped",
     "CachedDataset": "corrected.cached",
+    "DecodedImages": "loaders.decoded_images",
+    "RandomCrops": "loaders.random_crops",
+    "CentreCrops": "loaders.centre_crops",
+    "StoredPixels": "loaders.stored_pixels",
+    "LabelledFolder": "labelled",
     "ThreadedJpegLoader": "loaders.threaded_jpeg",
     "ThreadedCropsLoader": "loaders.threaded_crops",
     "GatheredPixelsLoader": "loaders.gathered_pixels",

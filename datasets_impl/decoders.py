@@ -28,11 +28,12 @@ from PIL import Image
 
 from datasets_impl.arguments import one_of
 from datasets_impl.errors import MissingPackage
-from datasets_impl.files.jpeg import without_exif
+from datasets_impl.files.jpeg import CMYK, frame, without_exif
 from datasets_impl.files.pictures import reason, rgb
 
 EXTRA = "loaders"  # what pip installs them by
 MOST_PIXELS_PER_BYTE = 1024
+FOUR_COLOURS = "it is CMYK, which Pillow alone converts as Pillow does"
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Decode = Callable[[Any, Pixels | None], Pixels]
 
@@ -64,7 +65,7 @@ def two_sizes(name: str, first: str, error: OtherShape) -> str:
     (height, width, _), (down, across, _) = error.shape, error.place
     return (
         f"{name} has {width} x {height} pixels and {first} {across} x {down}; images of a batch "
-        "need one size (ThreadedCropsLoader crops them to one)."
+        "need one size (RandomCrops crops them to one)."
     )
 
 
@@ -109,8 +110,8 @@ def _torchcodec(data: Any, out: Pixels | None) -> Pixels:
 def _opencv(data: Any, out: Pixels | None) -> Pixels:
     import cv2
 
-    if bytes(data[:2]) != b"\xff\xd8":  # other kinds it reads with other pixels than Pillow
-        raise ValueError("it is no JPEG")
+    if frame(data).components == CMYK:  # which it converts otherwise than Pillow, as other kinds
+        raise ValueError(FOUR_COLOURS)
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # Pillow does not turn either
     try:
         pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -135,8 +136,10 @@ def _simplejpeg(dct: bool, upsample: bool) -> Decode:
     def decode(data: Any, out: Pixels | None) -> Pixels:
         import simplejpeg
 
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        if colours in ("CMYK", "YCCK"):
+            raise ValueError(FOUR_COLOURS)
         if out is None:
-            height, width, *_ = simplejpeg.decode_jpeg_header(data)
             require_bytes(data, height, width)
         pixels: Pixels = simplejpeg.decode_jpeg(
             data, "RGB", fastdct=dct, fastupsample=upsample, buffer=out

@@ -157,7 +157,23 @@ def as_targets(values: Any, count: int) -> Targets:
         raise refused("targets", values, "a number for each image, or an array of them")
     if len(found) != count:
         raise BadArgument(f"targets has {len(found):,} entries, and there are {count:,} images.")
-    return found.astype(np.int64) if found.dtype.kind in "iu" else np.ascontiguousarray(found)
+    return (
+        found.astype(np.int64, copy=False)
+        if found.dtype.kind in "iu"
+        else np.ascontiguousarray(found)
+    )
+
+
+def targets_of(source: Any) -> Targets | None:
+    """Those of a source that has some.
+
+    Raises:
+        BadArgument: they are no numbers, or not as many as the source has images.
+    """
+    if isinstance(source, ImageFiles):
+        return source._targets
+    found = getattr(source, "targets", None)
+    return None if found is None else as_targets(found, len(source))
 
 
 def as_files(given: Any) -> ImageFiles | None:

@@ -17,7 +17,7 @@ from datasets_impl.contest.model import CROP, Arm
 from datasets_impl.decoders import decoder
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.loaders.crops import Box
-from datasets_impl.loaders.threaded_crops import write_resized
+from datasets_impl.loaders.resizing import write_resized
 
 WHOLE = {"scale": (1.0, 1.0), "ratio": (1.0, 1.0)}
 COARSE = 8  # every eighth pixel is enough to know an image again

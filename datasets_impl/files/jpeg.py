@@ -8,13 +8,16 @@ wants it asks for `orientation` and `upright`.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
 
 START, SOS, APP1, APP15 = b"\xff\xd8", 0xDA, 0xE1, 0xEF
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of the segment with the size
+CMYK = 4  # components
 AS_STORED, MOST_ORIENTATION = 1, 8
 TURNED_BY_90 = range(5, 9)  # orientations that exchange height and width
 
@@ -47,6 +50,28 @@ def segments(data: Any) -> Iterator[tuple[int, int, Any]]:
     raise NoJpeg("no scan")
 
 
+class Frame(NamedTuple):
+    """Size of a JPEG in pixels, as it is stored, and how many components (colours) it has."""
+
+    height: int
+    width: int
+    components: int
+
+
+def frame(jpeg: Any) -> Frame:
+    """
+    Raises:
+        NoJpeg: it is none, or its header is damaged.
+    """
+    for marker, _, segment in segments(jpeg):
+        if marker in FRAMES:
+            try:
+                return Frame(*struct.unpack_from(">HHB", segment, 5))
+            except struct.error:
+                break
+    raise NoJpeg("damaged header")
+
+
 def without_exif(data: Any) -> bytearray:
     """A copy for a decoder that always turns by Exif: its segment under a name nobody reads."""
     copy = bytearray(data)
@@ -57,11 +82,16 @@ def without_exif(data: Any) -> bytearray:
 
 
 def orientation(data: Any) -> int:
-    """Exif's orientation of an encoded picture of any kind, 1 to 8; 1 where it says nothing."""
+    """Exif's orientation of an encoded picture of any kind, 1 to 8; 1 where it says nothing.
+
+    Also 1 of a TIFF, which Pillow turns by itself.
+    """
     try:
         if data[:2] == START and all(marker != APP1 for marker, _, _ in segments(data)):
             return AS_STORED
         with Image.open(io.BytesIO(data)) as picture:
+            if picture.format == "TIFF":
+                return AS_STORED
             found = picture.getexif().get(ExifTags.Base.Orientation, AS_STORED)
     except Exception:  # a damaged picture: decoding it says what is wrong
         return AS_STORED

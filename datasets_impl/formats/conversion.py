@@ -55,7 +55,7 @@ from datasets_impl.formats.stored import (
     read_index,
     target_column,
 )
-from datasets_impl.labelled import FORMS, ImageFiles, as_files, as_targets
+from datasets_impl.labelled import FORMS, ImageFiles, as_files, targets_of
 from datasets_impl.system.cores import cores
 from datasets_impl.system.threads import ThreadPool
 
@@ -100,9 +100,9 @@ class Plan:
             ]
         except OSError as error:
             raise unreadable(str(error.filename), error) from error
-        targets = None if files.targets is None else as_targets(files.targets, len(paths))
         lengths = np.array(lengths, np.uint64)
-        return cls(paths, kind, found, shape, lengths, targets=targets, classes=files.classes)
+        more: Any = {"targets": targets_of(files), "classes": files.classes}
+        return cls(paths, kind, found, shape, lengths, **more)
 
     @property
     def offsets(self) -> np.ndarray[Any, np.dtype[np.uint64]]:

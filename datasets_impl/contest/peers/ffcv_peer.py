@@ -21,7 +21,7 @@ from datasets_impl.decoders import decoder
 from datasets_impl.experiments.loops import cores
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.loaders.crops import RATIO, SCALE
-from datasets_impl.loaders.threaded_crops import image_size
+from datasets_impl.loaders.decoding import image_size
 
 SETTINGS: tuple[dict[str, Any], ...] = tuple(
     {"num_workers": workers, "batches_ahead": ahead}

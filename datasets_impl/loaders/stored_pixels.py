@@ -1,0 +1,149 @@
+"""Pixels that are decoded already, copied or gathered from a stored set into the batch (X06, X08).
+
+What is left of loading when decoding, collating and page faults are gone: one copy of each image.
+Pixels live in the page cache. A copy from 4 KiB pages spends a part of its time on looking up
+addresses, hence the mapping of a pack asks for large pages (madvise(2), MADV_HUGEPAGE), which a
+kernel that knows them for the file system (ext4 from Linux 6.16 on, xfs earlier) gives to what is
+read through it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import mmap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from datasets_impl import arguments
+from datasets_impl.errors import StudyError
+from datasets_impl.formats import open_stored
+from datasets_impl.formats.pack import PackImages
+from datasets_impl.formats.stored import StoredImages
+from datasets_impl.loaders.images import ImageDataset
+
+
+class StoredPixels(ImageDataset):
+    """Images of a stored set of pixels, in any format; from a pack a whole batch is gathered.
+
+    Args:
+        source: the set, or its folder.
+        targets: see `ImageDataset`.
+        preload: read the whole pack into memory of this process first, which has large pages on
+            any file system.
+
+    Raises:
+        BadArgument: an argument that cannot be meant, or `preload` for another format than a pack.
+        StudyError: it is no stored set, or holds JPEG bytes; or (on access) an image is damaged.
+    """
+
+    def __init__(self, source: Any, targets: Any = None, *, preload: bool = False) -> None:
+        images = open_stored(source) if isinstance(source, str | Path) else source
+        right = 'what ensure_stored(folder, "pixels", format) returns, or its folder'
+        if not isinstance(images, StoredImages):
+            raise arguments.refused("source", source, right)
+        if images.header.kind != "pixels":
+            raise StudyError(f"{images.folder} holds JPEG bytes; store the pixels: give {right}.")
+        super().__init__(images, targets)
+        self.shape = tuple(images.header.shape)
+        self.rows: PackRows | None = None
+        if isinstance(images, PackImages):
+            self.rows = PackRows(images, arguments.flag("preload", preload))
+        elif arguments.flag("preload", preload):
+            raise arguments.refused("preload", preload, f"False for the format {images.format!r}")
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        height, width, _ = self.shape
+        return height, width
+
+    def write(self, index: int, row: np.ndarray[Any, Any]) -> None:
+        pixels = np.frombuffer(self.source.read(index), np.uint8).reshape(self.shape)
+        row.transpose(1, 2, 0)[...] = pixels
+
+    def read_many_into(self, indices: Sequence[int], into: Any) -> None:
+        """Write many samples; arrays of `into` have a leading dimension of as many rows.
+
+        Raises:
+            StudyError: an image is damaged, or the pack was cut short.
+        """
+        images, targets = (into, None) if self._targets is None else into
+        rows = images.transpose(0, 2, 3, 1)
+        if self.rows is not None and rows.flags.c_contiguous:
+            self.rows.gather(indices, torch.from_numpy(rows))
+        else:
+            for index, row in zip(indices, images, strict=True):
+                self.write(index, row)
+        if targets is not None:
+            targets[...] = self._targets[indices]  # type: ignore[index]
+
+
+class PackRows:
+    """The images of a pack of pixels as rows of one tensor; opened in each process on first use.
+
+    Args:
+        preload: hold them in memory of this process, and not in a mapping.
+    """
+
+    def __init__(self, pack: PackImages, preload: bool = False) -> None:
+        self.pack, self.preload = pack, preload
+        self._rows: torch.Tensor | None = None
+        self._mapping: mmap.mmap | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A mapped tensor would be pickled by value.
+        return {**self.__dict__, "_rows": None, "_mapping": None}
+
+    def gather(self, indices: Sequence[int], batch: torch.Tensor) -> None:
+        """The images at `indices` into `batch`, uint8 and contiguous; by PyTorch's own threads.
+
+        Raises:
+            StudyError: an image is damaged, or the pack was cut short or converted anew.
+        """
+        rows = self.rows
+        if self._mapping is not None and self._mapping.size() < len(self._mapping):
+            raise StudyError(  # what is read behind a file's end ends the process
+                f"{self.pack.data_file} was cut short while it was in use; delete the stored set "
+                "and convert the images again."
+            )
+        for index in self.pack.unchecked(indices):
+            self.pack.require_intact(index, rows[index].numpy())
+        order = torch.tensor(indices, device="cpu")
+        torch.index_select(rows, 0, order, out=batch.view(len(indices), -1))
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """Every image as a row of bytes; nothing written there reaches the file."""
+        if self._rows is None:
+            try:
+                held = self._read() if self.preload else self._mapped()
+            except (OSError, MemoryError, ValueError) as error:
+                raise StudyError(f"{self.pack.data_file} cannot be read: {error}.") from error
+            if held.numel() != len(self.pack) * math.prod(self.pack.header.shape):
+                raise StudyError(f"{self.pack.folder} was converted anew; open it again.")
+            self._rows = held.view(len(self.pack), -1)
+        return self._rows
+
+    def _read(self) -> torch.Tensor:
+        file, available = self.pack.data_file, psutil.virtual_memory().available
+        if file.stat().st_size > available:
+            raise StudyError(
+                f"{file} has {file.stat().st_size:,} bytes and {available:,} bytes of memory are "
+                "free; leave out preload, and the pack is mapped instead."
+            )
+        return torch.from_numpy(np.fromfile(file, np.uint8))
+
+    def _mapped(self) -> torch.Tensor:
+        with self.pack.data_file.open("rb") as opened:
+            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
+        # A large page is read whole. Where the pack does not fit into memory, it would be read
+        # many times over.
+        if hasattr(mmap, "MADV_HUGEPAGE") and len(mapped) < psutil.virtual_memory().available:
+            with contextlib.suppress(OSError):  # a kernel without large pages
+                mapped.madvise(mmap.MADV_HUGEPAGE)
+        self._mapping = mapped
+        return torch.frombuffer(mapped, dtype=torch.uint8)
