@@ -24,6 +24,14 @@ from datasets_impl.doctor.findings.hazards import (
     stuck,
     unsorted,
 )
+from datasets_impl.doctor.findings.machine import (
+    far_away,
+    few_descriptors,
+    little_memory,
+    more_workers_than_cores,
+    small_shared_memory,
+    swaps,
+)
 from datasets_impl.doctor.findings.mechanisms import (
     decoded_larger,
     float64,
@@ -43,7 +51,8 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     no_samples, nothing, alike, cannot_start, stuck, all_from_each, frozen, same_in_workers,
     broken, lengths, not_collated, handles, outlier, reads_too_much, large_pickle, lists_folder,
     grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
-    shared,
+    shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
+    far_away,
 )  # fmt: skip
 
 

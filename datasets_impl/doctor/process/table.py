@@ -11,6 +11,7 @@ from datasets_impl.doctor.probes.growth import growth
 from datasets_impl.doctor.probes.inside import look_inside
 from datasets_impl.doctor.probes.items import items
 from datasets_impl.doctor.probes.looking import look
+from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.pickling import pickled
 from datasets_impl.doctor.probes.pictures import pictures
 from datasets_impl.doctor.probes.profiling import causes
@@ -23,6 +24,7 @@ PROBES: dict[str, Callable[..., Any]] = {
     "items": items,
     "causes": causes,
     "pictures": pictures,
+    "machine": machine,
     "pickled": pickled,
     "repeated": repeated,
     "drawn": drawn,

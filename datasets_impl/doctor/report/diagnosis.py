@@ -18,12 +18,14 @@ from datasets_impl.doctor.report.model import Ceiling, Diagnosis, Found, Part, P
 from datasets_impl.doctor.report.wording import amount, times_as
 
 CONFIDENCE = 0.95
+FOREIGN_CORES = 0.5  # used by other programs, from which on times are too long
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 WHAT = {  # probe -> what it does, as a person would say it
     "": "making the dataset once more",
     "look": "looking at samples",
     "inside": "looking into the dataset",
+    "machine": "looking at the machine",
     "items": "timing single samples",
     "causes": "finding where their time goes",
     "pictures": "measuring decoded pictures",
@@ -60,6 +62,7 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         step_ms,
         int(seen["settings"].get("num_workers") or 0),
         next((one for one in remedies if one.recommended), None),
+        remedies,
     )
     return Diagnosis(
         target=target,
@@ -180,6 +183,7 @@ def _step(
     step_ms: float | None,
     workers: int,
     best: Tried | None,
+    remedies: list[Tried],
 ) -> Step | None:
     if step_ms is None or us is None:
         return None
@@ -189,7 +193,21 @@ def _step(
         step_ms=step_ms, batch_ms=batch_ms, workers=workers, batch_size=batch_size or 1,
         waits=waits, fine=waits <= IDLE, remedy=best.title if best else "",
         waits_then=_waits(batch_ms / best.gain, step_ms, best.workers) if best else None,
+        enough_workers=_enough_workers(batch_ms, step_ms, workers, remedies),
     )  # fmt: skip
+
+
+def _enough_workers(
+    batch_ms: float, step_ms: float, workers: int, remedies: list[Tried]
+) -> int | None:
+    """The fewest workers that keep the step fed, of the numbers that were measured; None where
+    none of them does."""
+    measured = {workers: batch_ms}
+    for one in remedies:
+        if one.name.startswith("workers-"):
+            measured[one.workers] = batch_ms / one.gain
+    fed = [many for many, ms in measured.items() if _waits(ms, step_ms, many) <= IDLE]
+    return min(fed, default=None)
 
 
 def _waits(batch_ms: float, step_ms: float, workers: int) -> float:
@@ -253,6 +271,8 @@ def _not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[s
     said += [f"{reason}." for reason in (*tried.get("inapplicable", []), *left_out)]
     if late:
         said.append(f"For lack of time not done (a larger --budget helps): {'; '.join(late)}.")
+    if (foreign := seen.get("machine", {}).get("foreign", 0.0)) > FOREIGN_CORES:
+        said.append(f"Other programs used {foreign:.1f} cores meanwhile, so times are too long.")
     batch = seen.get("inside", {}).get("batch_size")
     if batch and tried.get("remedies") and tried["batch"] < batch:
         said.append(

@@ -73,7 +73,8 @@ class Ceiling(_Model):
 
 class Step(_Model):
     """Beside a training step of so many milliseconds: the share of time a trainer would wait, and
-    what it would with the remedy that helps most ("" and None where none does)."""
+    what it would with the remedy that helps most ("" and None where none does).
+    `enough_workers` is the smallest number of workers that was measured to keep the step fed."""
 
     step_ms: float
     batch_ms: float
@@ -83,6 +84,7 @@ class Step(_Model):
     fine: bool
     remedy: str
     waits_then: float | None
+    enough_workers: int | None = None
 
 
 class Diagnosis(_Model):

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets_impl.doctor.findings.finding import WORTH
-from datasets_impl.doctor.report.model import Diagnosis, Found, Tried
+from datasets_impl.doctor.report.model import Diagnosis, Found, Step, Tried
 from datasets_impl.doctor.report.wording import amount, between, times_as
 
 BAR = 24
@@ -34,6 +34,15 @@ def then(one: Diagnosis) -> str:
     if one.step is None or one.step.waits_then is None:
         return ""
     return f"; {one.step.waits_then:.0%} with: {one.step.remedy.lower()}"
+
+
+def enough(step: Step) -> str:
+    """How many workers the step asks for."""
+    if step.enough_workers is None:
+        return "No number of workers that was tried keeps this step fed: a sample must get cheaper."
+    if step.enough_workers == 0:
+        return "This step needs none."
+    return f"num_workers={step.enough_workers} is the smallest number that keeps this step fed."
 
 
 def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None:
@@ -82,6 +91,7 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
             f"batch of {one.step.batch_size}, {how}: the trainer waits {one.step.waits:.0%} of the "
             "time" + then(one)
         )
+        console.print(f"[bold]Workers[/bold] {enough(one.step)}")
     for sentence in one.not_done:
         console.print(Text(sentence, style="yellow"))
     if page is not None:

@@ -1,0 +1,145 @@
+"""What the machine beneath does not give: cores, memory, descriptors, a disk that is near."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.filesize import decimal
+
+from datasets_impl.doctor.findings.finding import (
+    LEAST_SHARE,
+    MECHANISM,
+    NOTE,
+    WRONG,
+    Finding,
+    Probes,
+    share_of,
+)
+
+MEMORY, SHARED = "memory", "shared memory"
+REMOTE = {  # kinds of file system whose files are on another machine
+    "9p", "afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3",
+    "smbfs", "virtiofs", "wekafs",
+}  # fmt: skip
+LAYERED = {"overlay", "aufs"}  # a container's image
+LEAST_SWAPPED = 4 << 20  # bytes a second, read back from swap
+MANY = 2  # workers a core, which may still take turns without harm
+OPEN_ANYWAY = 64  # descriptors of a process that trains, beside those of batches
+
+
+def _ahead(seen: Probes) -> tuple[dict[str, Any], int, int]:
+    """The machine; the loader's workers; batches that they have ready, and the trainer's one."""
+    machine = seen.get("machine", {})
+    workers = int(seen.get("settings", {}).get("num_workers") or 0)
+    return machine, workers, workers * machine.get("ahead", 0) + 1
+
+
+def small_shared_memory(seen: Probes) -> Finding | None:
+    """A worker that writes beyond the end of shared memory is ended by the kernel."""
+    machine, workers, batches = _ahead(seen)
+    need, free = batches * machine.get("batch_bytes", 0), machine.get("room", {}).get(SHARED)
+    if not workers or free is None or need <= free:
+        return None
+    return Finding(
+        "shared-memory",
+        "Shared memory is too small for what workers have ready",
+        f"{workers} workers with {machine['ahead']} batches each hold up to {decimal(need)} there, "
+        f"and {decimal(free)} are free: a worker ends with a bus error.",
+        "Start the container with a larger --shm-size, or take fewer workers, a smaller "
+        "prefetch_factor or smaller batches.",
+        WRONG + 0.4,
+        "",
+        f"docker run --shm-size={max(1, -(-2 * need // (1 << 30)))}g ...",
+    )
+
+
+def few_descriptors(seen: Probes) -> Finding | None:
+    """Each tensor of a batch that came from a worker keeps a descriptor open."""
+    machine, workers, batches = _ahead(seen)
+    tensors, limit = machine.get("batch_tensors", 0), machine.get("descriptors", 0)
+    need = batches * tensors + OPEN_ANYWAY
+    if not workers or not machine.get("by_descriptor") or not 0 < limit < need:
+        return None
+    return Finding(
+        "descriptors",
+        "Batches of many tensors use up the descriptors",
+        f"Each of a batch's {tensors:,} tensors keeps a file descriptor open: {need:,} with what "
+        f"workers have ready, and a process may open {limit:,}.",
+        "Collate each field into one tensor, or raise the limit.",
+        WRONG + 0.3,
+        "",
+        "ulimit -n 65536  # or torch.multiprocessing.set_sharing_strategy('file_system')",
+    )
+
+
+def little_memory(seen: Probes) -> Finding | None:
+    """What workers have for themselves and what they have ready, against what is free."""
+    machine, workers, batches = _ahead(seen)
+    own = int(seen.get("growth", {}).get("few") or 0)
+    need, free = workers * own + batches * machine.get("batch_bytes", 0), machine.get("room", {})
+    if not workers or MEMORY not in free or need <= free[MEMORY]:
+        return None
+    return Finding(
+        "memory",
+        "Workers and their batches do not fit into memory",
+        f"{workers} workers take {decimal(own)} each and have {decimal(need - workers * own)} of "
+        f"batches ready; {decimal(free[MEMORY])} are free.",
+        "Take fewer workers, or let them share what each has now.",
+        WRONG + 0.2,
+        "C09",
+    )
+
+
+def more_workers_than_cores(seen: Probes) -> Finding | None:
+    """PyTorch itself warns by the cores that are there, and not by those that may be used."""
+    machine, workers, _ = _ahead(seen)
+    cores, visible = machine.get("cores", 0), machine.get("visible", 0)
+    if not cores or workers <= MANY * cores:
+        return None
+    why = "this machine has"
+    if machine.get("quota") is not None and cores < visible:
+        why = f"this container may use of {visible}"
+    return Finding(
+        "more-workers-than-cores",
+        "There are more workers than cores",
+        f"{workers} workers, and {cores} core{'s' if cores > 1 else ''} {why}.",
+        f"Try num_workers={cores}: more only take turns, unless samples wait for a disk or a "
+        "network.",
+        NOTE + 0.25,
+        "C20",
+        f"DataLoader(..., num_workers={cores})  # len(os.sched_getaffinity(0)) sees no quota",
+    )
+
+
+def swaps(seen: Probes) -> Finding | None:
+    rate = seen.get("machine", {}).get("swapped_in", 0.0)
+    if rate < LEAST_SWAPPED:
+        return None
+    return Finding(
+        "swaps",
+        "The machine swaps",
+        f"{decimal(int(rate))} a second came back from swap while it was looked at.",
+        "Take less memory: fewer workers, smaller prefetch, a mapped file in place of a list.",
+        MECHANISM + 0.85,
+    )
+
+
+def far_away(seen: Probes) -> Finding | None:
+    """Data on another machine, or in the layers of a container's image."""
+    slow = sum(share_of(seen, cause) for cause in ("reading", "opening", "listing", "waiting"))
+    for path, point, kind in seen.get("machine", {}).get("data", []):
+        remote = kind in REMOTE or (kind.startswith("fuse.") and kind != "fuse.portal")
+        if slow < LEAST_SHARE or not (remote or kind in LAYERED):
+            continue
+        where = "a network file system" if remote else "a layer of the container's image"
+        return Finding(
+            "far-away",
+            f"The data lie on {where}",
+            f"{path} is on {kind}, mounted at {point}; reading, opening and waiting take "
+            f"{slow:.0%} of a sample's time.",
+            "Copy them to a disk of this machine, or pack many samples into few large files; "
+            "where that cannot be, read with more threads or workers than cores.",
+            MECHANISM + 0.45,
+            "C03",
+        )
+    return None

@@ -1,0 +1,127 @@
+"""What the machine beneath gives: cores, shared memory, descriptors, the disk of the data."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.loaders import AHEAD, batch_size_of, collate_of
+from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.reads import indices
+from datasets_impl.doctor.probes.room import room
+from datasets_impl.doctor.probes.samples import leaves
+from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.observe.load import between, snapshot
+from datasets_impl.system.cores import cores
+from datasets_impl.system.hierarchy import cpu_quota
+
+MOST_PLACES = 8  # of the data, that are looked at
+LONGEST_PATH = 4096  # characters
+LISTED = 4  # elements of a list of paths
+
+
+def machine(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Facts alone; what they mean for a loader is said elsewhere. Bytes, cores, numbers."""
+    first, swapped = snapshot(), psutil.swap_memory().sin
+    where = places(subject.dataset)
+    size = batch_size_of(subject) or 1
+    found: dict[str, Any] = {
+        "cores": cores(),
+        "visible": os.cpu_count() or 1,
+        "quota": cpu_quota(),
+        "descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        "by_descriptor": _strategy() == "file_descriptor",
+        "ahead": int(subject.settings.get("prefetch_factor") or AHEAD),
+        "batch_bytes": int(size * subject.nbytes),
+        "batch_tensors": _tensors(subject, size, seconds / 2),
+        "room": room(where[0] if where else None),
+        "data": [[str(path), *on] for path in where if (on := mounted(path))],
+    }
+    clock.sleep(max(0.0, seconds - (clock.perf_counter() - first.at)))
+    load = between(first, snapshot())
+    return found | {
+        "foreign": load.foreign,
+        "swapped_in": (psutil.swap_memory().sin - swapped) / max(load.seconds, 1e-9),
+    }
+
+
+def _strategy() -> str:
+    return str(torch.multiprocessing.get_sharing_strategy())  # type: ignore[no-untyped-call]
+
+
+def places(dataset: Any) -> list[Path]:
+    """Files and folders that the dataset holds the names of, a few."""
+    found: dict[Path, None] = {}
+    for _, value, _ in parts(dataset):
+        for text in _texts(value):
+            with contextlib.suppress(OSError, ValueError):
+                path = Path(text)
+                if len(text) < LONGEST_PATH and len(path.parts) > 1 and path.exists():
+                    found.setdefault(path.resolve())
+            if len(found) == MOST_PLACES:
+                return list(found)
+    return list(found)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    held = getattr(value, "__dict__", None)
+    inner = list(held.values()) if isinstance(held, dict) else []
+    if isinstance(value, list | tuple):
+        inner += value[:LISTED]
+    for one in inner:
+        if isinstance(one, str | Path):
+            yield str(one)
+        elif isinstance(one, list | tuple):
+            for each in one[:LISTED]:
+                each = each[0] if isinstance(each, list | tuple) and each else each
+                if isinstance(each, str | Path):
+                    yield str(each)
+
+
+def mounted(path: Path) -> list[str]:
+    """Where the file system of `path` is mounted, and its kind; nothing where it is not known."""
+    best: tuple[str, str] = ("", "")
+    with contextlib.suppress(OSError):
+        for one in psutil.disk_partitions(all=True):
+            if path.is_relative_to(one.mountpoint) and len(one.mountpoint) >= len(best[0]):
+                best = (one.mountpoint, one.fstype)
+    return list(best) if best[1] else []
+
+
+def _tensors(subject: Subject, size: int, seconds: float) -> int:
+    """How many tensors a batch of the user's has, by what two and four samples become."""
+    if subject.iterable or 6 * subject.cost > seconds:
+        return 0
+    counts = []
+    for few in (2, 4):
+        some = []
+        for index in indices(subject, few):
+            with contextlib.suppress(*RAISED):
+                some.append(subject.read(index))
+        if not some:
+            return 0
+        collate, why = collate_of(subject, some)
+        if why:
+            return 0
+        with contextlib.suppress(*RAISED):
+            counts.append(
+                (
+                    len(some),
+                    sum(
+                        1 for leaf in leaves(collate(some)) if isinstance(leaf.value, torch.Tensor)
+                    ),
+                )
+            )
+    if len(counts) < 2 or counts[0][0] == counts[1][0]:
+        return counts[-1][1] if counts else 0
+    (a, first), (b, second) = counts
+    return max(second, round(first + (size - a) * (second - first) / (b - a)))

@@ -1,0 +1,171 @@
+"""What the machine beneath does not give is said, and only where the loader asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.probes import machine as probe
+from datasets_impl.doctor.probes.machine import machine, mounted, places
+from datasets_impl.doctor.probes.target import Subject, subject_of
+from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.report.diagnosis import diagnose
+from datasets_impl.doctor.report.terminal import enough
+
+GB = 1 << 30
+FINE: dict[str, Any] = {
+    "cores": 8, "visible": 8, "quota": None, "descriptors": 1024, "by_descriptor": True,
+    "ahead": 2, "batch_bytes": 1 << 20, "batch_tensors": 2, "foreign": 0.0, "swapped_in": 0.0,
+    "room": {"memory": 8 * GB, "shared memory": 4 * GB, "disk": 9 * GB}, "data": [],
+}  # fmt: skip
+READING = {"causes": {"reading": 0.008, "decoding": 0.002}, "total": 0.01}
+
+
+def found(workers: int = 4, growth: int = 0, causes: Any = None, **facts: Any) -> list[str]:
+    seen = {
+        "machine": FINE | facts,
+        "settings": {"num_workers": workers},
+        "growth": {"few": growth},
+        "causes": causes or {},
+    }
+    return [one.name for one in findings(seen)]
+
+
+def test_nothing_is_said_of_a_machine_that_is_large_enough() -> None:
+    assert found() == found(workers=0, batch_bytes=64 * GB) == []
+    assert found(workers=16) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("shared-memory", {"batch_bytes": GB}),
+        ("descriptors", {"batch_tensors": 400}),
+        ("memory", {"growth": 3 * GB}),
+        ("more-workers-than-cores", {"cores": 1, "visible": 64, "quota": 1.0}),
+        ("swaps", {"swapped_in": 64 << 20}),
+        ("far-away", {"data": [["/data/a", "/data", "nfs4"]], "causes": READING}),
+        ("far-away", {"data": [["/b/a", "/b", "fuse.s3fs"]], "causes": READING}),
+        ("far-away", {"data": [["/app/a", "/", "overlay"]], "causes": READING}),
+    ],
+)
+def test_each_limit_is_named(name: str, given: dict[str, Any]) -> None:
+    assert name in found(**given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"batch_tensors": 400, "by_descriptor": False},
+        {"batch_tensors": 400, "workers": 0},
+        {"data": [["/data/a", "/data", "nfs4"]]},  # decoded, or in the page cache
+        {"data": [["/data/a", "/data", "ext4"]], "causes": READING},
+    ],
+)
+def test_what_does_no_harm_is_not_named(given: dict[str, Any]) -> None:
+    names = found(**given)
+    assert not {"descriptors", "far-away"} & set(names)
+
+
+def test_a_quota_is_told_from_cores_that_are_not_there() -> None:
+    seen = {"machine": FINE | {"cores": 2, "visible": 64, "quota": 1.5},
+            "settings": {"num_workers": 8}}  # fmt: skip
+    (one,) = findings(seen)
+    assert one.evidence == "8 workers, and 2 cores this container may use of 64."
+
+
+class Files(Dataset[Any]):
+    def __init__(self, root: Path) -> None:
+        self.root = str(root)
+        self.samples = [(str(root / "a"), 0), (str(root / "missing"), 1)]
+        self.word = "not a path"
+
+    def __len__(self) -> int:
+        return 64
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"a": torch.zeros(10), "b": torch.tensor(index)}
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    (tmp_path / "a").touch()
+    made = subject_of("x", DataLoader(Files(tmp_path), batch_size=8, prefetch_factor=None))
+    made.nbytes = 48
+    return made
+
+
+def test_facts_of_this_machine(subject: Subject) -> None:
+    facts = machine(subject, 0.3)
+    assert facts.keys() == FINE.keys()
+    assert facts["batch_tensors"] == 2
+    assert facts["batch_bytes"] == 8 * 48
+    assert 1 <= facts["cores"] <= facts["visible"] == os.cpu_count()
+
+
+def test_tensors_of_batches_that_are_not_stacked_are_counted(subject: Subject) -> None:
+    assert subject.loader is not None
+    subject.loader.collate_fn = list
+    assert machine(subject, 0.3)["batch_tensors"] == 16
+
+
+def test_places_of_the_data_are_found(subject: Subject, tmp_path: Path) -> None:
+    assert places(subject.dataset) == [tmp_path.resolve(), (tmp_path / "a").resolve()]
+
+
+def test_the_innermost_mount_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    Partition = namedtuple("Partition", ["mountpoint", "fstype"])
+    table = [Partition("/", "ext4"), Partition("/data", "nfs4"), Partition("/dat", "xfs")]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: table)
+    assert mounted(Path("/data/photos")) == ["/data", "nfs4"]
+    assert mounted(Path("/database")) == ["/", "ext4"]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all: [])
+    assert mounted(Path("/data")) == []
+
+
+def test_other_programs_are_told_beside_the_findings() -> None:
+    one = diagnose("x", Heard({"machine": FINE | {"foreign": 1.4}}))
+    assert "Other programs used 1.4 cores meanwhile, so times are too long." in one.not_done
+    assert not one.findings
+
+
+def remedy(workers: int, gain: float) -> dict[str, Any]:
+    own = [1000.0, 1001.0, 1002.0]
+    return {
+        "name": f"workers-{workers}", "title": f"{workers} workers", "beside": own,
+        "blocks": [one / gain for one in own], "workers": workers, "lines": "", "claim": "",
+        "cost": "", "caution": "", "once_seconds": 0.0, "needs": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("step_ms", "workers"), [(50.0, 1), (25.0, 2), (10.0, None), (1000.0, 0)])
+def test_the_smallest_number_of_workers_that_feeds_the_step(
+    step_ms: float, workers: int | None
+) -> None:
+    """A batch takes 32 ms here; 1, 2 and 4 workers make it 1, 1.9 and 2 times as fast."""
+    tried = {
+        "own": [1000.0], "samples": 64, "batch": 32,
+        "remedies": [remedy(1, 1.0), remedy(2, 1.9), remedy(4, 2.0)],
+    }  # fmt: skip
+    heard = Heard({"tried": tried, "inside": {"batch_size": 32, "settings": {}}, "look": {}})
+    step = diagnose("x", heard, step_ms).step
+    assert step is not None
+    assert step.enough_workers == workers
+    assert str(workers if workers else "none" if workers == 0 else "No number") in enough(step)
+
+
+def test_the_probe_sleeps_no_longer_than_it_may(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+    monkeypatch.setattr(probe.clock, "sleep", naps.append)
+    machine(subject, 0.25)
+    assert len(naps) == 1 and 0 <= naps[0] <= 0.25
