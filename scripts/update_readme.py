@@ -20,6 +20,7 @@ from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.replacing import check_replaceable
+from scripts.report import wording
 from scripts.report.record import Report
 from scripts.report.tables import escape_md
 from scripts.root import RESULTS, ROOT
@@ -74,13 +75,15 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
 
 
 def number(claim: dict[str, Any]) -> str:
-    """The headline effect and what is compared; a count in the finding's words."""
+    """The headline effect and what is compared; a count, or what turns, in the finding's words."""
     effect = claim["effect"]
     if effect is None or effect["quantity"] == "value":
         return str(claim["finding"])
+    if claim["grid"] and not claim["boundary"]:
+        return wording.in_short("", claim["finding"])
     arms = " / ".join(effect["arms"])
     of = arms if len(effect["arms"]) > 1 else f"{effect['metric']}{', ' * bool(arms)}{arms}"
-    return f"{claim['headline']} {of}"
+    return f"{claim['headline']} {of}{'. ' * bool(claim['boundary'])}{claim['boundary']}"
 
 
 def _cell(text: str) -> str:

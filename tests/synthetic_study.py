@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from scripts.judging.grid import grid
 from scripts.judging.model import (
     VERDICTS,
     Bar,
@@ -24,6 +25,7 @@ from scripts.judging.model import (
     Reason,
     Verdict,
 )
+from scripts.report.grid import boundary
 from scripts.report.model import ClaimResult, Corpus, FieldRow, Machine, Study
 
 NASTY = """<script>alert("x")</script> & 'quote' 100% a_b {c} #1 $2 ~^ | *bold* `code` \\end"""
@@ -270,7 +272,8 @@ def claim_result(name: str, index: int, machines: tuple[str, ...], missing: bool
         if untested
         else "The naive dataset takes 5.2\u00d7 [4.9\u20135.6] the time of the "
         "preloaded one at 256 px, and the gap widens with resolution.",
-        boundary="For at 256 px and up, against below." if verdict == "conditional" else "",
+        boundary=boundary(cells) if verdict == "conditional" else "",
+        grid=grid(cells) if verdict == "conditional" else [],
         missing="No cell of this claim was measured in the quick profile."
         if untested
         else "Only 3 of 8 cells were decided."

@@ -1,9 +1,10 @@
-"""Where a conditional verdict flips: the sentence names the factor and both sides of the flip."""
+"""Where a conditional claim holds: a grid of the factors that tell, a sentence where one does."""
 
 from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scripts.judging.grid import grid, outcome, threshold
 from scripts.judging.model import Cell, Outcome
 from scripts.report import level_words
-from scripts.report.boundary import boundary, threshold
 from scripts.report.figures.boundary import row_flips
 from scripts.report.figures.claims import claim_chart
 from scripts.report.figures.panels import by_outcome, line_factor
-from scripts.report.regions import regions
+from scripts.report.grid import boundary, in_words, square
 from tests.synthetic_study import build
 
 # The same examples in every run, and no verdict on how long one takes.
@@ -44,133 +45,90 @@ WORDS = {
     "impl": ["naive", "mapped"],
 }
 OTHER: dict[str, Outcome] = {"for": "against", "against": "for"}
+Levels = dict[str, Any]
 
 
 def cell(outcome: Outcome, test: str = "t", machine: str = "lab", **factors: Any) -> Cell:
     return Cell(test, "ratio", factors, 1.0, 0.9, 1.1, outcome, 5, "item.A.track_item", machine)
 
 
-def test_a_numeric_threshold_in_both_directions() -> None:
-    cells = [
-        cell("against", px=64), cell("for", px=512), cell("for", px=256), cell("against", px=128)
-    ]  # fmt: skip
-    assert boundary(cells) == "Against up to 128 px, for from 256 px on."
-    mirrored = [cell(OTHER[c.outcome], **c.factors) for c in cells]
-    assert boundary(mirrored) == "For up to 128 px, against from 256 px on."
+def cells(factor: str, *outcomes: tuple[Any, Outcome], **more: Any) -> list[Cell]:
+    """A cell for each (level of `factor`, outcome)."""
+    return [cell(outcome, **{factor: level}, **more) for level, outcome in outcomes]
 
 
-def test_single_levels_are_not_stretched_into_ranges() -> None:
-    assert boundary([cell("against", px=64), cell("for", px=128), cell("for", px=256)]) == (
-        "Against at 64 px, for from 128 px on."
-    )
-    assert boundary([cell("for", px=64), cell("against", px=128)]) == (
-        "For at 64 px, against at 128 px."
-    )
-
-
-def test_workers_are_counted_in_words_a_reader_uses() -> None:
-    cells = [cell("against", workers=0), cell("for", workers=1), cell("for", workers=2)]
-    assert boundary(cells) == "Against without workers, for with 1 worker and more."
-    cells = [cell("against", workers=1), cell("for", workers=2), cell("for", workers=4)]
-    assert boundary(cells) == "Against with 1 worker, for with 2 workers and more."
-
-
-def test_an_undecided_level_between_leaves_the_flip_open() -> None:
-    cells = [cell("against", px=64), cell("unclear", px=128), cell("for", px=256)]
-    assert boundary(cells) == "Against at 64 px, for at 256 px, undecided between."
-    outside = [cell("against", px=64), cell("for", px=128), cell("unclear", px=256)]
-    assert "undecided" not in boundary(outside)
-
-
-def test_storage_without_a_limit_is_faster_than_any_limit() -> None:
-    cells = [cell("for", bandwidth=b) for b in (25, 100)]
-    cells += [cell("against", bandwidth=b) for b in (800, 0)]
-    assert boundary(cells) == "For up to 100 MB/s, against from 800 MB/s on."
-    assert boundary([cells[0], cells[3]]) == "For at 25 MB/s, against with unlimited bandwidth."
-
-
-def test_levels_without_a_threshold_are_listed() -> None:
-    cells = [cell("for", px=64), cell("against", px=128), cell("for", px=256)]
-    assert boundary(cells) == "For at 64 and 256 px, against at 128 px."
-
-
-def test_a_category() -> None:
-    cells = [cell("for", medium="disk-cold"), cell("against", medium="ramdisk")]
-    assert boundary(cells) == "For on disk-cold, against on ramdisk."
-
-
-def test_a_number_explains_rather_than_a_category_that_goes_along() -> None:
-    cells = [cell("for", px=64, impl="naive"), cell("against", px=128, impl="mapped")]
-    assert boundary(cells) == "For at 64 px, against at 128 px."
-
-
-def test_numbers_that_change_together_are_both_named() -> None:
-    cells = [cell("for", px=64, n=256), cell("against", px=128, n=1024)]
-    text = boundary(cells)
-    assert "64 px" in text and "1,024 images" in text and "change together" in text
-
-
-def test_two_factors_become_regions() -> None:
-    cells = [
-        cell("against", px=64, workers=1),
-        cell("for", px=64, workers=2),
-        cell("for", px=256, workers=1),
-        cell("for", px=256, workers=2),
+def told(found: list[Cell]) -> list[tuple[str, str, dict[str, str]]]:
+    """The grid in words: test, place, and what stands on each machine."""
+    return [
+        (row.test, in_words(row), {name: square(own).outcome for name, own in row.cells.items()})
+        for row in grid(found)
     ]
-    assert boundary(cells) == "Against at 64 px, with 1 worker; otherwise for."
 
 
-def test_corrupted_storage_reads_as_two_regions() -> None:
-    """The case that once listed twelve combinations one by one."""
-    cells = []
-    for impl, access, where in itertools.product(
-        ("naive", "preloaded", "mapped"), ("item", "unbatched", "batch"), ("memory", "disk")
-    ):
-        hit = access != "batch" and (impl == "mapped" or (impl, where) == ("preloaded", "memory"))
-        cells.append(cell("for" if hit else "against", impl=impl, access=access, where=where))
-    assert boundary(cells) == (
-        "For with mapped or preloaded, by item or unbatched, in memory; with mapped, by item or "
-        "unbatched; otherwise against."
-    )
+# ------------------------------------------------------------------------------ the sentence
+
+ONE_FACTOR: list[tuple[list[Cell], str]] = [
+    (cells("px", (64, "against"), (512, "for"), (256, "for"), (128, "against")),
+     "It holds from 256 px on, not up to 128 px."),
+    (cells("px", (64, "for"), (512, "against"), (256, "against"), (128, "for")),
+     "It holds up to 128 px, not from 256 px on."),
+    # Single levels are not stretched into ranges.
+    (cells("px", (64, "against"), (128, "for"), (256, "for")),
+     "It holds from 128 px on, not at 64 px."),
+    (cells("px", (64, "for"), (128, "against")), "It holds at 64 px, not at 128 px."),
+    (cells("workers", (0, "against"), (1, "for"), (2, "for")),
+     "It holds with 1 worker and more, not without workers."),
+    (cells("workers", (1, "against"), (2, "for"), (4, "for")),
+     "It holds with 2 workers and more, not with 1 worker."),
+    # An undecided level between leaves the flip open, one outside does not.
+    (cells("px", (64, "against"), (128, "unclear"), (256, "for")),
+     "It holds at 256 px, not at 64 px; undecided between."),
+    (cells("px", (64, "against"), (128, "for"), (256, "unclear")),
+     "It holds at 128 px, not at 64 px."),
+    # Storage without a limit is faster than any limit.
+    (cells("bandwidth", (25, "for"), (100, "for"), (800, "against"), (0, "against")),
+     "It holds up to 100 MB/s, not from 800 MB/s on."),
+    (cells("bandwidth", (25, "for"), (0, "against")),
+     "It holds at 25 MB/s, not with unlimited bandwidth."),
+    # Without a threshold the levels are listed.
+    (cells("px", (64, "for"), (128, "against"), (256, "for")),
+     "It holds at 64 and 256 px, not at 128 px."),
+    (cells("medium", ("disk-cold", "for"), ("ramdisk", "against")),
+     "It holds on disk-cold, not on ramdisk."),
+    (cells("access", ("item", "against"), ("batch", "for")),
+     "It holds for batches, not for single items."),
+    # One factor in all tests needs no test names.
+    ([*cells("workers", (1, "against"), (2, "for"), test="a"), cell("for", test="b", workers=2)],
+     "It holds with 2 workers, not with 1 worker."),
+]  # fmt: skip
+SEE_THE_GRID: dict[str, list[Cell]] = {
+    "nothing is measured": [],
+    "one side only": cells("px", (64, "for"), (128, "unclear"), (256, "skipped")),
+    "a factor that only changes between tests": [
+        cell("against", test="item", n=256), cell("for", test="epoch", n=1024)
+    ],
+    "factors that change together": [cell("for", px=64, n=256), cell("against", px=128, n=1024)],
+    "two factors": [
+        *cells("px", (64, "against"), (256, "for"), workers=1),
+        *cells("px", (64, "for"), (256, "for"), workers=2),
+    ],
+    "machines that disagree": [cell("for", machine="one"), cell("against", machine="two")],
+    "a test without the factor": [
+        *cells("px", (64, "against"), (128, "for"), test="a"), cell("against", test="b")
+    ],
+}  # fmt: skip
 
 
-def test_no_pattern_is_said_not_listed() -> None:
-    cells = [
-        cell("for" if (i + j + k) % 2 else "against", px=64 * 2**i, workers=j, n=256 * 2**k)
-        for i, j, k in itertools.product(range(4), repeat=3)
-    ]
-    text = boundary(cells)
-    assert "32 cells" in text and "resolution" in text and len(text) < 200
+@pytest.mark.parametrize(("found", "sentence"), ONE_FACTOR, ids=[s for _, s in ONE_FACTOR])
+def test_one_factor_that_tells_all_is_said(found: list[Cell], sentence: str) -> None:
+    assert boundary(found) == sentence
+    again = [replace(one, machine="another") for one in found]
+    assert boundary([*found, *again]) == sentence
 
 
-def test_tests_that_flip_come_first_and_lose_what_they_share() -> None:
-    cells = [cell("against", test="mapped / preloaded, item", px=px, n=256) for px in (64, 128)]
-    cells += [
-        cell(outcome, test="mapped / preloaded, epoch", px=px, n=1024)
-        for px, outcome in ((64, "against"), (128, "for"), (256, "for"))
-    ]
-    assert boundary(cells) == "Epoch: against at 64 px, for from 128 px on. Only against: item."
-
-
-def test_a_factor_that_only_changes_between_tests_explains_nothing() -> None:
-    cells = [cell("against", test="item", n=256), cell("for", test="epoch", n=1024)]
-    assert boundary(cells) == "Only for: epoch. Only against: item."
-
-
-def test_one_factor_across_tests_needs_no_test_names() -> None:
-    cells = [cell("against", test="a", workers=1), cell("for", test="a", workers=2)]
-    cells += [cell("for", test="b", workers=2)]
-    assert boundary(cells) == "Against with 1 worker, for with 2 workers."
-
-
-def test_machines_that_disagree() -> None:
-    text = boundary([cell("for", machine="one", px=64), cell("against", machine="two", px=64)])
-    assert text == "For on one, against on two."
-
-
-def test_undecided_cells_alone_make_no_boundary() -> None:
-    assert boundary([cell("for", px=64), cell("unclear", px=128), cell("skipped", px=256)]) == ""
-    assert boundary([]) == ""
+@pytest.mark.parametrize("found", SEE_THE_GRID.values(), ids=SEE_THE_GRID)
+def test_anything_else_is_left_to_the_grid(found: list[Cell]) -> None:
+    assert boundary(found) == ""
 
 
 @settings(max_examples=300)
@@ -185,46 +143,84 @@ def test_a_threshold_of_one_factor_is_named_with_its_adjacent_levels(data: st.Da
     others = data.draw(st.lists(st.sampled_from(sorted({*NUMERIC, *WORDS} - {over})),
                                 max_size=2, unique=True))  # fmt: skip
     grids = [{**NUMERIC, **WORDS}[name] for name in others]
-    cells = [
+    found = [
         cell(low if levels.index(at) < flip else OTHER[low],
              **{over: at, **dict(zip(others, rest, strict=True))})
         for at in levels for rest in itertools.product(*grids)
     ]  # fmt: skip
-    random.Random(data.draw(st.integers(0, 99))).shuffle(cells)
+    random.Random(data.draw(st.integers(0, 99))).shuffle(found)
     below, above = levels[flip - 1], levels[flip]
-    assert threshold(cells, over) == (below, above, low)
-    text = boundary(cells)
+    assert threshold(found, over) == (below, above, low)
     first = level_words.upto(over, below, alone=flip == 1)
     second = level_words.onward(over, above, alone=flip == len(levels) - 1)
-    assert text == f"{low.capitalize()} {first}, {OTHER[low]} {second}."
-    assert (str(below) if below else "without") in text.replace(",", "")
-    assert (str(above) if above else "unlimited") in text.replace(",", "")
+    holds, fails = (first, second) if low == "for" else (second, first)
+    assert boundary(found) == f"It holds {holds}, not {fails}."
+    assert [list(row.levels) for row in grid(found)] == [[over]] * len(levels)
 
 
-@settings(max_examples=200)
-@given(st.dictionaries(
-    st.tuples(st.sampled_from([64, 128, 256]), st.sampled_from(["a", "b"]), st.integers(0, 2)),
-    st.sampled_from(["for", "against"]), min_size=1,
-))  # fmt: skip
-def test_regions_hold_every_cell_of_their_outcome_and_no_other(
-    grid: dict[tuple[int, str, int], str],
-) -> None:
-    rows = [(dict(zip(("px", "impl", "workers"), at, strict=True)), o) for at, o in grid.items()]
-    found = regions(rows, "for")
-    for row, outcome in rows:
-        inside = [all(row[k] in v for k, v in region.levels.items()) for region in found]
-        assert any(inside) == (outcome == "for")
+# ---------------------------------------------------------------------------------- the grid
 
 
-def test_contradicting_rows_have_no_regions() -> None:
-    assert regions([({"px": 64}, "for"), ({"px": 64}, "against")], "for") == []
+def test_a_row_for_each_level_of_the_factor_that_tells_and_a_square_for_each_machine() -> None:
+    found = [
+        replace(one, machine=machine)
+        for machine in ("one", "two")
+        for px in (64, 256)
+        for one in cells("workers", (4, "for"), (1, "against"), (2, "for"), px=px)
+    ]
+    found[4] = replace(found[4], outcome="unclear")
+    found[-1] = replace(found[-1], outcome="skipped")
+    assert told(found) == [
+        ("t", "with 1 worker", {"one": "against in 1, unclear in 1", "two": "against"}),
+        ("t", "with 2 workers", {"one": "for", "two": "for in 1, not measured in 1"}),
+        ("t", "with 4 workers", {"one": "for", "two": "for"}),
+    ]
 
 
-@pytest.mark.parametrize("factor", [*NUMERIC, *WORDS, "medium", "carrier", "something_new"])
-def test_every_factor_has_words(factor: str) -> None:
-    levels = NUMERIC.get(factor) or WORDS.get(factor) or ["a", "b"]
-    for text in (level_words.at(factor, levels[0]), level_words.among(factor, levels)):
-        assert text and "{" not in text and "_" not in text.replace("something_new", "")
+def test_a_test_of_one_outcome_is_one_row_and_context_is_left_out() -> None:
+    found = [
+        *cells("px", (64, "against"), (128, "against"), (256, "unclear"), test="item"),
+        *cells("px", (64, "against"), (128, "for"), test="epoch"),
+        replace(cell("for", test="context", px=64), counts=False),
+    ]
+    assert told(found) == [
+        ("item", "", {"lab": "against in 2, unclear in 1"}),
+        ("epoch", "at 64 px", {"lab": "against"}),
+        ("epoch", "at 128 px", {"lab": "for"}),
+    ]
+
+
+def test_of_three_factors_two_make_the_rows_and_the_third_is_said_in_the_square() -> None:
+    """What a training step changes: implementation, access and place tell together."""
+    found = []
+    for impl, access, where in itertools.product(
+        ("naive", "preloaded", "mapped"), ("item", "batch"), ("memory", "disk")
+    ):
+        hit = access == "item" and (impl == "mapped" or (impl, where) == ("preloaded", "memory"))
+        found.append(cell("for" if hit else "against", impl=impl, access=access, where=where))
+    rows = {place: square["lab"] for _, place, square in told(found)}
+    assert len(rows) == 6 and list(rows.values()).count("against") == 4
+    assert rows["with mapped, for single items"] == "for"
+    assert rows["with preloaded, for single items"] == "for in memory, against on disk"
+
+
+def test_what_was_not_measured_and_what_no_factor_tells_is_said() -> None:
+    assert told([cell("skipped", px=64)]) == [("t", "", {"lab": "not measured"})]
+    twice = [cell("for", px=64), replace(cell("against", px=64), benchmark="item.B")]
+    assert told([*twice, cell("for", px=64)]) == [("t", "", {"lab": "for in 2, against in 1"})]
+    assert told([cell("for", machine="one"), cell("against", machine="two")]) == [
+        ("t", "", {"one": "for", "two": "against"})
+    ]
+
+
+def test_a_square_has_its_effect_with_its_interval_or_the_range_of_several() -> None:
+    one = cell("for", px=64)
+    assert square([one]).effect == "1.00\u00d7 [0.90\u20131.10]"
+    assert square([one, replace(one, estimate=1.5)]).effect == "1.00\u00d7 to 1.50\u00d7"
+    assert square([replace(one, estimate=None)]).effect == ""
+    read = replace(one, quantity="value", reading="changed")
+    assert square([read, read]).effect == "changed"
+    assert square([read, replace(read, reading="unchanged")]).effect == "changed, unchanged"
 
 
 levels = st.fixed_dictionaries(
@@ -256,22 +252,34 @@ some_cells = st.builds(
         unique_by=lambda c: (c.test, c.machine, c.benchmark, str(sorted(c.factors.items()))),
     )
 )
-def test_a_boundary_names_both_sides_whatever_the_cells(cells: list[Cell]) -> None:
-    text = boundary(cells)
-    both = {"for", "against"} <= {cell.outcome for cell in cells}
-    assert bool(text) == both
-    if both:
-        assert "for" in text.lower() and "against" in text.lower()
-        assert text.endswith(".") and "None" not in text
-        assert len(text) < 800 and text == boundary(cells)
-        for empty in ("for ;", "against ;", "for ,", ": ."):
-            assert empty not in text.lower()
+def test_every_cell_stands_once_in_the_grid_whatever_the_cells(found: list[Cell]) -> None:
+    rows = grid(found)
+    shown = [one for row in rows for own in row.cells.values() for one in own]
+    assert Counter(map(id, shown)) == Counter(map(id, found))
+    for row in rows:
+        assert len(row.levels) <= 2
+        for machine, own in row.cells.items():
+            outcomes = {one.outcome for one in own}
+            assert {(one.test, one.machine) for one in own} == {(row.test, machine)}
+            assert (outcome(own) == "mixed") == ({"for", "against"} <= outcomes)
+            assert outcome(own) in {*outcomes, "mixed"}
+            assert square(own).outcome and "None" not in in_words(row) + square(own).outcome
+    if boundary(found):
+        assert {"for", "against"} <= {one.outcome for one in found}
+        assert not any(outcome(own) == "mixed" for row in rows for own in row.cells.values())
+
+
+@pytest.mark.parametrize("factor", [*NUMERIC, *WORDS, "medium", "carrier", "something_new"])
+def test_every_factor_has_words(factor: str) -> None:
+    levels = NUMERIC.get(factor) or WORDS.get(factor) or ["a", "b"]
+    for text in (level_words.at(factor, levels[0]), level_words.among(factor, levels)):
+        assert text and "{" not in text and "_" not in text.replace("something_new", "")
 
 
 # ---------------------------------------------------------------------------- in the figures
 
 
-def grid(flip: dict[int, int]) -> list[Cell]:
+def lines(flip: dict[int, int]) -> list[Cell]:
     """Lines by resolution over workers; each line turns for at its own number of workers."""
     return [
         replace(cell("for" if w >= at else "against", workers=w, px=px), estimate=2.0 - 0.3 * w)
@@ -289,28 +297,28 @@ def drawn(cells: list[Cell]) -> tuple[str, str]:
 
 
 def test_lines_that_flip_at_one_step_share_a_column() -> None:
-    svg, caption = drawn(grid({64: 2, 128: 2}))
+    svg, caption = drawn(lines({64: 2, 128: 2}))
     assert "flips here" in svg and "tinted column" in caption
 
 
 def test_lines_that_flip_at_different_steps_are_marked_one_by_one() -> None:
-    svg, caption = drawn(grid({64: 2, 128: 4}))
+    svg, caption = drawn(lines({64: 2, 128: 4}))
     assert "flips here" not in svg and "dark stretch" in caption
 
 
 def test_lines_that_do_not_flip_carry_no_mark() -> None:
-    svg, caption = drawn(grid({64: 1, 128: 1}))
+    svg, caption = drawn(lines({64: 1, 128: 1}))
     assert "flips here" not in svg and "flips" not in caption
 
 
 def test_lines_run_along_the_factor_that_flips() -> None:
     """Resolution has more levels, but the outcome turns with the workers."""
-    cells = [
+    found = [
         cell("for" if w >= 2 else "against", workers=w, px=px)
         for px, w in itertools.product((64, 128, 256, 512), (1, 2, 4))
     ]
-    assert line_factor(cells) == "workers"
-    assert line_factor([replace(c, outcome="for") for c in cells]) == "px"
+    assert line_factor(found) == "workers"
+    assert line_factor([replace(c, outcome="for") for c in found]) == "px"
 
 
 def test_rows_of_a_forest_are_grouped_only_where_they_are_mixed() -> None:

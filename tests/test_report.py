@@ -213,6 +213,41 @@ def test_terminal_table_fits_80_columns(study: Study, tmp_path: Path) -> None:
     assert any("55 % [54-56]" in line for line in lines)
 
 
+def test_where_a_conditional_claim_holds_is_on_page_terminal_and_in_the_data(
+    study: Study, report: Path, tmp_path: Path
+) -> None:
+    console = Console(width=80, record=True, file=(tmp_path / "log").open("w"))
+    terminal.print_study(study, Path("index.html"), console)
+    shown = console.export_text()
+    html = (report / "index.html").read_text(encoding="utf-8")
+    with (report / "claims.csv").open(encoding="utf-8", newline="") as handle:
+        rows = {row["id"]: row for row in csv.DictReader(handle)}
+    claims = {claim["id"]: claim for claim in study_record(study)["claims"]}
+    # One factor tells all of X03, none C03.
+    sentence = "It holds from sample kb 192 on, not up to sample kb 48."
+    assert claims["X03"]["boundary"] == rows["X03"]["boundary"] == sentence
+    assert f"X03 {sentence}" in shown and html.count(sentence) == 2  # at a glance, on the card
+    assert [(row["levels"], row["outcomes"]) for row in claims["X03"]["grid"]] == [
+        ({"sample_kb": kb}, {"bench-a": "for" if kb > 100 else "against"})
+        for kb in (12, 48, 192, 768)
+    ]
+    words, test = "against in 4, unclear in 2, not measured in 1", "share of reading in the item"
+    assert (claims["C03"]["boundary"], rows["C03"]["grid"]) == ("", f"{test}: {words}")
+    assert f"<b>{words}</b>" in html and "See the grid." in Page(html).text
+    assert re.search(
+        rf"C03 {study.claims[2].title}\n +bench-a *\n  {test} +against 4 % to 53 %", shown
+    )
+    assert [
+        name for name in claims if bool(claims[name]["grid"]) != (f'id="{name}-grid"' in html)
+    ] == []
+
+
+def test_a_square_is_told_from_another_without_colour_and_without_script(report: Path) -> None:
+    html = (report / "index.html").read_text(encoding="utf-8")
+    squares = re.findall(r'<td role="cell" class="g-[a-z]+">(.*?)</td>', html)
+    assert squares and all(re.search(r"<b>[a-z].*</b>", square) for square in squares)
+
+
 def test_figures_print_numbers_whole(study: Study) -> None:
     """Coordinates are shortened, data is not: 0.012 must not read 0.01."""
     assert "0.012 [0.011" in figures.build(study).by_claim["C06"].svg
@@ -275,6 +310,14 @@ def test_readme_gets_one_number_of_a_claim(report: Path) -> None:
     assert "a &lt;b> \\| c" in line and line.endswith(f"| {first['headline']} slow / fast |")
     first["effect"] |= {"arms": ["slow"], "metric": "what it is"}
     assert update_readme.number(first).endswith("] what it is, slow")
+    first |= {"boundary": "It holds at 64 px, not at 128 px.", "grid": [{}]}
+    assert update_readme.number(first).endswith("slow. It holds at 64 px, not at 128 px.")
+    first |= {
+        "boundary": "",
+        "finding": "It takes 2.1\u00d7 [1.9\u20132.3] as long; here 3. And so on.",
+    }
+    assert update_readme.number(first) == "It takes 2.1\u00d7 [1.9\u20132.3] as long."
+    first["finding"] = "Not this."
     first["effect"]["quantity"] = "value"
     assert update_readme.number(first) == "Not this."
 

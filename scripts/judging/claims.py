@@ -35,7 +35,7 @@ from scripts.root import CLAIMS
 Level = str | int | float
 OPERATORS = ("==", ">=", "<=")
 NAMES_TESTS = ("range", "readings")  # fields of a finding with tests: {range:epoch,mapped}
-PLAIN = ("headline", "list_for", "total", "for_", "against", "bandwidths")
+PLAIN = ("headline", "total", "for_", "against", "bandwidths")
 
 
 class _Strict(BaseModel):
@@ -159,6 +159,7 @@ class Claim(_Strict):
     advice: str
     instead: tuple[str, str, str] | None = None  # task, arm to take, arm that it is compared with
     finding: str = ""
+    holds: str = "It holds"  # begins the sentence on where, if one factor tells that
     needs: str = ""
     headline: dict[str, Level] = {}
     test: dict[TestName, Test] = {}

@@ -20,6 +20,7 @@ from scripts.judging.evidence import (
     evidence_of,
     load_evidence,
 )
+from scripts.judging.grid import grid
 from scripts.judging.headline import headline
 from scripts.judging.lacking import alarmed, lacking
 from scripts.judging.load import Flags, flagged, marked
@@ -210,6 +211,7 @@ def _judge(
         cells=_count(counted),
         evidence=cells,
         by_machine=by_machine,
+        grid=grid(counted) if verdict == "conditional" else [],
     )
 
 

@@ -120,6 +120,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class GridRow:
+    """A test at one level of each factor that tells its outcome, with its cells by machine."""
+
+    test: str
+    levels: dict[str, Any]  # empty where the outcome is the same throughout
+    cells: dict[str, list[Cell]]
+
+
+@dataclass(frozen=True)
 class Effect:
     """The headline effect of a claim: one cell, chosen in claims.toml before the run."""
 
@@ -176,6 +185,7 @@ class JudgedClaim:
     cells: CellCounts
     evidence: list[Cell]
     by_machine: dict[str, Verdict]
+    grid: list[GridRow] = field(default_factory=list)  # where a conditional claim holds
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scripts.judging.grid import threshold
 from scripts.judging.model import Cell, Effect
 from scripts.report import wording
-from scripts.report.boundary import threshold
 from scripts.report.model import ClaimResult
 
 CENTRE_PX = 256

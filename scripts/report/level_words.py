@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from datasets_impl.factors import Factor
+from scripts.judging.grid import is_number, order
 from scripts.judging.pairing import level
 from scripts.report import wording
 
@@ -18,19 +18,6 @@ def _row(factor: str) -> Factor:
 def _unlimited(factor: str, value: Any) -> bool:
     """Does the level stand for no limit, so above every number?"""
     return value is not None and value == _row(factor).unlimited
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def order(factor: str, value: Any) -> tuple[int, float, str]:
-    """Sort key: numbers by size, then words, then nothing."""
-    if value is None:
-        return (2, 0.0, "")
-    if not is_number(value):
-        return (1, 0.0, str(value))
-    return (0, math.inf if _unlimited(factor, value) else float(value), "")
 
 
 def title(factor: str) -> str:
@@ -84,18 +71,6 @@ def among(factor: str, values: Sequence[Any], last: str = "and") -> str:
     if factor == "workers":
         return f"with {join([_number(factor, x) for x in ordered], last)} workers"
     return f"at {_with_unit(factor, join([_number(factor, x) for x in ordered], last))}"
-
-
-def bounded(factor: str, values: Sequence[Any], every: Sequence[Any]) -> str:
-    """Levels out of `every`: as an end of the scale where they are one, else as a list."""
-    ordered = sorted(values, key=lambda value: order(factor, value))
-    scale = sorted(every, key=lambda value: order(factor, value))
-    if all(is_number(value) for value in scale):
-        if ordered == scale[: len(ordered)]:
-            return upto(factor, ordered[-1], alone=len(ordered) == 1)
-        if ordered == scale[-len(ordered) :]:
-            return onward(factor, ordered[0], alone=len(ordered) == 1)
-    return among(factor, ordered, last="or")
 
 
 def _number(factor: str, value: Any) -> str:

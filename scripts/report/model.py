@@ -21,7 +21,7 @@ class ClaimResult(JudgedClaim):
     method: str  # how it is tested, one or two sentences
     advice: str  # what to do instead
     finding: str  # one sentence with numbers
-    boundary: str  # where a conditional verdict flips; "" otherwise
+    boundary: str  # one sentence on where it holds, "" where only the grid tells it
     missing: str  # for "not tested" and "inconclusive": which evidence is lacking; "" otherwise
     instead: tuple[str, str, str] | None = None  # task, arm to take, arm that it is compared with
 

@@ -21,7 +21,7 @@ from scripts.judging.model import Cell, Repeat
 from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
 from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
-from scripts.report import cite, instead, log_words, reasons, repeat, wording
+from scripts.report import cite, grid, instead, log_words, reasons, repeat, wording
 from scripts.report.figures import Figures
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.style import page_variables
@@ -46,7 +46,8 @@ def environment() -> Environment:
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
         listed=listed, decided=decided, by_test=by_test,
-        level=level, remark=remark, with_setting=with_setting,
+        level=level, remark=remark, with_setting=with_setting, in_short=wording.in_short,
+        place=grid.in_words, square=grid.square,
     )  # fmt: skip
     return env
 

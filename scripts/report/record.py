@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from scripts.judging.grid import outcome
 from scripts.judging.model import Cell, Outcome, Verdict
 from scripts.judging.pairing import level
 from scripts.report import reasons, repeat, wording
@@ -156,6 +157,12 @@ class CountsRecord(_Object):
     skipped: Count
 
 
+class GridRecord(_Object):
+    test: str
+    levels: dict[str, Level] = Field(description="of the factors that tell; empty: all of the test")
+    outcomes: dict[str, Outcome | Literal["mixed"]] = Field(description="by machine")
+
+
 class ClaimRecord(_Object):
     id: str = Field(pattern="^[CX][0-9]{2}$")
     title: Named
@@ -167,7 +174,8 @@ class ClaimRecord(_Object):
     verdict: Verdict
     headline: str = Field(description="the effect and its interval in words")
     finding: str
-    boundary: str
+    boundary: str = Field(description="where it holds, if one factor tells; otherwise see the grid")
+    grid: list[GridRecord] = Field(description="where a conditional claim holds")
     missing: str
     effect: EffectRecord | None
     cells: CountsRecord
@@ -180,7 +188,12 @@ class ClaimRecord(_Object):
         if not isinstance(data, ClaimResult):
             return data
         cells = [cell_record(cell) for cell in data.evidence]
-        told = {"headline": wording.headline(data), "evidence": cells}
+        rows = [
+            {"test": row.test, "levels": row.levels,
+             "outcomes": {name: outcome(own) for name, own in row.cells.items()}}
+            for row in data.grid
+        ]  # fmt: skip
+        told = {"headline": wording.headline(data), "evidence": cells, "grid": rows}
         return {name: told.get(name, getattr(data, name, None)) for name in cls.model_fields}
 
 

@@ -2,9 +2,9 @@
 
 Fields a template may use: `{headline}` the headline effect with its interval; `{range:test}` the
 estimates of the test of that name from smallest to largest, `{range:one,two}` those of several;
-`{readings:test}` counts of its outcomes in words; `{list_for}` the combinations that are for;
-`{total}`, `{for_}`, `{against}` counts; `{bandwidths}` what `bandwidth.py` predicts, beside what
-was measured. `claims.py` checks the names when the file is read.
+`{readings:test}` counts of its outcomes in words; `{total}`, `{for_}`, `{against}` counts of cells;
+`{bandwidths}` what `bandwidth.py` predicts, beside what was measured. `claims.py` checks the names
+when the file is read.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ def finding(
     counted = [cell for cell in measured if cell.counts]
     fields = dict(
         headline=wording.with_interval(effect) if effect else "an unmeasured share",
-        range=_OfTests(claim, measured, _range),
+        range=_OfTests(claim, measured, span),
         readings=_OfTests(claim, measured, _readings),
-        list_for=_for_list(counted),
         total=len(counted),
         for_=sum(cell.outcome == "for" for cell in counted),
         against=sum(cell.outcome == "against" for cell in counted),
@@ -119,7 +118,7 @@ class _OfTests:
         return self.told([cell for label in labels for cell in self.cells if cell.test == label])
 
 
-def _range(cells: Sequence[Cell]) -> str:
+def span(cells: Sequence[Cell]) -> str:
     """The smallest and the largest estimate; a break-even that never comes is named after them."""
     finite = [cell for cell in cells if math.isfinite(cell.estimate or 0.0)]
     if not finite:
@@ -146,16 +145,3 @@ def _readings(cells: Sequence[Cell]) -> str:
         return cells[0].reading
     counts = Counter(cell.reading for cell in cells)
     return ", ".join(f"{count} {reading}" for reading, count in sorted(counts.items()))
-
-
-def _for_list(cells: Sequence[Cell]) -> str:
-    named = [
-        " ".join(
-            wording.factor(name, cell.factors[name])
-            for name in ("impl", "access", "where")
-            if name in cell.factors
-        )
-        for cell in cells
-        if cell.outcome == "for"
-    ]
-    return ", ".join(named) if named else "none"

@@ -14,8 +14,8 @@ from scripts.judging.model import JudgedClaim, Run
 from scripts.judging.repeat import repeat_of
 from scripts.report import bandwidths, surroundings
 from scripts.report.answer import answer
-from scripts.report.boundary import boundary
 from scripts.report.field import field_rows
+from scripts.report.grid import boundary
 from scripts.report.model import ClaimResult, Study
 from scripts.report.sentences import finding, missing, worded
 
@@ -68,6 +68,6 @@ def _in_words(claim: Claim, judged: JudgedClaim, bandwidths: str) -> ClaimResult
     return ClaimResult(
         **vars(judged) | {name: getattr(claim, name) for name in texts} | {"effect": effect},
         finding=finding(claim, judged.evidence, effect, bandwidths) if tested else "",
-        boundary=boundary(counted) if judged.verdict == "conditional" else "",
+        boundary=boundary(counted, claim.holds) if judged.verdict == "conditional" else "",
         missing=missing(judged.lacking, claim) if judged.lacking else "",
     )

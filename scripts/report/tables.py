@@ -12,6 +12,7 @@ import json
 import re
 
 from scripts.report import wording
+from scripts.report.grid import in_a_line
 from scripts.report.model import Study
 from scripts.report.record import claim_record, study_record
 
@@ -40,7 +41,7 @@ def claims_json(study: Study) -> str:
 def claims_csv(study: Study) -> str:
     """One row a claim, with one verdict column a machine when there are several."""
     machines = [m.name for m in study.machines] if len(study.machines) > 1 else []
-    head = ["id", "title", "section", "origin", "verdict", "finding", "boundary", "missing",
+    head = ["id", "title", "section", "origin", "verdict", "finding", "boundary", "grid", "missing",
             "metric", "arms", "quantity", "unit", "estimate", "low", "high", "total", "for",
             "against", "unclear", "skipped"]  # fmt: skip
     buffer = io.StringIO()
@@ -49,10 +50,11 @@ def claims_csv(study: Study) -> str:
     for claim in study.claims:
         record = claim_record(claim)
         effect = record["effect"] or {}
-        row = [record[name] for name in head[:8]]
+        record["grid"] = in_a_line(claim.grid)
+        row = [record[name] for name in head[:9]]
         row += [effect.get("metric", ""), " / ".join(effect.get("arms", []))]
         row += [effect.get(name, "") for name in ("quantity", "unit", "estimate", "low", "high")]
-        row += [record["cells"][name] for name in head[15:]]
+        row += [record["cells"][name] for name in head[16:]]
         writer.writerow(row + [claim.by_machine.get(name, "") for name in machines])
     return buffer.getvalue()
 

@@ -6,6 +6,7 @@ Symbols are written as escapes: a multiplication sign next to an x is easily mis
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -90,6 +91,11 @@ def with_interval(item: Cell | Effect) -> str:
 def headline(claim: ClaimResult) -> str:
     """The headline effect in words, "" when there is none."""
     return with_interval(claim.effect) if claim.effect else ""
+
+
+def in_short(boundary: str, finding: str) -> str:
+    """Where a claim holds if one sentence says it, else the first statement of its finding."""
+    return boundary or re.split(r"[.;] ", finding)[0].rstrip(".") + "."
 
 
 def _end(value: float, digits: int | None) -> str:

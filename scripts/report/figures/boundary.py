@@ -8,9 +8,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from scripts.judging.grid import order, threshold
 from scripts.judging.model import Cell
-from scripts.report import level_words
-from scripts.report.boundary import threshold
 from scripts.report.figures.style import INK, TEXT
 
 LABEL = "flips here"
@@ -49,7 +48,7 @@ def draw_line_flips(
         if flip:
             part = sorted(
                 (c for c in cells if flip[0] <= c.factors[over] <= flip[1]),
-                key=lambda c: level_words.order(over, c.factors[over]),
+                key=lambda c: order(over, c.factors[over]),
             )
             xs = [levels.index(c.factors[over]) + shift for c in part]
             ys = [c.estimate or 0.0 for c in part]

@@ -6,9 +6,9 @@ import itertools
 import math
 from dataclasses import dataclass
 
+from scripts.judging.grid import threshold
 from scripts.judging.model import Cell
 from scripts.report import wording
-from scripts.report.boundary import threshold
 from scripts.report.model import ClaimResult
 
 AXIS, LINES = 0.46, 2.05  # inches
