@@ -22,7 +22,7 @@ from PIL import Image
 from datasets_impl import formats
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.pictures import jpeg_files
-from datasets_impl.formats import FORMATS, conversion, ensure_stored
+from datasets_impl.formats import FORMATS, conversion, ensure_stored, plan
 from datasets_impl.formats.conversion import JOURNAL
 from datasets_impl.formats.stored import HEADER, INDEX, StoredImages
 
@@ -85,7 +85,7 @@ def leftovers(folder: Path) -> list[str]:
 @pytest.fixture
 def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several chunks, of few images."""
-    monkeypatch.setattr(conversion, "CHUNK", 2)
+    monkeypatch.setattr(plan, "CHUNK", 2)
 
 
 @every_case

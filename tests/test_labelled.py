@@ -19,7 +19,7 @@ from datasets_impl.corpus import Corpus
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.packed import PackedPaths
 from datasets_impl.files.pictures import jpeg_files, seal
-from datasets_impl.formats import FORMATS, conversion, ensure_stored, open_stored
+from datasets_impl.formats import FORMATS, conversion, ensure_stored, open_stored, plan
 from datasets_impl.formats.stored import HEADER
 from datasets_impl.labelled import ImageFiles, LabelledFolder, as_files
 
@@ -181,7 +181,7 @@ def test_a_stored_set_keeps_targets(name: str, kind: Any, form: Any, labelled: P
 def test_a_conversion_that_was_stopped_ends_with_the_same_index(
     name: str, kind: Any, labelled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion, "CHUNK", 2)
+    monkeypatch.setattr(plan, "CHUNK", 2)
     source, real, read = LabelledFolder(labelled), conversion.Plan.content, []
     whole = ensure_stored(source, kind, name, target=labelled.with_name("whole"))
 

@@ -40,7 +40,7 @@ os.fsync = hanging
 """
 BUILD = "from datasets_impl.corpus import *; ensure_corpus(CorpusSpec(200, 32))"
 CONVERT = (
-    "from datasets_impl.formats import conversion; conversion.CHUNK = 4;"
+    "from datasets_impl.formats import plan; plan.CHUNK = 4;"
     "from datasets_impl.formats import ensure_stored; ensure_stored('photos', 'jpeg', '{}')"
 )
 AILING = """

@@ -19,7 +19,7 @@ from test_formats import contents, every_case, expected
 
 from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.errors import BadArgument, StudyError
-from datasets_impl.formats import FORMATS, conversion, ensure_stored, open_stored
+from datasets_impl.formats import FORMATS, conversion, ensure_stored, open_stored, plan
 from datasets_impl.formats.stored import HEADER
 from datasets_impl.indexing import NoSuchItem
 from datasets_impl.variants.raw_files import RawFileDataset
@@ -183,7 +183,7 @@ def test_pixels_of_a_set_by_its_folder_and_of_nothing_else(folder: Path) -> None
 def test_a_set_of_many_files_needs_few_descriptors(
     name: str, kind: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversion, "CHUNK", 1)
+    monkeypatch.setattr(plan, "CHUNK", 1)
     images = ensure_stored(folder, kind, name)
     before = len(list(Path("/proc/self/fd").iterdir()))
     assert contents(images) == expected(folder, kind, name)

@@ -8,6 +8,7 @@
 | `CachedDataset` | samples in shared memory | you have a dataset, of tensors of one shape |
 
 The first three take all JPEG files of a folder and of the folders in it, in the order of
-`datasets_impl.jpeg_files(folder)`, and give no labels: index yours in that order. For samples of
-any other structure `python -m datasets_impl.doctor` writes the class.
+`datasets_impl.jpeg_files(folder)`, and give no labels: index yours in that order, or take a dataset
+of `datasets_impl.loaders`, which give them. For samples of any other structure
+`python -m datasets_impl.doctor` writes the class.
 """

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from datasets_impl.files.atomic import atomic_write
-from datasets_impl.formats.conversion import Format, Plan
+from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.stored import StoredImages, mapped
 
 COLUMN = "image"

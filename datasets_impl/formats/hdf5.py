@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from datasets_impl.formats.conversion import Format, Plan
+from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.stored import StoredImages
 
 DATA, NAME = "data.h5", "images"

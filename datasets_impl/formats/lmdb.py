@@ -10,7 +10,7 @@ from typing import Any
 
 import lmdb
 
-from datasets_impl.formats.conversion import Format, Plan
+from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.stored import StoredImages
 
 DATA = "data.lmdb"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets_impl.formats.conversion import Format, Plan
+from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.stored import StoredImages
 
 DATA = "data"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from datasets_impl.formats.conversion import Format, Plan
+from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.stored import Kind, StoredImages
 
 DATA = "data.zarr"

@@ -11,6 +11,18 @@ is iterated, shuffled anew. After `pip install '<this folder>[loaders,stores]'`:
     for batch in crops:  # uint8, images x 3 x 224 x 224
         ...  # train; `rows` gives images x height x width x 3
 
+Datasets of images write their samples into a batch, with targets as torchvision's `ImageFolder` has
+them (`LabelledFolder`); any loader takes them:
+
+| dataset | reads | a sample is |
+|---|---|---|
+| `RandomCrops` | a folder, a list, a set of JPEG bytes | a random resized crop, flipped or not |
+| `CentreCrops` | the same | resized, and its centre cut out |
+| `DecodedImages` | the same | the picture in its own size |
+| `StoredPixels` | a set of pixels | one image of it |
+
+To train on a part of a folder, give a part of `LabelledFolder(folder).samples`.
+
 | loader | reads | does |
 |---|---|---|
 | `ThreadedJpegLoader` | a folder, or a stored set of JPEG bytes | decodes |

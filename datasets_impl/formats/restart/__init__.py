@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.files.atomic import atomic_write
-from datasets_impl.formats.conversion import Format, Plan
+from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.restart.jpeg import Unsuitable, with_restarts
 from datasets_impl.formats.stored import Kind, PartedImages
 

@@ -1,0 +1,123 @@
+"""What a stored set will be before its first byte is written, and what a format has to provide."""
+
+from __future__ import annotations
+
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from datasets_impl.arguments import refused
+from datasets_impl.errors import StudyError
+from datasets_impl.files.pictures import decoded, fingerprint, require_shape, unreadable
+from datasets_impl.formats.stored import Kind
+from datasets_impl.labelled import ImageFiles, targets_of
+
+CHUNK = 64  # images
+
+
+@dataclass
+class Plan:
+    """Everything about a set that is known before its first byte is written."""
+
+    paths: Sequence[str]
+    kind: Kind
+    fingerprint: str
+    shape: tuple[int, ...]  # of an image's pixels; of JPEG bytes empty
+    lengths: np.ndarray[Any, np.dtype[np.uint64]]  # bytes of each image, as it will be stored
+    chunk_size: int = field(default_factory=lambda: CHUNK)  # images written together
+    targets: np.ndarray[Any, Any] | None = None  # of each image
+    classes: list[str] | None = None
+    digests: np.ndarray[Any, np.dtype[np.uint64]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.digests = np.zeros(len(self.paths), np.uint64)
+
+    @classmethod
+    def of(cls, files: ImageFiles, kind: Kind) -> Plan:
+        """
+        Raises:
+            StudyError: there is no file, or one cannot be read.
+        """
+        paths = files.paths
+        if not paths:
+            raise refused("root_dir", [], "at least one picture")
+        found = fingerprint(paths, files.root or os.sep)
+        shape = decoded(paths[0]).shape if kind == "pixels" else ()
+        try:
+            lengths: Any = [
+                math.prod(shape) if shape else Path(path).stat().st_size for path in paths
+            ]
+        except OSError as error:
+            raise unreadable(str(error.filename), error) from error
+        lengths = np.array(lengths, np.uint64)
+        more: Any = {"targets": targets_of(files), "classes": files.classes}
+        return cls(paths, kind, found, shape, lengths, **more)
+
+    @property
+    def offsets(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """Where each image starts when all stand one after the other; one more for the end."""
+        return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.uint64)
+
+    @property
+    def chunks(self) -> int:
+        return -(-len(self.paths) // self.chunk_size)
+
+    def chunk(self, number: int) -> range:
+        """Indices of the images of a chunk."""
+        first = number * self.chunk_size
+        return range(first, min(first + self.chunk_size, len(self.paths)))
+
+    def content(self, index: int) -> bytes:
+        """What is stored of an image.
+
+        Raises:
+            StudyError: it cannot be read, changed meanwhile, or (pixels) differs in shape.
+        """
+        path = self.paths[index]
+        if self.kind == "pixels":
+            pixels = decoded(path)
+            require_shape(path, pixels.shape, self.paths[0], self.shape)
+            return pixels.tobytes()
+        try:
+            data = Path(path).read_bytes()
+        except (OSError, MemoryError) as error:
+            raise unreadable(path, error) from error
+        if len(data) != self.lengths[index]:
+            raise StudyError(f"{path} changed while it was converted; convert again.")
+        return data
+
+
+class Writer(Protocol):
+    """How a format writes: opened on the partial folder, which may hold chunks already.
+
+    `write` is called by several threads at once, for chunks in any order.
+    """
+
+    def write(self, number: int, indices: range, pieces: Sequence[bytes]) -> None: ...
+    def read_back(self, number: int, indices: range) -> list[bytes]:
+        """What stands there now; may raise anything when it does not."""
+
+    def offsets(self) -> np.ndarray[Any, np.dtype[np.uint64]] | None:
+        """Where each image starts in its file, for formats read that way; called at the end."""
+
+    def close(self) -> None: ...
+
+
+class Format(ABC):
+    """A storage format: its name, what it can hold, and how it writes."""
+
+    name: str
+    kinds: tuple[Kind, ...] = ("jpeg", "pixels")
+
+    @abstractmethod
+    def writer(self, folder: Path, plan: Plan) -> Writer: ...
+
+    def encode(self, content: bytes) -> bytes:
+        """What is stored of an image; most formats store it as it is."""
+        return content
