@@ -42,6 +42,7 @@ class _Benchmark:
     params: list[Any] = []
     keeps_freed_memory = True  # False where memory is measured: users run with the default
     spoilt_by_load = True  # False: a count or a size, which other programs cannot change
+    also: tuple[str, ...] = ()  # further numbers of its measurements, as the log has them
     needs_corpus = True  # False: its samples are made up, no photographs are built for it
 
     def __init_subclass__(cls) -> None:

@@ -3,8 +3,11 @@
 Any factor may have the second name, which ends in "-again"; it goes last.
 """
 
+from functools import partial
+
 from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, ITEMS, START_METHODS, star
+from .measures.beside import beside
 from .measures.epochs import construction, epoch, first_batch, item
 from .measures.loops import loop_epoch, stall
 from .measures.samples import access, transport
@@ -101,6 +104,18 @@ class Stall(_Benchmark):
     )
 
     track_stall = tracked(stall, "%")
+
+
+class Beside(_Benchmark):
+    also = ("slowdown", "cpu")
+    param_names = ["n", "px", "trainer", "step_ms", "impl"]
+    params = star(
+        param_names,
+        trainer=("bookkeeping",),
+        impl=pairs("threads") if GRID.limits else (),  # the quick profile has no time for it
+    )
+
+    track_epoch = tracked(partial(beside, task="decode"), "us")
 
 
 class Tree(_Sparse):

@@ -50,6 +50,9 @@ class Grid:
     controls: tuple[str, ...]  # whose epochs and items are measured twice, as A/A arms
     loops: tuple[str, ...] = ("hand-written", "defaults", "batched", "tuned", "tuned-batched")
     epoch_batches: tuple[int, ...] = (4, 16, 128)  # in an epoch, whose start is a part of it
+    tasks_beside: tuple[str, ...] = ()  # a trainer
+    trainers: tuple[str, ...] = ("waiting", "bookkeeping", "launching", "computing")
+    steps_beside: tuple[int, ...] = (5, 20)
     counts_arms: tuple[int, ...] = ()  # images for the arms of the three tasks
     counts_raw: tuple[int, ...] = ()  # small images that are decoded already
     topics: tuple[str, ...] = ()  # the only ones that a study of this profile runs; all by default
@@ -84,6 +87,9 @@ PROFILES = {
         controls=("preloaded", "mapped"),
         loops=("hand-written", "defaults", "batched", "tuned"),
         epoch_batches=(),
+        tasks_beside=("decode",),
+        trainers=("waiting", "bookkeeping"),
+        steps_beside=(5,),
     ),
     "standard": Grid(
         rounds=7,
@@ -111,6 +117,7 @@ PROFILES = {
         latencies_ms=(10,),
         media=("ramdisk", "disk-warm", "disk-cold"),
         controls=("naive", "preloaded", "mapped"),
+        tasks_beside=("decode",),
     ),
     "full": Grid(
         rounds=15,
@@ -138,18 +145,21 @@ PROFILES = {
         latencies_ms=(1, 10, 50),
         media=("ramdisk", "disk-warm", "disk-cold"),
         controls=("naive", "preloaded", "mapped"),
+        tasks_beside=("decode", "raw", "train"),
         counts_arms=(2048, 8192),
         counts_raw=(1024, 65_536, 1_000_000),
     ),
 }
-# What to use instead: every loader of the three tasks beside its ceiling. It takes too long to be a
-# part of the standard profile, and has no factor in common with it.
+# What to use instead: every loader of the three tasks beside its ceiling, and the tasks beside
+# trainers that the standard profile leaves out. It takes too long to be a part of that one, and has
+# no benchmark in common with it.
 PROFILES["loaders"] = replace(
     PROFILES["standard"],
     rounds=5,
+    tasks_beside=("raw", "train"),
     counts_arms=(2048,),
     counts_raw=(1024, 65_536, 1_000_000),
-    topics=("arms",),
+    topics=("arms", "trainers"),
 )
 
 

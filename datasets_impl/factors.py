@@ -24,8 +24,11 @@ TOPICS = (
     "startup",
     "storage",
     "structures",
+    "trainers",
     "transport",
 )
+# Further numbers of one measurement, which stand in its log as `also`, and their units.
+ALSO = {"slowdown": "times", "cpu": "us", "p99": "ms", "accuracy": "%"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ FACTORS = (
     Factor("kib", 192, "{} KiB a sample", unit="KiB a sample", title="sample size",
            axis="KiB a sample"),
     Factor("step_ms", 5, "{} ms step", unit="ms a step", title="step", axis="training step (ms)"),
+    Factor("trainer", "waiting", "trainer {}", "beside a trainer {}",
+           words={"waiting": "that waits", "bookkeeping": "that holds the GIL",
+                  "launching": "that launches small operations",
+                  "computing": "that computes on the CPU"}),
     Factor("bandwidth", 0, "{} MB/s", unit="MB/s", unlimited=0,
            axis="bandwidth of the storage (MB/s)"),
     Factor("latency_ms", 0, "{} ms latency", unit="ms latency", title="latency"),

@@ -21,7 +21,8 @@ from benchmarks.prepare import benchmark_classes
 print(json.dumps([
     [f"{c.__module__.rpartition('.')[2]}.{c.__name__}", list(c.param_names),
      [list(levels) for levels in c.params],
-     {m.removeprefix("track_"): getattr(c, m).unit for m in dir(c) if m.startswith("track_")}]
+     {m.removeprefix("track_"): getattr(c, m).unit for m in dir(c) if m.startswith("track_")},
+     list(c.also)]
     for c in benchmark_classes()
 ]))
 """
@@ -31,15 +32,16 @@ print(json.dumps([
 class Benchmark:
     levels: dict[str, list[Any]]
     units: dict[str, str]  # by metric
+    also: tuple[str, ...] = ()  # further metrics, which the log has
 
 
 @functools.cache
 def standard_suite() -> dict[str, Benchmark]:
     """Each benchmark class by its name in asv, such as "epoch.ByResolution"."""
     return {
-        name: Benchmark(dict(zip(factors, levels, strict=True)), units)
+        name: Benchmark(dict(zip(factors, levels, strict=True)), units, tuple(also))
         for profile in ("standard", "loaders")
-        for name, factors, levels, units in _asked(profile)
+        for name, factors, levels, units, also in _asked(profile)
     }
 
 

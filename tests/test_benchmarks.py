@@ -22,6 +22,7 @@ from conftest import ROOT
 from benchmarks import plan, prepare
 from benchmarks.grids import CENTRE, PROFILE_VARIABLE, PROFILES, Cell, star
 from datasets_impl import registry
+from datasets_impl.contest.beside import WAYS
 from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import DEFAULT_QUALITY, MAX_COUNT, MAX_RESOLUTION, CorpusSpec
@@ -32,6 +33,7 @@ from datasets_impl.experiments.loops import LOOPS
 from datasets_impl.experiments.records import STRUCTURES as RECORD_STRUCTURES
 from datasets_impl.experiments.stages import STAGES
 from datasets_impl.experiments.structures import RECORDS, STRUCTURES
+from datasets_impl.experiments.trainers import TRAINERS
 from datasets_impl.factors import AGAIN
 from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.transforms import TRANSFORMS
@@ -135,6 +137,7 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
         "structure": again((*STRUCTURES, *RECORD_STRUCTURES)),
         "record": RECORDS,
         "carrier": again(CARRIERS),
+        "trainer": TRAINERS,
     }
     for benchmark in suite.benchmark_classes():
         where = f"{module_of(benchmark)}.{benchmark.__name__}"
@@ -150,6 +153,9 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
                 }
                 measured = {metric.removesuffix("_memory") for metric in metrics}
                 assert name in (*CEILINGS, *PLACES) or measured <= tasks, f"{where}: {name}"
+                continue
+            if "trainer" in given:
+                assert given["impl"].removesuffix(AGAIN) in WAYS, where
                 continue
             entry = registry.implementation(given.get("impl", "naive"))
             assert given.get("transform", "none") == "none" or entry.takes_transform, where
@@ -190,7 +196,7 @@ def run_levels(profile: str) -> str:
     ask = (
         "import json; from benchmarks.prepare import benchmark_classes; print(json.dumps(["
         "list(c.params[-1]) for c in benchmark_classes() if c.param_names[-1] == 'impl'"
-        " and not c.__module__.endswith('.arms')]))"
+        " and not c.__module__.endswith(('.arms', '.trainers'))]))"
     )
     answer = subprocess.run(
         [sys.executable, "-c", ask],
@@ -316,6 +322,7 @@ def test_the_loaders_have_a_profile_of_their_own() -> None:
         profile: json.loads(run("benchmarks.plan", **{PROFILE_VARIABLE: profile}).stdout)
         for profile in ("loaders", "standard")
     }
-    assert {name.split(".")[0] for name in plans["loaders"]["benchmarks"]} == {"arms"}
-    assert all(entry["cells"] for entry in plans["loaders"]["benchmarks"].values())
-    assert not any(name.startswith("arms.") for name in plans["standard"]["benchmarks"])
+    loaders, standard = (plans[name]["benchmarks"] for name in ("loaders", "standard"))
+    assert {name.split(".")[0] for name in loaders} == {"arms", "trainers"}
+    assert all(entry["cells"] for entry in loaders.values())
+    assert not loaders.keys() & standard.keys(), "a machine's results of both are judged together"

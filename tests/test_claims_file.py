@@ -14,6 +14,7 @@ from standard_suite import standard_suite
 from datasets_impl.contest.model import Arm
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.errors import StudyError
+from datasets_impl.factors import ALSO
 from scripts.judging.claims import (
     Amount,
     Barred,
@@ -29,7 +30,7 @@ from scripts.judging.claims import (
 from scripts.judging.claims import Test as ClaimTest
 from scripts.root import CLAIMS, RESULTS
 
-IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]
+IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 11)]
 MEASURED = set(IDS) - {"X06", "X07", "X08"}
 
 KNOWN = load_claims(CLAIMS)
@@ -93,7 +94,10 @@ def test_benchmarks_of_a_test_exist_and_measure_its_metric(claim: Claim, test: C
         return
     for name in test.benchmarks:
         assert name in standard_suite(), name
-        unit = standard_suite()[name].units.get(test.metric)
+        suite = standard_suite()[name]
+        unit = suite.units.get(
+            test.metric, ALSO[test.metric] if test.metric in suite.also else None
+        )
         assert unit is not None, f"{name} has no {test.metric}"
         match test:
             case MeasuredShare():

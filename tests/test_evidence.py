@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,25 @@ def test_numbers_of_two_versions_are_not_compared(tmp_path: Path, aside: bool) -
     }  # fmt: skip
     if not aside:
         assert set(cells[cells["machine"] == "second"]["status"]) == {"ok"}
+
+
+def test_further_numbers_of_a_measurement_are_a_metric_of_their_own(tmp_path: Path) -> None:
+    """Block by block, without those that were disturbed; not where asv got none."""
+    values = {64: [1.0, 2.0, 3.0], 128: SKIPPED, 256: [5.0, 6.0, 7.0]}
+    bench = Bench("item.ByStage.track_item", {"px": [64, 128, 256]}, lambda f: values[f["px"]])
+    told: list[dict[str, Any]] = [
+        {"benchmark": "item.ByStage", "factors": {"px": px}, "round": number, "value": 1.0,
+         "also": {"cpu": 10.0 * number + px}, **({"loaded": True} if number == 2 else {})}
+        for px in (64, 256) for number in (1, 2, 3)
+    ]  # fmt: skip
+    again = {**told[0], "also": {"cpu": 99.0}, "voided": "other programs used 1.00 cores"}
+    write_results(tmp_path, [bench], observations=[again, *told])
+    cells = load_evidence([tmp_path]).cells
+    found = cells[cells["metric"] == "cpu"].set_index("px")
+    assert set(found["name"]) == {"item.ByStage.cpu"} and set(found["unit"]) == {"us"}
+    assert found.loc[64, "samples"] == pytest.approx([74.0, math.nan, 94.0], nan_ok=True)
+    assert found.loc[256, "median"] == pytest.approx(276.0)
+    assert found.loc[128, "status"] == "skipped"
 
 
 def test_a_benchmark_that_the_suite_no_longer_lists_is_left_out(tmp_path: Path) -> None:

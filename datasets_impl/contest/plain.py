@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
 from datasets_impl.contest.code import loader_program
@@ -42,17 +42,22 @@ def data_loader(
     batch_size: int = BATCH_SIZE,
     collate_fn: Callable[[Any], Any] | None = None,
     ahead: bool = False,
+    sampler: Sampler[int] | None = None,
+    prefetch_factor: int = PREFETCH_FACTOR,
     **options: Any,
 ) -> Iterator[Iterable[torch.Tensor]]:
-    """Shuffled batches of `dataset(root, **options)`; `ahead` fetches them in a thread."""
+    """Batches of `dataset(root, **options)`, shuffled or in the order of `sampler`.
+
+    `ahead` fetches them in a thread.
+    """
     made = dataset(root, **options)
     batches: DataLoader[Any] = DataLoader(
         made,
         batch_size,
-        sampler=ShardedShuffle(len(made)),  # type: ignore[arg-type]
+        sampler=sampler or ShardedShuffle(len(made)),  # type: ignore[arg-type]
         num_workers=num_workers,
         multiprocessing_context="fork" if num_workers else None,
-        prefetch_factor=PREFETCH_FACTOR if num_workers else None,
+        prefetch_factor=prefetch_factor if num_workers else None,
         persistent_workers=num_workers > 0,
         collate_fn=collate_fn,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,21 @@ def tuned(arm: Arm, root: Path, answers: Path) -> tuple[dict[str, Any], dict[str
         of_package = version(arm.package)
     except PackageNotFoundError:
         of_package = ""
-    key = [torch.__version__, of_package, cores(), [*map(json.dumps, arm.settings)], SECONDS]
-    path = answers / f"{arm.task}-{arm.name}.json"
+    key = [of_package, *map(json.dumps, arm.settings), SECONDS]
+    return kept(answers / f"{arm.task}-{arm.name}.json", key, lambda: search(arm, root))
+
+
+def kept(
+    path: Path, key: list[Any], search: Callable[[], dict[str, float]]
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """The fastest setting and what was tried, from `path` where it answers the same question."""
+    key = [torch.__version__, cores(), *key]
     try:
         known = json.loads(path.read_text())
     except (OSError, ValueError):
         known = {}
     if known.get("key") != key:
-        known = {"key": key, "tried": search(arm, root)}
+        known = {"key": key, "tried": search()}
         atomic_write(path, json.dumps(known))
     tried: dict[str, float] = known["tried"]
     setting: dict[str, Any] = json.loads(min(tried, key=lambda name: tried[name]))

@@ -64,11 +64,16 @@ def snapshot() -> Snapshot:
     """Counters now. Takes some milliseconds on a machine with many processes."""
     # Descendants before this process: one that ends in between is counted twice, not lost, so
     # that the own share errs upwards and nothing is voided for it.
-    own = _descendants() + _with_reaped(psutil.Process())
+    own = tree_seconds()
     helpers = _kernel_threads() | _parents()
     times = psutil.cpu_times()
     busy = times.user + times.system + getattr(times, "nice", 0.0)
     return Snapshot(time.perf_counter(), busy, float(getattr(times, "steal", 0.0)), own, helpers)
+
+
+def tree_seconds() -> float:
+    """CPU seconds of this process and its descendants, those that have ended included."""
+    return _descendants() + _with_reaped(psutil.Process())
 
 
 def worked(first: Snapshot, last: Snapshot) -> float:

@@ -21,6 +21,7 @@ from asv.results import Results
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import NAMES, TOPICS
 from scripts.judging import load
+from scripts.judging.further import further
 from scripts.judging.model import Reason
 from scripts.judging.observed import Place
 from scripts.judging.readable import readable
@@ -142,6 +143,7 @@ def _cells_of(one: ResultFile, versions: Mapping[str, str]) -> list[dict[str, An
     try:
         found = _rows(one.machine, one.results, one.suite, versions, one.beside.skipped())
         _leave_out(found, load.disturbed(one.beside.observations))
+        found += further(found, one.beside.observations)
     except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
         raise StudyError(
             f"{one.path} is damaged ({_short(error)}), or does not fit "

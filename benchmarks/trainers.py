@@ -1,0 +1,46 @@
+"""The three tasks beside a trainer that waits, holds the GIL, launches or computes (X10, X11)."""
+
+from functools import partial
+
+from .common import _Benchmark, tracked
+from .grids import GRID, star
+from .measures.beside import beside
+
+FACTORS = ["n", "px", "trainer", "step_ms", "impl"]
+WAYS = ("dataloader", "threads")
+PX_TRAIN = (512,)  # about what photographs for training have
+
+
+def levels(task, **more):
+    """Those of a task; none where the profile leaves it out."""
+    ways = WAYS if task in GRID.tasks_beside else ()
+    return star(FACTORS, trainer=GRID.trainers, step_ms=GRID.steps_beside, impl=ways, **more)
+
+
+class _Beside(_Benchmark):
+    also = ("slowdown", "cpu")
+    param_names = FACTORS
+
+
+class Decode(_Beside):
+    """JPEG photographs of one size to RGB."""
+
+    params = levels("decode")
+
+    track_epoch = tracked(partial(beside, task="decode"), "us")
+
+
+class Raw(_Beside):
+    """Pixels that are decoded already."""
+
+    params = levels("raw")
+
+    track_epoch = tracked(partial(beside, task="raw"), "us")
+
+
+class Train(_Beside):
+    """Larger JPEG photographs to random crops, flipped in half the cases."""
+
+    params = levels("train", px=PX_TRAIN)
+
+    track_epoch = tracked(partial(beside, task="train"), "us")

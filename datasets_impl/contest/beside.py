@@ -1,0 +1,81 @@
+"""Ways to load beside a trainer: worker processes, threads here, threads in a process (X10, X11).
+
+They read the same files with the same decoder in the same order, with as many workers or threads as
+there are cores at most, and make equally many batches in advance. Of DataLoaders with workers the
+one is taken that is the fastest beside the trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+
+from datasets_impl.contest.model import BATCH_SIZE, CROP, Task
+from datasets_impl.contest.plain import jpegs, stored
+from datasets_impl.contest.registry import ARMS
+from datasets_impl.formats import ensure_stored
+from datasets_impl.loaders.ahead import Ahead
+from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
+from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
+from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
+from datasets_impl.system.cores import cores
+
+Setting = dict[str, Any]
+Opened = AbstractContextManager[Iterable[torch.Tensor]]
+AHEAD = 2 * cores()  # batches made in advance: PyTorch's default with a worker per core
+DATALOADERS: dict[Task, tuple[str, ...]] = {
+    "decode": ("dataloader-simplejpeg", "batched-simplejpeg"),
+    "raw": ("pack-items", "pack-batched"),
+    "train": ("dataloader-simplejpeg",),
+}
+
+
+def files_of(task: Task, root: Path) -> list[Path]:
+    """What an epoch reads: the photographs in `root`, or a pack of their pixels, made beside it."""
+    return stored(root, "pixels", "pack") if task == "raw" else jpegs(root)
+
+
+def settings(task: Task, impl: str) -> list[Setting]:
+    """What is tried to find the fastest setting."""
+    if impl != "dataloader":
+        return [{"threads": cores()}]
+    return [
+        {"arm": arm, "num_workers": workers}
+        for arm in DATALOADERS[task]
+        for workers in range(1, cores() + 1)
+    ]
+
+
+def opened(task: Task, impl: str, root: Path, order: Sampler[int], setting: Setting) -> Opened:
+    """Batches in the order given; workers and threads are gone after the block."""
+    return WAYS[impl](task, root, order, **setting)
+
+
+def _dataloader(task: Task, root: Path, order: Sampler[int], arm: str, num_workers: int) -> Opened:
+    return ARMS[task, arm].open(
+        root,
+        num_workers=num_workers,
+        sampler=order,
+        prefetch_factor=-(-AHEAD // num_workers),
+    )
+
+
+@contextmanager
+def _threads(
+    task: Task, root: Path, order: Sampler[int], threads: int
+) -> Iterator[Iterable[torch.Tensor]]:
+    if task == "raw":
+        pack: Any = ensure_stored(root, "pixels", "pack")
+        yield Ahead(GatheredPixelsLoader(pack, BATCH_SIZE, sampler=order), AHEAD)
+        return
+    options: dict[str, Any] = {"size": CROP} if task == "train" else {}
+    make = ThreadedCropsLoader if task == "train" else ThreadedJpegLoader
+    yield make(root, BATCH_SIZE, sampler=order, threads=threads, ahead=AHEAD, **options)
+
+
+WAYS: dict[str, Callable[..., Opened]] = {"dataloader": _dataloader, "threads": _threads}

@@ -1,0 +1,238 @@
+"""Trainers with something to do, loaders beside them, and what is measured of both."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import COUNT, PX
+
+from benchmarks.grids import Cell
+from benchmarks.measures import beside as measure_beside
+from benchmarks.trainers import Decode
+from datasets_impl.contest import beside
+from datasets_impl.errors import StudyError
+from datasets_impl.experiments import trainers
+from datasets_impl.experiments.trainers import TRAINERS
+from datasets_impl.files.paths import CACHE_VARIABLE
+from datasets_impl.loading import Shuffled
+from datasets_impl.observe.load import tree_seconds
+from datasets_impl.observe.log import LOG_VARIABLE
+
+TASKS = ("decode", "raw", "train")
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before() -> Any:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+# --- trainers --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_twice_the_step_is_twice_the_work(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainers, "us_per_unit", lambda trainer: 2.0)
+    assert (TRAINERS[name].units(5), TRAINERS[name].units(20)) == (2500, 10_000)
+    assert TRAINERS[name].units(0.0001) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINERS if name != "waiting"])
+def test_a_unit_is_timed_in_a_process_of_its_own_and_kept(
+    name: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    run = subprocess.run
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        asked.append(arguments)
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    us = trainers.us_per_unit(TRAINERS[name])
+    assert us > 0 and trainers.us_per_unit(TRAINERS[name]) == us and len(asked) == 1
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    trainers.us_per_unit(TRAINERS[name])
+    assert len(asked) == 2, "another version may need another time"
+
+
+def test_a_process_that_cannot_time_a_unit_is_one_sentence(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = subprocess.CompletedProcess([], 1, "", "no such instruction\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(StudyError, match=r"launching cannot be timed: no such instruction\.$"):
+        trainers.us_per_unit(TRAINERS["launching"])
+
+
+def test_a_waiting_trainer_needs_no_timing_and_waits(own_cache: Path) -> None:
+    assert TRAINERS["waiting"].units(5) == 5000 and not own_cache.exists()
+    begun, busy = time.perf_counter(), time.process_time()
+    trainers.wait(50_000)
+    assert time.perf_counter() - begun >= 0.05 and time.process_time() - busy < 0.04
+
+
+def switches_during(name: str, units: int) -> int:
+    """How often another thread of this process got to run during a step."""
+    counted, ended = 0, threading.Event()
+    started = threading.Barrier(2)
+
+    def count() -> None:
+        nonlocal counted
+        started.wait()
+        while not ended.is_set():
+            counted += 1
+            time.sleep(0)
+
+    other = threading.Thread(target=count)
+    other.start()
+    started.wait()
+    TRAINERS[name].work(units)
+    ended.set()
+    other.join()
+    return counted
+
+
+def test_only_bookkeeping_keeps_the_interpreter_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a switch interval that no step reaches, another thread runs where the GIL is given."""
+    before = trainers.sys.getswitchinterval()
+    trainers.sys.setswitchinterval(1000)
+    try:
+        trainers.multiply(1)  # its threads start
+        held = switches_during("bookkeeping", 1000)
+        given = switches_during("waiting", 20_000)
+    finally:
+        trainers.sys.setswitchinterval(before)
+    assert held <= 2 < given
+
+
+def test_the_trainer_that_computes_leaves_cores_to_the_loader() -> None:
+    half = max(1, beside.cores() // 2)
+    assert {name: row.threads for name, row in TRAINERS.items()} == {
+        "waiting": beside.cores(), "bookkeeping": beside.cores(), "launching": beside.cores(),
+        "computing": half,
+    }  # fmt: skip
+
+
+# --- loaders beside them ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("impl", beside.WAYS)
+def test_every_way_gives_the_same_images_in_the_same_order(
+    task: Any, impl: str, folder: Path
+) -> None:
+    order = [*Shuffled(COUNT, 2 * COUNT)]
+    reference = beside.opened(task, "threads", folder, Shuffled(COUNT, 2 * COUNT), {"threads": 1})
+    with reference as batches:
+        expected = torch.cat([batch.clone() for batch in batches])
+    assert len(expected) == len(order)
+    for setting in beside.settings(task, impl):
+        opened = beside.opened(task, impl, folder, Shuffled(COUNT, 2 * COUNT), setting)
+        with opened as batches:
+            found = torch.cat([batch.clone() for batch in batches])
+        assert found.shape == expected.shape and found.dtype == torch.uint8
+        assert task == "train" or torch.equal(found, expected), "crops are drawn anew"
+    assert not multiprocessing.active_children()
+
+
+def test_no_way_may_use_more_than_the_cores_or_look_further_ahead(folder: Path) -> None:
+    for task in TASKS:
+        for impl in beside.WAYS:
+            for setting in beside.settings(task, impl):  # type: ignore[arg-type]
+                assert 1 <= setting.get("num_workers", setting.get("threads")) <= beside.cores()
+    for setting in beside.settings("decode", "dataloader"):
+        with beside.opened("decode", "dataloader", folder, Shuffled(COUNT), setting) as loader:
+            in_advance = loader.prefetch_factor * loader.num_workers  # type: ignore[attr-defined]
+            assert beside.AHEAD <= in_advance < beside.AHEAD + loader.num_workers  # type: ignore[attr-defined]
+    with beside.opened("decode", "threads", folder, Shuffled(COUNT), {"threads": 2}) as loader:
+        assert loader.ahead == beside.AHEAD  # type: ignore[attr-defined]
+
+
+# --- the numbers -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def short(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure_beside, "ALONE_SECONDS", 0.0)
+    monkeypatch.setattr(measure_beside, "ALONE_STEPS", 3)
+    monkeypatch.setattr(measure_beside, "TRIED_BATCHES", 2)
+    monkeypatch.setattr(measure_beside, "PASS_BATCHES", 5)
+    monkeypatch.setattr(trainers, "us_per_unit", lambda trainer: 10.0)
+
+
+def cell(**levels: Any) -> Cell:
+    given = {"n": COUNT, "px": PX, "step_ms": 1} | levels
+    return Cell.at(list(given), tuple(given.values()))
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("impl", [*beside.WAYS, "threads-again"])
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_an_epoch_the_step_and_the_cpu_are_measured(task: Any, impl: str, trainer: str) -> None:
+    value, state = measure_beside.beside(cell(trainer=trainer, impl=impl), task)
+    assert math.isfinite(value) and value > 0
+    assert state["batches"] == 5 and state["units"] == 100
+    assert state["threads"] == torch.get_num_threads() == TRAINERS[trainer].threads
+    assert state["also"]["cpu"] > 0
+    slowdown = state["step_ms"] / state["step_alone_ms"]
+    assert state["also"]["slowdown"] == pytest.approx(slowdown, rel=1e-2)
+    assert state["setting"] in beside.settings(task, impl.removesuffix("-again"))
+    assert len(state["tried"]) in (0, len(beside.settings(task, impl.removesuffix("-again"))))
+    assert state["ahead_mb"] == pytest.approx(
+        state["ahead_batches"] * 64 * 3 * (224 if task == "train" else PX) ** 2 / 1e6, rel=1e-3
+    )
+    assert state["resident_after"] >= 0.99 and not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("short")
+def test_each_batch_is_touched_before_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    touch = measure_beside.touch
+    monkeypatch.setattr(measure_beside, "touch", lambda b: told.append("batch") or touch(b))
+    batches = [torch.zeros(4, 3, dtype=torch.uint8) for _ in range(9)]
+    found = measure_beside.gone_over(iter(batches), lambda: told.append("step"), 3)
+    assert told == ["batch", "step"] * 3
+    assert (found.batches, found.images, found.bytes) == (3, 12, 12)
+    assert found.seconds >= found.steps > 0
+
+
+def spin(seconds: float) -> None:
+    begun = time.process_time()
+    while time.process_time() - begun < seconds:
+        pass
+
+
+def test_cpu_time_of_a_process_that_has_ended_counts() -> None:
+    before = tree_seconds()
+    child = multiprocessing.get_context("fork").Process(target=spin, args=(0.2,))
+    child.start()
+    child.join()
+    assert tree_seconds() - before >= 0.19
+
+
+@pytest.mark.usefixtures("short")
+def test_further_numbers_stand_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log.jsonl"
+    monkeypatch.setenv(LOG_VARIABLE, str(log))
+    monkeypatch.setenv("DATASET_STUDY_MAX_RETRIES", "0")
+    made = Decode().track_epoch(COUNT, PX, "waiting", 1, "threads")
+    (record,) = [json.loads(line) for line in log.read_text().splitlines()]
+    assert made["samples"] == [record["value"]] and set(record["also"]) == set(Decode.also)
