@@ -7,7 +7,7 @@ from .grids import GRID, star
 from .measures.beside import beside
 
 FACTORS = ["n", "px", "trainer", "step_ms", "impl"]
-WAYS = ("dataloader", "threads")
+WAYS = ("dataloader", "threads", "process")
 PX_TRAIN = (512,)  # about what photographs for training have
 
 

@@ -162,7 +162,7 @@ def test_no_way_may_use_more_than_the_cores_or_look_further_ahead(folder: Path) 
             in_advance = loader.prefetch_factor * loader.num_workers  # type: ignore[attr-defined]
             assert beside.AHEAD <= in_advance < beside.AHEAD + loader.num_workers  # type: ignore[attr-defined]
     with beside.opened("decode", "threads", folder, Shuffled(COUNT), {"threads": 2}) as loader:
-        assert loader.ahead == beside.AHEAD  # type: ignore[attr-defined]
+        assert loader.prefetch_factor == beside.AHEAD  # type: ignore[attr-defined]
 
 
 # --- the numbers -----------------------------------------------------------------------------

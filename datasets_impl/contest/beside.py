@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Sampler
 
-from datasets_impl.contest.model import BATCH_SIZE, CROP, Task
+from datasets_impl.contest.in_place import in_place
+from datasets_impl.contest.model import BATCH_SIZE, Task
 from datasets_impl.contest.plain import jpegs, stored
 from datasets_impl.contest.registry import ARMS
-from datasets_impl.formats import ensure_stored
-from datasets_impl.loaders.ahead import Ahead
-from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
-from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
-from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
+from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.system.cores import cores
 
 Setting = dict[str, Any]
@@ -67,15 +65,21 @@ def _dataloader(task: Task, root: Path, order: Sampler[int], arm: str, num_worke
 
 @contextmanager
 def _threads(
-    task: Task, root: Path, order: Sampler[int], threads: int
+    task: Task, root: Path, order: Sampler[int], threads: int, where: str
 ) -> Iterator[Iterable[torch.Tensor]]:
-    if task == "raw":
-        pack: Any = ensure_stored(root, "pixels", "pack")
-        yield Ahead(GatheredPixelsLoader(pack, BATCH_SIZE, sampler=order), AHEAD)
-        return
-    options: dict[str, Any] = {"size": CROP} if task == "train" else {}
-    make = ThreadedCropsLoader if task == "train" else ThreadedJpegLoader
-    yield make(root, BATCH_SIZE, sampler=order, threads=threads, ahead=AHEAD, **options)
+    yield ThreadedLoader(
+        in_place(task, root),
+        BATCH_SIZE,
+        sampler=order,
+        threads=threads,
+        where=where,
+        start_method="fork" if where == "process" else None,  # as the workers are started
+        prefetch_factor=AHEAD,
+    )
 
 
-WAYS: dict[str, Callable[..., Opened]] = {"dataloader": _dataloader, "threads": _threads}
+WAYS: dict[str, Callable[..., Opened]] = {
+    "dataloader": _dataloader,
+    "threads": partial(_threads, where="trainer"),
+    "process": partial(_threads, where="process"),
+}
