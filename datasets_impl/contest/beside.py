@@ -16,11 +16,15 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 
-from datasets_impl.contest.in_place import in_place
-from datasets_impl.contest.model import BATCH_SIZE, Task
+from datasets_impl.contest.model import BATCH_SIZE, CROP, Task
 from datasets_impl.contest.plain import jpegs, stored
 from datasets_impl.contest.registry import ARMS
+from datasets_impl.formats import ensure_stored
+from datasets_impl.loaders.decoded_images import DecodedImages
+from datasets_impl.loaders.images import ImageDataset
 from datasets_impl.loaders.loader import ThreadedLoader
+from datasets_impl.loaders.random_crops import RandomCrops
+from datasets_impl.loaders.stored_pixels import StoredPixels
 from datasets_impl.system.cores import cores
 
 Setting = dict[str, Any]
@@ -63,12 +67,19 @@ def _dataloader(task: Task, root: Path, order: Sampler[int], arm: str, num_worke
     )
 
 
+def dataset(task: Task, root: Path) -> ImageDataset:
+    """The photographs in `root` as the one loader reads them: straight into the batch."""
+    if task == "raw":
+        return StoredPixels(ensure_stored(root, "pixels", "pack"))
+    return RandomCrops(root, size=CROP) if task == "train" else DecodedImages(root)
+
+
 @contextmanager
 def _threads(
     task: Task, root: Path, order: Sampler[int], threads: int, where: str
 ) -> Iterator[Iterable[torch.Tensor]]:
-    yield ThreadedLoader(
-        in_place(task, root),
+    made: ThreadedLoader[torch.Tensor] = ThreadedLoader(
+        dataset(task, root),
         BATCH_SIZE,
         sampler=order,
         threads=threads,
@@ -76,6 +87,10 @@ def _threads(
         start_method="fork" if where == "process" else None,  # as the workers are started
         prefetch_factor=AHEAD,
     )
+    try:
+        yield made
+    finally:
+        made._place = None  # the process ends with its last iterator
 
 
 WAYS: dict[str, Callable[..., Opened]] = {
