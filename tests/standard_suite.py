@@ -1,31 +1,22 @@
-"""The suite as the standard profile has it, and the loaders, each asked in a process of its own.
+"""The suite as a profile has it, whatever the profile of the tests is.
 
-The benchmarks read the profile when they are imported, and tests import the quick one.
+The benchmarks read the profile when they are imported, so they are imported again.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import os
-import subprocess
+import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
-from conftest import ROOT
+import pytest
 
-ASK = """
-import json
-from benchmarks.prepare import benchmark_classes
-print(json.dumps([
-    [f"{c.__module__.rpartition('.')[2]}.{c.__name__}", list(c.param_names),
-     [list(levels) for levels in c.params],
-     {m.removeprefix("track_"): getattr(c, m).unit for m in dir(c) if m.startswith("track_")},
-     list(c.also)]
-    for c in benchmark_classes()
-]))
-"""
+PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
 
 
 @dataclass(frozen=True)
@@ -35,24 +26,37 @@ class Benchmark:
     also: tuple[str, ...] = ()  # further metrics, which the log has
 
 
+@contextmanager
+def imported(profile: str) -> Iterator[ModuleType]:
+    """`benchmarks.prepare` as imported under a profile; the modules of before come back."""
+
+    def ours() -> dict[str, ModuleType]:
+        return {
+            name: sys.modules[name] for name in sys.modules if name.split(".")[0] == "benchmarks"
+        }
+
+    before = ours()
+    for name in before:
+        del sys.modules[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(PROFILE_VARIABLE, profile)
+        yield importlib.import_module("benchmarks.prepare")
+    for name in ours():
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
 @functools.cache
 def standard_suite() -> dict[str, Benchmark]:
-    """Each benchmark class by its name in asv, such as "epoch.ByResolution"."""
-    return {
-        name: Benchmark(dict(zip(factors, levels, strict=True)), units, tuple(also))
-        for profile in ("standard", "loaders")
-        for name, factors, levels, units, also in _asked(profile)
-    }
-
-
-def _asked(profile: str) -> list[Any]:
-    answer = subprocess.run(
-        [sys.executable, "-c", ASK],
-        cwd=ROOT,
-        env={**os.environ, "DATASET_STUDY_PROFILE": profile},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    found: list[Any] = json.loads(answer.stdout)
+    """Each class of the standard profile and the loaders', by its name in asv, such as
+    "epoch.ByResolution"."""
+    found = {}
+    for profile in ("standard", "loaders"):
+        with imported(profile) as prepare:
+            for one in prepare.benchmark_classes():
+                name = f"{one.__module__.rpartition('.')[2]}.{one.__name__}"
+                levels = dict(zip(one.param_names, map(list, one.params), strict=True))
+                metrics = [metric for metric in dir(one) if metric.startswith("track_")]
+                units = {m.removeprefix("track_"): getattr(one, m).unit for m in metrics}
+                found[name] = Benchmark(levels, units, tuple(one.also))
     return found

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from asv_runner.discovery import disc_benchmarks
 from conftest import ROOT
+from standard_suite import imported
 
 from benchmarks import plan, prepare
 from benchmarks.grids import CENTRE, PROFILE_VARIABLE, PROFILES, Cell, star
@@ -80,24 +81,9 @@ def test_asv_gets_strings_and_integers_only(discovered: list[Any]) -> None:
 
 @pytest.fixture(scope="module", params=PROFILES)
 def suite(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
-    """`benchmarks.prepare` as imported under each profile; the modules of before come back."""
-
-    def ours() -> dict[str, ModuleType]:
-        return {
-            name: module
-            for name, module in sys.modules.items()
-            if name.partition(".")[0] == "benchmarks"
-        }
-
-    before = ours()
-    for name in before:
-        del sys.modules[name]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(PROFILE_VARIABLE, request.param)
-        yield importlib.import_module("benchmarks.prepare")
-    for name in ours():
-        del sys.modules[name]
-    sys.modules.update(before)
+    """`benchmarks.prepare` as imported under each profile."""
+    with imported(request.param) as prepare:
+        yield prepare
 
 
 def test_parameters_of_every_class(suite: ModuleType) -> None:
@@ -181,32 +167,17 @@ def test_what_users_are_told_to_take_is_timed(suite: ModuleType) -> None:
         assert timed["startup"] < named, "the others construct nothing"
 
 
+CONTEST = ("arms", "trainers")  # whose levels are arms
+
+
 def test_every_row_of_the_registry_is_timed() -> None:
-    timed = {
-        level.removesuffix(AGAIN)
-        for profile in PROFILES
-        for levels in json.loads(run_levels(profile))
-        for level in levels
-    }
+    timed = set()
+    for profile in PROFILES:
+        with imported(profile) as prepare:
+            for benchmark in prepare.benchmark_classes():
+                if benchmark.param_names[-1] == "impl" and module_of(benchmark) not in CONTEST:
+                    timed |= {level.removesuffix(AGAIN) for level in benchmark.params[-1]}
     assert set(registry.IMPLEMENTATIONS) <= timed
-
-
-def run_levels(profile: str) -> str:
-    """The implementations of each benchmark outside the contest."""
-    ask = (
-        "import json; from benchmarks.prepare import benchmark_classes; print(json.dumps(["
-        "list(c.params[-1]) for c in benchmark_classes() if c.param_names[-1] == 'impl'"
-        " and not c.__module__.endswith(('.arms', '.trainers'))]))"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", ask],
-        env=os.environ | {PROFILE_VARIABLE: profile},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return answer.stdout
 
 
 def test_corpora_cover_every_cell(suite: ModuleType) -> None:
@@ -296,32 +267,25 @@ def test_unknown_profile_is_one_sentence(command: tuple[str, ...]) -> None:
     assert all(name in answer.stderr for name in PROFILES)
 
 
-@pytest.mark.slow
-def test_plan_counts_the_cells_of_the_quick_profile() -> None:
-    cells = [list(itertools.product(*b.params)) for b in prepare.benchmark_classes()]
-    answer = run("benchmarks.plan", **{PROFILE_VARIABLE: "quick"})
-    assert (answer.returncode, answer.stderr) == (0, "")
-    counted = [entry["cells"] for entry in json.loads(answer.stdout)["benchmarks"].values()]
-    assert counted == list(map(len, cells))
-
-
 def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert plan.main([]) == 0
     answers = json.loads(capsys.readouterr().out)
     rounds = PROFILES["quick"].rounds
     assert answers["rounds"] == rounds
     for cls in prepare.benchmark_classes():
-        every = answers["benchmarks"][f"{module_of(cls)}.{cls.__name__}"]["every"]
+        planned = answers["benchmarks"][f"{module_of(cls)}.{cls.__name__}"]
+        every = planned["every"]
+        assert planned["cells"] == math.prod(map(len, cls.params))
         assert cls.rounds == (1 if every == 0 else math.ceil(rounds / every)), cls
         once = cls.__name__ == "BeyondMemory" or cls.__name__.endswith("Costs")
         assert (every == 0) == (once or module_of(cls) == "exact")
 
 
 def test_the_loaders_have_a_profile_of_their_own() -> None:
-    plans = {
-        profile: json.loads(run("benchmarks.plan", **{PROFILE_VARIABLE: profile}).stdout)
-        for profile in ("loaders", "standard")
-    }
+    plans = {}
+    for profile in ("loaders", "standard"):
+        with imported(profile) as prepare:
+            plans[profile] = prepare.plan(None)
     loaders, standard = (plans[name]["benchmarks"] for name in ("loaders", "standard"))
     assert {name.split(".")[0] for name in loaders} == {"arms", "trainers"}
     assert all(entry["cells"] for entry in loaders.values())

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -181,11 +182,23 @@ def repeated(study: Study) -> Study:
     return replace(study, repeat=repeat_of(study, again(study, turned, C01="challenged")))
 
 
-def test_the_page_says_how_far_it_repeats(first: Study, tmp_path: Path) -> None:
+def write_both(study: Study, out: Path) -> Path:
+    """The report and the comparison."""
+    assert study.repeat is not None
+    render(study, out / "report")
+    compare.write({claim.id: claim.title for claim in study.claims}, study.repeat, out / "compare")
+    return out
+
+
+@pytest.fixture(scope="module")
+def out(first: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_both(repeated(first), tmp_path_factory.mktemp("out"))
+
+
+def test_the_page_says_how_far_it_repeats(first: Study, out: Path) -> None:
     study = repeated(first)
     assert study.repeat is not None
-    render(study, tmp_path)
-    html = (tmp_path / "index.html").read_text()
+    html = (out / "report" / "index.html").read_text()
     hero = html[html.index('class="hero"') : html.index("</header>")]
     words = repeating.sentence(study.repeat)
     assert words in hero and html.count(words) >= 2
@@ -196,13 +209,15 @@ def test_the_page_says_how_far_it_repeats(first: Study, tmp_path: Path) -> None:
     assert "Cells decided differently: 2" in section
     assert html.index('id="overview"') < html.index('id="repeat"') < html.index('id="method"')
     for link in re.findall(r'href="(figures/repeat\.\w+)"', section):
-        assert (tmp_path / link).is_file()
+        assert (out / "report" / link).is_file()
     ids = re.findall(r' id="([^"]+)"', html)
     assert len(ids) == len(set(ids))
 
 
-def test_a_page_without_a_second_run_does_not_mention_one(first: Study, tmp_path: Path) -> None:
-    render(repeated(first), tmp_path)
+def test_a_page_without_a_second_run_does_not_mention_one(
+    first: Study, out: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(out / "report", tmp_path, dirs_exist_ok=True)
     assert (tmp_path / "figures" / "repeat.svg").is_file()
     render(first, tmp_path)
     html = (tmp_path / "index.html").read_text()
@@ -223,13 +238,6 @@ def test_claims_json_has_the_counts(first: Study) -> None:
     assert record["verdicts_agreeing"] == len(record["verdicts"]) - 1
 
 
-def test_same_studies_same_bytes(first: Study, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        study = repeated(build())
-        assert study.repeat is not None
-        render(study, tmp_path / name / "report")
-        compare.write(
-            {c.id: c.title for c in study.claims}, study.repeat, tmp_path / name / "compare"
-        )
-    assert files(tmp_path / "a") == files(tmp_path / "b")
-    assert any(name.endswith("repeat.svg") for name in files(tmp_path / "a"))
+def test_same_studies_same_bytes(out: Path, tmp_path: Path) -> None:
+    assert files(write_both(repeated(build()), tmp_path)) == files(out)
+    assert any(name.endswith("repeat.svg") for name in files(out))

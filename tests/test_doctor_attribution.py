@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datasets_impl.doctor.probes.attribution import attribute
+from datasets_impl.doctor.probes.attribution import Pass, attribute, in_turns
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.errors import BAD_INPUT, StudyError
 from scripts import check_attribution
@@ -60,6 +60,13 @@ def test_shares_are_those_of_the_clock() -> None:
     assert found.causes["waiting"] / found.total == pytest.approx(0.75, abs=0.1)
     assert found.causes["python"] / found.total == pytest.approx(0.25, abs=0.1)
     assert abs(found.unattributed) < 0.05 * found.total
+
+
+def test_a_pass_that_was_disturbed_does_not_count() -> None:
+    """The machine stood still for a second in one of them."""
+    passes = iter([Pass(wall=1.001, blocked=1.0), Pass(wall=0.001)])
+    found = in_turns(lambda _: None, range(10), lambda: next(passes), rounds=2)
+    assert found.total == pytest.approx(1e-4) and not found.causes.get("waiting")
 
 
 def test_the_users_functions_are_named_with_their_lines() -> None:

@@ -21,6 +21,7 @@ from torch.utils.data import (
     random_split,
 )
 
+from datasets_impl.doctor.probes import profiling
 from datasets_impl.doctor.probes.batches import batches
 from datasets_impl.doctor.probes.growth import growth
 from datasets_impl.doctor.probes.loaders import Same, collate_of, opened
@@ -83,14 +84,15 @@ LOADERS: dict[str, Callable[[], DataLoader[Any]]] = {
     ),
     "split": lambda: loader(random_split(Numbers(), [0.5, 0.5])[0]),
     "concatenated": lambda: loader(ConcatDataset([Numbers(), Numbers()])),
-    "generator": lambda: loader(generator=torch.Generator().manual_seed(0), shuffle=True),
-    "context": lambda: loader(multiprocessing_context=multiprocessing.get_context("fork")),
-    "timeout": lambda: loader(timeout=100),
-    "pinned": lambda: loader(pin_memory=True),
+    "generator, pinned": lambda: loader(
+        generator=torch.Generator().manual_seed(0), shuffle=True, pin_memory=True
+    ),
+    "context, timeout, out of order": lambda: loader(
+        multiprocessing_context=multiprocessing.get_context("fork"), timeout=100, in_order=False
+    ),
     "batch sampler": lambda: DataLoader(
         Numbers(), num_workers=2, batch_sampler=BatchSampler(SequentialSampler(range(256)), 8, True)
     ),
-    "out of order": lambda: loader(in_order=False),
     "persistent": lambda: loader(persistent_workers=True, prefetch_factor=5, drop_last=True),
     "of another class": lambda: Own("train", batch_size=16, num_workers=2),
 }
@@ -120,6 +122,13 @@ def test_what_a_worker_init_function_raises_is_told_with_its_line(probe: Any) ->
     said = sentence(raised.value)
     assert "RuntimeError: no licence for this worker" in said
     assert said.endswith(f"({__file__}:{line})")
+
+
+def test_an_epoch_that_was_disturbed_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = iter([9.0, 0.1, 9.0, 0.1])  # seconds; the first warms caches
+    monkeypatch.setattr(profiling, "consume", lambda made: next(took))
+    found = profiling.causes(subject_of("x", loader()), 1.0)
+    assert 0 < found["collating"] <= 0.1 / found["samples"]
 
 
 def collating_badly(samples: list[Any]) -> Any:

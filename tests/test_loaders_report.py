@@ -230,7 +230,7 @@ def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
     assert 'id="instead"' in html and "threaded-pack" in html and "ThreadedJpegLoader" in html
     assert (tmp_path / "figures" / "loaders-decode.svg").exists()
     assert json.loads((tmp_path / "ceilings.json").read_text())
-    render(build(), tmp_path)
+    render(build(missing=True), tmp_path)
     assert 'id="instead"' not in (tmp_path / "index.html").read_text()
     assert not (tmp_path / "ceilings.json").exists()
     assert not (tmp_path / "figures" / "loaders-decode.svg").exists()

@@ -52,7 +52,7 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
             collating.clear()
         found = in_turns(subject.read, chosen, epoch, int(min(ROUNDS, max(1, passes / 3))))
     return _told(found) | {
-        "collating": sum(collating) / len(collating),
+        "collating": min(collating),
         "not_collated": unfit,
         "samples": len(chosen),
     }
