@@ -16,7 +16,7 @@ STUDY = $(RUN) scripts.study $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
 # Long files are shared out: a worker that has nothing left takes tests from another.
 TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 
-.PHONY: help study standard full loaders peers repeat doctor report test lint clean
+.PHONY: help study standard full loaders peers repeat doctor report test test-fast lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
@@ -44,10 +44,13 @@ report: $(READY)  ## render the committed results again into results/report
 	@$(RUN) scripts.update_readme
 
 help:  ## what each target does
-	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' $(MAKEFILE_LIST)
 
 test: $(READY)  ## the whole test suite, on all cores
 	@$(TEST) $(value ARGS)
+
+test-fast: $(READY)  ## the tests that take less than a second each
+	@$(TEST) -m "not slow" $(value ARGS)
 
 lint: $(READY)  ## ruff, mypy and the contracts of imports
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && $(BIN)/lint-imports

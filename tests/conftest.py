@@ -36,7 +36,9 @@ FRESH = "DATASET_STUDY_TEST_IN_FRESH_PROCESS"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: starts fresh interpreters, seconds each")
+    config.addinivalue_line(
+        "markers", "slow: takes a second or more; `make test-fast` leaves it out"
+    )
     config.addinivalue_line(
         "markers", "fresh_process: reads memory, so runs in its own interpreter"
     )

@@ -34,9 +34,10 @@ def left(before: set[Path], since: float) -> set[Path]:
 
     Neither what this process removes when it ends, nor what a living process has mapped.
     """
-    until = time.monotonic() + PATIENCE
-    while (found := _found(before, since)) and time.monotonic() < until:
+    found, until = _found(before, since), time.monotonic() + PATIENCE
+    while found and time.monotonic() < until:
         time.sleep(0.2)
+        found &= _found(before, since)
     return found
 
 

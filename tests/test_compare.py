@@ -195,6 +195,7 @@ def out(first: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_both(repeated(first), tmp_path_factory.mktemp("out"))
 
 
+@pytest.mark.slow
 def test_the_page_says_how_far_it_repeats(first: Study, out: Path) -> None:
     study = repeated(first)
     assert study.repeat is not None
@@ -214,6 +215,7 @@ def test_the_page_says_how_far_it_repeats(first: Study, out: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_a_page_without_a_second_run_does_not_mention_one(
     first: Study, out: Path, tmp_path: Path
 ) -> None:
@@ -238,6 +240,7 @@ def test_claims_json_has_the_counts(first: Study) -> None:
     assert record["verdicts_agreeing"] == len(record["verdicts"]) - 1
 
 
+@pytest.mark.slow
 def test_same_studies_same_bytes(out: Path, tmp_path: Path) -> None:
     assert files(write_both(repeated(build()), tmp_path)) == files(out)
     assert any(name.endswith("repeat.svg") for name in files(out))

@@ -220,6 +220,7 @@ def test_results_below_a_results_folder_are_not_read(tmp_path: Path) -> None:
     assert load_evidence([inner]).cells["samples"].tolist() != before
 
 
+@pytest.mark.slow
 def test_nasty_text_is_shown_not_run(first: Study) -> None:
     def change(claim: str, cell: Cell) -> Cell:
         if cell.test == NASTY and not cell.counts:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,15 +22,19 @@ from datasets_impl.doctor.process.examine import Heard, examine
 from datasets_impl.doctor.remedies.batched import Together
 from datasets_impl.doctor.remedies.remedy import alike
 from datasets_impl.doctor.report.diagnosis import Diagnosis, diagnose
-from tests import doctor_gallery, doctor_strange
-from tests.doctor_gallery import AILING, HEALTHY
+from tests import doctor_gallery, doctor_healthy, doctor_strange
+from tests.doctor_gallery import AILING
+from tests.doctor_healthy import HEALTHY
 from tests.doctor_strange import STRANGE
 
-GALLERY, STRANGERS = (str(Path(one.__file__)) for one in (doctor_gallery, doctor_strange))
+HOMES = (doctor_gallery, doctor_healthy, doctor_strange)
+GALLERY, _, STRANGERS = (str(Path(one.__file__)) for one in HOMES)
+slow = pytest.mark.slow
 WARD, NOT_PYTHON = "WARD", "not_python.py"
 BUDGET = 11.0
 QUICK = ("batches", "growth", "tried")  # left out where the cause needs no loader to be seen
 LONGER = {"eight_workers": 40.0}  # of which the trials get a part, and each starts its workers
+ADD_UP = ("Decode", "SlowTransform", "PythonLoop", "Sleeping", "collating")  # their parts do
 BUT = {  # workers that are spawned import torch, seconds each
     "ListOfDicts": ("batches", "tried"),
     "Leaking": ("batches", "tried"),
@@ -50,43 +52,45 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def visits(ward: Path) -> Callable[[str], tuple[Diagnosis, Heard]]:
-    """Examines one of the gallery, once for all tests that ask."""
-
-    @lru_cache
-    def visit(name: str) -> tuple[Diagnosis, Heard]:
-        return seen(name, ward, LONGER.get(name, BUDGET), BUT.get(name, QUICK))
-
-    return visit
-
-
-Visits = Callable[[str], tuple[Diagnosis, Heard]]
-
-
 def seen(
     name: str, ward: Path, budget: float, but: tuple[str, ...] = QUICK
 ) -> tuple[Diagnosis, Heard]:
-    file = GALLERY if hasattr(doctor_gallery, name) else STRANGERS
+    file = next(home.__file__ for home in HOMES if hasattr(home, name))
     heard = examine(f"{file}:{name}", {"folder": str(ward)}, questions(budget, but))
     assert not heard.user_error, heard.user_error
     return diagnose(name, heard), heard
 
 
-@pytest.mark.parametrize("name", AILING)
-def test_the_cause_is_named_first(name: str, visits: Visits) -> None:
-    found, heard = visits(name)
+def visit(name: str, ward: Path) -> tuple[Diagnosis, Heard]:
+    return seen(name, ward, LONGER.get(name, BUDGET), BUT.get(name, QUICK))
+
+
+def visited(*names: str) -> list[Any]:
+    """The others of them take long together."""
+    return [
+        name if name in ("Decode", "SameNoise", "Healthy") else pytest.param(name, marks=slow)
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("name", visited(*AILING))
+def test_the_cause_is_named_first(name: str, ward: Path) -> None:
+    found, heard = visit(name, ward)
     names = [one.name for one in found.findings]
     assert names[:1] == [AILING[name]], (names, found.parts, heard.failures, found.not_done)
+    if name in ADD_UP:
+        assert found.total_us is not None
+        assert abs(found.unattributed_us) < 0.1 * found.total_us, found.parts
 
 
-@pytest.mark.parametrize("name", HEALTHY)
-def test_nothing_is_wrong_with_the_healthy(name: str, visits: Visits) -> None:
-    found, _ = visits(name)
+@pytest.mark.parametrize("name", visited(*HEALTHY))
+def test_nothing_is_wrong_with_the_healthy(name: str, ward: Path) -> None:
+    found, _ = visit(name, ward)
     assert [one.name for one in found.findings] == [], found.findings
     assert not found.not_done
 
 
+@slow
 def test_samples_that_only_workers_can_read_are_not_called_broken(ward: Path) -> None:
     found, _ = seen("opened_in_workers", ward, 10.0)
     assert found.findings == []
@@ -94,18 +98,13 @@ def test_samples_that_only_workers_can_read_are_not_called_broken(ward: Path) ->
     assert any("worker_init_fn" in said for said in found.not_done)
 
 
+@slow
 def test_workers_that_share_out_an_iterable_dataset_are_fine(ward: Path) -> None:
     found, _ = seen("shared_out", ward, BUDGET)
     assert [one.name for one in found.findings] == [], found.findings
 
 
-@pytest.mark.parametrize("name", ["Decode", "SlowTransform", "PythonLoop", "Sleeping", "collating"])
-def test_parts_add_up(name: str, visits: Visits) -> None:
-    found, _ = visits(name)
-    assert found.total_us is not None
-    assert abs(found.unattributed_us) < 0.1 * found.total_us, found.parts
-
-
+@slow
 @pytest.mark.parametrize("name", STRANGE)
 def test_strange_ones_are_survived(name: str, ward: Path) -> None:
     found, heard = seen(name, ward, 10.0)
@@ -113,6 +112,7 @@ def test_strange_ones_are_survived(name: str, ward: Path) -> None:
     assert heard.answers["look"]["type"] == name
 
 
+@slow
 def test_a_hang_is_told_with_its_place(ward: Path) -> None:
     found, heard = seen("Hangs", ward, 10.0)
     assert "took longer than" in heard.failures["look"]
@@ -121,18 +121,21 @@ def test_a_hang_is_told_with_its_place(ward: Path) -> None:
     assert "inside" in heard.answers, "what does not read samples goes on"
 
 
+@slow
 def test_samples_too_slow_for_the_budget_are_no_sign_of_health(ward: Path) -> None:
     found, heard = seen("VerySlow", ward, 10.0, ("items", "repeated", "ceiling", *QUICK))
     assert "causes" in heard.late
     assert found.verdict.startswith("A sample takes 1.5") and "--budget" in found.verdict
 
 
+@slow
 def test_workers_that_hang_are_told(ward: Path) -> None:
     found, heard = seen("HangsInWorkers", ward, 10.0, ("growth", "repeated", "ceiling"))
     assert {"look", "causes"} <= heard.answers.keys(), heard.failures
     assert (found.not_done and "tried" not in heard.answers) or not found.remedies
 
 
+@slow
 @pytest.mark.parametrize(
     ("name", "says"), [("RaisesOnce", "broken-sample"), ("Ragged", "not-collated")]
 )
@@ -142,6 +145,7 @@ def test_samples_that_no_loader_gets_through_are_found(name: str, says: str, war
     assert found.total_us is not None, heard.failures
 
 
+@slow
 def test_a_dead_process_is_told(ward: Path) -> None:
     _, heard = seen("Dies", ward, 10.0)
     assert "SIGKILL" in heard.failures["look"]
@@ -151,6 +155,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@slow
 def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     ward: Path,
     tmp_path: Path,
@@ -182,6 +187,7 @@ def _started_by(test: Path, pid: int) -> bool:
         return False
 
 
+@slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -190,7 +196,7 @@ def _started_by(test: Path, pid: int) -> bool:
         (["no_such_module:Thing"], "could not be imported"),
         (["no_such_file.py:Thing"], "no file"),
         ([f"{GALLERY}:Missing"], "no 'Missing'"),
-        ([f"{GALLERY}:Healthy"], "--kwargs"),
+        ([f"{doctor_healthy.__file__}:Healthy"], "--kwargs"),
         ([f"{GALLERY}:COUNT"], "neither a dataset nor a DataLoader"),
         ([f"{STRANGERS}:Empty", "--kwargs", WARD], "holds no sample"),
         ([f"{STRANGERS}:BrokenLength", "--kwargs", WARD], "mend its __len__"),
@@ -227,6 +233,7 @@ def test_bad_input_is_one_sentence(
     assert says in said and "Traceback" not in said
 
 
+@slow
 def test_an_empty_folder_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     assert "holds no picture" in capsys.readouterr().err

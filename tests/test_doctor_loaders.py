@@ -98,6 +98,7 @@ LOADERS: dict[str, Callable[[], DataLoader[Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOADERS)
 def test_workers_are_timed(name: str) -> None:
     subject = subject_of(name, LOADERS[name]())

@@ -61,6 +61,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "room", lambda *_: dict(THERE))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("there")
 @pytest.mark.parametrize("kind", [Many, Transformed])
 def test_what_cannot_fit_is_left_out_with_a_sentence(kind: type[Many]) -> None:
@@ -71,6 +72,7 @@ def test_what_cannot_fit_is_left_out_with_a_sentence(kind: type[Many]) -> None:
     assert said and all("room for" in one for one in said), found["inapplicable"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("there")
 def test_of_a_few_samples_the_whole_cost_stands_beside_what_is_free(
     monkeypatch: pytest.MonkeyPatch,

@@ -24,6 +24,7 @@ from tests import doctor_strange
 from tests.doctor_gallery import prepare
 from tests.doctor_strange import Litters
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 TARGET = f"{doctor_strange.__file__}:{Litters.__name__}"
 FEW = ("items", "causes", "repeated", "ceiling", "batches", "growth", "tried")

@@ -76,6 +76,7 @@ def test_nothing_is_written_among_the_pictures(
     assert not list(photos.iterdir())
 
 
+@pytest.mark.slow
 def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "photos").mkdir()

@@ -105,7 +105,7 @@ def test_preloaded_without_transform_cannot_be_collated(folder: Path) -> None:
         default_collate([dataset[0], dataset[1]])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_random_transform_is_frozen_only_in_the_documented_one(folder: Path, workers: int) -> None:
     assert distinct_reads("preloaded", folder, workers) == 1
     assert distinct_reads("preloaded-fixed", folder, workers) > 10

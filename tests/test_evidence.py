@@ -409,6 +409,7 @@ def report(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [damage(RESULT), gone], ids=["cut", "missing"])
 def test_the_command_ends_with_2_and_one_sentence(
     tmp_path: Path, spoil: Callable[[Path], Path]

@@ -115,6 +115,7 @@ def once(home: Callable[[str], Path]) -> Callable[[str], set[str]]:
     return after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "place"), CASES, ids=[f"{name}-{place}" for name, place in CASES])
 def test_nothing_more_is_left_after_a_kill_and_the_next_run(
     name: str, place: str, home: Callable[[str], Path], once: Callable[[str], set[str]]

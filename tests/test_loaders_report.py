@@ -221,6 +221,7 @@ def test_every_claim_is_led_to_a_class() -> None:
         assert uses and uses != "DataLoader"
 
 
+@pytest.mark.slow
 def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
     study: Study = replace(build(), loaders=found)
     (chart,) = loader_charts(study)

@@ -7,6 +7,7 @@ fills the environments with pip and from the network, in minutes, as a reader do
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -65,6 +66,7 @@ def alone() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize(("extras", "code"), examples(), ids=["datasets and loaders", "stored"])
 def test_an_example_runs_as_it_stands(
@@ -84,6 +86,7 @@ def test_an_example_runs_as_it_stands(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_the_doctor_runs_after_its_install_line(
     environment: Callable[[tuple[str, ...]], Path], folder: Path, tmp_path: Path
@@ -118,6 +121,7 @@ LACKING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_without_extras_datasets_and_loaders_run_and_the_rest_names_its_extra(
     environment: Callable[[tuple[str, ...]], Path], session_cache: Path, tmp_path: Path
@@ -162,14 +166,17 @@ def test_variables_of_make_are_read() -> None:
     assert given and [name for name in given if f"$(value {name})" not in makefile] == []
 
 
+@functools.cache
+def help_of(name: str) -> str:
+    command = COMMANDS[name]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.partition("\n")[0])
 def test_options_are_in_the_help_of_a_command_of_their_section(section: str) -> None:
     options = set(re.findall(r"(?<![-\w])--[a-z][-a-z]*", re.sub(r"<!--.*?-->", "", section)))
-    helps = [
-        subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for name, command in COMMANDS.items()
-        if options and name in section
-    ]
+    helps = [help_of(name) for name in COMMANDS if options and name in section]
     said = set(re.findall(r"--[a-z][-a-z]*", "\n".join(helps)))
     assert options - said == set()
 

@@ -37,9 +37,16 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def report(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn(study: Study) -> figures.Figures:
+    return figures.build(study)
+
+
+@pytest.fixture(scope="module")
+def report(study: Study, drawn: figures.Figures, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("report")
-    render(study, out, "https://example.org/asv/")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "build", lambda _: drawn)
+        render(study, out, "https://example.org/asv/")
     return out
 
 
@@ -68,6 +75,7 @@ def contents(out: Path) -> dict[str, bytes]:
     return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_same_study_same_bytes(report: Path, tmp_path: Path) -> None:
     render(build(), tmp_path, "https://example.org/asv/")
     assert contents(tmp_path) == contents(report)
@@ -157,6 +165,7 @@ def test_markdown_and_latex_are_escaped() -> None:
         assert special in latex
 
 
+@pytest.mark.slow
 def test_two_machines_show_their_disagreement(tmp_path: Path) -> None:
     render(build(machines=2), tmp_path, "")
     text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
@@ -249,9 +258,9 @@ def test_a_square_is_told_from_another_without_colour_and_without_script(report:
     assert squares and all(re.search(r"<b>[a-z].*</b>", square) for square in squares)
 
 
-def test_figures_print_numbers_whole(study: Study) -> None:
+def test_figures_print_numbers_whole(drawn: figures.Figures) -> None:
     """Coordinates are shortened, data is not: 0.012 must not read 0.01."""
-    assert "0.012 [0.011" in figures.build(study).by_claim["C06"].svg
+    assert "0.012 [0.011" in drawn.by_claim["C06"].svg
 
 
 def test_field_and_skips_stand_on_the_page_and_in_the_data(report: Path, study: Study) -> None:
@@ -317,9 +326,9 @@ def test_readme_gets_one_number_of_a_claim(report: Path) -> None:
     assert update_readme.number(first) == "Not this."
 
 
-def test_ids_of_inlined_figures_differ(study: Study) -> None:
-    drawn = "".join(chart.svg + chart.narrow for chart in figures.build(study).all())
-    ids = re.findall(r' id="([^"]+)"', drawn)
+def test_ids_of_inlined_figures_differ(drawn: figures.Figures) -> None:
+    shown = "".join(chart.svg + chart.narrow for chart in drawn.all())
+    ids = re.findall(r' id="([^"]+)"', shown)
     assert len(ids) == len(set(ids))
 
 
@@ -333,8 +342,12 @@ def test_out_that_is_a_file_is_one_sentence(
 
 
 def test_command_renders_what_the_judge_returns(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    drawn: figures.Figures,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(figures, "build", lambda _: drawn)
     judge = SimpleNamespace(load_study=lambda results, claims: build(missing=not results))
     monkeypatch.setitem(sys.modules, "scripts.report.study", judge)
     assert main(["--results", "a", "b", "--out", str(tmp_path / "out")]) == 0
@@ -350,22 +363,20 @@ def test_an_amount_is_shown_with_its_unit(study: Study, report: Path) -> None:
     evidence = next(c for c in study_record(study)["claims"] if c["id"] == "X04")["evidence"]
     assert [cell["unit"] for cell in evidence] == ["epochs"] * 3
     assert evidence[2]["estimate"] is None and evidence[2]["reading"] == "never pays"
-    assert (evidence[1]["high"], evidence[1]["more_rounds"], evidence[1]["p_holm"]) == (
-        None,
-        7,
-        0.06,
-    )
+    assert [evidence[1][name] for name in ("high", "more_rounds", "p_holm")] == [None, 7, 0.06]
 
 
-def test_an_amount_is_drawn_on_a_log_axis_and_never_is_said(study: Study) -> None:
-    chart = figures.build(study).by_claim["X04"]
+def test_an_amount_is_drawn_on_a_log_axis_and_never_is_said(drawn: figures.Figures) -> None:
+    chart = drawn.by_claim["X04"]
     assert "(epochs)" in chart.svg and "1.19 [1.09" in chart.svg
     assert "1 cell that never pays has no place on the axis" in chart.caption
     assert "Dashed: the claim's own bar (< 3)" in chart.caption
 
 
-def test_break_even_figure_shows_the_judged_crossing_and_one_from_its_lines(study: Study) -> None:
-    chart = next(c for c in figures.build(study).overview if c.name == "break-even")
+def test_break_even_figure_shows_the_judged_crossing_and_one_from_its_lines(
+    drawn: figures.Figures,
+) -> None:
+    chart = next(c for c in drawn.overview if c.name == "break-even")
     rows = chart.data.set_index("impl")
     assert list(rows.index) == ["naive", "preloaded", "mapped"]
     assert rows.loc["preloaded", "crossing"] == 1.19  # the claim's own cell
