@@ -66,6 +66,7 @@ def measured(
     return float(sample)
 
 
+@pytest.mark.slow
 def test_a_quiet_measurement_stands(monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
     assert measured(monkeypatch, [QUIET]) == 1.0
     (record,) = records(log)
@@ -149,6 +150,7 @@ def test_the_study_names_the_round(monkeypatch: pytest.MonkeyPatch, log: Path) -
     assert [record["round"] for record in records(log)] == [4, 4]
 
 
+@pytest.mark.slow
 def test_exact_findings_are_counts() -> None:
     """Asked in an interpreter of its own: other tests import the suite under other profiles."""
     code = (
