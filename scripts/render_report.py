@@ -20,6 +20,7 @@ if __name__ == "__main__" and not __package__:  # run as a file: make the reposi
 
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.files.paths import user_path
+from scripts.judging.judge import fitting
 from scripts.report import figures as figures_module
 from scripts.report import tables, written
 from scripts.report.ceilings import ceilings_json
@@ -86,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     sources = [*results, arguments.claims]
     written.check(arguments.out, ["index.html", "claims.json"], "report", sources=sources)
     study = load_study(results, arguments.claims)
-    paths = render(study, arguments.out, arguments.asv_pages, sources)
+    with fitting(results):
+        paths = render(study, arguments.out, arguments.asv_pages, sources)
     print_study(study, paths[0])
     return 0
 

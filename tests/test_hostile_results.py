@@ -30,6 +30,10 @@ baseline = { impl = "preloaded" }
 RULES = HEAD + claim(RATIO, headline='{ px = 256, impl = "naive" }', finding="It takes {headline}.")
 NAME = "item.ByResolution.track_item"
 FACTS = {"profile": "quick", "rounds": [{"started": "2026-01-01T00:00:00", "load": [0.1]}]}
+CORPUS = {
+    "label": "own", "content": "photographs", "resolution": 64, "count": 8, "quality": "98",
+    "bytes_per_pixel": 0.5, "content_hash": "0", "skipped": [],
+}  # fmt: skip
 STEM = "01234567-existing-py3.11"
 RESULT, LOG = f"lab/{STEM}.json", f"lab/{STEM}.observations.jsonl"
 PROVENANCE = f"lab/{STEM}.provenance.jsonl"
@@ -101,6 +105,12 @@ def logged(**entry: Any) -> Callable[[Path], object]:
         pytest.param(one_sample(math.inf), id="sample infinite"),
         pytest.param(one_sample("12"), id="sample a text"),
         pytest.param(one_sample([1]), id="sample a list"),
+        pytest.param(one_sample(-1.5), id="sample a time below 0"),
+        pytest.param(one_sample(0), id="sample no time at all"),
+        pytest.param(one_sample(True), id="sample true"),
+        pytest.param(one_sample(10**400), id="sample too large for a number"),
+        pytest.param(logged(resident_before=math.nan), id="log NaN"),
+        pytest.param(facts(corpora=[CORPUS | {"count": -1}]), id="corpus of a negative size"),
         pytest.param(put(RESULT, b"\xff\xfe\x00"), id="result no text"),
         pytest.param(put(RESULT, "[" * 100_000), id="result nested deeply"),
         pytest.param(folder_instead(RESULT), id="result a folder"),

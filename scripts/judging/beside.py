@@ -41,12 +41,17 @@ class MachineFiles:
         return reasons
 
 
+def _refuse(constant: str) -> None:
+    """NaN and Infinity are no JSON, and nothing here writes them."""
+    raise ValueError(f"{constant} is no number")
+
+
 def _json_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-        entries = [readable(json.loads(line)) for line in lines if line]
+        entries = [readable(json.loads(line, parse_constant=_refuse)) for line in lines if line]
         if not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("a line is no JSON object")
     except OSError as error:

@@ -27,6 +27,8 @@ from scripts.judging.observed import Place
 from scripts.judging.readable import readable
 from scripts.judging.runs import ResultFile, Runs, find_runs, newest_versions
 
+TIMES = ("ns", "us", "ms", "s")  # units of benchmarks that time something
+
 
 @dataclass
 class MachineResults:
@@ -176,10 +178,13 @@ def _rows(
         values = results.get_result_value(key, params)
         samples = results.get_result_samples(key, params) if results._samples.get(key) else None
         stats = results.get_result_stats(key, params) if results._stats.get(key) else None
-        if not all(map(_is_number, itertools.chain.from_iterable(filter(None, samples or [])))):
+        every = list(itertools.chain.from_iterable(filter(None, samples or [])))
+        if not all(map(_is_number, every)):
             raise ValueError(f"a sample of {key} is no finite number")
         if not all(value is None or isinstance(value, int | float) for value in values):
             raise ValueError(f"a value of {key} is no number")
+        if entry["unit"] in TIMES and min(every, default=1) <= 0:
+            raise ValueError(f"a sample of {key} is no time above 0")
         most = max((len(cell) for cell in samples or [] if cell), default=0)
         outdated = _outdated(results.benchmark_version.get(key), versions.get(key))
         for position, levels in enumerate(itertools.product(*params)):
@@ -212,7 +217,14 @@ def _short(error: Exception) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    try:
+        return (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and math.isfinite(float(value))
+        )
+    except OverflowError:  # a whole number that no measurement gives
+        return False
 
 
 def _leave_out(rows: list[dict[str, Any]], disturbed: Mapping[Place, list[bool]]) -> None:
