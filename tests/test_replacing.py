@@ -26,6 +26,10 @@ from datasets_impl.variants.raw_files import RawFileDataset
 HEADER = "header"
 
 
+class Killed(BaseException):
+    """Ends a process as SIGKILL does."""
+
+
 def ours(path: Path) -> bool:
     """A file that says so, or a folder whose header lists all that is in it."""
     if path.is_file():
@@ -156,6 +160,27 @@ def test_a_folder_that_was_put_aside_and_left_is_swept(tmp_path: Path) -> None:
     (work / "thesis.txt").write_text("years of work")
     build(tmp_path / "set", [])
     assert not aside.exists() and (work / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("how", [build, remove])
+def test_what_was_half_deleted_when_a_process_was_killed_is_swept(
+    how: Callable[[Path, list[Path]], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its header may have gone first, and nobody could tell any more whose it was."""
+    target, delete = tmp_path / "set", shutil.rmtree
+    build(target, [])
+
+    def killed(folder: Path, **options: Any) -> None:
+        for header in Path(folder).rglob(HEADER):
+            header.unlink()
+        raise Killed
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(Killed):
+        how(target, [])
+    monkeypatch.setattr(shutil, "rmtree", delete)
+    how(target, [])
+    assert {path.name for path in tmp_path.iterdir()} <= {"set", ".set.lock"}
 
 
 def test_a_set_that_came_with_a_container_is_replaced(

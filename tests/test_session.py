@@ -132,6 +132,20 @@ def test_a_folder_of_somebody_else_is_not_made_a_session(asv: FakeAsv, tmp_path:
     assert mine.read_text() == "mine" and len(list(mine.parent.iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "rounds-notes/mine.txt", "rounds-1/mine.txt"])
+def test_what_somebody_adds_to_a_session_is_not_deleted_with_it(
+    asv: FakeAsv, tmp_path: Path, name: str
+) -> None:
+    session = opened(tmp_path)
+    notes = session.folder / name
+    notes.parent.mkdir(exist_ok=True)
+    notes.write_text("years of work")
+    session._clear()
+    with pytest.raises(StudyError, match="holds something else than a session"):
+        opened(tmp_path, profile="standard")
+    assert notes.read_text() == "years of work"
+
+
 def test_a_full_disk_ends_the_round_and_not_the_study(
     asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

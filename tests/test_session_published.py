@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asv import util
 
 from datasets_impl.errors import StudyError
 from scripts.judging.evidence import load_evidence
 from scripts.judging.runs import RESULT, find_runs
 from scripts.root import RESULTS, ROOT
 from scripts.session import asv_files, provenance, publishing
+from scripts.session.rounds import Session
 from tests.sessions import (
     BLOCKS,
     NAME,
@@ -340,6 +342,26 @@ def test_what_somebody_else_keeps_there_is_left(asv: FakeAsv, tmp_path: Path, na
     mine.parent.mkdir(parents=True)
     mine.write_text(json.dumps({"time_suite.Other.time_x": {}, "version": 2}))
     refused(tmp_path, "left as it is")
+
+
+def test_what_somebody_adds_to_asvs_pages_is_not_deleted_with_them(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, pages = opened(tmp_path), tmp_path / "asv"
+    project = util.load_json(str(publishing.ASV_CONFIG), js_comments=True)["project"]
+
+    def publish(*arguments: Any, **options: Any) -> None:
+        (session.folder / "pages").mkdir()
+        (session.folder / "pages" / "index.json").write_text(json.dumps({"project": project}))
+
+    monkeypatch.setattr(publishing, "run_child", publish)
+    monkeypatch.setattr(Session, "configure", lambda *arguments, **options: tmp_path)
+    for _ in range(2):
+        publishing.make_pages(session, tmp_path / "results", pages)
+    (pages / "notes.txt").write_text("years of work")
+    with pytest.raises(StudyError, match="holds something else than asv's own pages"):
+        publishing.make_pages(session, tmp_path / "results", pages)
+    assert (pages / "notes.txt").read_text() == "years of work"
 
 
 def test_results_are_not_published_to_a_file(asv: FakeAsv, tmp_path: Path) -> None:

@@ -10,13 +10,16 @@ import errno
 import glob
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import describe_write_error
 
 Recognise = Callable[[Path], bool]
+NOTE = "put-aside"
+TEXT = "What stands here is being deleted; if nothing runs that does, it may be deleted.\n"
 
 
 def check_replaceable(
@@ -86,12 +89,9 @@ def put_in_place(
         if not target.exists() or (new.is_file() and target.is_file()):
             new.replace(target)
             return
-        with tempfile.TemporaryDirectory(
-            dir=target.parent, prefix=f".{target.name}.old.", ignore_cleanup_errors=True
-        ) as aside:
-            old = Path(aside) / target.name
+        with _aside(target) as old:
             if not _renamed(target, old):
-                remove_ours(target, ours, sources=sources, what=what)
+                shutil.rmtree(target)
             try:
                 new.rename(target)
             except OSError:
@@ -100,6 +100,21 @@ def put_in_place(
                 raise
     except OSError as error:
         raise describe_write_error(error, target) from error
+
+
+@contextmanager
+def _aside(target: Path) -> Iterator[Path]:
+    """A place beside `target` whose content is deleted at the end.
+
+    A note says so, since of what was half deleted by a process that was killed no header may be
+    left.
+    """
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+    try:
+        (aside / NOTE).write_text(TEXT)
+        yield aside / target.name
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _renamed(folder: Path, place: Path) -> bool:
@@ -124,8 +139,11 @@ def remove_ours(
     """
     check_replaceable(target, ours, sources=sources, what=what)
     try:
+        _sweep(target, ours)
         if target.is_dir():
-            shutil.rmtree(target)
+            with _aside(target) as old:
+                if not _renamed(target, old):
+                    shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
     except OSError as error:
@@ -135,11 +153,17 @@ def remove_ours(
 def _sweep(target: Path, ours: Recognise) -> None:
     """Delete what was put aside by a process that was killed before it could."""
     for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*"):
-        names = [path.name for path in aside.iterdir()] if aside.is_dir() else [""]
-        if not aside.is_symlink() and (
-            not names or (names == [target.name] and ours(aside / target.name))
-        ):
+        names = {path.name for path in aside.iterdir()} if aside.is_dir() else {""}
+        known = _noted(aside) or (target.name in names and ours(aside / target.name))
+        if not aside.is_symlink() and names <= {NOTE, target.name} and (known or not names):
             shutil.rmtree(aside)
+
+
+def _noted(aside: Path) -> bool:
+    try:
+        return TEXT.startswith((aside / NOTE).read_text())  # killed while it wrote the note
+    except (OSError, ValueError):
+        return False
 
 
 def is_or_holds(target: Path, source: Path) -> bool:

@@ -28,6 +28,7 @@ from scripts.session.child import run_child
 from scripts.session.rounds import Session
 
 BESIDE = {"standard", CONTEST}  # profiles with no cell in common: both may stand in one folder
+LIST = "study-pages.json"  # beside asv's pages: which files they are
 
 
 def check_results(
@@ -119,13 +120,20 @@ def make_pages(session: Session, results: Path, pages: Path) -> None:
         what="Publishing asv's own pages",
         output=session.folder / "asv.log",
     )
+    (made / LIST).write_text(json.dumps({"files": _inside(made)}))
     put_in_place(made, pages, is_pages, what="asv's own pages")
 
 
 def is_pages(folder: Path) -> bool:
-    """Whether a folder holds asv's pages of this project."""
+    """Whether a folder holds asv's pages of this project, and nobody else's file."""
     project = util.load_json(str(ASV_CONFIG), js_comments=True)["project"]
-    return bool(_object(folder / "index.json").get("project") == project)
+    files = _object(folder / LIST).get("files")  # none of pages that were made before it was kept
+    others = set(_inside(folder)) - {LIST, *files} if isinstance(files, list) else set()
+    return not others and bool(_object(folder / "index.json").get("project") == project)
+
+
+def _inside(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 def _benchmarks(source: Path, target: Path) -> bytes:

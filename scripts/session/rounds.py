@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from datasets_impl.errors import StudyError
+from datasets_impl.files.atomic import MARK as ATOMIC
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE, cache_dir
 from datasets_impl.files.replacing import remove_ours
@@ -37,6 +38,8 @@ PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
 MARK = "SESSION.txt"
 HEADER = "A session of measurement of this study."
 MACHINES = Path(".asv-machine.json")  # in the home folder: where asv keeps the names of machines
+OWN = {MARK, "session.json", "corpora.json", "asv.conf.json", "asv.log", "env", "pages"}
+ROUNDS = re.compile("(rounds|attempt)-[0-9]+")
 LEAST_FREE = 10_000_000  # bytes: less is a full disk, and asv takes its errors for those of code
 ASKED = {  # parts of a session's key, as a reader knows them
     "profile": "profile",
@@ -66,11 +69,18 @@ def environment(profile: str, images: Path | None) -> dict[str, str]:
 
 
 def is_session(folder: Path) -> bool:
-    """Whether a folder holds a session, by the text it begins with."""
+    """Whether a folder holds a session, by the text it begins with, and nobody else's file."""
     try:
-        return (folder / MARK).read_text(encoding="utf-8").startswith(HEADER)
+        begun = (folder / MARK).read_text(encoding="utf-8").startswith(HEADER)
+        return begun and all(_is_own(path) for path in folder.iterdir())
     except (OSError, ValueError):
         return False
+
+
+def _is_own(path: Path) -> bool:
+    if ROUNDS.fullmatch(path.name):
+        return {each.name for each in path.iterdir()} <= {"results", "observations.jsonl"}
+    return path.name in OWN or path.name.endswith(ATOMIC)
 
 
 @dataclass
@@ -260,7 +270,7 @@ class Session:
     def _clear(self) -> None:
         """Remove the rounds and attempts that count no more, such as those of a killed study."""
         for folder in (*self.folder.glob("rounds-*"), *self.folder.glob("attempt-*")):
-            if folder != self.finished:
+            if folder != self.finished and ROUNDS.fullmatch(folder.name) and _is_own(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _follow(self, command: list[str], number: int, log: Path, progress: Progress) -> None:
