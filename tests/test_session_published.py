@@ -222,6 +222,44 @@ def test_the_result_file_is_written_last(
     assert len(names) == 5
 
 
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of one commit in place of the project."""
+    root = tmp_path / "clone"
+    (root / "benchmarks").mkdir(parents=True)
+    (root / "benchmarks" / "gr\u00f6\u00dfe.py").write_text("x = 1")
+    monkeypatch.setattr(provenance, "ROOT", root)
+    for name in ("name", "email"):
+        monkeypatch.setenv(f"GIT_AUTHOR_{name.upper()}", "a@b")
+        monkeypatch.setenv(f"GIT_COMMITTER_{name.upper()}", "a@b")
+    for command in (["init"], ["add", "."], ["commit", "-m", "first"]):
+        provenance.git(*command)
+    return root
+
+
+def test_code_of_any_name_is_hashed(clone: Path) -> None:
+    before = provenance.code_state()
+    (clone / "benchmarks" / "gr\u00f6\u00dfe.py").write_text("x = 2")
+    assert provenance.code_state()["hash"] != before["hash"]
+
+
+def test_the_commit_is_that_of_the_project_though_a_hook_names_another(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = provenance.code_state()
+    monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(ROOT))
+    assert provenance.code_state() == before
+
+
+def test_a_copy_in_somebody_elses_repository_has_no_commit(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "ROOT", clone / "benchmarks")
+    with pytest.raises(StudyError, match="is no git clone but a folder of the repository"):
+        provenance.code_state()
+
+
 def test_optional_packages_are_named_only_where_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"torch": "2.0", "s3fs": "2024.6"}
 

@@ -37,6 +37,15 @@ PACKAGES = (
 # Measured only where they are installed: named then, and not called missing otherwise.
 OPTIONAL_PACKAGES = ("fsspec", "moto", "s3fs")
 CPUS = Path("/sys/devices/system/cpu")
+OF_ANOTHER_REPOSITORY = {  # as git sets them for its hooks
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+}
 MEASURED_CODE = ("datasets_impl", "benchmarks", "asv.conf.json", "requirements.txt")
 
 
@@ -48,7 +57,12 @@ def git(*arguments: str) -> str:
     """
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True
+            ["git", *arguments],
+            cwd=ROOT,
+            env={name: os.environ[name] for name in os.environ.keys() - OF_ANOTHER_REPOSITORY},
+            check=True,
+            capture_output=True,
+            text=True,
         )
     except OSError as error:
         raise StudyError(
@@ -66,9 +80,21 @@ def git(*arguments: str) -> str:
 
 
 def code_state() -> dict[str, Any]:
-    """Commit, whether the measured code differs from it, and a hash of that code as it stands."""
+    """Commit, whether the measured code differs from it, and a hash of that code as it stands.
+
+    Raises:
+        StudyError: see `git`; or the project lies in somebody else's repository.
+    """
+    top = Path(git("rev-parse", "--show-toplevel"))
+    if not top.samefile(ROOT):
+        raise StudyError(
+            f"The study records which commit it measures, and {ROOT} is no git clone but a folder "
+            f"of the repository {top}; clone the project with git."
+        )
     digest = hashlib.sha256()
-    for name in git("ls-files", "-co", "--exclude-standard", "--", *MEASURED_CODE).splitlines():
+    # With -z names are as they are, and not quoted where they go beyond ASCII.
+    listed = git("ls-files", "-z", "-co", "--exclude-standard", "--", *MEASURED_CODE)
+    for name in filter(None, listed.split("\0")):
         path = ROOT / name
         if path.is_file():
             digest.update(name.encode() + b"\0" + path.read_bytes())
