@@ -78,7 +78,7 @@ def test_an_option_that_cannot_be_meant_is_refused(
     ("name", "value", "words"),
     [
         ("PATH", "/nowhere", ["git cannot be run", "install git"]),
-        ("GIT_CONFIG_COUNT", "x", ["git clone", "not a git repository"]),
+        ("GIT_CONFIG_COUNT", "x", ["git clone", "git says"]),
         ("DATASET_STUDY_MAX_RETRIES", "many", ["DATASET_STUDY_MAX_RETRIES"]),
         (CACHE_VARIABLE, "/proc/none", ["/proc/none", CACHE_VARIABLE]),
         (CACHE_VARIABLE, str(ROOT / "README.md"), ["README.md", CACHE_VARIABLE]),
