@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from rich.console import Console
 
@@ -58,6 +58,20 @@ class VoidMeasurement(RuntimeError):
 
 class Unsupported(RuntimeError):
     """This machine cannot provide a cache state; the sentence says why."""
+
+
+def require_pickled(state: dict[str, Any], *names: str) -> None:
+    """That what is unpickled has the fields that this version of its class needs.
+
+    Raises:
+        StudyError: another version pickled it.
+    """
+    lacking = [name for name in names if name not in state]
+    if lacking:
+        raise StudyError(
+            f"It was pickled by another version of datasets_impl, without {', '.join(lacking)}; "
+            "make it anew and pickle that."
+        )
 
 
 def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:

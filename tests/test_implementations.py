@@ -19,7 +19,11 @@ from torch.utils.data import StackDataset, default_collate
 
 from datasets_impl import registry
 from datasets_impl.corpus import Corpus
+from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
+from datasets_impl.errors import StudyError
+from datasets_impl.formats import ensure_stored
 from datasets_impl.loading import loader, run_epoch
+from datasets_impl.variants.raw_files import RawFileDataset
 from tests.further import EVERY as IMPLEMENTATIONS
 from tests.further import available, registered
 
@@ -224,3 +228,15 @@ def test_second_arm_is_the_same_implementation() -> None:
     assert registry.implementation("naive-again") is IMPLEMENTATIONS["naive"]
     with pytest.raises(KeyError):
         registry.implementation("naive-again-again")
+
+
+def test_what_another_version_pickled_is_one_sentence(folder: Path) -> None:
+    """Its fields are not those that are read today."""
+    mapped, raw = ReadOnlyMappedDataset(folder), RawFileDataset(folder)
+    for made in (mapped, raw, ensure_stored(folder, "jpeg", "pack")):
+        state = made.__reduce_ex__(4)[2]
+        for name in {"header", "digests"} & state.keys():
+            with pytest.raises(
+                StudyError, match=f"another version of datasets_impl, without {name}"
+            ):
+                made.__setstate__({key: state[key] for key in state if key != name})

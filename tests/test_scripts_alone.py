@@ -50,3 +50,8 @@ def test_an_unknown_profile_stops_no_script() -> None:
     )
     done = python(code, DATASET_STUDY_PROFILE="nonsense")
     assert done.returncode == 0, done.stderr
+
+
+def test_a_window_system_that_matplotlib_does_not_know_is_not_asked_for() -> None:
+    done = python("import scripts.report.figures.style", MPLBACKEND="nonsense")
+    assert done.returncode == 0, done.stderr

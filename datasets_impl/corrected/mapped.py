@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.arguments import refused
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, require_pickled
 from datasets_impl.files.atomic import atomic_file
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import (
@@ -48,7 +48,9 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
 
     Args:
         root_dir: folder of JPEG files.
-        data_file: where the pixels go; by default `<root_dir>.pixels` beside the folder.
+        data_file: where the pixels go; by default `<root_dir>.pixels` beside the folder. They are
+            decoded anew when a picture's path, size, time or some of its content changed (see
+            `files.pictures.fingerprint`); after a change that keeps all of these, delete the file.
 
     Raises:
         StudyError: the folder has no JPEG file, one that cannot be read, or one whose shape
@@ -75,6 +77,10 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         # np.memmap pickles by value (numpy#2049); a worker opens the file for itself instead.
         kept = {**self.__dict__, "_pixels": None}
         return {name: kept[name] for name in kept if name not in ("_digests", "_checked")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        require_pickled(state, "data_file", "shape", "header", "_pixels")
+        self.__dict__.update(state)
 
     def __len__(self) -> int:
         return self.shape[0]

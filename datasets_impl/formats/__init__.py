@@ -77,7 +77,9 @@ def ensure_stored(
     """The images of `root_dir` in a format, converted first unless they are.
 
     Converting is parallel, goes on after a kill, and never leaves a set that passes for whole.
-    Every image is checked against its digest when it is first read.
+    Every image is checked against its digest when it is first read. A picture that changed is told
+    by its path, size, time and some of its content (see `files.pictures.fingerprint`); after a
+    change that keeps all of these, delete the set.
 
     Args:
         root_dir: folder of JPEG files, with the folders in it; or what has targets, which come

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ValidationError
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, require_pickled
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import digest, seal
 from datasets_impl.indexing import position
@@ -197,6 +197,7 @@ class StoredImages(ABC):
         return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        require_pickled(state, "folder", "verify", "header", "_count")
         self.__dict__.update(state, _index=None, _checked=bytearray(state["_count"]))
 
     def __len__(self) -> int:

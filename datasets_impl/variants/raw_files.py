@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, require_pickled
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import (
     beside,
@@ -68,6 +68,7 @@ class RawFileDataset(Dataset[torch.Tensor]):
         self._checked = bytearray(len(self.files))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        require_pickled(state, "files", "shapes", "digests")
         self.__dict__.update(state, _checked=bytearray(len(state["files"])))  # by each process
 
     def __len__(self) -> int:
