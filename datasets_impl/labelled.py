@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import Subset
 
 from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument, BadImage, StudyError
@@ -177,8 +178,9 @@ def targets_of(source: Any) -> Targets | None:
 
 
 def as_files(given: Any) -> ImageFiles | None:
-    """The files that are meant by a folder, a list of paths or of (path, target), or an object that
-    has such a list as `samples`, as torchvision's `ImageFolder` does; None if it is none of these.
+    """The files that are meant by a folder, a list of paths or of (path, target), an object with
+    such a list as its `samples`, as torchvision's `ImageFolder` is one, or a part of one of these
+    as `random_split` makes it; None if it is something else.
 
     An `ImageFolder`'s own transforms and loader are not used.
 
@@ -188,6 +190,8 @@ def as_files(given: Any) -> ImageFiles | None:
     """
     if isinstance(given, ImageFiles):
         return given
+    if isinstance(given, Subset):
+        return _part(given)
     if isinstance(given, str | Path):
         root = user_path(given)
         return ImageFiles(jpeg_files(root), root=root)
@@ -206,6 +210,19 @@ def as_files(given: Any) -> ImageFiles | None:
         targets,
         getattr(given, "classes", None),
         None if folder is None else user_path(folder),
+    )
+
+
+def _part(given: Subset[Any]) -> ImageFiles | None:
+    whole = as_files(given.dataset)
+    if whole is None:
+        return None
+    indices = list(given.indices)
+    targets = targets_of(whole)
+    return ImageFiles(
+        [whole.paths[index] for index in indices],
+        None if targets is None else targets[indices],
+        whole.classes,
     )
 
 

@@ -9,7 +9,7 @@ from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument
 from datasets_impl.files.paths import user_path
 from datasets_impl.indexing import position
-from datasets_impl.labelled import FORMS, as_files
+from datasets_impl.labelled import FORMS, as_files, targets_of
 
 STORED = ("header.json", "index.npy")  # what a folder with a stored set holds
 
@@ -31,6 +31,7 @@ class JpegBytes:
     def __init__(self, source: Source | str | Path) -> None:
         source = as_source(source)
         self.contents = [bytes(source.read(index)) for index in range(len(source))]
+        self.targets, self.classes = targets_of(source), getattr(source, "classes", None)
 
     def __len__(self) -> int:
         return len(self.contents)

@@ -56,7 +56,7 @@ class Plan:
         except OSError as error:
             raise unreadable(str(error.filename), error) from error
         lengths = np.array(lengths, np.uint64)
-        more: Any = {"targets": targets_of(files), "classes": files.classes}
+        more: Any = {"targets": targets_of(files), "classes": _printable(files.classes)}
         return cls(paths, kind, found, shape, lengths, **more)
 
     @property
@@ -121,3 +121,8 @@ class Format(ABC):
     def encode(self, content: bytes) -> bytes:
         """What is stored of an image; most formats store it as it is."""
         return content
+
+
+def _printable(names: list[str] | None) -> list[str] | None:
+    """Names of folders that are no UTF-8 with their bytes escaped, since a header is text."""
+    return names and [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]

@@ -21,7 +21,7 @@ them (`LabelledFolder`); any loader takes them:
 | `DecodedImages` | the same | the picture in its own size |
 | `StoredPixels` | a set of pixels | one image of it |
 
-To train on a part of a folder, give a part of `LabelledFolder(folder).samples`.
+A part of a folder is what `torch.utils.data.random_split(LabelledFolder(folder), …)` gives.
 
 | loader | reads | does |
 |---|---|---|

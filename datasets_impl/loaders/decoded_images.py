@@ -24,7 +24,8 @@ class DecodedImages(ImageDataset):
 
     Args:
         source: a folder of JPEG files with the folders in it, a `LabelledFolder`, torchvision's
-            `ImageFolder`, a list of paths or of (path, target), or a stored set of JPEG bytes.
+            `ImageFolder`, a part of one of the two as `random_split` makes it, a list of paths or
+            of (path, target), or a stored set of JPEG bytes.
         targets: see `ImageDataset`.
         decode_with: a name from `datasets_impl.decoders`, by default the fastest that is exact and
             installed. Pillow reads what it refuses, so pictures of other kinds too.

@@ -18,6 +18,8 @@ _resize = torch.ops.aten._upsample_bilinear2d_aa.out
 def write_resized(pixels: Pixels, box: Box, row: Pixels) -> None:
     """The box of `pixels` (height x width x 3), antialiased, into `row`: 3 x h x w, any strides."""
     part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
+    if not part.flags.writeable:  # as Pillow's, of which PyTorch makes no tensor without a warning
+        part = part.copy()
     image = torch.from_numpy(part).permute(2, 0, 1)[None]  # PyTorch's kernel takes it as it is
     place = torch.from_numpy(row)[None]
     if not box.flip:
