@@ -153,13 +153,13 @@ def _cause(frames: list[str]) -> str:
         if not match:
             continue
         function, file = match[1].rpartition(".")[2], match[2]
+        if is_own(file):
+            return "python"
         short = file
         for library in LIBRARIES:
             short = short.removeprefix(library)
         if cause := cause_of(f"{short.lstrip('/')}:{function}"):
             return cause
-        if is_own(file):
-            return "python"
     return "python"
 
 

@@ -6,6 +6,8 @@ call what is wrong first.
 
 from __future__ import annotations
 
+import copy
+import json
 import os
 import threading
 import time
@@ -80,6 +82,53 @@ class PythonLoop(Rows):
             for x in range(row.shape[1]):
                 made[y, x] = 255 - row[y, x]
         return torch.from_numpy(made)
+
+
+class ParsesText(Rows):
+    """Rows of text are parsed in every read."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.texts = [json.dumps(row.tolist()) for row in self.data[:32]]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        row = json.loads(self.texts[index])  # the costly line
+        return torch.tensor(row, dtype=torch.uint8)
+
+
+class CopiesInDepth(Rows):
+    """A record of many small lists is copied before it is used."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.records = [{"boxes": [[k, k] for k in range(500)], "row": k} for k in range(32)]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        record = copy.deepcopy(self.records[index])  # the costly line
+        return self.data[record["row"]].clone()
+
+
+class UnpacksWhole(Rows):
+    """One row out of an archive that is unpacked for every sample."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.path = Path(folder) / "rows.npz"
+        if not self.path.exists():
+            np.savez_compressed(self.path, rows=self.data[:600])
+
+    def __len__(self) -> int:
+        return 600
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with np.load(self.path) as found:
+            return torch.from_numpy(found["rows"][index])  # the costly line
 
 
 class WholeFile(Rows):
@@ -389,6 +438,9 @@ AILING = {
     "Decode": "decoding",
     "SlowTransform": "transforming",
     "PythonLoop": "python",
+    "ParsesText": "parsing JSON",
+    "CopiesInDepth": "copying in depth",
+    "UnpacksWhole": "reads-too-much",
     "WholeFile": "reads-too-much",
     "Listing": "lists-folder",
     "Reopening": "reopens",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import linecache
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,6 +83,19 @@ def test_the_cause_is_named_first(name: str, ward: Path) -> None:
     if name in ADD_UP:
         assert found.total_us is not None
         assert abs(found.unattributed_us) < 0.1 * found.total_us, found.parts
+    if name in KINDS_OF_WORK:
+        check_first_line(name, found)
+
+
+def check_first_line(name: str, found: Diagnosis) -> None:
+    """The line that is marked comes first, with its kind of work, and under the first finding."""
+    source = inspect.getsource(getattr(doctor_gallery, name)).splitlines()
+    (marked,) = (line.strip() for line in source if "# the costly line" in line)
+    place, first = found.places[0], found.findings[0].places[0]
+    assert (place.code, place.kind) == (marked, KINDS_OF_WORK[name]), found.places
+    assert linecache.getline(place.file, place.line).strip() == marked
+    assert place.at_most == pytest.approx(min(100.0, 1 / (1 - place.share)))
+    assert first.startswith(f"doctor_gallery.py:{place.line}  {marked}: "), first
 
 
 @pytest.mark.parametrize("name", visited(*HEALTHY))

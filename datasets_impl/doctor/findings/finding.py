@@ -42,6 +42,7 @@ class Finding:
 Probes = dict[str, Any]  # probe -> its answer (one that failed is missing); the loader's settings
 
 
-def share_of(seen: Probes, cause: str) -> float:
+def share_of(seen: Probes, *causes: str) -> float:
     """Of a sample's time."""
-    return account(seen).share(cause)
+    whole = account(seen)
+    return sum(whole.share(cause) for cause in causes)

@@ -21,6 +21,8 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
     share_of,
 )
+from datasets_impl.doctor.findings.user_lines import leading_to
+from datasets_impl.doctor.probes.causes import FETCHING
 from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK
 
 
@@ -51,19 +53,20 @@ def reads_too_much(seen: Probes) -> Finding | None:
     """Much more is read than comes out."""
     asked = seen.get("items", {}).get("bytes_asked", 0.0)
     size = seen.get("look", {}).get("bytes", 0.0)
-    reading = share_of(seen, "reading")
+    reading = share_of(seen, *FETCHING)
     if not size or asked < READ_TIMES * size or asked < 1 << 20 or reading < LEAST_SHARE:
         return None
     return Finding(
         "reads-too-much",
         "Far more is read than a sample holds",
-        f"An item asks for {asked / 1e6:,.1f} MB and gives {size / 1e6:,.3f} MB; reading takes "
-        f"{reading:.0%} of its time.",
+        f"An item asks for {asked / 1e6:,.1f} MB and gives {size / 1e6:,.3f} MB; reading and "
+        f"unpacking it take {reading:.0%} of its time.",
         "Store samples so that one can be read alone: a mapped array, one file a sample, or a "
         "store with an index.",
         MECHANISM + 0.8,
         "C11",
         "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
+        leading_to(seen, *FETCHING),
     )
 
 
@@ -80,6 +83,7 @@ def lists_folder(seen: Probes) -> Finding | None:
         MECHANISM + 0.7,
         "C12",
         "self.paths = sorted(Path(root).glob('*.jpg'))  # in __init__",
+        leading_to(seen, "listing"),
     )
 
 
@@ -101,6 +105,7 @@ def reopens(seen: Probes) -> Finding | None:
         "",
         "if self.file is None:  # on first use, not in __init__\n"
         "    self.file = h5py.File(self.path)",
+        leading_to(seen, "opening"),
     )
 
 
@@ -191,7 +196,7 @@ def decoded_larger(seen: Probes) -> Finding | None:
         return None
     (width, height), (used_width, used_height) = answer["decoded"], answer["used"]
     times = width * height / max(1, used_width * used_height)
-    share = share_of(seen, "decoding") + share_of(seen, "resizing")
+    share = share_of(seen, "decoding", "resizing")
     if times < LARGER or share < LEAST_SHARE:
         return None
     return Finding(
@@ -203,6 +208,7 @@ def decoded_larger(seen: Probes) -> Finding | None:
         MECHANISM + 0.55,
         "X07",
         f"picture.draft('RGB', ({used_width}, {used_height}))  # before anything reads its pixels",
+        leading_to(seen, "decoding", "resizing"),
     )
 
 

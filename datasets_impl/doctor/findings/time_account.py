@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from datasets_impl.doctor.probes.causes import BASIC, KINDS
+
 Answers = dict[str, Any]  # probe -> what it answered; a probe that failed is missing
 
-ORDER = (
-    "reading", "opening", "listing", "decoding", "resizing", "converting", "transforming",
-    "python", "waiting", "collating",
-)  # fmt: skip
+ORDER = (*BASIC, *KINDS)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
 )
 from datasets_impl.doctor.findings.time_account import account
+from datasets_impl.doctor.findings.user_lines import at_most, leading_to, loops
+from datasets_impl.doctor.probes.causes import KINDS
 
 CAUSES = {  # cause -> title, remedy, claim
     "reading": ("Reading takes the time", "Keep files in the page cache, or pack them.", "C03"),
@@ -26,8 +28,8 @@ CAUSES = {  # cause -> title, remedy, claim
     ),
     "transforming": ("The transform takes the time", "Move it to the batch or the device.", "C05"),
     "python": (
-        "Your own code takes the time, loops or operations on arrays in it",
-        "Replace a loop by one array operation, or do it once and store what it gives.",
+        "Your own operations take the time",
+        "Do them on fewer values, on a whole batch, or once and store what they give.",
         "C12",
     ),
     "waiting": ("The item waits", "Find what it waits for: a lock, a sleep, the network.", "X09"),
@@ -39,6 +41,28 @@ CAUSES = {  # cause -> title, remedy, claim
     "opening": ("Opening files takes the time", "Open once in each worker.", "C12"),
     "listing": ("Listing folders takes the time", "List once, in the constructor.", "C12"),
 }
+
+LOOP = (
+    "Looping in Python takes the time",
+    "Replace the loop by one array operation, or do it once and store what it gives.",
+    "C12",
+)
+STORE = "Do it once and store what comes of it, as arrays in .npy or one mapped file."
+KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done once and stored
+    "copying in depth": "Copy only what is changed, or keep records in arrays.",
+    "regular expressions": "Do it once and store what it finds.",
+    "pandas look-ups": "Take columns as NumPy arrays once, in the constructor, and index these.",
+    "drawing": "Draw once and store the pictures, or draw with OpenCV.",
+    "encoding pictures": "Pass pixels on as they are; encode only what is stored.",
+    "compressing": "Pass arrays on as they are; compress only what is stored.",
+    "decompressing": "Unpack once, into files that can be mapped or read in part.",
+    "signal processing": "Do it once and store what comes of it, or on a whole batch.",
+}
+CAUSES |= {
+    kind: (f"{kind[:1].upper()}{kind[1:]} {'take' if kind.endswith('s') else 'takes'} the time",
+           KIND_REMEDIES.get(kind, STORE), "C12")
+    for kind in KINDS
+}  # fmt: skip
 
 
 def time_causes(seen: Probes) -> list[Finding]:
@@ -57,21 +81,12 @@ def time_causes(seen: Probes) -> list[Finding]:
         share = seconds / whole.total
         if share < least:
             continue
-        title, remedy, claim = CAUSES[cause]
-        places = [
-            f"{file}:{line} {name}, {1e3 * taken:.2f} ms"
-            for file, line, name, taken in seen["causes"].get("places", [])[:3]
-            if taken > 0.05 * whole.total
-        ]
-        found.append(
-            Finding(
-                cause,
-                title,
-                f"{share:.0%} of a sample's {1e3 * whole.total:.2f} ms.",
-                remedy,
-                SHARE + min(share, 0.99),
-                claim,
-                places=places if cause == "python" else [],
-            )
+        title, remedy, claim = LOOP if cause == "python" and loops(seen) else CAUSES[cause]
+        evidence = (
+            f"{share:.0%} of a sample's {1e3 * whole.total:.2f} ms; without it at most "
+            f"{at_most(share):.1f} times as fast."
         )
+        rank = SHARE + min(share, 0.99)
+        lines = leading_to(seen, cause)
+        found.append(Finding(cause, title, evidence, remedy, rank, claim, places=lines))
     return found

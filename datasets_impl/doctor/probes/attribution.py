@@ -10,45 +10,23 @@ from __future__ import annotations
 
 import cProfile
 import resource
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from math import inf, isinf
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.causes import Cause, cause_of
-from datasets_impl.doctor.probes.own_code import DOCTOR, LIBRARIES, is_own
+from datasets_impl.doctor.probes.causes import Cause
+from datasets_impl.doctor.probes.own_lines import watch_lines
+from datasets_impl.doctor.probes.profile import Attribution, Line, Profile
 
-Shares = dict[str, float]
 BUSY = 0.1  # share of the time in the queue for a processor
 LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
-
-
-@dataclass(frozen=True)
-class Place:
-    """A Python function, and the seconds that it took itself, for each item."""
-
-    file: str
-    line: int
-    function: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Seconds of an item by cause; they add up to `total` but for `unattributed`."""
-
-    total: float
-    causes: dict[Cause, float]
-    places: list[Place] = field(default_factory=list)
-
-    @property
-    def unattributed(self) -> float:
-        return self.total - sum(self.causes.values())
+LINES_OF, LINES_SECONDS = 8, 1.0  # items and seconds under the slow hooks, at most
+LEAST_WATCHED = 0.05  # seconds
 
 
 def attribute(get: Callable[[Any], Any], inputs: Sequence[Any], rounds: int = 2) -> Attribution:
@@ -69,30 +47,42 @@ def in_turns(
     inputs: Sequence[Any],
     plainly: Callable[[], Pass],
     rounds: int,
+    until: float = inf,
 ) -> Attribution:
     """Profile `get` over `inputs` between passes of the same without the profiler.
 
     Turns, since a neighbour that takes the processor for a second must not lengthen one side only.
+    From `until` on, by the clock, no pass is begun and no item more is read than has to be.
     """
-    profiler, passes, queued = cProfile.Profile(), [], 0.0
-    for _ in range(rounds):
+    profiler, passes, queued, profiled = cProfile.Profile(), [], 0.0, 0
+    for number in range(rounds):
+        if number and clock.perf_counter() > until:
+            break
         passes.append(plainly())
-        with clocked() as profiled:
+        with clocked() as taken:
             profiler.enable()
             try:
                 for value in inputs:
                     get(value)
+                    profiled += 1
+                    if clock.perf_counter() > until:
+                        break
             finally:
                 profiler.disable()
-        queued += profiled.queued / rounds
-    items = rounds * len(inputs)
+        queued += taken.queued
+    queued /= len(passes)
     # What disturbs a pass (a collector of garbage, a machine that stands still) makes it longer.
     least = min(passes, key=lambda one: one.wall)
     plain, blocked = least.wall / len(inputs), least.blocked / len(inputs)
+    items = len(passes) * len(inputs)
     paged = sum(one.major_faults for one in passes) > 0.1 * items
     # On a busy machine a sleep ends late: to the profiler it is longer than it was meant to be.
     longest = blocked if queued > BUSY else inf
-    found = _attributed(profiler.getstats(), plain, items / (1 - min(0.99, queued)), longest)
+    now = clock.perf_counter()
+    left = max(LEAST_WATCHED, min(until - now, LINES_SECONDS))
+    watched = watch_lines(get, inputs[:LINES_OF], now + left)
+    profile = Profile(profiler.getstats(), plain, profiled / (1 - min(0.99, queued)), blocked)
+    found = profile.attributed(longest, watched)
     return _with_hidden(found, blocked, "reading" if paged else "waiting")
 
 
@@ -153,98 +143,25 @@ def _with_hidden(found: Attribution, blocked: float, cause: Cause) -> Attributio
     hidden = blocked - told
     if hidden < LEAST_HIDDEN * found.total:
         return found
-    causes = dict(found.causes)
+    causes, moved = dict(found.causes), dict[Cause, float]()
     part = min(hidden, max(0.0, found.unattributed))
     causes[cause] = causes.get(cause, 0.0) + part
     hidden -= part
     for place in ("python", "converting"):
-        part = min(hidden, causes.get(place, 0.0))  # type: ignore[call-overload]
+        part = min(hidden, causes.get(place, 0.0))
         if part > 0:
-            causes[place] -= part  # type: ignore[index]
+            moved[place] = part / causes[place]
+            causes[place] -= part
             causes[cause] = causes.get(cause, 0.0) + part
             hidden -= part
-    return Attribution(found.total, causes, found.places)
+    return Attribution(found.total, causes, [_moved(one, moved, cause) for one in found.lines])
 
 
-def _attributed(stats: Sequence[Any], plain: float, items: float, longest: float) -> Attribution:
-    """`longest` is what an item may have waited."""
-    entries = {_key(entry.code): entry for entry in stats}
-    callers: dict[Any, dict[Any, float]] = defaultdict(dict)
-    for key, entry in entries.items():
-        for call in entry.calls or ():
-            callers[_key(call.code)][key] = max(call.inlinetime, 1e-9)
-    shares = _Shares(entries, callers)
-    native: Shares = defaultdict(float)
-    python: Shares = defaultdict(float)
-    for key, entry in entries.items():
-        part = native if isinstance(entry.code, str) else python
-        for cause, share in shares.of(key).items():
-            part[cause] += share * entry.inlinetime / items
-    if native["waiting"] > longest:
-        native["waiting"] = longest
-    in_c, in_python = sum(native.values()), sum(python.values())
-    # More in C than in all without the profiler: many tiny calls, each of them made longer.
-    c_scale = min(1.0, plain / in_c) if in_c else 1.0
-    python_scale = max(0.0, plain - in_c) / in_python if in_python else 0.0
-    if isinf(longest):  # never longer than with the profiler: what is missing is not attributed
-        python_scale = min(1.0, python_scale)
-    causes: dict[Any, float] = {
-        cause: native[cause] * c_scale + python[cause] * python_scale
-        for cause in {*native, *python}
-    }
-    places = [
-        Place(code.co_filename, code.co_firstlineno, code.co_qualname,
-              entry.inlinetime / items * python_scale)
-        for entry in stats
-        if not isinstance(code := entry.code, str) and not code.co_filename.startswith(DOCTOR)
-        and "python" in shares.of(_key(code))
-    ]  # fmt: skip
-    return Attribution(plain, causes, sorted(places, key=lambda place: -place.seconds))
-
-
-class _Shares:
-    """The causes of a function: its own by a rule, else those of its callers."""
-
-    def __init__(self, entries: dict[Any, Any], callers: dict[Any, dict[Any, float]]) -> None:
-        self.entries, self.callers = entries, callers
-        self.known: dict[Any, Shares] = {}
-
-    def of(self, key: Any, below: frozenset[Any] = frozenset()) -> Shares:
-        if key in self.known:
-            return self.known[key]
-        code = self.entries[key].code if key in self.entries else ""
-        cause = cause_of(name_of(code))
-        if cause is None and not isinstance(code, str) and is_own(code.co_filename):
-            cause = "python"
-        if cause is not None:
-            found: Shares = {cause: 1.0}
-        else:
-            found = self._of_callers(key, below | {key})
-        if not below:  # inside a cycle the answer depends on where one came in
-            self.known[key] = found
-        return found
-
-    def _of_callers(self, key: Any, below: frozenset[Any]) -> Shares:
-        weights = {c: w for c, w in self.callers.get(key, {}).items() if c not in below}
-        whole = sum(weights.values())
-        if not whole or len(below) > 60:
-            return {"python": 1.0}
-        found: Shares = defaultdict(float)
-        for caller, weight in weights.items():
-            for cause, share in self.of(caller, below).items():
-                found[cause] += share * weight / whole
-        return found
-
-
-def _key(code: Any) -> Any:
-    return code if isinstance(code, str) else (code.co_filename, code.co_firstlineno, code.co_name)
-
-
-def name_of(code: Any) -> str:
-    """As the rules of `causes` expect it."""
-    if isinstance(code, str):
-        return code
-    file = code.co_filename
-    for library in LIBRARIES:
-        file = file.removeprefix(library)
-    return f"{file.lstrip('/')}:{code.co_name}"
+def _moved(line: Line, shares: dict[Cause, float], to: Cause) -> Line:
+    causes = dict(line.causes)
+    for cause, share in shares.items():
+        part = share * causes.get(cause, 0.0)
+        if part:
+            causes[cause] -= part
+            causes[to] = causes.get(to, 0.0) + part
+    return replace(line, causes=causes)

@@ -8,22 +8,59 @@ fits no rule takes after whoever called it.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from functools import lru_cache
 
-Cause = Literal[
-    "reading",
-    "listing",
-    "opening",
-    "decoding",
-    "resizing",
-    "converting",
-    "transforming",
-    "waiting",
-    "collating",
-    "python",
-]
+Cause = str
+BASIC: tuple[Cause, ...] = (
+    "reading", "opening", "listing", "decoding", "resizing", "converting", "transforming",
+    "python", "waiting", "collating",
+)  # fmt: skip
+# Kinds of work that the user's own code asks of a library. A row is a kind and how its functions
+# are called; whatever these do with arrays belongs to it.
+_KINDS: tuple[tuple[Cause, str], ...] = (
+    ("parsing JSON", r"(^|/)json/|_json\.|orjson|ujson|simplejson|rapidjson|pandas/io/json/"),
+    ("parsing CSV", r"(^|/)_?csv\.|<_csv|pandas/io/parsers/|pandas\._libs\.parsers"),
+    ("parsing XML", r"(^|/)(xml|lxml|xmltodict|bs4)[./]|pyexpat|lxml\.|ElementTree"),
+    ("parsing YAML", r"(^|/)(yaml|ruamel|tomllib|tomli)[./]|_yaml"),
+    (
+        "parsing text",
+        r"npyio\w*\.py:(loadtxt|genfromtxt|fromregex|_read|_preprocess_comments)|_load_from_file"
+        r"|_iotools\.py:|numpy\.fromstring|_?strptime\.py:|(^|/)dateutil/",
+    ),
+    ("parsing protocol buffers", r"google/protobuf/|google\._upb|'(Parse|Merge)FromString' of"),
+    ("copying in depth", r"(^|/)copy\.py:(_?deepcopy|_reconstruct|_keep_alive)|:__deepcopy__$"),
+    ("regular expressions", r"(^|/)(re|sre_\w+|regex)(\.py|/)|' of '(re|_regex|regex)\."),
+    ("pandas look-ups", r"(^|/)pandas/core/|pandas\._libs(?!\.parsers)"),
+    (
+        "drawing",
+        r"PIL/ImageDraw\.py:|of 'ImagingDraw'|skimage[/.]draw|pnpoly|points_in_poly|matplotlib/"
+        r"|^<(fillPoly|fillConvexPoly|polylines|drawContours|line|rectangle|circle|ellipse|putText)>$"
+        r"|pycocotools|rasterio/features",
+    ),
+    (
+        "encoding pictures",
+        r"PIL/(Image|ImageFile|\w+ImagePlugin)\.py:(save\b|_save|_encode|_write)|imwrite|imsave"
+        r"|imencode|encode_(jpeg|png)",
+    ),
+    ("signal processing", r"(^|/)scipy/(signal|fft)|pocketfft|librosa/|torchaudio/|(^|/)resampy/"),
+    ("pickling", r"'dump' of '_?pickle|_pickle\.dumps?\b|(^|/)pickle\.py:(_?dumps?|save)"),
+    ("compressing", r"'compress' of|'flush' of 'zlib|\.compress>|:_?compress\w*$"),
+    (
+        "decompressing",
+        r"zlib|gzip|(^|/)(bz2|lzma)\.py|_bz2|_lzma|lz4|blosc|zstd|numcodecs|snappy|brotli",
+    ),
+    ("unpickling", r"_pickle|(^|/)(pickle\.py|joblib/|dill/|cloudpickle/)"),
+)
+KINDS: tuple[Cause, ...] = tuple(kind for kind, _ in _KINDS)
+# What is read and unpacked, of which a sample may be a small part.
+FETCHING: tuple[Cause, ...] = (
+    "reading", "opening", "decompressing", "unpickling",
+    *(kind for kind in KINDS if kind.startswith("parsing")),
+)  # fmt: skip
 
 _RULES: tuple[tuple[Cause, str], ...] = (
+    ("reading", r"torch/(serialization|_weights_only_unpickler)\.py:|PyTorchFileReader"),
+    *_KINDS,
     # waiting: nothing is done meanwhile
     ("waiting", r"built-in method time\.sleep|'(acquire|wait|recv|recv_into|poll|select)' of"),
     ("waiting", r"built-in method (_thread\.lock|select\.)|(requests|urllib3|http|socket|ssl)[./]"),
@@ -39,10 +76,12 @@ _RULES: tuple[tuple[Cause, str], ...] = (
     # reading
     (
         "reading",
-        r"'(read|readinto|readline|readlines|read1|seek)' of '_io|h5py/|lmdb|zarr/|pyarrow|sqlite3",
+        r"'(read|readinto|readline|readlines|read1|seek)' of '_io|h5py/|lmdb|zarr/|sqlite3",
     ),
     ("reading", r"numpy/lib/.*(npyio|format).*:|built-in method numpy\.fromfile|safetensors"),
-    ("reading", r"torch/serialization\.py:|_pickle|pandas/io/|built-in method mmap|csv\."),
+    ("reading", r"pandas/io/|built-in method mmap|(^|/)(zipfile|tarfile|wave)(/|\.py)"),
+    ("reading", r"scipy/io/| of 'pyarrow\.lib\.\w*(Reader|File)'"),
+    ("reading", r"pyarrow(/|\._)(parquet|dataset|feather|ipc|fs|csv|orc)"),
     # decoding
     (
         "decoding",
@@ -54,7 +93,7 @@ _RULES: tuple[tuple[Cause, str], ...] = (
     ),
     (
         "decoding",
-        r"(turbojpeg|pyvips|imageio|decord|\bav/|torchcodec|soundfile|zlib|gzip|lz4|blosc)",
+        r"(turbojpeg|pyvips|imageio|decord|\bav/|torchcodec|soundfile)",
     ),
     # resizing
     (
@@ -79,22 +118,30 @@ _RULES: tuple[tuple[Cause, str], ...] = (
     # converting between kinds of array
     (
         "converting",
-        r"pil_to_tensor|to_tensor|'(tobytes|convert|encode)' of 'Imaging|PIL/Image\.py:",
+        r"pil_to_tensor|to_tensor|'(tobytes|convert)' of 'Imaging|PIL/Image\.py:",
     ),
+    # collating
+    ("collating", r"torch/utils/data/_utils/collate\.py:|built-in method torch\.stack"),
+)
+# What is done with arrays, whoever asks: part of the work that asks for it, where that is one of
+HOLDING = (*KINDS, "reading")
+_ON_ARRAYS: tuple[tuple[Cause, str], ...] = (
     ("converting", r"built-in method numpy\.|'(astype|copy|tobytes|transpose)' of 'numpy"),
     ("converting", r"built-in method torch\.(from_numpy|tensor|as_tensor|frombuffer)"),
     ("converting", r"'(permute|contiguous|to|float|double|half|type|clone|numpy)' of 'torch"),
-    # collating
-    ("collating", r"torch/utils/data/_utils/collate\.py:|built-in method torch\.stack"),
-    # what else is computed on arrays
     ("transforming", r"' of 'torch\._C|built-in method torch\._?[CFV_a-z]"),
 )
 RULES = tuple((cause, re.compile(pattern)) for cause, pattern in _RULES)
+ON_ARRAYS = tuple((cause, re.compile(pattern)) for cause, pattern in _ON_ARRAYS)
 
 
-def cause_of(name: str) -> Cause | None:
-    """The cause that a function's name tells, or None."""
+@lru_cache(maxsize=16384)
+def cause_of(name: str, asked_by: Cause = "python") -> Cause | None:
+    """The cause that a function's name tells, or None; `asked_by` is the cause of its caller."""
     for cause, pattern in RULES:
         if pattern.search(name):
             return cause
+    for cause, pattern in ON_ARRAYS:
+        if pattern.search(name):
+            return asked_by if asked_by in HOLDING else cause
     return None

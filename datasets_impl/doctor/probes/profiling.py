@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import linecache
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.attribution import Attribution, Pass, clocked, in_turns
+from datasets_impl.doctor.probes.attribution import Pass, clocked, in_turns
 from datasets_impl.doctor.probes.loaders import (
     Part,
     Timed,
@@ -15,9 +16,11 @@ from datasets_impl.doctor.probes.loaders import (
     trial_batch_of,
 )
 from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.profile import Attribution
 from datasets_impl.doctor.probes.target import Subject
 
 ROUNDS = 3  # passes with and without the profiler
+MOST_LINES, LONGEST = 20, 120  # lines of the user's, and characters of one
 
 
 def causes(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -32,6 +35,7 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
         return {}
     # Passes over the part beside reading it for the first time.
     passes = seconds / (max(subject.cost, 1e-6) * len(chosen)) - 1
+    until = clock.perf_counter() + 0.7 * seconds  # the profiler may make items far slower
     some = [subject.read(index) for index in chosen[: trial_batch_of(subject) or 1]]
     collate, unfit = collate_of(subject, some)
     timed = Timed(Part(subject, chosen))
@@ -50,7 +54,8 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
         if passes > 3:
             epoch()  # caches are warm from here on
             collating.clear()
-        found = in_turns(subject.read, chosen, epoch, int(min(ROUNDS, max(1, passes / 3))))
+        rounds = int(min(ROUNDS, max(1, passes / 3)))
+        found = in_turns(subject.read, chosen, epoch, rounds, until)
     return _told(found) | {
         "collating": min(collating),
         "not_collated": unfit,
@@ -60,10 +65,10 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
 
 def _causes_of_iterated(subject: Subject, seconds: float) -> dict[str, Any]:
     """The same of as many samples as can be iterated in the time, from the start."""
-    until, count = clock.perf_counter() + seconds / 8, 0
+    begun, count = clock.perf_counter(), 0
     for _ in iter(subject.dataset):
         count += 1
-        if clock.perf_counter() > until:
+        if clock.perf_counter() > begun + seconds / 8:
             break
     if not count:
         return {}
@@ -77,12 +82,30 @@ def _causes_of_iterated(subject: Subject, seconds: float) -> dict[str, Any]:
         arriving[0] = iter(subject.dataset)
         return taken
 
-    return _told(in_turns(lambda _: next(arriving[0]), range(count), epoch, ROUNDS))
+    def get(_: int) -> Any:
+        try:
+            return next(arriving[0])
+        except StopIteration:  # once more than was planned, for the lines
+            arriving[0] = iter(subject.dataset)
+            return next(arriving[0])
+
+    return _told(in_turns(get, range(count), epoch, ROUNDS, begun + 0.7 * seconds))
 
 
 def _told(found: Attribution) -> dict[str, Any]:
     return {
         "total": found.total,
         "causes": found.causes,
-        "places": [[p.file, p.line, p.function, p.seconds] for p in found.places[:8]],
+        "lines": [
+            {
+                "file": one.file,
+                "line": one.line,
+                "function": one.function,
+                "code": linecache.getline(one.file, one.line).strip()[:LONGEST],
+                "causes": one.causes,
+                "times": one.times,
+            }
+            for one in found.lines[:MOST_LINES]
+            if one.seconds > 0
+        ],
     }

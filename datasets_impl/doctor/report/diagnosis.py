@@ -12,6 +12,13 @@ from datasets_impl.doctor.findings.finding import MECHANISM, SHARE, WORTH, WRONG
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.time_causes import CAUSES
+from datasets_impl.doctor.findings.user_lines import (
+    LEAST_OF_SAMPLE,
+    UserLine,
+    at_most,
+    kind_of,
+    user_lines,
+)
 from datasets_impl.doctor.probes.room import MEMORY, Bytes, lacking, priced
 from datasets_impl.doctor.process.examine import LOOK, Heard
 from datasets_impl.doctor.report.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
@@ -80,8 +87,8 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         ],
         unattributed_us=1e6 * whole.unattributed,
         places=[
-            Place(file=file, line=line, function=name, us=1e6 * seconds)
-            for file, line, name, seconds in seen.get("causes", {}).get("places", [])
+            _place(one, whole.total) for one in user_lines(seen)
+            if one.seconds > LEAST_OF_SAMPLE * whole.total
         ],
         own_us=own,
         own_rounds=tried.get("own", []),
@@ -94,6 +101,14 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         step=step,
         room=there,
         not_done=_not_done(heard, seen, left_out),
+    )  # fmt: skip
+
+
+def _place(line: UserLine, total: float) -> Place:
+    share = line.seconds / total
+    return Place(
+        file=line.file, line=line.line, function=line.function, code=line.code,
+        us=1e6 * line.seconds, share=share, kind=kind_of(line), at_most=at_most(share),
     )  # fmt: skip
 
 
@@ -122,7 +137,8 @@ def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
         if each.recommended and each.name != "persistent"  # that spares the start of workers
     ]
     if helps:
-        return f"Measured to help: {', '.join(helps[:3])}."
+        mending = f"{one.remedy} " if one.places else ""  # of a line that can be changed
+        return f"{mending}Measured to help: {', '.join(helps[:3])}."
     if not remedies:
         return f"To try: {one.remedy}"
     if late:
@@ -236,7 +252,8 @@ def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard
         return "Your loader is fine: the step is the bottleneck."
     best = f" Of what was tried, most is gained by: {helps[0].title.lower()}." if helps else ""
     if ails:
-        return f"{ails[0].title}.{best}"
+        where = ails[0].places[0].partition("  ")[0] if ails[0].places else ""
+        return f"{ails[0].title}{where and f' ({where})'}.{best}"
     for probe, why in heard.failures.items():
         return f"{WHAT[probe].capitalize()} failed: {why}.{best}"
     look = heard.answers.get(LOOK, {})

@@ -20,12 +20,20 @@ class Part(_Model):
 
 
 class Place(_Model):
-    """A Python function, and the microseconds that it takes itself for each sample."""
+    """A line of the user's and what it takes of a sample, without other lines that it leads to.
+
+    `kind` is the work that takes most of that; without the line a sample is `at_most` so many times
+    as fast.
+    """
 
     file: str
     line: int
     function: str
+    code: str
     us: float
+    share: float
+    kind: str
+    at_most: float
 
 
 class Found(_Model):

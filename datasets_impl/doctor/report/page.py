@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.report.model import Diagnosis
-from datasets_impl.doctor.report.terminal import beside, enough, then, what
+from datasets_impl.doctor.report.terminal import LINES, account_of, beside, enough, then, what
 from datasets_impl.doctor.report.wording import amount, between, times_as
 
 GENERATOR = '<meta name="generator" content="datasets_impl.doctor">'  # tells whose a page is
@@ -23,7 +23,7 @@ def page(found: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (amount, beside, between, enough, then, times_as, what):
+    for function in (account_of, amount, beside, between, enough, then, times_as, what):
         env.globals[function.__name__] = function
-    env.globals |= {"worth": WORTH, "generator": Markup(GENERATOR)}
+    env.globals |= {"worth": WORTH, "most_lines": LINES, "generator": Markup(GENERATOR)}
     return env.get_template("page.html.j2").render(one=found)

@@ -12,10 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets_impl.doctor.findings.finding import WORTH
-from datasets_impl.doctor.report.model import Diagnosis, Found, Step, Tried
+from datasets_impl.doctor.probes.causes import KINDS
+from datasets_impl.doctor.report.model import Diagnosis, Found, Place, Step, Tried
 from datasets_impl.doctor.report.wording import amount, between, times_as
 
-BAR = 24
+BAR, LINES = 24, 5
+OWN_CODE = "your own code"
 MOST = 8  # findings and remedies that are shown; the files have all
 
 
@@ -56,9 +58,9 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         console.print(_account(one))
         for sentence in beside(one):
             console.print(f"  {sentence}", style="dim")
-        for place in [p for p in one.places if p.us > 0.1 * one.total_us][:3]:
-            where = f"{place.file}:{place.line} {place.function}"
-            console.print(f"  {amount(place.us)} in {escape(where)}", style="dim", soft_wrap=True)
+        if one.places:
+            console.print("\n[bold]Your lines that cost most[/bold], and times as fast without")
+            console.print(_lines(one.places[:LINES]))
     if one.findings:
         console.print("\n[bold]Found[/bold]")
         for number, found in enumerate(one.findings[:MOST], start=1):
@@ -108,11 +110,40 @@ def beside(one: Diagnosis) -> list[str]:
     return said
 
 
+def _lines(places: list[Place]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
+    for column in ("share", "us", "at most"):
+        table.add_column(column, no_wrap=True, justify="right")
+    table.add_column("line", no_wrap=True, overflow="ellipsis", ratio=1)
+    for one in places:
+        where = Text.assemble(f"{Path(one.file).name}:{one.line}  ", (one.kind, "cyan"))
+        table.add_row(
+            f"  {one.share:4.0%}", amount(one.us), f"{times_as(one.at_most)}x",
+            Text("\n").join([where, Text(one.code, style="dim")]),
+        )  # fmt: skip
+    return table
+
+
+def account_of(one: Diagnosis) -> list[tuple[str, float]]:
+    """Rows of the account and their microseconds; the kinds of work that the user's own code asks
+    for come below the sum of these and of what it does itself."""
+    parts = {part.cause: part.us for part in one.parts}
+    kinds = {cause: us for cause, us in parts.items() if cause in KINDS}
+    own = parts.get("python", 0.0)
+    rows = [(cause, us) for cause, us in parts.items() if cause != "python" and cause not in kinds]
+    below = [(f"  {cause}", us) for cause, us in kinds.items()]
+    below += [("  its own lines", own)] if kinds and own else []
+    rows.append((OWN_CODE, own + sum(kinds.values())))
+    rows.sort(key=lambda row: -row[1])
+    after = 1 + next(number for number, (name, _) in enumerate(rows) if name == OWN_CODE)
+    rows[after:after] = sorted(below, key=lambda row: -row[1])
+    return [*rows, ("not attributed", one.unattributed_us)]
+
+
 def _account(one: Diagnosis) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     total = one.total_us or 1.0
-    rest = ("not attributed", one.unattributed_us)
-    for cause, us in [*((part.cause, part.us) for part in one.parts), rest]:
+    for cause, us in account_of(one):
         if abs(us) < 0.005 * total:
             continue
         bar = "\u2588" * max(0, round(BAR * us / total))

@@ -1,0 +1,71 @@
+"""The lines of the user's that a sample's time is spent under, and what each costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets_impl.doctor.findings.finding import Probes
+from datasets_impl.doctor.findings.time_account import account
+
+LOOPED = 50  # times that a line is begun for a sample, to be called a part of a loop
+NAMED = 3  # lines under a finding
+LEAST_OF_SAMPLE = 0.05  # share of a sample's time, for a line to be named
+MOST_TIMES = 100.0  # beyond this a share says no more how much faster a sample could be
+
+
+@dataclass(frozen=True)
+class UserLine:
+    """Seconds of a sample by cause, without those of other lines that this one leads to."""
+
+    file: str
+    line: int
+    function: str
+    code: str
+    causes: dict[str, float]
+    times: float  # that it is begun for a sample
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.causes.values())
+
+    @property
+    def cause(self) -> str:
+        """What takes most of its time."""
+        return max(self.causes, key=lambda one: self.causes[one])
+
+
+def user_lines(seen: Probes) -> list[UserLine]:
+    """The most costly first."""
+    return [UserLine(**one) for one in seen.get("causes", {}).get("lines", [])]
+
+
+def kind_of(line: UserLine) -> str:
+    """The kind of work of a line, in words."""
+    if line.cause != "python":
+        return line.cause
+    return "looping in Python" if line.times >= LOOPED else "your own operations"
+
+
+def loops(seen: Probes) -> bool:
+    """Whether most of the time of the user's own code goes by in lines that are begun often."""
+    spent = [(one.times >= LOOPED, one.causes.get("python", 0.0)) for one in user_lines(seen)]
+    return sum(own for often, own in spent if often) > sum(own for often, own in spent if not often)
+
+
+def at_most(share: float) -> float:
+    """How many times as fast a sample could be without what takes this share of its time."""
+    return min(MOST_TIMES, 1 / max(1e-9, 1 - share))
+
+
+def leading_to(seen: Probes, *causes: str) -> list[str]:
+    """The lines that lead to these causes, with what that takes of a sample: `train.py:41
+    json.load(file): 1.60 ms, 71 %`."""
+    total = account(seen).total
+    spent = [(sum(one.causes.get(cause, 0.0) for cause in causes), one) for one in user_lines(seen)]
+    spent = [each for each in spent if each[0] > LEAST_OF_SAMPLE * total]
+    return [
+        f"{Path(one.file).name}:{one.line}  {one.code}: {1e3 * seconds:.2f} ms, "
+        f"{seconds / total:.0%}"
+        for seconds, one in sorted(spent, key=lambda each: -each[0])[:NAMED]
+    ]

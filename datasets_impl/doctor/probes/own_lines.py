@@ -1,0 +1,150 @@
+"""Which lines of the user's lead to which calls, and how a function's own time is spread over them.
+
+The profiler tells what each function of the user's called, but not from which line. So a few
+samples are read once more under Python's own hooks. These slow down what they look at: of what they
+see only the proportions between the lines of one function are used.
+"""
+
+from __future__ import annotations
+
+import dis
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Any
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.own_code import DOCTOR, is_own
+
+Key = Any  # of a function: see `key_of`
+C_NAME = re.compile(r"'(\w+)' of |[.<](\w+)>$|method (\w+)>$")
+
+
+def key_of(code: CodeType | str) -> Key:
+    """As the profiler's entries are told apart: code written in C by its name alone."""
+    if isinstance(code, str):
+        return code
+    return code.co_filename, code.co_firstlineno, code.co_name
+
+
+def called_name(key: Key) -> Key:
+    """What a call of it is noted under: a function written in C by its bare name."""
+    if not isinstance(key, str):
+        return key
+    match = C_NAME.search(key)
+    return next(filter(None, match.groups()), key) if match else key
+
+
+def named_at(code: CodeType, called: Key) -> dict[int, float]:
+    """The first line of `code` that names what was called; for calls that were not watched."""
+    name = called if isinstance(called, str) else called[2]
+    line = 0
+    for one in dis.get_instructions(code):
+        line = one.starts_line or line
+        if one.argval == name and line:
+            return {line: 1.0}
+    return {}
+
+
+@lru_cache(maxsize=4096)
+def is_users(file: str) -> bool:
+    """Neither a library's nor the doctor's."""
+    return is_own(file) and not file.startswith(DOCTOR)
+
+
+class Watched:
+    """What `watch_lines` saw. Seconds are those under the hooks."""
+
+    def __init__(self) -> None:
+        self.own: dict[Key, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+        self.calls: dict[tuple[Key, Key], dict[int, float]] = defaultdict(
+            lambda: defaultdict(float)
+        )
+        self.times: dict[tuple[Key, int], int] = defaultdict(int)  # that a line was begun
+        self.items = 0
+
+    def spread(self, seen: dict[int, float] | None, definition: int) -> dict[int, float]:
+        """Line -> its part of one; the function's definition where nothing was seen."""
+        whole = sum((seen or {}).values())
+        if not seen or not whole:
+            return {definition: 1.0}
+        return {line: seconds / whole for line, seconds in seen.items()}
+
+
+def watch_lines(get: Callable[[Any], Any], inputs: Iterable[Any], until: float) -> Watched:
+    """`get` over `inputs`, at least the first of them, under hooks that end at `until`."""
+    hooks = _Hooks(until)
+    for value in inputs:
+        hooks.begin()
+        try:
+            get(value)
+        finally:
+            hooks.end()
+        hooks.seen.items += 1
+        if clock.perf_counter() > until:
+            break
+    return hooks.seen
+
+
+class _Hooks:
+    """Both hooks of Python's. Time of the user's own lines runs while `line` is set."""
+
+    def __init__(self, until: float) -> None:
+        self.seen, self.until = Watched(), until
+        self.line: tuple[Key, int] | None = None
+        self.since = 0.0
+        self.begun: list[float] = []  # calls that the user's code is waiting for
+        self.before: tuple[Any, Any] = (None, None)
+
+    def begin(self) -> None:
+        self.before = sys.gettrace(), sys.getprofile()
+        self.line, self.begun = None, []
+        sys.setprofile(self._profile)
+        sys.settrace(self._trace)
+
+    def end(self) -> None:
+        sys.settrace(self.before[0])
+        sys.setprofile(self.before[1])
+
+    def _stop_line(self, now: float) -> None:
+        if self.line is not None:
+            code, line = self.line
+            self.seen.own[code][line] += now - self.since
+            self.line = None
+        if now > self.until:
+            self.end()
+
+    def _go_on(self, frame: FrameType) -> None:
+        self.line = key_of(frame.f_code), frame.f_lineno
+        self.since = clock.perf_counter()
+
+    def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        """Only the user's functions are traced line by line."""
+        if event == "call":
+            return self._trace if is_users(frame.f_code.co_filename) else None
+        if event == "line":
+            self._stop_line(clock.perf_counter())
+            self.seen.times[key_of(frame.f_code), frame.f_lineno] += 1
+            self._go_on(frame)
+        return self._trace
+
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event in ("call", "return"):
+            inside, frame_of = frame.f_code, frame.f_back
+        else:
+            inside, frame_of = None, frame
+        own = frame_of is not None and is_users(frame_of.f_code.co_filename)
+        if not own and (inside is None or not is_users(inside.co_filename)):
+            return
+        now = clock.perf_counter()
+        self._stop_line(now)
+        if own and event in ("call", "c_call"):
+            self.begun.append(now)
+        elif own and frame_of is not None and self.begun:
+            name = key_of(inside) if inside is not None else getattr(argument, "__name__", "")
+            lines = self.seen.calls[key_of(frame_of.f_code), name]
+            lines[frame_of.f_lineno] += now - self.begun.pop()
+            self._go_on(frame_of)

@@ -1,0 +1,224 @@
+"""From the profiler's entries to seconds by cause, of an item and of each line of the user's."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import isinf
+from typing import Any
+
+from datasets_impl.doctor.probes.causes import HOLDING, Cause, cause_of
+from datasets_impl.doctor.probes.own_code import LIBRARIES, is_own
+from datasets_impl.doctor.probes.own_lines import (
+    Key,
+    Watched,
+    called_name,
+    is_users,
+    key_of,
+    named_at,
+)
+
+Shares = dict[Cause, float]
+DEEP = 60  # callers of callers
+LEAST_THREADS = 0.1  # share of the time, of waiting that is for threads that work meanwhile
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the user's, and its seconds for each item by cause, without those of other lines of
+    the user's that it leads to; `times` is how often it is begun for an item."""
+
+    file: str
+    line: int
+    function: str
+    causes: dict[Cause, float]
+    times: float
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.causes.values())
+
+    def with_that_of(self, other: Line | None) -> Line:
+        """The same line, with what it takes in another function."""
+        if other is None:
+            return self
+        causes = Counter(self.causes) + Counter(other.causes)
+        return replace(other, causes=dict(causes), times=max(self.times, other.times))
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Seconds of an item by cause; they add up to `total` but for `unattributed`."""
+
+    total: float
+    causes: dict[Cause, float]
+    lines: list[Line] = field(default_factory=list)  # the most costly first
+
+    @property
+    def unattributed(self) -> float:
+        return self.total - sum(self.causes.values())
+
+
+class Profile:
+    """What the profiler saw of so many `items`, which take `plain` seconds each without it and are
+    `blocked` for a part of them."""
+
+    def __init__(self, stats: Sequence[Any], plain: float, items: float, blocked: float) -> None:
+        self.plain, self.items, self.blocked = plain, items, blocked
+        self.entries = {key_of(entry.code): entry for entry in stats}
+        callers: dict[Key, dict[Key, float]] = defaultdict(dict)
+        for key, entry in self.entries.items():
+            for call in entry.calls or ():
+                callers[key_of(call.code)][key] = max(call.inlinetime, 1e-9)
+        self.shares = _Shares(self.entries, callers)
+        self.native: Shares = defaultdict(float)
+        self.python: Shares = defaultdict(float)
+        for key, entry in self.entries.items():
+            part = self.native if isinstance(entry.code, str) else self.python
+            for cause, share in self.shares.of(key).items():
+                part[cause] += share * entry.inlinetime / items
+        self.threads = 0.0  # share of the waiting
+        self._waiting_for_threads()
+        self.below: dict[tuple[Key, Cause], Shares] = {}
+        self.looking: set[tuple[Key, Cause]] = set()
+
+    def _waiting_for_threads(self) -> None:
+        """Waiting in which this process was not blocked is for threads of it that work, as those
+        of a library do: it is what the library was asked for."""
+        waiting = self.native["waiting"]
+        if waiting - self.blocked < LEAST_THREADS * self.plain:
+            return
+        self.threads = (waiting - self.blocked) / waiting
+        for key, entry in self.entries.items():
+            if self.shares.of(key) != {"waiting": 1.0}:
+                continue
+            part = self.native if isinstance(entry.code, str) else self.python
+            for cause, share in self.shares.of_callers(key).items():
+                if cause not in ("python", "waiting"):
+                    moved = self.threads * share * entry.inlinetime / self.items
+                    part["waiting"] -= moved
+                    part[cause] += moved
+
+    def attributed(self, longest: float, watched: Watched) -> Attribution:
+        """`longest` is what an item may have waited."""
+        seen = {cause: self.native[cause] + self.python[cause]
+                for cause in {*self.native, *self.python}}  # fmt: skip
+        self.native["waiting"] = min(longest, self.native["waiting"])
+        in_c, in_python = sum(self.native.values()), sum(self.python.values())
+        # More in C than in all without the profiler: many tiny calls, each of them made longer.
+        c_scale = min(1.0, self.plain / in_c) if in_c else 1.0
+        python_scale = max(0.0, self.plain - in_c) / in_python if in_python else 0.0
+        if isinf(longest):  # never longer than with the profiler: what is missing is not attributed
+            python_scale = min(1.0, python_scale)
+        causes = {
+            cause: self.native[cause] * c_scale + self.python[cause] * python_scale
+            for cause in {*self.native, *self.python}
+        }
+        scale = {one: causes[one] / seconds if seconds else 0.0 for one, seconds in seen.items()}
+        lines: dict[tuple[str, int], Line] = {}
+        for one in self._lines(watched, scale):  # of several functions, such as a comprehension
+            lines[one.file, one.line] = one.with_that_of(lines.get((one.file, one.line)))
+        return Attribution(self.plain, causes, sorted(lines.values(), key=lambda one: -one.seconds))
+
+    def _lines(self, watched: Watched, scale: Shares) -> Iterator[Line]:
+        """Of each function of the user's, its own time and that of what it called, by line."""
+        for key, entry in self.entries.items():
+            if isinstance(entry.code, str) or not is_users(entry.code.co_filename):
+                continue
+            lines: dict[int, Shares] = defaultdict(lambda: defaultdict(float))
+            own = scale.get("python", 0.0) * entry.inlinetime / self.items
+            first = entry.code.co_firstlineno
+            for line, part in watched.spread(watched.own.get(key), first).items():
+                lines[line]["python"] += part * own
+            for call in entry.calls or ():
+                inner = key_of(call.code)
+                if not isinstance(inner, str) and is_users(inner[0]):
+                    continue
+                name = called_name(inner)
+                seen = watched.calls.get((key, name)) or named_at(entry.code, name)
+                below = self._below(inner, "python")
+                for line, part in watched.spread(seen, first).items():
+                    for cause, share in below.items():
+                        seconds = part * share * call.totaltime / self.items
+                        lines[line][cause] += seconds * scale.get(cause, 0.0)
+            for line, causes in lines.items():
+                times = watched.times.get((key, line), 0) / max(1, watched.items)
+                yield Line(
+                    entry.code.co_filename, line, entry.code.co_qualname, dict(causes), times
+                )
+
+    def _below(self, key: Key, asked: Cause) -> Shares:
+        """Shares of the time in a function and all that it calls, by cause; what functions of the
+        user's take of it is missing. `asked` is the cause of its caller."""
+        entry = self.entries.get(key)
+        if entry is None:
+            return {}
+        if (key, asked) in self.below:
+            return self.below[key, asked]
+        cause = cause_of(name_of(entry.code), asked) or asked
+        found: Shares = defaultdict(float)
+        whole = found[cause] = entry.inlinetime
+        if cause == "waiting" and asked not in ("python", "waiting"):
+            found[asked] = self.threads * entry.inlinetime
+            found[cause] -= found[asked]
+        self.looking.add((key, asked))
+        for call in entry.calls or ():
+            inner = key_of(call.code)
+            if (inner, cause) in self.looking:  # it calls itself, by way of others perhaps
+                continue
+            whole += call.totaltime
+            if isinstance(inner, str) or not is_users(inner[0]):
+                for part, share in self._below(inner, cause).items():
+                    found[part] += share * call.totaltime
+        self.looking.remove((key, asked))
+        self.below[key, asked] = {part: one / whole for part, one in found.items() if whole}
+        return self.below[key, asked]
+
+
+class _Shares:
+    """The causes of a function: its own by a rule, else those of its callers."""
+
+    def __init__(self, entries: dict[Key, Any], callers: dict[Key, dict[Key, float]]) -> None:
+        self.entries, self.callers = entries, callers
+        self.known: dict[Key, Shares] = {}
+
+    def of(self, key: Key, below: frozenset[Key] = frozenset()) -> Shares:
+        if key in self.known:
+            return self.known[key]
+        code = self.entries[key].code if key in self.entries else ""
+        cause = cause_of(name_of(code))
+        if not isinstance(code, str) and is_own(code.co_filename):
+            found: Shares = {"python": 1.0}
+        elif cause is None:
+            found = self.of_callers(key, below | {key})
+        elif cause_of(name_of(code), HOLDING[0]) == cause:
+            found = {cause: 1.0}
+        else:  # work on arrays, which is part of the kind of work that asks for it
+            found = defaultdict(float)
+            for asked, share in self.of_callers(key, below | {key}).items():
+                found[asked if asked in HOLDING else cause] += share
+        if not below:  # inside a cycle the answer depends on where one came in
+            self.known[key] = found
+        return found
+
+    def of_callers(self, key: Key, below: frozenset[Key] = frozenset()) -> Shares:
+        weights = {c: w for c, w in self.callers.get(key, {}).items() if c not in below}
+        whole = sum(weights.values())
+        if not whole or len(below) > DEEP:
+            return {"python": 1.0}
+        found: Shares = defaultdict(float)
+        for caller, weight in weights.items():
+            for cause, share in self.of(caller, below or frozenset({key})).items():
+                found[cause] += share * weight / whole
+        return found
+
+
+def name_of(code: Any) -> str:
+    """As the rules of `causes` expect it."""
+    if isinstance(code, str):
+        return code
+    file = code.co_filename
+    for library in LIBRARIES:
+        file = file.removeprefix(library)
+    return f"{file.lstrip('/')}:{code.co_name}"
