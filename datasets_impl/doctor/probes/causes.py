@@ -29,7 +29,6 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
     ),
     ("parsing protocol buffers", r"google/protobuf/|google\._upb|'(Parse|Merge)FromString' of"),
     ("copying in depth", r"(^|/)copy\.py:(_?deepcopy|_reconstruct|_keep_alive)|:__deepcopy__$"),
-    ("regular expressions", r"(^|/)(re|sre_\w+|regex)(\.py|/)|' of '(re|_regex|regex)\."),
     ("pandas look-ups", r"(^|/)pandas/core/|pandas\._libs(?!\.parsers)"),
     (
         "drawing",
@@ -51,7 +50,17 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
     ),
     ("unpickling", r"_pickle|(^|/)(pickle\.py|joblib/|dill/|cloudpickle/)"),
 )
-KINDS: tuple[Cause, ...] = tuple(kind for kind, _ in _KINDS)
+# What is done with texts and arrays, whoever asks: part of the work that asks for it, where that is
+# of a kind of its own.
+_HELPS: tuple[tuple[Cause, str], ...] = (
+    ("regular expressions", r"(^|/)(re|sre_\w+|regex)(\.py|/)|' of '(re|_regex|regex)\."),
+    ("converting", r"built-in method numpy\.|'(astype|copy|tobytes|transpose)' of 'numpy"),
+    ("converting", r"built-in method torch\.(from_numpy|tensor|as_tensor|frombuffer)"),
+    ("converting", r"'(permute|contiguous|to|float|double|half|type|clone|numpy)' of 'torch"),
+    ("transforming", r"' of 'torch\._C|built-in method torch\._?[CFV_a-z]"),
+)
+KINDS: tuple[Cause, ...] = (*(kind for kind, _ in _KINDS), "regular expressions")
+HOLDING = (*KINDS, "reading")
 # What is read and unpacked, of which a sample may be a small part.
 FETCHING: tuple[Cause, ...] = (
     "reading", "opening", "decompressing", "unpickling",
@@ -123,16 +132,8 @@ _RULES: tuple[tuple[Cause, str], ...] = (
     # collating
     ("collating", r"torch/utils/data/_utils/collate\.py:|built-in method torch\.stack"),
 )
-# What is done with arrays, whoever asks: part of the work that asks for it, where that is one of
-HOLDING = (*KINDS, "reading")
-_ON_ARRAYS: tuple[tuple[Cause, str], ...] = (
-    ("converting", r"built-in method numpy\.|'(astype|copy|tobytes|transpose)' of 'numpy"),
-    ("converting", r"built-in method torch\.(from_numpy|tensor|as_tensor|frombuffer)"),
-    ("converting", r"'(permute|contiguous|to|float|double|half|type|clone|numpy)' of 'torch"),
-    ("transforming", r"' of 'torch\._C|built-in method torch\._?[CFV_a-z]"),
-)
 RULES = tuple((cause, re.compile(pattern)) for cause, pattern in _RULES)
-ON_ARRAYS = tuple((cause, re.compile(pattern)) for cause, pattern in _ON_ARRAYS)
+HELPS = tuple((cause, re.compile(pattern)) for cause, pattern in _HELPS)
 
 
 @lru_cache(maxsize=16384)
@@ -141,7 +142,7 @@ def cause_of(name: str, asked_by: Cause = "python") -> Cause | None:
     for cause, pattern in RULES:
         if pattern.search(name):
             return cause
-    for cause, pattern in ON_ARRAYS:
+    for cause, pattern in HELPS:
         if pattern.search(name):
             return asked_by if asked_by in HOLDING else cause
     return None

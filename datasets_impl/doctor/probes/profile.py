@@ -194,7 +194,7 @@ class _Shares:
             found = self.of_callers(key, below | {key})
         elif cause_of(name_of(code), HOLDING[0]) == cause:
             found = {cause: 1.0}
-        else:  # work on arrays, which is part of the kind of work that asks for it
+        else:  # help with texts or arrays, part of the kind of work that asks for it
             found = defaultdict(float)
             for asked, share in self.of_callers(key, below | {key}).items():
                 found[asked if asked in HOLDING else cause] += share
