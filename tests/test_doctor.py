@@ -33,6 +33,11 @@ HOMES = (doctor_gallery, doctor_healthy, doctor_strange)
 GALLERY, _, STRANGERS = (str(Path(one.__file__)) for one in HOMES)
 slow = pytest.mark.slow
 WARD, NOT_PYTHON = "WARD", "not_python.py"
+KINDS_OF_WORK = {
+    "ParsesText": "parsing JSON",
+    "CopiesInDepth": "copying in depth",
+    "UnpacksWhole": "decompressing",
+}
 BUDGET = 11.0
 QUICK = ("batches", "growth", "tried")  # left out where the cause needs no loader to be seen
 LONGER = {"eight_workers": 40.0}  # of which the trials get a part, and each starts its workers
