@@ -62,8 +62,8 @@ def test_full_evidence_answers_in_seven_points_that_fit_a_first_screen() -> None
     text = answer(ALL)
     assert len(text.splitlines()) == 7
     assert len(text.split()) <= 150
-    order = ["decoding: of a 256 px item 77", "Decode once", "Preloaded pays after 0.8", "freezes"]
-    order += ["worker per core", "none for pixels in memory", "forkserver", "one array"]
+    order = ["mostly decoding: 77", "Decode once", "pay off after 0.8", "freezes"]
+    order += ["worker per core", "use no workers", "forkserver", "one array"]
     order += ["up to 100 MB/s"]
     places = [text.find(part) for part in order]
     assert -1 not in places and places == sorted(places), dict(zip(order, places, strict=True))
@@ -75,12 +75,12 @@ def test_nothing_measured_says_what_to_run() -> None:
 
 def test_the_stage_that_takes_longest_leads() -> None:
     text = answer(parts(0.2, 0.05, 0.7))
-    assert text.startswith("Opening JPEG files means reading")
+    assert text.startswith("Loading JPEG files is mostly reading")
 
 
 @pytest.mark.parametrize(
     ("name", "estimate", "advice"),
-    [("C04", 0.9, "Decode once"), ("C07", 0.9, "Use none"), ("C08", 1.2, "worker per core")],
+    [("C04", 0.9, "Decode once"), ("C07", 0.9, "use no workers"), ("C08", 1.2, "worker per core")],
 )
 def test_an_effect_that_points_the_other_way_gives_no_advice(
     name: str, estimate: float, advice: str
@@ -92,7 +92,7 @@ def test_an_effect_that_points_the_other_way_gives_no_advice(
 def test_what_is_undecided_is_said_to_be() -> None:
     """A sentence of its own, with its subject."""
     text = answer([claim("C08", effect(1.3), "inconclusive")])
-    assert text.startswith("While you decode, two workers bring an epoch to 1.30")
+    assert text.startswith("While you decode, with two workers, an epoch takes 1.30")
     assert "undecided: measure more rounds" in text
 
 

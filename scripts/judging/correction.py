@@ -65,7 +65,7 @@ def corrected(cells: Sequence[Cell], rules: Rules) -> list[Cell]:
 def _more_rounds(family: Sequence[Cell], rules: Rules) -> list[int | None]:
     """For each cell, the rounds after which its step of Holm's procedure would be passed.
 
-    A cell is reached only after all with a smaller p are decided, so it needs no fewer than they.
+    Holm tests cells in order of p, so a cell needs at least as many as every cell before it.
     """
     found: list[int | None] = [None] * len(family)
     most: int | None = 0

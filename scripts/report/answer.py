@@ -53,10 +53,10 @@ def _item_parts(converting: ClaimResult | None, reading: ClaimResult | None) -> 
     if parts.keys() != DOING.keys():
         return ""
     first, *rest = sorted(parts, key=lambda stage: -(parts[stage].estimate or 0.0))
-    said = {stage: f"{wording.with_interval(one)} {DOING[stage]}" for stage, one in parts.items()}
+    said = {stage: wording.with_interval(one) for stage, one in parts.items()}
     return (
-        f"Opening JPEG files means {DOING[first]}: of a {CENTRE_PX} px item "
-        f"{said[first]}, {' and '.join(said[stage] for stage in rest)}."
+        f"Loading JPEG files is mostly {DOING[first]}: {said[first]} of a {CENTRE_PX} px item. "
+        f"{DOING[rest[0]].capitalize()} takes {said[rest[0]]}, {DOING[rest[1]]} {said[rest[1]]}."
     )
 
 
@@ -82,7 +82,7 @@ def _break_even(claim: ClaimResult | None) -> str:
     if effect is None or effect.quantity != "amount":
         return ""
     after = wording.with_interval(effect)
-    return f"{effect.arms[0].capitalize()} pays after {after}{_undecided(claim)}."
+    return f"{effect.arms[0].capitalize()} pixels pay off after {after}{_undecided(claim)}."
 
 
 def _frozen(claim: ClaimResult | None) -> str:
@@ -95,10 +95,10 @@ def _expensive(claim: ClaimResult | None) -> str:
     effect = _effect(claim)
     if effect is None:
         return ""
-    advice = "While you decode, use a worker per core: two" if effect.estimate < 1 else (
-        "While you decode, two workers")  # fmt: skip
+    advice = "While you decode, use a worker per core: with two" if effect.estimate < 1 else (
+        "While you decode, with two workers")  # fmt: skip
     times = wording.with_interval(effect)
-    return f"{advice} bring an epoch to {times} of its time{_undecided(claim)}."
+    return f"{advice}, an epoch takes {times} the time{_undecided(claim)}."
 
 
 def _cheap(claim: ClaimResult | None) -> str:
@@ -106,9 +106,9 @@ def _cheap(claim: ClaimResult | None) -> str:
     if effect is None:
         return ""
     times = wording.with_interval(effect)
-    advice = "Use none for pixels in memory: two" if effect.estimate > 1 else (
-        "For pixels in memory, two workers")  # fmt: skip
-    return f"{advice} make an epoch take {times} its time{_undecided(claim)}."
+    advice = "For pixels in memory use no workers: with two" if effect.estimate > 1 else (
+        "For pixels in memory, with two workers")  # fmt: skip
+    return f"{advice}, an epoch takes {times} as long{_undecided(claim)}."
 
 
 def _start_method(start: ClaimResult | None, mapping: ClaimResult | None) -> str:
@@ -117,8 +117,8 @@ def _start_method(start: ClaimResult | None, mapping: ClaimResult | None) -> str
     if start and effect and start.verdict in HOLDS:
         times = wording.with_interval(effect)
         return (
-            "Under forkserver (Python 3.14) or spawn arrays are copied: share one tensor, or open "
-            f"a mapping in each worker ({effect.metric}: {times})."
+            "Under forkserver (Python 3.14) or spawn workers copy arrays: share one tensor, or "
+            f"open a mapping in each worker ({effect.metric}: {times})."
         )
     effect = _effect(mapping)
     if effect is None:
@@ -132,8 +132,8 @@ def _records(claim: ClaimResult | None) -> str:
     if claim is None or effect is None or claim.verdict not in HOLDS:
         return ""
     return (
-        "Keep records in one array, not in Python objects "
-        f"({effect.metric}: {wording.with_interval(effect)})."
+        "Keep records in one array, not in Python objects, which each worker copies "
+        f"({wording.with_interval(effect)})."
     )
 
 
