@@ -40,12 +40,14 @@ Decode = Callable[[Any, Pixels | None], Pixels]
 
 @dataclass(frozen=True)
 class Decoder:
-    """`package` is what has to be installed; `exact` says whether pixels equal Pillow's."""
+    """`package` is what has to be installed; `exact` says whether pixels equal Pillow's; `note` is
+    what else is to be said of it."""
 
     name: str
     decode: Decode
     package: str
     exact: bool = True
+    note: str = ""
 
     @property
     def available(self) -> bool:
@@ -153,7 +155,7 @@ def _simplejpeg(dct: bool, upsample: bool) -> Decode:
 
 _ROWS = (
     Decoder("pil", _pil, "PIL"),
-    Decoder("torchvision", _torchvision, "torchvision"),
+    Decoder("torchvision", _torchvision, "torchvision", note="deprecated there since 0.29"),
     Decoder("torchcodec", _torchcodec, "torchcodec"),
     Decoder("opencv", _opencv, "cv2"),
     Decoder("simplejpeg", _simplejpeg(False, False), "simplejpeg"),

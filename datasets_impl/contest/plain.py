@@ -14,7 +14,7 @@ from torchvision.transforms import v2
 
 from datasets_impl.contest.code import loader_program
 from datasets_impl.contest.model import BATCH_SIZE, CROP, Arm, Task
-from datasets_impl.decoders import DECODERS
+from datasets_impl.decoders import DECODERS, Decoder
 from datasets_impl.experiments.loops import cores
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.formats import FORMATS, ensure_stored
@@ -92,6 +92,10 @@ class CroppedDataset(DecodingDataset):
         return cropped.contiguous()
 
 
+def _called(row: Decoder) -> str:
+    return f"{row.name} ({row.note})" if row.note else row.name
+
+
 def _decoding(name: str) -> Arm:
     row = DECODERS[name]
     return Arm(
@@ -103,7 +107,7 @@ def _decoding(name: str) -> Arm:
         WORKERS,
         exact=row.exact,
         package=row.package,
-        about=f"DataLoader, decoded by {name}",
+        about=f"DataLoader, decoded by {_called(row)}",
         code=loader_program(f'DecodingDataset("photos", "{name}")'),
     )
 
@@ -120,7 +124,7 @@ def _cropping(name: str) -> Arm:
         exact=row.exact,
         layout="NCHW",
         package=row.package,
-        about=f"DataLoader, decoded by {name}, torchvision transforms",
+        about=f"DataLoader, decoded by {_called(row)}, torchvision transforms",
     )
 
 
