@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import itertools
 import multiprocessing
@@ -130,7 +131,9 @@ def test_everyone_gives_the_same_samples(
     assert torch.equal(
         torch.cat(images), torch.stack([s[0] if with_targets else s for s in samples])
     )
-    loaded: Any = list(ThreadedLoader(dataset, 5, threads=2))
+    where = "process" if workers else "trainer"
+    loader: Any = ThreadedLoader(dataset, 5, threads=2, where=where)
+    loaded = [copy.deepcopy(batch) for batch in loader]  # its memory may be used again
     assert all(map(same, loaded, batches)) and len(loaded) == len(batches)
     for batch in loaded:
         image = batch[0] if with_targets else batch
@@ -362,10 +365,10 @@ def test_without_simplejpeg_the_crops_are_the_same(
 
 def test_a_batch_of_two_sizes_is_refused(sizes: Path) -> None:
     dataset = DecodedImages(sizes)
-    loader: Any = ThreadedLoader(dataset, 6, threads=1)
+    loader: Any = ThreadedLoader(dataset, 6, threads=1, where="trainer")
     with pytest.raises(BadImage, match=r"\.jpg has \d+ x \d+ pixels and .*need one size"):
         next(iter(loader))
-    assert sum(1 for _ in ThreadedLoader(dataset, 1)) == 6
+    assert sum(1 for _ in ThreadedLoader(dataset, 1, where="trainer")) == 6
 
 
 @pytest.mark.parametrize("kind", DATASETS)
