@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import csv
-import io
 import json
-import pickle
 import re
-import sys
 import threading
 import time
-import zlib
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
 from datasets_impl.doctor.probes.attribution import Pass, attribute, in_turns
 from datasets_impl.doctor.probes.causes import cause_of
-from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.errors import BAD_INPUT, StudyError
 from scripts import check_attribution
 from tests import doctor_gallery
@@ -109,13 +100,6 @@ def test_a_pass_that_was_disturbed_does_not_count() -> None:
     assert found.total == pytest.approx(1e-4) and not found.causes.get("waiting")
 
 
-def line_of(text: str) -> int:
-    """The number of the only line of this file that ends with it, as a comment."""
-    lines = Path(__file__).read_text().splitlines()
-    (found,) = (number for number, line in enumerate(lines, 1) if line.endswith(f"# {text}"))
-    return found
-
-
 def test_the_users_lines_are_named() -> None:
     found = attribute(both, range(10))
     assert {one.file for one in found.lines} == {__file__}
@@ -123,96 +107,6 @@ def test_the_users_lines_are_named() -> None:
     assert found.lines[0].causes["waiting"] > 0.5 * found.total
     spent = sum(one.seconds for one in found.lines)
     assert spent == pytest.approx(found.total, rel=0.2), found.lines
-
-
-NESTED = [{"points": [[x, x + 1] for x in range(200)], "name": "a b" * 20} for _ in range(5)]
-JSON, PICKLED = json.dumps(NESTED), pickle.dumps([(x, x + 1) for x in range(50_000)])
-TABLE = "\n".join(f"{x},{x + 1},{x + 2}" for x in range(3000))
-TREE = "<a>" + '<b c="1">2</b>' * 3000 + "</a>"
-PACKED = zlib.compress(bytes(range(256)) * 20_000)
-PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8))
-
-
-class Work:
-    """One kind of work each, in a line of its own among others that cost little."""
-
-    def json(self, _: Any) -> Any:
-        text = JSON.strip()
-        return json.loads(text)  # parsing JSON
-
-    def csv(self, _: Any) -> Any:
-        file = io.StringIO(TABLE)
-        return list(csv.DictReader(file))  # parsing CSV
-
-    def text(self, _: Any) -> Any:
-        file = io.StringIO(TABLE)
-        return np.loadtxt(file, delimiter=",")  # parsing text
-
-    def xml(self, _: Any) -> Any:
-        made = ElementTree.fromstring(TREE)  # parsing XML
-        return made.tag
-
-    def copy(self, _: Any) -> Any:
-        found = copy.deepcopy(NESTED)  # copying in depth
-        return found[0]
-
-    def find(self, _: Any) -> Any:
-        text = TABLE.lower()
-        return re.findall(r"(\d+),(?=1)", text)  # regular expressions
-
-    def unpack(self, _: Any) -> Any:
-        found = zlib.decompress(PACKED)  # decompressing
-        return len(found)
-
-    def unpickle(self, _: Any) -> Any:
-        return pickle.loads(PICKLED)  # unpickling
-
-    def draw(self, _: Any) -> Any:
-        mask = Image.new("L", (400, 400))
-        for x in range(0, 300, 10):
-            ImageDraw.Draw(mask).ellipse((x, x, x + 90, x + 90), fill=255)  # drawing
-        return mask.size
-
-    def encode(self, _: Any) -> Any:
-        file = io.BytesIO()
-        PICTURE.save(file, "jpeg")  # encoding pictures
-        return file.tell()
-
-
-@pytest.mark.parametrize("name", [name for name in vars(Work) if not name.startswith("_")])
-def test_the_kind_of_work_is_named_at_the_users_line(name: str) -> None:
-    found = attribute(getattr(Work(), name), range(6))
-    first = found.lines[0]
-    kind = max(first.causes, key=lambda one: first.causes[one])
-    assert (first.line, first.file) == (line_of(kind), __file__), found.lines
-    assert first.causes[kind] > 0.4 * found.total, found
-
-
-def test_a_line_is_told_from_the_same_call_in_another() -> None:
-    def twice(_: Any) -> None:
-        time.sleep(1e-3)
-        time.sleep(9e-3)  # the longer one
-
-    first = attribute(twice, range(5)).lines[0]
-    assert first.line == line_of("the longer one")
-
-
-def test_hooks_end_at_their_time_and_leave_those_of_others() -> None:
-    def look(*_: Any) -> None:
-        """Somebody else's profiler."""
-
-    def get(_: Any) -> None:
-        for _ in range(2000):
-            len("")
-
-    sys.setprofile(look)
-    try:
-        seen = watch_lines(get, range(50), time.perf_counter() - 1)
-        after = sys.getprofile()
-    finally:
-        sys.setprofile(None)
-    assert after is look and sys.gettrace() is None
-    assert seen.items == 1 and sum(seen.times.values()) < 10
 
 
 def loop(row: Any) -> int:

@@ -9,7 +9,7 @@ from datasets_impl.doctor.findings.finding import Probes
 from datasets_impl.doctor.findings.time_account import account
 
 LOOPED = 50  # times that a line is begun for a sample, to be called a part of a loop
-NAMED = 3  # lines under a finding
+NAMED, LONGEST = 3, 40  # lines under a finding, and characters of one
 LEAST_OF_SAMPLE = 0.05  # share of a sample's time, for a line to be named
 MOST_TIMES = 100.0  # beyond this a share says no more how much faster a sample could be
 
@@ -58,6 +58,10 @@ def at_most(share: float) -> float:
     return min(MOST_TIMES, 1 / max(1e-9, 1 - share))
 
 
+def _short(code: str) -> str:
+    return code if len(code) <= LONGEST else f"{code[:LONGEST]}…"
+
+
 def leading_to(seen: Probes, *causes: str) -> list[str]:
     """The lines that lead to these causes, with what that takes of a sample: `train.py:41
     json.load(file): 1.60 ms, 71 %`."""
@@ -65,7 +69,7 @@ def leading_to(seen: Probes, *causes: str) -> list[str]:
     spent = [(sum(one.causes.get(cause, 0.0) for cause in causes), one) for one in user_lines(seen)]
     spent = [each for each in spent if each[0] > LEAST_OF_SAMPLE * total]
     return [
-        f"{Path(one.file).name}:{one.line}  {one.code}: {1e3 * seconds:.2f} ms, "
+        f"{Path(one.file).name}:{one.line}  {_short(one.code)}: {1e3 * seconds:.2f} ms, "
         f"{seconds / total:.0%}"
         for seconds, one in sorted(spent, key=lambda each: -each[0])[:NAMED]
     ]

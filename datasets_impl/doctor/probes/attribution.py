@@ -25,8 +25,8 @@ from datasets_impl.doctor.probes.profile import Attribution, Line, Profile
 BUSY = 0.1  # share of the time in the queue for a processor
 LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
-LINES_OF, LINES_SECONDS = 8, 1.0  # items and seconds under the slow hooks, at most
-LEAST_WATCHED = 0.05  # seconds
+LINES_OF, LINES_SECONDS = 8, 2.0  # items and seconds under the slow hooks, at most
+LINES_TIMES = 40.0  # times that an item takes without hooks, within which one is read under them
 
 
 def attribute(get: Callable[[Any], Any], inputs: Sequence[Any], rounds: int = 2) -> Attribution:
@@ -79,7 +79,7 @@ def in_turns(
     # On a busy machine a sleep ends late: to the profiler it is longer than it was meant to be.
     longest = blocked if queued > BUSY else inf
     now = clock.perf_counter()
-    left = max(LEAST_WATCHED, min(until - now, LINES_SECONDS))
+    left = min(LINES_SECONDS, max(until - now, LINES_TIMES * plain))
     watched = watch_lines(get, inputs[:LINES_OF], now + left)
     profile = Profile(profiler.getstats(), plain, profiled / (1 - min(0.99, queued)), blocked)
     found = profile.attributed(longest, watched)

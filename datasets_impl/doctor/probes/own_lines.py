@@ -59,19 +59,30 @@ class Watched:
     """What `watch_lines` saw. Seconds are those under the hooks."""
 
     def __init__(self) -> None:
-        self.own: dict[Key, dict[int, float]] = defaultdict(lambda: defaultdict(float))
-        self.calls: dict[tuple[Key, Key], dict[int, float]] = defaultdict(
-            lambda: defaultdict(float)
-        )
+        self.own: dict[Key, Spent] = defaultdict(Spent)  # by the functions' own lines
+        self.calls: dict[tuple[Key, Key], Spent] = defaultdict(Spent)  # of one by another
         self.times: dict[tuple[Key, int], int] = defaultdict(int)  # that a line was begun
-        self.items = 0
+        self.items = 0  # that were read to their end
 
-    def spread(self, seen: dict[int, float] | None, definition: int) -> dict[int, float]:
-        """Line -> its part of one; the function's definition where nothing was seen."""
-        whole = sum((seen or {}).values())
-        if not seen or not whole:
-            return {definition: 1.0}
-        return {line: seconds / whole for line, seconds in seen.items()}
+
+class Spent:
+    """Seconds by line and item."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
+
+    def add(self, line: int, item: int, seconds: float) -> None:
+        self.lines[line][item] += seconds
+
+    def parts(self, items: int) -> dict[int, float]:
+        """Line -> its part of one; nothing where no item was read to its end. The longest of three
+        items or more does not count: something else ran in between."""
+        found = {}
+        for line, spent in self.lines.items():
+            whole = [seconds for item, seconds in spent.items() if item < items]
+            found[line] = sum(whole) - (max(whole) if items > 2 and len(whole) > 1 else 0.0)
+        total = sum(found.values())
+        return {line: seconds / total for line, seconds in found.items()} if total else {}
 
 
 def watch_lines(get: Callable[[Any], Any], inputs: Iterable[Any], until: float) -> Watched:
@@ -83,9 +94,9 @@ def watch_lines(get: Callable[[Any], Any], inputs: Iterable[Any], until: float) 
             get(value)
         finally:
             hooks.end()
-        hooks.seen.items += 1
         if clock.perf_counter() > until:
             break
+        hooks.seen.items += 1
     return hooks.seen
 
 
@@ -112,7 +123,7 @@ class _Hooks:
     def _stop_line(self, now: float) -> None:
         if self.line is not None:
             code, line = self.line
-            self.seen.own[code][line] += now - self.since
+            self.seen.own[code].add(line, self.seen.items, now - self.since)
             self.line = None
         if now > self.until:
             self.end()
@@ -145,6 +156,6 @@ class _Hooks:
             self.begun.append(now)
         elif own and frame_of is not None and self.begun:
             name = key_of(inside) if inside is not None else getattr(argument, "__name__", "")
-            lines = self.seen.calls[key_of(frame_of.f_code), name]
-            lines[frame_of.f_lineno] += now - self.begun.pop()
+            spent = self.seen.calls[key_of(frame_of.f_code), name]
+            spent.add(frame_of.f_lineno, self.seen.items, now - self.begun.pop())
             self._go_on(frame_of)

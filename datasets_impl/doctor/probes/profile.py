@@ -129,16 +129,21 @@ class Profile:
             lines: dict[int, Shares] = defaultdict(lambda: defaultdict(float))
             own = scale.get("python", 0.0) * entry.inlinetime / self.items
             first = entry.code.co_firstlineno
-            for line, part in watched.spread(watched.own.get(key), first).items():
+            seen = watched.own[key].parts(watched.items) or {first: 1.0}
+            for line, part in seen.items():
                 lines[line]["python"] += part * own
             for call in entry.calls or ():
                 inner = key_of(call.code)
                 if not isinstance(inner, str) and is_users(inner[0]):
                     continue
                 name = called_name(inner)
-                seen = watched.calls.get((key, name)) or named_at(entry.code, name)
+                called_at = (
+                    watched.calls[key, name].parts(watched.items)
+                    or named_at(entry.code, name)
+                    or seen
+                )
                 below = self._below(inner, "python")
-                for line, part in watched.spread(seen, first).items():
+                for line, part in called_at.items():
                     for cause, share in below.items():
                         seconds = part * share * call.totaltime / self.items
                         lines[line][cause] += seconds * scale.get(cause, 0.0)

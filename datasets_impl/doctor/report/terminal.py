@@ -60,7 +60,7 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
             console.print(f"  {sentence}", style="dim")
         if one.places:
             console.print("\n[bold]Your lines that cost most[/bold], and times as fast without")
-            console.print(_lines(one.places[:LINES]))
+            _print_lines(one.places[:LINES], console)
     if one.findings:
         console.print("\n[bold]Found[/bold]")
         for number, found in enumerate(one.findings[:MOST], start=1):
@@ -110,18 +110,13 @@ def beside(one: Diagnosis) -> list[str]:
     return said
 
 
-def _lines(places: list[Place]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
-    for column in ("share", "us", "at most"):
-        table.add_column(column, no_wrap=True, justify="right")
-    table.add_column("line", no_wrap=True, overflow="ellipsis", ratio=1)
+def _print_lines(places: list[Place], console: Console) -> None:
     for one in places:
-        where = Text.assemble(f"{Path(one.file).name}:{one.line}  ", (one.kind, "cyan"))
-        table.add_row(
-            f"  {one.share:4.0%}", amount(one.us), f"{times_as(one.at_most)}x",
-            Text("\n").join([where, Text(one.code, style="dim")]),
-        )  # fmt: skip
-    return table
+        numbers = f"  {one.share:4.0%} {amount(one.us):>9} {times_as(one.at_most):>5}x  "
+        where = Text.assemble(f"{numbers}{Path(one.file).name}:{one.line}  ", (one.kind, "cyan"))
+        code = Text(" " * len(numbers) + one.code, style="dim")
+        for text in (where, code):
+            console.print(text, no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def account_of(one: Diagnosis) -> list[tuple[str, float]]:

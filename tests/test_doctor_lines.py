@@ -1,0 +1,173 @@
+"""Lines of the user's: which of them costs what, for which kind of work, and how that is shown."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+import pickle
+import re
+import sys
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from rich.console import Console
+
+from datasets_impl.doctor.findings.time_causes import time_causes
+from datasets_impl.doctor.probes.attribution import attribute
+from datasets_impl.doctor.probes.own_lines import Spent, watch_lines
+from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.report.diagnosis import diagnose
+from datasets_impl.doctor.report.page import page
+from datasets_impl.doctor.report.terminal import print_diagnosis
+
+
+def line_of(text: str) -> int:
+    """The number of the only line of this file that ends with it, as a comment."""
+    lines = Path(__file__).read_text().splitlines()
+    (found,) = (number for number, line in enumerate(lines, 1) if line.endswith(f"# {text}"))
+    return found
+
+
+NESTED = [{"points": [[x, x + 1] for x in range(200)], "name": "a b" * 20} for _ in range(5)]
+JSON, PICKLED = json.dumps(NESTED), pickle.dumps([(x, x + 1) for x in range(50_000)])
+TABLE = "\n".join(f"{x},{x + 1},{x + 2}" for x in range(3000))
+TREE = "<a>" + '<b c="1">2</b>' * 3000 + "</a>"
+PACKED = zlib.compress(bytes(range(256)) * 20_000)
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8))
+
+
+class Work:
+    """One kind of work each, in a line of its own among others that cost little."""
+
+    def json(self, _: Any) -> Any:
+        text = JSON.strip()
+        return json.loads(text)  # parsing JSON
+
+    def csv(self, _: Any) -> Any:
+        file = io.StringIO(TABLE)
+        return list(csv.DictReader(file))  # parsing CSV
+
+    def text(self, _: Any) -> Any:
+        file = io.StringIO(TABLE)
+        return np.loadtxt(file, delimiter=",")  # parsing text
+
+    def xml(self, _: Any) -> Any:
+        made = ElementTree.fromstring(TREE)  # parsing XML
+        return made.tag
+
+    def copy(self, _: Any) -> Any:
+        found = copy.deepcopy(NESTED)  # copying in depth
+        return found[0]
+
+    def find(self, _: Any) -> Any:
+        text = TABLE.lower()
+        return re.findall(r"(\d+),(?=1)", text)  # regular expressions
+
+    def unpack(self, _: Any) -> Any:
+        found = zlib.decompress(PACKED)  # decompressing
+        return len(found)
+
+    def unpickle(self, _: Any) -> Any:
+        return pickle.loads(PICKLED)  # unpickling
+
+    def draw(self, _: Any) -> Any:
+        mask = Image.new("L", (400, 400))
+        for x in range(0, 300, 10):
+            ImageDraw.Draw(mask).ellipse((x, x, x + 90, x + 90), fill=255)  # drawing
+        return mask.size
+
+    def encode(self, _: Any) -> Any:
+        file = io.BytesIO()
+        PICTURE.save(file, "jpeg")  # encoding pictures
+        return file.tell()
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Work) if not name.startswith("_")])
+def test_the_kind_of_work_is_named_at_the_users_line(name: str) -> None:
+    found = attribute(getattr(Work(), name), range(6))
+    first = found.lines[0]
+    kind = max(first.causes, key=lambda one: first.causes[one])
+    assert (first.line, first.file) == (line_of(kind), __file__), found.lines
+    assert first.causes[kind] > 0.4 * found.total, found
+
+
+def test_a_line_is_told_from_the_same_call_in_another() -> None:
+    def twice(_: Any) -> None:
+        time.sleep(1e-3)
+        time.sleep(9e-3)  # the longer one
+
+    first = attribute(twice, range(5)).lines[0]
+    assert first.line == line_of("the longer one")
+
+
+def test_hooks_end_at_their_time_and_leave_those_of_others() -> None:
+    def look(*_: Any) -> None:
+        """Somebody else's profiler."""
+
+    def get(_: Any) -> None:
+        for _ in range(2000):
+            len("")
+
+    sys.setprofile(look)
+    try:
+        seen = watch_lines(get, range(50), time.perf_counter() - 1)
+        after = sys.getprofile()
+    finally:
+        sys.setprofile(None)
+    assert after is look and sys.gettrace() is None
+    assert seen.items == 0 and sum(seen.times.values()) < 10
+    assert not any(one.parts(seen.items) for one in seen.own.values()), "half an item tells nothing"
+
+
+def test_what_ran_in_between_does_not_count_for_a_line() -> None:
+    spent = Spent()
+    for item in range(4):
+        spent.add(10, item, 3.0)
+        spent.add(11, item, 1.0 if item != 2 else 500.0)
+    assert spent.parts(4) == pytest.approx({10: 0.75, 11: 0.25})
+
+
+def spent(code: str, times: float = 1.0, **causes: float) -> dict[str, Any]:
+    causes = {name.replace("_", " "): seconds for name, seconds in causes.items()}
+    return {"file": "/home/me/train.py", "line": 41, "function": "get", "code": code,
+            "times": times, "causes": causes}  # fmt: skip
+
+
+def test_lines_of_the_user_fit_a_terminal_and_the_account_adds_up() -> None:
+    long = f"row = json.loads({'very_' * 30}long)"
+    lines = [spent(long, parsing_JSON=6e-4, python=1e-4), spent("for x in row:", 900, python=2e-4)]
+    parts = {"parsing JSON": 6e-4, "python": 3e-4, "reading": 1e-4}
+    causes = {"total": 1e-3, "causes": parts, "lines": lines}
+    look = {"type": "Rows", "length": 9, "bytes": 8.0, "kinds": []}
+    found = diagnose("rows", Heard(answers={"look": look, "causes": causes}))
+    assert [one.name for one in found.findings] == ["parsing JSON"]
+    assert found.findings[0].evidence.endswith("without it at most 2.5 times as fast.")
+    assert [one.kind for one in found.places] == ["parsing JSON", "looping in Python"]
+    file = io.StringIO()
+    print_diagnosis(found, None, Console(width=80, file=file, highlight=False))
+    said = file.getvalue()
+    assert max(map(len, said.splitlines())) <= 80
+    assert re.search(r"70%\s+700 us\s+3.3x  train.py:41  parsing JSON\n\s+row = json", said)
+    rows = ("your own code     90%", "  parsing JSON    60%", "  its own lines   30%")
+    assert [said.index(row) for row in rows] == sorted(said.index(row) for row in rows)
+    assert "Parsing JSON takes the time (train.py:41)." in said
+    assert "/home/me/train.py:41, get" in page(found)
+
+
+@pytest.mark.parametrize(
+    ("times", "title"),
+    [(900, "Looping in Python takes the time"), (1, "Your own operations take the time")],
+)
+def test_a_loop_is_told_from_operations(times: float, title: str) -> None:
+    lines = [spent("made[y] = 255 - row[y]", times, python=9e-4)]
+    causes = {"total": 1e-3, "causes": {"python": 9e-4}, "lines": lines}
+    (found,) = time_causes({"causes": causes})
+    assert found.title == title
