@@ -50,7 +50,7 @@ test: $(READY)  ## the whole test suite, on all cores
 	@$(TEST) $(value ARGS)
 
 test-fast: $(READY)  ## the tests that take less than a second each
-	@$(TEST) -m "not slow and not fresh_process" $(value ARGS)
+	@$(TEST) -m "not slow" $(value ARGS)
 
 lint: $(READY)  ## ruff, mypy and the contracts of imports
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && $(BIN)/lint-imports

@@ -64,6 +64,16 @@ def pytest_configure(config: pytest.Config) -> None:
     Finalize(None, shutil.rmtree, [tempfile.tempdir], {"ignore_errors": True}, exitpriority=-1000)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that start interpreters are slow: each imports what this one has imported already."""
+    for item in items:
+        params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        levels = {level for level in params if isinstance(level, str)}
+        if item.get_closest_marker("fresh_process") or levels & {"spawn", "forkserver"}:
+            item.add_marker("slow")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """`-n auto`: a worker for each core that a container may use."""

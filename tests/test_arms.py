@@ -22,7 +22,10 @@ every_arm = pytest.mark.parametrize(
         pytest.param(
             arm,
             id=f"{task}: {name}",
-            marks=pytest.mark.skipif(not arm.available, reason=f"{arm.package} is not installed"),
+            marks=[
+                pytest.mark.skipif(not arm.available, reason=f"{arm.package} is not installed"),
+                *([pytest.mark.slow] if task == "train" else []),
+            ],
         )
         for (task, name), arm in ARMS.items()
     ],

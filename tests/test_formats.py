@@ -94,7 +94,7 @@ def test_what_is_read_is_what_was_stored(
         images.read(COUNT)
 
 
-@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_works_in_a_process_started_after_it_was_read(method: str, folder: Path) -> None:
     cases = [case for case in CASES if FORMATS[case[0]].available]
     sets = {case: ensure_stored(folder, case[1], case[0]) for case in cases}

@@ -46,11 +46,7 @@ def rows_of_all() -> Iterator[None]:
         yield
 
 
-START_METHODS = (
-    "fork",
-    pytest.param("forkserver", marks=pytest.mark.slow),
-    pytest.param("spawn", marks=pytest.mark.slow),
-)
+START_METHODS = ("fork", "forkserver", "spawn")
 
 
 def by_pil(path: str | Path) -> np.ndarray[Any, Any]:

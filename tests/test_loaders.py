@@ -118,7 +118,7 @@ def test_a_trainer_may_stop_early_and_begin_again(name: str, folder: Path) -> No
 
 
 @every_loader
-@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_works_in_a_process_started_after_it_was_used(name: str, method: str, folder: Path) -> None:
     made = LOADERS[name].build(folder, batch_size=5, sampler=range(COUNT))
     expected = images(made)

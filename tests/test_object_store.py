@@ -35,11 +35,7 @@ pytestmark = pytest.mark.usefixtures("object_libraries")
 
 CLASSES = {"jpeg": JpegObjects, "raw": RawObjects}
 every_dataset = pytest.mark.parametrize("kind", CLASSES)
-START_METHODS = (
-    "fork",
-    pytest.param("forkserver", marks=pytest.mark.slow),
-    pytest.param("spawn", marks=pytest.mark.slow),
-)
+START_METHODS = ("fork", "forkserver", "spawn")
 
 
 @pytest.fixture(scope="module")

@@ -81,9 +81,7 @@ def test_own_bytes_follow_from_the_layout() -> None:
 
 
 @every_structure
-@pytest.mark.parametrize(
-    "start_method", ["fork", *(pytest.param(m, marks=pytest.mark.slow) for m in ("spawn",))]
-)
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_loader_reads_every_record_once(structure: str, start_method: str) -> None:
     count = BATCH_SIZE + 5
     with record_loader(STRUCTURES[structure](count), 2, start_method) as batches:
