@@ -18,6 +18,7 @@ from scripts.judging.claims import Rules
 from scripts.judging.correction import corrected, holm
 from scripts.judging.model import Cell
 
+pytestmark = pytest.mark.slow
 RULES = Rules(margin=0.05, confidence=0.95, decided_share=0.8, false_alarm_gate=0.05)
 ALPHA = 0.05
 

@@ -84,6 +84,7 @@ def test_known_ratios_reach_the_verdicts_of_the_real_claims(real: Study) -> None
     assert slope.estimate == pytest.approx(0, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", TESTED, ids=lambda one: one.id)
 def test_a_finding_survives_evidence_in_which_single_tests_have_no_cells(
     tmp_path: Path, one: Any
@@ -126,6 +127,7 @@ def suite_once() -> list[Bench]:
 _suite: list[Bench] = []
 
 
+@pytest.mark.slow
 def test_judging_twice_gives_the_same_study(real: Study, tmp_path: Path) -> None:
     write_results(tmp_path, whole_suite(synthetic(Noise())))
     one, two = load_study([tmp_path], CLAIMS), load_study([tmp_path], CLAIMS)

@@ -74,6 +74,7 @@ def test_a_quiet_measurement_stands(monkeypatch: pytest.MonkeyPatch, log: Path) 
     assert {"load_before", "steal", "foreign_cores", "mhz", "seconds"} <= set(record)
 
 
+@pytest.mark.slow
 def test_a_loaded_measurement_is_made_again_and_stays_in_the_log(
     monkeypatch: pytest.MonkeyPatch, log: Path
 ) -> None:
