@@ -20,13 +20,15 @@ from datasets_impl.media.workspaces import PREFIX
 
 SHARED = Path("/dev/shm")
 PATIENCE = 60  # seconds; only what is left takes them
+KEPT = "torchinductor_"  # PyTorch's cache, which importing torchvision makes
 MADE = ("torch_", "sem.", "psm_", PREFIX, "doctor-", "stored-")
 
 
 def present() -> set[Path]:
     """Everything in this process's temporary folder, and of such names in shared memory."""
     shared = [path for path in _entries(SHARED) if path.name.startswith(MADE)]
-    return {*_entries(Path(tempfile.gettempdir())), *shared}
+    own = _entries(Path(tempfile.gettempdir()))
+    return {*shared, *(path for path in own if not path.name.startswith(KEPT))}
 
 
 def left(before: set[Path], since: float) -> set[Path]:

@@ -18,7 +18,6 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-import torchvision as torchvision  # leaves a folder of PyTorch's own, as the commands do
 
 from datasets_impl import loaders
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
