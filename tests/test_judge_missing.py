@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.judging.model import Outcome
+from scripts.render_report import render
 from scripts.report.reasons import in_words
 from scripts.report.study import load_study
 from tests.claims_text import HEAD, claim
@@ -28,6 +29,13 @@ def test_nothing_measured_is_not_tested_and_says_what_is_missing(tmp_path: Path)
     found = first(tmp_path, claim(RATIO), aa())
     assert found.verdict == "not tested" and not found.finding and found.effect is None
     assert "item.ByImplementation" in found.missing
+
+
+def test_a_study_of_which_no_cell_is_left_is_shown(tmp_path: Path) -> None:
+    """As when other programs disturbed every measurement."""
+    name, levels = "item.ByImplementation.track_item", {"px": [256], "impl": ["naive", "preloaded"]}
+    found = study(tmp_path, claim(RATIO), Bench(name, levels, lambda _: SKIPPED))
+    assert (tmp_path / "report" / "index.html") in render(found, tmp_path / "report")
 
 
 def test_arms_that_all_failed_are_not_tested_and_say_why(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_study_stopped_after_two_rounds_of_four_goes_on(tmp_path: Path) -> Non
 
 def shape(study: Study) -> Any:
     """What was measured, how often, in which rounds; and every file that is left."""
-    (path,) = study.out.glob("results/lab/????????-*[0-9].json")
+    (path,) = study.out.glob("results/lab/????????-*.json")
     results = Results.load(str(path), machine_name="lab")
     (name,) = results.get_all_result_keys()
     params = results.get_result_params(name)

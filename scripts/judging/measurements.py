@@ -9,6 +9,8 @@ from datasets_impl.factors import AGAIN, NAMES
 from scripts.judging import inference
 from scripts.judging.pairing import factors_of
 
+COLUMNS = ["machine", "benchmark", "metric", "unit", *NAMES, "median", "low", "high", "blocks"]
+
 
 def measurements(cells: pd.DataFrame) -> pd.DataFrame:
     """One row for each measured cell: its median over blocks with the 95 % interval of the mean."""
@@ -27,7 +29,6 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
                 "benchmark": row["benchmark"],
                 "metric": row["metric"],
                 "unit": row["unit"],
-                **dict.fromkeys(NAMES),
                 **factors_of(row),
                 "median": float(np.median(samples)),
                 "low": low,
@@ -35,5 +36,5 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
                 "blocks": len(samples),
             }
         )
-    table = pd.DataFrame(rows, dtype=object)
-    return table.astype({name: float for name in ("median", "low", "high") if name in table})
+    table = pd.DataFrame(rows, columns=COLUMNS, dtype=object)  # also where nothing was measured
+    return table.astype({name: float for name in ("median", "low", "high")})
