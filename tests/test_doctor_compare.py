@@ -171,6 +171,7 @@ def test_the_command_fails_where_a_condition_holds(
     assert main([*both, "--fail-if", "slower>500%"]) == 0
 
 
+@pytest.mark.slow
 def test_the_step_comes_from_a_watched_loop(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -101,6 +101,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "source", "targets", "workers"), CASES)
 def test_everyone_gives_the_same_samples(
     kind: str, source: str, targets: str, workers: int, photos: Path

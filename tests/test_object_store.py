@@ -76,6 +76,7 @@ def test_pixels_equal_pil_for_every_index(
         dataset[COUNT]
 
 
+@pytest.mark.slow
 @every_dataset
 def test_width_and_height_are_not_swapped(kind: str, tmp_path: Path) -> None:
     folder, raw = tmp_path / "jpeg", tmp_path / "raw"
@@ -177,6 +178,7 @@ def size_of(impl: str, corpus: Corpus) -> int:
     return COUNT * (PX * PX * 3 + 128)  # the header of .npy is 128 bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impl", ["naive", "raw-files"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_epoch_logs_what_was_served(
@@ -211,6 +213,7 @@ def cell(**levels: Any) -> Cell:
     return Cell.at(list(given), tuple(given.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "stage"), [("epoch", "item"), ("stage_share", "read"), ("stage_share", "decode")]
 )

@@ -33,6 +33,7 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_page_is_quiet_and_fits(browser: Any, address: str, width: int, scheme: str) -> None:
@@ -79,6 +80,7 @@ def test_printing_opens_the_evidence(browser: Any, address: str) -> None:
     page.close()
 
 
+@pytest.mark.slow
 def test_text_contrast(browser: Any, address: str) -> None:
     """WCAG AA for all text in both schemes, on the nearest painted background."""
     for scheme in ("light", "dark"):

@@ -194,12 +194,14 @@ def test_a_package_that_is_missing_is_named() -> None:
     refused(done, "asv", "make study")
 
 
+@pytest.mark.slow
 def test_a_second_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     with FileLock(tmp_path / command.LOCK):
         refused(study("--out", str(tmp_path)), "Another study is running", str(tmp_path))
     assert not (tmp_path / "session").exists() and not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     answer = subprocess.run(
