@@ -107,8 +107,9 @@ def check_first_line(name: str, found: Diagnosis) -> None:
 def test_nothing_is_wrong_with_the_healthy(name: str, ward: Path) -> None:
     found, _ = visit(name, ward)
     assert [one.name for one in found.findings] == [], found.findings
-    # A busy machine leaves less time to try what else could be quicker.
-    assert not [said for said in found.not_done if not said.startswith("For lack of time")]
+    # A busy machine leaves less time to try what else could be quicker, and is told to be busy.
+    busy = ("For lack of time", "Other programs")
+    assert not [said for said in found.not_done if not said.startswith(busy)]
 
 
 @slow
