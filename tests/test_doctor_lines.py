@@ -22,7 +22,7 @@ from rich.console import Console
 
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.attribution import attribute
-from datasets_impl.doctor.probes.own_lines import Spent, watch_lines
+from datasets_impl.doctor.probes.own_lines import Spent, named_at, watch_lines
 from datasets_impl.doctor.process.examine import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.page import page
@@ -97,6 +97,13 @@ def test_the_kind_of_work_is_named_at_the_users_line(name: str) -> None:
     kind = max(first.causes, key=lambda one: first.causes[one])
     assert (first.line, first.file) == (line_of(kind), __file__), found.lines
     assert first.causes[kind] > 0.4 * found.total, found
+
+
+def test_a_call_that_was_not_watched_is_found_by_its_name() -> None:
+    code = Work.draw.__code__
+    assert named_at(code, "ellipse") == {line_of("drawing"): 1.0}
+    assert named_at(code, ("PIL/ImageDraw.py", 1, "ellipse")) == {line_of("drawing"): 1.0}
+    assert named_at(code, "polygon") == {}
 
 
 def test_a_line_is_told_from_the_same_call_in_another() -> None:

@@ -41,9 +41,9 @@ def called_name(key: Key) -> Key:
 def named_at(code: CodeType, called: Key) -> dict[int, float]:
     """The first line of `code` that names what was called; for calls that were not watched."""
     name = called if isinstance(called, str) else called[2]
-    line = 0
+    line, begin = 0, dict(dis.findlinestarts(code))
     for one in dis.get_instructions(code):
-        line = one.starts_line or line
+        line = begin.get(one.offset) or line
         if one.argval == name and line:
             return {line: 1.0}
     return {}
