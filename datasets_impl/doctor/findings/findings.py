@@ -24,6 +24,15 @@ from datasets_impl.doctor.findings.hazards import (
     stuck,
     unsorted,
 )
+from datasets_impl.doctor.findings.integrity import (
+    endless_cache,
+    kept_random,
+    lost_cache,
+    paired,
+    replaced,
+    rewritten,
+    stale_epoch,
+)
 from datasets_impl.doctor.findings.machine import (
     far_away,
     few_descriptors,
@@ -45,6 +54,12 @@ from datasets_impl.doctor.findings.mechanisms import (
     too_many_threads,
     workers_cost,
 )
+from datasets_impl.doctor.findings.starting import (
+    reads_all_first,
+    slow_sampler,
+    slow_to_make,
+    stream_start,
+)
 from datasets_impl.doctor.findings.time_causes import time_causes
 
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
@@ -52,7 +67,8 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     broken, lengths, not_collated, handles, outlier, reads_too_much, large_pickle, lists_folder,
     grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
     shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
-    far_away,
+    far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
+    slow_sampler, reads_all_first, slow_to_make, stream_start,
 )  # fmt: skip
 
 

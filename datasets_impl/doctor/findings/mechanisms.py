@@ -32,7 +32,7 @@ def outlier(seen: Probes) -> Finding | None:
     first, second = answer.get("first") or [0.0], answer.get("second")
     # Slow both times: what was slow once had to wait for something else.
     times = np.minimum(first, second) if second else np.array(first)
-    if len(times) < 20 or times.max() < 1e-3:
+    if len(times) < 20 or times.max() < 1e-3 or seen.get("look", {}).get("iterable"):
         return None
     slowest = np.argsort(times)[::-1][: max(1, len(times) // 100)]
     share, median = times[slowest].sum() / times.sum(), float(np.median(times))

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence, Sized
 from itertools import islice
 from typing import Any
 
@@ -147,6 +147,15 @@ def parts(thing: Any) -> Iterator[tuple[str, Any, Any]]:
         if deep < DEEP:
             own = value if isinstance(value, Dataset) else owner
             queue += [(f"{path}{name}", inner, own, deep + 1) for name, inner in _inner(value)]
+
+
+def store_sizes(dataset: Any) -> dict[str, int]:
+    """Elements of every dictionary, list and set that the dataset holds."""
+    return {
+        path: len(value)
+        for path, value, _ in parts(dataset)
+        if isinstance(value, MutableMapping | list | set)
+    }
 
 
 def _inner(value: Any) -> list[tuple[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.inside import parts, store_sizes
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.doctor.probes.randomness import is_random, noting_calls
 from datasets_impl.doctor.probes.reads import LOOKED_AT, reads
@@ -28,6 +28,7 @@ def look(
     `note` is told what is known so far, and which sample is `reading`, before each of them.
     """
     until = clock.perf_counter() + seconds / 2
+    subject.stores = store_sizes(subject.dataset)
     known = _Looked(subject)
     random = [value for path, value, _ in parts(subject.dataset)
               if is_random(path.rpartition(".")[2], value)]  # fmt: skip
@@ -105,6 +106,7 @@ class _Looked:
             "iterable": self.subject.iterable,
             "seen": len(self.times),
             "cost": self.cost,
+            "first": self.times[0] if self.times else 0.0,
             "none": self.none,
             "nothing": self.nothing,
             "all_one": self.all_one and len(self.times) >= LEAST_ALIKE,

@@ -50,7 +50,7 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
             varied = index
             break
     return {
-        "distinct": 1 if varied is None and not _changes_with_epoch(subject, some[0]) else 2,
+        "distinct": 1 if varied is None and not changes_with_epoch(subject, some[0]) else 2,
         "reads": reads,
         "samples": samples,
         "varied": varied,
@@ -71,8 +71,9 @@ def _all_from_each(subject: Subject) -> bool:
     return len(set(seen)) > 1 and seen[::2] == seen[1::2]
 
 
-def _changes_with_epoch(subject: Subject, index: int) -> bool:
-    """Where a dataset is told its epoch, what it draws may depend on that alone."""
+def changes_with_epoch(subject: Subject, index: int) -> bool:
+    """Whether another epoch gives another sample, of a dataset that is told its epoch: what it
+    draws may depend on that alone."""
     set_epoch = getattr(subject.dataset, "set_epoch", None)
     if not callable(set_epoch):
         return False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import inspect
 import os
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -19,6 +20,7 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
+from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.importing import attribute_of, imported
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.errors import StudyError
@@ -53,10 +55,13 @@ class Subject:
     nbytes: float = 0.0  # of a sample, about; 0 until some were looked at
     keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
     avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
+    stores: dict[str, int] = field(default_factory=dict)  # elements, before a sample was read
+    make: Callable[[], Any] | None = None  # what the user named, once more
+    made_seconds: float = 0.0  # that it took the first time
 
     def __getstate__(self) -> dict[str, Any]:
         """For workers, which read samples and need no loader."""
-        return {**self.__dict__, "loader": None}
+        return {**self.__dict__, "loader": None, "make": None}
 
     @property
     def iterable(self) -> bool:
@@ -128,8 +133,13 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
             "package.module:object or file.py:object."
         )
     module = imported(where)
-    found = made(target, attribute_of(module, name, target), kwargs)
-    return with_samples(subject_of(target, found))
+    named, begun = attribute_of(module, name, target), clock.perf_counter()
+    found = made(target, named, kwargs)
+    subject = with_samples(subject_of(target, found))
+    subject.made_seconds = clock.perf_counter() - begun
+    if found is not named:
+        subject.make = partial(made, target, named, kwargs)
+    return subject
 
 
 def with_samples(subject: Subject) -> Subject:

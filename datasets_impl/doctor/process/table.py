@@ -9,6 +9,7 @@ from datasets_impl.doctor.probes.batches import batches
 from datasets_impl.doctor.probes.ceiling import ceiling
 from datasets_impl.doctor.probes.growth import growth
 from datasets_impl.doctor.probes.inside import look_inside
+from datasets_impl.doctor.probes.integrity import integrity
 from datasets_impl.doctor.probes.items import items
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.machine import machine
@@ -16,6 +17,7 @@ from datasets_impl.doctor.probes.pickling import pickled
 from datasets_impl.doctor.probes.pictures import pictures
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.rereading import drawn, repeated
+from datasets_impl.doctor.probes.starting import starting
 from datasets_impl.doctor.remedies.trials import tried
 
 PROBES: dict[str, Callable[..., Any]] = {
@@ -28,6 +30,8 @@ PROBES: dict[str, Callable[..., Any]] = {
     "pickled": pickled,
     "repeated": repeated,
     "drawn": drawn,
+    "integrity": integrity,
+    "starting": starting,
     "batches": batches,
     "growth": growth,
     "ceiling": ceiling,

@@ -38,6 +38,8 @@ WHAT = {  # probe -> what it does, as a person would say it
     "pictures": "measuring decoded pictures",
     "pickled": "pickling the dataset",
     "repeated": "reading a sample again and again",
+    "integrity": "comparing samples with each other",
+    "starting": "timing what comes before the first batch",
     "batches": "timing batches and workers",
     "growth": "watching the memory of workers",
     "ceiling": "measuring what this machine can do",

@@ -1,0 +1,134 @@
+"""Samples that are wrong without an error: frozen, overwritten, of another epoch or file."""
+
+from __future__ import annotations
+
+from rich.filesize import decimal
+
+from datasets_impl.doctor.findings.finding import MECHANISM, WRONG, Finding, Probes
+from datasets_impl.doctor.findings.machine import MEMORY
+
+REPLACED = 0.05  # of the samples that were read, from which on one that comes again is no chance
+LEAST_REPLACED = 4
+
+
+def kept_random(seen: Probes) -> Finding | None:
+    """A cache of finished samples, whose crops and flips were drawn before they were kept."""
+    name = seen.get("integrity", {}).get("frozen")
+    if not name:
+        return None
+    return Finding(
+        "kept-random",
+        "What is random is kept, and frozen",
+        f"Samples come from {name} as they were the first time; without it the same index gives "
+        "another sample.",
+        "Keep what is read, and draw after it was taken out of the cache.",
+        WRONG + 0.88,
+        "C15",
+        f"if index not in self.{name}:  # keep it before anything is drawn\n"
+        f"    self.{name}[index] = self.read(index)\n"
+        f"return self.augment(self.{name}[index])",
+    )
+
+
+def rewritten(seen: Probes) -> Finding | None:
+    name = seen.get("integrity", {}).get("rewritten")
+    if not name:
+        return None
+    return Finding(
+        "rewritten",
+        "Reading a sample changes the dataset",
+        f"Each read of a sample changed its row of {name}, where it lies: epochs drift.",
+        "Copy the sample before it is changed.",
+        WRONG + 0.87,
+        "X02",
+        "image = self.images[index].copy()  # .clone() of a tensor",
+    )
+
+
+def stale_epoch(seen: Probes) -> Finding | None:
+    if not seen.get("integrity", {}).get("stale"):
+        return None
+    return Finding(
+        "stale-epoch",
+        "Workers do not hear of a new epoch",
+        "set_epoch changes what the dataset gives in the trainer's process, and workers that stay "
+        "gave the samples of their first epoch again.",
+        "Keep the epoch in memory that workers share, or let workers end with the epoch.",
+        WRONG + 0.86,
+        "",
+        "self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # in __init__\n"
+        "self.epoch.fill_(epoch)  # in set_epoch; read int(self.epoch) for each sample",
+    )
+
+
+def replaced(seen: Probes) -> Finding | None:
+    """One sample in the place of others, as when bad ones are answered with it."""
+    answer = seen.get("integrity", {})
+    times, read = answer.get("replaced", 0), answer.get("read", 0)
+    if times < max(LEAST_REPLACED, REPLACED * read) or times == read:
+        return None
+    return Finding(
+        "replaced",
+        "One sample comes in the place of others",
+        f"Of {read} samples {times} were one and the same, and all others differed.",
+        "Leave bad samples out when the index is made, or draw another at random, and count them.",
+        WRONG + 0.72,
+    )
+
+
+def paired(seen: Probes) -> Finding | None:
+    """Two listings, each in the order of the file system."""
+    pair = seen.get("integrity", {}).get("pairs")
+    if not pair:
+        return None
+    one, other, at, key, its = pair
+    return Finding(
+        "paired",
+        "Files are paired that do not belong together",
+        f"{one}[{at}] is number {key} and {other}[{at}] number {its}, though both lists hold the "
+        "same numbers.",
+        "Sort both lists, or make one name from the other.",
+        WRONG + 0.89,
+        "",
+        "self.masks = [masks / f'{picture.stem}.png' for picture in self.pictures]",
+    )
+
+
+def lost_cache(seen: Probes) -> Finding | None:
+    """What workers keep ends with them."""
+    caches, settings = seen.get("integrity", {}).get("caches"), seen.get("settings", {})
+    if not caches or not settings.get("num_workers") or settings.get("persistent_workers"):
+        return None
+    path, _ = caches[0]
+    return Finding(
+        "lost-cache",
+        "A cache is filled in workers, and ends with them",
+        f"Reading fills {path}; workers end with each epoch, so the next one begins with none.",
+        "Keep workers, each of which then keeps its own; or fill it before they start, in memory "
+        "that they share.",
+        MECHANISM + 0.96,
+        "",
+        "DataLoader(..., persistent_workers=True)",
+    )
+
+
+def endless_cache(seen: Probes) -> Finding | None:
+    """A cache that would need more memory than there is, in every process that has it."""
+    caches, look = seen.get("integrity", {}).get("caches"), seen.get("look", {})
+    free = seen.get("machine", {}).get("room", {}).get(MEMORY)
+    if not caches or not free or not look.get("length"):
+        return None
+    settings = seen.get("settings", {})
+    times = int(settings.get("num_workers") or 0) if settings.get("persistent_workers") else 1
+    need = int(look["bytes"] * look["length"] * max(1, times))
+    if need <= free:
+        return None
+    return Finding(
+        "endless-cache",
+        "A cache grows until memory is full",
+        f"Reading fills {caches[0][0]} and nothing leaves it: all samples take {decimal(need)}, "
+        f"and {decimal(free)} are free.",
+        "Keep what fits (functools.lru_cache has a size), or keep samples in a mapped file.",
+        MECHANISM + 0.97,
+        "C09",
+    )

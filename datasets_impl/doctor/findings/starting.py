@@ -1,0 +1,82 @@
+"""Time that passes before the first batch, once or in every epoch."""
+
+from __future__ import annotations
+
+from datasets_impl.doctor.findings.finding import MECHANISM, Finding, Probes
+
+LEAST = 0.3  # seconds: less is no start-up that anyone waits for
+SHARE = 0.25  # of an epoch
+LONG = 10.0  # seconds, however long epochs are
+FIRST_TIMES = 50.0  # the first sample of a stream over a later one
+
+
+def _epoch(seen: Probes) -> float:
+    """Seconds of all samples of an epoch, one after the other."""
+    start, look = seen.get("starting", {}), seen.get("look", {})
+    samples = start.get("batches", 0) * start.get("batch", 1) or look.get("length") or 0
+    return float(look.get("cost", 0.0) * samples)
+
+
+def slow_sampler(seen: Probes) -> Finding | None:
+    start = seen.get("starting", {})
+    seconds, epoch = start.get("sampler", 0.0), _epoch(seen)
+    if seconds < LEAST or seconds < SHARE * epoch:
+        return None
+    return Finding(
+        "sampler",
+        "The sampler takes the time",
+        f"{start['kind']} needs {seconds:.2f} s before its first index, in every epoch; all "
+        f"samples of an epoch take {epoch:.2f} s.",
+        "Draw with replacement, draw fewer at a time, or keep what the sampler computes.",
+        MECHANISM + 0.95,
+        "",
+        "WeightedRandomSampler(weights, count, replacement=True)",
+    )
+
+
+def reads_all_first(seen: Probes) -> Finding | None:
+    """A constructor or sampler that reads every sample, in the trainer's own process."""
+    start, length = seen.get("starting", {}), seen.get("look", {}).get("length") or 0
+    reads, seconds = start.get("reads", 0), start.get("again", 0.0)
+    if not length or reads < length / 2 or seconds < LEAST:
+        return None
+    return Finding(
+        "reads-all-first",
+        "Samples are read before training starts",
+        f"Making the loader reads {reads:,} samples and takes {seconds:.2f} s, in one process.",
+        "Store what it looks for (lengths, labels) with the data, or find it with workers.",
+        MECHANISM + 0.97,
+        "",
+        "lengths = np.load('lengths.npy')  # written once, by a loader with workers",
+    )
+
+
+def slow_to_make(seen: Probes) -> Finding | None:
+    start = seen.get("starting", {})
+    seconds, epoch = start.get("again", 0.0), _epoch(seen)
+    if seconds < LONG or seconds < SHARE * epoch or reads_all_first(seen):
+        return None
+    return Finding(
+        "slow-to-make",
+        "Making the dataset takes long",
+        f"It takes {seconds:.1f} s before the first batch, and an epoch's samples {epoch:.1f} s.",
+        "Do it once and store what it gives; a listing or an index is read in a moment.",
+        MECHANISM + 0.35,
+        "C06",
+    )
+
+
+def stream_start(seen: Probes) -> Finding | None:
+    """A shuffle buffer, most often."""
+    look = seen.get("look", {})
+    first, usual = look.get("first", 0.0), look.get("cost", 0.0)
+    if not look.get("iterable") or first < LEAST or first < FIRST_TIMES * usual:
+        return None
+    return Finding(
+        "stream-start",
+        "The first sample of a stream comes late",
+        f"It takes {first:.2f} s and later ones {1e3 * usual:.2f} ms: as when a shuffle buffer is "
+        "filled first, in every worker and every epoch.",
+        "Take a smaller buffer, or give samples while it fills; store the data shuffled.",
+        MECHANISM + 0.97,
+    )
