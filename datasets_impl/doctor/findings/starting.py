@@ -5,6 +5,7 @@ from __future__ import annotations
 from datasets_impl.doctor.findings.finding import MECHANISM, Finding, Probes
 
 LEAST = 0.3  # seconds: less is no start-up that anyone waits for
+LEAST_OF_EACH = 0.05  # seconds of what comes back in every epoch
 SHARE = 0.25  # of an epoch
 LONG = 10.0  # seconds, however long epochs are
 FIRST_TIMES = 50.0  # the first sample of a stream over a later one
@@ -20,7 +21,7 @@ def _epoch(seen: Probes) -> float:
 def slow_sampler(seen: Probes) -> Finding | None:
     start = seen.get("starting", {})
     seconds, epoch = start.get("sampler", 0.0), _epoch(seen)
-    if seconds < LEAST or seconds < SHARE * epoch:
+    if seconds < LEAST_OF_EACH or seconds < SHARE * epoch:
         return None
     return Finding(
         "sampler",

@@ -29,7 +29,7 @@ def look(
     """
     until = clock.perf_counter() + seconds / 2
     subject.stores = store_sizes(subject.dataset)
-    known = _Looked(subject)
+    known, least = _Looked(subject), 3 if subject.iterable else 1  # a stream may begin slowly
     random = [value for path, value, _ in parts(subject.dataset)
               if is_random(path.rpartition(".")[2], value)]  # fmt: skip
     for index, read in reads(subject, LOOKED_AT):
@@ -49,7 +49,7 @@ def look(
             known.broken.append(index)
         else:
             known.add(sample, clock.perf_counter() - begun)
-        if clock.perf_counter() > until and (known.times or len(known.broken) >= 3):
+        if clock.perf_counter() > until and (len(known.times) >= least or len(known.broken) >= 3):
             break
     subject.cost, subject.nbytes = known.cost, known.nbytes
     subject.avoid |= set(known.broken)
