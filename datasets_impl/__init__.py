@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors, which run no 
     from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader as GatheredPixelsLoader
     from datasets_impl.loaders.random_crops import RandomCrops as RandomCrops
     from datasets_impl.loaders.stored_pixels import StoredPixels as StoredPixels
+    from datasets_impl.loaders.loader import ThreadedLoader as ThreadedLoader
     from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader as ThreadedCropsLoader
     from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader as ThreadedJpegLoader
 
@@ -54,6 +55,7 @@ _HOMES = {
     "CentreCrops": "loaders.centre_crops",
     "StoredPixels": "loaders.stored_pixels",
     "LabelledFolder": "labelled",
+    "ThreadedLoader": "loaders.loader",
     "ThreadedJpegLoader": "loaders.threaded_jpeg",
     "ThreadedCropsLoader": "loaders.threaded_crops",
     "GatheredPixelsLoader": "loaders.gathered_pixels",

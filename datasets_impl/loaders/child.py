@@ -12,6 +12,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -94,7 +95,7 @@ class _Child:
         self.connection, self.reading, self.init = connection, reading, init
         self.sending = threading.Lock()
         self.slots = Slots(returned.fileno(), self._announce, self._discard, usual)
-        self.pool = lone_threads(reading.threads, "make-batch")
+        self.pool: ThreadPoolExecutor | None = None
         self.feeds: dict[int, Feed | Exception] = {}  # by run; the error where it did not begin
         self.works: dict[tuple[int, int], Work] = {}
 
@@ -131,6 +132,8 @@ class _Child:
             if isinstance(feed, Exception):
                 raise feed
             work = feed.work(pickle.loads(message.data), memory)
+            if self.pool is None:
+                self.pool = lone_threads(self.reading.threads, "make-batch")
         except Exception as error:
             return deliver(Outcome(error=error))
         work.deliver = deliver

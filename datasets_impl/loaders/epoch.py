@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from datasets_impl.errors import LoaderFailed
-from datasets_impl.loaders.here import Run
 from datasets_impl.loaders.position import Order, Position
 from datasets_impl.loaders.threads import require_process
-from datasets_impl.loaders.work import Outcome
+from datasets_impl.loaders.work import Outcome, Run
 
 
 class Epoch(Iterator[Any]):
@@ -70,7 +69,7 @@ class Epoch(Iterator[Any]):
             self._position.give(number, state, outcome.state)
             if outcome.error is not None:
                 try:
-                    raise outcome.error
+                    _raise(outcome.error)
                 finally:
                     del outcome  # it holds this frame, which would hold it
             return outcome.value
@@ -137,3 +136,12 @@ class Unbegun(Iterator[Any]):
         if self._epoch is None:
             self._epoch = self._begin()
         return next(self._epoch)
+
+
+def _raise(error: BaseException) -> None:
+    if isinstance(error, StopIteration):
+        raise LoaderFailed(
+            "A sample raised StopIteration, which would end the epoch unnoticed; let the dataset "
+            "raise another error."
+        ) from error
+    raise error

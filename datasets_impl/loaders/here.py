@@ -5,28 +5,12 @@ from __future__ import annotations
 import queue
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from datasets_impl.loaders.memory import Memory
 from datasets_impl.loaders.reading import Feed, Reading
 from datasets_impl.loaders.threads import lone_threads
 from datasets_impl.loaders.work import Outcome, Work
-
-
-class Run(Protocol):
-    """One epoch where it is made: batches go in by number and indices, and come out made."""
-
-    def submit(self, number: int, indices: Any) -> None: ...
-
-    def receive(self, timeout: float | None) -> tuple[int, Outcome]:
-        """The next batch that is made, whichever it is.
-
-        Raises:
-            TimeoutError: none is made in so many seconds.
-        """
-
-    def end(self) -> None:
-        """Nothing of it is wanted any more."""
 
 
 class Here:

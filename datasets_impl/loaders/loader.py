@@ -24,10 +24,12 @@ from datasets_impl.loaders.epoch import Epoch, Unbegun
 from datasets_impl.loaders.here import Here
 from datasets_impl.loaders.memory import RecycledMemory
 from datasets_impl.loaders.order import ShardedShuffle
+from datasets_impl.loaders.pinned import PinnedRun
 from datasets_impl.loaders.position import Order, Position
 from datasets_impl.loaders.reading import Collate, Reading
 from datasets_impl.loaders.separate import Separate
 from datasets_impl.loaders.threads import MOST_THREADS
+from datasets_impl.loaders.work import Run
 from datasets_impl.system.cores import cores
 
 T = TypeVar("T")
@@ -134,6 +136,7 @@ class ThreadedLoader(Generic[T]):
         self._position: Position | None = None
         self._resumed: Position | None = None
         self._place: Here | Separate | None = None
+        self._pinned = False
         self._owner = 0  # the process whose threads these are: they do not survive a fork
 
     @property
@@ -193,8 +196,11 @@ class ThreadedLoader(Generic[T]):
             self._position = resumed
             indices, seed = self._order.resume(resumed)
         reread = self._streams and resumed is not None and resumed.dataset is None
+        run: Run = self._running().begin(self.epoch, seed, self._position.dataset)
+        if self._pinned and self.where == "process":
+            run = PinnedRun(run)
         epoch = Epoch(
-            self._running().begin(self.epoch, seed, self._position.dataset),
+            run,
             self._order,
             indices,
             self._position,
@@ -251,28 +257,24 @@ class ThreadedLoader(Generic[T]):
         return self._place
 
     def _new_place(self) -> Here | Separate:
-        pinned = self._pinned()
+        here = self.where == "trainer"
+        self._pinned = self.pin_memory and torch.cuda.is_available()
+        if self._pinned != self.pin_memory:
+            text = "pin_memory is ignored: there is no CUDA device."
+            warnings.warn(text, UserWarning, stacklevel=4)
         reading = Reading(
             self.dataset,
             self.collate_fn,
             self.batch_sampler is not None,
             self.drop_last,
             self.threads,
-            pinned,
+            self._pinned and here,
         )
         in_memory = self.prefetch_factor + 2
-        if self.where == "process":
+        if not here:
             return Separate(reading, self.start_method, in_memory, self.worker_init_fn)
-        memory = RecycledMemory(pinned, in_memory, self.overwrite)
+        memory = RecycledMemory(self._pinned, in_memory, self.overwrite)
         return Here(reading, memory, at_once=self.prefetch_factor == 0)
-
-    def _pinned(self) -> bool:
-        """Whether batches come in page-locked memory; warns where they cannot, as `DataLoader`."""
-        if self.pin_memory and not torch.cuda.is_available():
-            warnings.warn(
-                "pin_memory is ignored: there is no CUDA device.", UserWarning, stacklevel=4
-            )
-        return self.pin_memory and torch.cuda.is_available()
 
     def _samplers(self) -> list[Any]:
         """The one that is iterated over, then those inside it."""

@@ -13,9 +13,12 @@ https://docs.pytorch.org/docs/stable/notes/cuda.html#use-pinned-memory-buffers.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,7 +34,13 @@ Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class Memory(Protocol):
-    """Where the tensors of one batch come from, uninitialised."""
+    """Where the tensors of one batch come from, uninitialised.
+
+    `overwrite`: those of the last call are overwritten by those of the next.
+    """
+
+    @property
+    def overwrite(self) -> bool: ...
 
     def tensors(self, leaves: Sequence[Leaf]) -> list[torch.Tensor]: ...
 
@@ -82,10 +91,18 @@ class RecycledMemory:
         self.pinned = arguments.flag("pinned", pinned)
         self.most = arguments.positive_int("most", most)
         self.overwrite = arguments.flag("overwrite", overwrite)
-        self._free: deque[memoryview] = deque()
+        self._new()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_free": deque()}
+        return {"pinned": self.pinned, "most": self.most, "overwrite": self.overwrite}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._new()
+
+    def _new(self) -> None:
+        self._free: deque[memoryview] = deque(maxlen=self.most)  # what is too many falls out
+        self._taking = threading.Lock()
 
     def tensors(self, leaves: Sequence[Leaf]) -> list[torch.Tensor]:
         """
@@ -107,24 +124,20 @@ class RecycledMemory:
         return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
 
     def _taken(self, nbytes: int) -> Bytes:
-        block = self._block(nbytes)
-        if self.overwrite:
-            self._free.append(block)
-            return np.frombuffer(block, np.uint8, nbytes)
-        free, most = self._free, self.most
-
-        def give_back() -> None:
-            if len(free) < most:
-                free.append(block)
-
-        return lease(block, nbytes, give_back)
+        with self._taking:
+            block = self._block(nbytes)
+            if self.overwrite:
+                self._free.append(block)
+                return np.frombuffer(block, np.uint8, nbytes)
+        return lease(block, nbytes, partial(self._free.append, block))
 
     def _block(self, nbytes: int) -> memoryview:
-        """The free block that was used last and is large enough; smaller ones are let go."""
-        while True:
-            try:
-                block = self._free.pop()
-            except IndexError:
-                return np.empty(nbytes, np.uint8).data
-            if block.nbytes >= nbytes:
-                return block
+        """The smallest free block that is large enough."""
+        free = []
+        with contextlib.suppress(IndexError):  # others may come back meanwhile
+            while True:
+                free.append(self._free.popleft())
+        fitting = [block for block in free if block.nbytes >= nbytes]
+        best = min(fitting, key=lambda block: block.nbytes, default=None)
+        self._free.extend(block for block in free if block is not best)
+        return np.empty(nbytes, np.uint8).data if best is None else best

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from torch.utils.data import IterableDataset, default_collate
-from torch.utils.data._utils import pin_memory
 
 from datasets_impl.loaders.layout import Leaf, WritesSamples, as_batch, mapped
 from datasets_impl.loaders.memory import Memory
+from datasets_impl.loaders.pinned import pinned
+from datasets_impl.loaders.stacking import collated
 from datasets_impl.loaders.work import Outcome, Work
 
 Collate = Callable[[Any], Any]
@@ -39,10 +41,8 @@ class Reading:
         pin: bool = False,
     ) -> None:
         self.dataset = dataset
-        self.collate_fn: Collate = collate_fn
-        if pin:
-            pinned: Collate = pin_memory.pin_memory
-            self.collate_fn = lambda samples: pinned(collate_fn(samples))
+        self.collate_fn = collate_fn
+        self.pin = pin
         self.batched = batched
         self.drop_last = drop_last
         self.streams = isinstance(dataset, IterableDataset)
@@ -50,6 +50,14 @@ class Reading:
         in_place = batched and collate_fn is default_collate and not self.streams
         self.writes = in_place and isinstance(dataset, WritesSamples)
         self.gathers = self.writes and hasattr(dataset, "read_many_into")
+
+    def collate(self, samples: Any, memory: Memory) -> Any:
+        """The batch that `samples` become."""
+        if self.collate_fn is default_collate and not memory.overwrite:
+            batch = collated(samples, memory)
+        else:
+            batch = self.collate_fn(samples)
+        return pinned(batch) if self.pin else batch
 
     def at_epoch(self, epoch: int, alone: bool) -> Any:
         """The dataset, told the epoch; a copy of it where another epoch still reads from it."""
@@ -78,21 +86,22 @@ class Feed:
         """
         reading, dataset = self.reading, self.dataset
         if reading.streams:
-            return Whole(lambda: self._from_stream(indices))
+            return Whole(lambda: self._from_stream(indices, memory))
         if not reading.batched:
-            return Whole(lambda: Outcome(reading.collate_fn(sample(dataset, indices))))
+            return Whole(lambda: Outcome(reading.collate(sample(dataset, indices), memory)))
         if not reading.writes and getattr(dataset, "__getitems__", None):
-            return Whole(lambda: Outcome(reading.collate_fn(dataset.__getitems__(indices))))
+            many = dataset.__getitems__
+            return Whole(lambda: Outcome(reading.collate(many(indices), memory)))
         indices = list(indices)
         if not indices:
-            return Whole(lambda: Outcome(reading.collate_fn([])))
+            return Whole(lambda: Outcome(reading.collate([], memory)))
         if reading.gathers:
             return Gathered(dataset, indices, memory, 1 if in_one else reading.threads)
         if reading.writes:
             return Written(dataset, indices, memory)
-        return Collated(dataset, indices, reading.collate_fn)
+        return Collated(dataset, indices, partial(reading.collate, memory=memory))
 
-    def _from_stream(self, indices: Any) -> Outcome:
+    def _from_stream(self, indices: Any, memory: Memory) -> Outcome:
         """The next samples: as many as there are `indices`, or one where nothing is batched."""
         if self.ended:
             return Outcome(ended=True)
@@ -110,7 +119,7 @@ class Feed:
             return Outcome(ended=True)
         state = stateful(self.samples, self.dataset)
         held = copy.deepcopy(state.state_dict()) if state is not None else None
-        value = self.reading.collate_fn(found if self.reading.batched else found[0])
+        value = self.reading.collate(found if self.reading.batched else found[0], memory)
         return Outcome(value, state=held)
 
     def _begin(self) -> Iterator[Any]:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, NoReturn
 
 from datasets_impl.errors import LoaderFailed, StudyError
 from datasets_impl.loaders import child
@@ -136,24 +136,19 @@ class Separate:
             self._ended()
 
     def _read(self) -> None:
-        whole = False
         try:
             message = Message.received(self.connection)
-            descriptor = receive_descriptor(self.connection) if message.kind is Kind.SLOT else -1
-            whole = True
+            if message.kind is Kind.SLOT:
+                descriptor = receive_descriptor(self.connection)
+                return self.slots.add(message.slot, message.nbytes, descriptor)
         except (EOFError, ConnectionError):
-            whole = True
             self._ended()
-        finally:
-            if not whole:  # an interrupt in mid-message: the next one would be read from its middle
-                self.broken = "An interrupt cut a message short; iterate over the loader anew."
-                self._close()
-        if message.kind is Kind.SLOT:
-            self.slots.add(message.slot, message.nbytes, descriptor)
-        elif message.kind is Kind.DISCARDED:
-            self.slots.discard(message.slot)
-        else:
-            self._put(message)
+        except BaseException as error:  # perhaps in mid-message: the next one cannot be read
+            self._break(f"An epoch was cut short ({error or type(error).__name__}); begin anew.")
+            raise
+        if message.kind is Kind.DISCARDED:
+            return self.slots.discard(message.slot)
+        return self._put(message)
 
     def _put(self, message: Message) -> None:
         held = self.slots.lease(message.slot, message.nbytes)
@@ -161,11 +156,14 @@ class Separate:
         if inbox is not None:
             inbox.append((message.number, _outcome(message, held)))
 
-    def _ended(self) -> None:
+    def _ended(self) -> NoReturn:
         self.process.join(PATIENCE)
-        self.broken = _why(self.process)
-        self._close()
+        self._break(_why(self.process))
         raise LoaderFailed(self.broken)
+
+    def _break(self, why: str) -> None:
+        self.broken = why
+        self._close()
 
 
 class SeparateRun:

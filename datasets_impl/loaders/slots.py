@@ -122,6 +122,8 @@ class Reserved:
     The slot is free again when this goes, unless the batch was `sent`.
     """
 
+    overwrite = False
+
     def __init__(self, slots: Slots) -> None:
         self.slots = slots
         self.slot: Slot | None = None

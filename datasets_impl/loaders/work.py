@@ -10,7 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,22 @@ class Outcome:
 
 
 Deliver = Callable[[Outcome], None]
+
+
+class Run(Protocol):
+    """One epoch where it is made: batches go in by number and indices, and come out made."""
+
+    def submit(self, number: int, indices: Any) -> None: ...
+
+    def receive(self, timeout: float | None) -> tuple[int, Outcome]:
+        """The next batch that is made, whichever it is.
+
+        Raises:
+            TimeoutError: none is made in so many seconds.
+        """
+
+    def end(self) -> None:
+        """Nothing of it is wanted any more."""
 
 
 class Work(ABC):
