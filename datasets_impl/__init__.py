@@ -38,9 +38,9 @@ if TYPE_CHECKING:  # the same names for type checkers and editors, which run no 
     from datasets_impl.loaders.centre_crops import CentreCrops as CentreCrops
     from datasets_impl.loaders.decoded_images import DecodedImages as DecodedImages
     from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader as GatheredPixelsLoader
+    from datasets_impl.loaders.loader import ThreadedLoader as ThreadedLoader
     from datasets_impl.loaders.random_crops import RandomCrops as RandomCrops
     from datasets_impl.loaders.stored_pixels import StoredPixels as StoredPixels
-    from datasets_impl.loaders.loader import ThreadedLoader as ThreadedLoader
     from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader as ThreadedCropsLoader
     from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader as ThreadedJpegLoader
 

@@ -7,9 +7,11 @@ import multiprocessing
 import os
 import pickle
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -317,8 +319,12 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def trainer(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, list[psutil.Process]]]]:
-    """Starts a trainer that waits for a batch; it, the process that makes them, and a fork."""
+    """Starts a trainer that waits for a batch; it, the process that makes them, and a fork.
+
+    A fork server's own folder is left where its process is killed, and its name must be short.
+    """
     started: list[psutil.Process] = []
+    folder = tempfile.mkdtemp()
 
     def start(method: str) -> tuple[Any, list[psutil.Process]]:
         script = tmp_path / "trainer.py"
@@ -329,7 +335,11 @@ def trainer(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, list[psutil.P
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+            env={
+                **os.environ,
+                "TMPDIR": folder,
+                "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+            },
         )
         assert process.stdout is not None
         others = [psutil.Process(int(number)) for number in process.stdout.readline().split()]
@@ -340,6 +350,7 @@ def trainer(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, list[psutil.P
     for process in started:
         if process.is_running():
             process.kill()
+    shutil.rmtree(folder)
 
 
 def gone(process: psutil.Process) -> bool:
@@ -474,9 +485,9 @@ def test_two_hundred_epochs_leave_nothing() -> None:
     for epoch in range(200):
         batches = iter(made)
         stop = draw.randrange(9)
-        if draw.random() < 0.1:
-            next(iter(made))
         try:
+            if draw.random() < 0.1:
+                next(iter(made))
             for _, _batch in zip(range(stop), batches, strict=False):
                 if epoch % 20 == 19:
                     child_of(made).kill()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
@@ -137,6 +138,7 @@ class ThreadedLoader(Generic[T]):
         self._resumed: Position | None = None
         self._place: Here | Separate | None = None
         self._pinned = False
+        self._beginning = threading.Lock()
         self._owner = 0  # the process whose threads these are: they do not survive a fork
 
     @property
@@ -172,7 +174,13 @@ class ThreadedLoader(Generic[T]):
         return self._plain.timeout
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_place": None, "_owner": 0}
+        held = {**self.__dict__, "_place": None, "_owner": 0}
+        del held["_beginning"]
+        return held
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._beginning = threading.Lock()
 
     def __len__(self) -> int:
         """Batches of an epoch.
@@ -187,30 +195,33 @@ class ThreadedLoader(Generic[T]):
         return Unbegun(self._begin)
 
     def _begin(self) -> Epoch:
+        with self._beginning:  # several threads may iterate at once
+            return self._new_epoch()
+
+    def _new_epoch(self) -> Epoch:
         resumed, self._resumed = self._resumed, None
         if resumed is None:
-            self._position = self._order.position(self.epoch, self._describes())
-            self._position.begun = True
+            position = self._order.position(self.epoch, self._describes())
+            position.begun = True
             indices, seed = self._order.begin()
         else:
-            self._position = resumed
+            position = resumed
             indices, seed = self._order.resume(resumed)
-        reread = self._streams and resumed is not None and resumed.dataset is None
-        run: Run = self._running().begin(self.epoch, seed, self._position.dataset)
+        self._position = position
+        run: Run = self._running().begin(self.epoch, seed, position.dataset)
         if self._pinned and self.where == "process":
             run = PinnedRun(run)
-        epoch = Epoch(
+        self.epoch += 1
+        return Epoch(
             run,
             self._order,
             indices,
-            self._position,
+            position,
             self.prefetch_factor,
             self.in_order,
             self.timeout,
-            reread,
+            reread=self._streams and resumed is not None and resumed.dataset is None,
         )
-        self.epoch += 1
-        return epoch
 
     def state_dict(self) -> dict[str, Any]:
         """Where the epoch stands that was begun last, after the batch that was handed out last.
@@ -251,10 +262,13 @@ class ThreadedLoader(Generic[T]):
         self._order.set_epoch(self.epoch)
 
     def _running(self) -> Here | Separate:
-        broken = isinstance(self._place, Separate) and self._place.broken
-        if self._place is None or self._owner != os.getpid() or broken:
-            self._place, self._owner = self._new_place(), os.getpid()
-        return self._place
+        place = self._place
+        mine = place is not None and self._owner == os.getpid()
+        if not mine or (isinstance(place, Separate) and not place.runs()):
+            self._place = place = self._new_place()
+            self._owner = os.getpid()
+        assert place is not None
+        return place
 
     def _new_place(self) -> Here | Separate:
         here = self.where == "trainer"

@@ -83,6 +83,9 @@ class Separate:
             returned.close()
         self._close = weakref.finalize(self, _close, self.connection, self.process, os.getpid())
 
+    def runs(self) -> bool:
+        return not self.broken and self.process.is_alive()
+
     def begin(self, epoch: int, seed: int, state: Any = None) -> SeparateRun:
         number = next(self._numbers)
         self._inboxes[number] = deque()
