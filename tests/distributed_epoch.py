@@ -7,10 +7,13 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from torch import distributed
 from torch.utils.data import DistributedSampler
 
+from datasets_impl.loaders.decoded_images import DecodedImages
+from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loaders.table import LOADERS
 
@@ -30,6 +33,22 @@ def main(folder: str, out: str) -> None:
                     for batch in batches
                     for image in batch
                 ]
+    images = DecodedImages(folder)
+    world, given = distributed.get_world_size(), {"batch_size": 2, "prefetch_factor": 1}
+    parts: dict[str, ThreadedLoader[Any]] = {
+        "own": ThreadedLoader(images, shuffle=True, num_replicas=world, rank=rank, **given),
+        "own, in turn": ThreadedLoader(images, num_replicas=world, rank=rank, **given),
+        "distributed": ThreadedLoader(images, sampler=DistributedSampler(images), **given),
+        "here": ThreadedLoader(images, where="trainer", num_replicas=world, rank=rank, **given),
+    }
+    for name, batches in parts.items():
+        for epoch in range(2):
+            batches.set_epoch(epoch)
+            seen[f"ThreadedLoader, {name}, epoch {epoch}"] = [
+                hashlib.sha256(image.contiguous().numpy().tobytes()).hexdigest()
+                for batch in batches
+                for image in batch
+            ]
     Path(out, f"{os.environ['RANK']}.json").write_text(json.dumps(seen))
     distributed.barrier()
     distributed.destroy_process_group()

@@ -304,7 +304,7 @@ def test_torchrun_sees_every_image_once_an_epoch(folder: Path, tmp_path: Path) -
     )
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
-    assert len(ranks[0]) == len(LOADERS) * 4
+    assert len(ranks[0]) == len(LOADERS) * 4 + 8
     for run in ranks[0]:
         both = [*ranks[0][run], *ranks[1][run]]
         assert len(both) == len(set(both)) == COUNT, run

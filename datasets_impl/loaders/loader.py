@@ -9,7 +9,6 @@ it is given (`WritesSamples`) is read straight into the batch, in memory that wa
 from __future__ import annotations
 
 import copy
-import multiprocessing
 import os
 import threading
 import warnings
@@ -21,10 +20,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from datasets_impl import arguments
 from datasets_impl.errors import BadArgument
+from datasets_impl.loaders import given
 from datasets_impl.loaders.epoch import Epoch, Unbegun
 from datasets_impl.loaders.here import Here
 from datasets_impl.loaders.memory import RecycledMemory
-from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loaders.pinned import PinnedRun
 from datasets_impl.loaders.position import Order, Position
 from datasets_impl.loaders.reading import Collate, Reading
@@ -101,7 +100,7 @@ class ThreadedLoader(Generic[T]):
         if threads is not None:
             hint = ", or None for one a core"
             self.threads = arguments.positive_int("threads", threads, MOST_THREADS, hint)
-        self.start_method = _start_method(start_method, where)
+        self.start_method = given.start_method(start_method, where)
         self.worker_init_fn = worker_init_fn
         arguments.function("worker_init_fn", worker_init_fn)
         self.prefetch_factor = arguments.whole_number("prefetch_factor", prefetch_factor, 0)
@@ -111,8 +110,8 @@ class ThreadedLoader(Generic[T]):
         self.epoch = 0
         arguments.function("collate_fn", collate_fn)
         if seed is not None or num_replicas is not None or rank is not None:
-            _require_no_order(dataset, sampler, batch_sampler)
-            sampler = _own_order(dataset, bool(shuffle), seed, num_replicas, rank)
+            given.require_no_order(dataset, sampler, batch_sampler)
+            sampler = given.own_order(dataset, bool(shuffle), seed, num_replicas, rank)
             shuffle = None
         try:
             self._plain: DataLoader[Any] = DataLoader(
@@ -130,10 +129,11 @@ class ThreadedLoader(Generic[T]):
             raise
         except ValueError as error:
             raise BadArgument(f"DataLoader's arguments do not fit together: {error}.") from error
-        self._require_overwritable()
+        if self.overwrite:
+            given.require_overwritable(self.prefetch_factor, where)
         self._streams = isinstance(dataset, IterableDataset)
         self._generator = generator
-        self._order = Order(self._samplers(), generator)
+        self._order = Order(given.samplers(self._plain), generator)
         self._position: Position | None = None
         self._resumed: Position | None = None
         self._place: Here | Separate | None = None
@@ -290,66 +290,9 @@ class ThreadedLoader(Generic[T]):
         memory = RecycledMemory(self._pinned, in_memory, self.overwrite)
         return Here(reading, memory, at_once=self.prefetch_factor == 0)
 
-    def _samplers(self) -> list[Any]:
-        """The one that is iterated over, then those inside it."""
-        outer = self.sampler if self.batch_sampler is None else self.batch_sampler
-        inner = getattr(self.batch_sampler, "sampler", None)
-        found = [outer, inner, self.sampler]
-        return [
-            each
-            for at, each in enumerate(found)
-            if each is not None and not any(each is other for other in found[:at])
-        ]
-
     def _describes(self) -> dict[str, Any]:
         try:
             count: int | None = len(self.dataset)
         except TypeError:
             count = None
         return {"batch_size": self.batch_size, "drop_last": self.drop_last, "length": count}
-
-    def _require_overwritable(self) -> None:
-        if self.overwrite and (self.prefetch_factor or self.where != "trainer"):
-            raise BadArgument(
-                "overwrite=True gives each batch in the memory of the last one, so none can be "
-                'made in advance; give where="trainer" and prefetch_factor=0, or leave it out.'
-            )
-
-
-def _start_method(method: str | None, where: str) -> str | None:
-    if method is None:
-        return None
-    if where != "process":
-        raise BadArgument(
-            f'start_method is {method!r}, and no process is started; give where="process", or '
-            "leave it out."
-        )
-    return arguments.one_of("start_method", method, multiprocessing.get_all_start_methods())
-
-
-def _require_no_order(dataset: Any, sampler: Any, batch_sampler: Any) -> None:
-    if isinstance(dataset, IterableDataset):
-        raise BadArgument(
-            "seed, num_replicas and rank say which samples are read in which order, and an "
-            "iterable dataset decides that itself; leave them out."
-        )
-    if sampler is not None or batch_sampler is not None:
-        raise BadArgument(
-            "seed, num_replicas and rank make a sampler, and one is given already; leave either "
-            "out."
-        )
-
-
-def _own_order(
-    dataset: Any, shuffle: bool, seed: int | None, num_replicas: int | None, rank: int | None
-) -> Any:
-    if (num_replicas is None) != (rank is None):
-        raise BadArgument("num_replicas and rank belong together; give both, or neither.")
-    seed = 0 if seed is None else arguments.seed(seed)
-    count, world, first = len(dataset), num_replicas or 1, rank or 0
-    if num_replicas is not None:
-        world = arguments.positive_int("num_replicas", num_replicas)
-        first = arguments.whole_number("rank", rank, 0, world - 1)
-    if shuffle:
-        return ShardedShuffle(count, seed, first, world)
-    return range(first, count, world)

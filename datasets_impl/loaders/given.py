@@ -1,0 +1,70 @@
+"""What a loader's arguments mean together, and which of them do not go together."""
+
+from __future__ import annotations
+
+import multiprocessing
+from typing import Any
+
+from torch.utils.data import DataLoader, IterableDataset
+
+from datasets_impl import arguments
+from datasets_impl.errors import BadArgument
+from datasets_impl.loaders.order import ShardedShuffle
+
+
+def samplers(loader: DataLoader[Any]) -> list[Any]:
+    """The sampler that is iterated over, then those inside it."""
+    outer = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    found: list[Any] = [outer]
+    for inner in (getattr(loader.batch_sampler, "sampler", None), loader.sampler):
+        if inner is not None and not any(inner is other for other in found):
+            found.append(inner)
+    return found
+
+
+def require_overwritable(prefetch_factor: int, where: str) -> None:
+    if prefetch_factor or where != "trainer":
+        raise BadArgument(
+            "overwrite=True gives each batch in the memory of the last one, so none can be "
+            'made in advance; give where="trainer" and prefetch_factor=0, or leave it out.'
+        )
+
+
+def start_method(method: str | None, where: str) -> str | None:
+    if method is None:
+        return None
+    if where != "process":
+        raise BadArgument(
+            f'start_method is {method!r}, and no process is started; give where="process", or '
+            "leave it out."
+        )
+    return arguments.one_of("start_method", method, multiprocessing.get_all_start_methods())
+
+
+def require_no_order(dataset: Any, sampler: Any, batch_sampler: Any) -> None:
+    if isinstance(dataset, IterableDataset):
+        raise BadArgument(
+            "seed, num_replicas and rank say which samples are read in which order, and an "
+            "iterable dataset decides that itself; leave them out."
+        )
+    if sampler is not None or batch_sampler is not None:
+        raise BadArgument(
+            "seed, num_replicas and rank make a sampler, and one is given already; leave either "
+            "out."
+        )
+
+
+def own_order(
+    dataset: Any, shuffle: bool, seed: int | None, num_replicas: int | None, rank: int | None
+) -> Any:
+    """The sampler: every `num_replicas`-th sample from the `rank`-th on, shuffled if asked for."""
+    if (num_replicas is None) != (rank is None):
+        raise BadArgument("num_replicas and rank belong together; give both, or neither.")
+    seed = 0 if seed is None else arguments.seed(seed)
+    count, world, first = len(dataset), num_replicas or 1, rank or 0
+    if num_replicas is not None:
+        world = arguments.positive_int("num_replicas", num_replicas)
+        first = arguments.whole_number("rank", rank, 0, world - 1)
+    if shuffle:
+        return ShardedShuffle(count, seed, first, world)
+    return range(first, count, world)
