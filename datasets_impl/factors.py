@@ -26,6 +26,7 @@ TOPICS = (
     "structures",
     "trainers",
     "transport",
+    "uneven",
 )
 # Further numbers of one measurement, which stand in its log as `also`, and their units.
 ALSO = {"slowdown": "times", "cpu": "us", "p99": "ms", "accuracy": "%"}
@@ -58,7 +59,8 @@ FACTORS = (
     Factor("transform", "none", "transform {}", "with transform {}"),
     Factor("stage", "item", "{}", "at stage {}"),
     Factor("phase", None, "{}", "in phase {}"),
-    Factor("mix", None, "{}", "with {}"),
+    Factor("mix", None, "{}", "with {}",
+           words={"slow-samples": "slow samples", "mixed-sizes": "pictures of mixed sizes"}),
     Factor("access", "item", "{}", "for {}",
            words={"item": "single items", "unbatched": "unbatched samples", "batch": "batches"}),
     Factor("where", None, "{}", "{}", title="place",

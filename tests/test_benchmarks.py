@@ -27,7 +27,7 @@ from datasets_impl.contest.beside import WAYS
 from datasets_impl.contest.ceilings import CEILINGS
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import DEFAULT_QUALITY, MAX_COUNT, MAX_RESOLUTION, CorpusSpec
-from datasets_impl.experiments import behaviour, beyond_memory
+from datasets_impl.experiments import behaviour, beyond_memory, uneven
 from datasets_impl.experiments.augment import PLACES
 from datasets_impl.experiments.free_samples import CARRIERS
 from datasets_impl.experiments.loops import LOOPS
@@ -116,7 +116,7 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
         "stage": ("item", *STAGES),
         "start_method": multiprocessing.get_all_start_methods(),
         "phase": behaviour.PHASES,
-        "mix": tuple(behaviour.SHAPE_MIXES),
+        "mix": (*behaviour.SHAPE_MIXES, *uneven.MIXES),
         "access": ("item", "unbatched", "batch"),
         "where": ("memory", "disk", *beyond_memory.LIMITS),
         "loop": again(LOOPS),
@@ -140,8 +140,8 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
                 measured = {metric.removesuffix("_memory") for metric in metrics}
                 assert name in (*CEILINGS, *PLACES) or measured <= tasks, f"{where}: {name}"
                 continue
-            if "trainer" in given:
-                assert given["impl"].removesuffix(AGAIN) in WAYS, where
+            if "trainer" in given or module_of(benchmark) == "uneven":
+                assert given["impl"].removesuffix(AGAIN) in (*WAYS, *uneven.LOADERS), where
                 continue
             entry = registry.implementation(given.get("impl", "naive"))
             assert given.get("transform", "none") == "none" or entry.takes_transform, where
@@ -167,7 +167,7 @@ def test_what_users_are_told_to_take_is_timed(suite: ModuleType) -> None:
         assert timed["startup"] < named, "the others construct nothing"
 
 
-CONTEST = ("arms", "trainers")  # whose levels are arms
+CONTEST = ("arms", "trainers", "uneven")  # topics whose implementations are no datasets
 
 
 def test_every_row_of_the_registry_is_timed() -> None:

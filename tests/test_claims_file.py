@@ -24,7 +24,7 @@ from scripts.judging.claims import (
 from scripts.judging.claims import Test as ClaimTest
 from scripts.root import CLAIMS, RESULTS
 
-IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 12)]
+IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
 MEASURED = set(IDS) - {"X06", "X07", "X08"}
 
 KNOWN = load_claims(CLAIMS)

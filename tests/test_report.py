@@ -28,7 +28,7 @@ from scripts.report.model import Study
 from scripts.report.record import Report, clean, study_record
 from tests.synthetic_study import NASTY, build, cell
 
-IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 12)]
+IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,19 @@
+"""Whether one slow sample holds up its batch and those behind it (X12)."""
+
+from datasets_impl.experiments.uneven import LOADERS, MIXES
+
+from .common import _Sparse, tracked
+from .grids import GRID, star
+from .measures.uneven import uneven
+
+FACTORS = ["n", "px", "mix", "impl"]
+
+
+class ByMix(_Sparse):
+    """A DataLoader with its batches in order and not, and threads that take single samples."""
+
+    also = ("p99",)
+    param_names = FACTORS
+    params = star(FACTORS, px=(224,), mix=tuple(MIXES), impl=tuple(LOADERS) if GRID.limits else ())
+
+    track_epoch = tracked(uneven, "us")
