@@ -41,7 +41,10 @@ TIMES = {  # microseconds per image, by round
     "ffcv": [150.0, 165.0, 180.0],
     "grain": [250.0, 275.0, 300.0],
 }
-STATE = {"cores": 2, "setting": {"threads": 2}, "tried": {"{}": 130.0}, "first_batch_ms": 9.5}
+STATE = {
+    "cores": 2, "setting": {"threads": 2}, "tried": {"{}": 130.0}, "first_batch_ms": 9.5,
+    "cpu_us": 251.5,
+}  # fmt: skip
 COSTS = {"value": 31.5, "conversion_seconds": 1.25, "bytes_on_disk": 10_000_000,
          "mean_difference": 0.0, "psnr": None}  # fmt: skip
 
@@ -137,6 +140,7 @@ def test_costs_and_settings_come_from_the_log(found: list[Loaders]) -> None:
     one = row(found, "threaded-pack")
     assert (one.memory_mb, one.conversion_seconds, one.bytes_on_disk) == (31.5, 1.25, 10_000_000)
     assert (one.setting, one.first_batch_ms, one.psnr) == ({"threads": 2}, 9.5, None)
+    assert one.cpu_us == 251.5
     assert row(found, "grain").memory_mb is None
 
 

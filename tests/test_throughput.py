@@ -64,6 +64,7 @@ def test_an_arm_is_measured_over_whole_epochs_with_its_fastest_setting(
 ) -> None:
     value, state = throughput(cell(impl), task)
     assert value > 0 and state["us_after_first"] > 0 and state["first_batch_ms"] > 0
+    assert state["cpu_us"] >= 0
     assert state["batches"] >= BATCHES and state["batches"] == 2 * state["epochs"]
     arm = ARMS[task, impl.removesuffix("-again")]
     assert state["setting"] in arm.settings
@@ -85,7 +86,7 @@ def test_a_ceiling_goes_over_every_image(name: str, corpus: Corpus) -> None:
 
 def test_a_ceiling_is_measured_like_an_arm() -> None:
     value, state = throughput(cell("ceiling-gather"), "raw")
-    assert value > 0 and state["passes"] >= 1
+    assert value > 0 and state["passes"] >= 1 and state["cpu_us"] >= 0
 
 
 def test_what_is_not_installed_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

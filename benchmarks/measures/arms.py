@@ -21,6 +21,7 @@ from datasets_impl.experiments.loops import cores
 from datasets_impl.factors import AGAIN
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.loading import touch
+from datasets_impl.observe.load import tree_seconds
 from datasets_impl.observe.page_cache import evict, large_pages, resident_share
 
 from ..common import Measured
@@ -68,8 +69,11 @@ def throughput(cell: Cell, task: Task) -> Measured:
             once.before()
             return timed(once)
 
+        cpu = tree_seconds()
         times = repeated(pass_time, ARM_SECONDS)
-        return 1e6 * sum(times) / len(times) / count, {"passes": len(times), "cores": cores()}
+        cpu_us = 1e6 * (tree_seconds() - cpu) / len(times) / count
+        state = {"passes": len(times), "cores": cores(), "cpu_us": round(cpu_us, 4)}
+        return 1e6 * sum(times) / len(times) / count, state
     arm = ARMS[task, name]
     if not arm.available:
         raise Unsupported(f"the package {arm.package} is not installed")
@@ -109,12 +113,15 @@ def whole_epochs(batches: Iterable[torch.Tensor], state: dict[str, Any]) -> Meas
     """Microseconds per image over whole epochs of `LEAST_BATCHES` batches, or fewer of a slow arm.
 
     An epoch's start is a part of it. Few batches an epoch make it weigh more than in a real
-    training, so the state has the time after each epoch's first batch too.
+    training, so the state has the time after each epoch's first batch too, and the CPU time of all
+    processes per image, those included that end meanwhile.
     """
     _epoch(batches)
     seen: list[_Epoch] = []
+    cpu = tree_seconds()
     while not _enough(seen):
         seen.append(_epoch(batches))
+    cpu = tree_seconds() - cpu
     images = sum(epoch.images for epoch in seen)
     later = sum(epoch.images - epoch.first_images for epoch in seen)
     rest = sum(epoch.seconds - epoch.first_seconds for epoch in seen)
@@ -123,6 +130,7 @@ def whole_epochs(batches: Iterable[torch.Tensor], state: dict[str, Any]) -> Meas
         "batches": sum(epoch.batches for epoch in seen),
         "first_batch_ms": round(1e3 * sum(e.first_seconds for e in seen) / len(seen), 4),
         "us_after_first": round(1e6 * rest / later, 4) if later else None,
+        "cpu_us": round(1e6 * cpu / images, 4),
     }
     return 1e6 * sum(epoch.seconds for epoch in seen) / images, state
 

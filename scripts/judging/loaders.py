@@ -150,6 +150,7 @@ def _row(
         tried=state.get("tried", {}),
         first_batch_ms=state.get("first_batch_ms"),
         us_after_first=state.get("us_after_first"),
+        cpu_us=state.get("cpu_us"),
     )
 
 

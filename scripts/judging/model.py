@@ -228,6 +228,7 @@ class LoaderRow:
     tried: dict[str, float]  # microseconds per image of every setting tried
     first_batch_ms: float | None
     us_after_first: float | None
+    cpu_us: float | None  # microseconds of CPU per image, of all processes
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def _arm_record(row: LoaderRow) -> dict[str, Any]:
     plain = (
         "arm", "origin", "about", "exact", "order", "images_per_second", "low", "high", "blocks",
         "rival", "memory_mb", "conversion_seconds", "bytes_on_disk", "mean_difference", "psnr",
-        "first_batch_ms", "us_after_first", "rival_later",
+        "first_batch_ms", "us_after_first", "rival_later", "cpu_us",
     )  # fmt: skip
     return {
         **{name: clean(getattr(row, name)) for name in plain},
@@ -80,6 +80,7 @@ def table(found: Sequence[Loaders]) -> pd.DataFrame:
                 "low": row.low,
                 "high": row.high,
                 "share_of_ceiling": row.share_of_ceiling and row.share_of_ceiling.estimate,
+                "cpu_us": row.cpu_us,
                 "memory_mb": row.memory_mb,
                 "conversion_seconds": row.conversion_seconds,
             }
