@@ -2,9 +2,10 @@
 
 from functools import partial
 
-from .common import _Benchmark, tracked
+from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, star
 from .measures.beside import beside
+from .measures.training import training
 
 FACTORS = ["n", "px", "trainer", "step_ms", "impl"]
 WAYS = ("dataloader", "threads", "process")
@@ -44,3 +45,18 @@ class Train(_Beside):
     params = levels("train", px=PX_TRAIN)
 
     track_epoch = tracked(partial(beside, task="train"), "us")
+
+
+class Training(_Sparse):
+    """A small net learns which photograph a crop is from."""
+
+    also = ("accuracy",)
+    param_names = ["n", "px", "impl"]
+    params = star(
+        param_names,
+        n=(1280,),
+        px=(128,),
+        impl=WAYS if GRID.limits and "decode" in GRID.tasks_beside else (),
+    )
+
+    track_epoch = tracked(training, "us")

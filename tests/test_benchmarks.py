@@ -140,7 +140,7 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
                 measured = {metric.removesuffix("_memory") for metric in metrics}
                 assert name in (*CEILINGS, *PLACES) or measured <= tasks, f"{where}: {name}"
                 continue
-            if "trainer" in given or module_of(benchmark) == "uneven":
+            if module_of(benchmark) in ("trainers", "uneven") or "trainer" in given:
                 assert given["impl"].removesuffix(AGAIN) in (*WAYS, *uneven.LOADERS), where
                 continue
             entry = registry.implementation(given.get("impl", "naive"))

@@ -11,18 +11,26 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import COUNT, PX
+from PIL import Image
+from torch.utils.data import DataLoader, Subset
 
 from benchmarks.grids import Cell
 from benchmarks.measures import beside as measure_beside
+from benchmarks.measures import training as measure_training
 from benchmarks.trainers import Decode
 from datasets_impl.contest import beside
+from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
+from datasets_impl.corpus.photographs import bundled_photographs
 from datasets_impl.errors import StudyError
-from datasets_impl.experiments import trainers
+from datasets_impl.experiments import trainers, ways
 from datasets_impl.experiments.trainers import TRAINERS
+from datasets_impl.experiments.training import Training
 from datasets_impl.files.paths import CACHE_VARIABLE
+from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loading import Shuffled
 from datasets_impl.observe.load import tree_seconds
 from datasets_impl.observe.log import LOG_VARIABLE
@@ -161,9 +169,53 @@ def test_no_way_may_use_more_than_the_cores_or_look_further_ahead(folder: Path) 
     for setting in beside.settings("decode", "dataloader"):
         with beside.opened("decode", "dataloader", folder, Shuffled(COUNT), setting) as loader:
             in_advance = loader.prefetch_factor * loader.num_workers  # type: ignore[attr-defined]
-            assert beside.AHEAD <= in_advance < beside.AHEAD + loader.num_workers  # type: ignore[attr-defined]
+            assert ways.AHEAD <= in_advance < ways.AHEAD + loader.num_workers  # type: ignore[attr-defined]
     with beside.opened("decode", "threads", folder, Shuffled(COUNT), {"threads": 2}) as loader:
-        assert loader.prefetch_factor == beside.AHEAD  # type: ignore[attr-defined]
+        assert loader.prefetch_factor == ways.AHEAD  # type: ignore[attr-defined]
+
+
+# --- a real training -------------------------------------------------------------------------
+
+
+def test_the_same_order_gives_the_same_losses_and_a_net_that_finds_the_photograph(
+    session_cache: Path,
+) -> None:
+    """With as many crops as a test has time for: far above the eighth that guessing finds."""
+    torch.set_num_threads(1)
+    corpus = ensure_corpus(CorpusSpec(count=320, resolution=64))
+    images = DecodedImages(corpus.root, corpus.classes)
+    losses, accuracies = {}, {}
+    for name, way in ways.WAYS.items():
+        trainer = Training(8, steps=30)
+        with way(images, Shuffled(256)) as batches:
+            losses[name] = [loss for _ in range(6) for loss in trainer.epoch(batches)]
+        kept = DataLoader(Subset(images, range(256, 320)), 64)
+        accuracies[name] = trainer.accuracy(kept)
+    assert len(losses["dataloader"]) == 24 and losses["dataloader"][-1] < losses["dataloader"][0]
+    assert losses["threads"] == losses["process"] == losses["dataloader"]
+    assert min(accuracies.values()) == max(accuracies.values()) > 0.3
+    assert not multiprocessing.active_children()
+
+
+def test_every_crop_is_of_the_photograph_that_its_class_says(corpus: Corpus) -> None:
+    """Every run of as many images as there are photographs has each once; the pixels agree."""
+    count, photographs = len(corpus.classes), bundled_photographs()
+    assert count == COUNT and len(corpus.manifest.sources) == len(photographs) == 8
+    assert sorted(corpus.classes[:8]) == list(range(8))
+    held = {source: picture.load() for source, picture in enumerate(photographs)}
+    for path, source in zip(corpus.paths, corpus.classes, strict=True):
+        made = np.asarray(Image.open(path).convert("RGB")).mean(axis=(0, 1))
+        low, high = (each(held[source], axis=(0, 1)) for each in (np.min, np.max))
+        assert (made >= low - 8).all() and (made <= high + 8).all()
+
+
+def test_a_training_is_timed_and_tested(short: None) -> None:
+    patched = {"n": 40, "px": PX, "impl": "process"}
+    made = Cell.at(list(patched), tuple(patched.values()))
+    value, state = measure_training.training(made)
+    assert value > 0 and 0 <= state["also"]["accuracy"] <= 100
+    assert state["trained"] == 32 and len(state["epoch_seconds"]) == measure_training.EPOCHS
+    assert not multiprocessing.active_children()
 
 
 # --- the numbers -----------------------------------------------------------------------------
@@ -176,6 +228,7 @@ def short(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_beside, "TRIED_BATCHES", 2)
     monkeypatch.setattr(measure_beside, "PASS_BATCHES", 5)
     monkeypatch.setattr(trainers, "us_per_unit", lambda trainer: 10.0)
+    monkeypatch.setattr(measure_training, "EPOCHS", 2)
 
 
 def cell(**levels: Any) -> Cell:

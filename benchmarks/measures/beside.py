@@ -16,10 +16,11 @@ from typing import Any
 
 import torch
 
-from datasets_impl.contest.beside import AHEAD, Setting, files_of, opened, settings
+from datasets_impl.contest.beside import Setting, files_of, opened, settings
 from datasets_impl.contest.model import BATCH_SIZE, Task
 from datasets_impl.contest.tuning import kept
 from datasets_impl.experiments.trainers import TRAINERS
+from datasets_impl.experiments.ways import AHEAD
 from datasets_impl.factors import AGAIN
 from datasets_impl.loading import Shuffled, touch
 from datasets_impl.observe.load import tree_seconds

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_impl.experiments.uneven import AHEAD, LOADERS, MIXES
+from datasets_impl.experiments.uneven import LOADERS, MIXES
+from datasets_impl.experiments.ways import AHEAD
 from datasets_impl.factors import AGAIN
 from datasets_impl.loading import BATCH_SIZE, Shuffled, run_epoch, touch
 

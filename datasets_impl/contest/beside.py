@@ -7,29 +7,25 @@ one is taken that is the fastest beside the trainer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.data import Sampler
 
-from datasets_impl.contest.model import BATCH_SIZE, CROP, Task
+from datasets_impl.contest.model import CROP, Task
 from datasets_impl.contest.plain import jpegs, stored
 from datasets_impl.contest.registry import ARMS
+from datasets_impl.experiments.ways import AHEAD, Opened, by_threads
 from datasets_impl.formats import ensure_stored
 from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loaders.images import ImageDataset
-from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.loaders.random_crops import RandomCrops
 from datasets_impl.loaders.stored_pixels import StoredPixels
 from datasets_impl.system.cores import cores
 
 Setting = dict[str, Any]
-Opened = AbstractContextManager[Iterable[torch.Tensor]]
-AHEAD = 2 * cores()  # batches made in advance: PyTorch's default with a worker per core
 DATALOADERS: dict[Task, tuple[str, ...]] = {
     "decode": ("dataloader-simplejpeg", "batched-simplejpeg"),
     "raw": ("pack-items", "pack-batched"),
@@ -74,23 +70,8 @@ def dataset(task: Task, root: Path) -> ImageDataset:
     return RandomCrops(root, size=CROP) if task == "train" else DecodedImages(root)
 
 
-@contextmanager
-def _threads(
-    task: Task, root: Path, order: Sampler[int], threads: int, where: str
-) -> Iterator[Iterable[torch.Tensor]]:
-    made: ThreadedLoader[torch.Tensor] = ThreadedLoader(
-        dataset(task, root),
-        BATCH_SIZE,
-        sampler=order,
-        threads=threads,
-        where=where,
-        start_method="fork" if where == "process" else None,  # as the workers are started
-        prefetch_factor=AHEAD,
-    )
-    try:
-        yield made
-    finally:
-        made._place = None  # the process ends with its last iterator
+def _threads(task: Task, root: Path, order: Sampler[int], threads: int, where: str) -> Opened:
+    return by_threads(dataset(task, root), order, where, threads)
 
 
 WAYS: dict[str, Callable[..., Opened]] = {

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datasets_impl.corpus.build import THREADS, Writer, content_hash, file_name, replacing
-from datasets_impl.corpus.photographs import Picture, bundled_photographs
+from datasets_impl.corpus.photographs import Picture, bundled_photographs, source_of
 from datasets_impl.corpus.user_images import Listing, list_pictures, printable, select_pictures
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.atomic import atomic_write
@@ -157,6 +157,12 @@ class Corpus:
     def paths(self) -> list[str]:
         """The absolute paths of the files, sorted; built anew at every call."""
         return [str(self.root / file_name(index)) for index in range(self.manifest.count)]
+
+    @property
+    def classes(self) -> list[int]:
+        """Of each image, which of the manifest's `sources` it is a crop of."""
+        held = self.manifest
+        return [source_of(held.seed, index, len(held.sources)) for index in range(held.count)]
 
 
 def ensure_corpus(

@@ -6,25 +6,22 @@ random crops of photographs of 64 to 1,024 px a side, each size half as often as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
+from datasets_impl.experiments.ways import Opened, by_threads, by_workers
 from datasets_impl.files.paths import images_dir
 from datasets_impl.loaders.decoded_images import DecodedImages
-from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.loaders.random_crops import RandomCrops
-from datasets_impl.loading import BATCH_SIZE, PREFETCH_FACTOR, ending_workers
-from datasets_impl.system.cores import cores
 
 EVERY, TIMES = 100, 50  # one sample in so many takes so many times as long
 SIZES = (64, 128, 256, 512, 1024)  # pixels a side
-AHEAD = PREFETCH_FACTOR * cores()  # batches made in advance, by every loader
 
 
 class SlowImages(DecodedImages):
@@ -56,49 +53,12 @@ def _corpus(count: int, px: int) -> Path:
     return ensure_corpus(CorpusSpec(count=count, resolution=px, images=images_dir())).root
 
 
-@contextmanager
-def _workers(dataset: Dataset[Any], order: Sampler[int], in_order: bool) -> Iterator[Iterable[Any]]:
-    made: DataLoader[Any] = DataLoader(
-        dataset,
-        BATCH_SIZE,
-        sampler=order,
-        num_workers=cores(),
-        multiprocessing_context="fork",
-        prefetch_factor=PREFETCH_FACTOR,
-        persistent_workers=True,
-        in_order=in_order,
-    )
-    with ending_workers(made):
-        yield made
-
-
-@contextmanager
-def _threads(dataset: Dataset[Any], order: Sampler[int]) -> Iterator[Iterable[Any]]:
-    made: ThreadedLoader[Any] = ThreadedLoader(
-        dataset, BATCH_SIZE, sampler=order, start_method="fork", prefetch_factor=AHEAD
-    )
-    try:
-        yield made
-    finally:
-        made._place = None  # the process ends with its last iterator
-
-
-def in_order(dataset: Dataset[Any], order: Sampler[int]) -> Any:
-    """Workers whose batches arrive in order, whichever is ready."""
-    return _workers(dataset, order, in_order=True)
-
-
-def out_of_order(dataset: Dataset[Any], order: Sampler[int]) -> Any:
-    """Workers whose batches arrive when they are ready."""
-    return _workers(dataset, order, in_order=False)
-
-
 MIXES: dict[str, Callable[[int, int], Any]] = {
     "slow-samples": slow_samples,
     "mixed-sizes": mixed_sizes,
 }
-LOADERS: dict[str, Callable[[Dataset[Any], Sampler[int]], Any]] = {
-    "dataloader": in_order,
-    "dataloader-unordered": out_of_order,
-    "threads-by-sample": _threads,  # any thread takes the next sample of any batch
+LOADERS: dict[str, Callable[[Dataset[Any], Sampler[int]], Opened]] = {
+    "dataloader": by_workers,
+    "dataloader-unordered": partial(by_workers, in_order=False),
+    "threads-by-sample": by_threads,  # any thread takes the next sample of any batch
 }
