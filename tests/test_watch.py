@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from datasets_impl.doctor import watch
 from datasets_impl.doctor.loop import held
@@ -145,6 +145,19 @@ def test_a_short_loop_says_so(tmp_path: Path) -> None:
     loop = loop_in(out)
     assert loop.if_free is None
     assert loop.notes == ["The loop was too short to hold batches back."]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_epochs_of_one_order_are_told(tmp_path: Path, told: bool) -> None:
+    data = TensorDataset(torch.arange(8))
+    sampler: Any = DistributedSampler(data, num_replicas=2, rank=0)
+    loader, out = DataLoader(data, sampler=sampler), tmp_path / "watch.json"
+    for epoch in range(2):
+        if told:
+            sampler.set_epoch(epoch)
+        for _batch in watch(loader, out=out):
+            pass
+    assert any("set_epoch" in note for note in loop_in(out).notes) is not told
 
 
 def test_an_empty_loop_writes_nothing(tmp_path: Path) -> None:

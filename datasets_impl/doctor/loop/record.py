@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
+from typing import Any
 
 MOST_KEPT = 1 << 20  # steps of which every time is kept; of longer loops the last so many
 
@@ -52,6 +53,7 @@ class Record:
     late_wakes: int = 0  # and those that the step let wait
     batch_size: int | None = None  # samples in the first batch
     batch_bytes: int = 0  # of the first batch
+    sampler_epoch: Any = None  # that the sampler was told last
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:

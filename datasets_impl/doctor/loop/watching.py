@@ -53,6 +53,7 @@ class Watched(Generic[T]):
         asked = clock()
         batches = iter(self.loader)
         epoch = _Epoch(record, self.free, self.loader)
+        _look_at_sampler(record, self.loader)
         try:
             for batch in batches:
                 epoch.look(batch)
@@ -139,6 +140,20 @@ class _Epoch:
         elif rested and count >= held.LEAST_BLOCK:
             record.pairs.append(Pair(usual, each))
             record.free_steps.add(each)
+
+
+def _look_at_sampler(record: Record, loader: Any) -> None:
+    """A sampler that takes its order from the epoch gives one order until it is told another."""
+    sampler = getattr(loader, "sampler", None)
+    if not hasattr(sampler, "set_epoch") or not getattr(sampler, "shuffle", True):
+        return
+    epoch = getattr(sampler, "epoch", None)
+    if isinstance(epoch, int) and epoch == record.sampler_epoch:
+        record.note(
+            f"Two epochs had the same order: call set_epoch of the {type(sampler).__name__} "
+            "before each."
+        )
+    record.sampler_epoch = epoch
 
 
 _watched: weakref.WeakKeyDictionary[Any, Record] = weakref.WeakKeyDictionary()
