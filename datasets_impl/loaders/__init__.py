@@ -1,8 +1,10 @@
 """Loaders: what delivers batches where a DataLoader's own way of doing it is the limit.
 
-A DataLoader moves every batch from a worker process to the trainer. These loaders stay in one
-process and fill batches in place. Each is an iterable of batches and gives one epoch each time it
-is iterated, shuffled anew. After `pip install '<this folder>[loaders,stores]'`:
+A DataLoader's workers each make whole batches and send them to the trainer. `ThreadedLoader` takes
+the same arguments and gives the same batches, of any dataset. Its threads make them in one separate
+process, in memory that both sides use again, or in the trainer's own. The others below are short
+cuts for one purpose. Each gives one epoch each time it is iterated, shuffled anew.
+After `pip install '<this folder>[loaders,stores]'`:
 
     from datasets_impl import GatheredPixelsLoader, ThreadedCropsLoader, ensure_stored
 
@@ -25,6 +27,7 @@ A part of a folder is what `torch.utils.data.random_split(LabelledFolder(folder)
 
 | loader | reads | does |
 |---|---|---|
+| `ThreadedLoader` | any dataset | what `DataLoader` does, by threads; resumes, and shards |
 | `ThreadedJpegLoader` | a folder, or a stored set of JPEG bytes | decodes |
 | `ThreadedCropsLoader` | the same | decodes, and takes random resized crops and flips |
 | `GatheredPixelsLoader` | a pack of pixels | gathers rows of a mapped file |
