@@ -32,6 +32,9 @@ A part of a folder is what `torch.utils.data.random_split(LabelledFolder(folder)
 | `ThreadedCropsLoader` | the same | decodes, and takes random resized crops and flips |
 | `GatheredPixelsLoader` | a pack of pixels | gathers rows of a mapped file |
 
+Of `ThreadedLoader`, `memory` lends what the trainer's own process uses again, and `slots` what it
+shares with the separate one; `recycled` is the memory of the three short cuts.
+
 `datasets_impl.formats` says what a stored set is; the report shows these loaders beside specialised
 ones and the machine's own limit. The loaders import the decoders, the sources and the stored sets
 of this package. Two modules need so little that they can be copied into other code: `recycled.py`

@@ -30,7 +30,7 @@ TASK = 8  # images a thread takes at once: handing over a task costs some 10 us
 Pending = deque[tuple[torch.Tensor, list[Future[None]]]]
 
 
-class ThreadedLoader(IndexBatches, ABC):
+class ThreadedBatches(IndexBatches, ABC):
     """Shuffled uint8 batches; a subclass says what shape a batch has and how an image is made.
 
     Args:

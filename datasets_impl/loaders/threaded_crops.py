@@ -11,18 +11,18 @@ from typing import Any
 
 from datasets_impl.loaders.crops import RATIO, SCALE
 from datasets_impl.loaders.random_crops import RandomCrops
-from datasets_impl.loaders.threaded import ThreadedLoader
+from datasets_impl.loaders.threaded import ThreadedBatches
 from datasets_impl.sources import Source
 
 
-class ThreadedCropsLoader(ThreadedLoader):
+class ThreadedCropsLoader(ThreadedBatches):
     """Random resized crops of JPEG images, from a folder or a `Source`.
 
     Args:
         source: a folder of JPEG files, or a stored set of them.
         batch_size: images in a batch.
         size, scale, ratio, seed, scaled, fast: see `RandomCrops`.
-        sampler, threads, ahead, drop_last, pinned: see `ThreadedLoader`.
+        sampler, threads, ahead, drop_last, pinned: see `ThreadedBatches`.
 
     Pillow reads what the decoder refuses, whole.
 

@@ -22,11 +22,11 @@ from datasets_impl.decoders import (
 )
 from datasets_impl.errors import BadImage
 from datasets_impl.formats.restart.jpeg import whole_jpeg
-from datasets_impl.loaders.threaded import ThreadedLoader
+from datasets_impl.loaders.threaded import ThreadedBatches
 from datasets_impl.sources import Source
 
 
-class ThreadedJpegLoader(ThreadedLoader):
+class ThreadedJpegLoader(ThreadedBatches):
     """Batches of equally shaped images, from a folder or a `Source`.
 
     Args:
@@ -34,7 +34,7 @@ class ThreadedJpegLoader(ThreadedLoader):
         batch_size: images in a batch.
         decode_with: a name from `datasets_impl.decoders`, by default the fastest that is exact and
             installed; Pillow reads what it refuses.
-        sampler, seed, threads, ahead, drop_last, pinned: see `ThreadedLoader`.
+        sampler, seed, threads, ahead, drop_last, pinned: see `ThreadedBatches`.
 
     Raises:
         BadArgument, MissingPackage: no such decoder, or its package is not installed.
