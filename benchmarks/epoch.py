@@ -49,7 +49,7 @@ class ByStartMethod(_Epoch, _Sparse):
     )
 
 
-class ByTransform(_Epoch):
+class ByTransform(_Epoch, _Sparse if GRID.limits else _Benchmark):  # quick has few rounds
     version = "2"
     params = star(
         FACTORS,

@@ -84,11 +84,11 @@ PROFILES = {
         limits=(),
         latencies_ms=(),
         media=("disk-warm", "disk-cold"),
-        controls=("preloaded", "mapped"),
+        controls=("mapped",),
         loops=("hand-written", "defaults", "batched", "tuned"),
         epoch_batches=(),
         tasks_beside=("decode",),
-        trainers=("waiting", "bookkeeping"),
+        trainers=("bookkeeping",),
         steps_beside=(5,),
     ),
     "standard": Grid(

@@ -235,7 +235,7 @@ def measurements(machines: tuple[str, ...]) -> pd.DataFrame:
 
 def build(machines: int = 1, missing: bool = False) -> Study:
     names = MACHINES[:machines]
-    ids = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 10)]
+    ids = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
     aa = [
         cell({"px": px}, 1 + 0.004 * i, "against" if i else "unclear", spread=0.03,
              treatment="naive", baseline="naive-again", test="A/A, per epoch",

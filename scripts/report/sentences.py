@@ -39,6 +39,7 @@ METRIC_WORDS = {
     "stall": "share of the time the trainer waits",
     "slowdown": "a training step beside the loader over one alone",
     "cpu": "microseconds of CPU per image, all processes",
+    "accuracy": "share of unseen crops whose photograph is found",
     "p99": "milliseconds between batches that one in a hundred exceeds",
     "failed": "out of memory",
     "starts_failed": "loaders that cannot start",
