@@ -84,13 +84,17 @@ def _more_rounds(family: Sequence[Cell], rules: Rules) -> list[int | None]:
 def in_rounds(cells: Sequence[Cell], rounds: Mapping[str, int]) -> list[Cell]:
     """`cells` with `more_rounds` in rounds of the study, of which each machine has had `rounds`.
 
-    Slow benchmarks run in every `SPARSE`-th round only, so a block of theirs takes as many.
+    Slow benchmarks run in every `SPARSE`-th round only, or in every second, so a block of theirs
+    takes as many.
     """
     found = []
     for cell in cells:
         if cell.more_rounds is not None and cell.blocks:
             had = rounds[cell.machine]
-            every = 1 if cell.blocks + len(cell.loaded) >= had else SPARSE
+            known = cell.blocks + len(cell.loaded)
+            every = (
+                1 if known >= had else 2 if known == -(-had // 2) > -(-had // SPARSE) else SPARSE
+            )
             coming = (more for more in itertools.count(1) if (had + more - 1) % every == 0)
             wanted = [0, *itertools.islice(coming, cell.more_rounds)]
             cell = replace(cell, more_rounds=wanted[-1])
