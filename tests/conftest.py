@@ -46,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # that a test starts and then interrupts.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # The benchmarks read the profile when they are imported, before any fixture runs.
     for name in ("DATASET_STUDY_PROFILE", "DATASET_STUDY_OBSERVATIONS", IMAGES_VARIABLE):
         os.environ.pop(name, None)

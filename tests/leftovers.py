@@ -96,7 +96,7 @@ def _mapped() -> set[int]:
     used = set()
     for maps in Path("/proc").glob("[0-9]*/maps"):
         try:
-            lines = maps.read_text().splitlines()
+            lines = maps.read_text(errors="replace").splitlines()
         except OSError:  # it ended, or is another user's
             continue
         used |= {int(line.split()[4]) for line in lines if f" {SHARED}/" in line}

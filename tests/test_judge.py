@@ -243,7 +243,12 @@ readings = { 0 = "none", 2 = "twice" }
             impl=["naive"],
         ),
         items(lambda f: twice(f) ** (2 if f["px"] == 256 else 1)),
-        Bench("exact.FilesOpened.track_opened", {"phase": [*opened]}, lambda f: opened[f["phase"]]),
+        Bench(
+            "exact.FilesOpened.track_opened",
+            {"phase": [*opened]},
+            lambda f: opened[f["phase"]],
+            "images",
+        ),
     )
     cells = {(cell.test, cell.factors.get("phase", "")): cell for cell in found.evidence}
     assert len(cells) == len(found.evidence) == 5

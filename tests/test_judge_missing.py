@@ -166,7 +166,7 @@ def test_the_gate_stops_verdicts_on_times_and_leaves_exact_ones(
         + claim(EXACT, identifier="C03", headline='{ phase = "epoch" }'),
         items(twice),
         aa(alarms),
-        Bench("exact.FilesOpened.track_opened", {"phase": ["epoch"]}, lambda f: 0.0),
+        Bench("exact.FilesOpened.track_opened", {"phase": ["epoch"]}, lambda f: 0.0, "images"),
     )
     assert (found.noise.cells, found.noise.false_alarms) == (20, alarms)
     assert {cell.p_holm for cell in found.noise.evidence} == {None}  # the gate is a rate per cell

@@ -133,7 +133,8 @@ def test_a_shared_tensor_of_one_gibibyte_is_counted_once() -> None:
         parts = [tree.processes[pid].shm for pid in (os.getpid(), *(pid for pid, _ in running))]
     assert resident > 3 * size, "resident set sizes count it three times, so all three touched it"
     assert grown.shm == pytest.approx(size, rel=0.01)
-    assert size <= grown.total < 1.5 * size, "the workers have a little of their own"
+    # What a neighbour's tests make the kernel forget of this process's files counts as shrunk.
+    assert 0.9 * size < grown.total < 1.5 * size, "the workers have a little of their own"
     assert parts == pytest.approx([size / 3] * 3, rel=0.02)
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
-from datasets_impl.files.atomic import describe_write_error
+from datasets_impl.files.atomic import FULL, describe_write_error
 
 Recognise = Callable[[Path], bool]
 NOTE = "put-aside"
@@ -111,7 +111,11 @@ def _aside(target: Path) -> Iterator[Path]:
     """
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
     try:
-        (aside / NOTE).write_text(TEXT)
+        try:
+            (aside / NOTE).write_text(TEXT)
+        except OSError as error:
+            if error.errno not in FULL:  # deleting is what a full disk needs
+                raise
         yield aside / target.name
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -50,10 +50,10 @@ def whole_folder(
                 return
             check_replaceable(target, ours, sources=sources, what=what)
             partial.mkdir()
-            (partial / NOTE).write_text(TEXT)
-            new = partial / NEW
-            new.mkdir()
             try:
+                (partial / NOTE).write_text(TEXT)
+                new = partial / NEW
+                new.mkdir()
                 yield new
                 for folder in (*(path for path in new.rglob("*") if path.is_dir()), new):
                     sync_folder(folder)
