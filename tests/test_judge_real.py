@@ -61,8 +61,13 @@ TESTED = [claim for claim in load_claims(CLAIMS).claim if claim.test]
 
 
 def test_full_evidence_tests_every_claim_that_has_tests(real: Study) -> None:
+    told = {
+        claim.id
+        for claim in TESTED
+        if any(test.counts and test.metric not in ALSO for test in claim.test.values())
+    }
     for one in real.claims:
-        has_tests = one.id in {claim.id for claim in TESTED}
+        has_tests = one.id in told
         assert (one.verdict != "not tested") == has_tests, one.id
         assert bool(one.finding) == has_tests
         assert "{" not in one.finding, one.finding
