@@ -16,6 +16,7 @@ from datasets_impl.doctor.loop.seen import leaves
 LEAST_BYTES = 1 << 20  # of a tensor: smaller ones have few pages, and may be many
 TRIES = 8  # batches
 PAGE = resource.getpagesize()
+AROUND = 64  # pages, more than the kernel maps with one fault (16 by default)
 
 
 class Arrival:
@@ -27,7 +28,7 @@ class Arrival:
         self._faults = 0
 
     def __call__(self, batch: Any) -> None:
-        if self._tries == TRIES and self._faults < self._pages / 4:
+        if self._tries == TRIES and self._faults < self._pages / AROUND:
             return  # nothing is handed over here, or in memory that was mapped before
         torch = sys.modules.get("torch")
         if torch is None:
