@@ -11,16 +11,11 @@ import pytest
 
 from datasets_impl.errors import StudyError
 from scripts.judging.claims import Amount, Barred, BreakEven, Claims, Paired, load_claims, main
+from tests.claims_text import HEAD
 
-GOOD = """
-[rules]
-margin = 0.05
-confidence = 0.95
-decided_share = 0.8
-false_alarm_gate = 0.05
-[post]
-title = "A post"
-date = "2025-01-30"
+GOOD = (
+    HEAD
+    + """
 [[claim]]
 id = "C01"
 title = "t"
@@ -38,6 +33,7 @@ benchmarks = ["item.ByStage"]
 treatment = { impl = "a" }
 baseline = { impl = "b" }
 """
+)
 
 
 def written(tmp_path: Path, text: str) -> Path:
