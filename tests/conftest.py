@@ -26,6 +26,7 @@ from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.media.workspaces import own_folder, scratch_parent
 from datasets_impl.system.cores import cores
 from tests.leftovers import Watch
+from tests.nursery import Nursery
 
 if TYPE_CHECKING:
     from tests.sessions import FakeAsv
@@ -142,6 +143,20 @@ def on_disk(session_cache: Path) -> None:
         scratch_parent("disk-cold")
     except Unsupported as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.end()
+
+
+@pytest.fixture
+def forked(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor's processes are forked, not started anew."""
+    if sys.platform == "linux":
+        monkeypatch.setattr("datasets_impl.doctor.process.examine.begun", nursery.begun)
 
 
 @pytest.fixture

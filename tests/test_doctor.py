@@ -5,13 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import linecache
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import jsonschema
-import psutil
 import pytest
 import torch
 from torch.utils.data import Dataset, default_collate
@@ -32,6 +29,7 @@ from tests.doctor_strange import STRANGE
 HOMES = (doctor_gallery, doctor_healthy, doctor_strange)
 GALLERY, _, STRANGERS = (str(Path(one.__file__)) for one in HOMES)
 slow = pytest.mark.slow
+pytestmark = pytest.mark.usefixtures("forked")
 WARD, NOT_PYTHON = "WARD", "not_python.py"
 KINDS_OF_WORK = {
     "ParsesText": "parsing JSON",
@@ -171,42 +169,6 @@ def test_samples_that_no_loader_gets_through_are_found(name: str, says: str, war
 def test_a_dead_process_is_told(ward: Path) -> None:
     _, heard = seen("Dies", ward, 10.0)
     assert "SIGKILL" in heard.failures["look"]
-
-
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@slow
-def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
-    ward: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    folder, out, scratch = ward / "jpeg", tmp_path / "out", tmp_path / "tmp"
-    scratch.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    monkeypatch.setenv("STARTED_BY", str(tmp_path))
-    before = _contents(folder)
-    assert main([str(folder), "--budget", "10", "--out", str(out), "--step-ms", "10000"]) == 0
-    assert _contents(folder) == before, "the user's files are as they were"
-    assert not list(scratch.iterdir()), "no temporary file is left"
-    assert not [pid for pid in psutil.pids() if _started_by(tmp_path, pid)]
-    assert {path.name for path in out.iterdir()} == {"diagnosis.json", "schema.json", "index.html"}
-    written = json.loads((out / "diagnosis.json").read_text())
-    jsonschema.validate(written, json.loads((out / "schema.json").read_text()))
-    assert written["step"]["fine"] and "the step is the bottleneck" in capsys.readouterr().out
-    page = (out / "index.html").read_text()
-    assert written["verdict"].rstrip(".") in page and "http" not in page.split("<main>")[1]
-
-
-def _started_by(test: Path, pid: int) -> bool:
-    """Whether a process has the environment of a test, whoever its parent is by now."""
-    try:
-        return psutil.Process(pid).environ().get("STARTED_BY") == str(test)
-    except psutil.Error:
-        return False
 
 
 @slow

@@ -14,7 +14,7 @@ from datasets_impl.doctor.report.diagnosis import Diagnosis, diagnose
 from datasets_impl.doctor.report.page import page
 from datasets_impl.errors import StudyError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
 EMPTY = """
 class D:
     def __len__(self): return 0

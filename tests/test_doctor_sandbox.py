@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from datasets_impl.doctor.__main__ import questions
-from datasets_impl.doctor.process.examine import examine
+from datasets_impl.doctor.process.examine import Ask, examine
 from datasets_impl.doctor.process.sandbox import sweep_dead
 from tests import doctor_strange
 from tests.doctor_gallery import prepare
@@ -129,3 +129,54 @@ def test_what_a_killed_doctor_left_goes_with_the_next(
     for path in _left(ward):
         if path.startswith("/dev"):
             Path(path).unlink()
+
+
+SEEN = """
+import atexit, gc, json, multiprocessing, os, random, resource, signal, sys, tempfile, threading
+from pathlib import Path
+import numpy, torch
+
+def seen(folder):
+    own = {"DATASET_STUDY_DOCTOR", "TMPDIR", "PYTEST_CURRENT_TEST"}
+    process = multiprocessing.current_process()
+    limits = [name for name in dir(resource) if name.startswith("RLIMIT")]
+    tasks = [Path(f"/proc/self/{name}") for name in ("cwd", "fd/0", "fd/1", "fd/2")]
+    facts = {
+        "modules": sorted(sys.modules), "path": sys.path, "arguments": sys.argv[0],
+        "main": sys.modules["__main__"].__spec__.name, "flags": str(sys.flags),
+        "environment": {k: v for k, v in sorted(os.environ.items()) if k not in own},
+        "signals": [str(signal.getsignal(n)) for n in sorted(signal.valid_signals())],
+        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+        "leads": [os.getpid() == os.getsid(0) == os.getpgrp(), os.getppid(), os.umask(0o22)],
+        "limits": [resource.getrlimit(getattr(resource, name)) for name in limits],
+        "tasks": [task.readlink().name for task in tasks], "files": os.listdir("/proc/self/fd"),
+        "threads": sorted(one.name for one in threading.enumerate()),
+        "process": [process.name, process.daemon, multiprocessing.parent_process()],
+        "method": torch.multiprocessing.get_start_method(),
+        "temporary": tempfile.gettempdir() == os.environ["TMPDIR"],
+        "torch threads": torch.get_num_threads(), "at exit": atexit._ncallbacks(),
+        "collector": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()],
+        "cores": sorted(os.sched_getaffinity(0)), "nice": os.nice(0),
+    }
+    drawn = [random.random(), numpy.random.random(), torch.initial_seed()]
+    Path(folder, "facts").open("a").write(json.dumps([facts, drawn]) + "\\n")
+    return torch.zeros(10, 3)
+"""
+
+
+def test_the_users_code_cannot_tell_a_forked_process_from_a_new_one(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """What other tests of the doctor rely on, which use forked ones."""
+    (tmp_path / "own.py").write_text(SEEN)
+    for kind in ("new", "forked", "forked"):
+        if kind == "forked":
+            request.getfixturevalue("forked")
+        heard = examine(f"{tmp_path}/own.py:seen", {"folder": str(tmp_path)}, [Ask("inside", 1.0)])
+        assert not heard.failures, heard
+    lines = [json.loads(one) for one in (tmp_path / "facts").read_text().splitlines()]
+    (new, *_), *forked = lines
+    for facts, _ in forked:
+        assert facts == new
+    numbers = [number for _, drawn in lines for number in drawn]
+    assert len(set(numbers)) == len(numbers)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from pathlib import Path
 
+import jsonschema
+import psutil
 import pytest
 
 from datasets_impl.doctor.__main__ import main
@@ -97,3 +101,39 @@ def test_arguments_that_cannot_be_meant_are_one_sentence(
     assert main(["mine.py:make", *arguments]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ") and len(said.strip().splitlines()) == 1 and len(said) < 500
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out, scratch = tmp_path / "out", tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.setenv("STARTED_BY", str(tmp_path))
+    before = _contents(folder)
+    assert main([str(folder), "--budget", "10", "--out", str(out), "--step-ms", "10000"]) == 0
+    assert _contents(folder) == before, "the user's files are as they were"
+    assert not list(scratch.iterdir()), "no temporary file is left"
+    assert not [pid for pid in psutil.pids() if _started_by(tmp_path, pid)]
+    assert {path.name for path in out.iterdir()} == set(NAMES)
+    written = json.loads((out / "diagnosis.json").read_text())
+    jsonschema.validate(written, json.loads((out / "schema.json").read_text()))
+    assert written["step"]["fine"] and "the step is the bottleneck" in capsys.readouterr().out
+    page = (out / "index.html").read_text()
+    assert written["verdict"].rstrip(".") in page and "http" not in page.split("<main>")[1]
+
+
+def _started_by(test: Path, pid: int) -> bool:
+    """Whether a process has the environment of a test, whoever its parent is by now."""
+    try:
+        return psutil.Process(pid).environ().get("STARTED_BY") == str(test)
+    except psutil.Error:
+        return False

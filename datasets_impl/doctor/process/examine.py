@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from datasets_impl.doctor.probes.own_code import DOCTOR
 from datasets_impl.doctor.probes.raised import GUARD
@@ -161,14 +161,8 @@ def _run(
             )
         )
         with files["said"].open("w") as errors:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "datasets_impl.doctor.process.child", str(request)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                start_new_session=True,
-                env={**os.environ, **environment(place.folder), "PYTHONPATH": _python_path()},
-            )
+            own = {**environment(place.folder), "PYTHONPATH": _python_path()}
+            child = begun(request, errors, {**os.environ, **own})
         place.session = child.pid
         try:
             _Followed(child, files, allowed, heard, started).until_its_end()
@@ -178,6 +172,18 @@ def _run(
                 "looked at; see whether the dataset deletes temporary files."
             ) from error
     child.wait()
+
+
+def begun(request: Path, said: IO[str], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    """The process that answers a request, in a session of its own and with these `variables`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "datasets_impl.doctor.process.child", str(request)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=said,
+        start_new_session=True,
+        env=variables,
+    )
 
 
 def _python_path() -> str:
