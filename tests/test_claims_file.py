@@ -60,6 +60,17 @@ def test_every_claim_that_must_be_measured_has_tests_that_count() -> None:
     assert judged >= MEASURED
 
 
+@pytest.mark.parametrize("name", ["C04", "C07", "C14", "C17", "X01", "X04"])
+def test_preloading_is_judged_with_the_tensors_of_torchvision_too(name: str) -> None:
+    """Example 2 takes a transform, and its reader passes `ToTensor()`."""
+    (claim,) = (one for one in KNOWN.claim if one.id == name)
+    assert any(
+        test.counts and "preloaded-float" in (*test.where.get("impl", ()), *arm.values())
+        for test in claim.test.values()
+        for arm in arms_of(test)
+    )
+
+
 def test_the_rules_are_those_of_the_brief() -> None:
     assert KNOWN.rules.margin == 0.05
     assert KNOWN.rules.confidence == 0.95

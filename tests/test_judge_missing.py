@@ -31,6 +31,18 @@ def test_nothing_measured_is_not_tested_and_says_what_is_missing(tmp_path: Path)
     assert "item.ByImplementation" in found.missing
 
 
+def test_a_tested_claim_says_what_it_was_judged_without(tmp_path: Path) -> None:
+    other = RATIO.replace("ByImplementation", "AsFloat")
+    floats, context = (
+        other.replace("test.ratio", f"test.{name}").replace("naive / preloaded", f"naive / {name}")
+        for name in ("floats", "context")
+    )
+    text = claim(RATIO + floats + context + "counts = false\n")
+    found = study(tmp_path, text, items(twice), aa())
+    assert found.claims[0].verdict == "supported"
+    assert found.notes[-1] == "C01 is judged without “naive / floats”: not tested yet."
+
+
 def test_a_study_of_which_no_cell_is_left_is_shown(tmp_path: Path) -> None:
     """As when other programs disturbed every measurement."""
     name, levels = "item.ByImplementation.track_item", {"px": [256], "impl": ["naive", "preloaded"]}

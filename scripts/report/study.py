@@ -54,7 +54,8 @@ def described(judgement: Judgement) -> Study:
         corpora=corpora,
         measurements=measurements(evidence.cells),
         answer=answer(claims),
-        notes=surroundings.limits(evidence, judgement.noise, known),
+        notes=surroundings.limits(evidence, judgement.noise, known)
+        + surroundings.untested(known, judgement.claims),
         skips=surroundings.skips_of(evidence.cells),
         field_rows=field_rows(field.compared(evidence.cells, log)),
     )

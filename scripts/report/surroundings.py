@@ -15,7 +15,7 @@ from scripts.judging.cache_state import was_cold
 from scripts.judging.claims import Claims
 from scripts.judging.evidence import Evidence, MachineResults
 from scripts.judging.judge import measured
-from scripts.judging.model import Noise
+from scripts.judging.model import JudgedClaim, Noise
 from scripts.report import log_words, reasons
 from scripts.report.level_words import among
 from scripts.report.model import Corpus, Machine
@@ -142,6 +142,22 @@ def limits(evidence: Evidence, noise: Noise, claims: Claims) -> list[str]:
     if noise.rate is None:
         notes.append("No A/A arm was measured, so the noise floor is unknown.")
     return notes
+
+
+def untested(claims: Claims, judged: Sequence[JudgedClaim]) -> list[str]:
+    """Tests that would count in a tested claim, and that these results have no number for."""
+    told = []
+    for claim, one in zip(claims.claim, judged, strict=True):
+        seen = {cell.test for cell in one.evidence}
+        instead = {test.unless for test in claim.test.values() if test.label in seen}
+        labels = [
+            f"“{test.label}”"
+            for name, test in claim.test.items()
+            if test.counts and not test.unless and test.label not in seen and name not in instead
+        ]
+        if labels and one.verdict != "not tested":
+            told.append(f"{claim.id} is judged without {', '.join(labels)}: not tested yet.")
+    return told
 
 
 def skips_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
