@@ -38,7 +38,8 @@ KINDS_OF_WORK = {
 }
 BUDGET = 11.0
 QUICK = ("batches", "growth", "tried")  # left out where the cause needs no loader to be seen
-LONGER = {"eight_workers": 40.0}  # of which the trials get a part, and each starts its workers
+# Of which the trials, or the growth of memory, get a part; each starts workers several times.
+LONGER = {"eight_workers": 40.0, "ListOfDicts": 25.0, "Leaking": 25.0}
 ADD_UP = ("Decode", "SlowTransform", "PythonLoop", "Sleeping", "collating")  # their parts do
 BUT = {  # workers that are spawned import torch, seconds each
     "ListOfDicts": ("batches", "tried"),
