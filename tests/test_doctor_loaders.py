@@ -24,7 +24,7 @@ from torch.utils.data import (
 from datasets_impl.doctor.probes import profiling
 from datasets_impl.doctor.probes.batches import batches
 from datasets_impl.doctor.probes.growth import growth
-from datasets_impl.doctor.probes.loaders import Same, collate_of, opened
+from datasets_impl.doctor.probes.loaders import There, collate_of, opened
 from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.target import subject_of
 from datasets_impl.doctor.remedies.trials import tried
@@ -110,7 +110,7 @@ def test_workers_are_timed(name: str) -> None:
 
 def test_a_worker_init_function_over_kept_samples_sees_the_users_dataset() -> None:
     subject = subject_of("x", loader(worker_init_fn=seeding))
-    with opened(subject, Same(Numbers()[0], 32), 2, default_collate) as made:
+    with opened(subject, There([Numbers()[0]], 32), 2, default_collate) as made:
         assert len(list(made)) == 2
 
 

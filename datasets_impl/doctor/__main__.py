@@ -58,12 +58,13 @@ SHARES = {  # of the budget; what is left over is for imports
     "items": 0.08,
     "causes": 0.1,
     "pictures": 0.03,
+    "repeats": 0.04,
     "repeated": 0.05,
     "integrity": 0.04,
     "starting": 0.04,
     "ceiling": 0.06,
-    "batches": 0.12,
-    "growth": 0.1,
+    "batches": 0.1,
+    "growth": 0.08,
     "tried": 0.25,
 }
 

@@ -14,16 +14,18 @@ from datasets_impl.doctor.findings.finding import (
     NOTE,
     OUTLIER_SHARE,
     OUTLIER_TIMES,
-    READ_TIMES,
     STEADY,
     WORKERS_COST,
     Finding,
     Probes,
     share_of,
 )
+from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import leading_to
-from datasets_impl.doctor.probes.causes import FETCHING
 from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK
+
+LEAST_TENSORS = 64  # of a batch
+QUICK = 1e-3  # seconds: a sample that takes longer is what is slow, whatever workers cost
 
 
 def outlier(seen: Probes) -> Finding | None:
@@ -46,27 +48,6 @@ def outlier(seen: Probes) -> Finding | None:
         f"the slowest 1 % take {share:.0%} of the time.",
         "Look at these samples first: every batch that holds one waits for it.",
         MECHANISM + 0.9,
-    )
-
-
-def reads_too_much(seen: Probes) -> Finding | None:
-    """Much more is read than comes out."""
-    asked = seen.get("items", {}).get("bytes_asked", 0.0)
-    size = seen.get("look", {}).get("bytes", 0.0)
-    reading = share_of(seen, *FETCHING)
-    if not size or asked < READ_TIMES * size or asked < 1 << 20 or reading < LEAST_SHARE:
-        return None
-    return Finding(
-        "reads-too-much",
-        "Far more is read than a sample holds",
-        f"An item asks for {asked / 1e6:,.1f} MB and gives {size / 1e6:,.3f} MB; reading and "
-        f"unpacking it take {reading:.0%} of its time.",
-        "Store samples so that one can be read alone: a mapped array, one file a sample, or a "
-        "store with an index.",
-        MECHANISM + 0.8,
-        "C11",
-        "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
-        leading_to(seen, *FETCHING),
     )
 
 
@@ -228,6 +209,27 @@ def too_many_threads(seen: Probes) -> Finding | None:
     )
 
 
+def many_tensors(seen: Probes) -> Finding | None:
+    """Each tensor of a batch is pickled, and put into a piece of shared memory of its own."""
+    machine, settings = seen.get("machine", {}), seen.get("settings", {})
+    size = seen.get("inside", {}).get("batch_size") or 1
+    tensors, hand_over = machine.get("batch_tensors", 0), account(seen).hand_over or 0.0
+    if not settings.get("num_workers") or tensors < max(LEAST_TENSORS, 2 * size):
+        return None
+    if hand_over < LEAST_SHARE * (hand_over + account(seen).total):
+        return None
+    return Finding(
+        "many-tensors",
+        "Batches cross from workers in many small tensors",
+        f"A batch is {tensors:,} tensors, each of which crosses by itself: {1e6 * hand_over:,.0f} "
+        f"us a sample, which takes {1e6 * account(seen).total:,.0f} us to make.",
+        "Pack each field of a batch into one tensor in the collate function.",
+        MECHANISM + 0.82,
+        "X06",
+        "batch = {name: torch.stack([getattr(one, name) for one in samples]) for name in fields}",
+    )
+
+
 def workers_cost(seen: Probes) -> Finding | None:
     """Worker processes slow a cheap item down."""
     tried = seen.get("tried", {})
@@ -236,7 +238,7 @@ def workers_cost(seen: Probes) -> Finding | None:
     if not workers or not none:
         return None
     gain = float(np.median(np.array(none[0]["beside"]) / np.array(none[0]["blocks"])))
-    if gain < WORKERS_COST:
+    if gain < WORKERS_COST or account(seen).total > QUICK:
         return None
     return Finding(
         "workers-cost",

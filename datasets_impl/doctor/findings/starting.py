@@ -67,6 +67,27 @@ def slow_to_make(seen: Probes) -> Finding | None:
     )
 
 
+def workers_restart(seen: Probes) -> Finding | None:
+    """What each worker does before its first sample comes back in every epoch."""
+    batches, settings = seen.get("batches", {}), seen.get("settings", {})
+    seconds, workers = batches.get("preparing", 0.0), settings.get("num_workers") or 0
+    if not workers or settings.get("persistent_workers") or seconds < LEAST:
+        return None
+    epoch = _epoch(seen) / workers
+    if seconds < epoch:
+        return None
+    return Finding(
+        "workers-restart",
+        "Workers start anew in each epoch, and prepare for longer than it lasts",
+        f"Each takes {seconds:.2f} s before its first sample, beside what PyTorch itself takes; an "
+        f"epoch's samples take {epoch:.2f} s in {workers} workers.",
+        "Keep workers from epoch to epoch, or prepare once, before they start.",
+        MECHANISM + 0.84,
+        "C02",
+        "DataLoader(..., persistent_workers=True)",
+    )
+
+
 def stream_start(seen: Probes) -> Finding | None:
     """A shuffle buffer, most often."""
     look = seen.get("look", {})

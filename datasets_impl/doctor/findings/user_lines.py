@@ -58,7 +58,7 @@ def at_most(share: float) -> float:
     return min(MOST_TIMES, 1 / max(1e-9, 1 - share))
 
 
-def _short(code: str) -> str:
+def short(code: str) -> str:
     return code if len(code) <= LONGEST else f"{code[:LONGEST]}…"
 
 
@@ -69,7 +69,7 @@ def leading_to(seen: Probes, *causes: str) -> list[str]:
     spent = [(sum(one.causes.get(cause, 0.0) for cause in causes), one) for one in user_lines(seen)]
     spent = [each for each in spent if each[0] > LEAST_OF_SAMPLE * total]
     return [
-        f"{Path(one.file).name}:{one.line}  {_short(one.code)}: {1e3 * seconds:.2f} ms, "
+        f"{Path(one.file).name}:{one.line}  {short(one.code)}: {1e3 * seconds:.2f} ms, "
         f"{seconds / total:.0%}"
         for seconds, one in sorted(spent, key=lambda each: -each[0])[:NAMED]
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
@@ -9,7 +10,7 @@ from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.loaders import (
     WORKERS,
     Part,
-    Same,
+    There,
     collate_of,
     consume,
     opened,
@@ -36,21 +37,23 @@ def batches(subject: Subject, seconds: float) -> dict[str, Any]:
     collate, _ = collate_of(subject, some)
     found: dict[str, Any] = {"samples": len(part)}
     if subject.workers or (seconds > 4 and not open_handles(subject)):
-        found |= _hand_over(subject, some[0], collate, seconds / 6)
+        found |= _hand_over(subject, some, collate, seconds / 6)
         found |= _start(subject, part, collate, len(some))
     return found
 
 
-def _hand_over(subject: Subject, sample: Any, collate: Any, seconds: float) -> dict[str, Any]:
+def _hand_over(
+    subject: Subject, some: Sequence[Any], collate: Any, seconds: float
+) -> dict[str, Any]:
     """Seconds that a sample takes from a worker to the trainer, beyond being collated."""
     batch = trial_batch_of(subject, 1) or 1
-    with opened(subject, Same(sample, batch), 0, collate, batch_size=batch) as loader:
+    with opened(subject, There(some, batch), 0, collate, batch_size=batch) as loader:
         consume(loader)
         inside = consume(loader) / batch
     # A slow collate function would fill the time by itself.
     count = batch * int(max(2, min(32, seconds / 3 / max(1e-9, inside * batch))))
-    same = Same(sample, count)
-    with opened(subject, same, 1, collate) as loader:
+    there = There(some, count)
+    with opened(subject, there, 1, collate) as loader:
         consume(loader)
         taken, until = [consume(loader)], clock.perf_counter() + seconds
         while clock.perf_counter() < until and len(taken) < 5:
@@ -71,9 +74,16 @@ def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, An
         begun = clock.perf_counter()
         next(iter(loader))
         first = clock.perf_counter() - begun
+    # The same without the dataset and what its workers call first: what PyTorch itself takes.
+    bare: dict[str, Any] = {"batch_size": 1, "worker_init_fn": None}
+    with opened(subject, There([0] * workers, workers), workers, None, **bare) as loader:
+        begun = clock.perf_counter()
+        next(iter(loader))
+        empty = clock.perf_counter() - begun
     more = max(0, min(batch, subject.length or batch) - few)  # samples of a whole batch
     return {
         "start_workers": workers,
         "first_batch": first + own / few * more,
         "starting": max(0.0, first - own),
+        "preparing": max(0.0, first - own - empty),
     }

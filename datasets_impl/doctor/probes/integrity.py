@@ -56,13 +56,19 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
     found["caches"] = [
         [path, len(value) - sizes[path]]
         for path, value, _ in parts(subject.dataset)
-        if path in sizes and len(value) > sizes[path]
+        if path in sizes and len(value) > sizes[path] and _keeps(value)
     ]
     if read:
         found["frozen"] = _frozen(subject, read[:LEAST_PAIRS], clock.perf_counter() + seconds / 4)
         found["rewritten"] = _rewritten(subject, read[0])
         found["stale"] = _stale(subject, read[0])
     return found
+
+
+def _keeps(store: Any) -> bool:
+    """Whether what was put in last is as large as data: names and numbers are an index."""
+    values = list(store.values() if isinstance(store, MutableMapping) else store)
+    return bool(values) and size_of(values[-1]) >= LEAST_BYTES
 
 
 def _tells(sample: Any) -> bool:

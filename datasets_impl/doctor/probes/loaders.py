@@ -71,17 +71,17 @@ class Timed(Dataset[Any]):
         return sample
 
 
-class Same(Dataset[Any]):
-    """One sample that is there already: what is left is collating and handing over."""
+class There(Dataset[Any]):
+    """Samples that are there already: what is left is collating and handing over."""
 
-    def __init__(self, sample: Any, count: int) -> None:
-        self.sample, self.count = sample, count
+    def __init__(self, samples: Sequence[Any], count: int) -> None:
+        self.samples, self.count = samples, count
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, index: int) -> Any:
-        return self.sample
+        return self.samples[index % len(self.samples)]
 
 
 def as_list(samples: list[Any]) -> list[Any]:

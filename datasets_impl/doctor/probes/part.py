@@ -31,6 +31,7 @@ def part_of(subject: Subject, seconds: float) -> list[int]:
     known = seconds_of_items(subject, some[:: max(1, len(some) // 4)])
     batch = trial_batch_of(subject) or 1
     each = max(1e-6, sum(known) / max(1, len(known)) + _collating(subject, some, min(batch, 4)))
+    each += subject.handing
     least = min(LEAST_BATCHES * batch, 1.5 * seconds / each)
     count = int(min(MOST_BATCHES * batch, affordable(subject), max(least, seconds / each, 2)))
     begun = clock.perf_counter()

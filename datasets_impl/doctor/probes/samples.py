@@ -104,6 +104,18 @@ def size_of(sample: Any) -> int:
     return sum(leaf.nbytes for leaf in leaves(sample))
 
 
+def tensors_in(batch: Any) -> int:
+    """Those that cross to the trainer one by one; objects are sent with what they hold."""
+    found = 0
+    for leaf in leaves(batch):
+        held = getattr(leaf.value, "__dict__", None)
+        if isinstance(leaf.value, torch.Tensor):
+            found += 1
+        elif isinstance(held, dict):
+            found += sum(isinstance(one, torch.Tensor) for one in held.values())
+    return found
+
+
 def comparable(sample: Any) -> bool:
     """Whether a fingerprint tells two such samples apart: of an object, or of what lies deeper than
     is followed, it knows the kind and not the content."""

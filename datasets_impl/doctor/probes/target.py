@@ -58,10 +58,11 @@ class Subject:
     stores: dict[str, int] = field(default_factory=dict)  # elements, before a sample was read
     make: Callable[[], Any] | None = None  # what the user named, once more
     made_seconds: float = 0.0  # that it took the first time
+    answers: dict[str, Any] = field(default_factory=dict)  # of the probes that came before
 
     def __getstate__(self) -> dict[str, Any]:
         """For workers, which read samples and need no loader."""
-        return {**self.__dict__, "loader": None, "make": None}
+        return {**self.__dict__, "loader": None, "make": None, "answers": {}}
 
     @property
     def iterable(self) -> bool:
@@ -85,6 +86,11 @@ class Subject:
     def _only_batches(self) -> bool:
         own = getattr(type(self.dataset), "__getitem__", None)
         return own in (None, Dataset.__getitem__) and hasattr(self.dataset, "__getitems__")
+
+    @property
+    def handing(self) -> float:
+        """Seconds that a sample takes from a worker to the trainer, where it was measured."""
+        return float(self.answers.get("batches", {}).get("hand_over", 0.0)) if self.workers else 0.0
 
     @property
     def count(self) -> int:

@@ -98,6 +98,7 @@ def another_decoder(at: Context) -> list[Remedy]:
             at.subject.workers,
             "X07",
             cost="one more package",
+            mends=("decoding",),
         )
     ]
 
@@ -131,6 +132,7 @@ def reduced_size(at: Context) -> list[Remedy]:
             Patched(at.part, partial(open_drafted, *used)),
             at.subject.workers,
             "X07",
+            mends=("decoded-larger", "decoding"),
             caution="pixels differ a little from those that are resized from the whole picture",
         )
     ]

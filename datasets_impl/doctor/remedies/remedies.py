@@ -8,7 +8,6 @@ probe's process, files in its temporary folder.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from torch.utils.data import default_collate
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.loaders import AHEAD, Part, batch_size_of
 from datasets_impl.doctor.probes.raised import RAISED
@@ -23,7 +23,6 @@ from datasets_impl.doctor.probes.room import DISK, MEMORY, SHARED, Bytes
 from datasets_impl.doctor.probes.samples import leaves, size_of
 from datasets_impl.doctor.remedies import recipes
 from datasets_impl.doctor.remedies.batched import OnBatch, Together, as_it_comes
-from datasets_impl.doctor.remedies.decoding import another_decoder, reduced_size
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, alike
 from datasets_impl.doctor.remedies.stored import Stored, Transformed, as_array, storable
 from datasets_impl.system.cores import cores
@@ -38,11 +37,16 @@ def worker_for_each_core(at: Context) -> list[Remedy]:
 
 
 def other_workers(at: Context) -> list[Remedy]:
-    return _workers(at, *(count for count in (0, 2 * cores(), 1) if count not in _foremost(at)))
+    return _workers(
+        at, *(count for count in (0, cores(), 2 * cores(), 1) if count not in _foremost(at))
+    )
 
 
 def _foremost(at: Context) -> tuple[int, ...]:
-    """Of quick samples none first: that takes no time to start, and is often the best."""
+    """Of quick samples none first: that takes no time to start, and is often the best. Of those
+    that wait more than there are cores, which wait at the same time."""
+    if at.found[:1] == ["waiting"]:
+        return (2 * cores(),)
     return (0, cores()) if at.cost < QUICK else (cores(),)
 
 
@@ -69,6 +73,7 @@ def _workers(at: Context, *counts: int) -> list[Remedy]:
                 "C08" if count else "C07",
                 caution=f"start them anew each epoch ({at.may_change})" if by_epoch else "",
                 cost=f"{count} process{'es' if count > 1 else ''}" if count else "",
+                mends=("waiting", "far-away") if count else ("workers-cost",),
                 needs=_ahead(at, count, at.subject.settings.get("prefetch_factor") or AHEAD),
             )
         )
@@ -109,6 +114,8 @@ def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Re
     count = at.subject.length or len(at.part.indices)
     needs = at.ask_for(title, {place: size * count})
     samples, reading = at.read
+    mends = (*KINDS, "python", "decoding", "resizing", "transforming", "decoded-larger", "waiting",
+             "reads-too-much", "opening", "reading", "reopens", "lists-folder")  # fmt: skip
     if not storable(samples):
         raise differ
     made = Stored(samples, len(at.part), at.folder, in_memory=place == SHARED)
@@ -124,6 +131,7 @@ def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Re
             cost="all samples",
             needs=needs,
             once_seconds=(made.seconds + reading) * at.times,
+            mends=mends if place == DISK else (),
         )
     ]
 
@@ -196,6 +204,7 @@ def together(at: Context) -> list[Remedy]:
             at.subject.workers,
             "X06",
             collate=as_it_comes,
+            mends=("collating",),
         )
     ]
 
@@ -216,6 +225,8 @@ def kept_workers(at: Context) -> list[Remedy]:
                 workers,
                 "C02",
                 whole=True,
+                mends=("workers-restart", "lost-cache"),
+                caution="from the second epoch on",
             )
         )
     if (at.subject.settings.get("prefetch_factor") or 2) < 4:
@@ -275,21 +286,7 @@ def transform_on_batch(at: Context) -> list[Remedy]:
             at.subject.workers,
             "C05",
             collate=collate,
+            mends=("transforming",),
             caution="a random transform draws once for the whole batch",
         )
     ]
-
-
-# The most telling first: of slow samples there may not be time for all.
-REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
-    worker_for_each_core,
-    transform_on_batch,
-    reduced_size,
-    stored,
-    cached,
-    kept_before_transform,
-    another_decoder,
-    together,
-    kept_workers,
-    other_workers,
-)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +13,18 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.probes import clock, pictures
+from datasets_impl.doctor.probes.callees import Callee, callees
 from datasets_impl.doctor.probes.loaders import Part
+from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.repeats import repeats
 from datasets_impl.doctor.probes.room import Bytes, lacking
-from datasets_impl.doctor.probes.samples import fingerprint, leaves
+from datasets_impl.doctor.probes.samples import fingerprint, leaves, size_of
+from datasets_impl.doctor.probes.standing import all_replaced
 from datasets_impl.doctor.probes.target import Subject
 
+REPEATS = 1.0  # seconds to look for work that is done again, where no probe has
 FEW, SLOW = 4, 0.05  # samples that are compared; seconds of one beyond which it is one
 MOST_APART = 0.2  # mean difference of a remedy's sample over the deviation of the user's
 
@@ -40,6 +46,9 @@ class Remedy:
     once_seconds: float = 0.0  # for all samples of the dataset, before the first epoch
     caution: str = ""
     whole: bool = False  # a start of workers belongs to it
+    mends: tuple[str, ...] = ()  # names of findings whose cause it takes away
+    divided: int = 1  # batches of the trainer's are made of so many
+    threads: str = ""  # where they make batches, in place of workers
 
 
 class Inapplicable(Exception):
@@ -62,6 +71,27 @@ class Context:
     folder: Path = Path()  # for files, which go with it
 
     @cached_property
+    def seen(self) -> dict[str, Any]:
+        """What the earlier probes answered, as findings are made from it."""
+        known = dict(self.subject.answers)
+        if "repeats" not in known:
+            known["repeats"] = repeats(self.subject, REPEATS)
+        if "look" not in known:
+            size = size_of(self.samples[0]) if self.samples else 0
+            known["look"] = {"bytes": size, "cost": self.cost}
+        return known | {"settings": self.subject.settings}
+
+    @cached_property
+    def found(self) -> list[str]:
+        """Names of what was found, the most telling first."""
+        return [one.name for one in findings(self.seen)]
+
+    @cached_property
+    def callees(self) -> dict[str, Callee]:
+        """What the user's code calls, by the name that it has there."""
+        return {one.name: one for one in callees(self.subject)}
+
+    @cached_property
     def read(self) -> tuple[list[Any], float]:
         """Each of the samples that are tried, once, and the seconds that took."""
         begun = clock.perf_counter()
@@ -81,6 +111,22 @@ class Context:
         if why := lacking(title, needs, self.room):
             raise Inapplicable(why)
         return needs
+
+
+class Instead(Dataset[Any]):
+    """Samples of `inner`, read while other functions stand in for those that the code calls."""
+
+    def __init__(
+        self, inner: Dataset[Any], pairs: Sequence[tuple[Callee, Callable[..., Any]]]
+    ) -> None:
+        self.inner, self.pairs = inner, pairs
+
+    def __len__(self) -> int:
+        return len(self.inner)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        with all_replaced(self.pairs):
+            return self.inner[index]
 
 
 class Patched(Dataset[Any]):
@@ -122,6 +168,14 @@ def alike(at: Context, other: Dataset[Any], exactly: bool = False) -> bool:
 
 def _numeric(values: np.ndarray[Any, Any] | None) -> TypeGuard[np.ndarray[Any, Any]]:
     return values is not None and values.dtype.kind in "biufc"
+
+
+def unharmed(at: Context, other: Dataset[Any]) -> bool:
+    """Whether it gives the user's samples exactly, each time, and raises nothing."""
+    try:
+        return alike(at, other, exactly=True) and alike(at, other, exactly=True)
+    except RAISED:
+        return False
 
 
 def seeded(dataset: Dataset[Any], index: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,20 @@ from datasets_impl.doctor.probes.reads import seconds_of_items
 from datasets_impl.doctor.probes.rereading import versions
 from datasets_impl.doctor.probes.room import lacking, room
 from datasets_impl.doctor.probes.target import Subject
-from datasets_impl.doctor.remedies.remedies import REMEDIES
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy
+from datasets_impl.doctor.remedies.table import REMEDIES
 from datasets_impl.errors import StudyError
+from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.system.cores import cores
 
 LEAST_ROUNDS, MOST_ROUNDS = 4, 9
-EPOCHS_WHOLE = 2  # where the start of workers is a part of what is tried
+WHOLE_UNTIL = 1.3  # times the time, for epochs that begin with a start of workers
+LEAST_ROUND = 0.2  # seconds of one of them
+URGENT = 3  # remedies for the cause that is named first
 SLOW_WORKERS = 2  # for each core, that slow samples are read by at the same time
-SETTING_UP = 0.45  # share of the time in which arms are made and warmed up
-OWN = "own"
+MAKING = 0.3  # share of the time in which remedies are made and compared with the user's way
+SETTING_UP = 0.5  # share of the time in which arms are made and warmed up
+OWN, KEPT = "own", "persistent"
 
 
 def tried(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -60,11 +64,14 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
             subject, part, samples, steady, may_change_of(subject), _usual(sizes.seen),
             subject.cost, collate, there, Path(folder),
         )  # fmt: skip
-        arms, failed, inapplicable = _arms(at)
         late: list[str] = []
+        arms, failed, inapplicable = _arms(at, begun + MAKING * seconds, late)
+        first = at.found[:1]
+        arms.sort(key=lambda arm: (arm.name != OWN, not _mends(arm, first)))
         for arm in arms:
-            arm.changes = {"batch_size": batch} | arm.changes
-        blocks = _rounds(subject, arms, collate, begun, seconds, failed, late)
+            arm.changes = {"batch_size": max(1, batch // arm.divided)} | arm.changes
+        urgent = {arm.name for arm in arms if _mends(arm, first)}
+        blocks = _rounds(subject, arms, collate, begun, seconds, failed, late, urgent)
     return {
         "samples": len(part),
         "batch": batch,
@@ -79,19 +86,26 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
                 "name": arm.name, "title": arm.title, "lines": arm.lines, "claim": arm.claim,
                 "cost": arm.cost, "caution": arm.caution, "once_seconds": arm.once_seconds,
                 "needs": arm.needs, "workers": arm.workers, "whole": arm.whole,
-                "blocks": blocks[arm.name], "beside": blocks["own-whole" if arm.whole else OWN],
+                "mends": list(arm.mends), "blocks": blocks[arm.name],
+                "beside": blocks[f"beside-{arm.name}" if arm.whole else OWN],
             }
             for arm in arms[1:] if blocks.get(arm.name)
         ],
     }  # fmt: skip
 
 
-def _arms(at: Context) -> tuple[list[Remedy], dict[str, str], list[str]]:
-    """The user's way first; what failed, by name; sentences on what was left out."""
+def _arms(
+    at: Context, until: float, late: list[str]
+) -> tuple[list[Remedy], dict[str, str], list[str]]:
+    """The user's way first; what failed, by name; sentences on what was left out. What there is no
+    time to make is added to `late`."""
     arms = [Remedy(OWN, "as it is", "", at.part, at.subject.workers)]
     failed: dict[str, str] = {}
     left_out: list[str] = []
     for make in REMEDIES:
+        if clock.perf_counter() > until:
+            late.append(make.__name__.replace("_", " "))
+            continue
         try:
             made = make(at)
         except Inapplicable as reason:
@@ -105,6 +119,11 @@ def _arms(at: Context) -> tuple[list[Remedy], dict[str, str], list[str]]:
     return arms, failed, list(dict.fromkeys(left_out))
 
 
+def _mends(arm: Remedy, first: list[str]) -> bool:
+    """Whether it takes away the cause that is named first."""
+    return any(name in arm.mends for name in first)
+
+
 def _part(subject: Subject, chosen: list[int], seconds: float) -> tuple[Part, int]:
     """What an epoch of a trial goes over, in about `seconds`, and the size of its batches.
 
@@ -112,8 +131,8 @@ def _part(subject: Subject, chosen: list[int], seconds: float) -> tuple[Part, in
     each of them, workers could not show what they give.
     """
     batch = trial_batch_of(subject, 2 * cores()) or 1
-    cost = subject.cost or sum(seconds_of_items(subject, chosen)) / len(chosen)
-    subject.cost = cost
+    subject.cost = subject.cost or sum(seconds_of_items(subject, chosen)) / len(chosen)
+    cost = subject.cost + subject.handing
     count = max(len(chosen), min(LEAST_BATCHES * batch, 8 * len(chosen)))
     if cost * count <= seconds:
         return Part(subject, chosen, count), batch
@@ -143,10 +162,12 @@ def _rounds(
     seconds: float,
     failed: dict[str, str],
     late: list[str],
+    urgent: set[str],
 ) -> dict[str, list[float]]:
     """Microseconds per sample, by arm and round; the arms take turns inside a round.
 
-    Arms that there is no time for are added to `late`, those that raise to `failed`.
+    Arms that there is no time for are added to `late`, those that raise to `failed`. The first few
+    that are `urgent` are set up though fewer rounds come of it.
     """
     blocks: dict[str, list[float]] = {}
     with ExitStack() as stack:
@@ -154,17 +175,17 @@ def _rounds(
         once = 0.0  # seconds of a round
         for arm in arms:
             spent = clock.perf_counter() - begun
-            if running and (spent > SETTING_UP * seconds or spent + LEAST_ROUNDS * once > seconds):
+            more = arm.name in urgent and len(running) <= URGENT
+            ends, rounds = (0.9, 2) if more else (SETTING_UP, LEAST_ROUNDS)
+            if running and (spent > ends * seconds or spent + rounds * once > seconds):
                 late.append(arm.title)
                 continue
             if arm.whole:
                 continue
             try:
-                loader = stack.enter_context(
-                    opened(subject, arm.dataset, arm.workers, arm.collate or collate, **arm.changes)
-                )
+                loader = stack.enter_context(_loader_of(subject, arm, collate))
                 warm = consume(loader)
-                if arm.workers:  # the first pass holds the start of its workers
+                if arm.workers or arm.threads:  # the first pass holds the start of its workers
                     warm = consume(loader)
                 once += warm
                 running.append((arm.name, loader, len(arm.dataset)))  # type: ignore[arg-type]
@@ -179,24 +200,56 @@ def _rounds(
             for name, loader, count in running:
                 blocks.setdefault(name, []).append(1e6 * consume(loader) / count)
     for arm in arms:
-        if arm.whole and arm.title not in late:
-            _whole(subject, arm, collate, blocks, begun + seconds)
+        until = begun + WHOLE_UNTIL * seconds
+        if arm.whole and arm.title not in late and not _whole(subject, arm, collate, blocks, until):
+            late.append(arm.title)
     return blocks
+
+
+def _loader_of(subject: Subject, arm: Remedy, collate: Any) -> AbstractContextManager[Any]:
+    if not arm.threads:
+        return opened(subject, arm.dataset, arm.workers, arm.collate or collate, **arm.changes)
+    ahead = max(2, -(-arm.changes["threads"] // arm.changes["batch_size"]))  # work for all of them
+    made: Any = ThreadedLoader(
+        arm.dataset, collate_fn=arm.collate or collate, where=arm.threads,
+        start_method="fork" if arm.threads == "process" else None, prefetch_factor=ahead,
+        **arm.changes,
+    )  # fmt: skip
+    return nullcontext(made)
 
 
 def _whole(
     subject: Subject, arm: Remedy, collate: Any, blocks: dict[str, list[float]], until: float
-) -> None:
-    """Two epochs with the start of their workers, as the user has it and kept."""
-    for _ in range(LEAST_ROUNDS):
-        if clock.perf_counter() > until:
-            break
-        for name, persistent in (("own-whole", False), (arm.name, True)):
-            count = EPOCHS_WHOLE * len(arm.dataset)  # type: ignore[arg-type]
+) -> bool:
+    """An epoch with workers that are started for it, and one as the remedy has it: workers that
+    stay, or that start in another way. False where there was no time for two rounds."""
+    count = len(arm.dataset)  # type: ignore[arg-type]
+    with ExitStack() as stack:
+        kept = None
+        if arm.name == KEPT:
+            kept = stack.enter_context(opened(subject, arm.dataset, arm.workers, collate))
+            taken = consume(kept)
+        else:
+            taken = 0.0
+        for number in range(MOST_ROUNDS):
             begun = clock.perf_counter()
-            with opened(
-                subject, arm.dataset, arm.workers, collate, persistent, **arm.changes
-            ) as loader:
-                for _ in range(EPOCHS_WHOLE):
-                    consume(loader)
-            blocks.setdefault(name, []).append(1e6 * (clock.perf_counter() - begun) / count)
+            if begun + max(taken, LEAST_ROUND) * (2 if number == 0 else 1) > until:
+                break
+            own = _fresh(subject, arm, collate, {})
+            other = consume(kept) if kept else _fresh(subject, arm, collate, arm.changes)
+            blocks.setdefault(f"beside-{arm.name}", []).append(1e6 * own / count)
+            blocks.setdefault(arm.name, []).append(1e6 * other / count)
+            taken = clock.perf_counter() - begun
+    if len(blocks.get(arm.name, [])) < 2:
+        blocks.pop(arm.name, None)
+        return False
+    return True
+
+
+def _fresh(subject: Subject, arm: Remedy, collate: Any, changes: dict[str, Any]) -> float:
+    """Seconds of an epoch, from before its workers start."""
+    batch = {"batch_size": arm.changes["batch_size"]}
+    begun = clock.perf_counter()
+    with opened(subject, arm.dataset, arm.workers, collate, False, **batch | changes) as loader:
+        consume(loader)
+        return clock.perf_counter() - begun

@@ -25,6 +25,7 @@ from datasets_impl.doctor.report.model import Ceiling, Diagnosis, Found, Part, P
 from datasets_impl.doctor.report.wording import amount, times_as
 
 CONFIDENCE = 0.95
+STORED = "stored"  # the remedy that keeps finished samples, whatever takes their time
 FOREIGN_CORES = 0.5  # used by other programs, from which on times are too long
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
@@ -36,6 +37,7 @@ WHAT = {  # probe -> what it does, as a person would say it
     "items": "timing single samples",
     "causes": "finding where their time goes",
     "pictures": "measuring decoded pictures",
+    "repeats": "looking for work that is done again",
     "pickled": "pickling the dataset",
     "repeated": "reading a sample again and again",
     "integrity": "comparing samples with each other",
@@ -62,8 +64,9 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
             left_out.append(why)
         else:
             remedies.append(_tried(one, tried, look.get("length"), needs, there))
-    remedies.sort(key=lambda one: -one.gain)
-    found = _all_found(findings(seen), remedies, tried.get("late", []))
+    made = findings(seen)
+    remedies = _ordered(remedies, made)
+    found = _all_found(made, remedies, tried.get("late", []))
     limit = seen.get("ceiling")
     step = _step(
         own or (1e6 * whole.total or None),
@@ -104,6 +107,18 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         room=there,
         not_done=_not_done(heard, seen, left_out),
     )  # fmt: skip
+
+
+def _ordered(remedies: list[Tried], found: list[Finding]) -> list[Tried]:
+    """What mends the cause that is named first and was measured to help, storing all samples last
+    of it; then by gain. Keeping all samples in memory mends no cause, and comes after what does."""
+    first = found[0].name if found else ""
+
+    def place(one: Tried) -> tuple[bool, bool, float]:
+        mends = one.recommended and first in one.mends
+        return not mends, mends and one.name == STORED, -one.gain
+
+    return sorted(remedies, key=place)
 
 
 def _place(line: UserLine, total: float) -> Place:
@@ -181,7 +196,7 @@ def _tried(
         name=one["name"], title=one["title"], gain=gain, low=low, high=high,
         rounds=len(one["blocks"]), workers=one["workers"], recommended=worth,
         lines=one["lines"], claim=one["claim"], cost=cost, needs=needs, caution=one["caution"],
-        once_seconds=once, break_even_epochs=even,
+        once_seconds=once, break_even_epochs=even, mends=one.get("mends", []),
     )  # fmt: skip
 
 
@@ -252,7 +267,7 @@ def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard
     ails = [one for one in found if one.kind != "note"]
     if step and step.fine and not any(one.kind == "wrong" for one in ails):
         return "Your loader is fine: the step is the bottleneck."
-    best = f" Of what was tried, most is gained by: {helps[0].title.lower()}." if helps else ""
+    best = _best(helps[0], ails) if helps else ""
     if ails:
         where = ails[0].places[0].partition("  ")[0] if ails[0].places else ""
         return f"{ails[0].title}{where and f' ({where})'}.{best}"
@@ -269,6 +284,13 @@ def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard
     if heard.answers["tried"].get("late"):
         return f"Nothing wrong was found, and what there was time to try would not help.{knowing}"
     return f"Nothing wrong was found, and nothing that was tried would help.{knowing}"
+
+
+def _best(one: Tried, ails: list[Found]) -> str:
+    what = f"{_lower(one.title)} ({times_as(one.gain)}x)"
+    if ails and ails[0].name in one.mends:
+        return f" What mends it: {what}."
+    return f" Of what was tried, most is gained by: {what}."
 
 
 def _lower(title: str) -> str:

@@ -68,6 +68,7 @@ class Tried(_Model):
     caution: str
     once_seconds: float
     break_even_epochs: float | None
+    mends: list[str] = []  # names of findings whose cause it takes away
 
 
 class Ceiling(_Model):

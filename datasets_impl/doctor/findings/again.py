@@ -1,0 +1,197 @@
+"""The same work again: what is read or computed for a sample, and how much of it a sample holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.filesize import decimal
+
+from datasets_impl.doctor.findings.finding import (
+    CHEAP,
+    LEAST_SHARE,
+    MECHANISM,
+    READ_TIMES,
+    Finding,
+    Probes,
+    share_of,
+)
+from datasets_impl.doctor.findings.user_lines import leading_to, short
+from datasets_impl.doctor.probes.causes import FETCHING
+
+WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
+LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
+LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
+TAKEN = 0.1  # of a sample's time, by a call that is counted at all
+LEAST_RESULT = 64  # bytes: what gives less is called for something else
+READING = (*FETCHING, "decoding", "converting")  # what comes of having read more than is used
+PICTURES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+INDEXED = "CREATE INDEX by_{column} ON {table} ({column});"
+
+Call = dict[str, Any]
+
+
+def again(call: Call) -> float:
+    """Share of the calls that another sample had made with the same arguments."""
+    return float(call["again"] / max(1, call["calls"])) if not call["differs"] else 0.0
+
+
+def of_whole(seen: Probes) -> Iterator[Call]:
+    """Calls that give far more than a sample holds, of files that several samples come from."""
+    size = seen.get("look", {}).get("bytes", 0.0)
+    for call in _calls(seen):
+        if call["gives"] < max(LEAST_BYTES, WHOLE_TIMES * size) or again(call) < LEAST_AGAIN:
+            continue
+        if size and max(call["share"], share_of(seen, *READING)) >= LEAST_SHARE:
+            yield call
+
+
+def of_storage(seen: Probes) -> Iterator[Call]:
+    """Calls that give a part of a storage that is read whole."""
+    for call in _calls(seen):
+        if call["held"] > max(WHOLE_TIMES * call["gives"], LEAST_BYTES) and _costly(call):
+            yield call
+
+
+def of_chunks(seen: Probes) -> Iterator[Call]:
+    """Calls that read chunks of which they take a small part."""
+    for call in _calls(seen):
+        touched = call["chunk"].get("bytes", 0)
+        if touched > max(WHOLE_TIMES * call["gives"], LEAST_BYTES) and _costly(call):
+            yield call
+
+
+def of_same(seen: Probes) -> Iterator[Call]:
+    """Calls that give what they gave for another sample."""
+    whole = [call["name"] for call in of_whole(seen)]
+    for call in _calls(seen):
+        if call["name"] in whole or call["gives"] < LEAST_RESULT or not _costly(call):
+            continue
+        if again(call) >= LEAST_AGAIN:
+            yield call
+
+
+def _calls(seen: Probes) -> list[Call]:
+    """None of samples that cost next to nothing."""
+    if seen.get("look", {}).get("cost", 0.0) < CHEAP:
+        return []
+    return [one for one in seen.get("repeats", {}).get("calls", []) if one["share"] >= TAKEN]
+
+
+def _costly(call: Call) -> bool:
+    return bool(call["share"] >= LEAST_SHARE)
+
+
+def read_whole(seen: Probes) -> Finding | None:
+    """Much more is read than comes out."""
+    size = seen.get("look", {}).get("bytes", 0.0)
+    for call in of_whole(seen):
+        pictures = Path(call["path"]).suffix.lower() in PICTURES
+        return _too_much(
+            "Whole pictures are decoded for a part of each"
+            if pictures
+            else "Far more is read than a sample holds",
+            f"{call['name']} gives {decimal(call['gives'])} for a sample of {decimal(int(size))}"
+            f"{_times(call)}.",
+            "Read only the part (map the file, or ask for it by its offset), or read it once in "
+            "each worker.",
+            "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
+            [place_of(call)],
+        )
+    asked = seen.get("items", {}).get("bytes_asked", 0.0)
+    reading = share_of(seen, *FETCHING)
+    special = next(of_storage(seen), None) or next(of_chunks(seen), None) or unindexed(seen)
+    if not size or asked < READ_TIMES * size or asked < 1 << 20 or reading < LEAST_SHARE or special:
+        return None
+    return _too_much(
+        "Far more is read than a sample holds",
+        f"An item asks for {asked / 1e6:,.1f} MB and gives {size / 1e6:,.3f} MB; reading and "
+        f"unpacking it take {reading:.0%} of its time.",
+        "Store samples so that one can be read alone: a mapped array, one file a sample, or a "
+        "store with an index.",
+        "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
+        leading_to(seen, *FETCHING),
+    )
+
+
+def whole_storage(seen: Probes) -> Finding | None:
+    for call in of_storage(seen):
+        return _too_much(
+            "A file holds the whole tensor that its sample is a slice of",
+            f"{call['name']} reads {decimal(call['held'])} for {decimal(call['gives'])}: a slice "
+            "is saved with all the memory that it is a part of.",
+            "Save clones.",
+            "torch.save(x[i].clone(), path)",
+            [place_of(call)],
+        )
+    return None
+
+
+def large_chunks(seen: Probes) -> Finding | None:
+    for call in of_chunks(seen):
+        chunk = call["chunk"]
+        shape, taken = (" x ".join(map(str, chunk[one])) for one in ("chunk", "taken"))
+        packed = call["path"].endswith((".gz", ".bz2"))
+        return _too_much(
+            "A compressed file is unpacked for a part of it" if packed
+            else "Chunks are far larger than what a sample takes of them",
+            f"{decimal(chunk['bytes'])} are read for {decimal(call['gives'])}: "
+            + (f"{Path(call['path']).name} can only be unpacked from its start"
+               if packed else f"a chunk is {shape}")
+            + f", and a sample takes {taken} of it.",
+            "Unpack it once, and map what comes of it." if packed
+            else "Write the store again, with chunks of what a sample takes.",
+            "" if packed else f"chunks=({', '.join(map(str, chunk['taken']))},)",
+            [place_of(call)],
+        )  # fmt: skip
+    return None
+
+
+def same_work(seen: Probes) -> Finding | None:
+    """A result that was there already is made anew."""
+    for call in of_same(seen):
+        return Finding(
+            "same-work",
+            "The same work is done again for many samples",
+            f"{call['name']} was called {call['calls']:,} times, with {call['distinct']:,} "
+            f"different arguments{_times(call)}, and takes {call['share']:.0%} of a sample's time.",
+            "Do it once and keep what comes of it, in each worker.",
+            MECHANISM + 0.7,
+            "C12",
+            f"@functools.lru_cache\ndef once(...):\n    return {call['name']}(...)",
+            [place_of(call)],
+        )
+    return None
+
+
+def unindexed(seen: Probes) -> Finding | None:
+    """A query that goes through a whole table."""
+    queries = seen.get("repeats", {}).get("queries", [])
+    share = share_of(seen, *FETCHING)
+    if not queries or share < LEAST_SHARE:
+        return None
+    one = queries[0]
+    return _too_much(
+        "A query goes through the whole table for each sample",
+        f"{Path(one['path']).name} has no index on {one['table']}.{one['column']}, and "
+        f"{one['rows']:,} rows are looked at; reading takes {share:.0%} of the time.",
+        "Make an index, and ask for a whole batch in one query (`__getitems__`).",
+        INDEXED.format_map(one),
+        leading_to(seen, *FETCHING),
+    )
+
+
+def _too_much(title: str, evidence: str, remedy: str, lines: str, places: list[str]) -> Finding:
+    return Finding("reads-too-much", title, evidence, remedy, MECHANISM + 0.8, "C11", lines, places)
+
+
+def _times(call: Call) -> str:
+    if not call["path"] or call["times"] < 2:
+        return ""
+    return f"; {Path(call['path']).name} was read {call['times']:,} times"
+
+
+def place_of(call: Call) -> str:
+    """The user's line, as `leading_to` writes it, with its share of the time."""
+    return f"{Path(call['file']).name}:{call['line']}  {short(call['code'])}: {call['share']:.0%}"

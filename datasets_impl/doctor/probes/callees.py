@@ -1,0 +1,139 @@
+"""Functions of libraries and of the user's own modules that the dataset's code calls by their name.
+
+Read from the text of the code: `np.load(...)`, `load_cloud(...)`. Also the classes of libraries
+whose arrays are read in part by an index, which no name is called for.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.target import Subject
+
+MOST_MODULES, MOST_TEXT = 24, 1 << 20  # of the user's, and characters of one
+# Module, class: `array[selection]` reads from a file, and is noted as a call.
+CONTAINERS = (
+    ("h5py", "Dataset"),
+    ("zarr", "Array"),
+    ("numpy.lib.npyio", "NpzFile"),
+    ("nibabel.arrayproxy", "ArrayProxy"),
+)
+
+
+@dataclass(frozen=True)
+class Callee:
+    """`name` is what the code calls it; it is the `attribute` of `owner`, a module or class."""
+
+    name: str
+    owner: Any
+    attribute: str
+
+    @property
+    def function(self) -> Any:
+        return getattr(self.owner, self.attribute)
+
+    @property
+    def of_container(self) -> bool:
+        return inspect.isclass(self.owner)
+
+    @property
+    def full_name(self) -> str:
+        """Where it comes from: `numpy.load`, though the code says `np.load`."""
+        home = getattr(self.owner, "__name__", "")
+        return f"{home}.{self.attribute}"
+
+
+def callees(subject: Subject) -> list[Callee]:
+    """Each once for every place that it can be replaced at."""
+    found: dict[tuple[int, str], Callee] = {}
+    for module in users_modules(subject):
+        for name in _called(module.__file__ or ""):
+            callee = _resolved(name, module)
+            if callee is not None:
+                found.setdefault((id(callee.owner), callee.attribute), callee)
+    for home, name in CONTAINERS:
+        owner = getattr(sys.modules.get(home), name, None)
+        if inspect.isclass(owner):
+            found[id(owner), "__getitem__"] = Callee(f"{name}[]", owner, "__getitem__")
+    return list(found.values())
+
+
+def users_modules(subject: Subject) -> list[ModuleType]:
+    """Those that hold what the dataset and the loader are made of, and what these name."""
+    homes = [type(one).__module__ for _, one, _ in parts(subject.dataset)]
+    homes += [base.__module__ for base in type(subject.dataset).__mro__]
+    collate = getattr(subject.loader, "collate_fn", None)
+    homes += [getattr(collate, "__module__", ""), type(collate).__module__]
+    queue, found = list(dict.fromkeys(homes)), dict[str, ModuleType]()
+    while queue and len(found) < MOST_MODULES:
+        name = queue.pop(0)
+        module = sys.modules.get(name or "")
+        if (
+            module is None
+            or name in found
+            or not is_users(getattr(module, "__file__", None) or "<")
+        ):
+            continue
+        found[name] = module
+        for value in vars(module).values():
+            queue.append(
+                value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", "")
+            )
+    return list(found.values())
+
+
+@lru_cache(maxsize=MOST_MODULES)
+def _called(file: str) -> frozenset[str]:
+    """Dotted names of what a file's functions call."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+        tree = ast.parse(text if len(text) < MOST_TEXT else "")
+    except (OSError, ValueError, SyntaxError):
+        return frozenset()
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    calls = (
+        call.func
+        for function in ast.walk(tree) if isinstance(function, functions)
+        for call in ast.walk(function) if isinstance(call, ast.Call)
+    )  # fmt: skip
+    return frozenset(filter(None, map(_dotted, calls)))
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        inner = _dotted(node.value)
+        return f"{inner}.{node.attr}" if inner else ""
+    return ""
+
+
+def _resolved(name: str, module: ModuleType) -> Callee | None:
+    """Where it is a function, in a module or among the module's own names."""
+    *owners, attribute = name.split(".")
+    owner: Any = module
+    for step in owners:
+        inner = getattr(owner, step, None)
+        if inner is None and owner is module:
+            inner = sys.modules.get(step)  # imported inside a function
+        owner = inner
+        if not isinstance(owner, ModuleType):
+            return None
+    function = getattr(owner, attribute, None)
+    if function is None or inspect.isclass(function) or not callable(function):
+        return None
+    is_function = isinstance(function, FunctionType) or inspect.isbuiltin(function)
+    if not is_function or (getattr(function, "__module__", "") or "").startswith(
+        "torch.utils.data"
+    ):
+        return None
+    return Callee(name, owner, attribute)

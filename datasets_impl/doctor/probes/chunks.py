@@ -1,0 +1,55 @@
+"""Arrays in files: what is read of one for what is taken of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from datasets_impl.doctor.probes.standing import identity_of
+
+
+def chunk_of(container: Any, selection: Any, result: Any) -> dict[str, Any]:
+    """Shape of a chunk, and bytes of all chunks that a selection touches; {} of what has none."""
+    shape = getattr(container, "shape", None)
+    if shape is None or isinstance(selection, str):
+        return {}
+    packed = identity_of(container).endswith((".gz", ".bz2"))
+    chunk = tuple(shape) if packed else getattr(container, "chunks", None)
+    if not chunk:
+        return {}
+    starts = selected(selection, tuple(shape))
+    touched = math.prod(
+        (stop - 1) // each - start // each + 1
+        for (start, stop), each in zip(starts, chunk, strict=True)
+    )
+    size = math.prod(chunk) * container.dtype.itemsize
+    return {
+        "shape": list(shape),
+        "chunk": list(chunk),
+        "bytes": touched * size,
+        "taken": [stop - start for start, stop in starts],
+        "dtype": str(container.dtype),
+        "compression": getattr(container, "compression", None),
+    }
+
+
+def selected(selection: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """From where to where along each axis.
+
+    Raises:
+        TypeError: it is made of more than numbers and slices.
+    """
+    given = list(selection) if isinstance(selection, tuple) else [selection]
+    if ... in given:
+        at = given.index(...)
+        given[at : at + 1] = [slice(None)] * (len(shape) - len(given) + 1)
+    given += [slice(None)] * (len(shape) - len(given))
+    found = []
+    for one, length in zip(given, shape, strict=True):
+        if isinstance(one, slice):
+            steps = range(*one.indices(length))
+            found.append((min(steps[0], steps[-1]), max(steps[0], steps[-1]) + 1))
+        else:
+            start = int(one) % length
+            found.append((start, start + 1))
+    return found

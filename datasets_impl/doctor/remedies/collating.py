@@ -1,0 +1,126 @@
+"""Other ways of making a batch of samples: arrays stacked first, one tensor for each field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import default_collate
+
+from datasets_impl.doctor.probes.callees import Callee
+from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.samples import leaves, tensors_in
+from datasets_impl.doctor.probes.standing import all_replaced
+from datasets_impl.doctor.remedies.remedy import Context, Remedy
+
+MAKERS = ("tensor", "as_tensor", "FloatTensor", "LongTensor")  # of PyTorch, from a list
+LEAST_TENSORS = 4  # of a sample, that cross to the trainer one by one
+STACKED = """def collate(samples):
+    return torch.from_numpy(np.stack([array for array, *_ in samples]))  # for each field"""
+PACKED = """def collate(samples):  # {many} tensors a batch become {few}
+    return {{name: torch.stack([getattr(one, name) for one in samples])
+            for name in vars(samples[0]) if torch.is_tensor(getattr(samples[0], name))}}"""
+
+
+class Stacked:
+    """The user's function, to which lists of arrays are stacked before they become a tensor."""
+
+    def __init__(self, collate: Any) -> None:
+        self.collate = collate
+
+    def __call__(self, samples: Any) -> Any:
+        callees = [Callee(f"torch.{name}", torch, name) for name in MAKERS[:2]]
+        with all_replaced([(one, _stacking(one.function)) for one in callees]):
+            return self.collate(samples)
+
+
+def _stacking(original: Any) -> Any:
+    def made(data: Any, *given: Any, **options: Any) -> Any:
+        if isinstance(data, list | tuple) and data and isinstance(data[0], np.ndarray):
+            data = np.stack(data)
+        return original(data, *given, **options)
+
+    return made
+
+
+def stacked_first(at: Context) -> list[Remedy]:
+    """Where a tensor is made of a list of arrays, number by number."""
+    own = at.subject.loader.collate_fn if at.subject.loader is not None else default_collate
+    if own is default_collate or "collating" not in at.found:
+        return []
+    collate = Stacked(at.collate)
+    try:
+        if not _equal(at.collate(list(at.samples)), collate(list(at.samples))):
+            return []
+    except RAISED:
+        return []
+    return [
+        Remedy(
+            "stacked-first",
+            "Stack arrays before they become a tensor",
+            STACKED,
+            at.part,
+            at.subject.workers,
+            "C13",
+            collate=collate,
+            mends=("collating",),
+        )
+    ]
+
+
+def packed(samples: Sequence[Any]) -> Any:
+    """One tensor for each field, of objects as well; what cannot be stacked stays a list."""
+    first = samples[0]
+    if isinstance(first, torch.Tensor | np.ndarray | int | float):
+        try:
+            return default_collate(list(samples))
+        except (RuntimeError, TypeError):
+            return list(samples)
+    if isinstance(first, Mapping):
+        return {name: packed([one[name] for one in samples]) for name in first}
+    if isinstance(first, str | bytes) or first is None:
+        return list(samples)
+    if isinstance(first, tuple | list):
+        return [packed(field) for field in zip(*samples, strict=True)]
+    if hasattr(first, "__dict__"):
+        return {name: packed([getattr(one, name) for one in samples]) for name in vars(first)}
+    return list(samples)
+
+
+def one_tensor_a_field(at: Context) -> list[Remedy]:
+    """Where a batch is many small tensors, each of which a worker hands over by itself."""
+    if not at.subject.workers or len(at.samples) < 2:
+        return []
+    try:
+        now = tensors_in(at.collate(list(at.samples)))
+        batch = packed(at.samples)
+        then = tensors_in(batch)
+    except RAISED:
+        return []
+    if now < LEAST_TENSORS * len(at.samples) or then * 2 > now:
+        return []
+    times = (at.subject.settings.get("batch_size") or len(at.samples)) / len(at.samples)
+    return [
+        Remedy(
+            "one-tensor-a-field",
+            "Make one tensor of each field of a batch",
+            PACKED.format(many=f"{round(now * times):,}", few=f"{then:,}"),
+            at.part,
+            at.subject.workers,
+            "X06",
+            collate=packed,
+            caution="the trainer takes samples from the tensors of their fields",
+            mends=("many-tensors", "collating", "workers-cost", "hand-over"),
+        )
+    ]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    pairs = zip(leaves(one), leaves(other), strict=True)
+    return all(
+        mine.kind == theirs.kind
+        and np.array_equal(np.asarray(mine.value), np.asarray(theirs.value))
+        for mine, theirs in pairs
+    )

@@ -1,0 +1,115 @@
+"""A file that every sample opens, opened once in each worker."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from datasets_impl.doctor.probes.callees import Callee
+from datasets_impl.doctor.probes.standing import Key, for_users, key_of_call
+from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed
+
+OPENERS = (  # module, name
+    ("h5py", "File"),
+    ("zipfile", "ZipFile"),
+    ("tarfile", "open"),
+    ("lmdb", "open"),
+    ("sqlite3", "connect"),
+    ("zarr", "open"),
+    ("zarr", "open_group"),
+    ("zarr", "open_array"),
+    ("pyarrow.parquet", "ParquetFile"),
+)
+LINES = """if self.file is None:  # on first use in each worker, not in __init__
+    self.file = {name}(self.path)"""
+
+
+class Lasting:
+    """What was opened, which stays open when the code closes it."""
+
+    def __init__(self, opened: Any) -> None:
+        self.opened = opened
+
+    def __enter__(self) -> Lasting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Others go on with it."""
+
+    def close(self) -> None:
+        """The same."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "opened":
+            raise AttributeError(name)
+        return getattr(self.opened, name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.opened[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.opened)
+
+    def __len__(self) -> int:
+        return len(self.opened)
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self.opened
+
+
+class Opened:
+    """Stands in for a function that opens; each process opens for itself."""
+
+    def __init__(self, original: Callable[..., Any]) -> None:
+        self.original, self.owner = original, 0
+        self.kept: dict[Key, Lasting] = {}
+        self.used = False
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        key = key_of_call(given, options)
+        if key is None or _writes(given, options):
+            return self.original(*given, **options)
+        if self.owner != os.getpid():
+            self.owner, self.kept = os.getpid(), {}
+        self.used = True
+        if key not in self.kept:
+            self.kept[key] = Lasting(self.original(*given, **options))
+        return self.kept[key]
+
+
+def _writes(given: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    mode = options.get("mode", given[1] if len(given) > 1 else "r")
+    return isinstance(mode, str) and bool(set(mode) & set("wax+"))
+
+
+def opened_once(at: Context) -> list[Remedy]:
+    if not {"reopens", "opening", "reading", "reads-too-much"} & set(at.found):
+        return []
+    pairs, opened = [], list[tuple[str, Opened]]()
+    for home, name in OPENERS:
+        module = sys.modules.get(home)
+        if module is None or not hasattr(module, name):
+            continue
+        callee = Callee(f"{home}.{name}", module, name)
+        stand_in = Opened(callee.function)
+        opened.append((callee.name, stand_in))
+        pairs.append((callee, for_users(callee, stand_in)))
+    made = Instead(at.part, pairs)
+    if not pairs or not unharmed(at, made):
+        return []
+    used = [name for name, stand_in in opened if stand_in.used]
+    if not used:
+        return []
+    return [
+        Remedy(
+            "opened-once",
+            "Open the file once in each worker",
+            LINES.format(name=used[0]),
+            made,
+            at.subject.workers,
+            "C12",
+            mends=("reopens", "opening", "reading"),
+        )
+    ]

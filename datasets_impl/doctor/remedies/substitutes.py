@@ -1,0 +1,178 @@
+"""Other libraries that do the same work faster, tried in the place of what the code calls."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from datasets_impl.doctor.probes.standing import for_users
+from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, alike, unharmed
+
+LEAST_SHARE = 0.2  # of a sample's time, of calls that are worth replacing
+
+
+@dataclass(frozen=True)
+class Substitute:
+    """`exact`: the samples must be the same to the last bit; else nearly, which `caution` says."""
+
+    of: str  # full name of the function, without the module inside its package
+    title: str
+    lines: str
+    package: str
+    make: Callable[[Callable[..., Any]], Callable[..., Any]]  # from the original
+    mends: tuple[str, ...]
+    exact: bool = True
+    caution: str = ""
+
+
+def _filled_polygon(_: Callable[..., Any]) -> Callable[..., Any]:
+    import cv2
+
+    def drawn(shape: Any, polygon: Any) -> Any:
+        mask = np.zeros(shape, np.uint8)
+        points = np.rint(np.asarray(polygon)[:, ::-1]).astype(np.int32)  # x before y
+        cv2.fillPoly(mask, [points], 1)
+        return mask.view(bool)
+
+    return drawn
+
+
+def _resized(original: Callable[..., Any]) -> Callable[..., Any]:
+    import cv2
+
+    def resized(image: Any, shape: Any, *given: Any, **options: Any) -> Any:
+        if given or not options.get("preserve_range") or image.ndim > len(shape[:2]) + 1:
+            return original(image, shape, *given, **options)
+        smaller = shape[0] <= image.shape[0] and shape[1] <= image.shape[1]
+        how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        made = cv2.resize(np.asarray(image), (shape[1], shape[0]), interpolation=how)
+        return made if made.dtype.kind == "f" else made.astype(float)
+
+    return resized
+
+
+def _shallow(_: Callable[..., Any]) -> Callable[..., Any]:
+    import copy
+
+    return lambda value, *_: copy.copy(value)
+
+
+def _orjson(original: Callable[..., Any]) -> Callable[..., Any]:
+    import orjson
+
+    def parsed(source: Any, *given: Any, **options: Any) -> Any:
+        if given or options:
+            return original(source, *given, **options)
+        return orjson.loads(source.read() if hasattr(source, "read") else source)
+
+    return parsed
+
+
+def _read_csv(original: Callable[..., Any]) -> Callable[..., Any]:
+    import pandas as pd
+
+    def parsed(source: Any, *given: Any, **options: Any) -> Any:
+        separator = options.get("delimiter") or r"\s+"
+        if given or set(options) - {"delimiter", "dtype"}:
+            return original(source, *given, **options)
+        kind = options.get("dtype", float)
+        table = pd.read_csv(source, sep=separator, header=None, comment="#", dtype=kind)
+        return table.to_numpy()
+
+    return parsed
+
+
+def _reduced(times: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        import cv2
+
+        flag = getattr(cv2, f"IMREAD_REDUCED_COLOR_{times}")
+
+        def read(path: Any, *given: Any) -> Any:
+            return original(path, *given) if given else original(path, flag)
+
+        return read
+
+    return make
+
+
+SUBSTITUTES = (
+    Substitute(
+        "skimage.draw.polygon2mask", "Draw with OpenCV",
+        "mask = np.zeros(shape, np.uint8)\n"
+        "cv2.fillPoly(mask, [np.rint(polygon[:, ::-1]).astype(np.int32)], 1)",
+        "cv2", _filled_polygon, ("drawing", "transforming"),
+        exact=False, caution="pixels at the edge may differ",
+    ),
+    Substitute(
+        "skimage.transform.resize", "Resize with OpenCV",
+        "picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)",
+        "cv2", _resized, ("resizing", "transforming"),
+        exact=False, caution="pixels differ a little",
+    ),
+    Substitute(
+        "copy.deepcopy", "Copy only the outermost level",
+        "record = copy.copy(record)  # and copy what is changed inside it",
+        "copy", _shallow, ("copying in depth",),
+    ),
+    Substitute("json.load", "Parse with orjson", "record = orjson.loads(file.read())", "orjson",
+               _orjson, ("parsing JSON",)),
+    Substitute("json.loads", "Parse with orjson", "record = orjson.loads(text)", "orjson", _orjson,
+               ("parsing JSON",)),
+    Substitute(
+        "numpy.loadtxt", "Parse with pandas",
+        "array = pd.read_csv(path, sep=',', header=None).to_numpy()", "pandas", _read_csv,
+        ("parsing text",), exact=False, caution="the last digits may differ",
+    ),
+    *(
+        Substitute(
+            "cv2.imread", f"Decode at {'an eighth' if times == 8 else 'a quarter'} of the size",
+            f"picture = cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_{times})", "cv2",
+            _reduced(times), ("decoded-larger", "decoding"), exact=False,
+            caution="pixels differ a little from those of the whole picture",
+        )
+        for times in (8, 4)
+    ),
+)  # fmt: skip
+
+
+def substitutes(at: Context) -> list[Remedy]:
+    """Those that give the user's samples, of the calls that take the time."""
+    found: list[Remedy] = []
+    for call in at.seen["repeats"]["calls"]:
+        for one in SUBSTITUTES:
+            callee = at.callees.get(call["name"])
+            if call["full_name"] != one.of or callee is None or call["share"] < LEAST_SHARE:
+                continue
+            if not importlib.util.find_spec(one.package):
+                continue
+            pairs = [(callee, for_users(callee, one.make(callee.function)))]
+            made = Instead(at.part, pairs)
+            if not (unharmed(at, made) if one.exact else _near(at, made)):
+                continue
+            found.append(
+                Remedy(
+                    f"substitute-{one.of.rpartition('.')[2]}-{len(found)}",
+                    one.title,
+                    one.lines,
+                    made,
+                    at.subject.workers,
+                    caution=one.caution,
+                    mends=one.mends,
+                )
+            )
+            break
+    return found
+
+
+def _near(at: Context, made: Instead) -> bool:
+    from datasets_impl.doctor.probes.raised import RAISED
+
+    try:
+        return alike(at, made)
+    except RAISED:
+        return False

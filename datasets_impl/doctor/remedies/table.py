@@ -1,0 +1,58 @@
+"""All remedies. Those for one cause come first: of slow samples there may not be time for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from datasets_impl.doctor.remedies.clones import clones
+from datasets_impl.doctor.remedies.collating import one_tensor_a_field, stacked_first
+from datasets_impl.doctor.remedies.columns import columns
+from datasets_impl.doctor.remedies.decoding import another_decoder, reduced_size
+from datasets_impl.doctor.remedies.indexed import indexed
+from datasets_impl.doctor.remedies.kept_results import read_once, stored_results, unpacked
+from datasets_impl.doctor.remedies.mapped import mapped
+from datasets_impl.doctor.remedies.opened_once import opened_once
+from datasets_impl.doctor.remedies.preloaded import preloaded
+from datasets_impl.doctor.remedies.rechunked import rechunked
+from datasets_impl.doctor.remedies.remedies import (
+    cached,
+    kept_before_transform,
+    kept_workers,
+    other_workers,
+    stored,
+    together,
+    transform_on_batch,
+    worker_for_each_core,
+)
+from datasets_impl.doctor.remedies.remedy import Context, Remedy
+from datasets_impl.doctor.remedies.substitutes import substitutes
+from datasets_impl.doctor.remedies.threads import threads
+from datasets_impl.doctor.remedies.uneven import uneven
+
+REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
+    mapped,
+    rechunked,
+    indexed,
+    clones,
+    unpacked,
+    read_once,
+    stored_results,
+    substitutes,
+    columns,
+    opened_once,
+    stacked_first,
+    one_tensor_a_field,
+    worker_for_each_core,
+    transform_on_batch,
+    reduced_size,
+    stored,
+    threads,
+    uneven,
+    cached,
+    kept_before_transform,
+    another_decoder,
+    together,
+    kept_workers,
+    preloaded,
+    other_workers,
+)

@@ -1,0 +1,349 @@
+"""Work that is done again is named with its line and sizes, and what mends it is offered."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import zarr
+from torch.utils.data import DataLoader, default_collate
+
+from datasets_impl.doctor.findings.again import (
+    large_chunks,
+    read_whole,
+    same_work,
+    unindexed,
+    whole_storage,
+)
+from datasets_impl.doctor.findings.finding import Finding
+from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.probes.callees import callees
+from datasets_impl.doctor.probes.loaders import Part, collate_of
+from datasets_impl.doctor.probes.repeats import repeats
+from datasets_impl.doctor.probes.samples import fingerprint, size_of
+from datasets_impl.doctor.probes.standing import all_replaced
+from datasets_impl.doctor.probes.target import Subject, subject_of
+from datasets_impl.doctor.remedies.clones import clones
+from datasets_impl.doctor.remedies.collating import one_tensor_a_field, stacked_first
+from datasets_impl.doctor.remedies.columns import columns
+from datasets_impl.doctor.remedies.indexed import indexed
+from datasets_impl.doctor.remedies.kept_results import (
+    read_once,
+    stored_results,
+    unpacked,
+)
+from datasets_impl.doctor.remedies.mapped import Sliced, mapped
+from datasets_impl.doctor.remedies.opened_once import opened_once
+from datasets_impl.doctor.remedies.preloaded import preloaded
+from datasets_impl.doctor.remedies.rechunked import rechunked
+from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, seeded
+from datasets_impl.doctor.remedies.substitutes import substitutes
+from datasets_impl.doctor.remedies.threads import threads
+from datasets_impl.doctor.remedies.trials import tried
+from datasets_impl.doctor.remedies.uneven import uneven
+from tests import doctor_again
+
+COST = 1e-3  # seconds of a sample, as if it had been measured
+LONG = 60.0  # seconds: as long as the probe needs
+
+
+def context(made: Any, folder: Path, **answers: Any) -> Context:
+    subject = subject_of("made", made)
+    samples = [subject.read(index) for index in range(8)]
+    subject.cost, subject.nbytes = COST, size_of(samples[0])
+    subject.answers = {
+        "look": {"bytes": subject.nbytes, "cost": COST},
+        "repeats": repeats(subject, LONG),
+        **answers,
+    }
+    place = folder / "tried"
+    place.mkdir()
+    part = Part(subject, range(len(subject.dataset)))
+    collate, _ = collate_of(subject, samples)
+    return Context(
+        subject, part, samples, True, "", None, COST, collate, {}, place
+    )  # fmt: skip
+
+
+def with_share(cause: str) -> dict[str, Any]:
+    return {"causes": {"total": COST, "causes": {cause: 0.9 * COST}}}
+
+
+def line_of(name: str) -> int:
+    """Of the marked line of a class."""
+    lines, first = inspect.getsourcelines(getattr(doctor_again, name))
+    (found,) = (at for at, line in enumerate(lines, first) if "# the costly line" in line)
+    return found
+
+
+Finds = Callable[[dict[str, Any]], Finding | None]
+Makes = Callable[[Context], list[Remedy]]
+
+
+@pytest.mark.parametrize(
+    ("name", "finds", "says", "makes"),
+    [
+        ("Archive", read_whole, "frames.npz was read", (unpacked, read_once)),
+        ("Clips", read_whole, "gives 1.2 MB for a sample of 2.0 kB", (mapped, read_once)),
+        ("Slices", whole_storage, "reads 1.5 MB for 12.3 kB", (clones,)),
+        ("Movie", large_chunks, "737.3 kB are read for 36.9 kB: a chunk is 20", (rechunked,)),
+        ("Weather", large_chunks, "737.3 kB are read for 4.1 kB", (rechunked,)),
+        ("Scenes", read_whole, "gives 1.1 MB for a sample of 7.5 kB", (unpacked, read_once)),
+        ("Notes", same_work, "with 1 different arguments; notes.json was read", (read_once,)),
+    ],
+)
+def test_what_is_read_again_is_named_with_its_line_and_mended(
+    name: str, finds: Finds, says: str, makes: tuple[Makes, ...], tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_again, name)(tmp_path), tmp_path)
+    found = finds(at.seen)
+    assert found is not None and says in found.evidence, at.seen["repeats"]
+    assert findings(at.seen)[0].name == found.name
+    assert found.places[0].startswith(f"doctor_again.py:{line_of(name)}  "), found.places
+    for make in makes:
+        (remedy,) = make(at)
+        assert found.name in remedy.mends and remedy.lines
+        same_samples(at, remedy)
+
+
+def same_samples(at: Context, remedy: Remedy) -> None:
+    """Twice: what was kept is given the second time."""
+    for _ in range(2):
+        for index in (0, 5, len(at.part) - 1):
+            assert fingerprint(seeded(remedy.dataset, index)) == fingerprint(seeded(at.part, index))
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "asked"),
+    [
+        ("Archive", unpacked, "NpzFile[]"),
+        ("Archive", read_once, "NpzFile[]"),
+        ("Notes", read_once, "json.load"),
+        ("Clouds", stored_results, "np.loadtxt"),
+        ("Spectra", stored_results, "scipy.signal.resample"),
+        ("Clouds", substitutes, "np.loadtxt"),
+        ("Polygons", substitutes, "skimage.draw.polygon2mask"),
+        ("Copies", substitutes, "copy.deepcopy"),
+    ],
+)
+def test_the_work_itself_is_not_done_again(
+    name: str, make: Makes, asked: str, tmp_path: Path
+) -> None:
+    """What stands in for a function calls it no more once it has its results."""
+    made = getattr(doctor_again, name)(tmp_path)
+    called = [0]
+    (callee,) = (one for one in callees(subject_of("", made)) if one.name == asked)
+    original = callee.function
+
+    def counting(*given: Any, **options: Any) -> Any:
+        called[0] += 1
+        return original(*given, **options)
+
+    with all_replaced([(callee, counting)]):
+        at = context(made, tmp_path, **with_share("python"))
+        (remedy,) = make(at)
+        for index in range(8):
+            remedy.dataset[index]
+        called[0] = 0
+        for index in range(8):
+            remedy.dataset[index]
+        assert called[0] == 0
+        at.part[0]
+        assert called[0] > 0, "nothing stands in for it outside of the remedy"
+
+
+@pytest.mark.parametrize(("name", "chunk"), [("Movie", (1, 96, 96)), ("Weather", (1, 32, 32))])
+def test_a_store_is_written_again_in_chunks_of_a_sample(
+    name: str, chunk: tuple[int, ...], tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_again, name)(tmp_path), tmp_path)
+    (remedy,) = rechunked(at)
+    assert f"chunks={chunk}" in remedy.lines
+    place = tmp_path / "tried" / "rechunked" / "array-0"
+    made = h5py.File(place)["data"] if name == "Movie" else zarr.open_array(str(place), mode="r")
+    assert made.chunks == chunk
+
+
+def test_a_file_is_opened_once(tmp_path: Path) -> None:
+    at = context(doctor_again.Zipped(tmp_path), tmp_path, **with_share("reading"))
+    (remedy,) = opened_once(at)
+    assert "zipfile.ZipFile(self.path)" in remedy.lines
+    same_samples(at, remedy)
+
+
+def test_a_query_without_an_index_is_named_and_mended(tmp_path: Path) -> None:
+    at = context(doctor_again.Ward(tmp_path), tmp_path, **with_share("reading"))
+    found = unindexed(at.seen)
+    assert found is not None and "ward.db has no index on readings.bed, and 20,000 rows" in (
+        found.evidence
+    )
+    before = (tmp_path / "ward.db").read_bytes()
+    (remedy,) = indexed(at)
+    assert remedy.lines == "CREATE INDEX by_bed ON readings (bed);"
+    same_samples(at, remedy)
+    assert (tmp_path / "ward.db").read_bytes() == before, "the user's file is as it was"
+
+
+def test_rows_of_a_table_are_taken_from_arrays(tmp_path: Path) -> None:
+    made = doctor_again.Table(tmp_path)
+    at = context(made, tmp_path, **with_share("pandas look-ups"))
+    (remedy,) = columns(at)
+    assert "self.table[name].to_numpy()" in remedy.lines
+    same_samples(at, remedy)
+    made.__class__ = Averaged
+    assert columns(at) == [], "code that asks more of a row is left as it is"
+
+
+class Averaged(doctor_again.Table):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.tensor(float(self.table.iloc[index].mean()))
+
+
+@pytest.mark.parametrize("name", ["Decoded", "MappedFrames", "Drawn"])
+def test_work_that_has_to_be_done_is_no_finding(name: str, tmp_path: Path) -> None:
+    at = context(getattr(doctor_again, name)(tmp_path), tmp_path)
+    assert findings(at.seen) == []
+    for make in (read_once, unpacked, mapped, clones, rechunked, indexed, columns, opened_once):
+        assert make(at) == []
+
+
+class Changes(doctor_again.Notes):
+    """Writes to what it parsed: kept, the next sample would be another."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        import json
+
+        with (self.folder / "notes.json").open() as file:
+            notes = json.load(file)
+        notes[str(index)].append(len(notes[str(index)]))
+        return torch.tensor(notes[str(index)])
+
+
+def test_what_the_code_changes_is_not_kept(tmp_path: Path) -> None:
+    at = context(Changes(tmp_path), tmp_path)
+    assert same_work(at.seen) is not None
+    assert read_once(at) == []
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda wave: (wave.astype(np.float32) / 100)[3:9],
+        lambda wave: (2 - wave * 3)[::7],
+        lambda wave: -wave[5],
+        lambda wave: np.abs(wave).max(),
+        lambda wave: wave.mean() + len(wave),
+        lambda wave: np.stack([wave, wave])[1, 2:4],
+        lambda wave: (wave - wave.min())[4:6],
+        lambda wave: (wave + wave)[1:3],
+    ],
+)
+def test_work_on_an_array_that_waits_for_a_slice_gives_the_same(work: Any) -> None:
+    wave = np.arange(-20, 80, dtype=np.int16)
+    expected, found = work(wave), work(Sliced(wave))
+    assert np.array_equal(np.asarray(found), np.asarray(expected))
+    assert np.asarray(found).dtype == np.asarray(expected).dtype
+
+
+def test_many_small_tensors_become_one_for_each_field(tmp_path: Path) -> None:
+    at = context(
+        doctor_again.things(tmp_path),
+        tmp_path,
+        machine={"batch_tensors": 96},
+        inside={"batch_size": 16},
+        batches={"hand_over": 5 * COST},
+        **with_share("python"),
+    )
+    assert findings(at.seen)[0].name == "many-tensors"
+    (remedy,) = one_tensor_a_field(at)
+    batch = remedy.collate(at.samples)
+    assert batch["a"].shape == (8, 8) and batch["number"].tolist() == list(range(8))
+    assert "many-tensors" in remedy.mends
+
+
+def test_arrays_are_stacked_before_they_become_a_tensor(tmp_path: Path) -> None:
+    answers = {"causes": {"total": 0.0, "causes": {}, "collating": COST}}
+    at = context(doctor_again.collated(tmp_path), tmp_path, **answers)
+    (remedy,) = stacked_first(at)
+    given: list[Any] = []
+    original = torch.tensor
+    at.collate(at.samples)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "tensor", lambda data, *a, **o: given.append(data) or original(data))
+        assert torch.equal(remedy.collate(at.samples), default_collate(at.samples))
+    assert isinstance(given[0], np.ndarray), "one array, and no list"
+
+
+def test_uneven_samples_are_given_as_they_are_ready(tmp_path: Path) -> None:
+    times = [0.001] * 18 + [0.03, 0.04]
+    items = {"first": times, "second": times, "indices": list(range(20))}
+    made = doctor_again.uneven(tmp_path)
+    offered = uneven(context(made, tmp_path, items=items))
+    assert [one.changes.get("in_order") for one in offered] == [False, False]
+    assert offered[1].divided == 4
+    (tmp_path / "tried").rmdir()
+    even = {"first": [0.001] * 20, "second": [0.001] * 20, "indices": list(range(20))}
+    assert uneven(context(made, tmp_path, items=even)) == []
+
+
+@pytest.mark.parametrize(
+    ("cause", "offered"), [("waiting", 2), ("decompressing", 2), ("python", 0), ("parsing JSON", 0)]
+)
+def test_threads_are_for_what_waits_or_releases_the_lock(
+    cause: str, offered: int, tmp_path: Path
+) -> None:
+    made = DataLoader(doctor_again.Arrays(tmp_path), batch_size=4, num_workers=2)
+    at = context(made, tmp_path, repeats={"calls": [], "queries": []}, **with_share(cause))
+    found = threads(at)
+    assert [one.threads for one in found] == ["process", "trainer"][:offered]
+
+
+def test_threads_do_not_share_what_is_open(tmp_path: Path) -> None:
+    made = doctor_again.Arrays(tmp_path)
+    (tmp_path / "rows").write_bytes(b"x")
+    at = context(DataLoader(made), tmp_path, **with_share("waiting"))
+    with (
+        (tmp_path / "rows").open("rb") as made.file,  # type: ignore[attr-defined]
+        pytest.raises(Inapplicable, match="would share what is open"),
+    ):
+        threads(at)
+
+
+def test_a_trial_runs_threads_and_finds_the_same_batches(tmp_path: Path) -> None:
+    """Side by side with the user's way, here and in a process of their own."""
+    made = DataLoader(doctor_again.Uneven(tmp_path), batch_size=4, num_workers=1)
+    subject = subject_of("", made)
+    subject.cost, subject.answers = 2.5e-3, {
+        "look": {"bytes": 1.0, "cost": COST}, "repeats": {"calls": [], "queries": []},
+        **with_share("waiting"),
+    }  # fmt: skip
+    found = tried(subject, 6.0)
+    assert not any("thread" in why for why in found["failed"])
+    names = {one["name"] for one in found["remedies"]}
+    assert names & {"threads-process", "threads-trainer"} or found["late"]
+
+
+def test_only_workers_that_are_not_forked_need_preloading(tmp_path: Path) -> None:
+    for method, count in (("spawn", 1), ("fork", 0)):
+        made = DataLoader(
+            doctor_again.Arrays(tmp_path), num_workers=2, multiprocessing_context=method
+        )
+        at = context(made, tmp_path)
+        (tmp_path / "tried").rmdir()
+        found = preloaded(at)
+        assert len(found) == count
+        assert all("tests.doctor_again" in one.lines for one in found)
+
+
+def test_a_stand_in_is_for_calls_of_the_users_own_code(tmp_path: Path) -> None:
+    """A library that calls the same function gets what it always got."""
+    made = doctor_again.Clouds(tmp_path)
+    names = {one.name for one in callees(Subject("", made))}
+    assert {"np.loadtxt", "scipy.io.wavfile.read", "json.load"} <= names
+    assert not {"self.prepare", "super", "torch.utils.data.DataLoader"} & names
