@@ -101,7 +101,7 @@ Makes = Callable[[Context], list[Remedy]]
 def test_what_is_read_again_is_named_with_its_line_and_mended(
     name: str, finds: Finds, says: str, makes: tuple[Makes, ...], tmp_path: Path
 ) -> None:
-    at = context(getattr(doctor_again, name)(tmp_path), tmp_path)
+    at = context(getattr(doctor_again, name)(tmp_path), tmp_path, **with_share("reading"))
     found = finds(at.seen)
     assert found is not None and says in found.evidence, at.seen["repeats"]
     assert findings(at.seen)[0].name == found.name

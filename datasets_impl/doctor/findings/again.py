@@ -23,7 +23,7 @@ from datasets_impl.doctor.probes.causes import FETCHING
 WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
 LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
 LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
-TAKEN = 0.1  # of a sample's time, by a call that is counted at all
+TAKEN = 0.05  # of a sample's time, by a call that is counted at all
 LEAST_RESULT = 64  # bytes: what gives less is called for something else
 READING = (*FETCHING, "decoding", "converting")  # what comes of having read more than is used
 PICTURES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".webp"}
