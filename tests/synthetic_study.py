@@ -27,7 +27,7 @@ from scripts.judging.model import (
     Verdict,
 )
 from scripts.report.grid import boundary
-from scripts.report.model import ClaimResult, Corpus, FieldRow, Machine, Study
+from scripts.report.model import ClaimResult, Corpus, FieldRow, Machine, Point, Study
 
 NASTY = """<script>alert("x")</script> & 'quote' 100% a_b {c} #1 $2 ~^ | *bold* `code` \\end"""
 MACHINES = ("bench-a", "bench-b")
@@ -270,9 +270,10 @@ def build(machines: int = 1, missing: bool = False) -> Study:
         noise=Noise(12, 0, 0.0, 0.0123, aa),
         claims=[claim_result(name, i, names, missing) for i, name in enumerate(ids)],
         measurements=measurements(names),
-        answer="Most of the time of a slow image dataset goes into decoding, not reading. Worker "
-        "processes cure that while items are dear; preloading and mapping cure it once, as long as "
-        "the pixels fit in memory and the start method is fork.",
+        points=[
+            Point("Decoding takes most of the time to load a JPEG.", "C13"),
+            Point("Preload or map the pixels as long as they fit in memory.", "C04"),
+        ],
         notes=["One machine, one disk: other storage may turn C03 around.", NASTY],
         skips=[
             ("storage.ByBandwidth at 25 and 100 MB/s: 4 cells", no_root),

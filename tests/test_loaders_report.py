@@ -167,6 +167,7 @@ def test_data(found: list[Loaders]) -> None:
 def test_decisions_end_in_code_and_a_measured_factor(found: list[Loaders]) -> None:
     made = decisions(found)
     (pack,) = [one for one in made if one.arm == "threaded-pack"]
+    assert pack.take == "ThreadedJpegLoader" and pack.question.storage == "local"
     assert pack.gain.startswith("4.0") and "ThreadedJpegLoader" in pack.code
     assert decisions([]) == []
     assert [one.arm for one in made] == ["threaded-pack"], "what was not measured is left out"
@@ -242,9 +243,9 @@ def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
 
 
 def test_every_decision_names_arms_that_exist() -> None:
-    for _, task, name, usual in QUESTIONS:
-        arm: Any = ARMS[task, name]  # type: ignore[index]
-        assert (task, usual) in ARMS and arm.origin != "peer" and arm.code
+    for question in QUESTIONS:
+        arm: Any = ARMS[question.task, question.arm]  # type: ignore[index]
+        assert (question.task, question.usual) in ARMS and arm.origin != "peer" and arm.code
 
 
 def test_the_log_describes_an_arm_before_todays_code_does() -> None:

@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import re
 import runpy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,10 @@ from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.files.pictures import jpeg_files
 from scripts.judging.claims import load_claims
-from scripts.report.instead import QUESTIONS
+from scripts.report.instead import FURTHER, QUESTIONS
 from scripts.root import CLAIMS, ROOT
 
-SHOWN = {(task, name) for _, task, name, _ in QUESTIONS} | {
+SHOWN = {(question.task, question.arm) for question in QUESTIONS} | {
     claim.instead[:2] for claim in load_claims(CLAIMS).claim if claim.instead
 }
 WRITTEN = [
@@ -58,6 +59,20 @@ def ran(code: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 @pytest.mark.parametrize("arm", WRITTEN)
 def test_the_code_of_an_arm_runs(arm: Arm, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "=..." not in arm.code and ran(arm.code, here, monkeypatch) == 70 - 64
+
+
+@pytest.mark.parametrize("code", [one.code for one in FURTHER if one.code])
+def test_so_does_the_code_of_further_questions(
+    code: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(code.splitlines()) <= 5
+    if "LabelledFolder" in code:
+        shutil.copytree(here / "photos", here / "labelled" / "photos" / "one class")
+        here = here / "labelled"
+    monkeypatch.chdir(here)
+    (here / "program.py").write_text(code)
+    images = runpy.run_path(str(here / "program.py"), run_name="__main__")["images"]
+    assert images.shape[0] == 70 - 64
 
 
 @pytest.mark.parametrize("name", ["pack-batched", "pack-items"])

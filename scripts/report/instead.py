@@ -1,4 +1,4 @@
-"""The short table that leads from a question to a class: what to use instead, and its code."""
+"""The short table that leads from what one has to a class: what to use instead, and its code."""
 
 from __future__ import annotations
 
@@ -10,36 +10,81 @@ from scripts.judging.model import LoaderRow, Loaders, ScaleRow
 from scripts.report import wording
 from scripts.report.model import ClaimResult
 
-# What a reader has, the task, the arm to take, and the arm that it is compared with.
+
+@dataclass(frozen=True)
+class Question:
+    """What a reader has, the task, the arm to take, and the arm that it is compared with."""
+
+    fits: str  # do the decoded pixels fit in memory: "yes", "no", or "" where it does not matter
+    storage: str  # where the files are: "local", "network" (object storage too)
+    crops: str  # are they cropped at random: "yes" or "no"
+    task: str
+    arm: str
+    usual: str
+    but: str = ""  # what else has to be so
+
+
 QUESTIONS = (
-    (
-        "Decoded pixels fit on a fast disk or in memory, all of one size",
-        "raw", "gathered", "raw-files",
-    ),
-    (
-        "The same, but it has to stay a Dataset for a DataLoader",
-        "raw", "pack-batched", "raw-files",
-    ),
-    (
-        "JPEG files of one size that must be decoded each epoch",
-        "decode", "threaded-pack", "dataloader-pil",
-    ),
-    (
-        "The same on slow storage, or without a second copy on disk",
-        "decode", "threaded-files", "dataloader-pil",
-    ),
-    (
-        "The same, but it has to stay a Dataset for a DataLoader",
-        "decode", "batched-simplejpeg", "dataloader-pil",
-    ),
-    (
-        "Random resized crops of larger JPEG files",
-        "train", "threaded-regions", "dataloader-pil",
-    ),
-    (
-        "The same without converting the files",
-        "train", "threaded-crops-files", "dataloader-pil",
-    ),
+    Question("yes", "local", "no", "raw", "gathered", "raw-files"),
+    Question("yes", "network", "no", "raw", "gathered-preloaded", "raw-files",
+             "the pixels are read once"),
+    Question("yes", "local", "no", "raw", "pack-batched", "raw-files",
+             "it has to stay a Dataset for a DataLoader"),
+    Question("no", "local", "no", "decode", "threaded-pack", "dataloader-pil"),
+    Question("no", "network", "no", "decode", "threaded-files", "dataloader-pil",
+             "or there is no room for a copy"),
+    Question("no", "local", "no", "decode", "batched-simplejpeg", "dataloader-pil",
+             "it has to stay a Dataset for a DataLoader"),
+    Question("", "local", "yes", "train", "threaded-regions", "dataloader-pil"),
+    Question("", "network", "yes", "train", "threaded-crops-files", "dataloader-pil",
+             "or there is no room for a copy"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A further answer to a question: what to do, the claims that test it, and its code."""
+
+    key: str  # of the selection
+    level: str
+    question: str
+    answer: str
+    take: str
+    claims: tuple[str, ...] = ()
+    code: str = ""
+
+
+_TRAINER = "What does your trainer do?"
+_PYTHON = "Which Python?"
+_PROCESS = """from datasets_impl import DecodedImages, ThreadedLoader
+batches = ThreadedLoader(DecodedImages("photos"), 64, shuffle=True, where="process")
+for images in batches:
+    ...  # your training step"""
+_LABELS = """from datasets_impl import LabelledFolder, StoredPixels, ThreadedLoader, ensure_stored
+pack = ensure_stored(LabelledFolder("photos"), "pixels", "pack")
+for images, targets in ThreadedLoader(StoredPixels(pack, preload=True), 64, shuffle=True):
+    ...  # your training step"""
+_MAPPED = """from torch.utils.data import DataLoader
+from datasets_impl import ReadOnlyMappedDataset
+batches = DataLoader(ReadOnlyMappedDataset("photos"), 64, shuffle=True)
+for images in batches:
+    ...  # your training step"""
+FURTHER = (
+    Advice("labels", "yes", "Do you need labels?", "A folder for each class, pixels in memory",
+           "`StoredPixels` with a `LabelledFolder`: pairs of images and targets.", ("X11",),
+           _LABELS),
+    Advice("trainer", "waits", _TRAINER, "It waits for a GPU",
+           "Any loader above is right.", ("X10",)),
+    Advice("trainer", "gil", _TRAINER,
+           "It holds the GIL, launches many small operations, or computes on the CPU",
+           "Take `ThreadedLoader`: its threads live in a process of their own, so your trainer "
+           "does not hold them up.", ("X11", "X10"), _PROCESS),
+    Advice("python", "old", _PYTHON, "3.13 or older, on Linux",
+           "Workers are forked and share preloaded pixels. Any loader above is right.", ("X01",)),
+    Advice("python", "new", _PYTHON, "3.14 (forkserver), or spawn anywhere",
+           "Do not preload for a DataLoader with workers: each of them copies the pixels. Loaders "
+           "above without `num_workers` start none. With workers, map the pixels.",
+           ("X01",), _MAPPED),
 )  # fmt: skip
 # What an arm of `judging/ladder.py` does that the one before it does not.
 STEPS: dict[tuple[str, str], str] = {
@@ -76,12 +121,13 @@ SWEEPS = {  # benchmark -> what it varies
 class Decision:
     """`gain`: images per second over the usual way, which `usual` names."""
 
-    question: str
     arm: str
+    take: str  # the class, or the arm where it is built on none of this project's
     about: str
     code: str
     gain: str
     usual: str
+    question: Question
 
 
 def sweeps(found: Sequence[ScaleRow]) -> list[tuple[str, list[ScaleRow]]]:
@@ -100,10 +146,10 @@ def first_machine(found: Sequence[Loaders]) -> list[Loaders]:
 def decisions(found: Sequence[Loaders]) -> list[Decision]:
     """The table with the factors of one machine; rows that were not measured are left out."""
     made = []
-    for question, task, name, usual in QUESTIONS:
-        rows = {row.arm: row for each in found if each.task == task for row in each.rows}
-        if name in rows and usual in rows:
-            made.append(_decision(question, rows[name], rows[usual]))
+    for question in QUESTIONS:
+        rows = _rows(found, question.task)
+        if question.arm in rows and question.usual in rows:
+            made.append(_decision(question, rows[question.arm], rows[question.usual]))
     return made
 
 
@@ -112,22 +158,30 @@ def instead(found: Sequence[Loaders], claims: Sequence[ClaimResult]) -> dict[str
     told = {}
     for claim in claims:
         task, name, usual = claim.instead or ("", "", "")
-        rows = {row.arm: row for each in found if each.task == task for row in each.rows}
+        rows = _rows(found, task)
         if name in rows and usual in rows:
-            made = _decision("", rows[name], rows[usual])
+            gain = _gain(rows[name], rows[usual])
             told[claim.id] = (
-                f"`{rows[name].uses or name}`: {made.gain} the images/s of a {made.usual}"
+                f"`{rows[name].uses or name}`: {gain} the images/s of a {rows[usual].about}"
             )
     return told
 
 
-def _decision(question: str, row: LoaderRow, usual: LoaderRow) -> Decision:
-    factor = row.images_per_second / usual.images_per_second
+def _rows(found: Sequence[Loaders], task: str) -> dict[str, LoaderRow]:
+    return {row.arm: row for each in found if each.task == task for row in each.rows}
+
+
+def _gain(row: LoaderRow, usual: LoaderRow) -> str:
+    return wording.estimate(row.images_per_second / usual.images_per_second, "ratio")
+
+
+def _decision(question: Question, row: LoaderRow, usual: LoaderRow) -> Decision:
     return Decision(
-        question=question,
         arm=row.arm,
+        take=row.uses or row.arm,
         about=row.about,
         code=with_setting(row.code, row.setting),
-        gain=wording.estimate(factor, "ratio"),
+        gain=_gain(row, usual),
         usual=usual.about,
+        question=question,
     )

@@ -61,6 +61,14 @@ class FieldRow:
     claim: str = ""  # the claim that holds the evidence, for a link
 
 
+@dataclass(frozen=True)
+class Point:
+    """A sentence of the answer, and the claim that holds its evidence."""
+
+    text: str
+    claim: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study(Run):
     """Everything the page and the tables show.
@@ -77,8 +85,19 @@ class Study(Run):
     corpora: list[Corpus]
     claims: list[ClaimResult]
     measurements: pd.DataFrame
-    answer: str  # plain text, a line for each point
+    points: list[Point]  # of the answer
     notes: list[str]  # limits of this evidence, one sentence each
     skips: list[tuple[str, str]] = field(default_factory=list)  # what was skipped, and why
     field_rows: list[FieldRow] = field(default_factory=list)
     repeat: Repeat | None = None
+
+    @property
+    def answer(self) -> str:
+        """Plain text, a line for each point."""
+        return "\n".join(point.text for point in self.points) or (
+            "Nothing was measured that answers the question; run `make study`."
+        )
+
+    @property
+    def answer_claims(self) -> list[str]:
+        return [point.claim for point in self.points]

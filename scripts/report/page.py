@@ -1,8 +1,8 @@
 """The page: one self-contained index.html from the templates beside this file.
 
 No network, no fonts, no images: figures are inline SVG, styles are inline, and a content security
-policy forbids the rest. The one script opens folded parts before printing; the policy names it by
-its hash.
+policy forbids the rest. The one script selects, sorts and compares, and opens folded parts; the
+policy names it by its hash. Without it everything is there.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from scripts.judging.model import Cell, Repeat
 from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
 from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
-from scripts.report import cite, grid, instead, log_words, reasons, repeat, wording
+from scripts.report import cite, facets, grid, instead, log_words, reasons, repeat, wording
 from scripts.report.figures import Figures
 from scripts.report.figures.chart import Chart
+from scripts.report.figures.front import LEAD
 from scripts.report.figures.style import page_variables
-from scripts.report.model import ClaimResult, Study
+from scripts.report.model import ClaimResult, Machine, Study
+from scripts.report.waffle import waffle
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = (("for", "for"), ("against", "against"), ("unclear", "unclear"), ("skipped", "skipped"))
@@ -46,8 +48,8 @@ def environment() -> Environment:
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
         listed=listed, decided=decided, by_test=by_test,
-        level=level, remark=remark, with_setting=with_setting, in_short=wording.in_short,
-        place=grid.in_words, square=grid.square,
+        level=level, remark=remark, with_setting=with_setting, of_what=wording.of_what,
+        in_short=wording.in_short, place=grid.in_words, square=grid.square, waffle=waffle,
     )  # fmt: skip
     return env
 
@@ -145,6 +147,15 @@ def by_reason(skips: list[tuple[str, str]]) -> list[tuple[str, list[str]]]:
     return list(groups.items())
 
 
+def differing_details(machines: list[Machine]) -> list[tuple[str, list[str]]]:
+    """What is known of the machines and not the same on all: its name, and a value for each."""
+    names = dict.fromkeys(name for machine in machines for name in machine.details)
+    told = [
+        (name, [machine.details.get(name, wording.DASH) for machine in machines]) for name in names
+    ]
+    return [(name, values) for name, values in told if len(set(values)) > 1]
+
+
 def repeat_context(
     compared: Repeat | None,
     chart: Chart | None,
@@ -170,15 +181,23 @@ def repeat_context(
 
 
 def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8").strip()
+    script = _without_blank_lines((TEMPLATES / "page.js").read_text(encoding="utf-8")).strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     light, dark = page_variables()
+    environments = {each.name: facets.environment(each) for each in study.machines}
     return {
         "study": study,
         "figures": figures,
         "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
         "repeat": repeat_context(study.repeat, figures.repeat),
         "decisions": instead.decisions(instead.first_machine(study.loaders)),
+        "further": instead.FURTHER,
+        "verdicts": {claim.id: claim.verdict for claim in study.claims},
+        "asked": facets.ASKED,
+        "facets": facets.facets(study),
+        "presets": facets.presets(study),
+        "tokens": lambda cell: facets.tokens(cell, environments),
+        "front_lead": LEAD,
         "steps": instead.STEPS,
         "sweeps": instead.sweeps(study.scale),
         "prospects": prospects(instead.first_machine(study.loaders)),
@@ -186,6 +205,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "tally": wording.tally(study),
         "noise": wording.noise_sentence(study),
         "skipped": by_reason(study.skips),
+        "differing": differing_details(study.machines),
         "noisy": study.noise.rate is not None and study.noise.rate > 0.05,
         "commit": wording.short_commit(study),
         "groups": [
@@ -206,4 +226,8 @@ def page(study: Study, figures: Figures, asv_pages: str) -> str:
     """The whole of index.html."""
     template = environment().get_template("index.html.j2")
     html = template.render(context(study, figures, asv_pages))
-    return "\n".join(line.rstrip() for line in html.splitlines() if line.strip()) + "\n"
+    return _without_blank_lines(html)
+
+
+def _without_blank_lines(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"

@@ -67,6 +67,7 @@ class StudyRecord(_Object):
     rounds: Count
     versions: Texts
     answer: str = Field(description="plain text, a line for each point")
+    answer_claims: list[str] = Field(description="the claim behind each line of the answer")
     notes: list[str]
     corpora: list[CorpusRecord]
 

@@ -53,7 +53,7 @@ def described(judgement: Judgement) -> Study:
         versions=evidence.newest.provenance.get("versions", {}),
         corpora=corpora,
         measurements=measurements(evidence.cells),
-        answer=answer(claims),
+        points=answer(claims),
         notes=surroundings.limits(evidence, judgement.noise, known)
         + surroundings.untested(known, judgement.claims),
         skips=surroundings.skips_of(evidence.cells),

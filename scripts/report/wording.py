@@ -93,6 +93,13 @@ def headline(claim: ClaimResult) -> str:
     return with_interval(claim.effect) if claim.effect else ""
 
 
+def of_what(effect: Effect) -> str:
+    """What the effect is of: "naive / preloaded", the arm that an amount is of, or the metric."""
+    if effect.quantity == "ratio" and len(effect.arms) > 1:
+        return " / ".join(effect.arms)
+    return effect.arms[0] if effect.quantity == "amount" and effect.arms else effect.metric
+
+
 def in_short(boundary: str, finding: str) -> str:
     """Where a claim holds if one sentence says it, else the first statement of its finding."""
     return boundary or re.split(r"[.;] ", finding)[0].rstrip(".") + "."

@@ -1,0 +1,102 @@
+"""What a reader can select on the page: facets with their levels, presets, and each cell's levels.
+
+The selection stands in the address after `#`, as `key=level,level&key=level`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scripts.judging.grid import order
+from scripts.judging.model import VERDICTS, Cell
+from scripts.judging.pairing import level
+from scripts.report import wording
+from scripts.report.model import Machine, Study
+
+Levels = list[tuple[str, str]]  # value in the address, and in words
+SLOW = "throttled,object-store"
+FACTORS = {  # key in the address -> factor, and what it is called
+    "px": ("px", "Resolution"),
+    "workers": ("workers", "Workers"),
+    "medium": ("medium", "Medium"),
+    "start": ("start_method", "Start method"),
+}
+ASKED: list[tuple[str, str, Levels]] = [
+    ("fits", "Do the pixels fit in memory?", [("yes", "yes"), ("no", "no")]),
+    ("storage", "Where are the files?",
+     [("local", "local disk"), ("network", "network or object storage")]),
+    ("crops", "Random crops?", [("no", "no"), ("yes", "yes")]),
+    ("trainer", "What does your trainer do?",
+     [("waits", "waits for a GPU"), ("gil", "holds the GIL, or computes")]),
+    ("python", "Which Python?", [("old", "3.13 or older"), ("new", "3.14, or spawn")]),
+]  # fmt: skip
+IN_MEMORY = "C04,C06,C07,C11,C14,C15,C17,X03,X04"  # claims about pixels that are decoded once
+
+
+def environment(machine: Machine) -> str:
+    """Python and torch that a set of results was measured with: "Python 3.11, torch 2.14"."""
+    versions = (("Python", "Python"), ("torch", "version of torch"))
+    told = {name: machine.details.get(key, "") for name, key in versions}
+    return ", ".join(f"{name} {'.'.join(v.split('.')[:2])}" for name, v in told.items() if v)
+
+
+def facets(study: Study) -> list[tuple[str, str, Levels]]:
+    """(key, label, levels) of each facet that has two levels or more."""
+    cells = [cell for claim in study.claims for cell in claim.evidence]
+    found = [
+        ("machine", "Machine", _alike(machine.name for machine in study.machines)),
+        ("env", "Environment", _alike(filter(None, map(environment, study.machines)))),
+        *((key, label, _levels(cells, key)) for key, (_, label) in FACTORS.items()),
+        ("verdict", "Verdict", _alike(VERDICTS)),
+    ]
+    return [facet for facet in found if len(facet[2]) > 1 or facet[0] in ("machine", "env")]
+
+
+def presets(study: Study) -> list[tuple[str, str]]:
+    """(words, selection), those that this study can show."""
+    levels = {key: {value for value, _ in found} for key, _, found in facets(study)}
+    told = [("pixels fit in memory", f"claim={IN_MEMORY}&fits=yes")]
+    if SLOW in levels.get("medium", ()):
+        told.insert(0, ("JPEG on a network disk", f"medium={SLOW}&fits=no&storage=network"))
+    if many := next((value for value in levels.get("workers", ()) if "," in value), ""):
+        told.append(("many cores", f"workers={many}"))
+    if "forkserver" in levels.get("start", ()):
+        told.append(("Python 3.14", "start=forkserver&python=new"))
+    return told
+
+
+def tokens(cell: Cell, environments: Mapping[str, str]) -> str:
+    """The levels of a cell as the script of the page compares them."""
+    told = {"machine": cell.machine, "env": environments.get(cell.machine, "")}
+    told |= {key: _text(cell, key) for key in FACTORS}
+    return "|".join(f"{key}:{value}" for key, value in told.items() if value)
+
+
+def _text(cell: Cell, key: str) -> str:
+    factors: Mapping[str, Any] = cell.factors
+    value = factors.get(FACTORS[key][0])
+    if key == "medium" and value is None:  # such cells vary how slow it is, not what it is
+        value = "throttled" if factors.get("bandwidth") else None
+        value = "object-store" if "latency_ms" in factors else value
+    return "" if value is None else str(level(value))
+
+
+def _alike(names: Iterable[str]) -> Levels:
+    return [(name, name) for name in dict.fromkeys(names)]
+
+
+def _levels(cells: list[Cell], key: str) -> Levels:
+    factor = FACTORS[key][0]
+    texts = {_text(cell, key) for cell in cells} - {""}
+    numbers = all(text.isdecimal() for text in texts)
+    names = sorted(texts, key=lambda text: order(factor, int(text) if numbers else text))
+    levels = [
+        (name, wording.factor(factor, int(name)) if factor == "px" and numbers else name)
+        for name in names
+    ]
+    if key == "workers" and numbers and len(many := [n for n in names if int(n) > 1]) > 1:
+        levels.append((",".join(many), f"{many[0]} and more"))
+    if key == "medium" and texts >= set(SLOW.split(",")):
+        levels.append((SLOW, "network: throttled, object store"))
+    return levels
