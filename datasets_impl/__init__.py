@@ -12,6 +12,7 @@ and PyTorch with it, when it is first asked for (SPEC 1 of Scientific Python). T
 | `variants` | datasets with one idea each; `registry` lists all that is measured |
 | `loaders` | what delivers whole batches where a `DataLoader` is the limit; images with targets |
 | `formats` | stored sets: packs, LMDB, HDF5, Zarr, tar, Arrow, JPEG with restart markers |
+| `convert` | `python -m datasets_impl.convert SRC DST`: stored sets in shards, on many machines |
 | `doctor` | `python -m datasets_impl.doctor TARGET`: why a dataset is slow |
 | `corpus`, `media` | the photographs and the storage that the study measures on |
 | `observe`, `experiments`, `contest` | what the study measures beside datasets |

@@ -22,7 +22,8 @@ from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.formats import FORMATS, conversion, ensure_stored, plan
 from datasets_impl.formats.conversion import JOURNAL
-from datasets_impl.formats.stored import HEADER, INDEX, StoredImages
+from datasets_impl.formats.images import StoredImages
+from datasets_impl.formats.stored import HEADER, INDEX
 from tests.converting import started
 
 CASES = [(name, kind) for name, row in FORMATS.items() for kind in row.kinds]

@@ -64,10 +64,15 @@ def _check(target: Path, ours: Recognise, sources: Iterable[Path], what: str) ->
     if not target.exists() or _is_empty(target):
         return
     if not (target.is_file() or target.is_dir()) or not ours(target):
-        raise StudyError(
-            f"{target} holds something else than {what}, and is left as it is; "
-            "move it away or choose another place."
-        )
+        raise somebody_elses(target, what)
+
+
+def somebody_elses(target: object, what: str) -> StudyError:
+    """What to raise where this project has not written what stands at `target`."""
+    return StudyError(
+        f"{target} holds something else than {what}, and is left as it is; "
+        "move it away or choose another place."
+    )
 
 
 def put_in_place(

@@ -5,6 +5,9 @@ decoded without the rest. `ensure_stored(folder, kind, format)` converts where i
 set, and `open_stored` opens one. A set is written beside the folder of pictures, with its name and
 an ending. It keeps targets and the classes' names, in every format in the same place: the index.
 
+`python -m datasets_impl.convert` writes the same as a set of many shards, by processes of one
+machine or by a cluster; it is opened and read like any other.
+
 All formats stand in one table. Adding one takes a file here and a row; one test covers all. A
 format's library is imported with its module, so only when it is asked for.
 """
@@ -21,7 +24,8 @@ from datasets_impl.arguments import one_of
 from datasets_impl.errors import MissingPackage
 from datasets_impl.files.paths import user_path
 from datasets_impl.formats.conversion import convert
-from datasets_impl.formats.stored import Kind, StoredImages, read_header
+from datasets_impl.formats.images import StoredImages
+from datasets_impl.formats.stored import Kind, read_header
 
 
 @dataclass(frozen=True)

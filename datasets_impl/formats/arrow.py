@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from datasets_impl.files.atomic import atomic_write
+from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.plan import Format, Plan
-from datasets_impl.formats.stored import StoredImages, mapped
+from datasets_impl.formats.stored import mapped
 
 COLUMN = "image"
 

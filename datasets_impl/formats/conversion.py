@@ -119,15 +119,18 @@ def convert_plan(
 def _is_current(path: Path, form: Format, plan: Plan) -> bool:
     try:
         header = read_header(path)
-        images = (header.format, header.kind, header.fingerprint)
-        if images != (form.name, plan.kind, plan.fingerprint):
+        if not is_of_plan(header, form.name, plan):
             return False
-        return plan.targets is None or _has_targets(plan, header, read_index(path, header))
+        return plan.targets is None or has_targets(plan, header, read_index(path, header))
     except StudyError:
         return False  # absent, unfinished or damaged: converted anew
 
 
-def _has_targets(plan: Plan, header: Header, index: np.ndarray[Any, Any]) -> bool:
+def is_of_plan(header: Header, form: str, plan: Plan) -> bool:
+    return (header.format, header.kind, header.fingerprint) == (form, plan.kind, plan.fingerprint)
+
+
+def has_targets(plan: Plan, header: Header, index: np.ndarray[Any, Any]) -> bool:
     found = target_column(index)
     return (
         found is not None
@@ -147,7 +150,7 @@ def _convert(
 
         def one(number: int) -> None:
             indices = plan.chunk(number)
-            pieces = [form.encode(plan.content(index)) for index in indices]
+            pieces = [form.encode(content) for content in plan.contents(indices)]
             with naming(partial):
                 writer.write(number, indices, pieces)
             digests = [digest(piece) for piece in pieces]
@@ -206,9 +209,8 @@ def _finish(plan: Plan, form: Format, partial: Path, offsets: np.ndarray[Any, An
         index[TARGET] = plan.targets
     index["offset"] = 0 if offsets is None else offsets
     index["length"], index["digest"] = plan.lengths, plan.digests
-    encoded = io.BytesIO()
-    np.save(encoded, index)
-    atomic_write(partial / INDEX, encoded.getvalue())
+    encoded = saved(index)
+    atomic_write(partial / INDEX, encoded)
     left_out = {JOURNAL, HEADER}
     files = sorted(
         path for path in partial.rglob("*") if path.is_file() and path.name not in left_out
@@ -221,11 +223,21 @@ def _finish(plan: Plan, form: Format, partial: Path, offsets: np.ndarray[Any, An
         shape=list(plan.shape),
         fingerprint=plan.fingerprint,
         chunk=plan.chunk_size,
-        index_digest=f"{digest(encoded.getvalue()):016x}",
+        index_digest=f"{digest(encoded):016x}",
         files={str(path.relative_to(partial)): path.stat().st_size for path in files},
         classes=plan.classes,
     )
-    atomic_write(partial / HEADER, header.sealed().model_dump_json(indent=1, exclude_none=True))
+    atomic_write(partial / HEADER, written(header))
+
+
+def saved(index: np.ndarray[Any, Any]) -> bytes:
+    encoded = io.BytesIO()
+    np.save(encoded, index)
+    return encoded.getvalue()
+
+
+def written(header: Header) -> str:
+    return header.sealed().model_dump_json(indent=1, exclude_none=True)
 
 
 def _sync(path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.plan import Format, Plan
-from datasets_impl.formats.stored import StoredImages
 
 DATA, NAME = "data.h5", "images"
 SPARE = 64 << 10  # bytes of the file beyond the images, at most
@@ -33,6 +33,7 @@ class Hdf5Writer:
             early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            early.set_obj_track_times(False)  # the same images, the same bytes
             whole = h5py.h5s.create_simple(self._shape(size))
             h5py.h5d.create(self.file.id, NAME.encode(), h5py.h5t.STD_U8LE, whole, early)
             self.file.flush()

@@ -10,8 +10,8 @@ from typing import Any
 
 import lmdb
 
+from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.plan import Format, Plan
-from datasets_impl.formats.stored import StoredImages
 
 DATA = "data.lmdb"
 SPARE = 64 << 20  # bytes of the map beyond the images: the tree itself

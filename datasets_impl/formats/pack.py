@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.plan import Format, Plan
-from datasets_impl.formats.stored import StoredImages
+from datasets_impl.formats.stored import mapped
 
 DATA = "data"
 
@@ -56,15 +56,13 @@ class PackImages(StoredImages):
 
     @property
     def data_file(self) -> Path:
-        """For readers that map it themselves."""
+        """For readers that map it themselves; of a set with shards each has its own."""
         self.require_same()
         return self.folder / DATA
 
     def open(self) -> memoryview:
-        with self.data_file.open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                return memoryview(b"")  # an empty file cannot be mapped
-            return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        file = self.data_file
+        return mapped(file) if file.stat().st_size else memoryview(b"")
 
     def get(self, handle: memoryview, index: int) -> memoryview:
         start = int(self.index["offset"][index])

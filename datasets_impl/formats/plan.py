@@ -6,7 +6,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,16 @@ import numpy as np
 
 from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError
-from datasets_impl.files.pictures import decoded, fingerprint, require_shape, unreadable
+from datasets_impl.files.packed import PackedPaths
+from datasets_impl.files.pictures import (
+    Pixels,
+    decoded,
+    digest,
+    fingerprint,
+    require_shape,
+    seal,
+    unreadable,
+)
 from datasets_impl.formats.stored import Kind
 from datasets_impl.labelled import ImageFiles, targets_of
 
@@ -33,9 +42,11 @@ class Plan:
     chunk_size: int = field(default_factory=lambda: CHUNK)  # images written together
     targets: np.ndarray[Any, Any] | None = None  # of each image
     classes: list[str] | None = None
+    first: str = ""  # the image that gave the shape
     digests: np.ndarray[Any, np.dtype[np.uint64]] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.first = self.first or self.paths[0]
         self.digests = np.zeros(len(self.paths), np.uint64)
 
     @classmethod
@@ -59,6 +70,23 @@ class Plan:
         more: Any = {"targets": targets_of(files), "classes": _printable(files.classes)}
         return cls(paths, kind, found, shape, lengths, **more)
 
+    def part(self, indices: range) -> Plan:
+        """The same for some of the images, which is a set of its own: a shard."""
+        some = slice(indices.start, indices.stop)
+        return replace(
+            self,
+            paths=PackedPaths(self.paths[some]),
+            fingerprint=self.fingerprint_of(indices),
+            lengths=self.lengths[some],
+            targets=None if self.targets is None else self.targets[some],
+            classes=None,  # the whole set has them
+        )
+
+    def fingerprint_of(self, indices: range) -> str:
+        """Of a part: its header has it."""
+        targets = b"" if self.targets is None else self.targets[indices.start : indices.stop]
+        return seal([self.fingerprint, indices.start, indices.stop, digest(targets)])
+
     @property
     def offsets(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """Where each image starts when all stand one after the other; one more for the end."""
@@ -73,6 +101,14 @@ class Plan:
         first = number * self.chunk_size
         return range(first, min(first + self.chunk_size, len(self.paths)))
 
+    def contents(self, indices: range) -> list[bytes]:
+        """What is stored of some images.
+
+        Raises:
+            StudyError: see `content`.
+        """
+        return [self.content(index) for index in indices]
+
     def content(self, index: int) -> bytes:
         """What is stored of an image.
 
@@ -81,14 +117,19 @@ class Plan:
         """
         path = self.paths[index]
         if self.kind == "pixels":
-            pixels = decoded(path)
-            require_shape(path, pixels.shape, self.paths[0], self.shape)
-            return pixels.tobytes()
+            return self.pixels(decoded(path), path)
         try:
-            data = Path(path).read_bytes()
+            return self.encoded(Path(path).read_bytes(), index)
         except (OSError, MemoryError) as error:
             raise unreadable(path, error) from error
+
+    def pixels(self, found: Pixels, path: str) -> bytes:
+        require_shape(path, found.shape, self.first, self.shape)
+        return found.tobytes()
+
+    def encoded(self, data: bytes, index: int) -> bytes:
         if len(data) != self.lengths[index]:
+            path = self.paths[index]
             raise StudyError(f"{path} changed while it was converted; convert again.")
         return data
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.files.atomic import atomic_write
+from datasets_impl.formats.images import PartedImages
 from datasets_impl.formats.plan import Format, Plan
-from datasets_impl.formats.stored import PartedImages
 
 BLOCK = 512  # bytes: a member's header, and what its content is padded to
 

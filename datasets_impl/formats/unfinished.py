@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, describe_write_error
@@ -34,8 +35,8 @@ def writing(
 
     What is left of another set, or of this one before it changed, is thrown away.
     """
-    check_replaceable(partial, _is_unfinished, sources=sources, what=WHAT)
-    key = json.dumps([form.name, plan.kind, plan.fingerprint, list(plan.shape), plan.chunk_size])
+    check_replaceable(partial, is_unfinished_set, sources=sources, what=WHAT)
+    key = key_of(plan, form.name)
     lines = _journal(partial, key)
     writer, done = None, set()
     if lines:
@@ -45,7 +46,7 @@ def writing(
         except Exception:  # a kill can leave files that their library refuses; they are remade
             writer, done = None, set()
     if writer is None:
-        remove_ours(partial, _is_unfinished, sources=sources, what=WHAT)
+        remove_ours(partial, is_unfinished_set, sources=sources, what=WHAT)
         partial.mkdir()
         atomic_write(partial / JOURNAL, f"{key}\n")  # first: it says whose the folder is
         with naming(partial):
@@ -66,22 +67,32 @@ def writing(
             writer.close()
 
 
-def _is_unfinished(partial: Path) -> bool:
+def is_unfinished_set(partial: Path) -> bool:
     """Whether a conversion that was stopped left this folder, and nobody else's file is in it."""
     names = {path.name for path in partial.iterdir()} if partial.is_dir() else {""}
     if JOURNAL not in names:  # stopped before it was there
         return all(name.startswith(f".{JOURNAL}.") for name in names)
     try:
-        key = json.loads((partial / JOURNAL).read_text().split("\n", 1)[0])
+        first = (partial / JOURNAL).read_text().split("\n", 1)[0]
     except (OSError, ValueError):
         return False
     own = {JOURNAL, INDEX, HEADER}
-    return (
-        isinstance(key, list)
-        and len(key) == KEY_FIELDS
-        and all(isinstance(part, str) for part in key[:3])
-        and all(name in own or WRITTEN.fullmatch(name) for name in names)
-    )
+    return is_key(first) and all(name in own or WRITTEN.fullmatch(name) for name in names)
+
+
+def key_of(plan: Plan, form: str, shard: int | None = None) -> str:
+    """Says which set is being written: the first line of a journal."""
+    size: Any = plan.chunk_size if shard is None else [plan.chunk_size, shard]
+    return json.dumps([form, plan.kind, plan.fingerprint, list(plan.shape), size])
+
+
+def is_key(line: str) -> bool:
+    try:
+        key = json.loads(line)
+    except ValueError:
+        return False
+    named = isinstance(key, list) and len(key) == KEY_FIELDS
+    return named and all(isinstance(part, str) for part in key[:3])
 
 
 def _journal(partial: Path, key: str) -> list[tuple[int, list[int]]]:

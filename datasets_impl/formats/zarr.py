@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import zarr
 
+from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.plan import Format, Plan
-from datasets_impl.formats.stored import Kind, StoredImages
+from datasets_impl.formats.stored import Kind
 
 DATA = "data.zarr"
 

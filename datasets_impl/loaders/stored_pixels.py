@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ import torch
 from datasets_impl import arguments
 from datasets_impl.errors import StudyError
 from datasets_impl.formats import open_stored
+from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.pack import PackImages
-from datasets_impl.formats.stored import StoredImages
 from datasets_impl.loaders.images import ImageDataset
 
 
@@ -83,20 +83,18 @@ class StoredPixels(ImageDataset):
 
 
 class PackRows:
-    """The images of a pack of pixels as rows of one tensor; opened in each process on first use.
+    """The images of a pack of pixels as rows of bytes; opened in each process on first use.
 
     Args:
-        preload: hold them in memory of this process, and not in a mapping.
+        preload: hold them in memory of this process, and not in a mapping of each shard.
     """
 
     def __init__(self, pack: PackImages, preload: bool = False) -> None:
         self.pack, self.preload = pack, preload
-        self._rows: torch.Tensor | None = None
-        self._mapping: mmap.mmap | None = None
+        self._held: list[_Rows] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # A mapped tensor would be pickled by value.
-        return {**self.__dict__, "_rows": None, "_mapping": None}
+        return {**self.__dict__, "_held": None}  # a mapped tensor would be pickled by value
 
     def gather(self, indices: Sequence[int], batch: torch.Tensor) -> None:
         """The images at `indices` into `batch`, uint8 and contiguous; by PyTorch's own threads.
@@ -104,46 +102,106 @@ class PackRows:
         Raises:
             StudyError: an image is damaged, or the pack was cut short or converted anew.
         """
-        rows = self.rows
-        if self._mapping is not None and self._mapping.size() < len(self._mapping):
-            raise StudyError(  # what is read behind a file's end ends the process
-                f"{self.pack.data_file} was cut short while it was in use; delete the stored set "
-                "and convert the images again."
-            )
+        held, each = self.held, self.pack.header.shard or len(self.pack)
+        out = batch.view(len(indices), -1)
+        if len(held) == 1:
+            held[0].require_whole()
+            self._check(indices, lambda index: held[0].rows[index])
+            order = torch.tensor(indices, device="cpu")
+            torch.index_select(held[0].rows, 0, order, out=out)
+            return
+        for number in {index // each for index in indices}:
+            held[number].require_whole()
+        self._check(indices, lambda index: held[index // each].rows[index % each])
+        for row, index in zip(out, indices, strict=True):
+            row.copy_(held[index // each].rows[index % each])
+
+    def _check(self, indices: Sequence[int], row: Callable[[int], torch.Tensor]) -> None:
         for index in self.pack.unchecked(indices):
-            self.pack.require_intact(index, rows[index].numpy())
-        order = torch.tensor(indices, device="cpu")
-        torch.index_select(rows, 0, order, out=batch.view(len(indices), -1))
+            self.pack.require_intact(index, row(index).numpy())
 
     @property
-    def rows(self) -> torch.Tensor:
-        """Every image as a row of bytes; nothing written there reaches the file."""
-        if self._rows is None:
-            try:
-                held = self._read() if self.preload else self._mapped()
-            except (OSError, MemoryError, ValueError) as error:
-                raise StudyError(f"{self.pack.data_file} cannot be read: {error}.") from error
-            if held.numel() != len(self.pack) * math.prod(self.pack.header.shape):
-                raise StudyError(f"{self.pack.folder} was converted anew; open it again.")
-            self._rows = held.view(len(self.pack), -1)
-        return self._rows
+    def held(self) -> list[_Rows]:
+        """Every image as a row of bytes, a shard after the other; preloaded, all are one."""
+        if self._held is None:
+            shards = self.pack.shards
+            if self.preload:
+                self._held = [_Rows.read(self.pack, shards)]
+            else:
+                self._held = [_Rows.mapped(shard) for shard in shards]
+        return self._held
 
-    def _read(self) -> torch.Tensor:
-        file, available = self.pack.data_file, psutil.virtual_memory().available
-        if file.stat().st_size > available:
-            raise StudyError(
-                f"{file} has {file.stat().st_size:,} bytes and {available:,} bytes of memory are "
-                "free; leave out preload, and the pack is mapped instead."
-            )
-        return torch.from_numpy(np.fromfile(file, np.uint8))
 
-    def _mapped(self) -> torch.Tensor:
-        with self.pack.data_file.open("rb") as opened:
+class _Rows:
+    """Some images, each a row of bytes; nothing written there reaches the file."""
+
+    def __init__(self, pack: PackImages, held: torch.Tensor, mapping: mmap.mmap | None) -> None:
+        """
+        Raises:
+            StudyError: there are not as many bytes as the pack has.
+        """
+        if held.numel() != len(pack) * math.prod(pack.header.shape):
+            raise StudyError(f"{pack.folder} was converted anew; open it again.")
+        self.pack, self.mapping = pack, mapping
+        self.rows = held.view(len(pack), -1)
+
+    @classmethod
+    def read(cls, pack: PackImages, shards: Sequence[PackImages]) -> _Rows:
+        """
+        Raises:
+            StudyError: they do not fit into memory, or cannot be read.
+        """
+        files = [shard.data_file for shard in shards]
+        with _named(pack.folder):
+            size, available = sum(file.stat().st_size for file in files), _available()
+            if size > available:
+                raise StudyError(
+                    f"{files[0] if len(files) == 1 else pack.folder} has {size:,} bytes and "
+                    f"{available:,} bytes of memory are free; leave out preload, and the pack is "
+                    "mapped instead."
+                )
+            held = np.empty(size, np.uint8)
+            rest = held.data
+            for file in files:
+                with file.open("rb", buffering=0) as opened:
+                    while count := opened.readinto(rest):
+                        rest = rest[count:]
+        return cls(pack, torch.from_numpy(held), None)
+
+    @classmethod
+    def mapped(cls, pack: PackImages) -> _Rows:
+        """
+        Raises:
+            StudyError: the pack cannot be read.
+        """
+        with _named(pack.data_file), pack.data_file.open("rb") as opened:
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_COPY)
         # A large page is read whole. Where the pack does not fit into memory, it would be read
         # many times over.
-        if hasattr(mmap, "MADV_HUGEPAGE") and len(mapped) < psutil.virtual_memory().available:
+        if hasattr(mmap, "MADV_HUGEPAGE") and len(mapped) < _available():
             with contextlib.suppress(OSError):  # a kernel without large pages
                 mapped.madvise(mmap.MADV_HUGEPAGE)
-        self._mapping = mapped
-        return torch.frombuffer(mapped, dtype=torch.uint8)
+        return cls(pack, torch.frombuffer(mapped, dtype=torch.uint8), mapped)
+
+    def require_whole(self) -> None:
+        """
+        Raises:
+            StudyError: the file was cut short: what is read behind its end ends the process.
+        """
+        if self.mapping is not None and self.mapping.size() < len(self.mapping):
+            raise StudyError(
+                f"{self.pack.data_file} was cut short while it was in use; delete the stored set "
+                "and convert the images again."
+            )
+
+
+def _available() -> int:
+    return int(psutil.virtual_memory().available)
+
+
+@contextlib.contextmanager
+def _named(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, MemoryError, ValueError) as error:
+        raise StudyError(f"{file} cannot be read: {error}.") from error

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError
 from datasets_impl.formats import open_stored
-from datasets_impl.formats.stored import StoredImages
+from datasets_impl.formats.images import StoredImages
 from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
 
 

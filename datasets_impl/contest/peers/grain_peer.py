@@ -16,7 +16,7 @@ from datasets_impl.contest.model import BATCH_SIZE, Task
 from datasets_impl.contest.peers.work import collated, kind_of, peer_arms, work_of
 from datasets_impl.experiments.loops import cores
 from datasets_impl.formats import ensure_stored
-from datasets_impl.formats.stored import StoredImages
+from datasets_impl.formats.images import StoredImages
 
 SETTINGS: tuple[dict[str, Any], ...] = tuple(
     {"threads": threads, "buffer": buffer}

@@ -17,7 +17,8 @@ import torch
 
 from datasets_impl.contest.model import CROP, Arm, Task
 from datasets_impl.decoders import decoder
-from datasets_impl.formats.stored import Kind, StoredImages
+from datasets_impl.formats.images import StoredImages
+from datasets_impl.formats.stored import Kind
 from datasets_impl.loaders.crops import RATIO, SCALE, random_box
 from datasets_impl.loaders.resizing import write_resized
 from datasets_impl.loaders.threads import work_alone

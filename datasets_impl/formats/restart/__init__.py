@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.files.atomic import atomic_write
+from datasets_impl.formats.images import PartedImages
 from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.restart.jpeg import Unsuitable, with_restarts
-from datasets_impl.formats.stored import Kind, PartedImages
+from datasets_impl.formats.stored import Kind
 
 WORD = 4  # bytes of each number at the head of a part
 

@@ -1,0 +1,289 @@
+"""Convert a folder of pictures into a set of shards, on this machine or on many.
+
+    python -m datasets_impl.convert photos photos.jpeg.pack --format pack
+    python -m datasets_impl.convert s3://bucket/photos s3://bucket/packed --format tar \\
+        --on tcp://scheduler:8786
+
+Local processes work unless `--on` names the scheduler of a Dask cluster (`pip install '<this
+folder>[cluster]'` here and on its workers); the workers see SRC and DST under the same names. The
+result has the same bytes for one worker or many. Stop it at any time; the same command goes on.
+`open_stored(DST)`, and every loader, reads the shards as one set.
+
+In Python, `convert_to_shards(..., executor=...)` takes any `concurrent.futures.Executor`, or what
+has its `submit`. On Ray:
+
+    class Ray:
+        def submit(self, function, task):
+            return ray.remote(function).remote(task).future()
+
+On Slurm, a job for each shard:
+
+    executor = submitit.AutoExecutor(folder="logs")
+    executor.update_parameters(slurm_array_parallelism=64, timeout_min=60, cpus_per_task=1)
+    convert_to_shards("/data/photos", "/data/packed", executor=executor)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from datasets_impl.arguments import flag, one_of, positive_int, refused
+from datasets_impl.errors import MissingPackage, StudyError, exit_on_study_error
+from datasets_impl.files.paths import user_path
+from datasets_impl.formats import FORMATS
+from datasets_impl.formats.addresses import is_address, local_part, plan_address
+from datasets_impl.formats.places import Address, Folder, Place
+from datasets_impl.formats.plan import Plan
+from datasets_impl.formats.shards import SHARD, Submit, convert_shards
+from datasets_impl.formats.stored import Kind
+from datasets_impl.labelled import FORMS, LabelledFolder, as_files
+from datasets_impl.system.cores import cores
+from datasets_impl.system.termination import end_with_parent, stopping_on_termination
+
+POOLS = 3  # that may break before it is given up
+RETRIES = 3  # of a shard whose Dask worker died
+
+
+class Converted(NamedTuple):
+    """`written` shards were missing, of `shards`."""
+
+    written: int
+    shards: int
+
+
+def convert_to_shards(
+    source: Any,
+    target: str | Path,
+    format: str = "pack",
+    kind: Kind | None = None,
+    *,
+    labelled: bool = False,
+    shard_images: int = SHARD,
+    workers: int | None = None,
+    executor: Any = None,
+    on: str | None = None,
+    storage_options: dict[str, Any] | None = None,
+    progress: bool = False,
+) -> Converted:
+    """Write the pictures of `source` to `target` as a set of shards, unless it is there.
+
+    Args:
+        source: what `ensure_stored` takes, or an address of fsspec.
+        target: a folder, or an address of fsspec.
+        format: a name of `datasets_impl.formats.FORMATS`.
+        kind: "jpeg" for the encoded bytes, "pixels" for decoded images of one size; by default the
+            first that the format stores.
+        labelled: the folders of `source` are classes, whose numbers are the targets.
+        shard_images: images of each shard but the last.
+        workers: processes of this machine; as many as there are cores by default.
+        executor: where shards are written instead, anything with `submit` of an `Executor`.
+        on: the address of a Dask scheduler instead.
+        storage_options: arguments of fsspec's file systems, for `source` and `target` alike.
+        progress: show a bar on the terminal.
+
+    Raises:
+        BadArgument: an argument that cannot be meant.
+        MissingPackage: the format's library, Dask, or a file system of fsspec is not installed.
+        StudyError: a picture cannot be converted, the target holds something else or cannot be
+            written, or the workers are gone. What was written is kept for the next try.
+    """
+    row = FORMATS[one_of("format", format, FORMATS)]
+    row.load("Format")  # is it installed?
+    kind = row.kinds[0] if kind is None else kind
+    if kind not in row.kinds:
+        raise refused("kind", kind, f"{' or '.join(row.kinds)}, which {format!r} stores")
+    size = positive_int("shard_images", shard_images)
+    count = cores() if workers is None else positive_int("workers", workers)
+    options = dict(storage_options or {})
+    plan, sources = _plan(source, kind, flag("labelled", labelled), options)
+    target = local_part(target)
+    place: Place
+    if is_address(target):
+        place = Address(str(target).rstrip("/"), options)
+    else:
+        place = Folder(user_path(target), sources)
+    with _bar(str(place), progress) as told:
+        done = _Run(plan, format, place, size, told)
+        if executor is not None:
+            return done.by(executor.submit)
+        return done.locally(count) if on is None else done.by_dask(on)
+
+
+def _plan(
+    source: Any, kind: Kind, labelled: bool, options: dict[str, Any]
+) -> tuple[Plan, tuple[Path, ...]]:
+    source = local_part(source)
+    if is_address(source):
+        return plan_address(source, kind, options, labelled), ()
+    files = LabelledFolder(source) if labelled else as_files(source)
+    if files is None:
+        raise refused("source", source, FORMS)
+    folders = [files.root] if files.root else sorted({Path(each).parent for each in files.paths})
+    return Plan.of(files, kind), tuple(folders)
+
+
+class _Run(NamedTuple):
+    plan: Plan
+    format: str
+    place: Place
+    size: int
+    told: Any
+
+    def by(self, submit: Submit) -> Converted:
+        found = convert_shards(
+            self.plan, self.format, self.place, submit, size=self.size, progress=self.told
+        )
+        return Converted(*found)
+
+    def locally(self, workers: int) -> Converted:
+        """A worker that is killed takes its pool with it; another pool goes on."""
+        for _ in range(POOLS):
+            try:
+                with _pool(workers) as pool:
+                    return self.by(pool.submit)
+            except BrokenExecutor:
+                continue
+        raise StudyError(
+            f"Workers were ended {POOLS} times, perhaps for want of memory; what was written is "
+            "kept: run it again with fewer workers, or smaller shards."
+        )
+
+    def by_dask(self, address: str) -> Converted:
+        with _dask(address) as submit:
+            try:
+                return self.by(submit)
+            except (StudyError, KeyboardInterrupt):
+                raise
+            except (Exception, CancelledError) as error:
+                raise StudyError(
+                    f"The cluster at {address} was lost or could not go on "
+                    f"({type(error).__name__}: {error}); what was written is kept: run it again."
+                ) from error
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Started by a server that has imported everything: no thread is forked."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "datasets_impl.formats.shards"])
+    with ProcessPoolExecutor(workers, context, _begin) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever began it ends it
+    end_with_parent()
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Submit]:
+    """
+    Raises:
+        MissingPackage: Dask is not installed.
+        StudyError: no scheduler answers there.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise MissingPackage.of("A Dask cluster", error.name or "distributed", "cluster") from error
+    try:
+        client = Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"No Dask scheduler answers at {address} ({error}); start one with dask scheduler."
+        ) from error
+    try:
+        yield client.get_executor(pure=False, retries=RETRIES).submit
+    finally:
+        client.close(timeout=5)
+
+
+@contextmanager
+def _bar(name: str, shown: bool) -> Iterator[Any]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("shards"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
+        task = bar.add_task(f"Writing {escape(name)}", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@exit_on_study_error
+def main(arguments: list[str] | None = None) -> int:
+    options = _arguments(arguments)
+    with stopping_on_termination():
+        done = convert_to_shards(
+            options.source,
+            options.target,
+            options.format,
+            options.kind,
+            labelled=options.labelled,
+            shard_images=options.shard_images,
+            workers=options.workers,
+            on=options.on,
+            storage_options=_options(options.storage_options),
+            progress=True,
+        )
+    if done.written:
+        print(f"{options.target}: wrote {done.written:,} of {done.shards:,} shards")
+    else:
+        print(f"{options.target} is there and current; nothing was written")
+    return 0
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m datasets_impl.convert",
+        description="Convert a folder of pictures into a set of shards.",
+    )
+    add = parser.add_argument
+    add("source", metavar="SRC", help="a folder of JPEG files, or an address such as s3://…")
+    add("target", metavar="DST", help="a folder, or an address")
+    add("--format", default="pack", metavar="NAME", help=f"one of {', '.join(FORMATS)}")
+    add("--kind", metavar="KIND", help="jpeg (encoded bytes) or pixels (decoded, of one size)")
+    add("--labelled", action="store_true", help="the folders of SRC are classes")
+    add("--shard-images", type=_count, default=SHARD, metavar="N", help=f"default: {SHARD:,}")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=_count, metavar="N", help="processes; default: cores")
+    where.add_argument("--on", metavar="ADDRESS", help="a Dask scheduler, tcp://host:8786")
+    add("--storage-options", default="{}", metavar="JSON", help="arguments of fsspec's systems")
+    return parser.parse_args(arguments)
+
+
+def _count(text: str) -> Any:
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _options(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise refused("--storage-options", text, 'a JSON object, such as {"anon": true}')
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

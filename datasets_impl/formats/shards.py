@@ -1,0 +1,193 @@
+"""A set of many shards, written by many processes on one machine or many.
+
+Each shard is a task: a whole stored set of a fixed range of the images, made by one thread in a
+folder of its own and moved to its place. So every worker writes the same bytes, a shard that is
+made twice does no harm, and a shard that is there is not made again. At the end the indices of the
+shards become one, and the header, which makes it a set, comes last.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from datasets_impl.errors import StudyError
+from datasets_impl.files.pictures import digest
+from datasets_impl.formats.conversion import (
+    convert_plan,
+    has_targets,
+    is_of_plan,
+    saved,
+    written,
+)
+from datasets_impl.formats.places import Place
+from datasets_impl.formats.plan import Plan
+from datasets_impl.formats.stored import HEADER, INDEX, Header, shard_name
+from datasets_impl.formats.unfinished import key_of
+
+SHARD = 4096  # images
+WINDOW = 1024  # tasks that wait or run at a time
+
+Submit = Callable[..., Any]  # as `Executor.submit`; of what it returns, only `result` is asked
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard to write, as plain data: `plan` is of its images alone."""
+
+    plan: Plan
+    format: str
+    place: Place
+    number: int
+
+
+def write(task: Task) -> int:
+    """Make the shard and put it in its place; returns its number.
+
+    Raises:
+        StudyError: an image cannot be converted, or the place cannot be written.
+    """
+    from datasets_impl.formats import FORMATS
+
+    form = FORMATS[task.format].load("Format")()
+    with task.place.scratch() as folder:
+        made = convert_plan(task.plan, form, folder / shard_name(task.number), threads=1)
+        task.place.put(made, task.number)
+    return task.number
+
+
+def convert_shards(
+    plan: Plan,
+    form: str,
+    place: Place,
+    submit: Submit,
+    *,
+    size: int = SHARD,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[int, int]:
+    """Write the set of `plan` to `place`, unless it is there; how many shards were missing, of all.
+
+    Args:
+        form: a name of `FORMATS`.
+        submit: starts `write(task)` somewhere, as `Executor.submit` does.
+        size: images of a shard.
+        progress: called with the number of shards that are there, and of all.
+
+    Raises:
+        StudyError: see `write`; or the place holds something else.
+    """
+    number_of = -(-len(plan.paths) // size)
+    ranges = [range(at, min(at + size, len(plan.paths))) for at in range(0, len(plan.paths), size)]
+    if _is_current(plan, form, place, size):
+        return 0, number_of
+    with place.mine():
+        if _is_current(plan, form, place, size):  # another process made it meanwhile
+            return 0, number_of
+        place.begin(key_of(plan, form, size))
+        there = _whole(place, number_of)
+        missing = []
+        for number, indices in enumerate(ranges):
+            if number not in there or there[number].fingerprint != plan.fingerprint_of(indices):
+                place.drop(number)
+                missing.append(number)
+        progress(number_of - len(missing), number_of)
+        tasks = (Task(plan.part(ranges[number]), form, place, number) for number in missing)
+        for done, _ in enumerate(_each(submit, tasks), number_of - len(missing) + 1):
+            progress(done, number_of)
+        place.finish(*_merged(plan, form, place, ranges, size))
+    return len(missing), number_of
+
+
+def _is_current(plan: Plan, form: str, place: Place, size: int) -> bool:
+    header = place.current()
+    if header is None or header.shard != size or not is_of_plan(header, form, plan):
+        return False
+    if plan.targets is None:
+        return True
+    return has_targets(plan, header, _index(place.read([INDEX], whole=True)[0], header, str(place)))
+
+
+def _each(submit: Submit, tasks: Iterable[Task]) -> Iterator[int]:
+    """The numbers of tasks that are done, with some in advance; none waits after an error."""
+    waiting: deque[Any] = deque()
+    try:
+        for task in tasks:
+            waiting.append(submit(write, task))
+            if len(waiting) >= WINDOW:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _whole(place: Place, count: int) -> dict[int, Header]:
+    """The headers of those shards that are there with all their bytes."""
+    sizes = place.sizes()
+    numbers = [number for number in range(count) if f"{shard_name(number)}/{HEADER}" in sizes]
+    found = {}
+    for number, header in zip(numbers, _headers(place, numbers), strict=True):
+        shard = shard_name(number)
+        if header and all(sizes.get(f"{shard}/{n}") == size for n, size in header.files.items()):
+            found[number] = header
+    return found
+
+
+def _headers(place: Place, numbers: Iterable[int]) -> list[Header | None]:
+    found: list[Header | None] = []
+    for content in place.read([f"{shard_name(number)}/{HEADER}" for number in numbers]):
+        try:
+            header = Header.model_validate_json(content)
+        except ValueError:
+            found.append(None)
+        else:
+            found.append(header if header.is_intact() else None)
+    return found
+
+
+def _merged(
+    plan: Plan, form: str, place: Place, ranges: list[range], size: int
+) -> tuple[bytes, str]:
+    """The index and the header over all shards."""
+    whole = _whole(place, len(ranges))
+    if len(whole) != len(ranges):
+        raise StudyError(
+            f"{len(ranges) - len(whole)} of {len(ranges)} shards of {place} are missing or cut "
+            "short though their tasks ended; do all workers see that place? Run it again."
+        )
+    sizes = place.sizes()
+    contents = place.read([f"{shard_name(number)}/{INDEX}" for number in range(len(ranges))])
+    indices = [
+        _index(content, whole[number], f"{place}/{shard_name(number)}")
+        for number, content in enumerate(contents)
+    ]
+    index = saved(np.concatenate(indices))
+    files = {INDEX: len(index)}
+    for number, header in whole.items():
+        shard = shard_name(number)
+        files[f"{shard}/{HEADER}"] = sizes[f"{shard}/{HEADER}"]
+        files |= {f"{shard}/{name}": size for name, size in header.files.items()}
+    header = Header(
+        format=form,
+        kind=plan.kind,
+        shape=list(plan.shape),
+        fingerprint=plan.fingerprint,
+        chunk=plan.chunk_size,
+        index_digest=f"{digest(index):016x}",
+        files=dict(sorted(files.items())),
+        classes=plan.classes,
+        shard=size,
+    )
+    return index, written(header)
+
+
+def _index(content: bytes, header: Header, name: str) -> np.ndarray[Any, Any]:
+    if f"{digest(content):016x}" != header.index_digest:
+        raise StudyError(f"The index of {name} is damaged; delete it and run it again.")
+    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))

@@ -1,0 +1,149 @@
+"""Conversion on a real Dask cluster on loopback, some of which dies meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from datasets_impl.convert import convert_to_shards
+from datasets_impl.errors import StudyError
+from datasets_impl.files.pictures import jpeg_files
+from tests import counting_worker
+from tests.test_formats import snapshot
+
+pytest.importorskip("distributed")
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+SIZE, COPIES = 6, 10
+
+
+class Cluster:
+    """A scheduler and workers, each a process of its own; their lines are in `begun`."""
+
+    def __init__(self, home: Path, workers: int) -> None:
+        self.home, self.begun = home, home / "begun"
+        self.begun.touch()
+        self.address = home / "scheduler.json"
+        self.address.unlink(missing_ok=True)
+        self.scheduler = self._started("scheduler", "--host", "127.0.0.1", "--port", "0")
+        while not self.address.exists():
+            assert self.scheduler.poll() is None, (home / "log").read_text()
+            time.sleep(0.1)
+        preload = str(Path(counting_worker.__file__))
+        self.workers = [
+            self._started(
+                *("worker", "--no-nanny", "--nthreads", "1", "--host", "127.0.0.1"),
+                *("--local-directory", str(home), "--preload", preload, "--death-timeout", "60"),
+            )
+            for _ in range(workers)
+        ]
+
+    def _started(self, *words: str) -> subprocess.Popen[bytes]:
+        with (self.home / "log").open("ab") as log:
+            return subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "dask", *words, "--no-dashboard"),
+                    *("--scheduler-file", str(self.address)),
+                ],
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "DASK_TEMPORARY_DIRECTORY": str(self.home),
+                    counting_worker.FILE: str(self.begun),
+                    counting_worker.PAUSE: "0.3",
+                },
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def on(self) -> str:
+        return str(json.loads(self.address.read_text())["address"])
+
+    def count(self) -> int:
+        return len(self.begun.read_text().splitlines())
+
+    def wait_for(self, shards: int) -> None:
+        while self.count() < shards:
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[[int], Cluster]]:
+    with contextlib.ExitStack() as ending:
+
+        def started(workers: int) -> Cluster:
+            home = tmp_path / "cluster"
+            home.mkdir(exist_ok=True)
+            cluster = Cluster(home, workers)
+            ending.callback(cluster.end)
+            return cluster
+
+        yield started
+
+
+@pytest.fixture
+def photos(folder: Path) -> Path:
+    for path in jpeg_files(folder):
+        for copy in range(COPIES - 1):
+            shutil.copyfile(path, folder / f"{copy:03}-{Path(path).name}")
+    return folder
+
+
+def test_workers_that_are_killed_and_cut_off(
+    photos: Path, tmp_path: Path, start: Callable[[int], Cluster]
+) -> None:
+    convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
+    cluster = start(3)
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(
+            convert_to_shards, photos, tmp_path / "set", shard_images=SIZE, on=cluster.on
+        )
+        cluster.wait_for(4)
+        cluster.workers[0].kill()
+        cluster.workers[1].send_signal(signal.SIGSTOP)
+        threading.Timer(10, cluster.workers[1].send_signal, [signal.SIGCONT]).start()
+        written, shards = running.result()
+    assert (written, shards) == (20, 20)
+    assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
+    assert shards <= cluster.count() <= 1.5 * shards
+
+
+def test_a_scheduler_that_dies(
+    photos: Path, tmp_path: Path, start: Callable[[int], Cluster]
+) -> None:
+    convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
+    cluster = start(2)
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(
+            convert_to_shards, photos, tmp_path / "set", shard_images=SIZE, on=cluster.on
+        )
+        cluster.wait_for(8)
+        cluster.scheduler.kill()
+        with pytest.raises(StudyError, match=r"lost or could not go on .* run it again"):
+            running.result()
+    assert not (tmp_path / "set").exists()
+    cluster.end()
+    cluster = start(2)
+    written, shards = convert_to_shards(photos, tmp_path / "set", shard_images=SIZE, on=cluster.on)
+    assert 0 < written < shards, "what was written was written again"
+    assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
+    assert cluster.count() <= 1.5 * shards
