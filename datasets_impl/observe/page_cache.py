@@ -20,6 +20,7 @@ import psutil
 from datasets_impl.errors import Unsupported, VoidMeasurement
 
 PAGE = mmap.PAGESIZE
+LEAST_READ = 0.9  # of the bytes of cold files, from the device
 
 
 def resident_share(paths: Sequence[Path]) -> float:
@@ -139,10 +140,10 @@ def require_read(read: int, paths: Sequence[Path], before: int = 0) -> int:
     """Bytes read from the device since `before`, which must cover the files' size.
 
     Raises:
-        VoidMeasurement: less than 90 % of it was read, so something else served the bytes.
+        VoidMeasurement: less than `LEAST_READ` of it was read: something else served the bytes.
     """
     fetched = read - before
     expected = sum(path.stat().st_size for path in paths)
-    if fetched < 0.9 * expected:
+    if fetched < LEAST_READ * expected:
         raise VoidMeasurement(f"only {fetched:,} of {expected:,} bytes came from the device")
     return fetched

@@ -24,13 +24,13 @@ UNTOLD = Reason("disturbed, untold")  # a round was, and which sample is its can
 def flagged(observations: Sequence[Mapping[str, Any]]) -> dict[Place, tuple[int, ...]]:
     """Cells with a measurement that stayed disturbed, and the rounds of it."""
     found: dict[Place, tuple[int, ...]] = {}
-    for place, rounds in _kept(observations).items():
+    for place, rounds in kept(observations).items():
         if loaded := tuple(sorted(number for number, under_load in rounds.items() if under_load)):
             found[place] = loaded
     return found
 
 
-def _kept(observations: Sequence[Mapping[str, Any]]) -> dict[Place, dict[int, bool]]:
+def kept(observations: Sequence[Mapping[str, Any]]) -> dict[Place, dict[int, bool]]:
     """Cell -> round -> whether it was disturbed, of what was measured and not made again.
 
     A log of plain asv names no rounds: there they are counted by the cell's records.
@@ -49,7 +49,7 @@ def disturbed(observations: Sequence[Mapping[str, Any]]) -> dict[Place, list[boo
     """Of each cell with a disturbed measurement, block by block: was it?"""
     return {
         place: [rounds[number] for number in sorted(rounds)]
-        for place, rounds in _kept(observations).items()
+        for place, rounds in kept(observations).items()
         if any(rounds.values())
     }
 

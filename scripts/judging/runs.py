@@ -81,17 +81,12 @@ def find_runs(folders: Sequence[Path]) -> Runs:
     Raises:
         StudyError: a folder is missing or holds no results, or a file is damaged.
     """
-    files = {one.path.resolve(): one for folder in folders for one in _read(folder)}
-    if not files:
-        raise StudyError(
-            f"No asv results in {', '.join(map(str, folders))}; run `make study` or `asv run` "
-            "first."
-        )
+    files = every_run(folders)
     machines: dict[str, list[ResultFile]] = {}
-    for one in sorted(files.values(), key=lambda one: (one.started, one.path)):
+    for one in files:
         machines.setdefault(one.machine, []).append(one)
-    suites = [one.suite for one in files.values()]
-    found = Runs(versions=newest_versions(map(_versions, suites)))
+    suites = [one.suite for one in files]
+    found = Runs(versions=newest_versions(map(versions_of, suites)))
     for _, runs in sorted(machines.items()):
         _refuse_two_homes(runs)
         contest = [one for one in runs if one.profile == CONTEST]
@@ -101,6 +96,21 @@ def find_runs(folders: Sequence[Path]) -> Runs:
         found.contest += [_newest(contest)] if others and contest else []
         found.second += [one for one in runs if one.again(first)][-1:]
     return found
+
+
+def every_run(folders: Sequence[Path]) -> list[ResultFile]:
+    """All result files of every machine below `folders`, the oldest first.
+
+    Raises:
+        StudyError: see `find_runs`.
+    """
+    files = {one.path.resolve(): one for folder in folders for one in _read(folder)}
+    if not files:
+        raise StudyError(
+            f"No asv results in {', '.join(map(str, folders))}; run `make study` or `asv run` "
+            "first."
+        )
+    return sorted(files.values(), key=lambda one: (one.started, one.path))
 
 
 def newest_versions(suites: Iterable[Mapping[str, str]]) -> dict[str, str]:
@@ -116,7 +126,7 @@ def _counted(version: str) -> tuple[int, str]:
     return (int(version) if version.isdecimal() else 0, version)
 
 
-def _versions(suite: Mapping[str, Any]) -> dict[str, str]:
+def versions_of(suite: Mapping[str, Any]) -> dict[str, str]:
     return {
         name: str(entry["version"])
         for name, entry in suite.items()

@@ -18,7 +18,7 @@ from datasets_impl.files.replacing import check_replaceable, remove_ours
 
 LIST = "report-files.json"
 GENERATOR = "pytorch-dataset-study"
-Kind = Literal["report", "comparison"]
+Kind = Literal["report", "comparison", "submission"]
 Digests = dict[str, list[str]]  # name below the folder -> what may stand there
 
 
