@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import NAMES
 from scripts.judging import bandwidth, inference
+from scripts.judging.at_scale import at_scale
 from scripts.judging.cache_state import States, cold_states, stated
 from scripts.judging.cells import judge_test
 from scripts.judging.claims import Claim, Claims, Paired, Rules, Slope, load_claims
@@ -136,6 +137,7 @@ def _judgement(known: Claims, evidence: Evidence) -> Judgement:
         claims=[_judge(claim, evidence, known, noise, (flags, states)) for claim in known.claim],
         loaders=loaders(evidence, known.rules.confidence),
         scale=scale(evidence, known.rules.confidence),
+        at_scale=at_scale(evidence, known.rules.confidence),
         known=known,
         evidence=evidence,
         bandwidths=bandwidth.prediction(evidence),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 if TYPE_CHECKING:
+    from scripts.judging.at_scale import AtScale
     from scripts.judging.inference import Interval
 
 Verdict = Literal["supported", "challenged", "conditional", "inconclusive", "not tested"]
@@ -293,6 +294,7 @@ class Run:
     claims: Sequence[JudgedClaim]
     loaders: list[Loaders] = field(default_factory=list)  # what to use instead
     scale: list[ScaleRow] = field(default_factory=list)  # how loaders change with size
+    at_scale: AtScale | None = None  # many more images on many machines, on paper
 
 
 @dataclass(frozen=True)

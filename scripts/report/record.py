@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from scripts.judging.at_scale import Limit
 from scripts.judging.grid import outcome
 from scripts.judging.model import Cell, Outcome, Verdict
 from scripts.judging.pairing import level
@@ -230,6 +231,54 @@ class SkipRecord(_Object):
     why: str
 
 
+class ConstantRecord(_Object):
+    name: str
+    us: Number = Field(description="microseconds an image")
+    low: Number
+    high: Number
+    benchmark: str
+    arm: str
+    factors: dict[str, Level]
+
+
+class ConvertingRecord(_Object):
+    set: str
+    images: Count
+    workers: Count
+    hours: Number
+    low: Number
+    high: Number
+    core_hours: Number
+    read: Number = Field(description="GB/s that storage must give so that no worker waits")
+    written: Number
+    limit: Limit
+
+
+class EpochRecord(_Object):
+    set: str
+    images: Count
+    trainers: Count
+    seconds: Number
+    low: Number
+    high: Number
+    share_gb: Number
+    fits: bool
+    limit: Limit
+
+
+class AtScaleRecord(_Object):
+    """Estimates from measured constants; no time here was measured."""
+
+    machine: str
+    px: Count
+    jpeg_bytes: Number
+    pixel_bytes: Count
+    memory_gb: Number
+    constants: list[ConstantRecord]
+    converting: list[ConvertingRecord]
+    epochs: list[EpochRecord]
+
+
 class Report(_Object):
     """claims.json: verdicts of the study and the cells behind them."""
 
@@ -244,6 +293,9 @@ class Report(_Object):
     )
     instead: Texts | None = Field(
         default=None, description="claim: what to use instead, with its factor"
+    )
+    at_scale: AtScaleRecord | None = Field(
+        default=None, description="many more images on many machines, on paper; absent without"
     )
 
 
@@ -263,6 +315,8 @@ def study_record(study: Study) -> dict[str, Any]:
         more["repeat"] = repeat.record(study.repeat)
     if study.loaders:
         more["instead"] = instead(first_machine(study.loaders), study.claims)
+    if study.at_scale:
+        more["at_scale"] = AtScaleRecord.model_validate(study.at_scale)
     found = Report(
         study=StudyRecord.model_validate(study),
         machines=[MachineRecord.model_validate(each) for each in study.machines],
