@@ -54,6 +54,7 @@ from datasets_impl.system.cores import cores
 from datasets_impl.system.termination import end_with_parent, stopping_on_termination
 
 POOLS = 3  # that may break before it is given up
+LOOK_SECONDS = 5  # between two looks at a scheduler that says nothing
 RETRIES = 3  # of a shard whose Dask worker died
 
 
@@ -210,9 +211,34 @@ def _dask(address: str) -> Iterator[Submit]:
             f"No Dask scheduler answers at {address} ({error}); start one with dask scheduler."
         ) from error
     try:
-        yield client.get_executor(pure=False, retries=RETRIES).submit
+        yield lambda *call: _Awaited(client, client.submit(*call, pure=False, retries=RETRIES))
     finally:
         client.close(timeout=5)
+
+
+class _Awaited:
+    """A future of Dask whose `result` does not wait for a scheduler that is gone."""
+
+    def __init__(self, client: Any, future: Any) -> None:
+        self.client, self.future = client, future
+
+    def result(self) -> Any:
+        """
+        Raises:
+            ConnectionError: the scheduler is gone.
+        """
+        while True:
+            try:
+                return self.future.result(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                if self.future.status == "error":  # the task's own
+                    raise
+                if self.client.status != "running":
+                    raise ConnectionError("the scheduler is gone") from None
+
+    def cancel(self) -> None:
+        if self.client.status == "running":
+            self.future.cancel()
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from datasets_impl.convert import convert_to_shards, main
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.formats import ensure_stored, open_stored
+from datasets_impl.formats.places import Folder
 from datasets_impl.formats.shards import write
 from datasets_impl.formats.stored import HEADER
 from datasets_impl.labelled import LabelledFolder
@@ -138,8 +139,13 @@ def test_what_is_left_of_an_unfinished_set_is_looked_at(
     assert sorted(path.name for path in tmp_path.glob("*set*")) == [".set.lock", "set"]
 
 
-def test_a_shard_that_two_workers_make_is_whole(folder: Path, tmp_path: Path) -> None:
-    """As when a worker that was given up for dead comes back."""
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_shard_that_two_workers_make_is_whole(
+    seen: bool, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a worker that was given up for dead comes back, before or after it has looked."""
+    if not seen:
+        monkeypatch.setattr(Folder, "has", lambda *_: False)
 
     class Twice(Here):
         def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -152,6 +158,7 @@ def test_a_shard_that_two_workers_make_is_whole(folder: Path, tmp_path: Path) ->
 
 
 def test_a_worker_that_comes_back_too_late_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    """It has looked already, and found the shard not there."""
     late = Here()
     tasks: list[Any] = []
 

@@ -76,6 +76,10 @@ class Place(ABC):
         """An empty folder for one worker to make a shard in; gone afterwards."""
 
     @abstractmethod
+    def has(self, number: int) -> bool:
+        """Whether a shard was put, or is there from before and was not dropped."""
+
+    @abstractmethod
     def put(self, made: Path, number: int) -> None:
         """Have a whole shard where it belongs; one that is there already has the same bytes."""
 
@@ -152,6 +156,9 @@ class Folder(Place):
             raise describe_write_error(error, self.partial) from error
         with folder as name:
             yield Path(name)
+
+    def has(self, number: int) -> bool:
+        return (self.partial / DATA / shard_name(number) / HEADER).is_file()
 
     def put(self, made: Path, number: int) -> None:
         target = self.partial / DATA / shard_name(number)
@@ -263,6 +270,9 @@ class Address(Place):
         with tempfile.TemporaryDirectory(prefix=SCRATCH, ignore_cleanup_errors=True) as name:
             yield Path(name)
 
+    def has(self, number: int) -> bool:
+        return bool(self.system.exists(self.at(f"{shard_name(number)}/{HEADER}")))
+
     def put(self, made: Path, number: int) -> None:
         files = sorted(path for path in made.rglob("*") if path.is_file())
         system, shard = self.system, shard_name(number)
@@ -270,7 +280,9 @@ class Address(Place):
             system.put_file(str(path), self.at(f"{shard}/{path.relative_to(made).as_posix()}"))
 
     def drop(self, number: int) -> None:
-        """What is there is written over, since each shard has the same files whoever makes it."""
+        """Its marker; the rest is written over: each shard has the same files whoever makes it."""
+        if self.has(number):
+            self.system.rm_file(self.at(f"{shard_name(number)}/{HEADER}"))
 
     def finish(self, index: bytes, header: str) -> None:
         system = self.system

@@ -121,8 +121,15 @@ def _constants(evidence: Evidence, machine: str, confidence: float) -> dict[str,
         time = inference.amount(row["samples"] or [row["median"]], confidence)
         per = unit / row["n"] if name == "converting" else unit  # of a set, or of an image
         if time.low is not None and time.high is not None:
-            us = [per * value for value in (time.estimate, time.low, time.high)]
-            found[name] = Constant(name, *us, row["name"], arm, factors_of(row))
+            found[name] = Constant(
+                name=name,
+                us=per * time.estimate,
+                low=per * time.low,
+                high=per * time.high,
+                benchmark=row["name"],
+                arm=arm,
+                factors=factors_of(row),
+            )
     return found
 
 
