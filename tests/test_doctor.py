@@ -17,7 +17,8 @@ from datasets_impl.doctor.__main__ import main, questions
 from datasets_impl.doctor.findings.mechanisms import leaks
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.samples import leaves
-from datasets_impl.doctor.process.examine import Heard, examine
+from datasets_impl.doctor.process.examine import examine
+from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.remedies.batched import Together
 from datasets_impl.doctor.remedies.remedy import alike
 from datasets_impl.doctor.report.diagnosis import Diagnosis, diagnose

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datasets_impl.doctor.__main__ import main
 from datasets_impl.doctor.loop.record import Record
 from datasets_impl.doctor.loop.told import write
-from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.comparing import compared, read_diagnosis, verdict
 from datasets_impl.doctor.report.conditions import Condition
 from datasets_impl.doctor.report.diagnosis import diagnose

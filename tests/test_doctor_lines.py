@@ -23,7 +23,7 @@ from rich.console import Console
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.attribution import attribute
 from datasets_impl.doctor.probes.own_lines import Spent, named_at, watch_lines
-from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.page import page
 from datasets_impl.doctor.report.terminal import print_diagnosis

@@ -16,7 +16,7 @@ from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.probes import machine as probe
 from datasets_impl.doctor.probes.machine import machine, mounted, places
 from datasets_impl.doctor.probes.target import Subject, subject_of
-from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.terminal import enough
 

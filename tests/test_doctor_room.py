@@ -16,7 +16,7 @@ from datasets_impl.doctor.probes import loaders, room
 from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.room import DISK, MEMORY, SHARED, lacking, priced
 from datasets_impl.doctor.probes.target import Subject, subject_of
-from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.remedies import trials
 from datasets_impl.doctor.remedies.trials import tried
 from datasets_impl.doctor.report.diagnosis import diagnose

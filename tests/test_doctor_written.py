@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from datasets_impl.doctor.__main__ import main
-from datasets_impl.doctor.process.examine import Heard
+from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.model import Diagnosis
 from datasets_impl.doctor.report.writing import check_places, draw_session, write_report

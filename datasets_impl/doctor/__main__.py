@@ -35,7 +35,8 @@ from datasets_impl.system.termination import stopping_on_termination
 try:
     from datasets_impl.doctor.findings.time_account import ORDER
     from datasets_impl.doctor.loop.told import read
-    from datasets_impl.doctor.process.examine import Ask, examine
+    from datasets_impl.doctor.process.examine import examine
+    from datasets_impl.doctor.process.heard import Ask
     from datasets_impl.doctor.process.printable import shown
     from datasets_impl.doctor.report.comparing import compared, print_comparison, read_diagnosis
     from datasets_impl.doctor.report.conditions import FAILED, Condition, known_causes
@@ -137,9 +138,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--kwargs", default="{}", metavar="JSON",
                         help="arguments of a class or function, as a JSON object")  # fmt: skip
     parser.add_argument("--budget", default=str(BUDGET), metavar="SECONDS",
-                        help=f"about how long it may take (default: {BUDGET:.0f}); at most a "
-                        "quarter and 15 s more, and a minute to import and make "
-                        "the dataset")  # fmt: skip
+                        help=f"about how long it may take (default: {BUDGET:.0f}); at most 1.3 "
+                        "times that, and a minute to import and make the dataset")  # fmt: skip
     parser.add_argument("--out", type=user_path, metavar="DIR",
                         help="write index.html, diagnosis.json and schema.json there")  # fmt: skip
     step = parser.add_mutually_exclusive_group()

@@ -48,22 +48,6 @@ def same_in_workers(seen: Probes) -> Finding | None:
     )
 
 
-def stuck(seen: Probes) -> Finding | None:
-    """Samples that never come, or end the process."""
-    answer = seen.get("look", {}).get("stuck", [])
-    if not answer:
-        return None
-    index, why = answer[0]
-    return Finding(
-        "stuck",
-        f"Sample {index} never comes",
-        f"While it was read, {why}."
-        + (f" So it was with {len(answer) - 1} more." if len(answer) > 1 else ""),
-        "Mend or leave it out; it was avoided here, and a loader would stop at it.",
-        WRONG + 0.95,
-    )
-
-
 def no_samples(seen: Probes) -> Finding | None:
     """Nothing was there to be looked at, and nothing was wrong with it."""
     look = seen.get("look", {})

@@ -12,9 +12,11 @@ from torch.utils.data._utils import worker as torch_worker
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.raised import RAISED, sentence
+from datasets_impl.doctor.probes.reading import HANG, note_in_worker
 from datasets_impl.doctor.probes.room import at_once
 from datasets_impl.doctor.probes.samples import leaves
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.errors import StudyError
 from datasets_impl.loading import ending_workers
 
 BATCH_SIZE = 32  # where the user names none
@@ -128,6 +130,7 @@ class WorkerInit:
         self.dataset, self.function = dataset, function
 
     def __call__(self, worker: int) -> None:
+        note_in_worker()
         info: Any = copy.copy(get_worker_info())
         inner = info.dataset
         while isinstance(inner, Part) or hasattr(inner, "inner"):
@@ -139,6 +142,10 @@ class WorkerInit:
             self.function(worker)
 
 
+def initialised(subject: Subject) -> WorkerInit:
+    return WorkerInit(subject.dataset, getattr(subject.loader, "worker_init_fn", None))
+
+
 @contextmanager
 def opened(
     subject: Subject,
@@ -148,14 +155,18 @@ def opened(
     persistent: bool = True,
     **changes: Any,
 ) -> Iterator[DataLoader[Any]]:
-    """A loader over `dataset`, in order; its workers are gone after the block."""
+    """A loader over `dataset`, in order; its workers are gone after the block.
+
+    Raises:
+        StudyError: with workers, where these were seen to hang.
+    """
+    if workers and subject.workers_hang:
+        raise StudyError(HANG)
     settings = subject.settings
     options: dict[str, Any] = {
         "batch_size": trial_batch_of(subject, workers),
         "collate_fn": collate_fn,
-        "worker_init_fn": WorkerInit(
-            subject.dataset, getattr(subject.loader, "worker_init_fn", None)
-        ),
+        "worker_init_fn": initialised(subject),
         "num_workers": workers,
     }
     if options["batch_size"] is None:  # of a dataset that gives batches

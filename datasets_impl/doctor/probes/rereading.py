@@ -11,7 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.loaders import trial_batch_of
+from datasets_impl.doctor.probes.loaders import initialised, trial_batch_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import LOOKED_AT, indices
 from datasets_impl.doctor.probes.samples import fingerprint, leaves
@@ -39,7 +39,11 @@ def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]
 def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
     """Is a sample the same each time, and in two workers? Can it be written to, and stays so?"""
     if subject.iterable:
-        return {"all_from_each": subject.workers > 1 and _all_from_each(subject)}
+        return {
+            "all_from_each": subject.workers > 1
+            and not subject.workers_hang
+            and _all_from_each(subject)
+        }
     some = indices(subject, LOOKED_AT)
     if not some:
         return {}
@@ -54,7 +58,9 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         "reads": reads,
         "samples": samples,
         "varied": varied,
-        "workers_equal": varied is not None and drawn(subject, seconds / 3, varied),
+        "workers_equal": varied is not None
+        and not subject.workers_hang
+        and drawn(subject, seconds / 3, varied),
         "shared": _lent(subject, some[0]),
     }
 
@@ -63,7 +69,7 @@ def _all_from_each(subject: Subject) -> bool:
     """Whether two workers give the same samples, where each should give a part of them."""
     loader = DataLoader(
         subject.dataset, batch_size=None, num_workers=2, multiprocessing_context="fork",
-        collate_fn=fingerprint, worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
+        collate_fn=fingerprint, worker_init_fn=initialised(subject),
     )  # fmt: skip
     arriving = iter(loader)
     seen = list(islice(arriving, 2 * AGAIN))
@@ -91,7 +97,7 @@ def drawn(subject: Subject, seconds: float, index: int) -> bool:
     loader = DataLoader(
         subject.dataset, batch_size=None, sampler=[key] * 2 * count, num_workers=2,
         multiprocessing_context="fork", collate_fn=fingerprint,
-        worker_init_fn=getattr(subject.loader, "worker_init_fn", None),
+        worker_init_fn=initialised(subject),
     )  # fmt: skip
     seen = list(loader)  # taken in turns from one worker and the other
     return len(set(seen)) > 1 and seen[::2] == seen[1::2]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import inspect
-import os
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,27 +18,13 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes import clock, reading
 from datasets_impl.doctor.probes.importing import attribute_of, imported
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 
 MOST_KEYS = 4096
-# The index that is being read, and how many reads were begun: of this process, not of its workers.
-reading = (ctypes.c_int64 * 2)(-1, 0)
-
-
-def note_reading_in(slots: ctypes.Array[ctypes.c_int64]) -> None:
-    """`slots` outlive the process: they name the sample that it hung or died over."""
-    global reading
-    reading = slots
-    os.register_at_fork(after_in_child=_note_nowhere)
-
-
-def _note_nowhere() -> None:
-    global reading
-    reading = (ctypes.c_int64 * 2)(-1, 0)
 
 
 @dataclass
@@ -59,6 +43,7 @@ class Subject:
     make: Callable[[], Any] | None = None  # what the user named, once more
     made_seconds: float = 0.0  # that it took the first time
     answers: dict[str, Any] = field(default_factory=dict)  # of the probes that came before
+    workers_hang: bool = False  # which was seen; none are started any more
 
     def __getstate__(self) -> dict[str, Any]:
         """For workers, which read samples and need no loader."""
@@ -74,13 +59,13 @@ class Subject:
         Where the loader has a sampler of its own, the sample that this asks for at `index`.
         """
         key = self.keys[index] if self.keys else index
-        reading[0], reading[1] = index, reading[1] + 1
+        reading.slots[0], reading.slots[1] = index, reading.slots[1] + 1
         try:
             if self._only_batches:
                 return self.dataset.__getitems__([key])[0]
             return self.dataset[key]
         finally:
-            reading[0] = -1
+            reading.slots[0] = -1
 
     @property
     def _only_batches(self) -> bool:

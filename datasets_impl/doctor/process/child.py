@@ -19,8 +19,9 @@ from typing import Any
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.raised import sentence
-from datasets_impl.doctor.process.deaths import slots
-from datasets_impl.doctor.process.examine import GRACE, LOADING, LOOK
+from datasets_impl.doctor.probes.reading import note_in
+from datasets_impl.doctor.process.examine import GRACE, LOADING
+from datasets_impl.doctor.process.heard import LOOK
 from datasets_impl.doctor.process.sandbox import clear, name_semaphores
 from datasets_impl.errors import StudyError
 
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
     folder, own = Path(request["folder"]), os.getpid()
     threading.Thread(target=_end_with, args=(request["doctor"], folder), daemon=True).start()
     name_semaphores(folder)
+    note_in(folder)
 
     def tell(record: dict[str, Any]) -> None:
         if os.getpid() != own:  # the user's code has forked, and went on in both processes
@@ -64,7 +66,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     import torch
 
     from datasets_impl.doctor.probes.loaders import batch_size_of
-    from datasets_impl.doctor.probes.target import load, note_reading_in
+    from datasets_impl.doctor.probes.target import load
     from datasets_impl.doctor.process.plan import plan
     from datasets_impl.doctor.process.table import PROBES
 
@@ -72,8 +74,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     torch.set_num_threads(1)
     subject = load(request["target"], request["kwargs"])
     subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
-    subject.nbytes = request["bytes"]
-    note_reading_in(slots(Path(request["folder"]) / "reading"))
+    subject.nbytes, subject.workers_hang = request["bytes"], request["workers_hang"]
     until = request["until"] or clock.monotonic() + request["allowed"]
     asked = request["asked"]
     planned: dict[str, float] = {}
@@ -95,6 +96,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
             continue
         seconds = min(seconds, over)
         limit = (PATIENCE if name == LOOK else 1.0) * seconds + GRACE
+        limit = min(limit, until + request["slack"] - clock.monotonic())
         begin(name, limit)
         if name == LOOK:
             options = {"note": lambda seen, limit=limit: begin(LOOK, limit, partial=seen)}

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
 import os
 import signal
-import struct
 from pathlib import Path
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.own_code import DOCTOR, is_own
-
-SHAPE = struct.Struct("qq")  # the index that is being read, -1 for none; how many reads were begun
-NOTHING_READ = SHAPE.pack(-1, 0)
+from datasets_impl.doctor.probes.reading import SHAPE
+from datasets_impl.doctor.process.stacks import stand_of, written
 
 
 class Sample:
@@ -22,10 +17,15 @@ class Sample:
     def __init__(self, path: Path) -> None:
         self.path, self.seen, self.since = path, (-1, 0), clock.monotonic()
 
-    def look(self) -> None:
+    def look(self) -> bool:
+        """Whether it went on since the last look."""
+        if not self.path.exists():
+            return False
         seen = SHAPE.unpack(self.path.read_bytes())
-        if seen != self.seen:
-            self.seen, self.since = seen, clock.monotonic()
+        if seen == self.seen:
+            return False
+        self.seen, self.since = seen, clock.monotonic()
+        return True
 
     @property
     def index(self) -> int | None:
@@ -37,32 +37,15 @@ class Sample:
         return clock.monotonic() - self.since
 
 
-def slots(path: Path) -> ctypes.Array[ctypes.c_int64]:
-    """The same file as two numbers in memory, for the process that reads."""
-    with path.open("r+b") as file:
-        return (ctypes.c_int64 * 2).from_buffer(mmap.mmap(file.fileno(), SHAPE.size))
-
-
 def overran(stacks: Path) -> bool:
     """Whether the process ended itself because its time was over."""
-    return bool(_stack(stacks))
+    return bool(written(stacks))
 
 
 def where(stacks: Path) -> str:
-    """The innermost line of the dump that is the user's: not a library's, not the doctor's."""
-    for line in _stack(stacks):
-        place = line.strip().removeprefix("File ")
-        file = place.partition('"')[2].partition('"')[0]
-        if file and is_own(file) and not file.startswith(DOCTOR):
-            return f"; it stood at {place}"
-    return ""
-
-
-def _stack(stacks: Path) -> list[str]:
-    try:
-        return stacks.read_text(errors="backslashreplace").splitlines()
-    except OSError:
-        return []
+    """The line of the user's that it stood at, and what it waited for there."""
+    found = stand_of(written(stacks))
+    return f"; it stood at {found}" if found else ""
 
 
 def death(code: int, said: Path) -> str:

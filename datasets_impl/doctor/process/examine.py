@@ -13,76 +13,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from datasets_impl.doctor.probes.own_code import DOCTOR
 from datasets_impl.doctor.probes.raised import GUARD
-from datasets_impl.doctor.process.deaths import NOTHING_READ, Sample, death, overran, where
+from datasets_impl.doctor.probes.reading import HANG, files_of
+from datasets_impl.doctor.process.deaths import Sample, death, overran, where
+from datasets_impl.doctor.process.heard import LOOK, Ask, Heard
 from datasets_impl.doctor.process.printable import shown_in
 from datasets_impl.doctor.process.sandbox import environment, sandbox
+from datasets_impl.doctor.process.stacks import written
+from datasets_impl.doctor.process.workers import Workers
 from datasets_impl.errors import StudyError
 
 LOADING = 60.0  # seconds that importing and making the dataset may take
 GRACE = 5.0  # seconds that a probe gets beyond its time, to end by itself
 DUMPING = 1.0  # seconds, to write down where it stands
-OVER = 1.25  # times the budget, after which nothing more is begun, and soon all is ended
-AGAIN = 15.0  # seconds beyond it, to make the dataset anew after a sample that hangs
+OVER, END = 1.2, 1.3  # times the budget, after which nothing more is begun, and all is ended
 POLL = 0.05
 CONFIRMING = 5.0  # seconds
-LOOK = "look"  # the probe that tells of every sample that it begins to read
 MOST_STUCK = 2  # samples that may hang
 LONGEST_HEARD = 4000  # characters of a text: lines of code are long, and are not to be cut
 SLOWER = 20.0  # times a usual sample, before one that is still being read is taken to hang
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A probe by name, the seconds it should take, and what else it is told.
-
-    It is left out when the probe that it `needs` has failed: where one sample cannot be read at
-    all, waiting for others tells nothing.
-    """
-
-    probe: str
-    seconds: float
-    needs: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Heard:
-    """Answers by probe; what failed, as a sentence by probe; "" is the target itself."""
-
-    answers: dict[str, Any] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    late: list[str] = field(default_factory=list)  # probes that there was no time for
-    stuck: list[list[Any]] = field(default_factory=list)  # [index, why] of samples to be avoided
-    user_error: str = ""  # a sentence for somebody who named the wrong target
-    partial: dict[str, Any] = field(default_factory=dict)  # of the probe that looks at samples
-    looked: dict[str, Any] = field(default_factory=dict)  # the same, once a sample was seen
-    until: float | None = None  # on the monotonic clock; from when on nothing more is begun
-
-    @property
-    def left(self) -> float:
-        """Seconds; the first import and the making of the dataset take none of them."""
-        return float("inf") if self.until is None else self.until - time.monotonic()
-
-    @property
-    def cost(self) -> float:
-        """Seconds of a sample, 0 while that is not known."""
-        return float(self.answers.get(LOOK, {}).get("cost", 0.0))
-
-    @property
-    def settled(self) -> set[str]:
-        return {*self.answers, *self.failures, *self.late}
-
-    @property
-    def avoid(self) -> list[int]:
-        """Indices that hang or end the process, and those that raised."""
-        broken: list[int] = self.answers.get(LOOK, {}).get("broken", [])
-        return [*broken, *(index for index, _ in self.stuck)]
 
 
 def examine(
@@ -93,10 +46,10 @@ def examine(
 ) -> Heard:
     """Answers of all probes; `started` is told each one's name.
 
-    From the first probe on it takes `OVER` times the probes' seconds at most, and `AGAIN` more.
+    From the first probe on it takes `END` times the probes' seconds at most.
     """
     heard, missing = Heard(), list(asked)
-    allowed = AGAIN + OVER * sum(ask.seconds for ask in asked)
+    allowed = OVER * sum(ask.seconds for ask in asked)
     while missing and heard.left > 0:
         _run(target, kwargs, missing, allowed, heard, started)
         if heard.user_error or "" in heard.failures:
@@ -124,9 +77,12 @@ def _confirm(target: str, kwargs: dict[str, Any], heard: Heard) -> None:
     answer = heard.answers.get("repeated", {})
     if not answer.get("workers_equal"):
         return
-    again = Heard(answers={LOOK: heard.answers[LOOK]})
+    answer["workers_equal"] = False
+    if heard.hung or heard.left <= 0:
+        return
+    again = Heard(answers={LOOK: heard.answers[LOOK]}, until=heard.until)
     ask = Ask("drawn", CONFIRMING, options={"index": answer["varied"]})
-    _run(target, kwargs, [ask], CONFIRMING * OVER, again, lambda _: None)
+    _run(target, kwargs, [ask], heard.left, again, lambda _: None)
     answer["workers_equal"] = bool(again.answers.get("drawn"))
 
 
@@ -140,9 +96,8 @@ def _run(
 ) -> None:
     """One process, until it ends or a probe of it is late. Each settles a probe, or a sample."""
     with sandbox() as place:
-        files = {name: place.folder / name for name in ("answers", "stacks", "said", "reading")}
+        files = {name: place.folder / name for name in ("answers", "stacks", "said")}
         files["answers"].touch()
-        files["reading"].write_bytes(NOTHING_READ)
         request = place.folder / "request"
         request.write_text(
             json.dumps(
@@ -154,6 +109,8 @@ def _run(
                     "doctor": os.getpid(),
                     "allowed": allowed,
                     "until": heard.until,
+                    "slack": slack(allowed),
+                    "workers_hang": bool(heard.hung),
                     "avoid": heard.avoid,
                     "cost": heard.cost,
                     "bytes": heard.answers.get(LOOK, {}).get("bytes", 0.0),
@@ -165,7 +122,7 @@ def _run(
             child = begun(request, errors, {**os.environ, **own})
         place.session = child.pid
         try:
-            _Followed(child, files, allowed, heard, started).until_its_end()
+            _Followed(child, place.folder, allowed, heard, started).until_its_end()
         except FileNotFoundError as error:
             raise StudyError(
                 f"{place.folder}, where the doctor works, was deleted while the dataset was "
@@ -198,32 +155,40 @@ class _Followed:
     def __init__(
         self,
         child: subprocess.Popen[bytes],
-        files: dict[str, Path],
+        folder: Path,
         allowed: float,
         heard: Heard,
         started: Callable[[str], object],
     ) -> None:
-        self.child, self.files, self.allowed = child, files, allowed
+        self.child, self.folder, self.allowed = child, folder, allowed
         self.heard, self.started = heard, started
         self.probe, self.lines = "", 0
         self.begun, self.limit = time.monotonic(), LOADING
-        self.sample = Sample(files["reading"])
+        self.sample = Sample(files_of(folder, child.pid)[0])
+        self.workers = Workers(folder, child.pid)
 
     def until_its_end(self) -> None:
         while True:
             ended = self.child.poll() is not None
-            for record in _complete_lines(self.files["answers"])[self.lines :]:
+            for record in _complete_lines(self.folder / "answers")[self.lines :]:
                 self.lines += 1
                 self._hear(record)
             self.sample.look()
-            if ended or self._is_over():
+            hang = self.workers.hang(self._patience)
+            if ended or hang or self._is_over():
                 if self.probe not in self.heard.settled:
                     self._fail(ended)
                 return
             time.sleep(POLL)
 
+    @property
+    def _patience(self) -> float:
+        """Seconds that a sample may take."""
+        return max(GRACE, SLOWER * self.heard.cost)
+
     def _is_over(self) -> bool:
-        return time.monotonic() - self.begun > self.limit + DUMPING or self.heard.left < -GRACE
+        late = time.monotonic() - self.begun > self.limit + DUMPING
+        return late or self.heard.left < -slack(self.allowed)
 
     def _hear(self, record: dict[str, Any]) -> None:
         heard, probe = self.heard, record["probe"]
@@ -250,16 +215,19 @@ class _Followed:
         heard, sample = self.heard, self.sample.index
         if heard.user_error or (not self.probe and heard.until):
             return  # there was no time to make the dataset once more
-        late = not ended or overran(self.files["stacks"])
+        late = not ended or overran(self.folder / "stacks")
+        if late and self.probe and (hung := self.workers.hung(written(self.folder / "stacks"))):
+            heard.hung, heard.failures[self.probe] = hung, HANG
+            return
         if late:
-            why = f"it took longer than {self.limit:.0f} s{where(self.files['stacks'])}"
+            why = f"it took longer than {self.limit:.0f} s{where(self.folder / 'stacks')}"
             if not self.probe:
                 why += f"; {GUARD}"
         else:
-            why = death(self.child.returncode, self.files["said"])
+            why = death(self.child.returncode, self.folder / "said")
         if self.probe == LOOK and heard.partial:
             return _fail_looking(heard, why)
-        if sample is not None and (not late or self.sample.age > max(GRACE, SLOWER * heard.cost)):
+        if sample is not None and (not late or self.sample.age > self._patience):
             heard.stuck.append([sample, why])
             if len(heard.stuck) <= MOST_STUCK:
                 return
@@ -276,6 +244,11 @@ def _fail_looking(heard: Heard, why: str) -> None:
         heard.answers[LOOK] = seen
     else:
         heard.failures[LOOK] = _over_sample(seen["reading"], why)
+
+
+def slack(allowed: float) -> float:
+    """Seconds that what was begun may take beyond the time in which it is begun."""
+    return allowed * (END - OVER) / OVER
 
 
 def _over_sample(index: int, why: str) -> str:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import psutil
 
+from datasets_impl.doctor.probes.reading import FOLDER, PROCESSES
 from datasets_impl.media.workspaces import PREFIX, RAM_DISK, own_folder, sweep
 
-FOLDER = "DATASET_STUDY_DOCTOR"  # in the environment of every process that is started here
 # Programs that remove what others leave in shared memory, once all of those have ended.
 JANITORS = ("multiprocessing.resource_tracker", "torch_shm_manager")
 TIDYING = 5.0  # seconds that they get
@@ -44,6 +44,7 @@ def sandbox() -> Iterator[Sandbox]:
     """
     sweep_dead()
     folder = own_folder(_parent())
+    (folder / PROCESSES).mkdir()
     made = Sandbox(folder)
     try:
         yield made

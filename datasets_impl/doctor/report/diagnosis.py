@@ -19,8 +19,9 @@ from datasets_impl.doctor.findings.user_lines import (
     kind_of,
     user_lines,
 )
+from datasets_impl.doctor.probes.reading import HANG
 from datasets_impl.doctor.probes.room import MEMORY, Bytes, lacking, priced
-from datasets_impl.doctor.process.examine import LOOK, Heard
+from datasets_impl.doctor.process.heard import LOOK, Heard
 from datasets_impl.doctor.report.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
 from datasets_impl.doctor.report.wording import amount, times_as
 
@@ -53,7 +54,7 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     """From the answers of the probes."""
     seen = dict(heard.answers)
     inside, look, batches = (seen.get(name, {}) for name in ("inside", "look", "batches"))
-    seen["settings"] = inside.get("settings", {})
+    seen |= {"settings": inside.get("settings", {}), "hung": heard.hung}
     whole, tried = account(seen), seen.get("tried", {})
     own = statistics.median(tried["own"]) if tried.get("own") else None
     there = tried.get("room", {})
@@ -299,7 +300,9 @@ def _lower(title: str) -> str:
 
 def _not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[str]:
     said = [f"{WHAT[name].capitalize()} failed: {why}."
-            for name, why in heard.failures.items() if name != LOOK]  # fmt: skip
+            for name, why in heard.failures.items() if name != LOOK and why != HANG]  # fmt: skip
+    if hung := [WHAT[name] for name, why in heard.failures.items() if why == HANG]:
+        said.append(f"Not done, as {HANG}: {'; '.join(hung)}.")
     look, tried = seen.get("look", {}), seen.get("tried", {})
     late = [WHAT[probe] for probe in dict.fromkeys(heard.late)] + tried.get("late", [])
     if tried.get("iterable") or seen.get("batches", {}).get("iterable"):

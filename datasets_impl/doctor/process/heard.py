@@ -1,0 +1,58 @@
+"""What is asked of a process of probes, and what was heard from all of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+LOOK = "look"  # the probe that tells of every sample that it begins to read
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A probe by name, the seconds it should take, and what else it is told.
+
+    It is left out when the probe that it `needs` has failed: where one sample cannot be read at
+    all, waiting for others tells nothing.
+    """
+
+    probe: str
+    seconds: float
+    needs: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Heard:
+    """Answers by probe; what failed, as a sentence by probe; "" is the target itself."""
+
+    answers: dict[str, Any] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    late: list[str] = field(default_factory=list)  # probes that there was no time for
+    stuck: list[list[Any]] = field(default_factory=list)  # [index, why] of samples to be avoided
+    hung: dict[str, Any] = field(default_factory=dict)  # a worker, as `Workers.hung` tells it
+    user_error: str = ""  # a sentence for somebody who named the wrong target
+    partial: dict[str, Any] = field(default_factory=dict)  # of the probe that looks at samples
+    looked: dict[str, Any] = field(default_factory=dict)  # the same, once a sample was seen
+    until: float | None = None  # on the monotonic clock; from when on nothing more is begun
+
+    @property
+    def left(self) -> float:
+        """Seconds; the first import and the making of the dataset take none of them."""
+        return float("inf") if self.until is None else self.until - time.monotonic()
+
+    @property
+    def cost(self) -> float:
+        """Seconds of a sample, 0 while that is not known."""
+        return float(self.answers.get(LOOK, {}).get("cost", 0.0))
+
+    @property
+    def settled(self) -> set[str]:
+        return {*self.answers, *self.failures, *self.late}
+
+    @property
+    def avoid(self) -> list[int]:
+        """Indices that hang or end the process, and those that raised."""
+        broken: list[int] = self.answers.get(LOOK, {}).get("broken", [])
+        return [*broken, *(index for index, _ in self.stuck)]

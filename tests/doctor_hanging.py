@@ -1,0 +1,118 @@
+"""Datasets whose samples the trainer's process can read, and whose workers hang."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from tests.doctor_gallery import Rows
+
+
+class Journal:
+    """As if a thread of the trainer's were writing, under a lock, whenever workers are forked."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        os.register_at_fork(before=self.lock.acquire, after_in_parent=self.lock.release)
+
+    def note(self) -> None:
+        with self.lock:  # here
+            pass
+
+
+class Journaled(Rows):
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.journal = Journal()
+
+    def __getitem__(self, index: int) -> Any:
+        self.journal.note()
+        return super().__getitem__(index)
+
+
+class InC(Rows):
+    """The same with a mutex of C's, which a worker waits for with the interpreter's own lock."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.mutex = ctypes.create_string_buffer(64)
+        c = ctypes.CDLL(None)
+        lock, unlock = c.pthread_mutex_lock, c.pthread_mutex_unlock
+        os.register_at_fork(
+            before=lambda: lock(self.mutex), after_in_parent=lambda: unlock(self.mutex)
+        )
+
+    def __getitem__(self, index: int) -> Any:
+        c = ctypes.PyDLL(None)
+        c.pthread_mutex_lock(self.mutex)  # here
+        c.pthread_mutex_unlock(self.mutex)
+        return super().__getitem__(index)
+
+
+class Computing(Rows):
+    def __getitem__(self, index: int) -> Any:
+        if torch.utils.data.get_worker_info() is not None:
+            any(iter(int, 1))  # here
+        return super().__getitem__(index)
+
+
+class ForAnEvent(Rows):
+    def __getitem__(self, index: int) -> Any:
+        if torch.utils.data.get_worker_info() is not None:
+            threading.Event().wait()  # here
+        return super().__getitem__(index)
+
+
+def collated(samples: list[Any]) -> Any:
+    if torch.utils.data.get_worker_info() is not None:
+        threading.Event().wait()  # here
+    return torch.stack(samples)
+
+
+def begun(worker: int) -> None:
+    threading.Event().wait()  # here
+
+
+def of(dataset: Any, **options: Any) -> DataLoader[Any]:
+    return DataLoader(dataset, batch_size=32, num_workers=2, **options)
+
+
+def python_lock(folder: str) -> DataLoader[Any]:
+    return of(Journaled(folder), multiprocessing_context="fork")
+
+
+def lock_of_c(folder: str) -> DataLoader[Any]:
+    return of(InC(folder), multiprocessing_context="fork")
+
+
+def endless(folder: str) -> DataLoader[Any]:
+    return of(Computing(folder))
+
+
+def event(folder: str) -> DataLoader[Any]:
+    return of(ForAnEvent(folder))
+
+
+def collating(folder: str) -> DataLoader[Any]:
+    return of(Rows(folder), collate_fn=collated)
+
+
+def beginning(folder: str) -> DataLoader[Any]:
+    return of(Rows(folder), worker_init_fn=begun)
+
+
+FORKED, HANGS = "deadlock-after-fork", "workers-hang"
+# What hangs -> the finding, whether a sample is named, and what the worker waits for.
+HANGING = {
+    python_lock: (FORKED, True, "self.lock"),
+    lock_of_c: (FORKED, True, ""),
+    endless: (HANGS, True, ""),
+    event: (HANGS, True, "threading.Event()"),
+    collating: (HANGS, False, "threading.Event()"),
+    beginning: (HANGS, False, "threading.Event()"),
+}

@@ -1,0 +1,89 @@
+"""What hangs is named: the sample, the user's line, and what it waits for there."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from json import decoder
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.own_code import DOCTOR
+from datasets_impl.doctor.probes.reading import HANG
+from datasets_impl.doctor.process.examine import OVER, examine, slack
+from datasets_impl.doctor.process.heard import Ask, Heard
+from datasets_impl.doctor.process.stacks import stand_of, threads
+from datasets_impl.doctor.report.diagnosis import diagnose
+from tests import doctor_hanging
+from tests.doctor_gallery import prepare
+from tests.doctor_hanging import HANGING
+
+slow = pytest.mark.slow
+ASKED = [Ask("inside", 0.5), Ask("look", 0.5), Ask("batches", 3.0), Ask("growth", 1.0)]
+
+
+@pytest.fixture(scope="session")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hanging")
+    prepare(folder)
+    return folder
+
+
+@slow
+@pytest.mark.parametrize("hangs", HANGING, ids=lambda one: one.__name__)
+def test_a_worker_that_hangs_is_named_with_its_line(hangs: Callable[..., Any], ward: Path) -> None:
+    name, sample, awaited = HANGING[hangs]
+    target = f"{doctor_hanging.__file__}:{hangs.__name__}"
+    heard = examine(target, {"folder": str(ward)}, ASKED)
+    found = diagnose("hanging", heard)
+    first = found.findings[0]
+    assert first.name == name, (found.verdict, found.findings, heard)
+    place, _, code = first.places[0].partition("  ")
+    line = inspect.getsource(doctor_hanging).splitlines()[int(place.rpartition(":")[2]) - 1]
+    assert "# here" in line and code.startswith(line.strip()[:20]), first.places
+    assert ("hangs at sample" in first.evidence) is sample, first.evidence
+    assert (f"waiting for {awaited}" in first.evidence) if awaited else True, first.evidence
+    assert ("forkserver" in first.remedy) is (name == "deadlock-after-fork")
+    assert set(heard.failures.values()) == {HANG}
+    assert any(said.startswith(f"Not done, as {HANG}: ") for said in found.not_done)
+    assert not [one for one in psutil.process_iter() if str(ward) in " ".join(_line(one))]
+
+
+def _line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+DUMP = """Thread 0x00007f0000000001 (most recent call first):
+  File "{own}", line 30 in note
+  File "{threading}", line 982 in run
+
+Current thread 0x00007f0000000002 (most recent call first):
+  File "{json}", line 353 in raw_decode
+  File "{own}", line 44 in __getitem__
+  File "{doctor}/probes/target.py", line 60 in read
+"""
+
+
+def test_the_thread_that_reads_is_told_of_and_not_one_of_the_users(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text("\n" * 43 + "    with self.index[0].lock:  # held\n")
+    text = DUMP.format(own=file, doctor=DOCTOR, threading=threading.__file__, json=decoder.__file__)
+    assert [len(frames) for frames in threads(text)] == [3, 2]
+    said = stand_of(text)
+    assert said.startswith("own.py:44  with self.index[0].lock:")
+    assert said.endswith(", waiting for self.index[0].lock")
+    assert stand_of("Timeout (0:00:01)!\n") == ""
+
+
+@pytest.mark.parametrize("budget", [10.0, 60.0, 600.0])
+def test_nothing_that_was_begun_may_go_on_for_longer_than_the_budget_allows(budget: float) -> None:
+    heard = Heard(until=clock.monotonic() + OVER * budget)
+    assert slack(OVER * budget) + heard.left <= 1.3 * budget
