@@ -18,11 +18,13 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from datasets_impl.doctor import watch
 from datasets_impl.doctor.loop import held
+from datasets_impl.doctor.loop.arrival import Arrival
 from datasets_impl.doctor.loop.gil import GilProbe
 from datasets_impl.doctor.loop.record import MOST_KEPT, Pair, Record, Times
 from datasets_impl.doctor.loop.seen import Loop, loop_of
 from datasets_impl.doctor.loop.told import read, verdict
 from datasets_impl.errors import BadArgument, StudyError
+from datasets_impl.loading import touch
 
 
 @pytest.fixture(autouse=True)
@@ -181,17 +183,19 @@ def test_large_batches_are_not_held() -> None:
     assert held.how_many(0) == held.how_many(1) == held.BLOCK
 
 
-def test_no_batch_is_kept_after_its_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("free", [True, False])
+def test_no_batch_is_kept_after_its_step_but_for_those_of_a_block(free: bool) -> None:
     import weakref
 
     alive: list[weakref.ref[torch.Tensor]] = []
     loader = numbers()
-    for number, batch in enumerate(watch(loader, out=tmp_path / "watch.json")):
+    most = []
+    for batch in watch(loader, out=None, free=free):
         alive.append(weakref.ref(batch[0]))
         del batch
-        if number % held.APART < held.BLOCK:  # blocks are held, and only they
-            continue
-        assert sum(one() is not None for one in alive) <= 1
+        most.append(sum(one() is not None for one in alive))
+    assert max(most) == (held.BLOCK + 1 if free else 1)  # and the one before the block
+    assert most.count(1) >= STEPS - 3 * (held.BLOCK if free else 0)
 
 
 def test_a_place_that_holds_something_else_is_refused(tmp_path: Path) -> None:
@@ -285,3 +289,63 @@ def test_it_speaks_after_ctrl_c(tmp_path: Path) -> None:
         _, said = child.communicate()
     assert "--beside" in said
     assert loop_in(tmp_path / "watch.json").step
+
+
+class Dearly:
+    """A batch whose memory takes five seconds to give back, by a clock that only moves if told."""
+
+    now = 0.0
+
+    def __del__(self) -> None:
+        Dearly.now += 5.0
+
+
+def dearly(count: int) -> Iterator[Dearly]:
+    for _ in range(count):
+        Dearly.now += 3.0
+        yield Dearly()
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_giving_back_a_batch_that_a_worker_sent_is_waiting_and_no_step(
+    fresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop lets go of a batch only when it has the next one, inside of what is its step."""
+    monkeypatch.setattr(time, "perf_counter", lambda: Dearly.now)
+    monkeypatch.setattr(Arrival, "fresh", fresh)
+    watched = watch(dearly(20), out=None, free=False)
+    for _batch in watched:
+        Dearly.now += 20.0
+    record = watched.record
+    # The first has no batch before it, and what is given back after the last is seen by nobody.
+    expected = ([3.0] + [8.0] * 18, [20.0] * 20) if fresh else ([3.0] * 19, [20.0] + [25.0] * 19)
+    assert (list(record.waits.kept), list(record.steps.kept)) == expected
+
+
+def test_no_batch_is_given_back_while_loading_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", lambda: Dearly.now)
+    monkeypatch.setattr(held, "wait_for_rest", lambda: True)
+    watched = watch(dearly(4 * held.APART), out=None)
+    for _batch in watched:
+        Dearly.now += 20.0
+    assert watched.record.pairs
+    assert {pair.free for pair in watched.record.pairs[1:]} == {20.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_waiting_is_what_the_benchmark_of_stalls_takes_for_it(workers: int) -> None:
+    """Both of the same steps: until the pages of a batch are mapped, with giving them back."""
+    large = TensorDataset(torch.zeros(2 * 40, 1 << 20))
+    watched = watch(DataLoader(large, batch_size=2, num_workers=workers), out=None, free=False)
+    batches, waited, trained = iter(watched), 0.0, 0.0
+    for number in range(40):
+        asked = time.perf_counter()
+        touch(next(batches))
+        arrived = time.perf_counter()
+        time.sleep(0.002)
+        if number:
+            waited += arrived - asked
+            trained += time.perf_counter() - arrived
+    del batches
+    assert loop_of(watched.record).waits == pytest.approx(waited / (waited + trained), abs=0.03)

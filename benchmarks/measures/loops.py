@@ -65,8 +65,9 @@ def stall(
     """Percent of the loop's time that the trainer waits for its next batch, in the steady state.
 
     The images are gone through as often as it takes in one shuffled pass, so no epoch starts while
-    time is taken. A batch has arrived when a byte of each of its pages was read. What a waiting
-    step sleeps too long is logged and counts neither as training nor as waiting.
+    time is taken. Waiting is the time that loading takes from training: until a byte of each page
+    of the batch was read, with giving back its memory; `doctor.watch` counts the same. What a
+    waiting step sleeps too long is logged and counts neither as training nor as waiting.
     """
     state: dict[str, Any] = {}
     warm_up = 2 + PREFETCH_FACTOR * cell.workers  # uses up what the workers had ready at the start

@@ -27,8 +27,13 @@ class Arrival:
         self._pages = 0
         self._faults = 0
 
+    @property
+    def fresh(self) -> bool:
+        """Whether batches come in memory that is mapped for each of them."""
+        return self._pages > 0 and self._faults >= self._pages / AROUND
+
     def __call__(self, batch: Any) -> None:
-        if self._tries == TRIES and self._faults < self._pages / AROUND:
+        if self._tries == TRIES and not self.fresh:
             return  # nothing is handed over here, or in memory that was mapped before
         torch = sys.modules.get("torch")
         if torch is None:

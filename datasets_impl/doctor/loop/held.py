@@ -10,6 +10,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,6 +21,7 @@ SETTLE = APART - BLOCK  # steps after a block that the batches waiting then may 
 BLOCKS = 10  # in all; every third one looks at the GIL, and is not timed
 LEAST_BLOCK = 3  # fewer batches than these are no block
 MOST_BYTES = 1 << 28  # of held batches, and no more than a tenth of what is free
+SHARED = Path("/dev/shm")  # noqa: S108
 REST = 0.05  # seconds in which a loader at rest uses less than a fifth of a core
 PATIENCE = 1.0  # seconds to wait for that
 
@@ -41,6 +43,8 @@ def looks_at_gil(block: int) -> bool:
 def how_many(batch_bytes: int) -> int:
     """How many batches may be held at once; 0 where memory does not allow a block."""
     room = min(MOST_BYTES, psutil.virtual_memory().available // 10)
+    if SHARED.exists():  # where workers put them
+        room = min(room, psutil.disk_usage(str(SHARED)).free // 2)
     many = BLOCK if batch_bytes == 0 else min(BLOCK, room // batch_bytes)
     return many if many >= LEAST_BLOCK else 0
 

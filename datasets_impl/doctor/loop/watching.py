@@ -47,6 +47,10 @@ class Watched(Generic[T]):
         _report(self.record, self.out)
 
     def __iter__(self) -> Iterator[T]:
+        # Waiting is the time that loading takes from training: from the end of a step until the
+        # pages of the next batch can be read, with the time to give back the memory of the batch
+        # before. The loop lets go of that one only when it has the next, inside of its step; so
+        # where that memory was mapped for one batch, it is kept until the step is over.
         # The clocks stand as close to `next` and `yield` as can be: what a step's bookkeeping
         # costs counts neither as training nor as waiting.
         clock, record = time.perf_counter, self.record
@@ -61,10 +65,12 @@ class Watched(Generic[T]):
                 began = clock()
                 yield batch
                 ended = clock()
-                del batch  # or this frame would hold it while the next one is asked for
-                if epoch.trained(ended - began):
+                epoch.keep(batch)
+                released = clock() - ended
+                if epoch.trained(ended - began):  # with the batch before the block still held
                     yield from epoch.without_loading(batches)
-                asked = clock()
+                del batch  # or this frame would hold it while the next one is asked for
+                asked = clock() - released
         finally:
             _after_epoch(self)
 
@@ -76,6 +82,7 @@ class _Epoch:
         self.record = record
         self.first = True
         self.look = Arrival()
+        self.room, self.kept = False, None  # for a batch that is kept, and that batch
         self.window = 0.0  # when the usual steps to compare with began
         self.unsettled = 0  # steps that profit from what the loader fetched during a block
         self.free = free and not getattr(loader, "overwrite", False)
@@ -88,8 +95,16 @@ class _Epoch:
             self.record.first_batches.add(waited)
             if self.record.batch_size is None:
                 self.record.batch_size, self.record.batch_bytes = measured(batch)
+            self.room = held.how_many(self.record.batch_bytes) > 0
         elif not self.unsettled:
             self.record.waits.add(waited)
+
+    def keep(self, batch: Any) -> None:
+        """For a step longer, instead of the one before, where its memory was mapped for it alone.
+
+        Giving back the one before takes its time here.
+        """
+        self.kept = batch if self.look.fresh and self.room else None
 
     def trained(self, seconds: float) -> bool:
         """Whether batches are to be held back now."""
@@ -107,7 +122,8 @@ class _Epoch:
         return self.window > 0 and held.due(record.seen, record.blocks)
 
     def without_loading(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Some batches straight after each other, with the loader at rest."""
+        """Some batches straight after each other, with the loader at rest. They are kept until the
+        last, and the one before them: giving them back is a part of loading."""
         record = self.record
         held.synchronize()
         usual = (time.perf_counter() - self.window) / held.BLOCK
@@ -129,10 +145,10 @@ class _Epoch:
             probe.start()
         held.synchronize()
         begun, count = time.perf_counter(), len(found)
-        while found:
-            yield found.pop(0)
+        yield from found
         held.synchronize()
         each = (time.perf_counter() - begun) / max(count, 1)
+        found.clear()
         if probe:
             probe.stop()
             record.wakes += probe.wakes
