@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,10 @@ class Forked:
 
     def _ended(self, how: int) -> int | None:
         if self.returncode is None:
-            pid, status = os.waitpid(self.pid, how)
+            try:
+                pid, status = os.waitpid(self.pid, how)
+            except ChildProcessError:  # psutil has waited for it: it was ended
+                pid, status = self.pid, signal.SIGKILL
             self.returncode = os.waitstatus_to_exitcode(status) if pid else None
         return self.returncode
 

@@ -23,6 +23,7 @@ from tests import doctor_hanging
 from tests.doctor_gallery import prepare
 from tests.doctor_hanging import HANGING
 
+pytestmark = pytest.mark.usefixtures("forked")
 slow = pytest.mark.slow
 ASKED = [Ask("inside", 0.5), Ask("look", 0.5), Ask("batches", 3.0), Ask("growth", 1.0)]
 
