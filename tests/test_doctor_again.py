@@ -45,7 +45,7 @@ from datasets_impl.doctor.remedies.rechunked import rechunked
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, seeded
 from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
-from datasets_impl.doctor.remedies.trials import tried
+from datasets_impl.doctor.remedies.trials import may_change_of, tried
 from datasets_impl.doctor.remedies.uneven import uneven
 from tests import doctor_again
 
@@ -66,8 +66,9 @@ def context(made: Any, folder: Path, **answers: Any) -> Context:
     place.mkdir()
     part = Part(subject, range(len(subject.dataset)))
     collate, _ = collate_of(subject, samples)
+    drawn = may_change_of(subject)
     return Context(
-        subject, part, samples, True, "", None, COST, collate, {}, place
+        subject, part, samples, not drawn, drawn, None, COST, collate, {}, place
     )  # fmt: skip
 
 

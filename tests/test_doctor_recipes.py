@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from datasets_impl.doctor.probes.samples import leaves, signature
 from datasets_impl.doctor.remedies import recipes
+from datasets_impl.doctor.remedies.batched import Together
 
 Pair = namedtuple("Pair", "image label")
 
@@ -75,3 +76,14 @@ def test_what_is_stored_is_what_was_given(name: str, tmp_path: Path) -> None:
     made = space["Stored"](tmp_path, len(dataset))
     assert all(same(made[index], dataset[index]) for index in range(5))
     assert type(made[1]) is type(dataset[1])
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_batch_that_is_fetched_is_what_the_collate_function_gives(name: str) -> None:
+    dataset = Given(SAMPLES[name])
+    space: dict[str, Any] = {"torch": torch, "np": np, "Pair": Pair, "Kind": Kind}
+    exec(recipes.fetched(dataset[0]), space)
+    expected = default_collate([dataset[index] for index in (3, 0, 4)])
+    assert same(space["__getitems__"](dataset, [3, 0, 4]), expected)
+    made = Together(dataset).__getitems__([3, 0, 4])
+    assert same(made, expected) and type(made) is type(expected)

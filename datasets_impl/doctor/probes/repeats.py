@@ -123,7 +123,8 @@ def repeats(subject: Subject, seconds: float) -> dict[str, Any]:
 def calls(subject: Subject, seconds: float) -> list[dict[str, Any]]:
     until = clock.perf_counter() + seconds
     chosen = side_by_side(subject, PLACES)
-    whole, timed = _watched(subject, callees(subject), chosen[:TIMED], until, compared=False)
+    few = TIMED if TIMED * subject.cost < seconds / 4 else 1
+    whole, timed = _watched(subject, callees(subject), chosen[:few], until, compared=False)
     costly = [one.callee for one in timed if _matters(one, whole)]
     if not costly:
         return []
@@ -162,7 +163,7 @@ def _watched(
             with contextlib.suppress(*RAISED):
                 subject.read(index)
             whole.append(clock.perf_counter() - begun - apart[0])
-            if clock.perf_counter() > until:
+            if clock.perf_counter() > until and number:
                 break
     return whole, seen
 

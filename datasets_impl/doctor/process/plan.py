@@ -9,7 +9,7 @@ LEAST_READS = {
     "items": (3, 0),
     "causes": (3, 0),
     "pictures": (1, 0),
-    "repeats": (8, 0),
+    "repeats": (4, 0),
     "repeated": (4, 0),
     "ceiling": (1, 0),
     "batches": (12, 0),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 
-from datasets_impl.doctor.probes.samples import leaves
+from datasets_impl.doctor.probes.samples import Leaf, leaves
 from datasets_impl.doctor.remedies.stored import as_array
 
 
 class Together(Dataset[Any]):
-    """Batches of samples that hold one array each, in the structure that a sample has."""
+    """Batches of samples that hold arrays and numbers, in the structure that a sample has."""
 
     def __init__(self, inner: Dataset[Any]) -> None:
         self.inner = inner
@@ -22,26 +23,36 @@ class Together(Dataset[Any]):
 
     def __getitems__(self, indices: list[int]) -> Any:
         sample = self.inner[indices[0]]
-        first = _only_array(sample)
-        batch = torch.empty((len(indices), *first.shape), dtype=first.dtype)
-        batch[0] = first
+        first = [_tensor(leaf) for leaf in leaves(sample)]
+        batches = [torch.empty((len(indices), *one.shape), dtype=one.dtype) for one in first]
+        _write(first, batches, 0)
         for place, index in enumerate(indices[1:], start=1):
-            batch[place] = _only_array(self.inner[index])
-        return _in_place_of(sample, batch)
+            _write([_tensor(leaf) for leaf in leaves(self.inner[index])], batches, place)
+        return _in_place_of(sample, iter(batches))
 
 
-def _only_array(sample: Any) -> torch.Tensor:
-    (leaf,) = leaves(sample)
-    return leaf.value if isinstance(leaf.value, torch.Tensor) else torch.as_tensor(as_array(leaf))
+def _write(sample: list[torch.Tensor], batches: list[torch.Tensor], place: int) -> None:
+    for one, batch in zip(sample, batches, strict=True):
+        batch[place] = one
 
 
-def _in_place_of(sample: Any, batch: torch.Tensor) -> Any:
+def _tensor(leaf: Leaf) -> torch.Tensor:
+    if isinstance(leaf.value, torch.Tensor):
+        return leaf.value
+    if isinstance(leaf.value, float):  # as PyTorch's collate function has it
+        return torch.tensor(leaf.value, dtype=torch.float64)
+    return torch.as_tensor(as_array(leaf))
+
+
+def _in_place_of(sample: Any, batches: Iterator[torch.Tensor]) -> Any:
     """As PyTorch's collate function would give it."""
     if isinstance(sample, dict):
-        return {name: _in_place_of(one, batch) for name, one in sample.items()}
+        return {name: _in_place_of(one, batches) for name, one in sample.items()}
+    if isinstance(sample, tuple) and hasattr(sample, "_fields"):
+        return type(sample)(*(_in_place_of(one, batches) for one in sample))
     if isinstance(sample, tuple | list):
-        return [_in_place_of(one, batch) for one in sample]
-    return batch
+        return [_in_place_of(one, batches) for one in sample]
+    return next(batches)
 
 
 def as_it_comes(batch: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from rich.filesize import decimal
 
-from datasets_impl.doctor.findings.again import again, of_same, of_storage, of_whole
+from datasets_impl.doctor.findings.again import WHOLE_TIMES, again, of_same, of_storage, of_whole
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.probes.room import DISK, MEMORY
@@ -166,6 +166,9 @@ def stored_results(at: Context) -> list[Remedy]:
     if next(of_whole(at.seen), None) or next(of_storage(at.seen), None):
         return []
     calls = [call for call in at.seen["repeats"]["calls"] if _worth_storing(at, call)]
+    steady = at.same_each_time and not at.may_change
+    if steady and sum(call["gives"] for call in calls) > WHOLE_TIMES * at.seen["look"]["bytes"]:
+        return []  # samples themselves can be stored, and are smaller
     made = instead(at, calls, lambda one: InFiles(one, new_folder(at), mapped=False))
     if not made:
         return []

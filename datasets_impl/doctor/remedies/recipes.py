@@ -68,6 +68,28 @@ class Stored(torch.utils.data.Dataset):
         return {given}"""
 
 
+def fetched(example: Any) -> str:
+    """A method of the dataset that fills a batch in its place."""
+    kept = list(enumerate(leaves(example)))
+    made = "\n".join(
+        f"    batch{n} = torch.empty((len(indices){_shape(leaf)}), dtype={_collated(leaf)})"
+        for n, leaf in kept
+    )
+    filled = "\n".join(f"        batch{n}[place] = {_of(leaf)}" for n, leaf in kept)
+    given = _rebuilt(example, iter([f"batch{n}" for n, _ in kept]), lambda _, name: name)
+    return f"""def __getitems__(self, indices):
+{made}
+    for place, index in enumerate(indices):
+        sample = self[index]
+{filled}
+    return {given}  # with a collate_fn that gives it on as it is"""
+
+
+def _collated(leaf: Leaf) -> str:
+    """What PyTorch's collate function makes of Python's own numbers."""
+    return "torch.float64" if isinstance(leaf.value, float) else _dtype(leaf)
+
+
 def _array(leaf: Leaf) -> np.ndarray[Any, Any]:
     return np.asarray(leaf.value if leaf.array is None else leaf.array)
 

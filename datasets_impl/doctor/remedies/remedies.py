@@ -24,11 +24,12 @@ from datasets_impl.doctor.probes.samples import leaves, size_of
 from datasets_impl.doctor.remedies import recipes
 from datasets_impl.doctor.remedies.batched import OnBatch, Together, as_it_comes
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, alike
-from datasets_impl.doctor.remedies.stored import Stored, Transformed, as_array, storable
+from datasets_impl.doctor.remedies.stored import Stored, Transformed, storable
 from datasets_impl.system.cores import cores
 
 LEAST_NEED = 10_000_000  # bytes that are worth a word, of batches
 QUICK = 1e-3  # seconds of a sample
+MOST_FIELDS = 8  # of a sample, whose batches are written to their place at once
 CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
 
 
@@ -179,27 +180,19 @@ def kept_before_transform(at: Context) -> list[Remedy]:
 
 
 def together(at: Context) -> list[Remedy]:
-    """A whole batch written to its place at once, for samples that are one array."""
-    if not storable(at.samples) or len(list(leaves(at.samples[0]))) != 1:
+    """A whole batch written to its place at once, for samples of arrays and numbers."""
+    loader = at.subject.loader
+    if not storable(at.samples) or len(list(leaves(at.samples[0]))) > MOST_FIELDS:
         return []
-    if at.subject.loader and at.subject.loader.collate_fn is not default_collate:
+    if loader and (loader.collate_fn is not default_collate or loader.batch_size is None):
         return []
-    if batch_size_of(at.subject) is None or (
-        at.subject.loader and at.subject.loader.batch_size is None
-    ):
+    if batch_size_of(at.subject) is None:
         return []
-    (leaf,) = leaves(at.samples[0])
-    value = torch.as_tensor(as_array(leaf))
-    shape, dtype = ", ".join(map(str, value.shape)), value.dtype
     return [
         Remedy(
             "batch-fetch",
             "Fetch whole batches",
-            "def __getitems__(self, indices):\n"
-            f"    batch = torch.empty((len(indices), {shape}), dtype={dtype})\n"
-            "    for place, index in enumerate(indices):\n"
-            "        batch[place] = self[index]\n"
-            "    return batch  # with a collate_fn that gives it on as it is",
+            recipes.fetched(at.samples[0]),
             Together(at.part),
             at.subject.workers,
             "X06",

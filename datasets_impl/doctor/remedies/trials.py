@@ -170,10 +170,16 @@ def _rounds(
     that are `urgent` are set up though fewer rounds come of it.
     """
     blocks: dict[str, list[float]] = {}
+    until = begun + WHOLE_UNTIL * seconds
+    for arm in arms:
+        if arm.whole and arm.name in urgent:
+            _try_whole(subject, arm, collate, blocks, until, late)
     with ExitStack() as stack:
         running: list[tuple[str, Any, int]] = []
         once = 0.0  # seconds of a round
         for arm in arms:
+            if arm.name in blocks:
+                continue
             spent = clock.perf_counter() - begun
             more = arm.name in urgent and len(running) <= URGENT
             ends, rounds = (0.9, 2) if more else (SETTING_UP, LEAST_ROUNDS)
@@ -200,10 +206,17 @@ def _rounds(
             for name, loader, count in running:
                 blocks.setdefault(name, []).append(1e6 * consume(loader) / count)
     for arm in arms:
-        until = begun + WHOLE_UNTIL * seconds
-        if arm.whole and arm.title not in late and not _whole(subject, arm, collate, blocks, until):
-            late.append(arm.title)
+        if arm.whole and arm.name not in blocks:
+            _try_whole(subject, arm, collate, blocks, begun + seconds, late)
     return blocks
+
+
+def _try_whole(
+    subject: Subject, arm: Remedy, collate: Any, blocks: dict[str, list[float]], until: float,
+    late: list[str],
+) -> None:  # fmt: skip
+    if arm.title not in late and not _whole(subject, arm, collate, blocks, until):
+        late.append(arm.title)
 
 
 def _loader_of(subject: Subject, arm: Remedy, collate: Any) -> AbstractContextManager[Any]:

@@ -162,7 +162,7 @@ def _remedies(remedies: list[Tried]) -> Table:
         interval = between(one.low, one.high, "-")
         mark = "[green]\u2713[/green]" if one.recommended else "\u2013"
         even = one.break_even_epochs
-        pays = f"pays off after {even:.1f} epochs" if even else ""
+        pays = f"pays off after {even:.1f} epochs" if even and even >= 0.05 else ""
         cost = "; ".join(filter(None, [one.cost, pays, one.caution]))
         table.add_row(
             f"  {mark}", escape(one.title), f"{times_as(one.gain, 2)}x", escape(interval),
