@@ -6,7 +6,7 @@ import numpy as np
 
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
 
-UNEVEN = 1.0  # standard deviation of samples' times over their mean
+UNEVEN = 3.0  # times a usual sample, that one in ten takes at least
 LEAST_SAMPLES = 8
 
 
@@ -18,7 +18,7 @@ def uneven(at: Context) -> list[Remedy]:
     workers = at.subject.workers
     if workers < 2 or len(times) < LEAST_SAMPLES:
         return []
-    if "outlier" not in at.found and times.std() < UNEVEN * times.mean():
+    if "outlier" not in at.found and np.percentile(times, 90) < UNEVEN * np.median(times):
         return []
     return [
         Remedy(
