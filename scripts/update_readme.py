@@ -53,18 +53,17 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
     lines += [
         "",
         f"Profile {study['profile']}, {study['rounds']} rounds, commit `{study['commit'][:10]}`; "
-        f"machine{'s' * (len(names) > 1)} {' and '.join(names)}.{newest} Of {noise['cells']} "
-        f"cells of identical arms (A/A), {noise['false_alarms']} raised a false alarm.",
+        f"machine{'s' * (len(names) > 1)} {' and '.join(names)}.{newest} "
+        f"{noise['false_alarms'] or 'None'} of {noise['cells']} comparisons of a dataset with "
+        "itself raised a false alarm.",
     ]
     if "repeat" in report:
         again = report["repeat"]
-        second = escape_md(again["second"])
         lines += [
             "",
-            f"In a second, separate run ({names[0] if len(names) == 1 else second}) "
-            f"{again['verdicts_agreeing']} of {len(again['verdicts'])} verdicts agree, and "
-            f"{again['flips'] or 'none'} went from supported to challenged or back "
-            f"([details]({links}#repeat)).",
+            f"A [second run]({links}#repeat) agrees in {again['verdicts_agreeing']} of "
+            f"{len(again['verdicts'])} verdicts; {again['flips'] or 'none'} went from supported to "
+            "challenged or back.",
         ]
     if rest:
         lines += [
@@ -75,15 +74,14 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
 
 
 def number(claim: dict[str, Any]) -> str:
-    """The headline effect and what is compared; a count, or what turns, in the finding's words."""
+    """The headline effect and what is compared; the finding's first sentence where it is a count
+    or an amount of two arms."""
     effect = claim["effect"]
-    if effect is None or effect["quantity"] == "value":
-        return str(claim["finding"])
-    if claim["grid"] and not claim["boundary"]:
+    arms = " / ".join(effect["arms"]) if effect else ""
+    if not effect or effect["quantity"] == "value" or (effect["quantity"] == "amount" and arms):
         return wording.in_short("", claim["finding"])
-    arms = " / ".join(effect["arms"])
     of = arms if len(effect["arms"]) > 1 else f"{effect['metric']}{', ' * bool(arms)}{arms}"
-    return f"{claim['headline']} {of}{'. ' * bool(claim['boundary'])}{claim['boundary']}"
+    return f"{claim['headline']} {of}"
 
 
 def _cell(text: str) -> str:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
 import pandas as pd
+import pytest
 
 from scripts.judging.grid import grid
 from scripts.judging.model import (
@@ -26,6 +29,7 @@ from scripts.judging.model import (
     Reason,
     Verdict,
 )
+from scripts.report import figures
 from scripts.report.grid import boundary
 from scripts.report.model import ClaimResult, Corpus, FieldRow, Machine, Point, Study
 
@@ -44,6 +48,15 @@ TITLES = {
     "C20": "Workers speed loading up",
     "X03": "What moving decoded pixels costs",
 }
+
+
+@contextmanager
+def drawing_less() -> Iterator[None]:
+    """What is rendered has no figures of claims, which take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "claim_chart", lambda *_: None)
+        patch.setattr(figures, "DRAWN", [])
+        yield
 
 
 def cell(factors: dict[str, Any], value: float | None, outcome: Outcome, **more: Any) -> Cell:

@@ -23,7 +23,7 @@ from scripts.report import tables
 from scripts.report.figures.repeat import drawable, repeat_chart
 from scripts.report.model import Study
 from tests.repeats import again, turned
-from tests.synthetic_study import build
+from tests.synthetic_study import build, drawing_less
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,8 @@ def repeated(study: Study) -> Study:
 def write_both(study: Study, out: Path) -> Path:
     """The report and the comparison."""
     assert study.repeat is not None
-    render(study, out / "report")
+    with drawing_less():
+        render(study, out / "report")
     compare.write({claim.id: claim.title for claim in study.claims}, study.repeat, out / "compare")
     return out
 
@@ -221,7 +222,8 @@ def test_a_page_without_a_second_run_does_not_mention_one(
 ) -> None:
     shutil.copytree(out / "report", tmp_path, dirs_exist_ok=True)
     assert (tmp_path / "figures" / "repeat.svg").is_file()
-    render(first, tmp_path)
+    with drawing_less():
+        render(first, tmp_path)
     html = (tmp_path / "index.html").read_text()
     assert "Does it repeat?" not in html and 'id="repeat"' not in html and "Repeat run" not in html
     assert not (tmp_path / "figures" / "repeat.svg").exists()

@@ -29,7 +29,7 @@ from scripts.report.instead import QUESTIONS, STEPS, decisions, instead
 from scripts.report.model import ClaimResult, Study
 from scripts.report.record import study_record
 from scripts.root import CLAIMS
-from tests.synthetic_study import build
+from tests.synthetic_study import build, drawing_less
 
 TIMES = {  # microseconds per image, by round
     "ceiling-decode": [100.0, 110.0, 120.0],
@@ -231,7 +231,8 @@ def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
     study: Study = replace(build(), loaders=found)
     (chart,) = loader_charts(study)
     assert chart.name == "loaders-decode" and len(chart.data) == 5
-    render(study, tmp_path)
+    with drawing_less():
+        render(study, tmp_path)
     html = (tmp_path / "index.html").read_text()
     assert 'id="instead"' in html and "threaded-pack" in html and "ThreadedJpegLoader" in html
     assert (tmp_path / "figures" / "loaders-decode.svg").exists()

@@ -149,6 +149,12 @@ def test_without_extras_datasets_and_loaders_run_and_the_rest_names_its_extra(
             assert (code, said.strip()) == (2, sentence)
 
 
+def test_the_readme_is_a_page() -> None:
+    """About 1,200 words, as a reader sees them."""
+    shown = re.sub(r"<!--.*?-->|```.*?```|\]\([^)]*\)", "", README, flags=re.DOTALL)
+    assert len([word for word in shown.split() if re.search(r"\w", word)]) <= 1200
+
+
 def targets() -> list[str]:
     return sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", TEXT, re.MULTILINE)))
 

@@ -26,7 +26,7 @@ from scripts.render_report import main, render
 from scripts.report import figures, page, tables, terminal, wording
 from scripts.report.model import Study
 from scripts.report.record import Report, clean, study_record
-from tests.synthetic_study import NASTY, build, cell
+from tests.synthetic_study import NASTY, build, cell, drawing_less
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
 
@@ -169,7 +169,8 @@ def test_markdown_and_latex_are_escaped() -> None:
 
 @pytest.mark.slow
 def test_two_machines_show_their_disagreement(tmp_path: Path) -> None:
-    render(build(machines=2), tmp_path, "")
+    with drawing_less():
+        render(build(machines=2), tmp_path, "")
     text = Page((tmp_path / "index.html").read_text(encoding="utf-8")).text
     assert "The machines disagree." in text
     head = (tmp_path / "claims.csv").read_text(encoding="utf-8").splitlines()[0]
@@ -316,16 +317,12 @@ def test_readme_gets_one_number_of_a_claim(report: Path) -> None:
     assert "a &lt;b> \\| c" in line and line.endswith(f"| {first['headline']} slow / fast |")
     first["effect"] |= {"arms": ["slow"], "metric": "what it is"}
     assert update_readme.number(first).endswith("] what it is, slow")
-    first |= {"boundary": "It holds at 64 px, not at 128 px.", "grid": [{}]}
-    assert update_readme.number(first).endswith("slow. It holds at 64 px, not at 128 px.")
-    first |= {
-        "boundary": "",
-        "finding": "It takes 2.1\u00d7 [1.9\u20132.3] as long; here 3. And so on.",
-    }
-    assert update_readme.number(first) == "It takes 2.1\u00d7 [1.9\u20132.3] as long."
-    first["finding"] = "Not this."
-    first["effect"]["quantity"] = "value"
-    assert update_readme.number(first) == "Not this."
+    first["finding"] = "It pays after 2.1 epochs [1.9\u20132.3]; here 3. And so on."
+    for quantity in ("amount", "value"):
+        first["effect"]["quantity"] = quantity
+        assert update_readme.number(first) == "It pays after 2.1 epochs [1.9\u20132.3]."
+    first["effect"] |= {"quantity": "amount", "arms": []}
+    assert update_readme.number(first).endswith("] what it is")
 
 
 def test_ids_of_inlined_figures_differ(drawn: figures.Figures) -> None:
