@@ -40,7 +40,8 @@ class Epoch(Iterator[Any]):
         timeout: float,
         reread: bool,
     ) -> None:
-        self._run, self._order, self._indices = run, order, indices
+        self._run, self._indices = run, indices
+        self._state = order.teller(indices)
         self._position = position
         self._ahead, self._in_order, self._timeout = ahead, in_order, timeout
         self._owner = os.getpid()
@@ -85,7 +86,7 @@ class Epoch(Iterator[Any]):
                 self._exhausted = True
                 return
             if self._reread or not self._position.has(self._number):
-                self._waiting[self._number] = self._order.state(self._indices)
+                self._waiting[self._number] = self._state()
                 self._run.submit(self._number, indices)
             self._number += 1
 

@@ -33,13 +33,10 @@ class Here:
         return HereRun(self, Feed(self.reading, epoch, alone, state))
 
     def start(self, work: Work) -> None:
-        if self.inline:
-            return work.run()
         if self._pool is None:
             self._pool = lone_threads(self.reading.threads, "make-batch")
         for _ in range(min(self.reading.threads, work.parts)):
             self._pool.submit(work.run)
-        return None
 
 
 class HereRun:
@@ -51,6 +48,9 @@ class HereRun:
 
     def submit(self, number: int, indices: Any) -> None:
         work = self._feed.work(indices, self._here.memory, self._here.inline)
+        if self._here.inline:
+            self._made.put((number, work.made()))
+            return
         self._works[number] = work
         work.deliver = partial(_put, self._made, number)
         self._here.start(work)
@@ -60,7 +60,7 @@ class HereRun:
             number, outcome = self._made.get(timeout=timeout)
         except queue.Empty:
             raise TimeoutError from None
-        del self._works[number]
+        self._works.pop(number, None)
         return number, outcome
 
     def end(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,11 +98,9 @@ class ImageDataset(Dataset[Any], ABC):
             BadImage: the image cannot be read; names it.
         """
         height, width = self._checked(self.image_size, position(index, len(self)))
-        image = _empty((height, width, 3), torch.uint8).permute(2, 0, 1)
         if self._targets is None:
-            return image
-        kind = torch.from_numpy(np.empty(0, self._targets.dtype)).dtype
-        return image, _empty(self._targets.shape[1:], kind)
+            return _layout(height, width)
+        return _layout(height, width, self._targets.dtype, self._targets.shape[1:])
 
     def read_into(self, index: int, into: Any) -> None:
         """Write sample `index` to `into`, its structure with NumPy arrays.
@@ -149,6 +148,16 @@ class ImageDataset(Dataset[Any], ABC):
             raise
         except Exception as error:  # each library has errors of its own
             raise unreadable(self.name(index), error) from error
+
+
+@lru_cache(maxsize=64)
+def _layout(height: int, width: int, *target: Any) -> Any:
+    """The same object each time, by which a loader knows that nothing has changed."""
+    image = _empty((height, width, 3), torch.uint8).permute(2, 0, 1)
+    if not target:
+        return image
+    dtype, shape = target
+    return image, _empty(shape, torch.from_numpy(np.empty(0, dtype)).dtype)
 
 
 def _empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:

@@ -83,7 +83,30 @@ class Leaf:
 
     def over(self, memory: torch.Tensor) -> torch.Tensor:
         """The tensor in `memory`, `nbytes` long and uint8."""
-        return memory.view(self.dtype).as_strided(self.shape, self.strides)
+        typed = memory if self.dtype is torch.uint8 else memory.view(self.dtype)
+        return typed.as_strided(self.shape, self.strides)
+
+
+@dataclass(frozen=True)
+class BatchLayout:
+    """How the batch of `count` samples that all lie like `sample` lies in memory."""
+
+    sample: Any
+    count: int
+    leaves: list[Leaf]
+    batch: Any
+
+    @classmethod
+    def of(cls, sample: Any, count: int) -> BatchLayout:
+        leaves: list[Leaf] = []
+        mapped(sample, lambda leaf: leaves.append(Leaf.of(leaf, count)))
+        return cls(sample, count, leaves, as_batch(sample))
+
+    def made(self, tensors: Sequence[torch.Tensor]) -> tuple[Any, Any]:
+        """The batch of one tensor a leaf, and samples' structure with the same as arrays."""
+        in_batch, in_sample = iter(tensors), iter(tensors)
+        batch = mapped(self.batch, lambda _: next(in_batch))
+        return batch, mapped(self.sample, lambda _: next(in_sample).numpy())
 
 
 def _span(shape: Sequence[int], strides: Sequence[int]) -> int:

@@ -53,8 +53,17 @@ def lease(buffer: Any, nbytes: int, give_back: Callable[[], None]) -> Bytes:
     array: Bytes = np.frombuffer(buffer, np.uint8, nbytes)
     # A buffer that is no array itself stays the array's base, so what is made from a part of the
     # array refers to the array and not past it.
-    weakref.finalize(array, give_back).atexit = False
+    held = weakref.ref(array, _gone)
+    _leases[id(held)] = held, give_back
     return array
+
+
+def _gone(held: weakref.ref[Bytes]) -> None:
+    _leases.pop(id(held))[1]()
+
+
+# What `weakref.finalize` does, at a third of its cost: there is one for each batch.
+_leases: dict[int, tuple[weakref.ref[Bytes], Callable[[], None]]] = {}
 
 
 def aligned(nbytes: int) -> int:
@@ -63,11 +72,11 @@ def aligned(nbytes: int) -> int:
 
 def laid_out(leaves: Sequence[Leaf], take: Callable[[int], Bytes]) -> list[torch.Tensor]:
     """Tensors for all leaves: the large ones in one piece of memory from `take`."""
-    large = sum(aligned(leaf.nbytes) for leaf in leaves if leaf.nbytes >= SMALL)
-    held = take(large) if large else np.empty(0, np.uint8)
+    large = sum([aligned(leaf.nbytes) for leaf in leaves if leaf.nbytes >= SMALL])
+    held = take(large) if large else None
     tensors, at = [], 0
     for leaf in leaves:
-        if leaf.nbytes < SMALL:
+        if held is None or leaf.nbytes < SMALL:
             memory = torch.empty(leaf.nbytes, dtype=torch.uint8)
         else:
             memory = torch.from_numpy(held[at : at + leaf.nbytes])
@@ -133,7 +142,12 @@ class RecycledMemory:
 
     def _block(self, nbytes: int) -> memoryview:
         """The smallest free block that is large enough."""
-        free = []
+        free: list[memoryview] = []
+        with contextlib.suppress(IndexError):  # mostly it is the one that came back last
+            last = self._free.pop()
+            if last.nbytes == nbytes:
+                return last
+            free.append(last)
         with contextlib.suppress(IndexError):  # others may come back meanwhile
             while True:
                 free.append(self._free.popleft())

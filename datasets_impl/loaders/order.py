@@ -50,12 +50,15 @@ class ShardedShuffle(Sampler[int]):
         return len(range(self.rank, self.count, self.world))
 
     def __iter__(self) -> Iterator[int]:
+        return itertools.chain.from_iterable(self._drawn())  # no line of Python for each index
+
+    def _drawn(self) -> Iterator[list[int]]:
         # Counted when the first index is taken: a loader may make an iterator it never reads.
         generator = torch.Generator().manual_seed((self.seed + self.epoch) % TORCH_SEEDS)
         self.epoch += 1
         # On the processor, whatever the default device is: the generator is one of its own.
         order = torch.randperm(self.count, generator=generator, device="cpu")
-        yield from order[self.rank :: self.world].tolist()
+        yield order[self.rank :: self.world].tolist()
 
 
 class IndexBatches:

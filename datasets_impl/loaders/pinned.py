@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import threading
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -59,7 +58,7 @@ class PinnedRun:
                     number, outcome = self._run.receive(LOOK)
                 except TimeoutError:
                     continue
-                self._ready.put((number, replace(outcome, value=pinned(outcome.value))))
+                self._ready.put((number, outcome._replace(value=pinned(outcome.value))))
                 del outcome
         except BaseException as error:  # whatever it is, the trainer must not wait for ever
             self._ready.put(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,10 +130,10 @@ class Order:
                 indices = itertools.chain(taken[at.given :], indices)
         return indices, seed
 
-    def state(self, indices: Iterator[Any]) -> Any:
-        """What the sampler says of itself after the index that it gave last, or None."""
+    def teller(self, indices: Iterator[Any]) -> Callable[[], Any]:
+        """Says what the sampler says of itself after the index that it gave last, or None."""
         holder = stateful(*self.samplers, indices)
-        return None if holder is None else copy.deepcopy(holder.state_dict())
+        return lambda: None if holder is None else copy.deepcopy(holder.state_dict())
 
     def _epoch(self) -> int | None:
         for sampler in self.samplers:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset, default_collate
 
-from datasets_impl.loaders.layout import Leaf, WritesSamples, as_batch, mapped
+from datasets_impl.loaders.layout import BatchLayout, WritesSamples, mapped
 from datasets_impl.loaders.memory import Memory
 from datasets_impl.loaders.pinned import pinned
 from datasets_impl.loaders.stacking import collated
@@ -50,6 +50,7 @@ class Reading:
         in_place = batched and collate_fn is default_collate and not self.streams
         self.writes = in_place and isinstance(dataset, WritesSamples)
         self.gathers = self.writes and hasattr(dataset, "read_many_into")
+        self._layout: BatchLayout | None = None  # of the batch before
 
     def collate(self, samples: Any, memory: Memory) -> Any:
         """The batch that `samples` become."""
@@ -58,6 +59,13 @@ class Reading:
         else:
             batch = self.collate_fn(samples)
         return pinned(batch) if self.pin else batch
+
+    def batch_layout(self, sample: Any, count: int) -> BatchLayout:
+        """That of the batch before where a dataset gives the same layout object again."""
+        found = self._layout
+        if found is None or found.sample is not sample or found.count != count:
+            found = self._layout = BatchLayout.of(sample, count)
+        return found
 
     def at_epoch(self, epoch: int, alone: bool) -> Any:
         """The dataset, told the epoch; a copy of it where another epoch still reads from it."""
@@ -96,9 +104,9 @@ class Feed:
         if not indices:
             return Whole(lambda: Outcome(reading.collate([], memory)))
         if reading.gathers:
-            return Gathered(dataset, indices, memory, 1 if in_one else reading.threads)
+            return Gathered(reading, dataset, indices, memory, 1 if in_one else reading.threads)
         if reading.writes:
-            return Written(dataset, indices, memory)
+            return Written(reading, dataset, indices, memory)
         return Collated(dataset, indices, partial(reading.collate, memory=memory))
 
     def _from_stream(self, indices: Any, memory: Memory) -> Outcome:
@@ -201,22 +209,24 @@ class Written(Work):
     """Samples written to their place in the batch."""
 
     def __init__(
-        self, dataset: Any, indices: Sequence[Any], memory: Memory, parts: int | None = None
+        self,
+        reading: Reading,
+        dataset: Any,
+        indices: Sequence[Any],
+        memory: Memory,
+        parts: int | None = None,
     ) -> None:
         super().__init__(parts or len(indices))
-        self._dataset, self._indices, self._memory = dataset, indices, memory
+        self._reading, self._dataset = reading, dataset
+        self._indices, self._memory = indices, memory
         self._batch: Any = None
         self._rows: Any = None
 
     def prepare(self) -> None:
         with naming(self._dataset, self._indices[0]):
             layout = self._dataset.sample_layout(self._indices[0])
-        leaves: list[Leaf] = []
-        mapped(layout, lambda leaf: leaves.append(Leaf.of(leaf, len(self._indices))))
-        tensors = self._memory.tensors(leaves)
-        in_batch, in_sample = iter(tensors), iter(tensors)
-        self._batch = mapped(as_batch(layout), lambda _: next(in_batch))
-        self._rows = mapped(layout, lambda _: next(in_sample).numpy())
+        batch = self._reading.batch_layout(layout, len(self._indices))
+        self._batch, self._rows = batch.made(self._memory.tensors(batch.leaves))
 
     def make(self, part: int) -> None:
         with naming(self._dataset, self._indices[part]):
@@ -233,9 +243,17 @@ class Written(Work):
 class Gathered(Written):
     """The same for a dataset that writes many samples at once: each thread one slice of them."""
 
-    def __init__(self, dataset: Any, indices: Sequence[Any], memory: Memory, threads: int) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        dataset: Any,
+        indices: Sequence[Any],
+        memory: Memory,
+        threads: int,
+    ) -> None:
         self._slice = -(-len(indices) // threads)
-        super().__init__(dataset, indices, memory, -(-len(indices) // self._slice))
+        parts = -(-len(indices) // self._slice)
+        super().__init__(reading, dataset, indices, memory, parts)
 
     def make(self, part: int) -> None:
         span = slice(part * self._slice, (part + 1) * self._slice)

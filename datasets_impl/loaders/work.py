@@ -9,12 +9,10 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a batch: a value or an error; or the dataset has `ended`.
 
     `state` is where an iterable dataset stood after it.
@@ -77,6 +75,16 @@ class Work(ABC):
             self.deliver, self._next = None, self.parts
             if not self._running:
                 self.drop()
+
+    def made(self) -> Outcome:
+        """All of it, by the calling thread alone."""
+        try:
+            self.prepare()
+            for part in range(self.parts):
+                self.make(part)
+            return self.outcome()
+        except BaseException as error:  # as of the other threads, when the batch is asked for
+            return Outcome(error=error)
 
     def run(self) -> None:
         while (part := self._take()) is not None:
