@@ -38,9 +38,13 @@ def rivals(task, *ceilings):
     return [*ceilings, *(name for name in names(task) if name != last), last, f"{last}{AGAIN}"]
 
 
+VERSION = "2"  # since 2: the one loader's own arms, in place of a class for each
+
+
 class Decode(_Benchmark):
     """JPEG photographs of one size to RGB."""
 
+    version = VERSION
     param_names = FACTORS
     params = star(
         FACTORS,
@@ -54,6 +58,7 @@ class Decode(_Benchmark):
 class Raw(_Benchmark):
     """Pixels that are decoded already."""
 
+    version = VERSION
     param_names = FACTORS
     params = star(
         FACTORS,
@@ -67,6 +72,7 @@ class Raw(_Benchmark):
 class Train(_Benchmark):
     """Larger JPEG photographs to random crops, flipped in half the cases."""
 
+    version = VERSION
     param_names = FACTORS
     params = star(
         FACTORS,
@@ -81,6 +87,7 @@ class Train(_Benchmark):
 class _Costs(_Benchmark):
     """Memory, conversion, disk and fidelity: measured once, they hardly vary."""
 
+    version = VERSION
     rounds, every = 1, 0
     spoilt_by_load = False
     keeps_freed_memory = False
@@ -108,6 +115,7 @@ class TrainCosts(_Costs):
 class ByThreads(_Sparse):
     """One thread or worker and more, up to past the cores."""
 
+    version = VERSION
     param_names = ["n", "px", "workers", "impl"]
     params = star(
         param_names,
@@ -122,6 +130,7 @@ class ByThreads(_Sparse):
 class ByBatch(_Sparse):
     """Small batches and large ones."""
 
+    version = VERSION
     param_names = ["n", "px", "workers", "batch", "impl"]
     params = star(
         param_names,
@@ -137,6 +146,7 @@ class ByBatch(_Sparse):
 class ByResolution(_Sparse):
     """Small photographs and large ones."""
 
+    version = VERSION
     param_names = ["n", "px", "workers", "impl"]
     params = star(
         param_names,
@@ -152,6 +162,7 @@ class ByResolution(_Sparse):
 class ByCount(_Sparse):
     """Up to a million small images, decoded already."""
 
+    version = VERSION
     needs_corpus = False
     param_names = ["n", "px", "impl"]
     params = star(param_names, n=GRID.counts_raw, px=(16,), impl=("gathered", "pack-batched"))
@@ -162,6 +173,7 @@ class ByCount(_Sparse):
 class ByPlace(_Sparse):
     """Turning and normalising raw pixels on each item, on a batch, on the device (C05, C08)."""
 
+    version = VERSION
     param_names = FACTORS
     params = star(FACTORS, n=GRID.counts_arms[:1], impl=PLACES)
 

@@ -1,6 +1,6 @@
 """Datasets and loaders for folders of photographs, and the tools to compare and to examine them.
 
-    from datasets_impl import PreloadedDataset, ThreadedJpegLoader
+    from datasets_impl import PreloadedDataset, ThreadedLoader
 
 `__all__` lists what a reader uses. Importing this package imports nothing else: a name is loaded,
 and PyTorch with it, when it is first asked for (SPEC 1 of Scientific Python). The rooms:
@@ -38,12 +38,9 @@ if TYPE_CHECKING:  # the same names for type checkers and editors, which run no 
     from datasets_impl.labelled import LabelledFolder as LabelledFolder
     from datasets_impl.loaders.centre_crops import CentreCrops as CentreCrops
     from datasets_impl.loaders.decoded_images import DecodedImages as DecodedImages
-    from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader as GatheredPixelsLoader
     from datasets_impl.loaders.loader import ThreadedLoader as ThreadedLoader
     from datasets_impl.loaders.random_crops import RandomCrops as RandomCrops
     from datasets_impl.loaders.stored_pixels import StoredPixels as StoredPixels
-    from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader as ThreadedCropsLoader
-    from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader as ThreadedJpegLoader
 
 __version__ = "0.4.0"
 _HOMES = {
@@ -57,9 +54,6 @@ _HOMES = {
     "StoredPixels": "loaders.stored_pixels",
     "LabelledFolder": "labelled",
     "ThreadedLoader": "loaders.loader",
-    "ThreadedJpegLoader": "loaders.threaded_jpeg",
-    "ThreadedCropsLoader": "loaders.threaded_crops",
-    "GatheredPixelsLoader": "loaders.gathered_pixels",
     "ensure_stored": "formats",
     "open_stored": "formats",
     "jpeg_files": "files.pictures",

@@ -33,6 +33,7 @@ from datasets_impl.files.pictures import reason, rgb
 
 EXTRA = "loaders"  # what pip installs them by
 MOST_PIXELS_PER_BYTE = 1024
+EMPTY = "the file is empty"
 FOUR_COLOURS = "it is CMYK, which Pillow alone converts as Pillow does"
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Decode = Callable[[Any, Pixels | None], Pixels]
@@ -82,7 +83,7 @@ def _kept(pixels: Pixels, out: Pixels | None) -> Pixels:
 
 def _pil(data: Any, out: Pixels | None) -> Pixels:
     if not len(data):
-        raise ValueError("the file is empty")
+        raise ValueError(EMPTY)
     try:
         with Image.open(io.BytesIO(data)) as picture:
             pixels = np.asarray(rgb(picture))

@@ -64,8 +64,7 @@ def as_source(source: Any) -> Source:
     if getattr(getattr(found, "header", None), "kind", "jpeg") != "jpeg":
         raise BadArgument(
             f"{getattr(found, 'folder', found)} holds decoded pixels and nothing to decode; give "
-            "a folder of JPEG files or a set stored as 'jpeg', or read it with "
-            "GatheredPixelsLoader (a pack) or StoredPixels."
+            "a folder of JPEG files or a set stored as 'jpeg', or read it with StoredPixels."
         )
     if not len(found):
         raise refused("source", source, "one that holds at least one image")

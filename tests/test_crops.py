@@ -20,7 +20,7 @@ from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.formats import ensure_stored
 from datasets_impl.loaders.crops import RATIO, SCALE, random_box
-from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
+from tests.loading import crops
 
 SIZE, COUNT, PX = 32, 8, 160
 sides = st.integers(1, 3000)
@@ -79,7 +79,7 @@ def reference(folder: Path, seed: int, epoch: int) -> np.ndarray:
 
 
 def made(folder: Path, **options: Any) -> np.ndarray:
-    loader = ThreadedCropsLoader(folder, size=SIZE, sampler=range(COUNT), **options)
+    loader = crops(folder, size=SIZE, sampler=range(COUNT), **options)
     return np.concatenate([batch.numpy().copy() for batch in loader])
 
 
@@ -99,7 +99,7 @@ def test_faster_ways_stay_near(photographs: Corpus, options: dict[str, Any], mea
 
 
 def test_an_epoch_sees_other_crops_and_a_seed_decides_them(photographs: Corpus) -> None:
-    loader = ThreadedCropsLoader(photographs.root, size=SIZE, sampler=range(COUNT))
+    loader = crops(photographs.root, size=SIZE, sampler=range(COUNT))
     first, second = (next(iter(loader)).clone() for _ in range(2))
     assert not torch.equal(first, second)
     loader.set_epoch(0)
@@ -115,7 +115,7 @@ def test_images_of_any_shape_and_mode(photographs: Corpus, tmp_path: Path) -> No
         ("x3", "RGB", (1, 1)),
     ):
         Image.new(mode, size, 128 if mode == "L" else None).save(folder / f"{name}.jpg")
-    loader = ThreadedCropsLoader(folder, size=SIZE, batch_size=4, scaled=True)
+    loader = crops(folder, size=SIZE, batch_size=4, scaled=True)
     assert sum(len(batch) for batch in loader) == COUNT + 3
 
 
@@ -123,7 +123,7 @@ def test_regions_give_the_pixels_of_a_full_decode(photographs: Corpus, tmp_path:
     pytest.importorskip("numba", reason="transcoding needs numba")
     stored: Any = ensure_stored(photographs.root, "jpeg", "restart", target=tmp_path / "stored")
     for seed in range(5):
-        loader = ThreadedCropsLoader(stored, size=SIZE, sampler=range(COUNT), seed=seed)
+        loader = crops(stored, size=SIZE, sampler=range(COUNT), seed=seed)
         found = np.concatenate([batch.numpy().copy() for batch in loader])
         expected = reference(photographs.root, seed, 0)
         assert np.abs(found.astype(int) - expected).max() <= 1

@@ -23,12 +23,12 @@ from datasets_impl.files import pictures as files
 from datasets_impl.files.pictures import decoded, fingerprint, jpeg_files
 from datasets_impl.formats import ensure_stored
 from datasets_impl.indexing import NoSuchItem, position
-from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
-from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
-from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
+from datasets_impl.loaders.decoded_images import DecodedImages
+from datasets_impl.loaders.stored_pixels import StoredPixels
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 from datasets_impl.variants.raw_files import RawFileDataset
+from tests import loading
 from tests.further import EVERY, available
 
 
@@ -61,14 +61,14 @@ def test_a_folder_without_images_is_no_empty_epoch(nested: Path) -> None:
     for inner in ("cat", "dog"):
         shutil.rmtree(nested / inner)
     (nested / "0.jpg").unlink()
-    for make in (PreloadedDataset, ThreadedJpegLoader):
+    for make in (PreloadedDataset, DecodedImages):
         with pytest.raises(StudyError, match="no JPEG file"):
             make(nested)
 
 
 def test_a_folder_of_images_is_not_to_be_deleted_for_a_stored_set(nested: Path) -> None:
     with pytest.raises(StudyError, match="make one of a folder of images") as told:
-        GatheredPixelsLoader(nested)
+        StoredPixels(nested)
     assert "delete" not in str(told.value)
 
 
@@ -140,19 +140,19 @@ def test_of_sixteen_bits_the_higher_eight_are_kept(tmp_path: Path) -> None:
     deep(16).save(tmp_path / "a.jpg", "PNG")
     wanted = (np.arange(48).reshape(6, 8) * 1300) >> 8
     for name in DECODERS:
-        for pixels in next(iter(ThreadedJpegLoader(tmp_path, decode_with=name))):
-            np.testing.assert_array_equal(pixels[..., 1], wanted)
+        for pixels in next(iter(loading.decoded(tmp_path, decode_with=name))):
+            np.testing.assert_array_equal(pixels[1], wanted)
     np.testing.assert_array_equal(PreloadedDataset(tmp_path)[0][..., 2], wanted)
 
 
 def test_thirty_two_bits_are_refused(tmp_path: Path) -> None:
     deep(32).save(tmp_path / "a.jpg", "TIFF")
-    for read in (lambda: PreloadedDataset(tmp_path), lambda: list(ThreadedJpegLoader(tmp_path))):
+    for read in (lambda: PreloadedDataset(tmp_path), lambda: list(loading.decoded(tmp_path))):
         with pytest.raises(StudyError, match=r"a\.jpg could not be read .*32 bits"):
             read()
 
 
-@pytest.mark.parametrize("kind", [ThreadedJpegLoader, ThreadedCropsLoader])
+@pytest.mark.parametrize("kind", [loading.decoded, loading.crops])
 def test_a_small_file_that_claims_billions_of_pixels(kind: Any, tmp_path: Path) -> None:
     Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg")
     data = bytearray((tmp_path / "a.jpg").read_bytes())

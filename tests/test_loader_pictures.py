@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from torchvision.transforms.v2 import functional
 
 from datasets_impl.errors import BadImage
 from datasets_impl.formats import ensure_stored
-from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.crops import random_box
-from datasets_impl.loaders.threaded_crops import ThreadedCropsLoader
-from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
+from datasets_impl.loaders.decoded_images import DecodedImages
+from datasets_impl.loaders.random_crops import RandomCrops
 from datasets_impl.variants.decoding import BatchedDecodingDataset, DecodingDataset
+from tests.loading import crops, decoded, loaded
 
 SIZE = 24
 LAST = "zz.jpg"  # index COUNT of the folder
@@ -62,12 +61,12 @@ unreadable = pytest.mark.parametrize(("data", "why"), UNREADABLE.values(), ids=U
 
 
 def whole(source: Any) -> torch.Tensor:
-    (batch,) = ThreadedJpegLoader(source, sampler=[COUNT], decode_with="simplejpeg")
-    return batch[0]
+    (batch,) = decoded(source, sampler=[COUNT], decode_with="simplejpeg")
+    return batch[0].permute(1, 2, 0)
 
 
 def cropped(source: Any) -> torch.Tensor:
-    (batch,) = ThreadedCropsLoader(source, size=SIZE, sampler=[COUNT])
+    (batch,) = crops(source, size=SIZE, sampler=[COUNT])
     return batch[0]
 
 
@@ -100,20 +99,17 @@ def test_pillow_reads_what_the_fast_decoder_refuses(
     assert (read(folder).int() - expected.int()).abs().max() <= (read is cropped)
 
 
-@pytest.mark.parametrize("kind", [ThreadedJpegLoader, ThreadedCropsLoader])
-def test_it_is_said_once_where_the_batch_is_asked_for(kind: Any, folder: Path) -> None:
+@pytest.mark.parametrize("kind", [DecodedImages, RandomCrops])
+def test_it_is_said_once_and_listed(kind: Any, folder: Path) -> None:
     for name in ("zy.jpg", LAST):
         (folder / name).write_bytes(READABLE["png"]())
-    loader = kind(folder, batch_size=2, threads=2)
+    data = kind(folder)
+    loader = loaded(data, 2, threads=2)
     with pytest.warns(RuntimeWarning, match=r"z[yz]\.jpg.*Pillow decodes it") as said:
         list(loader)
         list(loader)
-    assert [Path(one.filename).name for one in said] == [Path(__file__).name]
-    assert sorted(Path(name).name for name in loader.refused) == ["zy.jpg", LAST]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(RuntimeWarning, match="Pillow decodes it"):
-            list(kind(folder, batch_size=2))
+    assert len(said) == 1
+    assert sorted(Path(name).name for name in data.refused) == ["zy.jpg", LAST]
 
 
 @every_reader
@@ -127,17 +123,15 @@ def test_what_nobody_can_read_is_named(
     assert "object at 0x" not in str(refused.value)
 
 
-@pytest.mark.parametrize("kind", [ThreadedJpegLoader, ThreadedCropsLoader])
-@pytest.mark.parametrize("wrap", [lambda loader: loader, Ahead], ids=["plain", "look-ahead"])
-def test_a_folder_that_changes_in_mid_epoch(kind: Any, wrap: Any, folder: Path) -> None:
-    loader = kind(folder, batch_size=1, ahead=0, sampler=range(COUNT))
-    arriving = iter(wrap(loader))
+@pytest.mark.parametrize("kind", [decoded, crops])
+def test_a_folder_that_changes_in_mid_epoch(kind: Any, folder: Path) -> None:
+    arriving = iter(kind(folder, 1, prefetch_factor=0, sampler=range(COUNT)))
     next(arriving)
     (gone,) = folder.glob("*11.jpg")
     gone.unlink()
     with pytest.raises(BadImage, match=r"11\.jpg could not be read \(No such file or directory\)"):
         list(arriving)
-    assert len(list(kind(folder, batch_size=1))) == COUNT - 1
+    assert len(list(kind(folder, 1))) == COUNT - 1
 
 
 @every_reader
@@ -151,9 +145,9 @@ def test_above_pillows_limit(read: Any, folder: Path, monkeypatch: pytest.Monkey
 def test_the_limit_is_pillows_and_only_for_what_it_reads(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = list(ThreadedJpegLoader(folder))
+    expected = list(decoded(folder))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert torch.equal(next(iter(ThreadedJpegLoader(folder))), expected[0])
+    assert torch.equal(next(iter(decoded(folder))), expected[0])
 
 
 @pytest.mark.parametrize("form", ["restart", "tar"])

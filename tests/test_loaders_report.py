@@ -167,8 +167,8 @@ def test_data(found: list[Loaders]) -> None:
 def test_decisions_end_in_code_and_a_measured_factor(found: list[Loaders]) -> None:
     made = decisions(found)
     (pack,) = [one for one in made if one.arm == "threaded-pack"]
-    assert pack.take == "ThreadedJpegLoader" and pack.question.storage == "local"
-    assert pack.gain.startswith("4.0") and "ThreadedJpegLoader" in pack.code
+    assert pack.take == "ThreadedLoader(DecodedImages)" and pack.question.storage == "local"
+    assert pack.gain.startswith("4.0") and "ThreadedLoader(DecodedImages" in pack.code
     assert decisions([]) == []
     assert [one.arm for one in made] == ["threaded-pack"], "what was not measured is left out"
 
@@ -214,7 +214,7 @@ def led() -> list[ClaimResult]:
 
 def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
     told = instead(found, led())
-    assert told["C04"].startswith("`ThreadedJpegLoader`: 4.0")
+    assert told["C04"].startswith("`ThreadedLoader(DecodedImages)`: 4.0")
     assert "C17" not in told, "raw was not measured"
     assert study_record(replace(build(), loaders=found, claims=led()))["instead"] == told
 
@@ -234,7 +234,7 @@ def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
     with drawing_less():
         render(study, tmp_path)
     html = (tmp_path / "index.html").read_text()
-    assert 'id="instead"' in html and "threaded-pack" in html and "ThreadedJpegLoader" in html
+    assert 'id="instead"' in html and "threaded-pack" in html and "ThreadedLoader" in html
     assert (tmp_path / "figures" / "loaders-decode.svg").exists()
     assert json.loads((tmp_path / "ceilings.json").read_text())
     render(build(missing=True), tmp_path)

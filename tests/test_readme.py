@@ -111,13 +111,17 @@ from datasets_impl import *
 for name in datasets_impl.__all__:
     getattr(datasets_impl, name)
 print(PreloadedDataset("photos")[0].shape, CachedDataset(JpegDataset("photos"))[0].shape)
-print(ReadOnlyMappedDataset("photos")[0].shape, ThreadedJpegLoader("photos", decode_with="pil"))
-print(next(iter(GatheredPixelsLoader(ensure_stored("photos", "pixels", "pack")))).shape)
+print(ReadOnlyMappedDataset("photos")[0].shape, DecodedImages("photos", decode_with="pil")[0].shape)
+pack = StoredPixels(ensure_stored("photos", "pixels", "pack"))
+print(next(iter(ThreadedLoader(pack, 8, where="trainer"))).shape)
 """
 LACKING = {
     "doctor": ["-m", "datasets_impl.doctor", "photos"],
     "study": ["-m", "datasets_impl.corpus", "--count", "8"],
-    "loaders": ["-c", "import datasets_impl as d; d.ThreadedJpegLoader('photos')"],
+    "loaders": [
+        "-c",
+        "import datasets_impl as d; d.DecodedImages('photos', decode_with='simplejpeg')",
+    ],
     "stores": ["-c", "import datasets_impl as d; d.ensure_stored('photos', 'jpeg', 'lmdb')"],
 }
 

@@ -26,11 +26,10 @@ from datasets_impl.formats.places import Folder
 from datasets_impl.formats.shards import write
 from datasets_impl.formats.stored import HEADER
 from datasets_impl.labelled import LabelledFolder
-from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
 from datasets_impl.loaders.stored_pixels import StoredPixels
-from datasets_impl.loaders.threaded_jpeg import ThreadedJpegLoader
 from datasets_impl.media.object_store import ObjectStore, object_store
 from tests.converting import CONTEXT
+from tests.loading import decoded, loaded
 from tests.test_formats import contents, every_case, expected, snapshot
 
 SIZE = 5  # images of a shard: three shards of COUNT images, the last one smaller
@@ -231,8 +230,8 @@ def test_pixels_are_gathered_over_shards(preload: bool, folder: Path, tmp_path: 
     here(folder, tmp_path / "set", "pack", "pixels")
     order = [11, 0, 4, 5, 9, 10, 5]
     good = [np.array(Image.open(path).convert("RGB")) for path in jpeg_files(folder)]
-    loader = GatheredPixelsLoader(tmp_path / "set", 3, sampler=order, preload=preload)
-    batches = [batch.clone() for batch in loader]
+    loader = loaded(StoredPixels(tmp_path / "set", preload=preload), 3, sampler=order)
+    batches = [batch.permute(0, 2, 3, 1).numpy().copy() for batch in loader]
     assert np.array_equal(np.concatenate(batches), np.stack([good[index] for index in order]))
     dataset = StoredPixels(tmp_path / "set", preload=preload)
     into = np.empty((len(order), PX, PX, 3), np.uint8).transpose(0, 3, 1, 2)
@@ -244,9 +243,7 @@ def test_pixels_are_gathered_over_shards(preload: bool, folder: Path, tmp_path: 
 def test_jpegs_are_decoded_over_shards(folder: Path, tmp_path: Path) -> None:
     here(folder, tmp_path / "set", "pack", "jpeg")
     plain = ensure_stored(folder, "jpeg", "pack")
-    over = [
-        ThreadedJpegLoader(images, 4, seed=3) for images in (open_stored(tmp_path / "set"), plain)
-    ]
+    over = [decoded(images, 4, seed=3) for images in (open_stored(tmp_path / "set"), plain)]
     for one, other in zip(*over, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
@@ -260,7 +257,7 @@ def test_damage_in_a_shard_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"set is damaged at image 5"):
         contents(open_stored(tmp_path / "set"))
     with pytest.raises(StudyError, match=r"set is damaged at image 5"):
-        list(GatheredPixelsLoader(tmp_path / "set", 4))
+        list(loaded(StoredPixels(tmp_path / "set"), 4))
     data.write_bytes(content[:-1])
     with pytest.raises(StudyError, match=r"shard-000001/data has .* convert the images again"):
         open_stored(tmp_path / "set")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +21,9 @@ from torch.utils.data import (
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    Subset,
     WeightedRandomSampler,
+    random_split,
 )
 
 from datasets_impl.errors import BadArgument, LoaderFailed
@@ -525,3 +529,94 @@ def test_what_remains_comes_after_a_stop(name: str, after: int) -> None:
     same(batches + more, expected[0])
     if name in ("generator", "seed", "in parts", "random"):  # else PyTorch's generator decides
         same(list(resumed), expected[1])
+
+
+@everywhere
+@pytest.mark.parametrize("many", [False, True])
+def test_a_part_is_written_into_the_batch_and_hears_of_epochs(many: bool, where: str) -> None:
+    first, _ = random_split(Written(many=many), [6, COUNT - 6], generator())
+    part = Subset(first, [4, 0, 2])
+    chosen = [first.indices[index] for index in part.indices]
+    made = ThreadedLoader(part, 2, where=where, threads=2)
+    for epoch in range(2):
+        batches = list(made)
+        assert [batch["label"][0].tolist() for batch in batches] == [chosen[:2], chosen[2:]]
+        rows = [image[0, 1, 0].item() for batch in batches for image in batch["image"]]
+        assert rows == [(index + 16 * epoch) % 256 for index in chosen]
+        assert not batches[0]["image"].is_contiguous(), "in memory as its layout says"
+
+
+@everywhere
+def test_a_part_of_any_dataset_gives_what_it_gives_there(where: str) -> None:
+    for whole in (Made("tuple"), ManyAtOnce("nested")):
+        part = Subset(whole, [5, 3, 3, 9, 0])
+        expect(ThreadedLoader(part, 2, where=where), DataLoader(part, 2))
+
+
+def test_samples_of_a_part_are_read_by_all_threads() -> None:
+    seen: set[int] = set()
+    both = threading.Barrier(2)
+
+    class Meeting(Made):
+        def __getitem__(self, index: int) -> Any:
+            both.wait(60)
+            seen.add(threading.get_ident())
+            return index
+
+    part = Subset(Meeting("tuple"), [3, 4])
+    assert next(iter(ThreadedLoader(part, 2, where="trainer", threads=2))).tolist() == [3, 4]
+    assert len(seen) == 2
+
+
+@everywhere
+def test_closing_ends_what_makes_batches(where: str) -> None:
+    made: Any = ThreadedLoader(Made("large tensor"), 2, where=where, threads=2)
+    made.close()
+    with made as loader:
+        batches = iter(loader)
+        kept = next(batches)
+        before = kept.clone()
+        child = psutil.Process(made._place.process.pid) if where == "process" else None
+    with pytest.raises(LoaderFailed, match="closed in mid-epoch"):
+        list(batches)
+    assert torch.equal(kept, before)
+    assert not (child and child.is_running())
+    assert "make-batch_0" not in {one.name for one in threading.enumerate()} or where == "process"
+    expect(made, DataLoader(Made("large tensor"), 2))
+    made.close()
+
+
+@everywhere
+def test_closing_ends_waiting_in_another_thread(where: str) -> None:
+    made: Any = ThreadedLoader(Stuck("tuple"), 1, where=where, threads=1)
+    begun, errors = threading.Event(), []
+
+    def iterate() -> None:
+        try:
+            batches = iter(made)
+            next(batches)
+            begun.set()
+            next(batches)
+        except LoaderFailed as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=iterate)
+    thread.start()
+    assert begun.wait(60)
+    release.clear()
+    closing = threading.Thread(target=made.close)
+    closing.start()
+    thread.join(60)
+    release.set()
+    closing.join(60)
+    assert not thread.is_alive() and not closing.is_alive() and "closed" in errors[0]
+
+
+release = threading.Event()
+
+
+class Stuck(Made):
+    def __getitem__(self, index: int) -> Any:
+        if index:
+            release.wait(600)
+        return index

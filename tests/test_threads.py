@@ -7,7 +7,6 @@ import threading
 import pytest
 import torch
 
-from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.threads import lone_threads, work_alone
 
 
@@ -39,12 +38,4 @@ def test_a_pool_works_alone_and_nobody_else() -> None:
 
 def test_the_main_thread_is_left_as_it_is() -> None:
     work_alone()
-    assert torch.get_num_threads() == 4
-
-
-def test_a_look_ahead_works_alone() -> None:
-    def batches():
-        yield torch.get_num_threads()
-
-    assert list(Ahead(batches())) == [1]
     assert torch.get_num_threads() == 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from datasets_impl.files.paths import cache_dir
 from datasets_impl.formats import ensure_stored
 from datasets_impl.formats.conversion import Plan, convert_plan
 from datasets_impl.formats.pack import PackFormat, PackImages
-from datasets_impl.loaders.gathered_pixels import GatheredPixelsLoader
+from datasets_impl.loaders.loader import ThreadedLoader
+from datasets_impl.loaders.stored_pixels import StoredPixels
 from datasets_impl.variants.batch_decoding import as_it_comes
 from datasets_impl.variants.stored_pixels import BatchedStoredDataset
 
@@ -61,7 +61,7 @@ def counted(cell: Cell) -> Measured:
     images = made_up_pack(cell.n, cell.px)
     state: dict[str, Any] = {"cores": cores()}
     if cell.impl == "gathered":
-        opened: Any = nullcontext(GatheredPixelsLoader(images, cell.batch))
+        opened: Any = gathering(images, cell.batch)
     else:
         opened = data_loader(
             images.folder,
@@ -86,24 +86,39 @@ def augmented(cell: Cell) -> Measured:
         raise Unsupported("no CUDA device")
     root = home_of(cell)
     pack: Any = ensure_stored(root, "pixels", "pack")
-    loader = GatheredPixelsLoader(pack, cell.batch, pinned=place == "on-device")
+    loader = gathering(pack, cell.batch, pin_memory=place == "on-device")
     transform = FlipAndNormalise(device="cuda" if place == "on-device" else "cpu")
     state: dict[str, Any] = {"cores": cores()}
-    warmed(loader.pack.files, state)
+    warmed(pack.files, state)
     batches = AugmentedBatches(_Numbered(loader), transform, each=place == "per-item")
     return whole_epochs(batches, state)
 
 
-class _Numbered:
-    """Batches with made-up indices: which images are turned costs the same for all."""
+def gathering(
+    pack: PackImages, batch: int, pin_memory: bool = False
+) -> ThreadedLoader[torch.Tensor]:
+    """Rows of a pack in a true shuffle, each batch gathered when it is asked for."""
+    return ThreadedLoader(
+        StoredPixels(pack),
+        batch,
+        shuffle=True,
+        seed=0,
+        where="trainer",
+        pin_memory=pin_memory,
+        prefetch_factor=0,
+    )
 
-    def __init__(self, loader: GatheredPixelsLoader) -> None:
+
+class _Numbered:
+    """Batches, channels last, with made-up indices: which images are turned costs the same."""
+
+    def __init__(self, loader: ThreadedLoader[torch.Tensor]) -> None:
         self.loader = loader
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, range]]:
         first = 0
         for batch in self.loader:
-            yield batch, range(first, first + len(batch))
+            yield batch.permute(0, 2, 3, 1), range(first, first + len(batch))
             first += len(batch)
 
 

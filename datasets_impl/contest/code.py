@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 HOMES = {  # name -> where a user imports it from
-    "Ahead": "datasets_impl.loaders.ahead",
     "BatchedDecodingDataset": "datasets_impl.variants.decoding",
     "BatchedStoredDataset": "datasets_impl.variants.stored_pixels",
     "DataLoader": "torch.utils.data",
+    "DecodedImages": "datasets_impl",
     "DecodingDataset": "datasets_impl.variants.decoding",
     "DraftCropsDataset": "datasets_impl.variants.draft_crops",
-    "GatheredPixelsLoader": "datasets_impl.loaders.gathered_pixels",
+    "RandomCrops": "datasets_impl",
+    "StoredPixels": "datasets_impl",
     "StoredPixelsDataset": "datasets_impl.variants.stored_pixels",
-    "ThreadedCropsLoader": "datasets_impl.loaders.threaded_crops",
-    "ThreadedJpegLoader": "datasets_impl.loaders.threaded_jpeg",
+    "ThreadedLoader": "datasets_impl",
     "ensure_stored": "datasets_impl.formats",
 }
 EPOCHS = "for epoch in range(3):\n    for batch in batches:\n        ...  # your training step"
@@ -25,7 +25,10 @@ WORKERS = "num_workers=0"
 
 
 def main_class(code: str) -> str:
-    """The dataset or loader of this project that `code` calls first, "" if it calls none."""
+    """The dataset of this project that `code` calls first, "" if it calls none; within its loader,
+    where it has one of its own."""
+    if found := re.search(r"ThreadedLoader\((\w+)\(", code):
+        return f"ThreadedLoader({found[1]})"
     found = re.search(r"(\w+(?:Loader|Dataset))\((?<!DataLoader\()", code)
     return found[1] if found else ""
 

@@ -18,7 +18,6 @@ from datasets_impl.decoders import DECODERS, Decoder
 from datasets_impl.experiments.loops import cores
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.formats import FORMATS, ensure_stored
-from datasets_impl.loaders.ahead import Ahead
 from datasets_impl.loaders.crops import RATIO, SCALE
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loading import PREFETCH_FACTOR, ending_workers
@@ -41,15 +40,11 @@ def data_loader(
     num_workers: int = 0,
     batch_size: int = BATCH_SIZE,
     collate_fn: Callable[[Any], Any] | None = None,
-    ahead: bool = False,
     sampler: Sampler[int] | None = None,
     prefetch_factor: int = PREFETCH_FACTOR,
     **options: Any,
 ) -> Iterator[Iterable[torch.Tensor]]:
-    """Batches of `dataset(root, **options)`, shuffled or in the order of `sampler`.
-
-    `ahead` fetches them in a thread.
-    """
+    """Batches of `dataset(root, **options)`, shuffled or in the order of `sampler`."""
     made = dataset(root, **options)
     batches: DataLoader[Any] = DataLoader(
         made,
@@ -62,7 +57,7 @@ def data_loader(
         collate_fn=collate_fn,
     )
     with ending_workers(batches):
-        yield Ahead(batches) if ahead else batches
+        yield batches
 
 
 def jpegs(root: Path) -> list[Path]:

@@ -45,7 +45,7 @@ def by_threads(
     dataset: Dataset[Any], order: Sampler[int], where: str = "process", threads: int | None = None
 ) -> Iterator[Iterable[Any]]:
     """The one loader with a thread per core, or as many as given."""
-    made: ThreadedLoader[Any] = ThreadedLoader(
+    with ThreadedLoader[Any](
         dataset,
         BATCH_SIZE,
         sampler=order,
@@ -53,11 +53,8 @@ def by_threads(
         where=where,
         start_method=START_METHOD if where == "process" else None,
         prefetch_factor=AHEAD,
-    )
-    try:
+    ) as made:
         yield made
-    finally:
-        made._place = None  # the process ends with its last iterator
 
 
 WAYS: dict[str, Callable[[Dataset[Any], Sampler[int]], Opened]] = {

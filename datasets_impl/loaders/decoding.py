@@ -15,6 +15,7 @@ from PIL import Image
 
 from datasets_impl.decoders import (
     DECODERS,
+    EMPTY,
     FOUR_COLOURS,
     OtherShape,
     Pixels,
@@ -134,6 +135,8 @@ def image_size(data: Any) -> tuple[int, int]:
     Raises:
         ValueError: it is no picture; says why.
     """
+    if not len(data):
+        raise ValueError(EMPTY)
     try:
         return jpeg_size(data)
     except ValueError:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import queue
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from datasets_impl.errors import LoaderFailed
 from datasets_impl.loaders.memory import Memory
 from datasets_impl.loaders.reading import Feed, Reading
-from datasets_impl.loaders.threads import lone_threads
-from datasets_impl.loaders.work import Outcome, Work
+from datasets_impl.loaders.threads import lone_threads, spare_lost_threads
+from datasets_impl.loaders.work import CLOSED, Outcome, Work
 
 
 class Here:
@@ -24,13 +26,26 @@ class Here:
     def __init__(self, reading: Reading, memory: Memory, at_once: bool) -> None:
         self.reading, self.memory = reading, memory
         self.inline = at_once and (reading.gathers or reading.threads == 1)
+        if self.inline:
+            spare_lost_threads()
         self.running = 0
         self._pool: ThreadPoolExecutor | None = None
+        self._runs: weakref.WeakSet[HereRun] = weakref.WeakSet()
+        self.closed = False
 
     def begin(self, epoch: int, seed: int, state: Any = None) -> HereRun:
         alone = not self.running
         self.running += 1
-        return HereRun(self, Feed(self.reading, epoch, alone, state))
+        run = HereRun(self, Feed(self.reading, epoch, alone, state))
+        self._runs.add(run)
+        return run
+
+    def close(self) -> None:
+        self.closed = True
+        for run in list(self._runs):
+            run.interrupt()
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def start(self, work: Work) -> None:
         if self._pool is None:
@@ -47,6 +62,8 @@ class HereRun:
         self._ended = False
 
     def submit(self, number: int, indices: Any) -> None:
+        if self._here.closed:
+            return
         work = self._feed.work(indices, self._here.memory, self._here.inline)
         if self._here.inline:
             self._made.put((number, work.made()))
@@ -56,12 +73,19 @@ class HereRun:
         self._here.start(work)
 
     def receive(self, timeout: float | None) -> tuple[int, Outcome]:
+        if self._here.closed:
+            raise LoaderFailed(CLOSED)
         try:
             number, outcome = self._made.get(timeout=timeout)
         except queue.Empty:
             raise TimeoutError from None
         self._works.pop(number, None)
         return number, outcome
+
+    def interrupt(self) -> None:
+        """Whoever waits for a batch waits no longer."""
+        self.end()
+        self._made.put((-1, Outcome()))
 
     def end(self) -> None:
         if not self._ended:

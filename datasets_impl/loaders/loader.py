@@ -261,6 +261,22 @@ class ThreadedLoader(Generic[T]):
         self.epoch = arguments.whole_number("epoch", epoch, 0)
         self._order.set_epoch(self.epoch)
 
+    def close(self) -> None:
+        """End the process or the threads now, and not when the loader goes.
+
+        Batches stay as they are. An epoch under way ends with a LoaderFailed; a new one starts
+        process or threads again. As a context manager the loader closes at the block's end.
+        """
+        place, self._place = self._place, None
+        if place is not None and self._owner == os.getpid():
+            place.close()
+
+    def __enter__(self) -> ThreadedLoader[T]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def _running(self) -> Here | Separate:
         place = self._place
         mine = place is not None and self._owner == os.getpid()

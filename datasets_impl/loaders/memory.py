@@ -77,7 +77,7 @@ def laid_out(leaves: Sequence[Leaf], take: Callable[[int], Bytes]) -> list[torch
     tensors, at = [], 0
     for leaf in leaves:
         if held is None or leaf.nbytes < SMALL:
-            memory = torch.empty(leaf.nbytes, dtype=torch.uint8)
+            memory = torch.empty(leaf.nbytes, dtype=torch.uint8, device="cpu")
         else:
             memory = torch.from_numpy(held[at : at + leaf.nbytes])
             at += aligned(leaf.nbytes)
@@ -130,7 +130,7 @@ class RecycledMemory:
 
     @staticmethod
     def _page_locked(nbytes: int) -> torch.Tensor:
-        return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
+        return torch.empty(nbytes, dtype=torch.uint8, device="cpu", pin_memory=True)
 
     def _taken(self, nbytes: int) -> Bytes:
         with self._taking:

@@ -55,7 +55,7 @@ class _Packer(pickle.Pickler):
         # The strides of a copy: the same, unless elements overlap or lie apart.
         leaf = Leaf.alike(value, torch.empty_like(value, device="meta").stride())
         if leaf.nbytes < SMALL:
-            memory = torch.empty(leaf.nbytes, dtype=torch.uint8)
+            memory = torch.empty(leaf.nbytes, dtype=torch.uint8, device="cpu")
             leaf.over(memory).copy_(value)
             return (memory.numpy().tobytes(), leaf)
         self._tensors.append((self._room(leaf.nbytes), leaf, value))
@@ -91,7 +91,7 @@ class _Unpacker(pickle.Unpickler):
         leaf = what[0]
         if isinstance(where, bytes):
             if not where:
-                return leaf.over(torch.empty(0, dtype=torch.uint8))
+                return leaf.over(torch.empty(0, dtype=torch.uint8, device="cpu"))
             return leaf.over(torch.frombuffer(bytearray(where), dtype=torch.uint8))
         return leaf.over(torch.from_numpy(self.slot[where : where + leaf.nbytes]))
 

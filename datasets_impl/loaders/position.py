@@ -111,7 +111,11 @@ class Order:
     def begin(self) -> tuple[Iterator[Any], int]:
         """The batches' indices and the epoch's seed."""
         indices = iter(self.samplers[0])
-        seed = torch.empty((), dtype=torch.int64).random_(generator=self.generator).item()
+        seed = (
+            torch.empty((), dtype=torch.int64, device="cpu")
+            .random_(generator=self.generator)
+            .item()
+        )
         return indices, int(seed)
 
     def resume(self, at: Position) -> tuple[Iterator[Any], int]:

@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset, default_collate
 
 from datasets_impl.loaders.layout import BatchLayout, WritesSamples, mapped
 from datasets_impl.loaders.memory import Memory
+from datasets_impl.loaders.parts import seen_through
 from datasets_impl.loaders.pinned import pinned
 from datasets_impl.loaders.stacking import collated
 from datasets_impl.loaders.work import Outcome, Work
@@ -40,7 +41,7 @@ class Reading:
         threads: int,
         pin: bool = False,
     ) -> None:
-        self.dataset = dataset
+        self.dataset = dataset = seen_through(dataset)
         self.collate_fn = collate_fn
         self.pin = pin
         self.batched = batched

@@ -28,7 +28,7 @@ from datasets_impl.loaders.parcel import unpack
 from datasets_impl.loaders.reading import Reading
 from datasets_impl.loaders.slots import MappedSlots, Returns, receive_descriptor
 from datasets_impl.loaders.wire import Kind, Message, pickled
-from datasets_impl.loaders.work import Outcome
+from datasets_impl.loaders.work import CLOSED, Outcome
 
 PATIENCE = 5.0  # seconds that the process gets to end by itself
 ASIDE = 0.05  # seconds between two looks of a thread at what another one received for it
@@ -159,13 +159,19 @@ class Separate:
         if inbox is not None:
             inbox.append((message.number, _outcome(message, held)))
 
+    def close(self) -> None:
+        self.broken = self.broken or CLOSED
+        self.send(Message(Kind.STOP))  # who waits for a batch in another thread hears its end
+        with self._receiving:
+            self._close()
+
     def _ended(self) -> NoReturn:
         self.process.join(PATIENCE)
         self._break(_why(self.process))
         raise LoaderFailed(self.broken)
 
     def _break(self, why: str) -> None:
-        self.broken = why
+        self.broken = self.broken or why
         self._close()
 
 

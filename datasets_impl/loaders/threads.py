@@ -19,6 +19,14 @@ from datasets_impl.errors import StudyError
 
 MOST_THREADS = 1024  # more than any machine has cores for
 _local = threading.local()
+_forked = threading.Event()  # this process was forked after this module was imported
+os.register_at_fork(after_in_child=_forked.set)
+
+
+def spare_lost_threads() -> None:
+    """In a fork, PyTorch's own threads did not come along, and waiting for them never ends."""
+    if _forked.is_set():
+        torch.set_num_threads(1)
 
 
 def work_alone() -> None:

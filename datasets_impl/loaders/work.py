@@ -24,6 +24,7 @@ class Outcome(NamedTuple):
     state: Any = None
 
 
+CLOSED = "The loader was closed in mid-epoch; begin a new epoch."
 Deliver = Callable[[Outcome], None]
 
 
