@@ -189,6 +189,7 @@ def _check_targets(options: argparse.Namespace) -> None:
         ("asv", publishing.is_pages, "asv's own pages"),
     ):
         check_replaceable(options.out / name, ours, sources=sources, what=what)
+    _check_question(options)
     written.check(options.out / "report", ("index.html", "claims.json"), "report", sources=sources)
     publishing.check_results(
         options.results,
@@ -197,6 +198,27 @@ def _check_targets(options: argparse.Namespace) -> None:
         partial=bool(options.bench),
         repeat=options.repeat,
     )
+
+
+def _check_question(options: argparse.Namespace) -> None:
+    """Pictures, or benchmarks, of one name: a study of these must not replace one of those.
+
+    Raises:
+        StudyError: what was published from there is of others.
+    """
+    asked = {
+        "images": ("pictures", options.images and str(options.images)),
+        "bench": ("benchmarks", options.bench),
+    }
+    for folder in dict.fromkeys((options.out, options.results.parent)):
+        published = asv_session.published_of(folder / "session")
+        for name, (what, wanted) in asked.items():
+            if published and published.get(name) != wanted:
+                raise StudyError(
+                    f"{folder} holds a study of other {what} "
+                    f"({published.get(name) or 'the usual ones'}), which this one would replace or "
+                    "be compared with; name another folder with --out."
+                )
 
 
 def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None:

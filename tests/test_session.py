@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from datasets_impl.errors import StudyError
 from scripts.judging.evidence import load_evidence
+from scripts.root import ROOT
 from scripts.session import provenance
 from scripts.session import rounds as asv_session
 from tests.sessions import (
@@ -218,6 +221,41 @@ def test_changed_code_starts_anew(
     changed = {"commit": COMMIT, "dirty": True, "hash": "4567"}
     monkeypatch.setattr(provenance, "code_state", lambda: changed)
     assert opened(tmp_path).state["done"] == 0
+
+
+def test_a_round_in_which_the_code_was_changed_does_not_count(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = provenance.code_state()
+
+    def trouble(number: int) -> int:
+        if number == 2:
+            monkeypatch.setattr(provenance, "code_state", lambda: {**before, "hash": "4567"})
+        return 0
+
+    asv.trouble = trouble
+    with pytest.raises(StudyError, match="changed while round 2 ran"):
+        run(opened(tmp_path))
+    monkeypatch.setattr(provenance, "code_state", lambda: before)
+    asv.trouble = lambda number: 0
+    session = opened(tmp_path)
+    assert session.state["done"] == 1
+    run(session)
+    assert logged(session) == WHOLE
+
+
+def test_the_package_of_this_folder_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever asv's processes start, and whatever else of this name is installed."""
+    (tmp_path / "datasets_impl").mkdir()
+    (tmp_path / "datasets_impl" / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-c", "import datasets_impl; print(datasets_impl.__file__)"],
+        cwd="/", env=asv_session.environment("quick", None), capture_output=True, text=True,
+    )  # fmt: skip
+    assert Path(done.stdout.strip()).is_relative_to(ROOT), done.stderr
 
 
 def test_a_commit_that_changes_nothing_measured_goes_on_under_the_first_commit(

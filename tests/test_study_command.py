@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from filelock import FileLock
 from datasets_impl.files.paths import CACHE_VARIABLE
 from scripts import study as command
 from scripts.root import ROOT
+from scripts.session import rounds as asv_session
 from scripts.session.child import child
 
 
@@ -138,6 +140,29 @@ def test_the_committed_results_are_not_mixed_with_another_profile(
 ) -> None:
     said = told(f"--results={ROOT / 'results'}")
     assert "profile standard" in said and "--results" in said
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "what"),
+    [
+        ({"images": "/elsewhere/photos"}, "--images={}/photos", "/elsewhere/photos"),
+        ({"images": "/elsewhere/photos"}, "--machine=lab", "/elsewhere/photos"),
+        ({"bench": "item.*"}, "--bench=item", "item.*"),
+        ({}, "--bench=item", "the usual ones"),
+    ],
+)
+def test_a_study_of_other_pictures_or_benchmarks_is_not_replaced(
+    told: Callable[..., str], tmp_path: Path, before: dict[str, str], given: str, what: str
+) -> None:
+    """Two folders of pictures may have one name, and so may two choices of benchmarks."""
+    session = tmp_path / "out" / "session"
+    (session / "rounds-1").mkdir(parents=True)
+    (session / asv_session.MARK).write_text(asv_session.HEADER)
+    key = {"images": None, "bench": None, **before}
+    state = {"key": key, "done": 1, "rounds": [{}], "published": True}
+    (session / "session.json").write_text(json.dumps(state))
+    said = told(given.format(tmp_path))
+    assert what in said and "--out" in said
 
 
 def test_each_question_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -349,3 +349,78 @@ def test_waiting_is_what_the_benchmark_of_stalls_takes_for_it(workers: int) -> N
             trained += time.perf_counter() - arrived
     del batches
     assert loop_of(watched.record).waits == pytest.approx(waited / (waited + trained), abs=0.03)
+
+
+class _Saved:
+    """A loader that says where it stands."""
+
+    def __iter__(self) -> Iterator[int]:
+        for self.given in range(1, STEPS + 1):
+            yield self.given
+
+    def state_dict(self) -> int:
+        return self.given
+
+
+def test_no_batch_is_lost_where_a_loop_over_an_iterator_breaks() -> None:
+    batches = iter(range(1000))
+    for batch in watch(batches, out=None):
+        if batch == held.APART + 1:  # in a block
+            break
+    assert next(batches) == held.APART + 2
+
+
+def test_a_loader_is_saved_where_training_stands() -> None:
+    loader = _Saved()
+    assert [loader.state_dict() for _ in watch(loader, out=None)] == [*range(1, STEPS + 1)]
+
+
+def test_batches_that_may_be_lost_are_held_where_that_is_asked_for() -> None:
+    watched = watch(_Saved(), out=None, free=True)
+    assert len(list(watched)) == STEPS
+    assert watched.record.blocks and not watched.record.notes
+
+
+def test_an_error_of_the_loader_comes_at_its_own_step() -> None:
+    class Fails:
+        def __iter__(self) -> Iterator[int]:
+            yield from range(held.APART + 5)
+            raise ValueError("the loader's own")
+
+    seen = []
+    with pytest.raises(ValueError, match="the loader's own"):
+        for batch in watch(Fails(), out=None):
+            seen.append(batch)
+    assert seen == [*range(held.APART + 5)]
+
+
+def test_loaders_that_are_equal_are_told_apart() -> None:
+    class Equal:
+        def __iter__(self) -> Iterator[int]:
+            return iter(range(3))
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return 1
+
+    first, second = Equal(), Equal()
+    assert watch(first, out=None).record is not watch(second, out=None).record
+    assert watch(first, out=None).record is watch(first, out=None).record
+
+
+def test_epochs_over_one_list_are_added_up(tmp_path: Path) -> None:
+    batches = [1, 2, 3]
+    for _ in range(3):
+        assert list(watch(batches, out=tmp_path / "watch.json")) == batches
+    (loop,) = read(tmp_path / "watch.json").loops
+    assert loop.step and loop.step.count == 9
+
+
+def test_training_goes_on_where_its_times_cannot_be_written(tmp_path: Path) -> None:
+    out = tmp_path / "watch.json"
+    watched = watch([1, 2, 3], out=out)
+    out.write_text("somebody's")
+    assert list(watched) == [1, 2, 3]
+    assert out.read_text() == "somebody's" and "holds something else" in watched.record.notes[0]

@@ -54,9 +54,15 @@ ASKED = {  # parts of a session's key, as a reader knows them
 
 
 def environment(profile: str, images: Path | None) -> dict[str, str]:
-    """Environment variables of a session; everything that could differ between arms is set."""
+    """Environment variables of a session; everything that could differ between arms is set.
+
+    The package is that of this folder, whose hash is recorded: asv's processes start elsewhere, and
+    in a clone that was copied with its environment, they would find the original.
+    """
+    others = filter(None, [os.environ.get("PYTHONPATH")])
     variables = {
         **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *others]),
         PROFILE_VARIABLE: profile,
         CACHE_VARIABLE: str(cache_dir()),
         "PYTHONHASHSEED": "0",
@@ -66,6 +72,12 @@ def environment(profile: str, images: Path | None) -> dict[str, str]:
     if images is not None:
         variables[IMAGES_VARIABLE] = str(images)
     return variables
+
+
+def published_of(folder: Path) -> dict[str, Any]:
+    """What the session in `folder` has measured, if it is published; its key, or nothing."""
+    state = _state(folder)
+    return dict(state["key"]) if state.get("published") else {}
 
 
 def is_session(folder: Path) -> bool:
@@ -234,6 +246,12 @@ class Session:
         if not list(attempt.glob("results/*/*-*.json")):
             raise StudyError(
                 f"asv saved no result in round {number}; see {self.folder / 'asv.log'}."
+            )
+        if provenance.code_state()["hash"] != self.state["key"]["code"]:
+            raise StudyError(
+                f"The measured code was changed while round {number} ran, so the round does not "
+                "count; put the code back and run the same command again to go on, or run it as it "
+                "is to start anew."
             )
         attempt.rename(self.folder / f"rounds-{number}")
         self.state["done"] = number

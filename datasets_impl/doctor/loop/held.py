@@ -49,9 +49,37 @@ def how_many(batch_bytes: int) -> int:
     return many if many >= LEAST_BLOCK else 0
 
 
-def fetched(batches: Iterator[Any], many: int) -> list[Any]:
-    """Up to `many` batches; fewer where the epoch ends."""
-    return list(itertools.islice(batches, many))
+def why_not(loader: Any, asked: bool) -> str:
+    """Why no batch of this loader may be fetched before its step; "" where it may.
+
+    Args:
+        asked: the user has asked for it, and so knows that a batch may be lost at a break.
+    """
+    if getattr(loader, "overwrite", False):
+        return "The loader overwrites its batches, so none can be held back."
+    if asked:
+        return ""
+    if isinstance(loader, Iterator):
+        return (
+            "An iterator gives each batch once, so none was fetched before its step; free=True "
+            "does, and loses up to 8 batches if the loop breaks."
+        )
+    if hasattr(loader, "state_dict"):
+        return (
+            "The loader can be saved in mid-epoch (state_dict), so no batch was fetched before "
+            "its step; free=True does, for runs that are not resumed."
+        )
+    return ""
+
+
+def fetched(batches: Iterator[Any], many: int) -> tuple[list[Any], Exception | None]:
+    """Up to `many` batches, fewer where the epoch ends; and the error that ended it, if one did."""
+    found: list[Any] = []
+    try:
+        found.extend(itertools.islice(batches, many))
+    except Exception as error:
+        return found, error
+    return found, None
 
 
 def wait_for_rest() -> bool:

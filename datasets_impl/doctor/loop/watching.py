@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from datasets_impl.doctor.loop.gil import GilProbe
 from datasets_impl.doctor.loop.record import Pair, Record
 from datasets_impl.doctor.loop.seen import measured
 from datasets_impl.doctor.loop.told import check_place, tell, write
+from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 
 T = TypeVar("T")
@@ -28,7 +30,9 @@ OUT = "watch.json"
 class Watched(Generic[T]):
     """A loader whose loop is timed. Everything else that is asked of it, the loader answers."""
 
-    def __init__(self, loader: Iterable[T], record: Record, out: Path | None, free: bool) -> None:
+    def __init__(
+        self, loader: Iterable[T], record: Record, out: Path | None, free: bool | None
+    ) -> None:
         self.loader = loader
         self.record = record
         self.out = out
@@ -78,16 +82,17 @@ class Watched(Generic[T]):
 class _Epoch:
     """Writes one epoch down in the record of all."""
 
-    def __init__(self, record: Record, free: bool, loader: Any) -> None:
+    def __init__(self, record: Record, free: bool | None, loader: Any) -> None:
         self.record = record
         self.first = True
         self.look = Arrival()
         self.room, self.kept = False, None  # for a batch that is kept, and that batch
         self.window = 0.0  # when the usual steps to compare with began
         self.unsettled = 0  # steps that profit from what the loader fetched during a block
-        self.free = free and not getattr(loader, "overwrite", False)
-        if free and not self.free:
-            record.note("The loader overwrites its batches, so none can be held back.")
+        against = "" if free is False else held.why_not(loader, asked=bool(free))
+        self.free = free is not False and not against
+        if against:
+            record.note(against)
 
     def arrived(self, batch: Any, waited: float) -> None:
         if self.first:
@@ -132,7 +137,7 @@ class _Epoch:
             self.free = False
             record.note("A few batches do not fit into the memory that is free; none was held.")
             return
-        found = held.fetched(batches, many)
+        found, failed = held.fetched(batches, many)
         for number in range(len(found)):  # no name of this frame may keep a batch
             self.look(found[number])
         rested = held.wait_for_rest()
@@ -156,6 +161,8 @@ class _Epoch:
         elif rested and count >= held.LEAST_BLOCK:
             record.pairs.append(Pair(usual, each))
             record.free_steps.add(each)
+        if failed is not None:  # at the step where it would have come without `watch`
+            raise failed
 
 
 def _look_at_sampler(record: Record, loader: Any) -> None:
@@ -172,12 +179,17 @@ def _look_at_sampler(record: Record, loader: Any) -> None:
     record.sampler_epoch = epoch
 
 
-_watched: weakref.WeakKeyDictionary[Any, Record] = weakref.WeakKeyDictionary()
+# By identity, since loaders that are equal are not the same; and by class, since the next object
+# may have the identity of one that is gone.
+_watched: dict[tuple[int, type], Record] = {}
+_numbers = itertools.count(1)
 _by_place: dict[Path, list[Record]] = {}
 _told: list[tuple[Record, Path | None]] = []  # at the end of the program
 
 
-def watch(loader: Iterable[T], *, out: str | Path | None = OUT, free: bool = True) -> Watched[T]:
+def watch(
+    loader: Iterable[T], *, out: str | Path | None = OUT, free: bool | None = None
+) -> Watched[T]:
     """Time the loop over `loader`, and say at the end of the program what it waited for.
 
         from datasets_impl.doctor import watch
@@ -194,7 +206,10 @@ def watch(loader: Iterable[T], *, out: str | Path | None = OUT, free: bool = Tru
         out: where the numbers are written as JSON, after each epoch and at the end; None for
             nowhere. The doctor reads them with `--beside`.
         free: now and then fetch a few batches ahead of time, so that the loop sees training
-            without loading. The trainer waits for these first, at most ten times in all.
+            without loading. The trainer waits for these first, at most ten times in all. Left
+            out where a batch could be lost by it: for an iterator, which gives each batch once,
+            and for a loader with a `state_dict`, which would count them as trained on. True for
+            these too, False for none.
 
     Raises:
         BadArgument: `loader` cannot be iterated.
@@ -210,15 +225,16 @@ def watch(loader: Iterable[T], *, out: str | Path | None = OUT, free: bool = Tru
         _by_place[place].append(record)
     if not _is_other_rank() and (record, place) not in _told:
         _told.append((record, place))
-    return Watched(loader, record, place, arguments.flag("free", free))
+    return Watched(loader, record, place, None if free is None else arguments.flag("free", free))
 
 
 def _record_of(loader: Any) -> Record:
-    number = len(_watched) + 1
-    with suppress(TypeError):  # what cannot be referred to weakly is watched once
-        found: Record = _watched.setdefault(loader, Record(f"{type(loader).__name__} {number}"))
-        return found
-    return Record(f"{type(loader).__name__} {number}")
+    key = id(loader), type(loader)
+    if key not in _watched:
+        _watched[key] = Record(f"{type(loader).__name__} {next(_numbers)}")
+        with suppress(TypeError):  # a list cannot say when it goes
+            weakref.finalize(loader, _watched.pop, key, None).atexit = False
+    return _watched[key]
 
 
 def _report(record: Record, out: Path | None) -> None:
@@ -228,8 +244,12 @@ def _report(record: Record, out: Path | None) -> None:
 
 
 def _after_epoch(watched: Watched[Any]) -> None:
+    """Training is not to end because what was seen of it cannot be written."""
     if watched.out is not None:
-        write(watched.out, _by_place[watched.out])
+        try:
+            write(watched.out, _by_place[watched.out])
+        except StudyError as error:
+            watched.record.note(str(error))
     if hasattr(sys, "ps1") or "ipykernel" in sys.modules:  # where no program ends
         tell(watched.record, watched.out)
 
