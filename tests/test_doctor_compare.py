@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datasets_impl.doctor import __main__ as command
 from datasets_impl.doctor.__main__ import main
 from datasets_impl.doctor.loop.record import Record
 from datasets_impl.doctor.loop.told import write
@@ -79,11 +81,27 @@ def test_findings_that_went_and_came(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Both" not in said
 
 
+def _written(path: Path, **edited: Any) -> Path:
+    """A diagnosis that somebody has edited."""
+    path.write_text(json.dumps(json.loads(diagnosis().model_dump_json()) | edited))
+    return path
+
+
+@pytest.mark.filterwarnings("error")
+def test_times_of_a_clock_that_stood_still_have_no_interval() -> None:
+    assert compared(diagnosis(own_rounds=[0.0, 1.0, 2.0]), diagnosis()).low is None
+
+
 def test_a_file_that_the_doctor_did_not_write_is_refused(tmp_path: Path) -> None:
     for text in ("", "{}", "[]", '{"target": 5}', "\x00"):
         (tmp_path / "a.json").write_text(text)
         with pytest.raises(StudyError, match="that --out wrote"):
             read_diagnosis(tmp_path / "a.json")
+    for us in (float("nan"), float("inf"), -1.0):
+        with pytest.raises(StudyError, match="see its field own_us"):
+            read_diagnosis(_written(tmp_path / "c.json", own_us=us))
+        with pytest.raises(StudyError, match=r"see its field own_rounds\.0"):
+            read_diagnosis(_written(tmp_path / "c.json", own_rounds=[us]))
     with pytest.raises(StudyError, match="No such file"):
         read_diagnosis(tmp_path / "b.json")
     with pytest.raises(StudyError):
@@ -140,15 +158,43 @@ def test_nonsense_is_no_condition(text: str) -> None:
     [
         ["x", "--fail-if", "nothing>3"],
         ["x", "--fail-if", "waits"],
+        ["x", "--fail-if", "waits>10%"],
+        ["x", "--fail-if", "slower>5%"],
+        ["x", "--fail-if", "us>50%"],
+        ["x", "--fail-if", "hazards>0%"],
+        ["x", "--fail-if", f"us>{'9' * 400}"],
+        ["x:y", "--out", "folder", "--svg", "folder/index.html"],
         ["x", "--beside", "missing.json"],
         ["--compare", "missing.json", "missing.json"],
     ],
 )
 def test_wrong_arguments_are_one_sentence(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(command, "examine", lambda *_: pytest.fail("it began to measure"))
     assert main(arguments) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "unused",
+    [["--out", "x"], ["--svg", "x"], ["--step-ms", "5"], ["--kwargs", "{}x"], ["--budget", "20"]],
+)
+def test_no_option_is_passed_over_in_a_comparison(
+    unused: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [str(_written(tmp_path / name)) for name in "ab"]
+    with pytest.raises(SystemExit, match="2"):
+        main(["--compare", *both, *unused])
+    assert f"{unused[0]} goes with a TARGET" in capsys.readouterr().err
+
+
+def test_arguments_for_a_folder_of_pictures_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path), "--kwargs", '{"size": 3}'])
+    assert "not with a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["x", "--compare", "a", "b"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -210,6 +211,15 @@ def test_a_place_that_holds_something_else_is_refused(tmp_path: Path) -> None:
 def test_what_cannot_be_iterated_is_refused(bad: Any) -> None:
     with pytest.raises(BadArgument, match="loader"):
         watch(bad, out=None)
+
+
+@pytest.mark.parametrize("ms", ["NaN", "-5"])
+def test_times_that_cannot_be_are_refused(tmp_path: Path, ms: str) -> None:
+    out = tmp_path / "watch.json"
+    list(watch([1, 2, 3], out=out))
+    out.write_text(re.sub(r'"median_ms": [^,]+', f'"median_ms": {ms}', out.read_text()))
+    with pytest.raises(StudyError, match="watch did not write it"):
+        read(out)
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"generator": 5}'])

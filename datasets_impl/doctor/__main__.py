@@ -160,12 +160,32 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         parser.error("give a TARGET, or --compare with two files")
     options.fail_if = [Condition.of(text) for text in options.fail_if]
     known_causes(options.fail_if, set(ORDER))
+    _check_together(parser, options)
     options.budget = _number("--budget", options.budget, LEAST_BUDGET, DAY, "seconds")
     if options.step_ms is not None:
         options.step_ms = _number("--step-ms", options.step_ms, LEAST_STEP, 1e3 * DAY, "ms")
     if options.beside is not None:
         options.step_ms = _step_of(options.beside)
     return options
+
+
+def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """What is asked for must be possible, before a minute is spent; and nothing is passed over.
+
+    Raises:
+        BadArgument: a condition needs an option that is not given.
+    """
+    if options.compare:
+        unused = ("kwargs", "budget", "out", "step_ms", "beside", "svg")
+        for name in unused:
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"--{name.replace('_', '-')} goes with a TARGET, not with --compare")
+        return
+    step = options.step_ms is not None or options.beside is not None
+    for one in options.fail_if:
+        one.check_possible(step=step)
+    if options.kwargs != parser.get_default("kwargs") and user_path(options.target).is_dir():
+        parser.error("--kwargs goes with a class or function, not with a folder of pictures")
 
 
 def _step_of(watched: Path) -> float:

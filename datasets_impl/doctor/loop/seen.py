@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 from scipy import stats
 
 from datasets_impl.doctor.loop.record import Record, Times
@@ -19,16 +19,16 @@ FREE, BUSY = 0.05, 0.5  # of a thread's wakes: with fewer late ones the step let
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Spread(_Model):
     """Times of one thing, milliseconds."""
 
     count: int
-    mean_ms: float
-    median_ms: float
-    p99_ms: float
+    mean_ms: NonNegativeFloat
+    median_ms: NonNegativeFloat
+    p99_ms: NonNegativeFloat
 
 
 class Gain(_Model):
@@ -55,7 +55,7 @@ class Loop(_Model):
     step: Spread | None
     wait: Spread | None
     first_batch: Spread | None
-    free_step_ms: float | None
+    free_step_ms: NonNegativeFloat | None
     if_free: Gain | None
     gil: float | None
     notes: list[str]

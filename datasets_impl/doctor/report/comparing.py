@@ -60,7 +60,8 @@ def compared(before: Diagnosis, after: Diagnosis) -> Comparison:
     gain = low = high = None
     if before.own_us and after.own_us:
         gain = before.own_us / after.own_us
-    if min(len(before.own_rounds), len(after.own_rounds)) > 1:
+    rounds = before.own_rounds, after.own_rounds
+    if min(map(len, rounds)) > 1 and min(map(min, rounds)) > 0:  # of a clock that stood still: 0
         test = stats.ttest_ind(np.log(before.own_rounds), np.log(after.own_rounds), equal_var=False)
         interval = test.confidence_interval(CONFIDENCE)
         if math.isfinite(interval.low) and math.isfinite(interval.high):

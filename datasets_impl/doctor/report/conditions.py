@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +52,27 @@ class Condition:
             raise BadArgument(
                 f'--fail-if must be like "waits>10%" or "decoding>50%", not {text[:80]!r}.'
             )
-        return cls(found[1], float(found[2]), text.strip())
+        one = cls(found[1], float(found[2]), text.strip())
+        if found[3] and one.name in VALUES and not VALUES[one.name][1]:
+            raise BadArgument(
+                f"--fail-if {one.text}: no percentage; leave out the %."
+            )
+        if math.isinf(one.limit):
+            raise BadArgument(
+                f"--fail-if {one.name}: nothing is above it; give a smaller one."
+            )
+        return one
+
+    def check_possible(self, *, step: bool) -> None:
+        """Of the diagnosis of a target; `step` says whether a training step is compared with.
+
+        Raises:
+            BadArgument: an option is lacking.
+        """
+        if self.name == SLOWER:
+            raise BadArgument("--fail-if slower takes --compare.")
+        if self.name == "waits" and not step:
+            raise BadArgument(f"--fail-if waits takes {VALUES['waits'][2]}.")
 
     def failed(self, one: Diagnosis) -> str:
         """What to say where it holds; "" where it does not.

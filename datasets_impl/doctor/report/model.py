@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
@@ -112,8 +114,8 @@ class Diagnosis(_Model):
     parts: list[Part]
     unattributed_us: float
     places: list[Place]
-    own_us: float | None
-    own_rounds: list[float] = []  # what `own_us` is the median of
+    own_us: Time | None
+    own_rounds: list[Time] = []  # what `own_us` is the median of
     hand_over_us: float | None
     first_batch_s: float | None
     findings: list[Found]

@@ -38,7 +38,10 @@ def check_places(target: str, out: Path | None, svg: Path | None) -> None:
     """
     if out is not None and out.exists() and not out.is_dir():
         raise StudyError(f"{out} is no folder; name one for --out.")
-    for path in (*(_files(out) if out else ()), *((svg,) if svg else ())):
+    files = _files(out) if out else ()
+    if svg is not None and svg.resolve() in {path.resolve() for path in files}:
+        raise StudyError(f"--svg {svg} is a file of --out; name another one for the picture.")
+    for path in (*files, *((svg,) if svg else ())):
         _check(path)
         folder = user_path(target) if target else None
         if folder and folder.is_dir() and path.resolve().is_relative_to(folder.resolve()):
