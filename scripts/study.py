@@ -119,6 +119,10 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
             f"--profile names the unknown profile {options.profile!r}; choose one of "
             f"{', '.join(PROFILES)}."
         )
+    if options.bench == "":
+        raise StudyError(
+            "--bench is empty; give a name of asv, such as item.ByStage, or leave it out."
+        )
     if options.rounds is not None:
         if not re.fullmatch("[0-9]{1,4}", options.rounds) or not (
             2 <= int(options.rounds) <= MOST_ROUNDS

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from datasets_impl.doctor.process.examine import examine
 from datasets_impl.doctor.report.diagnosis import Diagnosis, diagnose
 from datasets_impl.doctor.report.page import page
 from datasets_impl.errors import StudyError
+from scripts.root import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
 EMPTY = """
@@ -47,6 +51,20 @@ IMPORTED = {  # at import -> what is said
     "import threading\nthreading.Thread(target=threading.Event().wait).start()": SURVIVED,
 }  # fmt: skip
 LENGTHS = ("3.5", "-1", "'4'", "None", "2 ** 70", "1 / 0")
+
+
+def test_a_file_named_like_a_library_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Neither by the doctor nor by the process that looks, and the user's own modules are found."""
+    for name in ("json", "random", "psutil", "numpy", "rich", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('taken for a library')")
+    (tmp_path / "mine.py").write_text(EMPTY)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "target.py").write_text("from mine import D")
+    done = subprocess.run(
+        [sys.executable, "-m", "datasets_impl.doctor", "below/target.py:D", "--budget", "10"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and re.search(SURVIVED, done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("source", IMPORTED)

@@ -65,6 +65,7 @@ def told(
         *(("machine", value, ["--machine", "letters"])
           for value in ("../x", "a/b", "", ".", "..", ".git", "-x", "x" * 101, "a b", "a\nb")),
         ("images", "", ["empty"]),
+        ("bench", "", ["--bench", "empty"]),
         ("images", "~nobody-of-this-name/x", ["unknown user"]),
     ],
 )  # fmt: skip
@@ -81,6 +82,7 @@ def test_an_option_that_cannot_be_meant_is_refused(
     [
         ("PATH", "/nowhere", ["git cannot be run", "install git"]),
         ("GIT_CONFIG_COUNT", "x", ["git clone", "git says"]),
+        ("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1", ["another user", "safe.directory"]),
         ("DATASET_STUDY_MAX_RETRIES", "many", ["DATASET_STUDY_MAX_RETRIES"]),
         (CACHE_VARIABLE, "/proc/none", ["/proc/none", CACHE_VARIABLE]),
         (CACHE_VARIABLE, str(ROOT / "README.md"), ["README.md", CACHE_VARIABLE]),

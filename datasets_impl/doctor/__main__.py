@@ -11,9 +11,13 @@ DataLoader, or a class or function that returns one. The exit code is 1 where a 
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder, where a json.py of the user's may stand
+
 import argparse
 import json
-import sys
 from math import nan
 from pathlib import Path
 from typing import Any

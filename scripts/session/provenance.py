@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -71,6 +72,11 @@ def git(*arguments: str) -> str:
         ) from error
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines()
+        if any("dubious ownership" in line for line in said):
+            raise StudyError(
+                f"{ROOT} belongs to another user, so git does not read it; run it as that user, or "
+                f"`git config --global --add safe.directory {shlex.quote(str(ROOT))}`."
+            ) from error
         raise StudyError(
             "The study records which commit it measures, so it must run in a git clone with at "
             "least one commit; clone the project with git"

@@ -6,10 +6,15 @@ of JSON. What the user's code prints is thrown away. `examine` is the other side
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # the current folder, where a json.py of the user's may stand
+
+import contextlib
 import faulthandler
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -70,6 +75,9 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     from datasets_impl.doctor.process.plan import plan
     from datasets_impl.doctor.process.table import PROBES
 
+    if not sys.flags.safe_path:
+        with contextlib.suppress(OSError):  # it is gone
+            sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Python has it
     # As in a worker; and a second thread that a neighbour keeps from running makes the first wait.
     torch.set_num_threads(1)
     subject = load(request["target"], request["kwargs"])

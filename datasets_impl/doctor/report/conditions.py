@@ -54,13 +54,9 @@ class Condition:
             )
         one = cls(found[1], float(found[2]), text.strip())
         if found[3] and one.name in VALUES and not VALUES[one.name][1]:
-            raise BadArgument(
-                f"--fail-if {one.text}: no percentage; leave out the %."
-            )
+            raise BadArgument(f"--fail-if {one.text}: no percentage; leave out the %.")
         if math.isinf(one.limit):
-            raise BadArgument(
-                f"--fail-if {one.name}: nothing is above it; give a smaller one."
-            )
+            raise BadArgument(f"--fail-if {one.name}: nothing is above it; give a smaller one.")
         return one
 
     def check_possible(self, *, step: bool) -> None:
