@@ -335,7 +335,7 @@ def test_giving_back_a_batch_that_a_worker_sent_is_waiting_and_no_step(
 def test_no_batch_is_given_back_while_loading_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "perf_counter", lambda: Dearly.now)
     monkeypatch.setattr(held, "wait_for_rest", lambda: True)
-    watched = watch(dearly(4 * held.APART), out=None)
+    watched = watch(dearly(4 * held.APART), out=None, free=True)
     for _batch in watched:
         Dearly.now += 20.0
     assert watched.record.pairs
