@@ -12,6 +12,39 @@ false_alarm_gate = 0.05
 title = "A post"
 date = "2025-01-30"
 """
+RATIO = """
+[claim.test.ratio]
+label = "naive / preloaded"
+kind = "ratio"
+metric = "item"
+benchmarks = ["item.ByImplementation"]
+treatment = { impl = "naive" }
+baseline = { impl = "preloaded" }
+"""
+SLOPE = (
+    RATIO.replace("naive / preloaded", "slope").replace("ratio", "slope")
+    + """over = "px"
+bar = 0.0
+"""
+)
+SHARE = """
+[claim.test.share]
+label = "read / item"
+kind = "share"
+metric = "item"
+benchmarks = ["item.ByStage"]
+treatment = { stage = "read" }
+baseline = { stage = "item" }
+bar = 0.5
+"""
+EXACT = """
+[claim.test.exact]
+label = "opened"
+kind = "exact"
+metric = "opened"
+benchmarks = ["exact.FilesOpened"]
+expect = "== 0"
+"""
 CLAIM = """
 [[claim]]
 id = "{id}"

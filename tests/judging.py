@@ -16,16 +16,6 @@ from tests.synthetic_results import (
     write_results,
 )
 
-RATIO = """
-[claim.test.ratio]
-label = "naive / preloaded"
-kind = "ratio"
-metric = "item"
-benchmarks = ["item.ByImplementation"]
-treatment = { impl = "naive" }
-baseline = { impl = "preloaded" }
-"""
-
 Times = Callable[[dict[str, Any]], float]
 
 

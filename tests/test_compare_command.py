@@ -20,7 +20,7 @@ from scripts.render_report import main as render_main
 from scripts.report import figures, page
 from scripts.report.model import Study
 from scripts.root import CLAIMS
-from tests.claims_text import HEAD, claim
+from tests.claims_text import HEAD, RATIO, claim
 from tests.repeats import again
 from tests.synthetic_results import Bench, Noise, write_results
 from tests.synthetic_study import NASTY, build
@@ -31,19 +31,9 @@ def first() -> Study:
     return build()
 
 
-RATIO = """
-[claim.test.ratio]
-label = "naive / preloaded, item"
-kind = "ratio"
-metric = "item"
-benchmarks = ["item.ByResolution"]
-treatment = { impl = "naive" }
-baseline = { impl = "preloaded" }
-direction = "above"
-bar = 10.0
-"""
+BY_RESOLUTION = RATIO.replace("ByImplementation", "ByResolution")
 RULES = HEAD + claim(
-    RATIO,
+    BY_RESOLUTION + "bar = 10.0\n",
     headline='{ px = 256, impl = "naive" }',
     identifier="C14",
     title="Preloading makes item access far cheaper",

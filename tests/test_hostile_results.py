@@ -15,19 +15,11 @@ import pytest
 from scripts import compare, update_readme
 from scripts.render_report import main as render_main
 from scripts.root import RESULTS
-from tests.claims_text import HEAD, claim
+from tests.claims_text import HEAD, RATIO, claim
 from tests.synthetic_results import Bench, Noise, edit_json, write_results
 
-RATIO = """
-[claim.test.ratio]
-label = "naive / preloaded, item"
-kind = "ratio"
-metric = "item"
-benchmarks = ["item.ByResolution"]
-treatment = { impl = "naive" }
-baseline = { impl = "preloaded" }
-"""
-RULES = HEAD + claim(RATIO, headline='{ px = 256, impl = "naive" }', finding="It takes {headline}.")
+TEST = RATIO.replace("ByImplementation", "ByResolution")
+RULES = HEAD + claim(TEST, headline='{ px = 256, impl = "naive" }', finding="It takes {headline}.")
 NAME = "item.ByResolution.track_item"
 FACTS = {"profile": "quick", "rounds": [{"started": "2026-01-01T00:00:00", "load": [0.1]}]}
 CORPUS = {
@@ -212,7 +204,7 @@ def test_wrong_rules_are_one_sentence(
 def test_two_tests_of_one_label_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "claims.toml").write_text(RULES + RATIO.replace("test.ratio", "test.again"))
+    (tmp_path / "claims.toml").write_text(RULES + TEST.replace("test.ratio", "test.again"))
     arguments = ["--results", str(tmp_path), "--claims", str(tmp_path / "claims.toml")]
     assert "same label" in refused(render_main(arguments), capsys)
 

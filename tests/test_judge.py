@@ -10,8 +10,8 @@ import pytest
 
 from scripts.judging.model import Reason
 from scripts.report.study import load_study
-from tests.claims_text import HEAD, claim
-from tests.judging import RATIO, aa, bench, first, items, twice
+from tests.claims_text import EXACT, HEAD, RATIO, SHARE, SLOPE, claim
+from tests.judging import aa, bench, first, items, twice
 from tests.synthetic_results import (
     Bench,
     Noise,
@@ -104,19 +104,9 @@ def test_blocks_are_paired_in_their_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", [0.9, 1.0, 1.3])
 def test_a_share_of_two_timings_is_never_above_all(tmp_path: Path, part: float) -> None:
     """Reading can seem slower than the item that reads, when each was timed by itself."""
-    share = """
-[claim.test.share]
-label = "read / item"
-kind = "share"
-metric = "item"
-benchmarks = ["item.ByStage"]
-treatment = { stage = "read" }
-baseline = { stage = "item" }
-bar = 0.5
-"""
     found = first(
         tmp_path,
-        claim(share, headline='{ px = 256, stage = "read" }'),
+        claim(SHARE, headline='{ px = 256, stage = "read" }'),
         bench(
             "item.ByStage.track_item",
             lambda f: part if f["stage"] == "read" else 1.0,
@@ -134,17 +124,7 @@ bar = 0.5
     assert shown and all(int(number) <= 100 for number in shown)
 
 
-PART = """
-[claim.test.apart]
-label = "read / item"
-kind = "share"
-metric = "item"
-benchmarks = ["item.ByStage"]
-treatment = { stage = "read" }
-baseline = { stage = "item" }
-bar = 0.5
-unless = "together"
-"""
+PART = SHARE.replace("test.share", "test.apart") + 'unless = "together"\n'
 TOGETHER = """
 [claim.test.together]
 label = "reading in an item"
@@ -186,16 +166,6 @@ def test_a_test_counts_only_on_machines_without_what_took_its_place(tmp_path: Pa
 
 
 def test_share_level_slope_and_exact(tmp_path: Path) -> None:
-    share = """
-[claim.test.share]
-label = "read / item"
-kind = "share"
-metric = "item"
-benchmarks = ["item.ByStage"]
-treatment = { stage = "read" }
-baseline = { stage = "item" }
-bar = 0.5
-"""
     level = """
 [claim.test.level]
 label = "item access"
@@ -204,30 +174,11 @@ metric = "item_share"
 benchmarks = ["epoch.ItemShare"]
 bar = 0.5
 """
-    slope = """
-[claim.test.slope]
-label = "slope"
-kind = "slope"
-metric = "item"
-benchmarks = ["item.ByImplementation"]
-treatment = { impl = "naive" }
-baseline = { impl = "preloaded" }
-over = "px"
-bar = 0.0
-"""
-    exact = """
-[claim.test.exact]
-label = "opened"
-kind = "exact"
-metric = "opened"
-benchmarks = ["exact.FilesOpened"]
-expect = "== 0"
-readings = { 0 = "none", 2 = "twice" }
-"""
+    exact = EXACT + 'readings = { 0 = "none", 2 = "twice" }\n'
     opened = {"epoch": 0.0, "again": 2.0}
     found = first(
         tmp_path,
-        claim(share, level, slope, exact, headline='{ px = 256, stage = "read" }'),
+        claim(SHARE, level, SLOPE, exact, headline='{ px = 256, stage = "read" }'),
         bench(
             "item.ByStage.track_item",
             lambda f: 0.3 if f["stage"] == "read" else 1.0,

@@ -10,8 +10,8 @@ import pytest
 from scripts.judging.correction import AT_THE_BAR
 from scripts.judging.model import Reason
 from scripts.report.study import load_study
-from tests.claims_text import HEAD, claim
-from tests.judging import RATIO, bench, first, items, outcomes, study, twice
+from tests.claims_text import HEAD, RATIO, claim
+from tests.judging import bench, first, items, outcomes, study, twice
 from tests.synthetic_results import (
     Bench,
     write_results,

@@ -11,8 +11,8 @@ from scripts.judging.model import Outcome
 from scripts.render_report import render
 from scripts.report.reasons import in_words
 from scripts.report.study import load_study
-from tests.claims_text import HEAD, claim
-from tests.judging import RATIO, aa, bench, first, items, outcomes, study, twice
+from tests.claims_text import EXACT, HEAD, RATIO, claim
+from tests.judging import aa, bench, first, items, outcomes, study, twice
 from tests.synthetic_results import (
     FAILED,
     SKIPPED,
@@ -149,15 +149,6 @@ def test_results_without_samples_are_named_as_such(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------- the A/A gate
-
-EXACT = """
-[claim.test.exact]
-label = "opened"
-kind = "exact"
-metric = "opened"
-benchmarks = ["exact.FilesOpened"]
-expect = "== 0"
-"""
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from scripts.report import log_words, page
 from scripts.report.reasons import in_words
 from scripts.report.study import load_study
 from scripts.report.surroundings import describe_machine
-from tests.claims_text import HEAD, claim
+from tests.claims_text import HEAD, RATIO, SLOPE, claim
 from tests.synthetic_results import SKIPPED, Bench, Noise, write_results
 
 
@@ -91,26 +91,13 @@ def test_the_page_names_the_load_of_a_machine() -> None:
     )
 
 
-RATIO = """
-[claim.test.ratio]
-label = "naive / preloaded"
-kind = "ratio"
-metric = "epoch"
-benchmarks = ["epoch.ByResolution"]
-treatment = { impl = "naive" }
-baseline = { impl = "preloaded" }
-[claim.test.slope]
-label = "slope"
-kind = "slope"
-metric = "epoch"
-benchmarks = ["epoch.ByResolution"]
-treatment = { impl = "naive" }
-baseline = { impl = "preloaded" }
-over = "px"
-bar = 0.0
-"""
+EPOCHS = (
+    (RATIO + SLOPE)
+    .replace("item.ByImplementation", "epoch.ByResolution")
+    .replace('metric = "item"', 'metric = "epoch"')
+)
 RULES = HEAD + claim(
-    RATIO,
+    EPOCHS,
     headline='{ px = 64, impl = "naive" }',
     identifier="C14",
     title="Preloading makes epochs cheaper",

@@ -13,8 +13,7 @@ from datasets_impl.errors import StudyError
 from scripts.judging.evidence import load_evidence
 from scripts.judging.judge import judge_both, judge_repeat
 from scripts.judging.runs import Runs, find_runs
-from tests.claims_text import HEAD, claim
-from tests.judging import RATIO
+from tests.claims_text import HEAD, RATIO, claim
 from tests.synthetic_results import Bench, Noise, edit_json, write_results
 
 ITEM, ARMS = "item.ByImplementation.track_item", "arms.Decode.track_decode"
