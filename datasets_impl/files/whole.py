@@ -56,9 +56,9 @@ def whole_folder(
                 new.mkdir()
                 yield new
                 for folder in (*(path for path in new.rglob("*") if path.is_dir()), new):
-                    sync_folder(folder)
+                    sync(folder)
                 put_in_place(new, target, ours, sources=sources, what=what)
-                sync_folder(target.parent)
+                sync(target.parent)
             finally:
                 remove_unfinished(partial)
     except OSError as error:
@@ -96,9 +96,9 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
         lock.release()
 
 
-def sync_folder(folder: Path) -> None:
-    """Make its names survive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make what a file holds, or a folder's names, survive a crash of the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -29,6 +29,7 @@ from datasets_impl.files.atomic import atomic_write, describe_write_error
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import beside, digest
 from datasets_impl.files.replacing import check_replaceable, put_in_place
+from datasets_impl.files.whole import sync
 from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.stored import (
     HEADER,
@@ -167,7 +168,7 @@ def _convert(
         offsets = writer.offsets()
     _finish(plan, form, partial, offsets)
     put_in_place(partial, target, is_stored_set, sources=sources, what=WHAT)
-    _sync(target.parent)
+    sync(target.parent)
     (target / JOURNAL).unlink()
 
 
@@ -216,7 +217,7 @@ def _finish(plan: Plan, form: Format, partial: Path, offsets: np.ndarray[Any, An
         path for path in partial.rglob("*") if path.is_file() and path.name not in left_out
     )
     for path in files:
-        _sync(path)
+        sync(path)
     header = Header(
         format=form.name,
         kind=plan.kind,
@@ -238,11 +239,3 @@ def saved(index: np.ndarray[Any, Any]) -> bytes:
 
 def written(header: Header) -> str:
     return header.sealed().model_dump_json(indent=1, exclude_none=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

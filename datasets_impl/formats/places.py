@@ -26,7 +26,7 @@ from datasets_impl.files.replacing import (
     remove_ours,
     somebody_elses,
 )
-from datasets_impl.files.whole import locked, sync_folder
+from datasets_impl.files.whole import locked, sync
 from datasets_impl.formats.stored import (
     HEADER,
     INDEX,
@@ -164,7 +164,7 @@ class Folder(Place):
         target = self.partial / DATA / shard_name(number)
         try:
             made.rename(target)
-            sync_folder(target.parent)
+            sync(target.parent)
         except OSError as error:
             if not (target / HEADER).is_file():  # or another worker has made it meanwhile
                 raise describe_write_error(error, target) from error
@@ -178,7 +178,7 @@ class Folder(Place):
         atomic_write(new / INDEX, index)
         atomic_write(new / HEADER, header)
         put_in_place(new, self.path, is_stored_set, sources=self.sources, what=WHAT)
-        sync_folder(self.path.parent)
+        sync(self.path.parent)
         remove_ours(self.partial, is_unfinished_set, what=WHAT)
 
 
