@@ -38,7 +38,7 @@ def seed(value: Any, name: str = "seed") -> int:
 
 def flag(name: str, value: Any) -> bool:
     """True or False and nothing that merely counts as one: the string "False" is true."""
-    if not _is_bool(value):
+    if not is_bool(value):
         raise refused(name, value, "True or False")
     return bool(value)
 
@@ -83,14 +83,14 @@ def refused(name: str, value: Any, right: str) -> BadArgument:
     return BadArgument(f"{name} is {shown}; give {right}.")
 
 
-def _is_bool(value: Any) -> bool:
+def is_bool(value: Any) -> bool:
     """Also NumPy's and PyTorch's single ones."""
     of_array = "bool" in str(getattr(value, "dtype", "")) and getattr(value, "ndim", 1) == 0
     return isinstance(value, bool) or of_array
 
 
 def _as_int(value: Any) -> int | None:
-    if _is_bool(value):
+    if is_bool(value):
         return None
     try:
         return operator.index(value)

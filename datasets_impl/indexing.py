@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from datasets_impl.arguments import refused
+from datasets_impl.arguments import is_bool, refused
 from datasets_impl.errors import StudyError
 
 
@@ -24,8 +24,10 @@ def position(index: Any, count: int, what: str = "the dataset") -> int:
         BadArgument: it is no whole number.
     """
     try:
+        if type(index) is not int and is_bool(index):
+            raise TypeError  # of a mask: as numbers it would be items 0 and 1, over and over
         found = operator.index(index)
-    except TypeError:
+    except (TypeError, ValueError, RuntimeError):
         raise refused("index", index, "a whole number; slices and lists are not taken") from None
     if -count <= found < count:
         return found + count if found < 0 else found

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,12 +19,13 @@ from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument, BadImage, StudyError
 from datasets_impl.files.packed import PackedPaths
 from datasets_impl.files.paths import user_path
-from datasets_impl.files.pictures import jpeg_files
+from datasets_impl.files.pictures import is_folder, jpeg_files
 from datasets_impl.indexing import position
 
 # As `torchvision.datasets.folder.IMG_EXTENSIONS`; what is no JPEG, Pillow decodes.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 FORMS = "a folder of JPEG files, an ImageFolder, or a list of paths or of (path, target)"
+MOST_BYTES = 8  # of a number that PyTorch has
 Targets = np.ndarray[Any, Any]
 
 
@@ -85,7 +87,7 @@ class LabelledFolder(ImageFiles):
         folder = user_path(root)
         try:
             with os.scandir(folder) as entries:
-                classes = sorted(entry.name for entry in entries if entry.is_dir())
+                classes = sorted(entry.name for entry in entries if is_folder(entry))
             found = [list(_pictures(str(folder / name))) for name in classes]
         except OSError as error:
             raise StudyError(
@@ -127,7 +129,7 @@ def _pictures(top: str) -> Iterator[str]:
         names = []
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir():
+                if is_folder(entry):
                     real = f"{above[-1]}/{entry.name}"
                     real = os.path.realpath(entry.path) if entry.is_symlink() else real
                     if real not in above:
@@ -146,22 +148,25 @@ def as_targets(values: Any, count: int) -> Targets:
     """A number or an array of numbers for each of `count` images; whole numbers become int64.
 
     Raises:
-        BadArgument: they are no numbers, or not so many.
+        BadArgument: they are no numbers, some are masked or beyond int64, or not so many.
     """
     if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().numpy()
+        with contextlib.suppress(TypeError, RuntimeError):  # of a kind that NumPy does not know
+            values = values.detach().cpu().numpy()
     try:
         found = np.asarray(values)
-    except ValueError:  # rows of different lengths
+    except (TypeError, ValueError, RuntimeError):  # such a kind, or rows of different lengths
         found = np.asarray(None)
-    if found.dtype.kind not in "biuf" or not found.ndim:
+    beyond = found.dtype.kind == "u" and found.size and found.max() > np.iinfo(np.int64).max
+    known = found.dtype.kind in "biuf" and found.dtype.itemsize <= MOST_BYTES
+    if not known or not found.ndim or beyond or np.ma.is_masked(values):
         raise refused("targets", values, "a number for each image, or an array of them")
     if len(found) != count:
         raise BadArgument(f"targets has {len(found):,} entries, and there are {count:,} images.")
     return (
         found.astype(np.int64, copy=False)
         if found.dtype.kind in "iu"
-        else np.ascontiguousarray(found)
+        else np.ascontiguousarray(found, found.dtype.newbyteorder("="))
     )
 
 
@@ -217,7 +222,7 @@ def _part(given: Subset[Any]) -> ImageFiles | None:
     whole = as_files(given.dataset)
     if whole is None:
         return None
-    indices = list(given.indices)
+    indices = [position(index, len(whole)) for index in given.indices]
     targets = targets_of(whole)
     return ImageFiles(
         [whole.paths[index] for index in indices],
@@ -227,6 +232,7 @@ def _part(given: Subset[Any]) -> ImageFiles | None:
 
 
 def _absolute(path: Any) -> str:
-    if isinstance(path, str) and path.startswith("/") and ".." not in path and "\0" not in path:
-        return path  # looked at no further: there may be millions
+    plain = isinstance(path, str) and path.isascii() and path.startswith("/")
+    if plain and ".." not in path and "\0" not in path:
+        return str(path)  # looked at no further: there may be millions
     return str(user_path(path))

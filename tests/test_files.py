@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -23,7 +24,9 @@ from datasets_impl.files import pictures as files
 from datasets_impl.files.pictures import decoded, fingerprint, jpeg_files
 from datasets_impl.formats import ensure_stored
 from datasets_impl.indexing import NoSuchItem, position
+from datasets_impl.labelled import LabelledFolder
 from datasets_impl.loaders.decoded_images import DecodedImages
+from datasets_impl.loaders.random_crops import RandomCrops
 from datasets_impl.loaders.stored_pixels import StoredPixels
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
@@ -370,6 +373,32 @@ def test_indices_of_every_dataset(name: str, nested: Path) -> None:
 
 
 def test_positions() -> None:
-    assert [position(index, 3) for index in (0, -1, np.int64(2), True)] == [0, 2, 2, 1]
+    assert [position(index, 3) for index in (0, -1, np.int64(2))] == [0, 2, 2]
+    for index in (True, np.True_):  # of a mask
+        with pytest.raises(BadArgument, match=r"index is .*True"):
+            position(index, 3)
     with pytest.raises(NoSuchItem, match=r"no item 0 in the set; it has none\."):
         position(0, 0, "the set")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        jpeg_files,
+        LabelledFolder,
+        lambda path: RandomCrops([path]),
+        lambda path: RandomCrops([path.removeprefix("/")]),
+        lambda path: ensure_stored([path], "jpeg", "pack", target="/nowhere"),
+        lambda path: ReadOnlyMappedDataset("/photos", path),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_sentence(read: Any) -> None:
+    with pytest.raises(StudyError, match="holds what the system's file names cannot"):
+        read("/photos/\ud800.jpg")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_picture_is_not_to_be_removed_for_what_the_machine_lacks(number: int) -> None:
+    said = str(files.unreadable("a.jpg", OSError(number, os.strerror(number))))
+    assert "may be whole" in said and "remove" not in said
+    assert "mend or remove it" in str(files.unreadable("a.jpg", OSError(errno.EIO, "broken")))

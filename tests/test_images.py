@@ -450,3 +450,28 @@ def test_a_conversion_and_back_gives_the_image_folders_pictures(photos: Path) ->
             np.testing.assert_array_equal(image.permute(1, 2, 0), np.array(picture))
     buffer = io.BytesIO(pickle.dumps(stored))
     assert pickle.load(buffer).classes == folder.classes
+
+
+@pytest.mark.parametrize("where", ["trainer", "process"])
+@pytest.mark.parametrize("index", [99, -13, 1.0, "a", True, torch.tensor(True)])
+def test_a_sampler_that_gives_no_index_is_one_sentence(
+    index: Any, where: str, corpus: Corpus
+) -> None:
+    pixels = StoredPixels(ensure_stored(corpus.root, "pixels", "pack"))
+    for data in (pixels, RandomCrops(corpus.root, size=8)):
+        with pytest.raises(StudyError, match=r"no item|index is .*; give a whole number"):
+            list(ThreadedLoader(data, 2, sampler=[0, index], where=where))
+
+
+def test_gathered_pixels_count_from_the_end_too(corpus: Corpus) -> None:
+    data = StoredPixels(ensure_stored(corpus.root, "pixels", "pack"))
+    (batch,) = ThreadedLoader(data, 2, sampler=[-1, 0], where="trainer")
+    assert torch.equal(batch, torch.stack([data[len(data) - 1], data[0]]))
+
+
+@pytest.mark.parametrize("shape", [(1, 65_000), (65_000, 1)])
+def test_a_strip_is_not_made_gigabytes_large(shape: tuple[int, int], tmp_path: Path) -> None:
+    Image.new("RGB", shape).save(tmp_path / "strip.jpg")
+    with pytest.raises(BadImage, match=r"strip.jpg .*resizing to 256 would make 16,640,000 x 256"):
+        CentreCrops(tmp_path)[0]
+    assert RandomCrops(tmp_path, size=8)[0].shape == (3, 8, 8)

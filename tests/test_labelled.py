@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import random_split
+from torch.utils.data import Subset, random_split
 from torchvision.datasets import ImageFolder
 
 from datasets_impl.corpus import Corpus
@@ -22,7 +22,7 @@ from datasets_impl.files.packed import PackedPaths
 from datasets_impl.files.pictures import jpeg_files, seal
 from datasets_impl.formats import FORMATS, conversion, ensure_stored, open_stored, plan
 from datasets_impl.formats.stored import HEADER
-from datasets_impl.labelled import ImageFiles, LabelledFolder, as_files
+from datasets_impl.labelled import ImageFiles, LabelledFolder, as_files, as_targets
 
 CASES = [
     pytest.param(
@@ -279,3 +279,46 @@ def test_a_set_of_before_is_still_read_and_current(labelled: Path) -> None:
     ensure_stored(labelled / "b", "jpeg", "pack")
     assert header.stat().st_mtime_ns == before
     assert len(images) == len(jpeg_files(labelled / "b"))
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        np.full(12, 2**63, np.uint64),
+        np.ma.array(np.arange(12), mask=np.arange(12) > 5),
+        np.arange(12, dtype=np.longdouble),
+        torch.arange(12).bfloat16(),
+        torch.eye(12).to_sparse(),
+        torch.empty(12, device="meta"),
+        torch.zeros(12, dtype=torch.complex64).conj(),
+    ],
+    ids=["beyond int64", "masked", "longdouble", "bfloat16", "sparse", "meta", "conjugated"],
+)
+def test_targets_that_would_become_others_are_refused(targets: Any) -> None:
+    with pytest.raises(BadArgument, match=r"targets is .*; give a number"):
+        as_targets(targets, 12)
+
+
+@pytest.mark.parametrize("kind", [">i8", ">f4", "<f2", "u8", "?"])
+def test_targets_of_any_byte_order_become_tensors(kind: str) -> None:
+    values = np.arange(12).astype(kind)
+    found = torch.from_numpy(as_targets(values, 12))
+    assert found.tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    "indices", [[99], [True, False], np.arange(12) > 5, torch.arange(12) > 5, [1.0], ["a"], [[1]]]
+)
+def test_a_part_by_what_is_no_index_is_refused(labelled: Path, indices: Any) -> None:
+    """A mask as indices would be pictures 0 and 1, over and over."""
+    for whole in (LabelledFolder(labelled), as_files(labelled)):
+        with pytest.raises(StudyError, match=r"no item 99|index is .*; give a whole number"):
+            as_files(Subset(whole, indices))  # type: ignore[arg-type]
+
+
+def test_a_link_to_itself_is_no_folder(labelled: Path) -> None:
+    expected = ImageFolder(labelled).samples
+    (labelled / "A" / "loop").symlink_to("loop")
+    assert LabelledFolder(labelled).samples == ImageFolder(labelled).samples == expected
+    (labelled / "loop").symlink_to("loop")  # which ImageFolder does not survive
+    assert LabelledFolder(labelled).samples == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -551,3 +553,125 @@ def test_slots_are_let_go_when_there_are_too_many_or_they_are_too_small() -> Non
     assert larger.nbytes == 8192 and len(dropped) == 3
     os.close(reader)
     os.close(writer)
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Strange(Exception):
+    def __reduce__(self) -> Any:
+        return os.getcwd, ()
+
+
+class Elsewhere(Exception):
+    """Made anew only in the process it was raised in."""
+
+    def __reduce__(self) -> Any:
+        return _elsewhere, (os.getpid(),)
+
+
+def _elsewhere(process: int) -> BaseException:
+    if os.getpid() != process:
+        raise ImportError("not here")
+    return Elsewhere()
+
+
+def noted(notes: Any) -> BaseException:
+    error = ValueError("noted")
+    error.__notes__ = notes
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Wordless,
+        Strange,
+        Elsewhere,
+        partial(noted, "no list"),
+        partial(noted, 5),
+        partial(noted, [print, lambda: 0]),
+    ],
+)
+def test_whatever_an_error_is_like_the_trainer_does_not_wait_for_ever(error: Any) -> None:
+    batches = iter(ThreadedLoader(Raising(error), 2, timeout=60))
+    with pytest.raises(type(error())):
+        next(batches)
+    assert next(batches).tolist() == [2, 3]
+
+
+class Misnamed(Raising):
+    def name(self, index: int) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("where", ["process", "trainer"])
+def test_a_name_that_cannot_be_told_hides_no_error(where: str) -> None:
+    with pytest.raises(KeyError) as found:
+        list(ThreadedLoader(Misnamed(KeyError), 2, where=where))
+    assert found.value.__notes__ == ["Raised for sample 1 of the dataset."]
+
+
+def test_a_fork_that_ends_leaves_the_process_alone() -> None:
+    """What `multiprocessing` does at a process's end, it did to the children of its parent."""
+    made: Any = ThreadedLoader(Numbered(), 2)
+    batches = iter(made)
+    next(batches)
+    fork = os.fork()
+    if not fork:
+        multiprocessing.util._exit_function()  # type: ignore[attr-defined]
+        os._exit(0)
+    assert os.waitpid(fork, 0)[1] == 0
+    assert len(list(batches)) == COUNT / 2 - 1
+
+
+class Lambda(Numbered):
+    def __init__(self) -> None:
+        super().__init__()
+        self.key = lambda: 0
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_dataset_that_does_not_pickle_is_one_sentence(method: str) -> None:
+    with pytest.raises(StudyError, match=r'^The .* cannot be sent .* where="trainer" or start'):
+        next(iter(ThreadedLoader(Lambda(), 2, start_method=method)))
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM])
+def test_a_process_that_cannot_be_started_is_one_sentence(
+    error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fork() -> int:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises(StudyError, match=r'^The process .* cannot be started .*where="trainer"'):
+        next(iter(ThreadedLoader(Numbered(), 2, start_method="fork")))
+
+
+def test_a_signal_while_the_process_starts_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = psutil.Process().children()
+    monkeypatch.setattr(separate.weakref, "finalize", exits_now)
+    with pytest.raises(KeyboardInterrupt):
+        next(iter(ThreadedLoader(Numbered(), 2, start_method="fork")))
+    assert until(lambda: psutil.Process().children() == before)
+
+
+def exits_now(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_program_from_standard_input_is_told_that_it_is_no_file(method: str) -> None:
+    """`multiprocessing` would wait for ever to hand over a dataset of more than a pipe holds."""
+    program = f"""
+import numpy as np
+from datasets_impl import ThreadedLoader
+next(iter(ThreadedLoader(np.zeros(2**20), 4, start_method={method!r})))
+"""
+    done = subprocess.run(
+        [sys.executable, "-"], input=program, capture_output=True, text=True, cwd=ROOT, timeout=300
+    )
+    assert "StudyError: A process that is started by" in done.stderr.splitlines()[-1]

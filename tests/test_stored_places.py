@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import pickle
 import subprocess
@@ -12,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import COUNT, PX
 from PIL import Image
@@ -19,6 +22,7 @@ from test_formats import contents, every_case, expected
 
 from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.errors import BadArgument, StudyError
+from datasets_impl.files.pictures import seal
 from datasets_impl.formats import FORMATS, conversion, ensure_stored, open_stored, plan
 from datasets_impl.formats.stored import HEADER
 from datasets_impl.indexing import NoSuchItem
@@ -85,7 +89,7 @@ def test_a_set_is_read_where_nothing_may_be_written(
 
 def test_a_set_that_is_current_needs_no_lock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ensure_stored(folder, "jpeg", "pack")
-    monkeypatch.setattr(conversion, "FileLock", None)
+    monkeypatch.setattr(conversion, "locked", None)
     assert contents(ensure_stored(folder, "jpeg", "pack")) == contents(first)
 
 
@@ -241,3 +245,44 @@ def test_a_mounted_file_system_is_no_place_for_a_set(folder: Path, mounted: Path
     assert sorted(path.name for path in mounted.parent.iterdir() if "mounted" in path.name) == [
         "mounted"
     ]
+
+
+@pytest.mark.parametrize("place", ["/proc/set", "/sys/set"])
+def test_where_no_lock_can_be_made_is_one_sentence(place: str, folder: Path) -> None:
+    if not Path(place).parent.is_dir():
+        pytest.skip(f"there is no {Path(place).parent}")
+    with pytest.raises(StudyError, match=f"{place}"):
+        ensure_stored(folder, "jpeg", "pack", target=place)
+
+
+def test_a_set_of_a_newer_version_is_called_so(folder: Path) -> None:
+    """It was called damaged, and to be deleted."""
+    images = ensure_stored(folder, "jpeg", "pack")
+    header = images.folder / HEADER
+    fields = json.loads(header.read_text()) | {"codec": "zstd"}
+    del fields["seal"]
+    header.write_text(json.dumps(fields | {"seal": seal(fields)}))
+    with pytest.raises(StudyError, match=r"newer version .*codec"):
+        open_stored(images.folder)
+    header.write_text(json.dumps(fields | {"seal": "0"}))
+    with pytest.raises(StudyError, match="damaged"):
+        open_stored(images.folder)
+
+
+def test_a_picture_given_as_a_set_is_not_to_be_deleted(folder: Path) -> None:
+    with pytest.raises(StudyError, match="is a file, and a stored set is a folder") as found:
+        open_stored(next(folder.rglob("*.jpg")))
+    assert "delete" not in str(found.value)
+
+
+def test_pixels_that_cannot_be_mapped_are_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ReadOnlyMappedDataset(folder)
+
+    def without_descriptor(*_: Any) -> Any:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(np, "memmap", without_descriptor)
+    with pytest.raises(StudyError, match=r"cannot be read: .*Too many open files"):
+        data[0]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import pickle
 import threading
+import weakref
 from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +18,14 @@ import torch
 from PIL import Image
 from torch.utils.data import (
     BatchSampler,
+    ConcatDataset,
     DataLoader,
     Dataset,
     DistributedSampler,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    StackDataset,
     Subset,
     WeightedRandomSampler,
     random_split,
@@ -292,6 +297,18 @@ def test_what_does_not_fit_together_is_refused_as_there(data: Any, given: dict[s
         {"drop_last": "False"},
         {"seed": 1, "sampler": [0]},
         {"seed": "one"},
+        {"shuffle": "no"},
+        {"timeout": "5"},
+        {"timeout": None},
+        {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"timeout": 10**400},
+        {"generator": np.random.default_rng()},
+        {"generator": 5},
+        {"sampler": 5},
+        {"sampler": "012"},
+        {"sampler": {}},
+        {"batch_sampler": 5},
         {"num_replicas": 2},
         {"rank": 0},
         {"num_replicas": 2, "rank": 2},
@@ -620,3 +637,208 @@ class Stuck(Made):
         if index:
             release.wait(600)
         return index
+
+
+class Looked(Dataset[Any]):
+    """A wrapper of the user's own."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index]
+
+
+@everywhere
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda data: Subset(Subset(data, range(8)), range(4)),
+        lambda data: random_split(data, [4, COUNT - 4])[0],
+        lambda data: ConcatDataset([data, data]),
+        lambda data: Looked(StackDataset(data)),
+        lambda data: Looked(StackDataset(one=data)),
+    ],
+)
+def test_what_is_wrapped_hears_of_epochs_too(held: Any, where: str) -> None:
+    """Else its crops would be the same in every epoch."""
+    made = ThreadedLoader(held(Written(8)), 2, where=where)
+    first, second = iter(made), iter(made)
+
+    def epoch_of(batch: Any) -> int:
+        sample = batch.get("one", batch) if isinstance(batch, dict) else batch[0]
+        return int(sample["image"][0, 0, 1, 0] - sample["label"][0][0]) // 16
+
+    assert [epoch_of(next(batches)) for batches in (first, second, iter(made))] == [0, 1, 2]
+    assert {epoch_of(batch) for batch in first} == {0}, "the next ones have not changed it"
+
+
+class Reusing:
+    """A batch sampler that gives the same list each time, filled anew."""
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batch: list[int] = []
+        for first in range(0, COUNT - 1, 2):
+            batch[:] = first, first + 1
+            yield batch
+
+
+@everywhere
+@pytest.mark.parametrize("kind", [Made, ManyAtOnce])
+def test_a_sampler_may_use_its_list_again(kind: Any, where: str) -> None:
+    expected = [batch.tolist() for batch in DataLoader(kind("tensor"), batch_sampler=Reusing())]
+    made = ThreadedLoader(kind("tensor"), batch_sampler=Reusing(), where=where, prefetch_factor=4)
+    assert [batch.tolist() for batch in made] == expected
+
+
+class Unmeasured(Stream):
+    def __init__(self, error: type[Exception]) -> None:
+        super().__init__()
+        self.error = error
+
+    def __len__(self) -> int:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [TypeError, NotImplementedError, RuntimeError, OSError])
+def test_a_stream_may_say_in_any_way_that_it_has_no_length(error: type[Exception]) -> None:
+    made = iter(ThreadedLoader(Unmeasured(error), 4, where="trainer"))
+    same(list(made), list(DataLoader(Stream(), 4)))
+
+
+ORDERS: dict[str, dict[str, Any]] = {
+    "seed": {"shuffle": True, "seed": 3},
+    "other seed": {"shuffle": True, "seed": 4},
+    "in turn": {},
+    "in turn by seed": {"seed": 3},
+    "shuffled": {"shuffle": True},
+    "other replicas": {"shuffle": True, "seed": 3, "num_replicas": 2, "rank": 0},
+    "replacement": {"sampler": RandomSampler(range(COUNT), True, COUNT)},
+    "distributed": {"sampler": DistributedSampler(range(COUNT), 2, 0)},
+    "distributed, other seed": {"sampler": DistributedSampler(range(COUNT), 2, 0, seed=1)},
+}
+
+
+@pytest.mark.parametrize("other", ORDERS)
+def test_a_state_of_another_order_is_refused(other: str) -> None:
+    """Else samples would be left out and others repeated without a word."""
+    for name, given in ORDERS.items():
+        _, state = stopped(ThreadedLoader(Made("tensor"), 2, where="trainer", **given), 2)
+        made = ThreadedLoader(Made("tensor"), 2, where="trainer", **ORDERS[other])
+        if name == other:
+            made.load_state_dict(state)
+            continue
+        with pytest.raises(BadArgument, match="same arguments"):
+            made.load_state_dict(state)
+
+
+def test_all_processes_may_load_the_state_of_one() -> None:
+    def build(rank: int) -> Any:
+        return ThreadedLoader(Made("tensor"), 2, seed=3, num_replicas=2, rank=rank, where="trainer")
+
+    _, state = stopped(build(0), 1)
+    resumed = build(1)
+    resumed.load_state_dict(state)
+    same(list(resumed), list(build(1))[1:])
+
+
+def test_a_state_of_before_is_taken() -> None:
+    """It does not say of which order it is."""
+    made = ThreadedLoader(Made("tensor"), 2, where="trainer")
+    _, state = stopped(made, 2)
+    del state["describes"]["order"]
+    made.load_state_dict(state)
+    assert len(list(made)) == 4
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"given": -1},
+        {"given": "2"},
+        {"given": 99},
+        {"epoch": -1},
+        {"begun": "no"},
+        {"generators": None},
+        {"generators": []},
+        {"generators": [[0, 1]]},
+        {"generators": [torch.zeros(3, dtype=torch.uint8)]},
+        {"beyond": None},
+        {"beyond": {"3": None}},
+        {"describes": None},
+        {"describes": {}},
+        {"order": 5},
+        {"more": 1},
+    ],
+)
+def test_a_damaged_state_is_refused(changed: dict[str, Any]) -> None:
+    made = ThreadedLoader(Made("tensor"), 2, where="trainer")
+    _, state = stopped(made, 2)
+    again = ThreadedLoader(Made("tensor"), 2, where="trainer")
+    with pytest.raises(BadArgument, match=r"^state .*\.$"):
+        again.load_state_dict({**state, **changed})
+        list(again)
+
+
+class Signalled(Exception):
+    pass
+
+
+@everywhere
+def test_an_epoch_that_was_cut_short_says_so(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a signal interrupts would else be lost without a word, or be waited for without end."""
+    made: Any = ThreadedLoader(Made("tensor"), 2, where=where)
+    batches = iter(made)
+    found = [next(batches)]
+
+    def interrupted(number: int, indices: Any) -> None:
+        raise Signalled
+
+    monkeypatch.setattr(batches._epoch._run, "submit", interrupted)  # type: ignore[attr-defined]
+    with pytest.raises(Signalled):
+        next(batches)
+    with pytest.raises(LoaderFailed, match=r"cut short.*state_dict"):
+        next(batches)
+    made.load_state_dict(made.state_dict())
+    same([*found, *made], list(DataLoader(Made("tensor"), 2)))
+
+
+class Refusing(Made):
+    def __getitem__(self, index: int) -> Any:
+        raise KeyError(index)
+
+
+@everywhere
+def test_an_error_leaves_nothing_that_only_the_garbage_collector_finds(where: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        made = ThreadedLoader(Refusing("tensor"), 2, where=where)
+        with contextlib.suppress(KeyError):
+            next(iter(made))
+        place: Any = weakref.ref(made._place)  # type: ignore[arg-type]
+        del made
+        assert place() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("data", [None, "/photos", Made, iter([1]), 5])
+def test_what_is_no_dataset_is_refused(data: Any) -> None:
+    with pytest.raises(BadArgument, match=r"dataset is .*; give a dataset"):
+        ThreadedLoader(data)
+
+
+@everywhere
+def test_a_batch_sampler_that_gives_no_batches_is_refused(where: str) -> None:
+    with pytest.raises(BadArgument, match="a batch is 0; give indices"):
+        list(ThreadedLoader(Made("tensor"), batch_sampler=[0, 1], where=where))
+
+
+def test_whole_numbers_of_other_libraries_are_batch_sizes() -> None:
+    for number in (np.int64(4), torch.tensor(4)):
+        made: Any = ThreadedLoader(Made("tensor"), number, where="trainer")  # type: ignore[arg-type]
+        assert made.batch_size == 4 and len(list(made)) == 3

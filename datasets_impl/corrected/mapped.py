@@ -100,11 +100,15 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         if _read_header(self.data_file) != self.header:
             raise StudyError(f"{self.data_file} was made anew, or is gone; open it again.")
         end = PAGE + math.prod(self.shape)
-        self._digests = np.memmap(self.data_file, "<u8", "r", end, (len(self),))
+        try:
+            self._digests = np.memmap(self.data_file, "<u8", "r", end, (len(self),))
+            pixels = np.memmap(self.data_file, np.uint8, "r", PAGE, self.shape)
+        except (OSError, ValueError) as error:
+            raise StudyError(f"{self.data_file} cannot be read: {error}.") from error
         if digest(self._digests) != self.header["digests"]:
             raise _damaged(self.data_file)
         self._checked = bytearray(len(self))
-        return np.memmap(self.data_file, np.uint8, "r", PAGE, self.shape)
+        return pixels
 
 
 def _damaged(data_file: Path, where: str = "") -> StudyError:

@@ -35,6 +35,10 @@ def user_path(given: str | Path) -> Path:
     if "\0" in str(given):
         raise StudyError(f"{str(given)!r} holds a zero byte, which no path may.")
     try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        raise StudyError(f"{str(given)!r} holds what the system's file names cannot.") from None
+    try:
         expanded = Path(given).expanduser()
     except RuntimeError:
         raise StudyError(f"{given} names the home of an unknown user; give a full path.") from None

@@ -3,6 +3,7 @@ every variant."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import heapq
 import json
@@ -21,6 +22,7 @@ from datasets_impl.files.paths import user_path
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 SAMPLE = 4096  # bytes read at three places of a file, for its fingerprint
+LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # no fault of a file
 SAMPLED_FILES = 10_000  # of a folder with more, only so many, evenly spread
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -48,7 +50,7 @@ def jpeg_files(root: str | Path) -> list[str]:
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if _is_folder(entry):
+                    if is_folder(entry):
                         if entry.name.startswith("."):
                             continue
                         if entry.is_symlink():
@@ -69,7 +71,8 @@ def jpeg_files(root: str | Path) -> list[str]:
     return sorted(found)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether a folder, or a link to one, may be entered."""
     try:
         return entry.is_dir()
     except OSError:  # a link that leads in a circle, or to where one may not look
@@ -180,7 +183,9 @@ def rgb(picture: Image.Image) -> Image.Image:
 
 def unreadable(path: str | Path, error: Exception) -> BadImage:
     """What to raise for a picture that is there and no picture, or that may not be read."""
-    return BadImage(f"{path} could not be read ({reason(error)}); mend or remove it.")
+    lacks = isinstance(error, MemoryError) or getattr(error, "errno", None) in LACKS
+    what = "free or allow more of that; the picture may be whole" if lacks else "mend or remove it"
+    return BadImage(f"{path} could not be read ({reason(error)}); {what}.")
 
 
 def reason(error: Exception) -> str:

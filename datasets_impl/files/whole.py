@@ -84,7 +84,10 @@ def is_unfinished(partial: Path) -> bool:
 def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold the lock of `target`, the file `.<name>.lock` beside it; `waiting` is called if another
     process has it."""
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    place = target.with_name(f".{target.name}.lock")
+    if not place.is_symlink():  # where it cannot be made, as in /proc, FileLock tries for ever
+        os.close(os.open(place, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644))
+    lock = FileLock(place)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -29,7 +28,7 @@ from datasets_impl.files.atomic import atomic_write, describe_write_error
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import beside, digest
 from datasets_impl.files.replacing import check_replaceable, put_in_place
-from datasets_impl.files.whole import sync
+from datasets_impl.files.whole import locked, sync
 from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.stored import (
     HEADER,
@@ -109,7 +108,7 @@ def convert_plan(
     check_replaceable(path, is_stored_set, sources=sources, what=WHAT)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f".{path.name}.lock")):
+        with locked(path):
             if not _is_current(path, form, plan):
                 _convert(plan, form, path, sources, threads, progress)
     except OSError as error:

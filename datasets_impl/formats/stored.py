@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import digest, seal
@@ -33,7 +33,11 @@ Kind = Literal["jpeg", "pixels"]
 
 
 class Header(BaseModel):
-    """What a stored set is. `files` holds the size of every file, in bytes, by relative path."""
+    """What a stored set is. A newer version may say more.
+
+    `files` holds the size of every file, in bytes, by relative path."""
+
+    model_config = ConfigDict(extra="allow")
 
     format: str
     kind: Kind
@@ -64,11 +68,18 @@ def read_header(folder: Path) -> Header:
         StudyError: there is no such set, or it is unfinished, cut short or damaged.
     """
     try:
+        if folder.is_file():
+            raise StudyError(f"{folder} is a file, and a stored set is a folder; name that.")
         if (folder / HEADER).exists() and not (folder / HEADER).is_file():  # a pipe is waited for
             raise damaged(folder, f"has a damaged {HEADER}")
         header = Header.model_validate_json((folder / HEADER).read_bytes())
         if not header.is_intact():
             raise damaged(folder, f"has a damaged {HEADER}")
+        if header.model_extra:
+            raise StudyError(
+                f"{folder} was written by a newer version of datasets_impl (its {HEADER} has "
+                f"{', '.join(header.model_extra)}); read it with that, or convert to another place."
+            )
         for name, size in header.files.items():
             found = (folder / name).stat().st_size
             if found != size:

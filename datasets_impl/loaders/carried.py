@@ -17,16 +17,21 @@ class _ThereError(Exception):
 def carry(error: BaseException) -> bytes:
     """The error as bytes, whether it pickles or not."""
     text = "".join(traceback.format_exception(error))
-    notes = list(getattr(error, "__notes__", ()))
-    return pickle.dumps((_pickled(error), _pickled(type(error)), str(error), notes, text))
+    notes = getattr(error, "__notes__", ())
+    notes = [note for note in notes if isinstance(note, str)] if isinstance(notes, list) else []
+    try:
+        said = str(error)
+    except Exception:  # of an error whose text cannot be made, and the trainer waits for it
+        said = text.rstrip().rpartition("\n")[2]
+    return pickle.dumps((_pickled(error), _pickled(type(error)), said, notes, text))
 
 
 def arrive(data: bytes) -> BaseException:
     """The error again: the same type, or a RuntimeError where this cannot be made anew."""
     error, kind, message, notes, text = pickle.loads(data)
-    if error:
+    try:
         found: BaseException = pickle.loads(error)
-    else:
+    except Exception:  # it did not pickle there, or cannot be made anew here
         try:
             found = pickle.loads(kind)(message)
         except Exception:

@@ -21,6 +21,7 @@ from datasets_impl.loaders.resizing import resized
 from datasets_impl.sources import as_source
 
 MOST_SIDE = 65_535  # of a JPEG
+MOST_PIXELS = 2**27  # of a picture after resizing, 400 MB
 
 
 class CentreCrops(ImageDataset):
@@ -76,10 +77,18 @@ class CentreCrops(ImageDataset):
         row.transpose(1, 2, 0)[...] = pixels[top : top + self.size, left : left + self.size]
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
-        """Sides after resizing, as torchvision rounds them."""
-        if height <= width:
-            return self.resize, int(self.resize * width / height)
-        return int(self.resize * height / width), self.resize
+        """Sides after resizing, as torchvision rounds them.
+
+        Raises:
+            ValueError: the picture is so narrow that they would take gigabytes.
+        """
+        long = int(self.resize * max(height, width) / min(height, width))
+        if long * self.resize > max(MOST_PIXELS, height * width):
+            raise ValueError(
+                f"of its {width} x {height} pixels resizing to {self.resize} would make "
+                f"{long:,} x {self.resize:,}"
+            )
+        return (self.resize, long) if height <= width else (long, self.resize)
 
     def _reduced(self, jpeg: Any) -> np.ndarray[Any, Any] | None:
         """Resized pixels; None where the picture is to be turned, or cannot be decoded so."""

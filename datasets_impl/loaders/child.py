@@ -154,7 +154,7 @@ class _Child:
         if error is None:
             try:
                 data = pack((outcome.value, outcome.ended, outcome.state), memory)
-            except Exception as failure:  # it does not pickle, or there is no memory for it
+            except BaseException as failure:  # it does not pickle, or there is no memory for it
                 error = failure
         if error is None:
             self._send(Message(Kind.MADE, run, number, *memory.sent(), data))

@@ -49,7 +49,7 @@ class Epoch(Iterator[Any]):
         self._number = 0 if reread else position.given  # of the next batch to be asked for
         self._waiting: dict[int, Any] = {}  # asked for; what the sampler said after its indices
         self._made: dict[int, Outcome] = {}
-        self._exhausted = self._over = False
+        self._exhausted = self._over = self._within = False
         self._ask(ahead)
 
     def __iter__(self) -> Epoch:
@@ -57,6 +57,13 @@ class Epoch(Iterator[Any]):
 
     def __next__(self) -> Any:
         require_process(self._owner)
+        if self._within:
+            raise LoaderFailed(
+                "The epoch was cut short while a batch of it was waited for, or another thread "
+                "waits for one; iterate anew. To go on where it stood, give the loader its own "
+                "`state_dict()` with `load_state_dict` first."
+            )
+        self._within = True  # and stays so if a signal ends this: what is half done may be lost
         while not self._over:
             self._ask(self._ahead + 1)
             if not self._waiting:
@@ -68,6 +75,7 @@ class Epoch(Iterator[Any]):
             if self._position.has(number) and outcome.error is None:
                 continue
             self._position.give(number, state, outcome.state)
+            self._within = False
             if outcome.error is not None:
                 try:
                     _raise(outcome.error)
@@ -75,6 +83,7 @@ class Epoch(Iterator[Any]):
                     del outcome  # it holds this frame, which would hold it
             return outcome.value
         self._end()
+        self._within = False
         raise StopIteration
 
     def _ask(self, most: int) -> None:
@@ -97,7 +106,11 @@ class Epoch(Iterator[Any]):
                 return wanted, self._made.pop(wanted)
             try:
                 number, outcome = self._run.receive(self._timeout or None)
+            except LoaderFailed:
+                self._within = False  # nothing is half done
+                raise
             except TimeoutError:
+                self._within = False
                 raise LoaderFailed(
                     f"No batch came within {self._timeout:g} seconds; give a larger timeout, or 0 "
                     "to wait as long as it takes."
@@ -145,4 +158,7 @@ def _raise(error: BaseException) -> None:
             "A sample raised StopIteration, which would end the epoch unnoticed; let the dataset "
             "raise another error."
         ) from error
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # it holds this frame, which would hold it

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from typing import Any
 
-from torch.utils.data import DataLoader, IterableDataset
+import torch
+from torch.utils.data import DataLoader, DistributedSampler, IterableDataset, RandomSampler
 
 from datasets_impl import arguments
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.order import ShardedShuffle
+
+# Attributes of samplers of PyTorch and of this package that decide the order.
+DECIDE = ("seed", "shuffle", "replacement", "num_samples", "num_replicas", "world", "drop_last")
 
 
 def samplers(loader: DataLoader[Any]) -> list[Any]:
@@ -20,6 +25,42 @@ def samplers(loader: DataLoader[Any]) -> list[Any]:
         if inner is not None and not any(inner is other for other in found):
             found.append(inner)
     return found
+
+
+def described(samplers: list[Any]) -> str:
+    """What decides the order of samples, as far as PyTorch's samplers and the one of this package
+    say it: a state of another order would leave samples out and repeat others. Not the rank, since
+    one process may save what all load."""
+    told = []
+    for each in samplers:
+        known = isinstance(each, RandomSampler | DistributedSampler | ShardedShuffle)
+        facts = {name: getattr(each, name) for name in DECIDE if known and hasattr(each, name)}
+        told.append(type(each).__name__ + "".join(f", {name}={facts[name]}" for name in facts))
+    return "; ".join(told)
+
+
+def require_kinds(dataset: Any, sampler: Any, batch_sampler: Any, generator: Any) -> None:
+    """That samples can be read from `dataset`, which is no class, path or folder of pictures, and
+    that the others are what `DataLoader` would find out in mid-epoch."""
+    reads = any(hasattr(dataset, name) for name in ("__getitem__", "__getitems__"))
+    no_data = isinstance(dataset, type | str | bytes)
+    if no_data or not (reads or isinstance(dataset, IterableDataset)):
+        right = "a dataset; RandomCrops and the like make one of pictures"
+        raise arguments.refused("dataset", dataset, right)
+    for name, order in (("sampler", sampler), ("batch_sampler", batch_sampler)):
+        if order is not None:
+            arguments.iterable(name, order, "an iterable of indices, or None")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise arguments.refused("generator", generator, "a torch.Generator, or None")
+
+
+def seconds(name: str, value: Any) -> float:
+    """A time to wait, 0 or more."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value <= threading.TIMEOUT_MAX):
+        right = f"a number of seconds from 0 to {threading.TIMEOUT_MAX:,.0f}; 0 waits without end"
+        raise arguments.refused(name, value, right)
+    return float(value)
 
 
 def require_overwritable(prefetch_factor: int, where: str) -> None:

@@ -24,6 +24,7 @@ from datasets_impl.loaders import given
 from datasets_impl.loaders.epoch import Epoch, Unbegun
 from datasets_impl.loaders.here import Here
 from datasets_impl.loaders.memory import RecycledMemory
+from datasets_impl.loaders.order import length
 from datasets_impl.loaders.pinned import PinnedRun
 from datasets_impl.loaders.position import Order, Position
 from datasets_impl.loaders.reading import Collate, Reading
@@ -109,6 +110,10 @@ class ThreadedLoader(Generic[T]):
         self.overwrite = arguments.flag("overwrite", overwrite)
         self.epoch = 0
         arguments.function("collate_fn", collate_fn)
+        given.require_kinds(dataset, sampler, batch_sampler, generator)
+        shuffle = None if shuffle is None else arguments.flag("shuffle", shuffle)
+        if batch_size is not None:
+            batch_size = arguments.positive_int("batch_size", batch_size)
         if seed is not None or num_replicas is not None or rank is not None:
             given.require_no_order(dataset, sampler, batch_sampler)
             sampler = given.own_order(dataset, bool(shuffle), seed, num_replicas, rank)
@@ -122,7 +127,7 @@ class ThreadedLoader(Generic[T]):
                 batch_sampler,
                 collate_fn=collate_fn,
                 drop_last=arguments.flag("drop_last", drop_last),
-                timeout=timeout,
+                timeout=given.seconds("timeout", timeout),
                 generator=generator,
             )
         except BadArgument:
@@ -199,7 +204,7 @@ class ThreadedLoader(Generic[T]):
             return self._new_epoch()
 
     def _new_epoch(self) -> Epoch:
-        resumed, self._resumed = self._resumed, None
+        resumed = self._resumed
         if resumed is None:
             position = self._order.position(self.epoch, self._describes())
             position.begun = True
@@ -211,8 +216,7 @@ class ThreadedLoader(Generic[T]):
         run: Run = self._running().begin(self.epoch, seed, position.dataset)
         if self._pinned and self.where == "process":
             run = PinnedRun(run)
-        self.epoch += 1
-        return Epoch(
+        begun = Epoch(
             run,
             self._order,
             indices,
@@ -222,6 +226,9 @@ class ThreadedLoader(Generic[T]):
             self.timeout,
             reread=self._streams and resumed is not None and resumed.dataset is None,
         )
+        self._resumed = None
+        self.epoch += 1
+        return begun
 
     def state_dict(self) -> dict[str, Any]:
         """Where the epoch stands that was begun last, after the batch that was handed out last.
@@ -245,6 +252,12 @@ class ThreadedLoader(Generic[T]):
             BadArgument: it is no state, or one of a loader with other arguments.
         """
         position = Position.of(copy.deepcopy(state), self._describes())
+        most = None if self._streams else length(self)
+        if most is not None and position.given > most:
+            raise BadArgument(
+                f"state says that {position.given:,} batches were handed out, and an epoch has "
+                f"{most:,}; give what `state_dict()` returned."
+            )
         self._order.restore(position)
         self.epoch = position.epoch
         self._position, self._resumed = None, position if position.begun else None
@@ -307,8 +320,9 @@ class ThreadedLoader(Generic[T]):
         return Here(reading, memory, at_once=self.prefetch_factor == 0)
 
     def _describes(self) -> dict[str, Any]:
-        try:
-            count: int | None = len(self.dataset)
-        except TypeError:
-            count = None
-        return {"batch_size": self.batch_size, "drop_last": self.drop_last, "length": count}
+        return {
+            "batch_size": self.batch_size,
+            "drop_last": self.drop_last,
+            "length": length(self.dataset),
+            "order": given.described(self._order.samplers),
+        }

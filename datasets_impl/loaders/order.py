@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
@@ -57,3 +58,11 @@ class ShardedShuffle(Sampler[int]):
         # On the processor, whatever the default device is: the generator is one of its own.
         order = torch.randperm(self.count, generator=generator, device="cpu")
         yield order[self.rank :: self.world].tolist()
+
+
+def length(sized: Any) -> int | None:
+    """Of a sampler, a dataset or a loader; None where it has none, however it says so."""
+    try:
+        return len(sized)
+    except Exception:  # PyTorch's own classes have raised several kinds
+        return None

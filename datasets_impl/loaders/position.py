@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from datasets_impl.arguments import flag, whole_number
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.reading import stateful
 
@@ -54,18 +55,35 @@ class Position:
         """
         try:
             found = cls(**state)
-        except TypeError:
+            found._require_kinds()
+        except (TypeError, ValueError, RuntimeError):
             raise BadArgument(
-                "state is not what `state_dict()` of a ThreadedLoader returned; give that."
+                "state is not what `state_dict()` of a ThreadedLoader returned; give that, written "
+                "by `torch.save` or pickle."
             ) from None
         for name, now in describes.items():
-            then = found.describes.get(name)
+            then = found.describes.get(name, now)  # states of before say less
             if then != now:
                 raise BadArgument(
                     f"state is of a loader with {name} {then}, and this one has {now}; build the "
                     "loader with the same arguments."
                 )
         return found
+
+    def _require_kinds(self) -> None:
+        """
+        Raises:
+            TypeError, ValueError, RuntimeError: a field holds what none can.
+        """
+        whole_number("epoch", self.epoch, 0)
+        whole_number("given", self.given, 0)
+        flag("begun", self.begun)
+        for number in dict(self.beyond):
+            whole_number("beyond", number, 0)
+        first, *_ = self.generators
+        torch.Generator().set_state(first)
+        if not self.describes or not isinstance(self.describes, dict):
+            raise ValueError("it describes no loader")
 
 
 class Order:
@@ -105,8 +123,11 @@ class Order:
                 "state is of a loader whose samplers draw from other generators; build the loader "
                 "with the same arguments."
             )
-        for generator, state in zip(generators[1:], at.generators[1:], strict=True):
-            generator.set_state(state)
+        try:
+            for generator, state in zip(generators[1:], at.generators[1:], strict=True):
+                generator.set_state(state)
+        except (TypeError, RuntimeError) as error:
+            raise BadArgument(f"state does not fit the loader's generators ({error}).") from error
 
     def begin(self) -> tuple[Iterator[Any], int]:
         """The batches' indices and the epoch's seed."""
@@ -127,7 +148,13 @@ class Order:
                 before.load_state_dict(at.order)
             indices, seed = self.begin()
             if at.order is not None and before is None:
-                indices.load_state_dict(at.order)  # type: ignore[attr-defined]
+                after = stateful(indices)
+                if after is None:
+                    raise BadArgument(
+                        "state is of a loader whose sampler has a `state_dict`; build the loader "
+                        "with the same arguments."
+                    )
+                after.load_state_dict(at.order)
             if at.order is None:
                 # One more than are skipped, since a sampler draws when the first is taken.
                 taken = list(itertools.islice(indices, at.given + 1))

@@ -5,6 +5,7 @@ What comes out is what `torch.utils.data.DataLoader` gives for the same dataset 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset, default_collate
 
+from datasets_impl.arguments import refused
 from datasets_impl.loaders.layout import BatchLayout, WritesSamples, mapped
 from datasets_impl.loaders.memory import Memory
 from datasets_impl.loaders.parts import seen_through
@@ -70,11 +72,27 @@ class Reading:
 
     def at_epoch(self, epoch: int, alone: bool) -> Any:
         """The dataset, told the epoch; a copy of it where another epoch still reads from it."""
-        dataset = self.dataset
-        if hasattr(dataset, "set_epoch"):
-            dataset = dataset if alone else copy.copy(dataset)
-            dataset.set_epoch(epoch)
+        return _told(self.dataset, epoch, alone)
+
+
+def _told(dataset: Any, epoch: int, alone: bool) -> Any:
+    """Of one that does not hear of epochs, what it holds as `dataset` or `datasets` is told, as in
+    PyTorch's `Subset` and `ConcatDataset`: else its crops would be the same in every epoch."""
+    if hasattr(dataset, "set_epoch"):
+        dataset = dataset if alone else copy.copy(dataset)
+        dataset.set_epoch(epoch)
         return dataset
+    held = getattr(dataset, "__dict__", {})
+    new = {"dataset": _told(held["dataset"], epoch, alone)} if "dataset" in held else {}
+    several = held.get("datasets")
+    if isinstance(several, dict):
+        new["datasets"] = {name: _told(each, epoch, alone) for name, each in several.items()}
+    elif isinstance(several, list | tuple):
+        new["datasets"] = type(several)(_told(each, epoch, alone) for each in several)
+    if any(value is not held[name] for name, value in new.items()) and not alone:
+        dataset = copy.copy(dataset)
+        dataset.__dict__.update(new)
+    return dataset
 
 
 class Feed:
@@ -99,9 +117,16 @@ class Feed:
         if not reading.batched:
             return Whole(lambda: Outcome(reading.collate(sample(dataset, indices), memory)))
         if not reading.writes and getattr(dataset, "__getitems__", None):
-            many = dataset.__getitems__
+            many, indices = (
+                dataset.__getitems__,
+                copy.copy(indices),
+            )  # a sampler may use its list again
             return Whole(lambda: Outcome(reading.collate(many(indices), memory)))
-        indices = list(indices)
+        try:
+            indices = list(indices)
+        except TypeError:
+            right = "indices: batch_sampler gives a list of them for each batch"
+            raise refused("a batch", indices, right) from None
         if not indices:
             return Whole(lambda: Outcome(reading.collate([], memory)))
         if reading.gathers:
@@ -165,9 +190,11 @@ class naming:
 
     def __exit__(self, kind: Any, error: BaseException | None, where: Any) -> None:
         if error is not None:
-            name = getattr(self.dataset, "name", None)
-            called = f", {name(self.index)}" if callable(name) else ""
-            error.add_note(f"Raised for sample {self.index!r} of the dataset{called}.")
+            name, called = getattr(self.dataset, "name", None), ""
+            with contextlib.suppress(Exception):  # there may be no such sample, or no such notes
+                called = f", {name(self.index)}" if callable(name) else ""
+            with contextlib.suppress(Exception):
+                error.add_note(f"Raised for sample {self.index!r} of the dataset{called}.")
 
 
 class Whole(Work):

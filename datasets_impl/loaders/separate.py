@@ -10,14 +10,17 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, NoReturn
 
 from datasets_impl.errors import LoaderFailed, StudyError
@@ -33,6 +36,47 @@ from datasets_impl.loaders.work import CLOSED, Outcome
 PATIENCE = 5.0  # seconds that the process gets to end by itself
 ASIDE = 0.05  # seconds between two looks of a thread at what another one received for it
 Inbox = deque[tuple[int, Outcome]]
+
+
+# Those of `multiprocessing` that this module has started: a fork of the trainer has them among its
+# own children, and would end them when it ends.
+_OURS: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
+_known: set[BaseProcess] = getattr(multiprocessing.process, "_children", set())
+os.register_at_fork(after_in_child=lambda: _known.difference_update(_OURS))
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """Why the process cannot be started, in one sentence.
+
+    Raises:
+        StudyError: in place of what `multiprocessing` and pickle raise.
+    """
+    try:
+        yield
+    except AssertionError as error:  # of a daemon, as are the workers of a `DataLoader`
+        why, end = f"cannot be started here ({error})", ""
+    except BrokenPipeError:
+        why, end = "ended at once, and what it printed before says why", ""
+    except OSError as error:  # no descriptor, process or memory is left
+        why, end = f"cannot be started ({error.strerror or error})", " or raise that limit"
+    except (AttributeError, TypeError, pickle.PicklingError) as error:
+        why, end = f"cannot be sent the dataset ({error})", ' or start_method="fork"'
+    else:
+        return
+    raise StudyError(f'The process that makes batches {why}; give where="trainer"{end}.')
+
+
+def _require_importable(start_method: str) -> None:
+    """That a process that is not forked can run the program's file again, as it does first; or it
+    ends, and the trainer waits for ever to hand it a large dataset."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    if start_method != "fork" and path is not None and not Path(path).exists():
+        raise StudyError(
+            f"A process that is started by {start_method} reads the program again, and there is no "
+            f'file {path}; save the program as a file, or give start_method="fork" or '
+            'where="trainer".'
+        )
 
 
 class Separate:
@@ -52,6 +96,17 @@ class Separate:
         init: Callable[[int], None] | None = None,
     ) -> None:
         context: Any = multiprocessing.get_context(start_method)
+        with _starting():
+            self._start(context, reading, usual, init)
+
+    def _start(
+        self,
+        context: Any,
+        reading: Reading,
+        usual: int,
+        init: Callable[[int], None] | None,
+    ) -> None:
+        _require_importable(context.get_start_method())
         self.connection, theirs = context.Pipe()
         returned, returns = context.Pipe(duplex=False)
         self.slots = MappedSlots(Returns(os.dup(returns.fileno())))
@@ -67,21 +122,20 @@ class Separate:
         self._inboxes: dict[int, Inbox] = {}
         self._numbers = itertools.count()
         self._receiving, self._sending = threading.Lock(), threading.Lock()
+        _OURS.add(self.process)
         try:
             self.process.start()
-        except AssertionError as error:  # of a daemon, as are the workers of a `DataLoader`
-            self.connection.close()
-            raise StudyError(
-                f"The process that makes batches cannot be started here ({error}); give "
-                'where="trainer".'
-            ) from error
+            ended = weakref.finalize(self, _close, self.connection, self.process, os.getpid())
+            self._close = ended
         except BaseException:
+            if self.process.pid is not None:  # a signal came when it had started
+                self.process.kill()
+                self.process.join()
             self.connection.close()
             raise
         finally:
             theirs.close()
             returned.close()
-        self._close = weakref.finalize(self, _close, self.connection, self.process, os.getpid())
 
     def runs(self) -> bool:
         return not self.broken and self.process.is_alive()

@@ -25,6 +25,7 @@ from datasets_impl.errors import StudyError
 from datasets_impl.formats import open_stored
 from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.pack import PackImages
+from datasets_impl.indexing import position
 from datasets_impl.loaders.images import ImageDataset
 
 
@@ -71,6 +72,7 @@ class StoredPixels(ImageDataset):
         Raises:
             StudyError: an image is damaged, or the pack was cut short.
         """
+        indices = [position(index, len(self)) for index in indices]
         images, targets = (into, None) if self._targets is None else into
         rows = images.transpose(0, 2, 3, 1)
         if self.rows is not None and rows.flags.c_contiguous:
