@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from datasets_impl.doctor.__main__ import questions
+from datasets_impl.doctor.probes.reading import FOLDER
 from datasets_impl.doctor.process.examine import Ask, examine
 from datasets_impl.doctor.process.sandbox import sweep_dead
 from tests import doctor_strange
@@ -180,3 +182,53 @@ def test_the_users_code_cannot_tell_a_forked_process_from_a_new_one(
         assert facts == new
     numbers = [number for _, drawn in lines for number in drawn]
     assert len(set(numbers)) == len(numbers)
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Neither core has time: what ends by chance of being fast does not end."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    yield
+    for one in loops:
+        one.kill()
+        one.wait()
+
+
+KILLS, LATEST = 4, 4.0  # times, and seconds after the dataset was made
+
+
+def test_nothing_stays_of_a_doctor_that_is_killed_at_any_moment(
+    ward: Path, scratch: Path, busy: None
+) -> None:
+    """Also before its dataset is made (the first), and while code in C lets nothing else run."""
+    moments, killed = random.Random(0), 0
+    (ward / "hang").touch()
+    for number in range(KILLS):
+        (ward / "left.json").unlink(missing_ok=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "datasets_impl.doctor", TARGET,
+             "--kwargs", json.dumps({"folder": str(ward)})],
+            cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert _until(lambda: bool(list(scratch.iterdir()))), "it made its folder"
+        if number:
+            assert _until((ward / "left.json").exists)
+            time.sleep(moments.uniform(0, LATEST))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+        assert _until(lambda: not list(scratch.iterdir())), (number, list(scratch.iterdir()))
+        if number:
+            assert _until(lambda: not _left(ward)), (number, _left(ward))
+        assert _until(lambda: not _with_folder_in(scratch)), (number, _with_folder_in(scratch))
+    assert killed == KILLS
+
+
+def _with_folder_in(scratch: Path) -> list[str]:
+    """Processes that were started for a doctor that works there."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if str(process.environ().get(FOLDER, "")).startswith(str(scratch)):
+                found.append(f"{process.pid} {process.cmdline()}")
+    return found

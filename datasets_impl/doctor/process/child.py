@@ -15,8 +15,6 @@ import contextlib
 import faulthandler
 import json
 import os
-import threading
-import time
 from collections.abc import Callable
 from json import dumps  # as it is before the user's code
 from pathlib import Path
@@ -27,7 +25,7 @@ from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.reading import note_in
 from datasets_impl.doctor.process.examine import GRACE, LOADING
 from datasets_impl.doctor.process.heard import LOOK
-from datasets_impl.doctor.process.sandbox import clear, name_semaphores
+from datasets_impl.doctor.process.sandbox import name_semaphores
 from datasets_impl.errors import StudyError
 
 Tell = Callable[[dict[str, Any]], None]
@@ -37,7 +35,6 @@ PATIENCE = 4.0  # times the seconds for looking at all samples, that one may tak
 def main(arguments: list[str]) -> int:
     request = json.loads(Path(arguments[0]).read_text())
     folder, own = Path(request["folder"]), os.getpid()
-    threading.Thread(target=_end_with, args=(request["doctor"], folder), daemon=True).start()
     name_semaphores(folder)
     note_in(folder)
 
@@ -57,14 +54,6 @@ def main(arguments: list[str]) -> int:
             tell({"probe": "", "user_error" if known else "error": sentence(error)})
         faulthandler.cancel_dump_traceback_later()
     os._exit(0)  # without waiting for threads and workers of the user's
-
-
-def _end_with(doctor: int, folder: Path) -> None:
-    """Where the doctor itself was killed, nothing of it stays behind."""
-    while os.getppid() == doctor:
-        time.sleep(0.5)
-    clear(folder, os.getsid(0), waiting=False)
-    os._exit(1)
 
 
 def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:

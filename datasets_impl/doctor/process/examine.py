@@ -106,7 +106,6 @@ def _run(
                     "kwargs": kwargs,
                     "asked": [[ask.probe, ask.seconds, ask.options] for ask in asked],
                     "folder": str(place.folder),
-                    "doctor": os.getpid(),
                     "allowed": allowed,
                     "until": heard.until,
                     "slack": slack(allowed),
@@ -120,7 +119,7 @@ def _run(
         with files["said"].open("w") as errors:
             own = {**environment(place.folder), "PYTHONPATH": _python_path()}
             child = begun(request, errors, {**os.environ, **own})
-        place.session = child.pid
+        place.work(child.pid)
         try:
             _Followed(child, place.folder, allowed, heard, started).until_its_end()
         except FileNotFoundError as error:

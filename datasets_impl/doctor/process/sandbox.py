@@ -1,7 +1,7 @@
 """Where a user's code runs: a folder, processes and semaphores that are known as the doctor's.
 
-All of them bear the pid of the doctor, so that they go when it ends, and when it is killed with the
-next one that begins.
+All of them bear the pid of the doctor, so that they go when it ends. Of a killed one its watchman
+removes them; where that was killed too, the next doctor that begins.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from datasets_impl.doctor.probes.reading import FOLDER, PROCESSES
+from datasets_impl.doctor.process.watchman import Watchman, watchman
 from datasets_impl.media.workspaces import PREFIX, RAM_DISK, own_folder, sweep
 
 # Programs that remove what others leave in shared memory, once all of those have ended.
@@ -32,7 +33,13 @@ class Sandbox:
     """A folder for one process and all that it starts, and that process's `session`."""
 
     folder: Path
+    watchman: Watchman
     session: int = 0
+
+    def work(self, session: int) -> None:
+        """A process was started, in a session of its own."""
+        self.session = session
+        self.watchman.tell(self.folder, session)
 
 
 @contextmanager
@@ -43,13 +50,15 @@ def sandbox() -> Iterator[Sandbox]:
         StudyError: no folder can be made among the temporary ones.
     """
     sweep_dead()
-    folder = own_folder(_parent())
-    (folder / PROCESSES).mkdir()
-    made = Sandbox(folder)
-    try:
-        yield made
-    finally:
-        clear(folder, made.session)
+    with watchman() as beside:
+        folder = own_folder(_parent())
+        beside.tell(folder)
+        (folder / PROCESSES).mkdir()
+        made = Sandbox(folder, beside)
+        try:
+            yield made
+        finally:
+            clear(folder, made.session)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -62,14 +71,13 @@ def name_semaphores(folder: Path) -> None:
     multiprocessing.current_process()._config["semprefix"] = f"/{PREFIX}{_owner(folder)}"  # type: ignore[attr-defined]
 
 
-def clear(folder: Path, session: int = 0, waiting: bool = True) -> None:
+def clear(folder: Path, session: int = 0) -> None:
     """End all processes of the folder but this one, and remove it and what they left.
 
     Args:
         session: processes of this session belong to it, whatever their environment has become.
-        waiting: until the janitors have ended, which those of this very process do after it.
     """
-    ended = _end_processes(str(folder), session, waiting)
+    ended = _end_processes(str(folder), session)
     for path in (*RAM_DISK.glob(f"sem.{PREFIX}{_owner(folder)}-*"), *_of_torch(ended)):
         path.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -103,7 +111,7 @@ def _owner(path: Path) -> str:
     return owner if owner.isdigit() else ""
 
 
-def _end_processes(folder: str, session: int, waiting: bool) -> list[int]:
+def _end_processes(folder: str, session: int) -> list[int]:
     """Those whose work it was are killed; the janitors end by themselves when these are gone."""
     mine = [
         process for process in psutil.process_iter()
@@ -112,8 +120,7 @@ def _end_processes(folder: str, session: int, waiting: bool) -> list[int]:
     ]  # fmt: skip
     janitors = [process for process in mine if _is_janitor(process)]
     _kill([process for process in mine if process not in janitors])
-    if waiting:
-        _kill(psutil.wait_procs(janitors, TIDYING)[1])
+    _kill(psutil.wait_procs(janitors, TIDYING)[1])
     return [process.pid for process in mine]
 
 
