@@ -35,6 +35,7 @@ WARD, NOT_PYTHON = "WARD", "not_python.py"
 KINDS_OF_WORK = {
     "ParsesText": "parsing JSON",
     "CopiesInDepth": "copying in depth",
+    "SharedCache": "asking another process",
     "UnpacksWhole": "decompressing",
 }
 BUDGET = 11.0

@@ -17,12 +17,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 from rich.console import Console
+from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.attribution import attribute
+from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.own_lines import Spent, named_at, watch_lines
+from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.profiling import causes
+from datasets_impl.doctor.probes.target import subject_of
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.page import page
@@ -178,3 +184,36 @@ def test_a_loop_is_told_from_operations(times: float, title: str) -> None:
     causes = {"total": 1e-3, "causes": {"python": 9e-4}, "lines": lines}
     (found,) = time_causes({"causes": causes})
     assert found.title == title
+
+
+def dear_collate(samples: list[torch.Tensor]) -> torch.Tensor:
+    made = torch.stack([torch.from_numpy(np.sort(one.numpy())) for one in samples])  # dear
+    return made + 1
+
+
+def test_the_line_of_a_collate_function_is_told() -> None:
+    data = list(torch.rand(64, 4000))
+    loader = DataLoader(data, batch_size=16, collate_fn=dear_collate)  # type: ignore[arg-type]
+    found = causes(subject_of("data", loader), 6.0)
+    first = found["lines"][0]
+    assert first["code"].endswith("# dear") and list(first["causes"]) == ["collating"]
+    told = sum(one["causes"].get("collating", 0.0) for one in found["lines"])
+    assert 0 < told <= 1.01 * found["collating"]
+
+
+def test_what_is_loaded_at_first_is_no_part_of_a_usual_sample() -> None:
+    class Lazy(list[int]):
+        def __getitem__(self, index: Any) -> Any:
+            if not vars(self).setdefault("there", False):
+                vars(self)["there"] = True
+                time.sleep(0.3)
+            return index
+
+    assert look(subject_of("lazy", Lazy([0] * 99)), 0.1)["cost"] < 0.1
+
+
+def test_a_part_is_as_large_as_it_can_be_handed_over_in_the_time() -> None:
+    subject = subject_of("data", DataLoader(list(range(10_000)), batch_size=10))  # type: ignore[arg-type]
+    whole = len(part_of(subject, 0.2))
+    subject.answers["batches"] = {"hand_over": 1e-3}
+    assert 40 <= len(part_of(subject, 0.2)) < min(400, whole)

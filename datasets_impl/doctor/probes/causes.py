@@ -18,6 +18,7 @@ BASIC: tuple[Cause, ...] = (
 # Kinds of work that the user's own code asks of a library. A row is a kind and how its functions
 # are called; whatever these do with arrays belongs to it.
 _KINDS: tuple[tuple[Cause, str], ...] = (
+    ("asking another process", r"multiprocessing/(managers|connection|queues)\.py:"),
     ("parsing JSON", r"(^|/)json/|_json\.|orjson|ujson|simplejson|rapidjson|pandas/io/json/"),
     ("parsing CSV", r"(^|/)_?csv\.|<_csv|pandas/io/parsers/|pandas\._libs\.parsers"),
     ("parsing XML", r"(^|/)(xml|lxml|xmltodict|bs4)[./]|pyexpat|lxml\.|ElementTree"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import linecache
+from dataclasses import replace
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.attribution import Pass, clocked, in_turns
+from datasets_impl.doctor.probes.attribution import Pass, attribute, clocked, in_turns
 from datasets_impl.doctor.probes.loaders import (
     Part,
     Timed,
@@ -15,11 +16,13 @@ from datasets_impl.doctor.probes.loaders import (
     opened,
     trial_batch_of,
 )
+from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.part import part_of
-from datasets_impl.doctor.probes.profile import Attribution
+from datasets_impl.doctor.probes.profile import Attribution, Line
 from datasets_impl.doctor.probes.target import Subject
 
 ROUNDS = 3  # passes with and without the profiler
+PASSES_OF_COLLATE = 40  # that its lines take, with the slow hooks
 MOST_LINES, LONGEST = 20, 120  # lines of the user's, and characters of one
 
 
@@ -56,11 +59,29 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
             collating.clear()
         rounds = int(min(ROUNDS, max(1, passes / 3)))
         found = in_turns(subject.read, chosen, epoch, rounds, until)
-    return _told(found) | {
+    lines = _of_collate(collate, some, min(collating), until)
+    return _told(replace(found, lines=sorted([*found.lines, *lines], key=_dearest))) | {
         "collating": min(collating),
         "not_collated": unfit,
         "samples": len(chosen),
     }
+
+
+def _of_collate(collate: Any, some: list[Any], seconds: float, until: float) -> list[Line]:
+    """The lines of the user's own collate function, and their part of these seconds of a sample."""
+    function = getattr(collate, "func", collate)
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    if code is None or not is_users(code.co_filename) or clock.perf_counter() > until:
+        return []
+    if PASSES_OF_COLLATE * len(some) * seconds > until - clock.perf_counter():
+        return []
+    found = attribute(lambda samples: collate(list(samples)), [some] * 2, 1)
+    part = seconds / max(1e-9, found.total)
+    return [replace(one, causes={"collating": part * one.seconds}) for one in found.lines]
+
+
+def _dearest(line: Line) -> float:
+    return -line.seconds
 
 
 def _causes_of_iterated(subject: Subject, seconds: float) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def starting(subject: Subject, seconds: float) -> dict[str, Any]:
             found["batches"] = len(loader.batch_sampler)  # type: ignore[arg-type]
             found["batch"] = int(getattr(loader.batch_sampler, "batch_size", 1) or 1)
         found["kind"] = type(loader.sampler).__name__
-    if subject.make is None or not seconds / 20 < subject.made_seconds < seconds:
+    if subject.make is None or not seconds / 20 < subject.made_seconds < 2 * seconds:
         return found
     reads = 0
     method = getattr(type(subject.dataset), "__getitem__", None)
