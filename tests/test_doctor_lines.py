@@ -187,8 +187,8 @@ def test_a_loop_is_told_from_operations(times: float, title: str) -> None:
 
 
 def dear_collate(samples: list[torch.Tensor]) -> torch.Tensor:
-    made = torch.stack([torch.from_numpy(np.sort(one.numpy())) for one in samples])  # dear
-    return made + 1
+    rows = [sorted(one.tolist()) for one in samples]  # dear
+    return torch.zeros(len(rows))
 
 
 def test_the_line_of_a_collate_function_is_told() -> None:
