@@ -41,11 +41,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datasets_impl.arguments import flag, one_of, positive_int, refused
-from datasets_impl.errors import MissingPackage, StudyError, exit_on_study_error
+from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
 from datasets_impl.formats import FORMATS
-from datasets_impl.formats.addresses import is_address, local_part, plan_address
-from datasets_impl.formats.places import Address, Folder, Place
+from datasets_impl.formats.addresses import Address, is_address, local_part, plan_address
+from datasets_impl.formats.cluster import NoScheduler, connected
+from datasets_impl.formats.places import Folder, Place
 from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.shards import SHARD, Submit, convert_shards
 from datasets_impl.formats.stored import Kind
@@ -53,9 +54,7 @@ from datasets_impl.labelled import FORMS, LabelledFolder, as_files
 from datasets_impl.system.cores import cores
 from datasets_impl.system.termination import end_with_parent, stopping_on_termination
 
-POOLS = 3  # that may break before it is given up
-LOOK_SECONDS = 5  # between two looks at a scheduler that says nothing
-RETRIES = 3  # of a shard whose Dask worker died
+POOLS = 3  # of workers that may break, or be lost, before it is given up
 
 
 class Converted(NamedTuple):
@@ -163,16 +162,28 @@ class _Run(NamedTuple):
         )
 
     def by_dask(self, address: str) -> Converted:
-        with _dask(address) as submit:
+        """A scheduler that did not answer for a while has forgotten what it was asked for."""
+        lost: Exception | None = None
+        for _ in range(POOLS):
             try:
-                return self.by(submit)
-            except (StudyError, KeyboardInterrupt):
+                with connected(address) as submit:
+                    return self.by(submit)
+            except (OSError, CancelledError) as error:
+                lost = error
+            except NoScheduler as error:
+                if lost is None:
+                    raise
+                lost = error
+                break
+            except StudyError:
                 raise
-            except (Exception, CancelledError) as error:
-                raise StudyError(
-                    f"The cluster at {address} was lost or could not go on "
-                    f"({type(error).__name__}: {error}); what was written is kept: run it again."
-                ) from error
+            except Exception as error:  # Dask's own, of a worker that cannot
+                lost = error
+                break
+        raise StudyError(
+            f"The cluster at {address} was lost or could not go on "
+            f"({type(lost).__name__}: {lost}); what was written is kept: run it again."
+        ) from lost
 
 
 @contextmanager
@@ -191,54 +202,6 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever began it ends it
     end_with_parent()
-
-
-@contextmanager
-def _dask(address: str) -> Iterator[Submit]:
-    """
-    Raises:
-        MissingPackage: Dask is not installed.
-        StudyError: no scheduler answers there.
-    """
-    try:
-        from distributed import Client
-    except ModuleNotFoundError as error:
-        raise MissingPackage.of("A Dask cluster", error.name or "distributed", "cluster") from error
-    try:
-        client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise StudyError(
-            f"No Dask scheduler answers at {address} ({error}); start one with dask scheduler."
-        ) from error
-    try:
-        yield lambda *call: _Awaited(client, client.submit(*call, pure=False, retries=RETRIES))
-    finally:
-        client.close(timeout=5)
-
-
-class _Awaited:
-    """A future of Dask whose `result` does not wait for a scheduler that is gone."""
-
-    def __init__(self, client: Any, future: Any) -> None:
-        self.client, self.future = client, future
-
-    def result(self) -> Any:
-        """
-        Raises:
-            ConnectionError: the scheduler is gone.
-        """
-        while True:
-            try:
-                return self.future.result(timeout=LOOK_SECONDS)
-            except TimeoutError:
-                if self.future.status == "error":  # the task's own
-                    raise
-                if self.client.status != "running":
-                    raise ConnectionError("the scheduler is gone") from None
-
-    def cancel(self) -> None:
-        if self.client.status == "running":
-            self.future.cancel()
 
 
 @contextmanager

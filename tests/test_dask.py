@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from datasets_impl import convert
 from datasets_impl.convert import convert_to_shards
 from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import jpeg_files
@@ -75,8 +77,8 @@ class Cluster:
     def count(self) -> int:
         return len(self.begun.read_text().splitlines())
 
-    def wait_for(self, shards: int) -> None:
-        while self.count() < shards:
+    def wait_for(self, shards: int, running: Future[Any]) -> None:
+        while self.count() < shards and not running.done():
             time.sleep(0.05)
 
     def end(self) -> None:
@@ -117,7 +119,7 @@ def test_workers_that_are_killed_and_cut_off(
         running = thread.submit(
             convert_to_shards, photos, tmp_path / "set", shard_images=SIZE, on=cluster.on
         )
-        cluster.wait_for(4)
+        cluster.wait_for(4, running)
         cluster.workers[0].kill()
         cluster.workers[1].send_signal(signal.SIGSTOP)
         threading.Timer(10, cluster.workers[1].send_signal, [signal.SIGCONT]).start()
@@ -125,6 +127,33 @@ def test_workers_that_are_killed_and_cut_off(
     assert (written, shards) == (20, 20)
     assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
     assert shards <= cluster.count() <= 1.5 * shards
+
+
+def test_a_scheduler_that_stops_for_a_while(
+    photos: Path, tmp_path: Path, start: Callable[[int], Cluster]
+) -> None:
+    """Its clients are told that what they asked for is forgotten, and ask again."""
+    convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
+    cluster, submitted = start(2), [0]
+    real = convert.connected
+
+    @contextlib.contextmanager
+    def forgetful(address: str) -> Iterator[Any]:
+        with real(address) as submit:
+
+            def submitting(*call: Any) -> Any:
+                submitted[0] += 1
+                if submitted[0] == 12:
+                    raise ConnectionError("the scheduler is gone")
+                return submit(*call)
+
+            yield submitting
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert, "connected", forgetful)
+        convert_to_shards(photos, tmp_path / "set", shard_images=SIZE, on=cluster.on)
+    assert submitted[0] > 20
+    assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
 
 
 def test_a_scheduler_that_dies(
@@ -136,7 +165,7 @@ def test_a_scheduler_that_dies(
         running = thread.submit(
             convert_to_shards, photos, tmp_path / "set", shard_images=SIZE, on=cluster.on
         )
-        cluster.wait_for(8)
+        cluster.wait_for(8, running)
         cluster.scheduler.kill()
         with pytest.raises(StudyError, match=r"lost or could not go on .* run it again"):
             running.result()

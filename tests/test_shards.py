@@ -374,7 +374,8 @@ def test_objects_of_somebody_else_are_left(folder: Path, store: ObjectStore) -> 
         with pytest.raises(StudyError, match="holds something else than a stored set"):
             here(folder, "s3://study", **more)
         assert downloaded(store, "s3://study") == before
-    (folder / "c").mkdir()
+    with pytest.raises(StudyError, match="s3://nobody/out could not be read or written"):
+        here(folder, "s3://nobody/out", **more)
     with pytest.raises(StudyError, match="is in no folder of a class"):
         here("s3://study", "s3://study/out", labelled=True, **more)  # type: ignore[arg-type]
     with pytest.raises(StudyError, match="has no JPEG file"):

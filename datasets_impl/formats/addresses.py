@@ -1,21 +1,32 @@
-"""Pictures under an address that fsspec knows (`s3://bucket/photos`), planned as a folder's are."""
+"""What fsspec knows by an address (`s3://…`): pictures to plan, and a place for a set of shards."""
 
 from __future__ import annotations
 
+import functools
 import io
 import math
-from collections.abc import Sequence
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
 from datasets_impl.errors import MissingPackage, StudyError
 from datasets_impl.files.packed import PackedPaths
 from datasets_impl.files.pictures import JPEG_SUFFIXES, decoded, seal, unreadable
+from datasets_impl.files.replacing import somebody_elses
+from datasets_impl.formats.places import SCRATCH, Place
 from datasets_impl.formats.plan import Plan
-from datasets_impl.formats.stored import Kind
+from datasets_impl.formats.stored import HEADER, INDEX, JOURNAL, Header, Kind, shard_name
+from datasets_impl.formats.unfinished import WHAT, is_key
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LOCAL = ("file", "local")
 
 
@@ -132,3 +143,148 @@ def _read(system: Any, paths: Sequence[str]) -> list[bytes]:
         if isinstance(found[path], Exception):
             raise unreadable(path, found[path]) from found[path]
     return [found[path] for path in paths]
+
+
+def _named(method: Callable[P, T]) -> Callable[P, T]:
+    """Each file system has errors of its own; they become one sentence."""
+
+    @functools.wraps(method)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except (MemoryError, StudyError):
+            raise
+        except Exception as error:
+            raise StudyError(
+                f"{args[0]} could not be read or written ({error or type(error).__name__}); mend "
+                "its address, its rights or the connection, and run it again."
+            ) from error
+
+    return wrapped
+
+
+@dataclass(frozen=True)
+class Address(Place):
+    """Objects under an address of fsspec. Nobody is alone there: who writes at the same time
+    writes the same bytes.
+
+    Attributes:
+        options: arguments of the file system, as pandas and Dask call `storage_options`.
+    """
+
+    url: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def system(self) -> Any:
+        import fsspec
+
+        protocol = self.url.partition("://")[0]
+        system = fsspec.filesystem(protocol, **self.options)
+        system.invalidate_cache()
+        return system
+
+    @property
+    def root(self) -> str:
+        return str(self.system._strip_protocol(self.url)).rstrip("/")
+
+    def __str__(self) -> str:
+        return self.url
+
+    def at(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def current(self) -> Header | None:
+        sizes = self.sizes()
+        if HEADER not in sizes:
+            return None
+        try:
+            header = Header.model_validate_json(self.read([HEADER])[0])
+        except ValidationError:
+            return None
+        whole = header.is_intact() and header.files.items() <= sizes.items()
+        return header if whole else None
+
+    @contextmanager
+    def mine(self) -> Iterator[None]:
+        yield
+
+    @_named
+    def begin(self, key: str) -> None:
+        sizes = self.sizes()
+        if not sizes:
+            pass
+        elif JOURNAL in sizes and HEADER not in sizes:
+            first = self.read([JOURNAL])[0].decode(errors="replace")
+            if not is_key(first) or not all(_is_of_a_set(name) for name in sizes):
+                raise somebody_elses(self, WHAT)
+            if first == key:
+                return
+        elif self._others(sizes):
+            raise somebody_elses(self, WHAT)
+        for name in sorted(sizes, key=lambda name: name != HEADER):  # no reader finds a half
+            self.system.rm_file(self.at(name))
+        self.system.pipe_file(self.at(JOURNAL), key.encode())
+
+    def _others(self, sizes: dict[str, int]) -> set[str]:
+        """What stands there and is in no header of a set."""
+        if HEADER not in sizes:
+            return set(sizes)
+        try:
+            header = Header.model_validate_json(self.read([HEADER])[0])
+        except ValidationError:
+            return set(sizes)
+        return set(sizes) - {HEADER, JOURNAL, *header.files}
+
+    @_named
+    def sizes(self) -> dict[str, int]:
+        root = self.root
+        try:
+            found = self.system.find(root, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {path[len(root) + 1 :]: int(facts["size"]) for path, facts in found.items()}
+
+    @_named
+    def read(self, names: Sequence[str], *, whole: bool = False) -> list[bytes]:
+        system, paths = self.system, [self.at(name) for name in names]
+        return [system.cat_file(paths[0])] if len(paths) == 1 else _in_order(system, paths)
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Among the worker's own temporary files."""
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, ignore_cleanup_errors=True) as name:
+            yield Path(name)
+
+    @_named
+    def has(self, number: int) -> bool:
+        return bool(self.system.exists(self.at(f"{shard_name(number)}/{HEADER}")))
+
+    @_named
+    def put(self, made: Path, number: int) -> None:
+        files = sorted(path for path in made.rglob("*") if path.is_file())
+        system, shard = self.system, shard_name(number)
+        for path in sorted(files, key=lambda path: path == made / HEADER):  # the marker last
+            system.put_file(str(path), self.at(f"{shard}/{path.relative_to(made).as_posix()}"))
+
+    @_named
+    def drop(self, number: int) -> None:
+        """Its marker; the rest is written over: each shard has the same files whoever makes it."""
+        if self.has(number):
+            self.system.rm_file(self.at(f"{shard_name(number)}/{HEADER}"))
+
+    @_named
+    def finish(self, index: bytes, header: str) -> None:
+        system = self.system
+        system.pipe_file(self.at(INDEX), index)
+        system.pipe_file(self.at(HEADER), header.encode())
+        system.rm_file(self.at(JOURNAL))
+
+
+def _in_order(system: Any, paths: Sequence[str]) -> list[bytes]:
+    found = system.cat(list(paths)) if paths else {}
+    return [found[path] for path in paths]
+
+
+def _is_of_a_set(name: str) -> bool:
+    return name in (JOURNAL, INDEX, HEADER) or bool(re.match(r"shard-\d{6}/", name))

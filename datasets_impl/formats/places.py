@@ -6,17 +6,13 @@ for the next try; the header, which makes it a set, comes last.
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, describe_write_error
@@ -24,7 +20,6 @@ from datasets_impl.files.replacing import (
     check_replaceable,
     put_in_place,
     remove_ours,
-    somebody_elses,
 )
 from datasets_impl.files.whole import locked, sync
 from datasets_impl.formats.stored import (
@@ -36,7 +31,7 @@ from datasets_impl.formats.stored import (
     read_header,
     shard_name,
 )
-from datasets_impl.formats.unfinished import WHAT, is_key, is_unfinished_set
+from datasets_impl.formats.unfinished import WHAT, is_unfinished_set, naming
 
 DATA = "data"  # in the folder of an unfinished set: what is going to be the set
 SCRATCH = "dataset-study-shard-"
@@ -118,15 +113,18 @@ class Folder(Place):
     @contextmanager
     def mine(self) -> Iterator[None]:
         check_replaceable(self.path, is_stored_set, sources=self.sources, what=WHAT)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(self.path):
-                yield
-        except OSError as error:
-            raise describe_write_error(error, self.path) from error
+        with ExitStack() as held:
+            with naming(self.path):
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.path))
+            yield  # what fails meanwhile is no fault of the place
 
     def begin(self, key: str) -> None:
         check_replaceable(self.partial, is_unfinished_set, sources=self.sources, what=WHAT)
+        with naming(self.path):
+            self._begin(key)
+
+    def _begin(self, key: str) -> None:
         journal = self.partial / JOURNAL
         if not journal.is_file() or journal.read_text() != f"{key}\n":
             remove_ours(self.partial, is_unfinished_set, sources=self.sources, what=WHAT)
@@ -180,121 +178,3 @@ class Folder(Place):
         put_in_place(new, self.path, is_stored_set, sources=self.sources, what=WHAT)
         sync(self.path.parent)
         remove_ours(self.partial, is_unfinished_set, what=WHAT)
-
-
-@dataclass(frozen=True)
-class Address(Place):
-    """Objects under an address of fsspec. Nobody is alone there: who writes at the same time
-    writes the same bytes.
-
-    Attributes:
-        options: arguments of the file system, as pandas and Dask call `storage_options`.
-    """
-
-    url: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def system(self) -> Any:
-        import fsspec
-
-        protocol = self.url.partition("://")[0]
-        system = fsspec.filesystem(protocol, **self.options)
-        system.invalidate_cache()
-        return system
-
-    @property
-    def root(self) -> str:
-        return str(self.system._strip_protocol(self.url)).rstrip("/")
-
-    def __str__(self) -> str:
-        return self.url
-
-    def at(self, name: str) -> str:
-        return f"{self.root}/{name}"
-
-    def current(self) -> Header | None:
-        sizes = self.sizes()
-        if HEADER not in sizes:
-            return None
-        try:
-            header = Header.model_validate_json(self.read([HEADER])[0])
-        except ValidationError:
-            return None
-        whole = header.is_intact() and header.files.items() <= sizes.items()
-        return header if whole else None
-
-    @contextmanager
-    def mine(self) -> Iterator[None]:
-        yield
-
-    def begin(self, key: str) -> None:
-        sizes = self.sizes()
-        if not sizes:
-            pass
-        elif JOURNAL in sizes and HEADER not in sizes:
-            first = self.read([JOURNAL])[0].decode(errors="replace")
-            if not is_key(first) or not all(_is_of_a_set(name) for name in sizes):
-                raise somebody_elses(self, WHAT)
-            if first == key:
-                return
-        elif self._others(sizes):
-            raise somebody_elses(self, WHAT)
-        for name in sorted(sizes, key=lambda name: name != HEADER):  # no reader finds a half
-            self.system.rm_file(self.at(name))
-        self.system.pipe_file(self.at(JOURNAL), key.encode())
-
-    def _others(self, sizes: dict[str, int]) -> set[str]:
-        """What stands there and is in no header of a set."""
-        try:
-            header = Header.model_validate_json(self.read([HEADER])[0])
-        except (ValidationError, FileNotFoundError):
-            return set(sizes)
-        return set(sizes) - {HEADER, JOURNAL, *header.files}
-
-    def sizes(self) -> dict[str, int]:
-        root = self.root
-        try:
-            found = self.system.find(root, detail=True)
-        except FileNotFoundError:
-            return {}
-        return {path[len(root) + 1 :]: int(facts["size"]) for path, facts in found.items()}
-
-    def read(self, names: Sequence[str], *, whole: bool = False) -> list[bytes]:
-        system, paths = self.system, [self.at(name) for name in names]
-        return [system.cat_file(paths[0])] if len(paths) == 1 else _in_order(system, paths)
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Among the worker's own temporary files."""
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, ignore_cleanup_errors=True) as name:
-            yield Path(name)
-
-    def has(self, number: int) -> bool:
-        return bool(self.system.exists(self.at(f"{shard_name(number)}/{HEADER}")))
-
-    def put(self, made: Path, number: int) -> None:
-        files = sorted(path for path in made.rglob("*") if path.is_file())
-        system, shard = self.system, shard_name(number)
-        for path in sorted(files, key=lambda path: path == made / HEADER):  # the marker last
-            system.put_file(str(path), self.at(f"{shard}/{path.relative_to(made).as_posix()}"))
-
-    def drop(self, number: int) -> None:
-        """Its marker; the rest is written over: each shard has the same files whoever makes it."""
-        if self.has(number):
-            self.system.rm_file(self.at(f"{shard_name(number)}/{HEADER}"))
-
-    def finish(self, index: bytes, header: str) -> None:
-        system = self.system
-        system.pipe_file(self.at(INDEX), index)
-        system.pipe_file(self.at(HEADER), header.encode())
-        system.rm_file(self.at(JOURNAL))
-
-
-def _in_order(system: Any, paths: Sequence[str]) -> list[bytes]:
-    found = system.cat(list(paths)) if paths else {}
-    return [found[path] for path in paths]
-
-
-def _is_of_a_set(name: str) -> bool:
-    return name in (JOURNAL, INDEX, HEADER) or bool(re.match(r"shard-\d{6}/", name))

@@ -1,0 +1,74 @@
+"""Shards written by a Dask cluster."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from datasets_impl.errors import MissingPackage, StudyError
+from datasets_impl.formats.shards import Submit
+
+LOOK_SECONDS = 5  # between two looks at a scheduler that says nothing
+RETRIES = 3  # of a shard whose worker died
+
+
+class NoScheduler(StudyError):
+    """Nobody answers at the address."""
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Submit]:
+    """
+    Raises:
+        MissingPackage: Dask is not installed.
+        NoScheduler: none answers there.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise MissingPackage.of("A Dask cluster", error.name or "distributed", "cluster") from error
+    try:
+        client = Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise NoScheduler(
+            f"No Dask scheduler answers at {address} ({error}); start one with dask scheduler."
+        ) from error
+    try:
+        yield lambda *call: _Awaited(
+            client, client.submit(_opened(), pickle.dumps(call), pure=False, retries=RETRIES)
+        )
+    finally:
+        client.close(timeout=5)
+
+
+def _opened() -> Any:
+    """Calls what was pickled. It travels by value, and the task as bytes: the scheduler unpickles
+    what is submitted, and would import PyTorch for it, and answer nobody meanwhile."""
+    return lambda call: (lambda function, *given: function(*given))(*pickle.loads(call))
+
+
+class _Awaited:
+    """A future of Dask whose `result` does not wait for a scheduler that is gone."""
+
+    def __init__(self, client: Any, future: Any) -> None:
+        self.client, self.future = client, future
+
+    def result(self) -> Any:
+        """
+        Raises:
+            ConnectionError: the scheduler is gone.
+        """
+        while True:
+            try:
+                return self.future.result(timeout=LOOK_SECONDS)
+            except TimeoutError:
+                if self.future.status == "error":  # the task's own
+                    raise
+                if self.client.status != "running":
+                    raise ConnectionError("the scheduler is gone") from None
+
+    def cancel(self) -> None:
+        if self.client.status == "running":
+            self.future.cancel()
