@@ -198,6 +198,27 @@ def test_the_same_batches_in_a_separate_process(method: str, collate: Any) -> No
         refused(ThreadedLoader(Everything(), **order, start_method=method), Everything(), order)
 
 
+@ways
+def test_ragged_empty_single_and_unbatched_in_a_separate_process(method: str) -> None:
+    kinds = [*SAMPLES]
+    cases: list[tuple[Dataset[Any], dict[str, Any]]] = [
+        (Made("ragged"), {"batch_size": 4, "collate_fn": padded}),
+        (Made("tuple", 0), {"batch_size": 4}),
+        (Made("tuple", 1), {"batch_size": 4}),
+        (
+            Everything(),
+            {"batch_size": None, "sampler": [(at, index) for at in range(len(kinds))
+                                             for index in (0, 3)]},
+        ),
+    ]  # fmt: skip
+    for data, given in cases:
+        with ThreadedLoader(data, **given, start_method=method) as made:
+            torch.manual_seed(5)
+            expected = list(DataLoader(data, **given))
+            torch.manual_seed(5)
+            same(list(made), expected)
+
+
 def refused(loader: Any, data: Any, order: dict[str, Any]) -> None:
     batches = iter(loader)
     for indices in order["batch_sampler"]:
@@ -605,6 +626,7 @@ def test_closing_ends_what_makes_batches(where: str) -> None:
 
 @everywhere
 def test_closing_ends_waiting_in_another_thread(where: str) -> None:
+    release.clear()  # before a process is forked, which has a copy of it
     made: Any = ThreadedLoader(Stuck("tuple"), 1, where=where, threads=1)
     begun, errors = threading.Event(), []
 
@@ -620,7 +642,6 @@ def test_closing_ends_waiting_in_another_thread(where: str) -> None:
     thread = threading.Thread(target=iterate)
     thread.start()
     assert begun.wait(60)
-    release.clear()
     closing = threading.Thread(target=made.close)
     closing.start()
     thread.join(60)
