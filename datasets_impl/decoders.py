@@ -189,28 +189,36 @@ def decoder(name: str) -> Decoder:
     return row
 
 
-@cache
-def default_decoder() -> Decoder:
-    """The fastest exact decoder that can be imported; a warning, once, where it is not the first.
+def fastest_decoder() -> Decoder:
+    """The fastest exact decoder that can be imported.
 
     Raises:
         MissingPackage: none can be imported.
     """
     for name in BY_SPEED:
         try:
-            found = decoder(name)
+            return decoder(name)
         except MissingPackage as error:
             missing = error
-            continue
-        if name != BY_SPEED[0]:
-            warnings.warn(
-                f"{BY_SPEED[0]} cannot be used, and {name} decodes in its place, which takes "
-                f"longer; pip install '<this folder>[{EXTRA}]'.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        return found
     raise missing
+
+
+@cache
+def default_decoder() -> Decoder:
+    """The same; a warning, once, where it is not the first.
+
+    Raises:
+        MissingPackage: none can be imported.
+    """
+    found = fastest_decoder()
+    if found.name != BY_SPEED[0]:
+        warnings.warn(
+            f"{BY_SPEED[0]} cannot be used, and {found.name} decodes in its place, which takes "
+            f"longer; pip install '<this folder>[{EXTRA}]'.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return found
 
 
 def decode_or_pillow(

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from datasets_impl import decoders
 from datasets_impl.corpus import Corpus
+from datasets_impl.corrected.jpeg import JpegDataset
 from datasets_impl.decoders import (
     BY_SPEED,
     DECODERS,
@@ -20,6 +21,8 @@ from datasets_impl.decoders import (
     decoder,
     default_decoder,
 )
+from datasets_impl.doctor.probes import ceiling as ceilings
+from datasets_impl.doctor.probes.target import subject_of
 from datasets_impl.files.jpeg import orientation, upright
 
 every_decoder = pytest.mark.parametrize(
@@ -158,6 +161,22 @@ def test_the_default_falls_to_the_next_and_says_so_once(without: list[str], expe
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert default_decoder().name == expected
+
+
+@pytest.mark.parametrize(
+    ("without", "expected"),
+    [([], "simplejpeg"), (["simplejpeg"], "torchcodec")],
+    indirect=["without"],
+)
+def test_the_doctors_ceiling_falls_to_the_next_too(
+    without: list[str], expected: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(expected)
+    monkeypatch.setattr(ceilings, "_copying", lambda nbytes, seconds: 0.0)
+    for path in folder.iterdir():
+        Image.open(path).resize((96, 96)).save(path)
+    found = ceilings.ceiling(subject_of("photos", JpegDataset(folder)), 0.3)
+    assert found["of"] == f"decoding each with {expected}"
 
 
 def test_the_default_is_exact_and_warns_of_nothing_where_it_is_there() -> None:

@@ -164,6 +164,21 @@ def test_one_descriptor_a_slot_and_as_few_slots_as_are_needed() -> None:
     assert mapped and not any("/dev/shm" in path for path in mapped)
 
 
+def test_slots_hold_at_most_a_fifth_more_than_threads_here_do() -> None:
+    """Bytes of all memory for batches, over epochs in which the trainer keeps none."""
+    given: dict[str, Any] = {"batch_size": 2, "prefetch_factor": 2}
+    here: Any = ThreadedLoader(Numbered(), where="trainer", **given)
+    there: Any = ThreadedLoader(Numbered(), **given)
+    nbytes = next(iter(there))[0].nbytes
+    addresses = {batch[0].data_ptr() for _ in range(4) for batch in here}
+    for _ in range(4):
+        for batch in there:
+            assert batch[0].nbytes == nbytes
+    slots_bytes = sum(len(slot) for slot in there._place.slots._mapped.values())
+    most = (given["prefetch_factor"] + 2) * nbytes
+    assert len(addresses) * nbytes <= most and slots_bytes <= 1.2 * most
+
+
 class Growing(Dataset[torch.Tensor]):
     """Each batch is larger than the one before, and then smaller again."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_impl.decoders import DECODERS, decoder
+from datasets_impl.decoders import decoder, fastest_decoder
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
@@ -60,7 +60,7 @@ def ceiling(subject: Subject, seconds: float) -> dict[str, Any]:
         "of": "copying what is there already into a batch",
     }
     if pictures and len(opened_jpeg) >= count / 2:
-        name = _decoder()
+        name = fastest_decoder().name
         decoding = _decoding(pictures, name, seconds / 3)
         if decoding > copying:
             found |= {"decoding": decoding, "limit": decoding, "of": f"decoding each with {name}"}
@@ -89,14 +89,10 @@ def _is_jpeg(path: Path) -> bool:
 
 def _decodes(picture: bytes) -> bool:
     try:
-        decoder(_decoder()).decode(picture, None)
+        fastest_decoder().decode(picture, None)
     except (OSError, RuntimeError, ValueError):
         return False
     return True
-
-
-def _decoder() -> str:
-    return "simplejpeg" if DECODERS["simplejpeg"].available else "pil"
 
 
 def _decoding(pictures: list[bytes], name: str, seconds: float) -> float:
