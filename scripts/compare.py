@@ -79,7 +79,7 @@ def html(titles: Mapping[str, str], compared: Repeat, chart: Chart | None) -> st
             titles=titles,
             cells=rows,
             asv_pages="",
-            css=Markup((page.TEMPLATES / "style.css").read_text(encoding="utf-8")),
+            css=page.css(),
             ink_light=Markup(light),
             ink_dark=Markup(dark),
         )

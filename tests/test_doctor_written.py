@@ -16,6 +16,7 @@ from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.model import Diagnosis
 from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
 from datasets_impl.errors import StudyError
+from datasets_impl.files.look import LOOK
 
 REPOSITORY = Path(__file__).parents[1]
 NAMES = ("index.html", "diagnosis.json", "schema.json")
@@ -129,6 +130,7 @@ def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     assert written["step"]["fine"] and "the step is the bottleneck" in capsys.readouterr().out
     page = (out / "index.html").read_text()
     assert written["verdict"].rstrip(".") in page and "http" not in page.split("<main>")[1]
+    assert LOOK in page, "the look of the study's page"
 
 
 def _started_by(test: Path, pid: int) -> bool:

@@ -267,7 +267,7 @@ def test_the_front_figure_has_the_datasets_and_the_best_exact_loader(found: list
     drawn = front_chart(replace(study, loaders=[replace(found[0], machine=machine)]))
     assert drawn is not None
     assert set(drawn.data["machine"]) == {machine}
-    assert set(drawn.data["impl"]) - {*IMPLS} == {"best loader, JPEG"}
+    assert set(drawn.data["impl"]) - {*IMPLS} == {"best loader, JPEG", "limit, JPEG"}
     best = drawn.data[drawn.data["impl"] == "best loader, JPEG"]
     assert best["value"].item() == row(found, "threaded-pack").images_per_second
     empty = study.measurements.iloc[:0]

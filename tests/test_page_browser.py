@@ -16,6 +16,7 @@ from scripts.render_report import render
 from scripts.report.facets import IN_MEMORY
 from scripts.report.instead import QUESTIONS
 from scripts.report.model import Study
+from scripts.root import RESULTS
 from tests.synthetic_study import MACHINES, build
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -307,7 +308,16 @@ def test_without_a_script_everything_is_there(browser: Any, address: str) -> Non
     context.close()
 
 
-def test_the_page_is_small(address: str) -> None:
-    html = Path(address.removeprefix("file://")).read_bytes()
+def test_the_committed_page_answers_in_two_screens_and_is_small(browser: Any) -> None:
+    path = RESULTS / "report" / "index.html"
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollHeight") <= 12_000
+    assert page.locator(".answer li").count() == 5
+    for name, end in ((".answer", 900), (".front", 900), (".decisions", 1800), (".further", 1800)):
+        box = page.locator(name).last.bounding_box()
+        assert box["y"] + box["height"] <= end, name
+    page.close()
+    html = path.read_bytes()
     assert len(html) <= 2_500_000
     assert len(html.rpartition(b"<script>")[2]) < 20_000

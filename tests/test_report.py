@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 import re
@@ -24,8 +25,13 @@ from scripts import update_readme
 from scripts.judging.model import Reason, Verdict
 from scripts.render_report import main, render
 from scripts.report import figures, page, tables, terminal, wording
+from scripts.report.figures.forest import rows_of
+from scripts.report.figures.overview import item_stages
+from scripts.report.figures.panels import ROWS, panels_of
+from scripts.report.figures.style import LAYOUTS
 from scripts.report.model import Study
 from scripts.report.record import Report, clean, study_record
+from scripts.report.reference import differences
 from tests.synthetic_study import NASTY, build, cell, drawing_less
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
@@ -195,9 +201,7 @@ def test_a_machine_that_tested_nothing_disagrees_with_nobody(
     study = replace(two, claims=[replace(claim, by_machine=by_machine) for claim in two.claims])
     text = Page(page.page(study, figures.build(build(missing=True)), "")).text
     assert ("The machines disagree." in text) is differ
-    console = Console(width=80, record=True, file=(tmp_path / "log").open("w"))
-    terminal.print_study(study, Path("index.html"), console)
-    assert ("machines disagree" in console.export_text()) is differ
+    assert ("machines disagree" in in_a_terminal(study, tmp_path)) is differ
 
 
 def test_missing_data_is_said_not_raised(tmp_path: Path) -> None:
@@ -217,21 +221,62 @@ def test_stale_figures_go_and_other_files_stay(report: Path, tmp_path: Path) -> 
     assert [path.name for path in (out / "figures").iterdir()] == ["sketch.svg"]
 
 
-def test_terminal_table_fits_80_columns(study: Study, tmp_path: Path) -> None:
-    console = Console(width=80, record=True, file=(tmp_path / "log").open("w"))
-    terminal.print_study(study, Path("index.html"), console)
-    lines = console.export_text().splitlines()
-    assert max(len(line) for line in lines) <= 80
+def in_a_terminal(study: Study, tmp_path: Path, columns: int = 80) -> str:
+    with (tmp_path / "log").open("w") as log:
+        console = Console(width=columns, record=True, file=log)
+        terminal.print_study(study, Path("index.html"), console)
+        return console.export_text()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 160])
+def test_the_terminal_answers_first_and_cuts_nothing(
+    study: Study, tmp_path: Path, columns: int
+) -> None:
+    shown = in_a_terminal(study, tmp_path, columns)
+    lines = shown.splitlines()
+    assert max(len(line) for line in lines) <= columns
     assert all(any(line.startswith(name) for line in lines) for name in IDS)
-    assert any("55 % [54-56]" in line for line in lines)
+    assert "\u2026" not in shown
+    flat = re.sub(r"\s+", "", shown)
+    assert all(re.sub(r"\s+", "", claim.title) in flat for claim in study.claims) or columns < 160
+    places = [flat.find(re.sub(r"\s+", "", part)) for part in (
+        f"{study.points[0].text} [C13]", "claimverdict" if columns > 99 else "idclaim",
+        "Undecided, and what would decide it", "Images: bundled photographs", "Report: index.html",
+        "make doctor TARGET=",
+    )]  # fmt: skip
+    assert -1 not in places and places == sorted(places)
+    assert "(naive/preloaded)" in flat or columns < 160, "an effect has its subject"
+
+
+def test_the_terminal_says_where_the_committed_results_differ_and_why(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = study_record(study)
+    first, second = record["claims"][0], record["claims"][5]
+    first["verdict"] = second["verdict"] = "conditional"
+    first["cells"]["total"] += 9
+    record["machines"][0]["name"] = "elsewhere"
+    path = tmp_path / "claims.json"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    total = study.claims[0].cells.total
+    assert differences(study, path) == [
+        f"C01: supported here, conditional in the committed results; the {study.profile} profile "
+        f"has {total} of its {total + 9} cells.",
+        "C06: supported here, conditional in the committed results; bench-a is another machine "
+        "than elsewhere.",
+    ]
+    monkeypatch.setattr(terminal, "REFERENCE", path)
+    assert "Other than the committed results" in in_a_terminal(study, tmp_path)
+    for text in ("{", "[]", '{"claims": [1], "machines": []}'):
+        path.write_text(text, encoding="utf-8")
+        assert differences(study, path) == []
+    assert differences(study, tmp_path / "absent.json") == []
 
 
 def test_where_a_conditional_claim_holds_is_on_page_terminal_and_in_the_data(
     study: Study, report: Path, tmp_path: Path
 ) -> None:
-    console = Console(width=80, record=True, file=(tmp_path / "log").open("w"))
-    terminal.print_study(study, Path("index.html"), console)
-    shown = console.export_text()
+    shown = in_a_terminal(study, tmp_path)
     html = (report / "index.html").read_text(encoding="utf-8")
     with (report / "claims.csv").open(encoding="utf-8", newline="") as handle:
         rows = {row["id"]: row for row in csv.DictReader(handle)}
@@ -264,6 +309,38 @@ def test_a_square_is_told_from_another_without_colour_and_without_script(report:
 def test_figures_print_numbers_whole(drawn: figures.Figures) -> None:
     """Coordinates are shortened, data is not: 0.012 must not read 0.01."""
     assert "0.012 [0.011" in drawn.by_claim["C06"].svg
+
+
+def test_no_label_of_a_figure_is_cut(drawn: figures.Figures) -> None:
+    assert not [chart.name for chart in drawn.all() if "\u2026" in chart.svg + chart.narrow]
+    assert "faster \u2190" in drawn.by_claim["C02"].svg, "a ratio says which way is faster"
+
+
+def test_a_row_holds_every_machine_and_a_panel_few_rows() -> None:
+    levels = [(n, px) for n in (1, 2, 3, 4) for px in (16, 32, 48, 64, 80)]
+    cells = [
+        cell({"structure": f"kind {n}", "impl": f"a-name-of-some-length-{px}"}, 1.2 + px,
+             "for", machine=machine)
+        for n, px in levels for machine in ("first-machine", "second-machine")
+    ]  # fmt: skip
+    panels = panels_of(replace(build().claims[0], evidence=cells))
+    assert len(panels) == 4 and sum(len(panel.cells) for panel in panels) == 40
+    for panel, layout in itertools.product(panels, LAYOUTS):
+        rows = rows_of(panel, layout)
+        assert len(rows) <= ROWS and all(len(row.cells) == 2 for row in rows)
+        assert not [row for row in rows if "machine" in " ".join(row.label)]
+        assert all(len(line) <= layout.row_label for row in rows for line in row.label)
+
+
+def test_a_stage_has_the_share_that_its_claim_gives_it(study: Study) -> None:
+    share = {"quantity": "share", "treatment": "naive", "baseline": "", "bar": None}
+    cells = [
+        cell({"px": 256, "stage": stage, "medium": "disk-warm"}, value, "for", **share)
+        for stage, value in (("read", 0.02), ("decode", 0.84), ("convert", 0.09))
+    ]
+    chart = item_stages(replace(study, claims=[replace(study.claims[0], evidence=cells)]))
+    assert isinstance(chart, figures.Chart) and "84 %" in chart.svg
+    assert isinstance(item_stages(replace(study, claims=[])), str)
 
 
 def test_field_and_skips_stand_on_the_page_and_in_the_data(report: Path, study: Study) -> None:

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from datasets_impl.contest.code import with_setting
+from datasets_impl.files.look import LOOK
 from scripts.judging.model import Cell, Repeat
 from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
@@ -36,6 +37,11 @@ PARTS = (("for", "for"), ("against", "against"), ("unclear", "unclear"), ("skipp
 def slug(verdict: str) -> str:
     """A verdict as a CSS class."""
     return verdict.replace(" ", "-")
+
+
+def css() -> Markup:
+    """The stylesheet: the look that all pages share, and what this one adds."""
+    return Markup(LOOK + (TEMPLATES / "style.css").read_text(encoding="utf-8"))
 
 
 def environment() -> Environment:
@@ -214,7 +220,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         ],
         "bibtex": {c.id: cite.bibtex(study, c) for c in study.claims},
         "citation": {c.id: cite.text(study, c) for c in study.claims},
-        "css": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "css": css(),
         "ink_light": Markup(light),
         "ink_dark": Markup(dark),
         "script": Markup(script),

@@ -90,8 +90,12 @@ def missing(lacking: Lacking, claim: Claim) -> str:
     if lacking.kind == "needs":
         return f"Needs {claim.needs}."
     if lacking.kind == "evidence":
-        because = "; ".join(told) or f"no results of {', '.join(lacking.benchmarks)}"
-        return f"Evidence is missing: {because}."
+        if told:
+            return f"Evidence is missing: {'; '.join(told)}."
+        return (
+            f"Evidence is missing: no results of {', '.join(lacking.benchmarks)}; measure them: "
+            f"{_commands(lacking.benchmarks)}."
+        )
     if lacking.kind == "quiet":
         return (
             f"The A/A arms on {', '.join(lacking.machines)} raised more false alarms than the "
@@ -107,6 +111,12 @@ def missing(lacking: Lacking, claim: Claim) -> str:
     }[lacking.kind]
     why = f" ({'; '.join(told)})" if told else ""
     return f"{lacking.unclear} of {lacking.counted} cells are unclear{why}; {remedy}"
+
+
+def _commands(benchmarks: Sequence[str]) -> str:
+    """What measures them; beside trainers and in the contest a part is a profile of its own."""
+    more = any(name.startswith(("arms.", "trainers.")) for name in benchmarks)
+    return "`make standard`" + (", then `make loaders`" if more else "")
 
 
 class _OfTests:

@@ -1,4 +1,4 @@
-"""The verdicts in a terminal, within 80 columns."""
+"""The answer and the verdicts in a terminal, from 60 columns on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,8 @@ from scripts.judging.readable import readable
 from scripts.report import wording
 from scripts.report.grid import in_words, square
 from scripts.report.model import ClaimResult, Study
+from scripts.report.reference import differences
+from scripts.root import RESULTS
 
 COLOURS = {
     "supported": "blue",
@@ -27,23 +30,37 @@ SQUARES = {
     "for": "blue", "against": "dark_orange3", "mixed": "magenta", "unclear": "yellow",
     "skipped": "bright_black",
 }  # fmt: skip
+LEAST, MOST = 60, 160  # columns
+REFERENCE = RESULTS / "report" / "claims.json"
 
 
 def verdict_text(verdict: str) -> Text:
     return Text(f"{wording.ICONS[verdict]} {verdict}", style=COLOURS[verdict])
 
 
-def verdict_table(study: Study) -> Table:
+def width(console: Console) -> int:
+    return min(max(console.width, LEAST), MOST)
+
+
+def effect_text(claim: ClaimResult) -> str:
+    """The headline effect with what it is of; "" without one."""
+    if not claim.effect:
+        return ""
+    return wording.plain(f"{wording.headline(claim)} ({wording.of_what(claim.effect)})")
+
+
+def verdict_table(study: Study, columns: int) -> Table:
+    """A row for each claim; titles and effects wrap and are never cut."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    effects = [wording.plain(wording.headline(claim)) for claim in study.claims]
-    wide = max([len(effect) for effect in effects] + [6])
+    rest = columns - 3 - 16 - 3
+    effects = min(max([len(effect_text(claim)) for claim in study.claims] + [6]), rest // 2)
     table.add_column("id", width=3)
-    table.add_column("claim", overflow="ellipsis", no_wrap=True, width=80 - 3 - 16 - wide - 3)
+    table.add_column("claim", overflow="fold", width=rest - effects)
     table.add_column("verdict", no_wrap=True, width=16)
-    table.add_column("effect", no_wrap=True, width=wide)
-    for claim, shown in zip(study.claims, effects, strict=True):
+    table.add_column("effect", overflow="fold", width=effects)
+    for claim in study.claims:
         verdict = verdict_text(claim.verdict) + Text(" *" if wording.disagree(claim) else "")
-        table.add_row(claim.id, Text(claim.title), verdict, Text(shown))
+        table.add_row(claim.id, Text(claim.title), verdict, Text(effect_text(claim)))
     return table
 
 
@@ -68,30 +85,59 @@ def grid_table(claim: ClaimResult, machines: Sequence[str]) -> Table:
     return table
 
 
-def print_grids(study: Study, console: Console) -> None:
+def print_grids(study: Study, console: Console, columns: int) -> None:
     """Where each conditional claim holds: in one sentence, or as its grid."""
     for claim in study.claims:
         if claim.grid:
-            console.print(Text(f"{claim.id} {claim.boundary or claim.title}"), width=80)
+            console.print(Text(f"{claim.id} {claim.boundary or claim.title}"), width=columns)
             if not claim.boundary:
                 machines = [machine.name for machine in study.machines]
-                console.print(grid_table(claim, machines), width=80, crop=False)
+                console.print(grid_table(claim, machines), width=columns, crop=False)
+
+
+def print_list(console: Console, title: str, sentences: Sequence[str], columns: int) -> None:
+    """Sentences below a title; nothing where there are none."""
+    if sentences:
+        console.print(f"\n{title}", style="bold")
+    for sentence in sentences:
+        console.print(Padding(Text(wording.plain(sentence)), (0, 0, 0, 2)), width=columns)
 
 
 def print_study(study: Study, page: Path, console: Console | None = None) -> None:
-    """Where conditional claims hold, verdicts, tally, noise floor and where the page is."""
+    """The answer, verdicts, what is undecided and what would decide it; the page and what next."""
     console = console or Console(highlight=False)
-    if any(claim.grid for claim in study.claims):
-        console.print("Where the conditional claims hold", style="bold")
-        print_grids(study, console)
-        console.print()
-    console.print(verdict_table(study), width=80, crop=False)
+    columns = width(console)
+    console.print("Why is my PyTorch dataset slow?", style="bold")
+    for point in study.points:
+        console.print(
+            Padding(Text(f"{wording.plain(point.text)} [{point.claim}]"), (0, 0, 0, 2)),
+            width=columns,
+        )
+    if not study.points:
+        console.print(Text(study.answer), width=columns)
+    console.print()
+    console.print(verdict_table(study, columns), width=columns, crop=False)
     if any(map(wording.disagree, study.claims)):
         console.print("* machines disagree; the page shows each", style="dim")
     counts = [f"{count} {verdict}" for verdict, count in wording.tally(study).items() if count]
-    console.print("\n" + " \u00b7 ".join(counts), style="bold")
-    console.print(f"Noise floor: {escape(wording.plain(wording.noise_sentence(study)))}.")
+    console.print(Text("\n" + " \u00b7 ".join(counts), style="bold"), width=columns)
+    if any(claim.grid for claim in study.claims):
+        console.print("\nWhere the conditional claims hold", style="bold")
+        print_grids(study, console, columns)
+    open_ = [f"{c.id} {c.verdict}: {c.missing}" for c in study.claims if c.missing]
+    print_list(console, "Undecided, and what would decide it", open_, columns)
+    other = differences(study, REFERENCE)
+    print_list(console, "Other than the committed results", other, columns)
+    noise = wording.plain(wording.noise_sentence(study))
+    console.print(Text(f"\nNoise floor: {noise}."), width=columns)
+    if study.corpora:
+        sizes = sorted({corpus.resolution for corpus in study.corpora})
+        files = sum(corpus.count for corpus in study.corpora)
+        labels = ", ".join(dict.fromkeys(corpus.label for corpus in study.corpora))
+        images = f"Images: {labels}, {files:,} files, {sizes[0]} to {sizes[-1]} px."
+        console.print(Text(images), width=columns)
     for machine in study.machines:
         for warning in machine.warnings:
-            console.print(f"[yellow]{escape(f'{machine.name}: {warning}')}[/yellow]")
+            console.print(f"[yellow]{escape(f'{machine.name}: {warning}')}[/yellow]", width=columns)
     console.print("Report: ", Text(readable(str(page)), style="bold"), soft_wrap=True, sep="")
+    console.print("Next: why is your own dataset slow? `make doctor TARGET=folder`", width=columns)

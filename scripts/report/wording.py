@@ -94,7 +94,9 @@ def headline(claim: ClaimResult) -> str:
 
 
 def of_what(effect: Effect) -> str:
-    """What the effect is of: "naive / preloaded", the arm that an amount is of, or the metric."""
+    """What the effect is of: "naive / preloaded", what a share is one of, an arm, or the metric."""
+    if effect.quantity == "share":
+        return effect.test or effect.metric
     if effect.quantity == "ratio" and len(effect.arms) > 1:
         return " / ".join(effect.arms)
     return effect.arms[0] if effect.quantity == "amount" and effect.arms else effect.metric

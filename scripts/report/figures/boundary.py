@@ -64,11 +64,16 @@ def row_flips(cells: Sequence[Cell]) -> list[tuple[int, int]]:
     return [(a, b) for (a, one), (b, two) in itertools.pairwise(decided) if one != two]
 
 
-def draw_row_flips(ax: Axes, cells: Sequence[Cell]) -> None:
-    """A dashed line between the groups, or one on each side of undecided rows between them."""
+def draw_row_flips(ax: Axes, cells: Sequence[Cell], tops: Sequence[float]) -> None:
+    """A dashed line between the groups, or one on each side of undecided rows between them.
+
+    `tops`: where each row begins.
+    """
     for above, below in row_flips(cells):
-        for at in {above + 0.5, below - 0.5}:
-            ax.axhline(at, color=INK["muted"], linewidth=1, linestyle=(0, (1.5, 2)), zorder=1)
+        for row in {above + 1, below}:
+            ax.axhline(
+                tops[row], color=INK["muted"], linewidth=1, linestyle=(0, (1.5, 2)), zorder=1
+            )
 
 
 def flip_words(panels: Sequence[tuple[str, Sequence[Cell], Sequence[Sequence[Cell]]]]) -> str:
@@ -81,6 +86,9 @@ def flip_words(panels: Sequence[tuple[str, Sequence[Cell], Sequence[Sequence[Cel
         words.append("The tinted column is the step in which the outcome flips.")
     if any(len(kind) > 1 for kind in kinds):
         words.append("The dark stretch of a line is the step in which its outcome flips.")
-    if any(row_flips(cells) for over, cells, _ in panels if not over):
+    alone = [
+        cells for over, cells, _ in panels if not over and len({c.machine for c in cells}) == 1
+    ]
+    if any(map(row_flips, alone)):
         words.append("Dotted lines part the rows for from those against.")
     return " ".join(words)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from scripts.judging.model import Loaders
+from scripts.judging.loaders import CEILING, PREFIX
+from scripts.judging.model import Loaders, ScaleRow
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.overview import chart, lines
 from scripts.report.figures.sweeps import select, with_throughput
 from scripts.report.model import Study
 
 IMPLS = ("naive", "preloaded", "mapped")
-BEST = {"decode": "best loader, JPEG", "raw": "best loader, pixels"}
+BEST = {"decode": ("JPEG", "arms.ByResolution"), "raw": ("pixels", "")}  # its name, its sweep
 LEAD = (
     "Images per second on two cores; higher is better. The datasets feed a DataLoader without "
-    "workers, from memory or a warm disk; the best loaders use the cores as they like."
+    "workers, from memory or a warm disk. The best loaders use the cores as they like; the limit "
+    "is what the machine does without any loader."
 )
 
 
@@ -26,7 +30,10 @@ def front_chart(study: Study) -> Chart | None:
         return None
     machine = study.machines[0].name
     rows = rows[rows["machine"] == machine]
-    best = [_best(each) for each in study.loaders if each.machine == machine and each.task in BEST]
+    best = [
+        _best(each, study.scale)
+        for each in study.loaders if each.machine == machine and each.task in BEST
+    ]  # fmt: skip
     return chart(
         study,
         "images-per-second",
@@ -39,16 +46,25 @@ def front_chart(study: Study) -> Chart | None:
     )
 
 
-def _best(found: Loaders) -> pd.DataFrame:
-    """The fastest loader of this project whose pixels equal Pillow's, as a row of the sweep."""
+def _best(found: Loaders, scale: Sequence[ScaleRow]) -> pd.DataFrame:
+    """The fastest loader of this project whose pixels equal Pillow's, and the limit beside it.
+
+    At the resolution of the comparison, and at others where a sweep measured the loader there.
+    """
     row = next(row for row in found.rows if row.origin == "variant" and row.exact)
-    cell = {
-        "benchmark": f"arms.{found.task.title()}",
-        "machine": found.machine,
-        "impl": BEST[found.task],
-        "px": float(found.px),
-        "value": row.images_per_second,
-        "value_low": row.low,
-        "value_high": row.high,
-    }
-    return pd.DataFrame([cell])
+    name, sweep = BEST[found.task]
+    points = [(f"best loader, {name}", found.px, row.images_per_second, row.low, row.high)]
+    points += [
+        (f"best loader, {name}", int(one.level), one.images_per_second, one.low, one.high)
+        for one in scale
+        if (one.machine, one.benchmark, one.arm) == (found.machine, sweep, row.arm)
+        and one.level != found.px
+    ]
+    if limit := found.ceilings.get(CEILING[found.task].removeprefix(PREFIX)):  # type: ignore[index]
+        points.append((f"limit, {name}", found.px, limit, None, None))
+    cells = [
+        {"benchmark": f"arms.{found.task.title()}", "machine": found.machine, "impl": impl,
+         "px": float(px), "value": value, "value_low": low, "value_high": high}
+        for impl, px, value, low, high in points
+    ]  # fmt: skip
+    return pd.DataFrame(cells).astype({"value_low": float, "value_high": float})

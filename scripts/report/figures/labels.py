@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -31,19 +33,27 @@ def spread(ends: list[tuple[float, str]], gap: float, label: int) -> dict[float,
     return placed
 
 
-def legend_handles(cells: list[Cell]) -> list[Line2D]:
-    """Only the outcomes that occur."""
+def legend_handles(cells: list[Cell], colours: Mapping[str, str]) -> list[Line2D]:
+    """Only the outcomes that occur, and the machines where they have colours."""
     words = {"for": "for the claim", "against": "against it", "unclear": "unclear"}
-    return [
+    machines = [
+        Line2D([], [], linestyle="none", marker="s", markersize=7, color=ink, label=name)
+        for name, ink in colours.items()
+    ]
+    return machines + [
         Line2D(
             [],
             [],
             linestyle="none",
             marker=OUTCOME_MARKER[o],
             markersize=6,
-            color=OUTCOME_INK[o],
+            color=INK["muted"] if colours else OUTCOME_INK[o],
             markeredgewidth=1.4,
-            markerfacecolor=INK["paper"] if o == "unclear" else OUTCOME_INK[o],
+            markerfacecolor=INK["paper"]
+            if o == "unclear"
+            else INK["muted"]
+            if colours
+            else OUTCOME_INK[o],
             label=word,
         )
         for o, word in words.items()

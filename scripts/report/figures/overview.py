@@ -6,6 +6,7 @@ commonest level, and says so. Each returns a `Chart`, or the sentence for why th
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 
 import pandas as pd
@@ -50,8 +51,17 @@ def style_of(impl: str, others: list[str]) -> dict[str, object]:
     spare = [name for name in others if name.removesuffix("-fixed") not in IMPLS]
     other = 5 + spare.index(impl) % 3 if spare and impl in spare else 0
     index, marker = IMPLS.get(base) or (other, MARKERS[other])
+    if base.startswith("limit"):  # a bar, in the colour of what it limits
+        ink = SERIES[style_index(base, spare)]
+        return {"color": ink, "marker": "_", "markersize": 16, "markeredgewidth": 2.5}
     dashed = (0, (4, 2)) if impl != base else "-"
     return {"color": SERIES[index], "marker": marker, "linestyle": dashed}
+
+
+def style_index(limit: str, spare: list[str]) -> int:
+    """The colour of the best loader that a limit is of."""
+    best = limit.replace("limit", "best loader")
+    return 5 + spare.index(best) % 3 if best in spare else 7
 
 
 def chart(
@@ -132,14 +142,14 @@ def lines(ax: Axes, rows: pd.DataFrame, layout: Layout, over: str, known: list[s
         for _, point in part.dropna(subset=["value_low", "value_high"]).iterrows():
             ends_of = [point["value_low"], point["value_high"]]
             ax.plot([point["x"]] * 2, ends_of, color=ink, linewidth=1.4, zorder=2)
-        ax.plot(part["x"], part["value"], markersize=5, zorder=3, **style)  # type: ignore[arg-type]
+        ax.plot(part["x"], part["value"], zorder=3, **{"markersize": 5, **style})  # type: ignore[arg-type]
         last = (0.0, float(part["value"].iloc[-1]))
         ends.append((ax.transAxes.inverted().transform(ax.transData.transform(last))[1], name))
-    for position, (name, _) in spread(ends, 0.072, 40).items():
+    for position, (name, _) in spread(ends, 0.072, layout.label).items():
         ax.text(
             1.025,
             position,
-            name,
+            "\n".join(textwrap.wrap(name, layout.label)),
             transform=ax.transAxes,
             va="center",
             fontsize=TEXT,
@@ -231,25 +241,29 @@ def first_batch(study: Study) -> Chart | str:
 
 
 def item_stages(study: Study) -> Chart | str:
+    """From the cells of the claims, so that a stage has the same share wherever it is named."""
     title = "Where the time of one naive item goes"
-    shares = select(study, "stage_share", "px", having="stage", impl="naive")
-    rows = select(study, "item", "px", having="stage", impl="naive")
-    rows = rows[~rows["machine"].isin(shares["machine"])] if len(shares) else rows
-    alone = not rows.empty and set(rows["stage"]) > {"item"}
-    parts = [*([shares] if len(shares) else []), *([rows] if alone else [])]
-    if not parts:
+    cells = {
+        (cell.machine, cell.factors["px"], cell.factors["stage"]): cell
+        for claim in study.claims
+        for cell in claim.evidence
+        if cell.quantity == "share" and cell.factors.get("stage") in STAGES
+        and cell.factors.get("medium") == "disk-warm" and cell.estimate is not None
+    }  # fmt: skip
+    if not cells:
         return f"{title}: no run measured the stages of an item."
-    how = (
-        "the stages were timed alone, and rest is what the whole item takes beyond their sum"
-        if alone
-        else "rest is what the item takes besides"
-    )
+    rows = pd.DataFrame(
+        {"machine": machine, "px": px, "stage": stage, "impl": "naive", "median": cell.estimate,
+         "low": cell.low, "high": cell.high, "benchmark": cell.benchmark}
+        for (machine, px, stage), cell in cells.items()
+    )  # fmt: skip
     return chart(
         study,
         "item-stages",
         title,
-        f"Share of each stage in one item of the naive dataset, by resolution; {how}.",
-        pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0],
+        "Share of each stage in one item of the naive dataset, by resolution, from a warm disk; "
+        "rest is what the item takes besides.",
+        rows,
         ["px"],
         stacked,
         "share of the item's time",
@@ -257,19 +271,13 @@ def item_stages(study: Study) -> Chart | str:
 
 
 def stacked(ax: Axes, rows: pd.DataFrame, layout: Layout) -> None:
-    """Horizontal bars to 100 %, stages in the order they happen, whole time at the end."""
-    table = rows.pivot_table(index="px", columns="stage", values="median", aggfunc="median")
-    timed = "item" in table
-    if not timed:  # percent of the whole
-        table = table.assign(rest=(100 - table.sum(axis=1)).clip(lower=0))
-    if timed:
-        parts = table.drop(columns="item")
-        table = parts.assign(rest=(table["item"] - parts.sum(axis=1)).clip(lower=0))
+    """Horizontal bars to 100 %, stages in the order they happen."""
+    table = rows.pivot_table(index="px", columns="stage", values="median")
+    table = table.assign(rest=(1 - table.sum(axis=1)).clip(lower=0))
     stages = [str(s) for s in order(list(table.columns), [*STAGES, "rest"])]
-    totals = table.sum(axis=1)
     left = pd.Series(0.0, index=table.index)
     for i, stage in enumerate(stages):
-        share = (table[stage] / totals).fillna(0)
+        share = table[stage].fillna(0)
         ax.barh(
             range(len(table)),
             share,
@@ -292,11 +300,6 @@ def stacked(ax: Axes, rows: pd.DataFrame, layout: Layout) -> None:
                     fontsize=TEXT,
                 )
         left += share
-    for row, total in enumerate(totals if timed else ()):
-        text = f"{total:,.0f} \u00b5s" if total < 10000 else f"{total / 1000:,.1f} ms"
-        ax.text(
-            1.025, row, text, va="center", color=INK["muted"], transform=ax.get_yaxis_transform()
-        )
     plain_axes(ax, "x")
     ax.set_xlim(0, 1)
     ax.set_ylim(len(table) - 0.5, -0.5)

@@ -14,7 +14,8 @@ from scripts.report.model import ClaimResult
 AXIS, LINES = 0.46, 2.05  # inches
 FLIPS = ("for", "against")
 ORDER = ("for", "unclear", "against", "skipped")
-MOST_ROWS = 26  # a longer forest is a wall; the rest stays in the table and the CSV file
+ROWS = 12  # of a panel; a longer forest is a wall
+MOST_ROWS = 36  # of a test; the rest stays in the table and the CSV file
 
 
 @dataclass
@@ -27,10 +28,6 @@ class Panel:
     over: str = ""  # the numeric factor of a line panel, "" for a forest
     left_out: int = 0
 
-    def height(self, row: float) -> float:
-        """Inches of the plot, when a forest row takes `row`."""
-        return LINES if self.over else row * len(self.cells) + 0.1
-
     @property
     def bottom(self) -> float:
         """Inches for tick labels and the axis label."""
@@ -41,9 +38,11 @@ def drawable(cell: Cell) -> bool:
     return cell.estimate is not None and math.isfinite(cell.estimate) and cell.outcome != "skipped"
 
 
-def series_of(cell: Cell, names: list[str], machines: bool) -> str:
-    words = wording.factors(cell.factors, names)
-    return f"{words}, {cell.machine}".lstrip(", ") if machines else words
+def row_label(cell: Cell, names: list[str]) -> str:
+    """What tells a row or a line from its neighbours, whatever the machine."""
+    arms = " / ".join(arm for arm in (cell.treatment, cell.baseline) if arm)
+    words = wording.factors(cell.factors, names) or arms or wording.factors(cell.factors)
+    return words + ("" if cell.counts else " (context)")
 
 
 def line_factor(cells: list[Cell]) -> str:
@@ -54,14 +53,14 @@ def line_factor(cells: list[Cell]) -> str:
     """
     if len(cells) < 7:
         return ""  # a handful of rows with their numbers says more than a line
-    names, machines = wording.varying(cells), len({c.machine for c in cells}) > 1
+    names = wording.varying(cells)
     best, most = "", (False, 2)
     for name in names:
         levels = {c.factors.get(name) for c in cells}
         if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in levels):
             continue
         others = [n for n in names if n != name]
-        keys = [(series_of(c, others, machines), c.factors[name]) for c in cells]
+        keys = [(wording.factors(c.factors, others), c.factors[name]) for c in cells]
         lines = {key for key, _ in keys}
         unique = len(set(keys)) == len(keys)
         full = len(cells) >= 2.5 * len(lines)
@@ -72,7 +71,12 @@ def line_factor(cells: list[Cell]) -> str:
 
 
 def by_outcome(cells: list[Cell]) -> list[Cell]:
-    """Rows with both outcomes, grouped where the order of the evidence does not do it already."""
+    """Rows with both outcomes, grouped where the order of the evidence does not do it already.
+
+    Several machines share a row, and keep the order of the evidence.
+    """
+    if len({c.machine for c in cells}) > 1:
+        return cells
     decided = [c.outcome for c in cells if c.outcome in FLIPS and c.counts]
     turns = sum(one != two for one, two in itertools.pairwise(decided))
     if turns < 2:
@@ -95,7 +99,37 @@ def panels_of(claim: ClaimResult) -> list[Panel]:
                 title = f"{test} ({machine})" if len(machines) > 1 else test
                 panels.append(Panel(title, quantity, own, over))
                 group = [c for c in group if c.machine != machine]
-        if group:
-            shown = by_outcome(sorted(group, key=lambda c: not c.counts)[:MOST_ROWS])
-            panels.append(Panel(test, quantity, shown, "", len(group) - len(shown)))
+        panels += _forests(test, quantity, group) if group else []
     return panels
+
+
+def _forests(test: str, quantity: str, group: list[Cell]) -> list[Panel]:
+    """Panels of at most `ROWS` rows, one for each level of a factor where that is enough."""
+    names = wording.varying(group)
+    group = sorted(group, key=lambda c: not c.counts)
+    rows = list(dict.fromkeys(row_label(c, names) for c in group))
+    kept = set(rows[:MOST_ROWS])
+    shown = [c for c in group if row_label(c, names) in kept]
+    left_out = len(group) - len(shown)
+    if len(kept) <= ROWS:
+        return [Panel(test, quantity, by_outcome(shown), "", left_out)]
+    parts = _split(shown, names)
+    panels = [Panel(f"{test}: {words}", quantity, by_outcome(own)) for words, own in parts]
+    panels[-1].left_out = left_out
+    return panels
+
+
+def _split(cells: list[Cell], names: list[str]) -> list[tuple[str, list[Cell]]]:
+    """(what they share, cells): by the factor with the fewest levels that makes parts short."""
+    for name in sorted(names, key=lambda n: len({str(c.factors.get(n)) for c in cells})):
+        parts: dict[str, list[Cell]] = {}
+        for cell in cells:
+            parts.setdefault(wording.factors(cell.factors, [name]) or "others", []).append(cell)
+        if all(len({row_label(c, names) for c in own}) <= ROWS for own in parts.values()):
+            return list(parts.items())
+    rows = list(dict.fromkeys(row_label(c, names) for c in cells))
+    runs = [rows[at : at + ROWS] for at in range(0, len(rows), ROWS)]
+    return [
+        (f"part {part}", [c for c in cells if row_label(c, names) in run])
+        for part, run in enumerate(runs, 1)
+    ]
