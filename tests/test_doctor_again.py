@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ from datasets_impl.doctor.findings.finding import Finding
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.probes.callees import callees
 from datasets_impl.doctor.probes.loaders import Part, collate_of
+from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.repeats import repeats
 from datasets_impl.doctor.probes.samples import fingerprint, size_of
 from datasets_impl.doctor.probes.standing import all_replaced
 from datasets_impl.doctor.probes.target import Subject, subject_of
+from datasets_impl.doctor.process.examine import Ask, Heard, _run
 from datasets_impl.doctor.remedies.clones import clones
 from datasets_impl.doctor.remedies.collating import one_tensor_a_field, stacked_first
 from datasets_impl.doctor.remedies.columns import columns
@@ -352,3 +355,31 @@ def test_a_stand_in_is_for_calls_of_the_users_own_code(tmp_path: Path) -> None:
     names = {one.name for one in callees(Subject("", made))}
     assert {"np.loadtxt", "scipy.io.wavfile.read", "json.load"} <= names
     assert not {"self.prepare", "super", "torch.utils.data.DataLoader"} & names
+
+
+class Prepares(doctor_again.Frames):
+    """The first sample that is read takes long: it loads what all of them need."""
+
+    ready = False
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        self.ready = self.ready or not time.sleep(0.3)
+        return torch.from_numpy(self.rows[index])
+
+
+def test_what_the_first_sample_prepares_is_no_cost_of_a_sample(tmp_path: Path) -> None:
+    found = look(Subject("", Prepares(tmp_path)), 0.2)
+    assert found["first"] >= 0.3 > found["cost"]
+    assert found["seen"] > 1
+
+
+@pytest.mark.slow
+def test_what_was_answered_before_a_process_ended_is_known_to_the_next(tmp_path: Path) -> None:
+    """A remedy for a cause is tried also where workers hung after the cause was found."""
+    known = {"look": {"cost": COST, "bytes": 200.0}, "repeats": {"calls": [], "queries": []}}
+    heard = Heard(answers=known | with_share("pandas look-ups"))
+    target = f"{doctor_again.__file__}:Table"
+    _run(target, {"folder": str(tmp_path)}, [Ask("tried", 8.0)], 20.0, heard, lambda _: None)
+    found = heard.answers["tried"]
+    offered = [one["name"] for one in found["remedies"]]
+    assert "columns" in offered or "Take the table's columns as arrays, once" in found["late"]

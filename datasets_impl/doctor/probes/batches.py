@@ -53,7 +53,7 @@ def _hand_over(
     # A slow collate function would fill the time by itself.
     count = batch * int(max(2, min(32, seconds / 3 / max(1e-9, inside * batch))))
     until, taken = clock.perf_counter() + seconds, list[float]()
-    with opened(subject, There(some, count), 1, collate) as loader:
+    with opened(subject, There(some, count), 1, collate, worker_init_fn=None) as loader:
         while len(taken) < 6 and (clock.perf_counter() < until or not taken):
             taken.append(_of_a_batch(loader, until) / batch)
     return {"hand_over": max(0.0, min(taken[1:] or taken) - inside)}

@@ -58,10 +58,11 @@ _HELPS: tuple[tuple[Cause, str], ...] = (
     ("converting", r"built-in method numpy\.|'(astype|copy|tobytes|transpose)' of 'numpy"),
     ("converting", r"built-in method torch\.(from_numpy|tensor|as_tensor|frombuffer)"),
     ("converting", r"'(permute|contiguous|to|float|double|half|type|clone|numpy)' of 'torch"),
+    ("transforming", r"scipy/ndimage/_|skimage/_"),  # filters that a resize asks for belong to it
     ("transforming", r"' of 'torch\._C|built-in method torch\._?[CFV_a-z]"),
 )
 KINDS: tuple[Cause, ...] = (*(kind for kind, _ in _KINDS), "regular expressions")
-HOLDING = (*KINDS, "reading")
+HOLDING = (*KINDS, "reading", "resizing")
 # What is read and unpacked, of which a sample may be a small part.
 FETCHING: tuple[Cause, ...] = (
     "reading", "opening", "decompressing", "unpickling",
@@ -119,7 +120,7 @@ _RULES: tuple[tuple[Cause, str], ...] = (
     ("transforming", r"^<(?!cvtColor)\w+>$|PIL/Image\.py:(rotate|effect_)|'transform' of 'Imaging"),
     (
         "transforming",
-        r"torchvision/transforms/|albumentations|kornia|imgaug|scipy/ndimage|skimage/",
+        r"torchvision/transforms/|albumentations|kornia|imgaug|scipy/ndimage(?!/_)|skimage/(?!_)",
     ),
     (
         "transforming",

@@ -29,6 +29,7 @@ from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK
 from datasets_impl.errors import Unsupported
 from datasets_impl.observe.memory import process_memory
 
+HANDED = 0.8  # of the time, that it may take workers to hand over an epoch
 LEAST_PICKLED = 200  # bytes of an object
 
 
@@ -43,6 +44,8 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
     chosen = part_of(subject, seconds / 8)
     if not chosen:
         return {}
+    # Workers must hand over two epochs of them.
+    chosen = chosen[:: int(len(chosen) * subject.handing / (HANDED * seconds)) or 1]
     part = Part(subject, chosen)
     some = [part[i] for i in range(min(len(part), trial_batch_of(subject) or 1))]
     collate, _ = collate_of(subject, some)

@@ -30,10 +30,7 @@ def part_of(subject: Subject, seconds: float) -> list[int]:
         return indices(subject, max(1, int(seconds / subject.cost)))
     known = seconds_of_items(subject, some[:: max(1, len(some) // 4)])
     batch = trial_batch_of(subject) or 1
-    sent = float(subject.answers.get("batches", {}).get("hand_over", 0.0))
-    each = sum(known) / max(1, len(known)) + _collating(subject, some, min(batch, 4)) + sent
-    each = max(1e-6, each)
-    each += subject.handing
+    each = max(1e-6, sum(known) / max(1, len(known)) + _collating(subject, some, min(batch, 4)))
     least = min(LEAST_BATCHES * batch, 1.5 * seconds / each)
     count = int(min(MOST_BATCHES * batch, affordable(subject), max(least, seconds / each, 2)))
     begun = clock.perf_counter()

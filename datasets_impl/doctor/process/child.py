@@ -71,7 +71,8 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     torch.set_num_threads(1)
     subject = load(request["target"], request["kwargs"])
     subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
-    subject.nbytes, subject.workers_hang = request["bytes"], request["workers_hang"]
+    subject.nbytes, subject.answers = request["bytes"], request["answers"]
+    subject.workers_hang = request["workers_hang"]
     until = request["until"] or clock.monotonic() + request["allowed"]
     asked = request["asked"]
     planned: dict[str, float] = {}

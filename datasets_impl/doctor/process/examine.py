@@ -113,6 +113,7 @@ def _run(
                     "avoid": heard.avoid,
                     "cost": heard.cost,
                     "bytes": heard.answers.get(LOOK, {}).get("bytes", 0.0),
+                    "answers": heard.answers,
                 }
             )
         )

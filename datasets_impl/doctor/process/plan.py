@@ -14,7 +14,7 @@ LEAST_READS = {
     "ceiling": (1, 0),
     "batches": (12, 0),
     "growth": (0, 6),
-    "tried": (40, 0),
+    "tried": (24, 0),
 }
 FOREMOST = ("tried", "causes")  # they are given what the others leave over
 
