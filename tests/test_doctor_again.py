@@ -213,7 +213,7 @@ class Averaged(doctor_again.Table):
         return torch.tensor(float(self.table.iloc[index].mean()))
 
 
-@pytest.mark.parametrize("name", ["Decoded", "MappedFrames", "Drawn"])
+@pytest.mark.parametrize("name", ["Decoded", "MappedFrames", "Drawn", "Blank"])
 def test_work_that_has_to_be_done_is_no_finding(name: str, tmp_path: Path) -> None:
     at = context(getattr(doctor_again, name)(tmp_path), tmp_path)
     assert findings(at.seen) == []
@@ -383,3 +383,20 @@ def test_what_was_answered_before_a_process_ended_is_known_to_the_next(tmp_path:
     found = heard.answers["tried"]
     offered = [one["name"] for one in found["remedies"]]
     assert "columns" in offered or "Take the table's columns as arrays, once" in found["late"]
+
+
+@pytest.mark.parametrize(
+    ("decoding", "resizing", "first"),
+    [(0.6, 0.3, "decoded-larger"), (0.3, 0.6, "resizing")],
+)
+def test_a_resize_that_costs_more_than_decoding_is_the_cause(
+    decoding: float, resizing: float, first: str
+) -> None:
+    seen = {
+        "pictures": {"decoded": [1024, 1024], "used": [224, 224]},
+        "causes": {
+            "total": 1e-2,
+            "causes": {"decoding": decoding / 100, "resizing": resizing / 100},
+        },
+    }
+    assert findings(seen)[0].name == first

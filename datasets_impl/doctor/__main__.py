@@ -60,17 +60,17 @@ SHARES = {  # of the budget; what is left over is for imports
     "pickled": 0.04,
     "look": 0.04,
     "machine": 0.02,
-    "items": 0.08,
+    "items": 0.07,
     "causes": 0.1,
     "pictures": 0.03,
     "repeats": 0.04,
     "repeated": 0.05,
     "integrity": 0.04,
     "starting": 0.04,
-    "ceiling": 0.06,
-    "batches": 0.1,
-    "growth": 0.08,
-    "tried": 0.25,
+    "ceiling": 0.04,
+    "batches": 0.12,
+    "growth": 0.1,
+    "tried": 0.24,
 }
 
 

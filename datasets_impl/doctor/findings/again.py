@@ -68,7 +68,9 @@ def of_same(seen: Probes) -> Iterator[Call]:
     for call in _calls(seen):
         if call["name"] in whole or call["gives"] < LEAST_RESULT or not _costly(call):
             continue
-        if again(call) >= LEAST_AGAIN:
+        home, _, made = call["full_name"].rpartition(".")
+        plain = home.partition(".")[0] in ("numpy", "torch") and not made.startswith("load")
+        if again(call) >= LEAST_AGAIN and not plain:  # an array is made that is written to
             yield call
 
 

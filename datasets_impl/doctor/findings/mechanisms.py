@@ -180,6 +180,8 @@ def decoded_larger(seen: Probes) -> Finding | None:
     share = share_of(seen, "decoding", "resizing")
     if times < LARGER or share < LEAST_SHARE:
         return None
+    if share_of(seen, "resizing") > share_of(seen, "decoding"):  # that is the cause, at any size
+        return None
     return Finding(
         "decoded-larger",
         "Pictures are decoded far larger than they are used",
