@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import time
 from typing import Any
 
 import torch
@@ -74,6 +75,13 @@ def collated(samples: list[Any]) -> Any:
     return torch.stack(samples)
 
 
+def busily(worker: int) -> None:
+    """Takes longer than there is time for, and does not hang."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        pass
+
+
 def begun(worker: int) -> None:
     threading.Event().wait()  # here
 
@@ -104,6 +112,10 @@ def collating(folder: str) -> DataLoader[Any]:
 
 def beginning(folder: str) -> DataLoader[Any]:
     return of(Rows(folder), worker_init_fn=begun)
+
+
+def preparing(folder: str) -> DataLoader[Any]:
+    return of(Rows(folder), worker_init_fn=busily)
 
 
 FORKED, HANGS = "deadlock-after-fork", "workers-hang"

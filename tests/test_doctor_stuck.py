@@ -62,6 +62,12 @@ def _line(process: psutil.Process) -> list[str]:
         return []
 
 
+@slow
+def test_a_worker_that_is_only_slow_does_not_hang(ward: Path) -> None:
+    heard = examine(f"{doctor_hanging.__file__}:preparing", {"folder": str(ward)}, ASKED[:3])
+    assert not heard.hung and "took longer" in heard.failures["batches"], heard
+
+
 DUMP = """Thread 0x00007f0000000001 (most recent call first):
   File "{own}", line 30 in note
   File "{threading}", line 982 in run

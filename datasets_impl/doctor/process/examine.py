@@ -181,6 +181,9 @@ class _Followed:
                 return
             time.sleep(POLL)
 
+    def _hung(self) -> dict[str, Any]:
+        return self.workers.hung(written(self.folder / "stacks"), self._patience)
+
     @property
     def _patience(self) -> float:
         """Seconds that a sample may take."""
@@ -216,7 +219,7 @@ class _Followed:
         if heard.user_error or (not self.probe and heard.until):
             return  # there was no time to make the dataset once more
         late = not ended or overran(self.folder / "stacks")
-        if late and self.probe and (hung := self.workers.hung(written(self.folder / "stacks"))):
+        if late and self.probe and (hung := self._hung()):
             heard.hung, heard.failures[self.probe] = hung, HANG
             return
         if late:

@@ -43,12 +43,13 @@ class Workers:
                     return True
         return False
 
-    def hung(self, trainer: str) -> dict[str, Any]:
-        """What the first of them hangs over; empty where none does.
+    def hung(self, trainer: str, seconds: float) -> dict[str, Any]:
+        """What the first of them hangs over; empty where none does: one that computes is only slow,
+        unless it was over one sample for so long.
 
         `trainer` are the stacks of the process that has started them, as far as they are known.
         """
-        found = [one for pid in sorted(self.seen) if (one := self._stands(pid))]
+        found = [one for pid in sorted(self.seen) if (one := self._stands(pid, seconds))]
         if not found:
             return {}
         first = next((one for one in found if one["lock"]), found[0])
@@ -58,15 +59,18 @@ class Workers:
             **first, "workers": len(found), "others": [_told(one) for one in others[:MOST_FRAMES]]
         }  # fmt: skip
 
-    def _stands(self, pid: int) -> dict[str, Any] | None:
+    def _stands(self, pid: int, seconds: float) -> dict[str, Any] | None:
         """Its frames, the user's first; None where it waits for work, or cannot be asked."""
-        state, before = _waits_in(pid), _used(pid)
+        state, before, slept = _waits_in(pid), _used(pid), _sleeps(pid)
         there = threads(self._asked(pid))
         main = next((frames for frames in there if _works(frames)), [])
         if not main:
             return None
         own = users(main)
         sample, _ = self.seen[pid]
+        waits = slept and _sleeps(pid) and _used(pid) - before < REST
+        if not waits and (sample.index is None or sample.age < seconds):
+            return None
         lock = "futex" in state or (not state and bool((own or main)[0].awaited))
         lock &= not (main[0].file.endswith("threading.py") and main[0].function in WAKENED)
         frames = own[:MOST_FRAMES] + [one for one in main[:1] if one not in own[:MOST_FRAMES]]
@@ -74,7 +78,7 @@ class Workers:
             "index": sample.index,
             "seconds": sample.age,
             "frames": [_told(one) for one in frames],
-            "lock": lock and _used(pid) - before < REST,
+            "lock": lock and waits,
             "awaited": next((one.awaited for one in [*own[:1], main[0]] if one.awaited), ""),
             "own_threads": sum(bool(users(frames)) for frames in there if frames is not main),
         }
@@ -112,6 +116,13 @@ def _used(pid: int) -> float:
     except psutil.Error:
         return 0.0
     return float(times.user + times.system)
+
+
+def _sleeps(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_SLEEPING)
+    except psutil.Error:
+        return False
 
 
 def _waits_in(pid: int) -> str:
