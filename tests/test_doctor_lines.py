@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from datasets_impl.doctor.findings.mechanisms import workers_cost
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.attribution import attribute
 from datasets_impl.doctor.probes.looking import look
@@ -217,3 +218,16 @@ def test_a_part_is_as_large_as_it_can_be_handed_over_in_the_time() -> None:
     whole = len(part_of(subject, 0.2))
     subject.answers["batches"] = {"hand_over": 1e-3}
     assert 40 <= len(part_of(subject, 0.2)) < min(400, whole)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_workers_that_ask_one_process_in_turn_are_not_the_cause(asks: bool) -> None:
+    kind = "asking another process" if asks else "converting"
+    none = {"name": "workers-0", "beside": [300.0, 300.0], "blocks": [100.0, 100.0]}
+    seen = {
+        "causes": {"total": 1e-4, "causes": {kind: 9e-5}},
+        "settings": {"num_workers": 2},
+        "tried": {"remedies": [none]},
+    }
+    assert (workers_cost(seen) is None) is asks
+    assert "takes the time" in time_causes(seen)[0].title

@@ -242,6 +242,8 @@ def workers_cost(seen: Probes) -> Finding | None:
     gain = float(np.median(np.array(none[0]["beside"]) / np.array(none[0]["blocks"])))
     if gain < WORKERS_COST or account(seen).total > QUICK:
         return None
+    if share_of(seen, "asking another process") >= LEAST_SHARE:  # which has them wait in turn
+        return None
     return Finding(
         "workers-cost",
         "Worker processes cost more than they do",

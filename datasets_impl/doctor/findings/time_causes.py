@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from datasets_impl.doctor.findings.finding import (
@@ -61,7 +63,8 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "signal processing": "Do it once and store what comes of it, or on a whole batch.",
 }
 CAUSES |= {
-    kind: (f"{kind[:1].upper()}{kind[1:]} {'take' if kind.endswith('s') else 'takes'} the time",
+    kind: (f"{kind[:1].upper()}{kind[1:]} "
+           f"{'take' if re.search('[^s]s$', kind) else 'takes'} the time",
            KIND_REMEDIES.get(kind, STORE), "C12")
     for kind in KINDS
 }  # fmt: skip
