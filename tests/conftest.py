@@ -23,6 +23,7 @@ import pytest
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.errors import Unsupported
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
+from datasets_impl.media import cgroup
 from datasets_impl.media.workspaces import own_folder, scratch_parent
 from datasets_impl.system.cores import cores
 from tests.leftovers import Watch
@@ -157,6 +158,26 @@ def forked(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor's processes are forked, not started anew."""
     if sys.platform == "linux":
         monkeypatch.setattr("datasets_impl.doctor.process.examine.begun", nursery.begun)
+
+
+@pytest.fixture
+def threads_as_before() -> Iterator[None]:
+    """PyTorch's, which measurements set."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def limiting() -> None:
+    """Skip where no memory limit can be set."""
+    try:
+        with cgroup.memory_limit(1 << 30):
+            pass
+    except Unsupported as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture

@@ -39,15 +39,6 @@ def throttling(on_disk: None, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def limiting() -> None:
-    try:
-        with memory_limit(1 << 30):
-            pass
-    except Unsupported as reason:
-        pytest.skip(str(reason))
-
-
 def read_cold(path: Path) -> tuple[int, float]:
     page_cache.evict([path])
     page_cache.require_cold([path])

@@ -26,7 +26,7 @@ from datasets_impl.errors import StudyError, Unsupported, VoidMeasurement
 from datasets_impl.experiments import beyond_memory
 from datasets_impl.files.whole import NOTE, TEXT
 from datasets_impl.media import cgroup
-from datasets_impl.media.cgroup import limited_bandwidth, memory_limit
+from datasets_impl.media.cgroup import limited_bandwidth
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.variants.raw_files import INDEX, RawFileDataset
@@ -53,15 +53,6 @@ def last(log: Path) -> dict[str, Any]:
 def throttling(on_disk: None, session_cache: Path) -> None:
     try:
         with limited_bandwidth(session_cache, 10**9):
-            pass
-    except Unsupported as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture
-def limiting(on_disk: None) -> None:
-    try:
-        with memory_limit(1 << 30):
             pass
     except Unsupported as reason:
         pytest.skip(str(reason))
@@ -356,7 +347,7 @@ def test_machine_without_memory(small_set: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.slow
 @pytest.mark.parametrize("impl", ["preloaded", "mapped-fixed", "raw-files"])
 def test_child_within_its_limit(
-    impl: str, small_set: Path, limiting: None, monkeypatch: pytest.MonkeyPatch
+    impl: str, small_set: Path, on_disk: None, limiting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(beyond_memory, "LIMITS", {"within the limit": 2 << 30})
     monkeypatch.setattr(beyond_memory, "require_state", lambda seen: None)  # 160 kB prove nothing
@@ -368,7 +359,7 @@ def test_child_within_its_limit(
 
 @pytest.mark.slow
 def test_child_that_runs_out_of_memory(
-    small_set: Path, limiting: None, monkeypatch: pytest.MonkeyPatch, log: Path
+    small_set: Path, on_disk: None, limiting: None, monkeypatch: pytest.MonkeyPatch, log: Path
 ) -> None:
     """A limit that PyTorch alone exceeds: killed by the kernel, and only the child."""
     monkeypatch.setattr(beyond_memory, "LIMITS", {"beyond the limit": 24 << 20})
@@ -388,7 +379,7 @@ def test_child_that_runs_out_of_memory(
 
 @pytest.mark.slow
 def test_child_that_fails_otherwise_is_an_error(
-    small_set: Path, limiting: None, monkeypatch: pytest.MonkeyPatch
+    small_set: Path, on_disk: None, limiting: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mistake of ours must not pass for a lack of memory."""
     monkeypatch.setattr(beyond_memory, "LIMITS", {"within the limit": 2 << 30})

@@ -25,15 +25,10 @@ from datasets_impl.errors import Unsupported
 from datasets_impl.experiments.augment import PLACES
 from datasets_impl.files.paths import CACHE_VARIABLE
 
+pytestmark = pytest.mark.usefixtures("threads_as_before")
+
 COUNT, PX = 72, 40
 BATCHES = 5  # not a number of whole epochs, of two batches each
-
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

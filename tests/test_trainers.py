@@ -36,14 +36,9 @@ from datasets_impl.loading import Shuffled
 from datasets_impl.observe.load import tree_seconds
 from datasets_impl.observe.log import LOG_VARIABLE
 
+pytestmark = pytest.mark.usefixtures("threads_as_before")
+
 TASKS = ("decode", "raw", "train")
-
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

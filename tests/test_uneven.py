@@ -16,12 +16,7 @@ from datasets_impl.experiments import uneven
 from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loading import Shuffled
 
-
-@pytest.fixture(autouse=True)
-def threads_as_before() -> Any:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("threads_as_before")
 
 
 def test_one_sample_in_so_many_is_decoded_so_many_times(
