@@ -14,6 +14,7 @@ import pytest
 
 from datasets_impl.doctor.probes.attribution import Pass, attribute, in_turns
 from datasets_impl.doctor.probes.causes import cause_of
+from datasets_impl.doctor.probes.profile import Profile
 from datasets_impl.errors import BAD_INPUT, StudyError
 from scripts import check_attribution
 from tests import doctor_gallery
@@ -181,3 +182,8 @@ def test_arguments_of_the_comparison(
 ) -> None:
     assert check_attribution.main(["nowhere", *arguments]) == BAD_INPUT
     assert re.search(says, " ".join(capsys.readouterr().err.split()))
+
+
+def test_items_that_take_no_time_have_no_causes() -> None:
+    """As on a machine that ran something else all the while."""
+    assert Profile([], plain=0.0, items=1, blocked=0.0).threads == 0.0

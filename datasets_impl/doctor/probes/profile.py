@@ -87,7 +87,7 @@ class Profile:
         """Waiting in which this process was not blocked is for threads of it that work, as those
         of a library do: it is what the library was asked for."""
         waiting = self.native["waiting"]
-        if waiting - self.blocked < LEAST_THREADS * self.plain:
+        if not waiting or waiting - self.blocked < LEAST_THREADS * self.plain:
             return
         self.threads = (waiting - self.blocked) / waiting
         for key, entry in self.entries.items():
