@@ -63,7 +63,7 @@ def test_context_does_not_make_the_family_larger(tmp_path: Path) -> None:
     assert shown[2].outcome == "for"  # at the nominal level: context is not corrected
 
 
-def test_each_machine_is_a_family_and_all_together_are_one(tmp_path: Path) -> None:
+def test_each_machine_is_a_family_of_its_own(tmp_path: Path) -> None:
     results = tmp_path / "results"
     for machine, ratios in (("one", {256: WEAK}), ("two", {256: NULL, 1: NULL, 2: NULL})):
         write_results(results, [against_one(ratios)], machine=machine)
@@ -71,7 +71,19 @@ def test_each_machine_is_a_family_and_all_together_are_one(tmp_path: Path) -> No
     claims.write_text(HEAD + claim(RATIO))
     found = load_study([results], claims).claims[0]
     assert found.by_machine == {"one": "supported", "two": "inconclusive"}
-    assert found.verdict == "inconclusive" and found.cells.unclear == 4
+    assert found.verdict == "inconclusive"
+    assert (found.cells.for_, found.cells.unclear) == (1, 3)
+
+
+def test_machines_that_agree_do_not_make_each_other_undecided(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    for number in range(8):
+        write_results(results, [against_one({256: WEAK})], machine=f"machine-{number}")
+    claims = tmp_path / "claims.toml"
+    claims.write_text(HEAD + claim(RATIO))
+    found = load_study([results], claims).claims[0]
+    assert found.verdict == "supported" and found.cells.for_ == 8
+    assert {cell.p_holm for cell in found.evidence} == {cell.p for cell in found.evidence}
 
 
 def test_an_inconclusive_claim_names_the_rounds_it_lacks(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 Each cell is a test of its own; among twenty of them one would be decided by chance. Holm's step
 down keeps the chance that any cell of a family is decided wrongly at `1 - confidence`, whatever
 their dependence, and cells of one claim share arms and blocks. A family is the counted cells of one
-claim that have a p-value: on one machine for that machine's verdict, on all for the overall one.
+claim on one machine that have a p-value, so a further machine leaves the others' cells as they are.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,21 +45,32 @@ def corrected(cells: Sequence[Cell], rules: Rules) -> list[Cell]:
     Context cells, exact ones and those without a number are no part of the family and stay as they
     are. The shown interval stays the nominal one, so the reason says where the two differ.
     """
-    family = [i for i, cell in enumerate(cells) if cell.counts and cell.p is not None]
-    p_values = [cell.p for i in family if (cell := cells[i]).p is not None]
-    lacking = _more_rounds([cells[i] for i in family], rules)
+    families: dict[str, list[int]] = {}
+    for i, cell in enumerate(cells):
+        if cell.counts and cell.p is not None:
+            families.setdefault(cell.machine, []).append(i)
     found = list(cells)
-    for i, p_holm, more in zip(family, holm(p_values), lacking, strict=True):
-        cell = replace(cells[i], p_holm=p_holm)
-        reasons = list(cell.reasons)
-        if cell.outcome != "unclear" and p_holm >= 1 - rules.confidence:
-            cell = replace(cell, outcome="unclear")
-            reasons.append(Reason("not after Holm", (len(family),)))
-        if cell.outcome == "unclear" and cell.paired:
-            cell = replace(cell, more_rounds=more)
-            reasons += [AT_THE_BAR] if more is None else []
-        found[i] = replace(cell, reasons=tuple(reasons))
+    for family in families.values():
+        own = _as_family([cells[i] for i in family], rules)
+        for i, cell in zip(family, own, strict=True):
+            found[i] = cell
     return found
+
+
+def _as_family(cells: Sequence[Cell], rules: Rules) -> Iterator[Cell]:
+    p_values = holm([cell.p for cell in cells if cell.p is not None])
+    for cell, p_holm, more in zip(cells, p_values, _more_rounds(cells, rules), strict=True):
+        reasons, outcome = list(cell.reasons), cell.outcome
+        if outcome != "unclear" and p_holm >= 1 - rules.confidence:
+            outcome = "unclear"
+            reasons.append(Reason("not after Holm", (len(cells),)))
+        lacking = cell.more_rounds
+        if outcome == "unclear" and cell.paired:
+            lacking = more
+            reasons += [AT_THE_BAR] if more is None else []
+        yield replace(
+            cell, p_holm=p_holm, outcome=outcome, more_rounds=lacking, reasons=tuple(reasons)
+        )
 
 
 def _more_rounds(family: Sequence[Cell], rules: Rules) -> list[int | None]:

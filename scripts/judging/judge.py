@@ -187,24 +187,21 @@ def _judge(
     claim: Claim, evidence: Evidence, claims: Claims, noise: Noise, observed: tuple[Flags, States]
 ) -> JudgedClaim:
     rules, (flags, states) = claims.rules, observed
-    alone = in_place(claim, [
+    judged = in_place(claim, [
         cell
         for test in claim.test.values()
         for cell in stated(
             marked(judge_test(test, evidence.cells, rules), test, flags), test, states
         )
     ])  # fmt: skip
-    rounds = evidence.rounds()
-    cells = in_rounds(corrected(alone, rules), rounds)
+    cells = in_rounds(corrected(judged, rules), evidence.rounds())
     counted = [cell for cell in cells if cell.counts]
     noisy = noisy_machines(noise, rules)
     verdict = _verdict(claim, counted, rules, noisy)
     by_machine = {}
-    for machine in evidence.machines:  # each is a family of its own
-        own = corrected([cell for cell in alone if cell.machine == machine.name], rules)
-        by_machine[machine.name] = _verdict(
-            claim, [cell for cell in own if cell.counts], rules, noisy
-        )
+    for machine in evidence.machines:
+        own = [cell for cell in counted if cell.machine == machine.name]
+        by_machine[machine.name] = _verdict(claim, own, rules, noisy)
     return JudgedClaim(
         id=claim.id,
         verdict=verdict,

@@ -108,7 +108,7 @@ class Cell:
     treatment: str = ""  # the arm above the line, for example "naive"
     baseline: str = ""  # the arm below the line, for example "preloaded"
     p: float | None = None  # two-sided, against the bar; None for exact cells
-    p_holm: float | None = None  # the same after Holm's correction over the claim's cells
+    p_holm: float | None = None  # the same after Holm's correction on its machine
     more_rounds: int | None = None  # how many more rounds would decide an unclear cell
     unit: str = ""  # of an amount, for example "epochs" or "MB"
     loaded: tuple[int, ...] = ()  # rounds left out, because other programs disturbed an arm

@@ -121,7 +121,7 @@ class CellRecord(_Object):
     reading: str
     p: Probability = Field(description="two-sided, against the bar; null for exact cells")
     p_holm: Probability = Field(
-        description="after Holm's correction over the claim's counted cells"
+        description="after Holm's correction over the claim's counted cells on this machine"
     )
     more_rounds: Count | None = Field(
         description="further rounds that would decide an unclear cell with 80 % power"
