@@ -272,6 +272,8 @@ def build(machines: int = 1, missing: bool = False) -> Study:
                          "measured": "2026-02-03 10:00"},
                 warnings=["No samples were kept: medians only."] if i else [],
                 day="2026-02-03",
+                commit=f"{i + 1}" * 40,
+                contest="c0ffee" * 7 if i else "",
             )
             for i, name in enumerate(names)
         ],

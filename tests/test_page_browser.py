@@ -240,6 +240,13 @@ def test_an_anchor_opens_its_card_and_what_it_lies_in(page: Any, address: str) -
     assert page.evaluate(opened, "C03")
 
 
+def test_a_citation_has_the_pages_own_address(page: Any, address: str) -> None:
+    page.locator("details[data-claim=C04] > summary").click()
+    page.locator("#C04 .cite summary").click()
+    entry = page.locator("#C04 .cite pre").inner_text()
+    assert f"{address}#C04" in entry and "author" in entry
+
+
 def test_keyboard_alone_reaches_and_opens(page: Any) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"

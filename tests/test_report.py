@@ -24,7 +24,7 @@ from rich.console import Console
 from scripts import update_readme
 from scripts.judging.model import Reason, Verdict
 from scripts.render_report import main, render
-from scripts.report import figures, page, tables, terminal, wording
+from scripts.report import cite, figures, page, tables, terminal, wording
 from scripts.report.figures.forest import rows_of
 from scripts.report.figures.overview import item_stages
 from scripts.report.figures.panels import ROWS, panels_of
@@ -32,7 +32,7 @@ from scripts.report.figures.style import LAYOUTS
 from scripts.report.model import Study
 from scripts.report.record import Report, clean, study_record
 from scripts.report.reference import differences
-from tests.synthetic_study import NASTY, build, cell, drawing_less
+from tests.synthetic_study import MACHINES, NASTY, build, cell, drawing_less
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
 
@@ -383,6 +383,51 @@ def test_a_remark_says_why_and_what_would_decide(more: dict[str, Any], expected:
 def test_an_own_bar_is_in_the_remark_where_the_table_shares_none() -> None:
     assert page.remark(cell({"px": 64}, 1.2, "for"), "") == "bar > 1.05"
     assert page.p_value(0.00001) == "< 0.001"
+
+
+def test_a_citation_names_its_author_its_address_and_what_was_measured(study: Study) -> None:
+    two = build(machines=2)
+    source, post = cite.works()
+    assert (
+        source.authors and source.title and post.title == "Why is my PyTorch custom dataset slow?"
+    )
+    first = next(claim for claim in two.claims if claim.id == "C01")
+    only = [one for one in first.evidence if one.machine == MACHINES[1]]
+    contest = replace(only[0], benchmark="arms.Raw.track_raw")
+    for evidence, told in (
+        (
+            first.evidence,
+            f"{MACHINES[0]} (commit {'1' * 10}) and {MACHINES[1]} (commit {'2' * 10})",
+        ),
+        (only, f"measured on {MACHINES[1]} (commit {'2' * 10}), profile"),
+        ([*only, contest], f"{MACHINES[1]} (commits {'2' * 10} and c0ffeec0ff)"),
+        ([], "rules c1a1"),
+    ):
+        claim = replace(first, evidence=evidence)
+        for cited in (cite.text(two, claim), cite.bibtex(two, claim)):
+            assert told.lower() in cited.lower() and source.authors[0] in cited, cited
+            assert (MACHINES[0] in cited) is (MACHINES[0] in told)
+            assert cite.address(claim) in cited and source.title in cited
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"url": "https://example.org/study"}, "https://example.org/study, {}"),
+        ({"repository-code": "https://example.org/code"}, "https://example.org/code, {}"),
+        ({}, "the address of this page"),
+    ],
+)
+def test_an_address_is_the_recorded_one_or_the_pages_own(
+    record: dict[str, str], expected: str, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [{"family-names": "Ada", "given-names": "L."}, {"name": "A group"}]
+    source = cite.work({"title": "T", "authors": people, **record})
+    monkeypatch.setattr(cite, "works", lambda: (source, source))
+    address = cite.address(study.claims[0])
+    assert address == expected.format("results/report/index.html#C01")
+    entry = cite.bibtex(study, study.claims[0])
+    assert "author = {Ada, L. and {A group}}" in entry and address in entry
 
 
 def test_readme_gets_one_number_of_a_claim(report: Path) -> None:

@@ -41,6 +41,7 @@ class MachineResults:
     observations: list[dict[str, Any]]
     sampled: bool
     measured: int = 0  # when its last benchmark started, in milliseconds since 1970
+    contest: str = ""  # the commit of the run of the loaders that is judged with it
 
 
 @dataclass
@@ -77,12 +78,14 @@ class Evidence:
                 f"Two runs that are judged together hold {twice[0][1]} of the machine "
                 f"{twice[0][0]}; its cells would count twice, so name only one of them."
             )
-        logs = {machine.name: machine.observations for machine in other.machines}
-        machines = [
-            replace(machine, observations=[*machine.observations, *logs.pop(machine.name, [])])
-            for machine in self.machines
-        ]
-        machines += [machine for machine in other.machines if machine.name in logs]
+        joining = {machine.name: machine for machine in other.machines}
+        machines = []
+        for machine in self.machines:
+            more = joining.pop(machine.name, None)
+            log = [*machine.observations, *(more.observations if more else [])]
+            contest = more.commit if more else ""
+            machines.append(replace(machine, observations=log, contest=contest))
+        machines += joining.values()
         return Evidence(pd.concat([self.cells, other.cells], ignore_index=True), machines)
 
     def of(self, names: Collection[str]) -> Evidence:

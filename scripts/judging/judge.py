@@ -151,6 +151,8 @@ def measured(machine: MachineResults) -> Measured:
         profile=str(machine.provenance.get("profile", "")),
         rules=str(machine.provenance.get("claims_hash", "")),
         day=str(rounds[0]["started"])[:10] if rounds else "",
+        commit=machine.commit,
+        contest=machine.contest,
     )
 
 

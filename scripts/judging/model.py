@@ -279,6 +279,8 @@ class Measured:
     profile: str = ""
     rules: str = ""  # hash of the rules it was measured under, "" where it is not known
     day: str = ""  # of its first round, "" where it is not known
+    commit: str = ""
+    contest: str = ""  # the commit of its run of the loaders, "" without one
 
 
 @dataclass(frozen=True, kw_only=True)

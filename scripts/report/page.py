@@ -55,7 +55,8 @@ def environment() -> Environment:
         number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
         listed=listed, decided=decided, by_test=by_test,
         level=level, remark=remark, with_setting=with_setting, of_what=wording.of_what,
-        in_short=wording.in_short, place=grid.in_words, square=grid.square, waffle=waffle,
+        in_short=wording.in_short, here=here, place=grid.in_words, square=grid.square,
+        waffle=waffle,
     )  # fmt: skip
     return env
 
@@ -66,6 +67,12 @@ def whole(text: str) -> Markup:
     html = re.sub(r"((?:\S+ )?\[[-\d., \u2013]{3,24}\])", keep, str(Markup.escape(text)))
     html = re.sub(r"`([^`<>]+)`", r"<code>\1</code>", html)
     return Markup(re.sub(r"\*(\w+)\*", r"<em>\1</em>", html))
+
+
+def here(text: str, claim: ClaimResult) -> Markup:
+    """`text` with a place for the page's own address, which the script fills in."""
+    place = Markup('<span class="here" data-id="{}">{}</span>').format(claim.id, cite.HERE)
+    return Markup(str(Markup.escape(text)).replace(cite.HERE, place))
 
 
 def columns(cells: list[Cell]) -> list[str]:
@@ -220,6 +227,8 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         ],
         "bibtex": {c.id: cite.bibtex(study, c) for c in study.claims},
         "citation": {c.id: cite.text(study, c) for c in study.claims},
+        "source": cite.works()[0],
+        "post": cite.works()[1],
         "css": css(),
         "ink_light": Markup(light),
         "ink_dark": Markup(dark),
