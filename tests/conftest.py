@@ -24,7 +24,7 @@ from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.errors import Unsupported
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.media import cgroup
-from datasets_impl.media.workspaces import own_folder, scratch_parent
+from datasets_impl.media.workspaces import own_folder, remove, scratch_parent
 from datasets_impl.system.cores import cores
 from tests.leftovers import Watch
 from tests.nursery import Nursery
@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return  # its workers run the tests
     tempfile.tempdir = os.environ["TMPDIR"] = str(own_folder(Path(usual)))
     # After multiprocessing has removed what it keeps there until the end.
-    Finalize(None, shutil.rmtree, [tempfile.tempdir], {"ignore_errors": True}, exitpriority=-1000)
+    Finalize(None, remove, [Path(tempfile.tempdir)], exitpriority=-1000)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -122,6 +122,8 @@ def session_cache(watch: Watch, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         cache = tmp_path_factory.mktemp("study-cache")
         patch.setenv(CACHE_VARIABLE, str(cache))
+        # PyTorch makes its folder with all above it, also in a child that outlives the tests.
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
         yield cache
 
 

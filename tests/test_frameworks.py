@@ -109,12 +109,10 @@ def shuffled(make: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Frameworks set how many threads PyTorch has, and make a folder for its compiler."""
+def _alone() -> Iterator[None]:
+    """Frameworks set how many threads PyTorch has."""
     before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
-        yield
+    yield
     torch.set_num_threads(before)
 
 

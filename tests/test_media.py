@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,6 +207,73 @@ def test_sweep_takes_nothing_else(tmp_path: Path) -> None:
     kept.append(link)
     assert sweep(tmp_path / "parent") == 0
     assert sorted(path.name for path in (tmp_path / "parent").iterdir()) == sorted(kept)
+
+
+def gone() -> int:
+    """The pid of a process that has ended."""
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    return finished.pid
+
+
+@pytest.mark.parametrize("remaining", ["torchinductor_me/empty", "pymp-abc/listener"])
+def test_what_an_outliving_process_made_again_is_swept(remaining: str, tmp_path: Path) -> None:
+    """Without the note; a folder with no file, and perhaps with a socket, holds nothing to lose."""
+    left = tmp_path / f"{media.PREFIX}{gone()}-abc" / remaining
+    left.parent.mkdir(parents=True)
+    if left.name == "listener":
+        with socket.socket(socket.AF_UNIX) as listener:
+            parent = os.open(left.parent, os.O_PATH)  # names of sockets are short
+            listener.bind(f"/proc/self/fd/{parent}/{left.name}")
+            os.close(parent)
+    else:
+        left.mkdir()
+    assert sweep(tmp_path) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_the_note_that_holds_a_file_or_a_link_is_kept(tmp_path: Path) -> None:
+    for number, name in enumerate(("torchinductor_me/thesis.txt", "pymp-abc/link")):
+        file = tmp_path / f"{media.PREFIX}{gone()}-{number}" / name
+        file.parent.mkdir(parents=True)
+        file.symlink_to("elsewhere") if file.name == "link" else file.write_text("kept")
+    before = sorted(tmp_path.rglob("*"))
+    assert sweep(tmp_path) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("named", ["a-file", "z-folder"])
+def test_a_removal_that_is_cut_short_is_ended_by_the_next_sweep(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was deleted before the process was killed, the folder is known until it goes."""
+    pid = gone()
+    folder = tmp_path / f"{media.PREFIX}{pid}-abc"
+    (folder / "z-folder").mkdir(parents=True)
+    (folder / media.NOTE).write_text(media.TEXT)
+    for name in ("a-file", "z-folder/file"):
+        (folder / name).write_text("of the owner")
+    unlink, rmdir = os.unlink, os.rmdir
+
+    def killed(name: str | Path) -> None:
+        if named in str(name):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", lambda path, **how: killed(path) or unlink(path, **how))
+        patch.setattr(os, "rmdir", lambda path, **how: killed(path) or rmdir(path, **how))
+        with pytest.raises(KeyboardInterrupt):
+            media.remove(folder)
+    assert (folder / media.NOTE).is_file() and len(list(folder.iterdir())) > 1
+    assert sweep(tmp_path) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_compiler_of_torch_keeps_nothing_in_a_folder_that_goes() -> None:
+    """Importing PyTorch makes its folder, with all above it, and names it to every child: one that
+    outlives the tests would make their temporary folder again."""
+    made = Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+    assert not made.is_relative_to(tempfile.gettempdir())
 
 
 # --- media that are not there ----------------------------------------------------------------

@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -123,7 +124,7 @@ def _removed_on_termination(folder: Path) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, previous)
         if os.getpid() == owner:  # forked workers run this too when they unwind
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
 
 
 def temporary_parent() -> Path:
@@ -146,7 +147,7 @@ def temporary_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 def own_folder(parent: Path) -> Path:
@@ -163,24 +164,55 @@ def own_folder(parent: Path) -> Path:
     return folder
 
 
+def remove(folder: Path) -> None:
+    """Remove a working folder as far as it can be, its note last.
+
+    Where the process is killed over it, the next `sweep` knows the folder and goes on.
+    """
+    for name in set(_names(folder)) - {NOTE}:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+    if _names(folder) == [NOTE] or not _names(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names
+    except OSError:
+        return []
+
+
 def sweep(parent: Path) -> int:
     """Remove working folders below `parent` whose owner no longer runs; returns how many.
 
-    A folder of such a name without the note is somebody else's, unless it is empty.
+    A folder of such a name without the note is somebody else's if it holds any file. Without one a
+    process made it again that outlived its folder, as libraries do that make theirs with all above.
     """
     removed = 0
     for folder in parent.glob(f"{PREFIX}*-*"):
         owner = folder.name.removeprefix(PREFIX).split("-")[0]
         if not owner.isdigit() or psutil.pid_exists(int(owner)) or folder.is_symlink():
             continue
-        if (folder / NOTE).is_file():
-            shutil.rmtree(folder, ignore_errors=True)
+        if (folder / NOTE).is_file() or _holds_no_file(folder):
+            remove(folder)
             removed += 1
-        else:
-            with suppress(OSError):  # it is not empty
-                folder.rmdir()
-                removed += 1
     return removed
+
+
+def _holds_no_file(folder: Path) -> bool:
+    """Whether a folder of this user's holds folders and sockets alone."""
+    try:
+        if folder.stat().st_uid != os.getuid():
+            return False
+        inside = [path.lstat().st_mode for path in folder.rglob("*")]
+    except OSError:
+        return False
+    return all(stat.S_ISDIR(mode) or stat.S_ISSOCK(mode) for mode in inside)
 
 
 def name_semaphores() -> None:

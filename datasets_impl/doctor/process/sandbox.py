@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import psutil
 
 from datasets_impl.doctor.probes.reading import FOLDER, PROCESSES
 from datasets_impl.doctor.process.watchman import Watchman, watchman
-from datasets_impl.media.workspaces import PREFIX, RAM_DISK, own_folder, sweep
+from datasets_impl.media.workspaces import PREFIX, RAM_DISK, own_folder, remove, sweep
 
 # Programs that remove what others leave in shared memory, once all of those have ended.
 JANITORS = ("multiprocessing.resource_tracker", "torch_shm_manager")
@@ -80,7 +79,7 @@ def clear(folder: Path, session: int = 0) -> None:
     ended = _end_processes(str(folder), session)
     for path in (*RAM_DISK.glob(f"sem.{PREFIX}{_owner(folder)}-*"), *_of_torch(ended)):
         path.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
 
 
 def sweep_dead() -> None:
