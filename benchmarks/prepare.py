@@ -132,6 +132,14 @@ def plan(expression: str | None = None) -> dict[str, Any]:
     }
 
 
+def levels() -> dict[str, dict[str, list[Any]]]:
+    """Factors and levels of each benchmark of the chosen profile."""
+    return {
+        _name(one): dict(zip(one.param_names, map(list, one.params), strict=True))
+        for one in benchmark_classes()
+    }
+
+
 @exit_on_study_error
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare")

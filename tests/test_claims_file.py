@@ -18,10 +18,10 @@ from scripts.judging.claims import (
     Claim,
     MeasuredShare,
     Paired,
-    Slope,
     load_claims,
 )
 from scripts.judging.claims import Test as ClaimTest
+from scripts.judging.known import check_known
 from scripts.root import CLAIMS, RESULTS
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
@@ -120,20 +120,8 @@ def test_benchmarks_of_a_test_exist_and_measure_its_metric(claim: Claim, test: C
             assert all(level in ("*", *known[factor]) for factor, level in arm.items()), name
 
 
-@pytest.mark.parametrize(("claim", "test"), TESTS)
-def test_factors_and_levels_of_a_test_exist(claim: Claim, test: ClaimTest) -> None:
-    for name in test.benchmarks if not test.unless else ():
-        known = levels(name)
-        for arm in arms_of(test):
-            for factor, level in arm.items():
-                assert factor in known, f"{name} has no {factor}"
-                assert level == "*" or level in known[factor], f"{name}: {factor}={level}"
-        for factor, chosen in test.where.items():
-            assert factor in known, f"{name} has no {factor}"
-            for level in chosen:
-                plain = str(level).removeprefix("!")
-                assert plain in map(str, known[factor]), f"{name}: {factor}={level}"
-        assert not isinstance(test, Slope) or test.over in known
+def test_benchmarks_factors_and_levels_of_every_test_exist() -> None:
+    check_known(KNOWN, CLAIMS, {name: one.levels for name, one in standard_suite().items()})
 
 
 @pytest.mark.parametrize(("claim", "test"), TESTS)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from datasets_impl.errors import StudyError
+from scripts.judging import known
 from scripts.judging.claims import Amount, Barred, BreakEven, Claims, Paired, load_claims, main
+from scripts.root import CLAIMS
 from tests.claims_text import HEAD
 
 GOOD = (
@@ -101,6 +103,12 @@ SECOND = GOOD[GOOD.index("[[claim]]") :]
         ('label = "l"', 'label = "l"\nweight = 2', "C01.test.one.weight"),
         ('label = "l"', 'label = "l"\nunless = "two"', "C01: unless of 'one' names no test"),
         ('label = "l"', 'label = "l"\nunless = "one"', "C01: unless of 'one' names no test"),
+        ('finding = "f"', 'finding = "f {range:one"', "C01: the finding has a broken {...}"),
+        ('finding = "f"', 'finding = "f } f"', "C01: the finding has a broken {...}"),
+        *(
+            (f'{name} = "{name[0]}"', f'{name} = "{{range:one"', f"C01: {name} has a brace")
+            for name in ("title", "section", "restated", "method", "advice")
+        ),
         (GOOD, GOOD + SECOND, "C01"),
         (GOOD[GOOD.index("[[claim]]") :], "", "claim"),
         (GOOD, "claim = 3\n" + GOOD.replace(SECOND, ""), "claim"),
@@ -325,8 +333,10 @@ def test_other_rules_have_another_hash(tmp_path: Path, old: str, new: str) -> No
 
 
 def test_the_command_prints_the_hash_and_what_it_is_of(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(known, "suite", dict)
+    monkeypatch.setattr(known, "check_known", lambda *given: None)  # its arms are made up
     path = written(tmp_path, FAMILY)
     assert main([str(path)]) == 0
     printed = capsys.readouterr().out
@@ -336,3 +346,36 @@ def test_the_command_prints_the_hash_and_what_it_is_of(
     assert hashlib.sha256(text.encode()).hexdigest() == printed.strip()
     assert json.loads(text)["rules"]["margin"] == 0.05
     assert main([str(tmp_path / "none.toml")]) == 2
+
+
+LEVELS = {"item.ByStage": {"px": [64, 256], "impl": ["a", "b"]}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("item.ByStage", "item.ByStages", "item.ByStages is no benchmark of the suite"),
+        ('impl = "a"', 'impl = "aa"', "item.ByStage has no impl = 'aa'"),
+        ('impl = "b"', 'impl = "bb"', "item.ByStage has no impl = 'bb'"),
+        ('{ impl = "', '{ arm = "', "item.ByStage has no factor 'arm'"),
+        ('label = "l"', 'label = "l"\nwhere = { px = ["!65"] }', "has no px = '65'"),
+        ('kind = "ratio"', 'kind = "slope"\nbar = 0\nover = "n"', "has no factor 'n'"),
+    ],
+)
+def test_a_test_of_what_the_suite_does_not_measure_is_refused(
+    tmp_path: Path, old: str, new: str, what: str
+) -> None:
+    path = written(tmp_path, GOOD)
+    known.check_known(load_claims(path), path, LEVELS)
+    path = written(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(StudyError, match=f"wrong at C01.test.one: .*{what}; mend that name"):
+        known.check_known(load_claims(path), path, LEVELS)
+
+
+@pytest.mark.slow
+def test_the_command_asks_the_suite_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = CLAIMS.read_text(encoding="utf-8").replace('impl = "preloaded"', 'impl = "preload"')
+    assert main([str(written(tmp_path, wrong))]) == 2
+    assert "has no impl = 'preload'; mend that name" in capsys.readouterr().err

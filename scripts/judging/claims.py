@@ -2,8 +2,9 @@
 
     python -m scripts.judging.claims [FILE] [--rules]
 
-Prints the hash of the rules, as the report shows it; with --rules, the text that it is the SHA-256
-of: rules, ids, headlines and tests, without the wording.
+Checks the file, also that the suite measures what it names, and prints the hash of the rules, as
+the report shows it; with --rules, the text that it is the SHA-256 of: rules, ids, headlines and
+tests, without the wording.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -201,13 +203,23 @@ class Claim(_Strict):
         for name, test in self.test.items():
             if test.unless and (test.unless not in self.test or self.test[test.unless].unless):
                 raise ValueError(f"unless of {name!r} names no test that judges by itself")
-        for _, field, names, _ in Formatter().parse(self.finding):
+        for name in ("title", "section", "restated", "method", "advice", "holds", "needs"):
+            if set(getattr(self, name)) & {"{", "}"}:
+                raise ValueError(f"{name} has a brace, and only the finding may quote a test")
+        for _, field, names, _ in _fields(self.finding):
             if field in NAMES_TESTS:
                 self.tests(names or "")
             elif field is not None and (field not in PLAIN or names):
                 known = ", ".join([f"{name}:TEST" for name in NAMES_TESTS] + [*PLAIN])
                 raise ValueError(f"the finding has the unknown field {field!r}; there are {known}")
         return self
+
+
+def _fields(finding: str) -> Iterator[tuple[str, str | None, str | None, str | None]]:
+    try:
+        yield from Formatter().parse(finding)
+    except ValueError as error:
+        raise ValueError(f"the finding has a broken {{...}} ({error})") from error
 
 
 class Claims(_Strict):
@@ -280,6 +292,8 @@ def _place(data: dict[str, Any], location: tuple[int | str, ...]) -> str:
 
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
+    from scripts.judging.known import check_known, suite  # it imports this module
+
     parser = argparse.ArgumentParser(
         prog="python -m scripts.judging.claims",
         description=__doc__,
@@ -289,9 +303,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rules", action="store_true", help="the hashed text, not its hash")
     options = parser.parse_args(argv)
     known = load_claims(options.file)
+    check_known(known, options.file, suite())
     print(known.canonical() if options.rules else f"{known.rules_hash}\n", end="")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from scripts.judging.claims import main as command  # whose classes are those of all others
+
+    sys.exit(command())
