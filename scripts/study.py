@@ -37,6 +37,7 @@ try:
     from scripts.session import rounds as asv_session
     from scripts.session.child import run_child
     from scripts.session.orphans import end_orphans, end_processes_of
+    from scripts.session.places import check_place
 except ModuleNotFoundError as missing:
     print(
         f"error: the package {missing.name} is not installed; run `make study`, which installs all "
@@ -144,6 +145,8 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     options.out = options.out or _default_out(options, options.profile, repeat=options.repeat)
     options.results = (options.results or beside / "results").resolve()
     options.out = options.out.resolve()
+    for name in ("out", "results"):
+        check_place(f"--{name}", getattr(options, name))
     return options
 
 

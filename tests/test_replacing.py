@@ -211,6 +211,15 @@ def test_a_place_that_cannot_be_looked_at(tmp_path: Path) -> None:
         check_replaceable(tmp_path / "file", refuses)
 
 
+@pytest.mark.parametrize("name", [".git", ".git/new/result", "bare", "bare/objects/new"])
+def test_nothing_is_written_among_git_s_own_files(name: str, tmp_path: Path) -> None:
+    for made in (".git", "bare"):
+        (tmp_path / made / "objects").mkdir(parents=True)
+        (tmp_path / made / "HEAD").touch()
+    with pytest.raises(StudyError, match=f"{name} is where git keeps its own files"):
+        check_replaceable(tmp_path / name, ours)
+
+
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
 def test_neither_file_nor_folder(kind: str, tmp_path: Path) -> None:
     place = tmp_path / kind

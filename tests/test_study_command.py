@@ -77,6 +77,42 @@ def test_an_option_that_cannot_be_meant_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+WHOLE, CODE = "your home folder or this project", "this project's own code"
+PLACES = {
+    "/": WHOLE,
+    str(Path.home()): WHOLE,
+    str(ROOT): WHOLE,
+    str(ROOT.parent): WHOLE,
+    f"{ROOT}/scripts": CODE,
+    f"{ROOT}/datasets_impl/formats/new": CODE,
+    f"{ROOT}/.venv/results": CODE,
+}
+
+
+@pytest.mark.parametrize("name", ["results", "out"])
+@pytest.mark.parametrize(("place", "why"), PLACES.items())
+def test_a_place_for_other_things_is_no_place_for_results(
+    told: Callable[..., str], tmp_path: Path, name: str, place: str, why: str
+) -> None:
+    said = told(f"--{name}={place}")
+    assert f"--{name} is {place}, which " in said and why in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("inside", ["", "objects", "worktrees/other/results"])
+def test_a_folder_of_git_is_no_place_for_results(
+    told: Callable[..., str], tmp_path: Path, inside: str
+) -> None:
+    for bare in ("", "--bare"):
+        made = tmp_path / f"clone{bare}"
+        subprocess.run(["git", "init", "-q", *filter(None, [bare]), made], check=True)
+        folder = made if bare else made / ".git"
+        before = sorted(made.rglob("*"))
+        for name in ("results", "out"):
+            assert "git keeps its own files" in told(f"--{name}={folder / inside}")
+        assert sorted(made.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [

@@ -34,7 +34,8 @@ def check_replaceable(
         what: what would be written, for the sentence.
 
     Raises:
-        StudyError: it is a source, holds one, is a symbolic link, or is somebody else's.
+        StudyError: it is a source, holds one, is a symbolic link, is in a folder of git's, or is
+            somebody else's.
     """
     try:
         _check(target, ours, sources, what)
@@ -55,6 +56,10 @@ def _check(target: Path, ours: Recognise, sources: Iterable[Path], what: str) ->
     if target.is_symlink():
         raise StudyError(
             f"{target} is a symbolic link; name the place itself, or another one, for {what}."
+        )
+    if inside_git(target):
+        raise StudyError(
+            f"{target} is where git keeps its own files; choose another place for {what}."
         )
     if target.is_mount():
         raise StudyError(
@@ -173,6 +178,15 @@ def _noted(aside: Path) -> bool:
         return TEXT.startswith((aside / NOTE).read_text())  # killed while it wrote the note
     except (OSError, ValueError):
         return False
+
+
+def inside_git(place: Path) -> bool:
+    """Whether git keeps its own files there: a clone's `.git`, or a repository without work tree."""
+    place = place.resolve()
+    return any(
+        above.name == ".git" or ((above / "HEAD").is_file() and (above / "objects").is_dir())
+        for above in (place, *place.parents)
+    )
 
 
 def is_or_holds(target: Path, source: Path) -> bool:

@@ -49,18 +49,16 @@ def check_known(claims: Claims, path: Path, known: Mapping[str, Levels]) -> None
     for claim in claims.claim:
         for key, test in claim.test.items():
             for name in test.benchmarks if not test.unless else ():
-                missing = (
-                    _missing(test, known[name])
-                    if name in known
-                    else iter(["is no benchmark of the suite"])
-                )
-                for what in missing:
+                for what in _missing(test, known.get(name)):
                     raise StudyError(
                         f"{path} is wrong at {claim.id}.test.{key}: {name} {what}; mend that name."
                     )
 
 
-def _missing(test: Test, levels: Levels) -> Iterator[str]:
+def _missing(test: Test, levels: Levels | None) -> Iterator[str]:
+    if levels is None:
+        yield "is no benchmark of the suite"
+        return
     arms = [test.treatment, test.baseline] if isinstance(test, Paired) else []
     named = [(factor, [level]) for arm in arms for factor, level in arm.items()]
     for factor, chosen in [*named, *test.where.items()]:

@@ -1,0 +1,34 @@
+"""Where a study may work and publish: in no folder that is there for something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets_impl.errors import StudyError
+from datasets_impl.files.replacing import inside_git, is_or_holds
+from scripts.root import ROOT
+
+
+def check_place(option: str, folder: Path) -> None:
+    """Whether files of a study may be written into `folder`, beside what may lie there.
+
+    Raises:
+        StudyError: it is or holds the user's home or this project, or is a folder of its code or
+            of git's.
+    """
+    if folder.exists() and any(is_or_holds(folder, whole) for whole in (ROOT, Path.home())):
+        why = "is or holds your home folder or this project"
+    elif _is_code(folder):
+        why = "holds this project's own code"
+    elif inside_git(folder):
+        why = "is where git keeps its own files"
+    else:
+        return
+    raise StudyError(f"{option} is {folder}, which {why}; name a folder for results alone.")
+
+
+def _is_code(folder: Path) -> bool:
+    if not folder.is_relative_to(ROOT):
+        return False
+    top = folder.relative_to(ROOT).parts[0]
+    return top.startswith(".") and top != ".git" or any((ROOT / top).glob("*.py"))
