@@ -112,6 +112,8 @@ def convert_to_shards(
     target = local_part(target)
     place: Place
     if is_address(target):
+        if not str(target).partition("://")[2].strip("/"):
+            raise refused("target", target, "a place in it, such as s3://bucket/packed")
         place = Address(str(target).rstrip("/"), options)
     else:
         place = Folder(user_path(target), sources)
@@ -213,7 +215,9 @@ def _bar(name: str, shown: bool) -> Iterator[Any]:
         TextColumn("shards"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar:
+    console = Console(stderr=True)
+    shown = shown and console.is_terminal  # elsewhere an empty line would be left of it
+    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
         task = bar.add_task(f"Writing {escape(name)}", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
@@ -261,7 +265,10 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _count(text: str) -> Any:
-    return int(text) if text.lstrip("-").isdecimal() else text
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _options(text: str) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 from conftest import COUNT, PX
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from datasets_impl import convert as module
@@ -403,6 +405,8 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
         (["--format", "zarr", "--kind", "jpeg"], "give pixels, which 'zarr' stores"),
         (["--shard-images", "0"], "give a whole number of at least 1"),
         (["--workers", "many"], "workers is 'many'"),
+        (["--workers=--1"], "workers is '--1'"),
+        (["--shard-images", "9" * 5000], "shard_images is "),
         (["--storage-options", "[1]"], "give a JSON object"),
         (["--on", "tcp://127.0.0.1:1"], "No Dask scheduler answers"),
     ],
@@ -420,3 +424,41 @@ def test_the_target_is_not_the_source(folder: Path) -> None:
         here(folder, folder)
     with pytest.raises(BadArgument, match="source is 3; give a folder"):
         here(3, folder)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+@pytest.mark.parametrize("address", ["nonsense://bucket/x", "s3://", "memory:///"])
+def test_an_address_that_names_no_place(
+    address: str, end: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [address, str(tmp_path / "set")] if end == "source" else [str(folder), address]
+    assert main(given) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1 and address in said
+
+
+class Refusing(MemoryFileSystem):  # type: ignore[misc]
+    """As a store does that is not there, or that lets one read and not write."""
+
+    protocol = "refusing"
+
+    def find(self, path: str, **options: Any) -> Any:
+        if "unreachable" in path:
+            raise RuntimeError("cannot connect")
+        return {}
+
+    def pipe_file(self, path: str, value: bytes, **options: Any) -> None:
+        raise FileNotFoundError("the bucket does not exist")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("unreachable", "cannot connect"), ("bucket", "does not exist")]
+)
+def test_a_place_that_fails_ends_in_a_sentence(
+    name: str, why: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fsspec.register_implementation("refusing", Refusing, clobber=True)
+    assert main([str(folder), f"refusing://{name}/set"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: refusing://{name}/set ") and said.count("\n") == 1
+    assert why in said and "Traceback" not in said

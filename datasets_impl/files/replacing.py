@@ -181,7 +181,7 @@ def _noted(aside: Path) -> bool:
 
 
 def inside_git(place: Path) -> bool:
-    """Whether git keeps its own files there: a clone's `.git`, or a repository without work tree."""
+    """Whether git keeps its own files there: in a clone's `.git`, or a bare repository."""
     place = place.resolve()
     return any(
         above.name == ".git" or ((above / "HEAD").is_file() and (above / "objects").is_dir())

@@ -39,7 +39,7 @@ class AddressedPlan(Plan):
 
     def contents(self, indices: range) -> list[bytes]:
         paths = [self.paths[index] for index in indices]
-        found = _read(_system(self.protocol, self.options), paths)
+        found = _read(file_system(f"{self.protocol}://", self.options), paths)
         if self.kind == "pixels":
             return [
                 self.pixels(decoded(io.BytesIO(data), path), path)
@@ -71,7 +71,7 @@ def plan_address(url: str, kind: Kind, options: dict[str, Any], labelled: bool =
         MissingPackage: fsspec's package for the protocol is not installed.
     """
     protocol = url.partition("://")[0]
-    system = _system(protocol, options)
+    system = file_system(url, options)
     root = str(system._strip_protocol(url)).rstrip("/")
     try:
         system.invalidate_cache()
@@ -99,13 +99,22 @@ def plan_address(url: str, kind: Kind, options: dict[str, Any], labelled: bool =
     )
 
 
-def _system(protocol: str, options: dict[str, Any]) -> Any:
+def file_system(url: str, options: dict[str, Any]) -> Any:
+    """fsspec's file system for `url`.
+
+    Raises:
+        MissingPackage: fsspec does not know it, or its package is not installed.
+        StudyError: it takes no such options.
+    """
     import fsspec
 
+    protocol = url.partition("://")[0]
     try:
         return fsspec.filesystem(protocol, **options)
     except (ImportError, ValueError) as error:
-        raise MissingPackage(f"{protocol}:// cannot be read ({error}).") from error
+        raise MissingPackage(f"{url} cannot be used ({error}).") from error
+    except TypeError as error:
+        raise StudyError(f"{url} cannot be used with these storage options ({error}).") from error
 
 
 def _is_picture(name: str) -> bool:
@@ -177,10 +186,7 @@ class Address(Place):
 
     @property
     def system(self) -> Any:
-        import fsspec
-
-        protocol = self.url.partition("://")[0]
-        system = fsspec.filesystem(protocol, **self.options)
+        system = file_system(self.url, self.options)
         system.invalidate_cache()
         return system
 

@@ -31,4 +31,4 @@ def _is_code(folder: Path) -> bool:
     if not folder.is_relative_to(ROOT):
         return False
     top = folder.relative_to(ROOT).parts[0]
-    return top.startswith(".") and top != ".git" or any((ROOT / top).glob("*.py"))
+    return (top.startswith(".") and top != ".git") or any((ROOT / top).glob("*.py"))
