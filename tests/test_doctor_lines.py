@@ -27,7 +27,6 @@ from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.attribution import attribute
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.own_lines import Spent, named_at, watch_lines
-from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.target import subject_of
 from datasets_impl.doctor.process.heard import Heard
@@ -211,13 +210,6 @@ def test_what_is_loaded_at_first_is_no_part_of_a_usual_sample() -> None:
             return index
 
     assert look(subject_of("lazy", Lazy([0] * 99)), 0.1)["cost"] < 0.1
-
-
-def test_a_part_is_as_large_as_it_can_be_handed_over_in_the_time() -> None:
-    subject = subject_of("data", DataLoader(list(range(10_000)), batch_size=10))  # type: ignore[arg-type]
-    whole = len(part_of(subject, 0.2))
-    subject.answers["batches"] = {"hand_over": 1e-3}
-    assert 40 <= len(part_of(subject, 0.2)) < min(400, whole)
 
 
 @pytest.mark.parametrize("asks", [True, False])

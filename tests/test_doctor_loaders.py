@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,7 @@ from torch.utils.data import (
 
 from datasets_impl.doctor.probes import profiling
 from datasets_impl.doctor.probes.batches import batches
-from datasets_impl.doctor.probes.growth import growth
+from datasets_impl.doctor.probes.growth import PROOF, Packed, _grown, growth
 from datasets_impl.doctor.probes.loaders import There, collate_of, opened
 from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.target import subject_of
@@ -125,6 +126,29 @@ def test_what_a_worker_init_function_raises_is_told_with_its_line(probe: Any) ->
     said = sentence(raised.value)
     assert "RuntimeError: no licence for this worker" in said
     assert said.endswith(f"({__file__}:{line})")
+
+
+@pytest.mark.parametrize(
+    ("each", "until", "count"),
+    [(0, math.inf, 1000), (PROOF // 100, math.inf, 128), (0, 0.0, 32)],
+)
+def test_epochs_grow_until_workers_have_grown_or_the_time_is_over(
+    each: int, until: float, count: int
+) -> None:
+    begun, asked = 10**9, list[int]()
+
+    def after(samples: int) -> int:
+        asked.append(samples)
+        return begun + each * samples
+
+    assert _grown(after, begun, 8, 1000, until) == (count, begun + each * count)
+    assert asked == [32, 128, 512, 1000][: len(asked)]
+
+
+def test_what_takes_too_long_to_be_packed_is_left_as_it_is() -> None:
+    assert list(Packed([{"a": 1}, (2,)])) == [{"a": 1}, (2,)]
+    with pytest.raises(TimeoutError):
+        Packed([1, 2], until=0.0)
 
 
 def test_an_epoch_that_was_disturbed_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

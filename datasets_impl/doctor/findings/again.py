@@ -17,6 +17,7 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
     share_of,
 )
+from datasets_impl.doctor.findings.mechanisms import lists_folder
 from datasets_impl.doctor.findings.user_lines import leading_to, short
 from datasets_impl.doctor.probes.causes import FETCHING
 
@@ -24,6 +25,7 @@ WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
 LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
 LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
 TAKEN = 0.05  # of a sample's time, by a call that is counted at all
+LISTINGS = ("os.listdir", "os.scandir", "glob.glob")
 LEAST_RESULT = 64  # bytes: what gives less is called for something else
 READING = (*FETCHING, "decoding", "converting")  # what comes of having read more than is used
 PICTURES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".webp"}
@@ -153,6 +155,8 @@ def large_chunks(seen: Probes) -> Finding | None:
 def same_work(seen: Probes) -> Finding | None:
     """A result that was there already is made anew."""
     for call in of_same(seen):
+        if call["full_name"] in LISTINGS and lists_folder(seen):  # which says what work it is
+            continue
         return Finding(
             "same-work",
             "The same work is done again for many samples",

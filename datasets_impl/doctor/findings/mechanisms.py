@@ -61,7 +61,7 @@ def lists_folder(seen: Probes) -> Finding | None:
         "The folder is listed for every item",
         f"{listed:.1f} listings an item, {share:.0%} of its time.",
         "List once, in the constructor, sorted.",
-        MECHANISM + 0.7,
+        MECHANISM + 0.71,
         "C12",
         "self.paths = sorted(Path(root).glob('*.jpg'))  # in __init__",
         leading_to(seen, "listing"),

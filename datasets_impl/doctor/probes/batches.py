@@ -13,6 +13,7 @@ from datasets_impl.doctor.probes.loaders import (
     There,
     collate_of,
     consume,
+    only_noted,
     opened,
     trial_batch_of,
 )
@@ -53,7 +54,7 @@ def _hand_over(
     # A slow collate function would fill the time by itself.
     count = batch * int(max(2, min(32, seconds / 3 / max(1e-9, inside * batch))))
     until, taken = clock.perf_counter() + seconds, list[float]()
-    with opened(subject, There(some, count), 1, collate, worker_init_fn=None) as loader:
+    with opened(subject, There(some, count), 1, collate, worker_init_fn=only_noted) as loader:
         while len(taken) < 6 and (clock.perf_counter() < until or not taken):
             taken.append(_of_a_batch(loader, until) / batch)
     return {"hand_over": max(0.0, min(taken[1:] or taken) - inside)}
@@ -85,7 +86,7 @@ def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, An
         next(iter(loader))
         first = clock.perf_counter() - begun
     # The same without the dataset and what its workers call first: what PyTorch itself takes.
-    bare: dict[str, Any] = {"batch_size": 1, "worker_init_fn": None}
+    bare: dict[str, Any] = {"batch_size": 1, "worker_init_fn": only_noted}
     with opened(subject, There([0] * workers, workers), workers, None, **bare) as loader:
         begun = clock.perf_counter()
         next(iter(loader))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import gc
+import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +31,9 @@ from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK
 from datasets_impl.errors import Unsupported
 from datasets_impl.observe.memory import process_memory
 
-HANDED = 0.8  # of the time, that it may take workers to hand over an epoch
+TIMES = 4  # samples of an epoch over those of the one before, until workers have grown
+PROOF = 2 * LEAST_GROWTH  # bytes, after which no more samples are needed
+EPOCHS = 4  # of the same samples, where there is time for them
 LEAST_PICKLED = 200  # bytes of an object
 
 
@@ -37,40 +41,77 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
     """Private memory of a worker after two batches, and after each of a few epochs; bytes.
 
     A copy of what the trainer holds, made by counting references, shows as growth that follows the
-    samples read; a leak as growth that goes on when the same samples are read again.
+    samples read; a leak as growth that goes on when the same samples are read again. Epochs are
+    made longer until workers have grown by `PROOF`: what shows at once needs no more.
     """
     if subject.iterable or not subject.length or (not subject.workers and open_handles(subject)):
         return {}
+    until = clock.perf_counter() + seconds
     chosen = part_of(subject, seconds / 8)
     if not chosen:
         return {}
-    # Workers must hand over two epochs of them.
-    chosen = chosen[:: int(len(chosen) * subject.handing / (HANDED * seconds)) or 1]
     part = Part(subject, chosen)
     some = [part[i] for i in range(min(len(part), trial_batch_of(subject) or 1))]
     collate, _ = collate_of(subject, some)
     workers = subject.workers or WORKERS
-    few = Part(subject, chosen[: 2 * workers * (trial_batch_of(subject, workers) or 1)])
+    few = min(len(part), 2 * workers * (trial_batch_of(subject, workers) or 1))
     gc.collect()
     try:
-        (begun,) = _private(subject, few, workers, collate, 0.0, 1)
-        seen = _private(subject, part, workers, collate, seconds * 0.6, 4)
+        with _reading(subject, part, workers, collate) as after:
+            begun = after(few)
+            count, grown = _grown(after, begun, few, len(part), until)
+            seen = [grown]
+            while len(seen) < EPOCHS and (clock.perf_counter() < until or _too_few(seen)):
+                seen.append(after(count))
     except Unsupported as reason:
         return {"unsupported": str(reason)}
     found = {
-        "few": begun, "private": seen, "samples": len(part) - len(few), "of": subject.length,
+        "few": begun, "private": seen, "samples": count - few, "of": subject.length,
         "workers": workers,
     }  # fmt: skip
-    packed = _with_packed_list(subject) if seen[0] - begun > LEAST_GROWTH else None
+    packed = _with_packed_list(subject, until) if grown - begun > LEAST_GROWTH else None
     if packed is not None:
-        few, part = (Part(packed, one.indices, one.count) for one in (few, part))
-        (begun,) = _private(packed, few, workers, collate, 0.0, 1)
-        found["packed"] = _private(packed, part, workers, collate, 0.0, 1)[0] - begun
+        with _reading(packed, Part(packed, chosen), workers, collate) as after:
+            begun = after(few)
+            found["packed"] = after(count) - begun
     return found
 
 
-def _with_packed_list(subject: Subject) -> Subject | None:
-    """A copy of the dataset whose largest list is one array; None where it has no such list."""
+@contextmanager
+def _reading(
+    subject: Subject, part: Part, workers: int, collate: Any
+) -> Iterator[Callable[[int], int]]:
+    """How to read so many samples: gives the bytes that the largest worker then has alone."""
+    order: list[int] = []
+    with opened(subject, part, workers, collate, sampler=order) as loader:
+
+        def after(count: int) -> int:
+            order[:] = range(count)
+            consume(loader)
+            alive = loader._iterator._workers  # type: ignore[union-attr]
+            return max(process_memory(worker.pid).private for worker in alive)
+
+        yield after
+
+
+def _grown(
+    after: Callable[[int], int], begun: int, few: int, most: int, until: float
+) -> tuple[int, int]:
+    """Samples of an epoch that shows whether workers grow, and bytes after it: all there are, but
+    for those that no time is left for."""
+    count = few
+    while True:
+        since = clock.perf_counter()
+        count = min(most, TIMES * count)
+        grown = after(count)
+        now = clock.perf_counter()
+        if count == most or grown - begun >= PROOF or now + TIMES * (now - since) > until:
+            return count, grown
+
+
+def _with_packed_list(subject: Subject, until: float) -> Subject | None:
+    """A copy of the dataset whose largest list is one array; None where it has no such list, or it
+    could not be packed `until` then."""
     held = getattr(subject.dataset, "__dict__", {})
     lists = {name: one for name, one in held.items() if isinstance(one, list) and len(one) >= BIG}
     if not lists:
@@ -80,36 +121,30 @@ def _with_packed_list(subject: Subject) -> Subject | None:
         return None
     other = copy.copy(subject.dataset)
     try:
-        setattr(other, name, Packed(lists[name]))
+        setattr(other, name, Packed(lists[name], until))
     except RAISED:  # objects that cannot be pickled stay as they are
         return None
     return replace(subject, dataset=other)
 
 
-def _private(
-    subject: Subject, part: Part, workers: int, collate: Any, seconds: float, most: int
-) -> list[int]:
-    """Bytes that the largest worker has alone after each epoch: two at least, and where it grew one
-    more, whatever the time."""
-    found: list[int] = []
-    with opened(subject, part, workers, collate) as loader:
-        until = clock.perf_counter() + seconds
-        while len(found) < most and (clock.perf_counter() < until or _too_few(found)):
-            consume(loader)
-            alive = loader._iterator._workers  # type: ignore[union-attr]
-            found.append(max(process_memory(worker.pid).private for worker in alive))
-    return found
-
-
 def _too_few(found: list[int]) -> bool:
+    """Two tell of growth, a third whether it goes on."""
     return len(found) < 2 or (len(found) < 3 and found[1] - found[0] >= LEAST_LEAK)
 
 
 class Packed(Sequence[Any]):
     """The objects of a list, pickled into one array: reading one changes no count of another."""
 
-    def __init__(self, objects: Sequence[Any]) -> None:
-        pieces = [pickle.dumps(one, pickle.HIGHEST_PROTOCOL) for one in objects]
+    def __init__(self, objects: Sequence[Any], until: float = math.inf) -> None:
+        """
+        Raises:
+            TimeoutError: it takes longer than `until`.
+        """
+        pieces = []
+        for one in objects:
+            pieces.append(pickle.dumps(one, pickle.HIGHEST_PROTOCOL))
+            if clock.perf_counter() > until:
+                raise TimeoutError
         self.ends = np.cumsum([len(piece) for piece in pieces])
         self.data = np.frombuffer(b"".join(pieces), np.uint8)
 

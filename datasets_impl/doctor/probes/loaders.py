@@ -142,6 +142,11 @@ class WorkerInit:
             self.function(worker)
 
 
+def only_noted(worker: int) -> None:
+    """What workers call that read none of the user's dataset: the doctor still knows of them."""
+    note_in_worker()
+
+
 def initialised(subject: Subject) -> WorkerInit:
     return WorkerInit(subject.dataset, getattr(subject.loader, "worker_init_fn", None))
 
