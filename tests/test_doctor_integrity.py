@@ -11,12 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    Sampler,
+    WeightedRandomSampler,
+)
 
+from datasets_impl.doctor.findings.finding import Finding
 from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.findings.user_lines import short, shown
 from datasets_impl.doctor.probes import target
+from datasets_impl.doctor.probes.inside import look_inside
 from datasets_impl.doctor.probes.integrity import integrity
 from datasets_impl.doctor.probes.looking import look
+from datasets_impl.doctor.probes.pickling import pickled
 from datasets_impl.doctor.probes.starting import starting
 from datasets_impl.doctor.probes.target import Subject, subject_of
 
@@ -46,7 +57,8 @@ class Kept(Rows):
     def __getitem__(self, index: int) -> Any:
         if index not in self.store if isinstance(self.store, dict) else self.store[index] is None:
             first = random.randrange(16) if self.draws else 0
-            self.store[index] = torch.from_numpy(self.rows[index, first : first + 16].copy())
+            row = self.rows[index, first : first + 16].copy()
+            self.store[index] = torch.from_numpy(row)  # kept
         return self.store[index]
 
 
@@ -60,8 +72,13 @@ class KeptRaw(Kept):
 
 class InPlace(Rows):
     def __getitem__(self, index: int) -> Any:
-        self.rows[index] -= 0.5
+        self._prepare(self.rows[index])
         return torch.from_numpy(self.rows[index])
+
+    def _prepare(self, row: Any) -> None:
+        mean = row.mean() + 1
+        row -= mean  # rewritten
+        row *= 2.0  # rewritten
 
 
 class FilledInPlace(Rows):
@@ -93,7 +110,7 @@ class Epochs(Rows):
         if self.shared:
             self.epoch.fill_(epoch)
         else:
-            self.epoch = torch.tensor(epoch)
+            self.epoch = torch.tensor(epoch)  # stale
 
     def __getitem__(self, index: int) -> Any:
         return torch.from_numpy(self.rows[index] + int(self.epoch))
@@ -106,8 +123,21 @@ class Replaced(Rows):
 
     def __getitem__(self, index: int) -> Any:
         if index % 4 == 1:
-            return torch.zeros(32) if self.black else super().__getitem__(0)
+            return torch.zeros(32) if self.black else self.first()  # replaced
         return super().__getitem__(index)
+
+    def first(self) -> Any:
+        return super().__getitem__(0)  # replaced
+
+
+class Caught(Rows):
+    """A sample that cannot be read is answered with the first."""
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return super().__getitem__(index if index % 4 else COUNT + 1)
+        except IndexError:  # caught
+            return super().__getitem__(0)  # caught
 
 
 class Twice(Rows):
@@ -120,10 +150,21 @@ class Twice(Rows):
         return super().__getitem__(index % COUNT)
 
 
+class Often(Rows):
+    """Has its rows many times."""
+
+    def __len__(self) -> int:
+        return 3_000_000
+
+    def __getitem__(self, index: int) -> Any:
+        return super().__getitem__(index % COUNT)
+
+
 class Pairs(Rows):
     def __init__(self, pictures: list[Any], masks: list[Any]) -> None:
         super().__init__()
-        self.pictures, self.masks = pictures, masks
+        self.pictures = pictures  # paired
+        self.masks = masks  # paired
 
 
 def named(pattern: str, order: Any = range(COUNT)) -> list[str]:
@@ -134,11 +175,22 @@ SHUFFLED = random.Random(0).sample(range(COUNT), COUNT)
 PICTURES, MASKS = named("a/{:03}.png"), named("b/mask_of_{}.png")
 
 
-def names(made: Any, **more: Any) -> list[str]:
+def found_in(made: Any, **more: Any) -> list[Finding]:
     subject = made if isinstance(made, Subject) else subject_of("x", made)
     seen = {"look": look(subject, LONG), "integrity": integrity(subject, LONG)}
     seen["settings"] = subject.settings
-    return [one.name for one in findings(seen | more)]
+    return findings(seen | more)
+
+
+def names(made: Any, **more: Any) -> list[str]:
+    return [one.name for one in found_in(made, **more)]
+
+
+def marked(mark: str) -> list[str]:
+    """The lines of this file that end with a mark, as a finding shows them."""
+    lines = enumerate(Path(__file__).read_text().splitlines(), 1)
+    found = [(number, line.strip()) for number, line in lines if line.endswith(f"  # {mark}")]
+    return [f"{Path(__file__).name}:{number}  {short(line)}" for number, line in found]
 
 
 def loader(dataset: Any, **options: Any) -> DataLoader[Any]:
@@ -146,20 +198,27 @@ def loader(dataset: Any, **options: Any) -> DataLoader[Any]:
 
 
 @pytest.mark.parametrize(
-    ("made", "name"),
+    ("made", "name", "mark"),
     [
-        (lambda: Kept({}), "kept-random"),
-        (lambda: Kept([None] * COUNT), "kept-random"),
-        (InPlace, "rewritten"),
-        (lambda: loader(Epochs(False), num_workers=1, persistent_workers=True), "stale-epoch"),
-        (Replaced, "replaced"),
-        (lambda: Pairs(PICTURES, named("b/mask_of_{}.png", SHUFFLED)), "paired"),
-        (lambda: Pairs([Path(one) for one in PICTURES], MASKS[::-1]), "paired"),
-        (lambda: loader(Kept({}, draws=False), num_workers=1), "lost-cache"),
+        (lambda: Kept({}), "kept-random", "kept"),
+        (lambda: Kept([None] * COUNT), "kept-random", "kept"),
+        (InPlace, "rewritten", "rewritten"),
+        (
+            lambda: loader(Epochs(False), num_workers=1, persistent_workers=True),
+            "stale-epoch",
+            "stale",
+        ),
+        (Replaced, "replaced", "replaced"),
+        (Caught, "replaced", "caught"),
+        (lambda: Pairs(PICTURES, named("b/mask_of_{}.png", SHUFFLED)), "paired", "paired"),
+        (lambda: Pairs([Path(one) for one in PICTURES], MASKS[::-1]), "paired", "paired"),
+        (lambda: loader(Kept({}, draws=False), num_workers=1), "lost-cache", "kept"),
     ],
 )
-def test_what_is_wrong_is_named_first(made: Any, name: str) -> None:
-    assert names(made())[0] == name
+def test_what_is_wrong_is_named_first_with_its_lines(made: Any, name: str, mark: str) -> None:
+    first = found_in(made())[0]
+    assert first.name == name
+    assert first.places == marked(mark)
 
 
 @pytest.mark.parametrize(
@@ -205,13 +264,14 @@ class Slow(Sampler[int]):
         return COUNT
 
     def __iter__(self) -> Iterator[int]:
-        time.sleep(0.35)
-        return iter(range(COUNT))
+        order = list(range(COUNT))
+        time.sleep(0.35)  # thinks
+        return iter(order)
 
 
 class ReadsAll(Sampler[int]):
     def __init__(self, dataset: Any) -> None:
-        self.lengths = [len(dataset[index]) for index in range(len(dataset))]
+        self.lengths = [len(dataset[index]) for index in range(len(dataset))]  # asks
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -231,13 +291,22 @@ def reads_all() -> DataLoader[Any]:
     return loader(dataset, sampler=ReadsAll(dataset))
 
 
-def starts(subject: Subject) -> list[str]:
-    seen = {"look": look(subject, LONG), "starting": starting(subject, 2.0)}
-    return [one.name for one in findings(seen)]
+def starts(subject: Subject) -> list[Finding]:
+    subject.answers["look"] = look(subject, LONG)
+    return findings({"look": subject.answers["look"], "starting": starting(subject, 2.0)})
+
+
+def weighted() -> DataLoader[Any]:
+    sampler = WeightedRandomSampler(torch.ones(len(Often())), 8, replacement=False)  # drawn
+    return loader(Often(), sampler=sampler)
 
 
 def test_a_sampler_that_takes_the_time_is_named() -> None:
-    assert starts(subject_of("x", loader(Rows(), sampler=Slow())))[0] == "sampler"
+    for made, mark in (loader(Rows(), sampler=Slow()), "thinks"), (weighted(), "drawn"):
+        first = starts(subject_of("x", made))[0]
+        assert (first.name, first.places) == ("sampler", marked(mark))
+    batches = BatchSampler(Slow(), 4, False)
+    assert starts(subject_of("x", DataLoader(Rows(), batch_sampler=batches)))[0].name == "sampler"
     assert starts(subject_of("x", loader(Rows(), shuffle=True))) == []
 
 
@@ -246,16 +315,72 @@ def test_reading_all_samples_first_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(target, "attribute_of", lambda *_: reads_all)
     subject = target.load("any:reads_all", {})
     assert subject.made_seconds >= COUNT * 0.01
-    assert starts(subject)[0] == "reads-all-first"
+    first = starts(subject)[0]
+    assert (first.name, first.places) == ("reads-all-first", marked("asks"))
 
 
 class Buffered(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
-        time.sleep(0.5)
-        yield from (torch.tensor([float(number)]) for number in range(200))
+        buffer: list[Any] = []
+        for number in self.read():
+            if len(buffer) < 100:
+                buffer.append(number)  # fills
+                continue
+            yield buffer[number % 100]
+
+    def read(self) -> Iterator[Any]:
+        for number in range(300):
+            time.sleep(0.01 if number < 100 else 0.0)
+            yield number
 
 
-def test_a_stream_that_fills_a_buffer_first_is_named() -> None:
-    subject = subject_of("x", Buffered())
-    found = [one.name for one in findings({"look": look(subject, LONG)})]
-    assert found[0] == "stream-start"
+class Late(Buffered):
+    def __iter__(self) -> Iterator[Any]:
+        time.sleep(0.5)  # late
+        yield from range(200)
+
+
+@pytest.mark.parametrize(("made", "mark"), [(Buffered, "fills"), (Late, "late")])
+def test_a_stream_that_fills_a_buffer_first_is_named(made: Any, mark: str) -> None:
+    first = starts(subject_of("x", made()))[0]
+    assert (first.name, first.places) == ("stream-start", marked(mark))
+
+
+class Opens(Rows):
+    """Opened in the constructor, by itself, into a list, or by a reader of its own."""
+
+    def __init__(self, path: Path, way: str) -> None:
+        super().__init__()
+        self.file, self.files, self.change = None, list[Any](), None
+        if way == "file":
+            self.file = path.open("rb")  # file
+        if way == "files":
+            self.files.append(path.open("rb"))  # files
+        if way == "reader":
+            self.reader = Reader(path)
+        if way == "lambda":
+            self.change = lambda row: row  # lambda
+
+
+class Reader:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.inner = path.open("rb")  # reader
+
+
+@pytest.mark.parametrize("way", ["file", "files", "reader", "lambda"])
+def test_what_is_open_or_cannot_be_sent_is_shown_where_it_is_made(tmp_path: Path, way: str) -> None:
+    (tmp_path / "data").touch()
+    for method in ("fork", "spawn")[way == "lambda" :]:
+        options = {"num_workers": 2, "multiprocessing_context": method}
+        subject = subject_of("x", loader(Opens(tmp_path / "data", way), **options))
+        seen = {"inside": look_inside(subject, LONG), "pickled": pickled(subject, LONG)}
+        first = findings(seen | {"settings": subject.settings})[0]
+        assert first.name == ("handles" if method == "fork" else "cannot-start")
+        assert first.places == marked(way)
+
+
+def test_a_collate_function_that_cannot_be_sent_is_shown() -> None:
+    made = loader(Rows(), collate_fn=lambda samples: samples)  # collates
+    seen = pickled(subject_of("x", made), LONG)
+    assert shown(seen["lines"]) == marked("collates")

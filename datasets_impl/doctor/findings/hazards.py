@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datasets_impl.doctor.findings.finding import NOTE, WRONG, Finding, Probes
+from datasets_impl.doctor.findings.user_lines import shown
 
 LEAST_AGAIN = 30  # reads of samples that were read before, for a transform to be called frozen
 
@@ -118,6 +119,7 @@ def cannot_start(seen: Probes) -> Finding | None:
         "files in each worker.",
         WRONG + 0.97,
         "X01",
+        places=shown(seen["pickled"].get("lines", [])),
     )
 
 
@@ -197,6 +199,7 @@ def handles(seen: Probes) -> Finding | None:
         "",
         "if self.file is None:  # on first use, not in __init__\n"
         "    self.file = h5py.File(self.path)",
+        shown(inside.get("handle_lines", [])),
     )
 
 

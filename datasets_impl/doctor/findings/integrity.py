@@ -6,9 +6,14 @@ from rich.filesize import decimal
 
 from datasets_impl.doctor.findings.finding import MECHANISM, WRONG, Finding, Probes
 from datasets_impl.doctor.findings.machine import MEMORY
+from datasets_impl.doctor.findings.user_lines import shown
 
 REPLACED = 0.05  # of the samples that were read, from which on one that comes again is no chance
 LEAST_REPLACED = 4
+
+
+def _lines(seen: Probes, what: str) -> list[str]:
+    return shown(seen["integrity"].get("lines", {}).get(what, []))
 
 
 def kept_random(seen: Probes) -> Finding | None:
@@ -27,6 +32,7 @@ def kept_random(seen: Probes) -> Finding | None:
         f"if index not in self.{name}:  # keep it before anything is drawn\n"
         f"    self.{name}[index] = self.read(index)\n"
         f"return self.augment(self.{name}[index])",
+        _lines(seen, "frozen"),
     )
 
 
@@ -42,6 +48,7 @@ def rewritten(seen: Probes) -> Finding | None:
         WRONG + 0.87,
         "X02",
         "image = self.images[index].copy()  # .clone() of a tensor",
+        _lines(seen, "rewritten"),
     )
 
 
@@ -58,6 +65,7 @@ def stale_epoch(seen: Probes) -> Finding | None:
         "",
         "self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # in __init__\n"
         "self.epoch.fill_(epoch)  # in set_epoch; read int(self.epoch) for each sample",
+        _lines(seen, "stale"),
     )
 
 
@@ -73,6 +81,7 @@ def replaced(seen: Probes) -> Finding | None:
         f"Of {read} samples {times} were one and the same, and all others differed.",
         "Leave bad samples out when the index is made, or draw another at random, and count them.",
         WRONG + 0.72,
+        places=_lines(seen, "replaced"),
     )
 
 
@@ -91,6 +100,7 @@ def paired(seen: Probes) -> Finding | None:
         WRONG + 0.89,
         "",
         "self.masks = [masks / f'{picture.stem}.png' for picture in self.pictures]",
+        _lines(seen, "pairs"),
     )
 
 
@@ -109,6 +119,7 @@ def lost_cache(seen: Probes) -> Finding | None:
         MECHANISM + 0.96,
         "",
         "DataLoader(..., persistent_workers=True)",
+        _lines(seen, "caches"),
     )
 
 
@@ -131,4 +142,5 @@ def endless_cache(seen: Probes) -> Finding | None:
         "Keep what fits (functools.lru_cache has a size), or keep samples in a mapped file.",
         MECHANISM + 0.97,
         "C09",
+        places=_lines(seen, "caches"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datasets_impl.doctor.findings.finding import MECHANISM, Finding, Probes
+from datasets_impl.doctor.findings.user_lines import shown
 
 LEAST = 0.3  # seconds: less is no start-up that anyone waits for
 LEAST_OF_EACH = 0.05  # seconds of what comes back in every epoch
@@ -32,6 +33,7 @@ def slow_sampler(seen: Probes) -> Finding | None:
         MECHANISM + 0.95,
         "",
         "WeightedRandomSampler(weights, count, replacement=True)",
+        shown(start.get("sampler_lines", [])),
     )
 
 
@@ -49,6 +51,7 @@ def reads_all_first(seen: Probes) -> Finding | None:
         MECHANISM + 0.97,
         "",
         "lengths = np.load('lengths.npy')  # written once, by a loader with workers",
+        shown(start.get("read_lines", [])),
     )
 
 
@@ -101,4 +104,5 @@ def stream_start(seen: Probes) -> Finding | None:
         "filled first, in every worker and every epoch.",
         "Take a smaller buffer, or give samples while it fills; store the data shuffled.",
         MECHANISM + 0.97,
+        places=shown(seen.get("starting", {}).get("first_lines", [])),
     )

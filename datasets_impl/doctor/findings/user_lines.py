@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets_impl.doctor.findings.finding import Probes
 from datasets_impl.doctor.findings.time_account import account
@@ -60,6 +61,11 @@ def at_most(share: float) -> float:
 
 def short(code: str) -> str:
     return code if len(code) <= LONGEST else f"{code[:LONGEST]}…"
+
+
+def shown(lines: list[list[Any]]) -> list[str]:
+    """Lines that a probe names, as [file, number, text]: `train.py:41  self.file = File(path)`."""
+    return [f"{Path(file).name}:{number}  {short(text)}" for file, number, text in lines[:NAMED]]
 
 
 def leading_to(seen: Probes, *causes: str) -> list[str]:

@@ -19,6 +19,7 @@ from datasets_impl.doctor.probes.loaders import batch_size_of
 from datasets_impl.doctor.probes.own_code import source_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.randomness import is_called_to_store, is_random
+from datasets_impl.doctor.probes.source_lines import Line, of_part
 from datasets_impl.doctor.probes.target import Subject
 
 DEEP = 5  # levels of objects that are looked into
@@ -48,6 +49,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "stored_by_random": False,
         "big_lists": [],
         "handles": open_handles(subject),
+        "handle_lines": handle_lines(subject),
         "lengths": [],
         "settings": {k: v for k, v in subject.settings.items() if v is None or _plain(v)},
         "start_method": subject.settings.get("start_method")
@@ -85,12 +87,19 @@ def _note(subject: Subject) -> str:
 
 def open_handles(subject: Subject) -> list[str]:
     """What is open for reading in the trainer's process, and would be shared by forked workers."""
-    found = []
+    return [f"{path}, {kind}" for path, kind in _handles(subject)]
+
+
+def handle_lines(subject: Subject) -> list[Line]:
+    """Where the first of them is opened."""
+    return next((of_part(subject.dataset, path) for path, _ in _handles(subject)), [])
+
+
+def _handles(subject: Subject) -> Iterator[tuple[str, str]]:
     for path, value, _ in parts(subject.dataset):
         kind = HANDLES.get(f"{type(value).__module__}.{type(value).__qualname__}")
         if kind and not set(str(getattr(value, "mode", ""))) & set("wax"):
-            found.append(f"{path}, {kind}")
-    return found
+            yield path, kind
 
 
 def _plain(value: Any) -> bool:

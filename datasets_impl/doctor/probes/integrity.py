@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import re
-from collections import Counter
-from collections.abc import Iterator, MutableMapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.rereading import changes_with_epoch
 from datasets_impl.doctor.probes.samples import comparable, fingerprint, leaves, size_of
+from datasets_impl.doctor.probes.source_lines import Line, of_part, put_into, set_within
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.tracing import lines_apart, lines_that_change
 
 READ = 96  # samples that are compared with each other
 LEAST_ROW = 16  # numbers in a row of an array, for it to be data and no counter
 LEAST_BYTES = 64  # of a sample, below which two may be equal by chance
 LEAST_PAIRS = 8  # of listed files
-TRIES = 6  # reads after a cache was emptied
+TRIES = 6  # reads after a cache was emptied, or that are compared line by line
+TRACED = 1.0  # seconds of a read that is followed line by line
 DIGITS = re.compile(r"\d+")
 
 
@@ -38,31 +42,55 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
     if subject.iterable or not subject.length:
         return {}
     until = clock.perf_counter() + seconds / 2
-    found: dict[str, Any] = {"pairs": _pairs(subject.dataset)}
+    found: dict[str, Any] = {"pairs": _pairs(subject.dataset), "lines": {}}
+    lines: dict[str, list[Line]] = found["lines"]
+    for path in found["pairs"][:2]:
+        lines.setdefault("pairs", []).extend(of_part(subject.dataset, path))
     sizes = subject.stores or store_sizes(subject.dataset)
-    prints, nbytes, read = Counter[str](), 0, list[int]()
+    prints, nbytes, read = defaultdict[str, list[int]](list), 0, list[int]()
     for index in indices(subject, READ):
         with contextlib.suppress(*RAISED):
             sample = subject.read(index)
             read.append(index)
             nbytes = max(nbytes, size_of(sample))
-            prints[fingerprint(sample) if _tells(sample) else str(index)] += 1
+            prints[fingerprint(sample) if _tells(sample) else str(index)].append(index)
         if clock.perf_counter() > until and len(read) > 2:
             break
     found["read"] = len(read)
-    common, rest = prints.most_common(1), prints.most_common()[1:]
-    if common and nbytes >= LEAST_BYTES and all(count == 1 for _, count in rest):
-        found["replaced"] = common[0][1] if len(rest) > 1 else 0
+    common, *rest = sorted(prints.values(), key=len, reverse=True) or [[]]
+    if common and nbytes >= LEAST_BYTES and all(len(one) == 1 for one in rest):
+        found["replaced"] = len(common) if len(rest) > 1 else 0
+        if found["replaced"] > 1:
+            lines["replaced"] = _replacing(subject, common, [one for (one,) in rest], until)
     found["caches"] = [
         [path, len(value) - sizes[path]]
         for path, value, _ in parts(subject.dataset)
         if path in sizes and len(value) > sizes[path] and _keeps(value)
     ]
+    if found["caches"]:
+        lines["caches"] = of_part(subject.dataset, f"{found['caches'][0][0]}[0]")
     if read:
         found["frozen"] = _frozen(subject, read[:LEAST_PAIRS], clock.perf_counter() + seconds / 4)
+        lines["frozen"] = put_into(subject.dataset, found["frozen"]) if found["frozen"] else []
         found["rewritten"] = _rewritten(subject, read[0])
+        if found["rewritten"]:
+            known = {*read, *subject.avoid}  # what drifted far is changed by a small step no more
+            fresh = next((one for one in range(subject.count) if one not in known), read[0])
+            lines["rewritten"] = _rewriting(subject, fresh, found["rewritten"])
         found["stale"] = _stale(subject, read[0])
+        lines["stale"] = set_within(subject.dataset, "set_epoch") if found["stale"] else []
     return found
+
+
+def _replacing(subject: Subject, some: list[int], others: list[int], until: float) -> list[Line]:
+    """What runs where one sample comes in the place of another, and else does not."""
+
+    def reads(indices: list[int]) -> list[Callable[[], Any]]:
+        return [functools.partial(subject.read, index) for index in indices[:TRIES]]
+
+    with contextlib.suppress(*RAISED):
+        return lines_apart(reads(some), reads(others), until)
+    return []
 
 
 def _keeps(store: Any) -> bool:
@@ -137,6 +165,23 @@ def _rewritten(subject: Subject, index: int) -> str:
     return ""
 
 
+def _rewriting(subject: Subject, index: int, path: str) -> list[Line]:
+    """The lines that write into the row."""
+    (value,) = (value for name, value, _ in parts(subject.dataset) if name == path)
+    key = int(subject.keys[index]) if subject.keys else index
+    until = clock.perf_counter() + TRACED
+    with contextlib.suppress(*RAISED):
+        return lines_that_change(
+            lambda: subject.read(index), lambda: _print_of_row(value[key]), until
+        )
+    return []
+
+
+def _print_of_row(row: Any) -> str:
+    held = np.ascontiguousarray(np.asarray(row))
+    return str(xxh3_64(held.reshape(-1).view(np.uint8).data).hexdigest())
+
+
 def _rows(subject: Subject, index: int) -> Iterator[tuple[str, str]]:
     """Fingerprints of the rows that belong to an index, of all data as long as the dataset."""
     for path, value, _ in parts(subject.dataset):
@@ -144,8 +189,7 @@ def _rows(subject: Subject, index: int) -> Iterator[tuple[str, str]]:
             row = value[index]
             if isinstance(row, np.ndarray | torch.Tensor) and _size(row) >= LEAST_ROW:
                 with contextlib.suppress(TypeError, ValueError, RuntimeError):
-                    held = np.ascontiguousarray(np.asarray(row))
-                    yield path, xxh3_64(held.reshape(-1).view(np.uint8).data).hexdigest()
+                    yield path, _print_of_row(row)
 
 
 def _len(value: Any) -> int:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import pickle
+from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+import numpy as np
+import torch
+
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.raised import RAISED, said_by
+from datasets_impl.doctor.probes.source_lines import Line, of_function, of_part
 from datasets_impl.doctor.probes.target import Subject
+
+DEEP = 4  # levels of what is pickled, that are looked into
+MOST = 100  # elements of one
 
 
 class _Counted:
@@ -37,4 +48,45 @@ def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
             ForkingPickler.dumps(getattr(subject.loader, name, None))
         except RAISED as error:
             refused.append([name, said_by(error)])
-    return {"bytes": size, "seconds": taken, "refused": refused}
+    lines = _lines(subject, refused[0][0]) if refused else []
+    return {"bytes": size, "seconds": taken, "refused": refused, "lines": lines}
+
+
+def _lines(subject: Subject, what: str) -> list[Line]:
+    """Where that which refuses to be pickled is made."""
+    if what != "the dataset":
+        return of_function(getattr(subject.loader, what))
+    path, value = _refusing("", subject.dataset)
+    return (of_function(value) if inspect.isfunction(value) else []) or of_part(
+        subject.dataset, path
+    )
+
+
+def _refusing(path: str, value: Any, deep: int = 0) -> tuple[str, Any]:
+    """The innermost part that does, in objects of the user's and plain containers."""
+    if deep < DEEP:
+        for name, inner in _sent(value):
+            if not _can_be_sent(inner):
+                return _refusing(f"{path}{name}", inner, deep + 1)
+    return path, value
+
+
+def _sent(value: Any) -> list[tuple[str, Any]]:
+    with contextlib.suppress(*RAISED):
+        if isinstance(value, dict):
+            return [(f"[{key!r}]", one) for key, one in islice(value.items(), MOST)]
+        if isinstance(value, list | tuple):
+            return [(f"[{at}]", one) for at, one in enumerate(islice(value, MOST))]
+        if is_users(inspect.getsourcefile(type(value)) or "<"):
+            return [(f".{name}", one) for name, one in (value.__getstate__() or {}).items()]
+    return []
+
+
+def _can_be_sent(value: Any) -> bool:
+    if isinstance(value, np.ndarray | torch.Tensor):  # large, and no trouble
+        return True
+    try:
+        pickle.dump(value, _Counted(), pickle.HIGHEST_PROTOCOL)
+    except RAISED:
+        return False
+    return True
