@@ -44,8 +44,9 @@ try:
     from datasets_impl.doctor.process.printable import shown
     from datasets_impl.doctor.report.comparing import compared, print_comparison, read_diagnosis
     from datasets_impl.doctor.report.conditions import FAILED, Condition, known_causes
-    from datasets_impl.doctor.report.diagnosis import WHAT, diagnose
+    from datasets_impl.doctor.report.diagnosis import diagnose
     from datasets_impl.doctor.report.terminal import print_diagnosis
+    from datasets_impl.doctor.report.verdict import WHAT
     from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
 except ModuleNotFoundError as error:
     missing = MissingPackage.of("The doctor", error.name or "of its extra", "doctor")

@@ -1,4 +1,4 @@
-"""From what the probes answered to one diagnosis, and its verdict."""
+"""From what the probes answered to one diagnosis."""
 
 from __future__ import annotations
 
@@ -19,35 +19,15 @@ from datasets_impl.doctor.findings.user_lines import (
     kind_of,
     user_lines,
 )
-from datasets_impl.doctor.probes.reading import HANG
 from datasets_impl.doctor.probes.room import MEMORY, Bytes, lacking, priced
-from datasets_impl.doctor.process.heard import LOOK, Heard
+from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
-from datasets_impl.doctor.report.wording import amount, times_as
+from datasets_impl.doctor.report.verdict import lower, not_done, verdict_of
+from datasets_impl.doctor.report.wording import times_as
 
 CONFIDENCE = 0.95
 STORED = "stored"  # the remedy that keeps finished samples, whatever takes their time
-FOREIGN_CORES = 0.5  # used by other programs, from which on times are too long
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
-
-WHAT = {  # probe -> what it does, as a person would say it
-    "": "making the dataset once more",
-    "look": "looking at samples",
-    "inside": "looking into the dataset",
-    "machine": "looking at the machine",
-    "items": "timing single samples",
-    "causes": "finding where their time goes",
-    "pictures": "measuring decoded pictures",
-    "repeats": "looking for work that is done again",
-    "pickled": "pickling the dataset",
-    "repeated": "reading a sample again and again",
-    "integrity": "comparing samples with each other",
-    "starting": "timing what comes before the first batch",
-    "batches": "timing batches and workers",
-    "growth": "watching the memory of workers",
-    "ceiling": "measuring what this machine can do",
-    "tried": "trying remedies side by side",
-}
 
 
 def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnosis:
@@ -79,7 +59,7 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
     )
     return Diagnosis(
         target=target,
-        verdict=_verdict(found, remedies, step, heard),
+        verdict=verdict_of(found, remedies, step, heard),
         dataset=look.get("type", ""),
         note=inside.get("note", ""),
         length=look.get("length"),
@@ -106,7 +86,7 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
                         times=own / limit["limit"] if own else None) if limit else None,
         step=step,
         room=there,
-        not_done=_not_done(heard, seen, left_out),
+        not_done=not_done(heard, seen, left_out),
     )  # fmt: skip
 
 
@@ -161,7 +141,7 @@ def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
         return f"To try: {one.remedy}"
     if late:
         return f"What there was time to try did not help. To try: {one.remedy}"
-    return f"Nothing that was tried helped. What was not tried: {_lower(one.remedy)}"
+    return f"Nothing that was tried helped. What was not tried: {lower(one.remedy)}"
 
 
 def _kind(rank: float) -> Literal["wrong", "mechanism", "time", "note"]:
@@ -250,86 +230,3 @@ def _waits(batch_ms: float, step_ms: float, workers: int) -> float:
     if workers:
         return max(0.0, batch_ms - step_ms) / max(batch_ms, step_ms)
     return batch_ms / (batch_ms + step_ms)
-
-
-def _verdict(found: list[Found], remedies: list[Tried], step: Step | None, heard: Heard) -> str:
-    """One sentence."""
-    if why := heard.failures.get(LOOK):
-        return f"No sample could be looked at: {why}."
-    if "causes" in heard.late and not any(one.kind == "wrong" for one in found):
-        slow = amount(1e6 * heard.answers[LOOK]["cost"])
-        return (
-            f"A sample takes {slow}, too long to find out why in this time: use a larger --budget."
-        )
-    for probe, why in heard.failures.items():
-        if why.startswith("its process"):  # it would end a training too
-            return f"{WHAT[probe].capitalize()} failed: {why}."
-    helps = [one for one in remedies if one.recommended]
-    ails = [one for one in found if one.kind != "note"]
-    if step and step.fine and not any(one.kind == "wrong" for one in ails):
-        return "Your loader is fine: the step is the bottleneck."
-    best = _best(helps[0], ails) if helps else ""
-    if ails:
-        where = ails[0].places[0].partition("  ")[0] if ails[0].places else ""
-        return f"{ails[0].title}{where and f' ({where})'}.{best}"
-    for probe, why in heard.failures.items():
-        return f"{WHAT[probe].capitalize()} failed: {why}.{best}"
-    look = heard.answers.get(LOOK, {})
-    if look.get("failures") and not look.get("seen"):
-        return f"No sample could be read outside of workers: {look['failures'][0]}."
-    knowing = f" Worth knowing: {_lower(found[0].title)}." if found else ""
-    if helps:
-        return f"Nothing is wrong; it can still be faster: {helps[0].title.lower()}.{knowing}"
-    if "tried" not in heard.answers or heard.answers["tried"].get("iterable"):
-        return f"Nothing wrong was found; no remedy was tried.{knowing}"
-    if heard.answers["tried"].get("late"):
-        return f"Nothing wrong was found, and what there was time to try would not help.{knowing}"
-    return f"Nothing wrong was found, and nothing that was tried would help.{knowing}"
-
-
-def _best(one: Tried, ails: list[Found]) -> str:
-    what = f"{_lower(one.title)} ({times_as(one.gain)}x)"
-    if ails and ails[0].name in one.mends:
-        return f" What mends it: {what}."
-    return f" Of what was tried, most is gained by: {what}."
-
-
-def _lower(title: str) -> str:
-    return title[:1].lower() + title[1:]
-
-
-def _not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[str]:
-    said = [f"{WHAT[name].capitalize()} failed: {why}."
-            for name, why in heard.failures.items() if name != LOOK and why != HANG]  # fmt: skip
-    if hung := [WHAT[name] for name, why in heard.failures.items() if why == HANG]:
-        said.append(f"Not done, as {HANG}: {'; '.join(hung)}.")
-    look, tried = seen.get("look", {}), seen.get("tried", {})
-    late = [WHAT[probe] for probe in dict.fromkeys(heard.late)] + tried.get("late", [])
-    if tried.get("iterable") or seen.get("batches", {}).get("iterable"):
-        why = "no sample could be read"
-        if look.get("iterable") or look.get("length") is None:
-            why = "the dataset is iterated" if look.get("iterable") else "its length is not known"
-        said.append(f"Workers and remedies were not tried: {why}.")
-    for name, why in tried.get("failed", {}).items():
-        said.append(f"The remedy {name} could not be tried: {why}.")
-    said += [f"{reason}." for reason in (*tried.get("inapplicable", []), *left_out)]
-    if late:
-        said.append(f"For lack of time not done (a larger --budget helps): {'; '.join(late)}.")
-    if (foreign := seen.get("machine", {}).get("foreign", 0.0)) > FOREIGN_CORES:
-        said.append(f"Other programs used {foreign:.1f} cores meanwhile, so times are too long.")
-    batch = seen.get("inside", {}).get("batch_size")
-    if batch and tried.get("remedies") and tried["batch"] < batch:
-        said.append(
-            "For the time and room there was, remedies were tried with batches of "
-            f"{tried['batch']} instead of {batch}."
-        )
-    if seen.get("growth", {}).get("unsupported"):
-        said.append(f"Memory was not watched: {seen['growth']['unsupported']}.")
-    if look.get("failures") and not look.get("seen") and seen.get("inside", {}).get("worker_init"):
-        said.append(
-            "Where the loader's worker_init_fn opens what samples need, name a dataset that opens "
-            "it itself."
-        )
-    if look.get("nothing") and look["nothing"] < look["seen"]:
-        said.append(f"{look['nothing']} of the samples that were looked at are {look['none']}.")
-    return said
