@@ -38,6 +38,10 @@ KINDS_OF_WORK = {
     "SharedCache": "asking another process",
     "UnpacksWhole": "decompressing",
 }
+LINES = {  # the line that a hazard is shown with
+    "opened_before": 'self.file = h5py.File(path, "r")',
+    "spawned_lambda": "made.change = lambda row: row",
+}
 BUDGET = 11.0
 QUICK = ("batches", "growth", "tried")  # left out where the cause needs no loader to be seen
 # Of which the trials, or the growth of memory, get a part; each starts workers several times.
@@ -91,6 +95,9 @@ def test_the_cause_is_named_first(name: str, ward: Path) -> None:
         assert abs(found.unattributed_us) < 0.1 * found.total_us, found.parts
     if name in KINDS_OF_WORK:
         check_first_line(name, found)
+    if name in LINES:
+        place, _, code = found.findings[0].places[0].partition("  ")
+        assert code.startswith(LINES[name]) and f"({place})" in found.verdict
 
 
 def check_first_line(name: str, found: Diagnosis) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.pickling import pickled
 from datasets_impl.doctor.probes.starting import starting
 from datasets_impl.doctor.probes.target import Subject, subject_of
+from datasets_impl.doctor.probes.tracing import lines_apart
 
 COUNT, LONG = 40, 60.0  # seconds that no probe needs
 
@@ -241,6 +243,12 @@ def test_what_is_wrong_is_named_first_with_its_lines(made: Any, name: str, mark:
 def test_what_is_right_is_left_in_peace(made: Any) -> None:
     found = names(made())
     assert not {one for one in found if one != "shared"}  # the memory of a store may be given
+
+
+def test_without_time_to_read_them_all_no_line_is_named() -> None:
+    some, others = [lambda: Replaced()[1]], [lambda: Replaced()[2]]
+    assert shown(lines_apart(some, others, math.inf)) == marked("replaced")
+    assert lines_apart(some, others, 0.0) == []
 
 
 def test_a_cache_that_cannot_fit_is_named() -> None:

@@ -61,7 +61,9 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
     if common and nbytes >= LEAST_BYTES and all(len(one) == 1 for one in rest):
         found["replaced"] = len(common) if len(rest) > 1 else 0
         if found["replaced"] > 1:
-            lines["replaced"] = _replacing(subject, common, [one for (one,) in rest], until)
+            lines["replaced"] = _replacing(
+                subject, common, [one for (one,) in rest], clock.perf_counter() + seconds / 4
+            )
     found["caches"] = [
         [path, len(value) - sizes[path]]
         for path, value, _ in parts(subject.dataset)

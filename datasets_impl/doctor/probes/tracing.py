@@ -38,9 +38,13 @@ def lines_that_change(
 def lines_apart(
     some: Sequence[Callable[[], Any]], others: Sequence[Callable[[], Any]], until: float
 ) -> list[Line]:
-    """The lines that most of `some` run and none of the others, in their order."""
-    runs = [_run(read, until) for read in some]
-    usual = {place for read in others for place in _run(read, until)}
+    """The lines that most of `some` run and none of the others, in their order; none where there
+    was no time to read them all."""
+    runs = [_run(read, until) for read in some if clock.perf_counter() < until]
+    usual = {place for read in others if clock.perf_counter() < until
+             for place in _run(read, until)}  # fmt: skip
+    if clock.perf_counter() > until:
+        return []
     times = Counter(place for run in runs for place in run)
     return [line_at(*place) for place, count in times.items()
             if 2 * count > len(runs) and place not in usual]  # fmt: skip
