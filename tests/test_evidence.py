@@ -429,3 +429,13 @@ def test_the_folder_of_one_machine_is_enough(tmp_path: Path) -> None:
     for machine in ("one", "two"):
         write_results(tmp_path, [items(steady)], machine=machine)
     assert [machine.name for machine in load_evidence([tmp_path / "two"]).machines] == ["two"]
+
+
+def test_samples_of_a_former_version_are_samples(tmp_path: Path) -> None:
+    """Nothing of them counts, and still the page must not say that only medians were recorded."""
+    levels = {"impl": ["naive", "preloaded"]}
+    bench = Bench("item.ByResolution.track_item", levels, lambda _: [1.0, 2.0], version="1")
+    write_results(tmp_path, [bench])
+    edit_json(tmp_path / "benchmarks.json", lambda data: data[bench.name].update(version="2"))
+    found = load_evidence([tmp_path])
+    assert set(found.cells["status"]) == {"skipped"} and found.newest.sampled

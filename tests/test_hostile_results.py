@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +131,25 @@ def test_a_damaged_file_is_one_sentence_and_nothing_is_written(
     spoil(folder)
     assert str(folder) in refused(render_main(arguments), capsys)
     assert not out.exists()
+
+
+def test_results_of_another_machine_are_not_called_damaged(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = results(tmp_path / "results")
+    edit_json(folder / "lab/machine.json", lambda data: data.update(machine="elsewhere"))
+    code = render_main(["--results", str(folder), "--claims", str(rules), "--out", str(tmp_path)])
+    assert "is not of the machine elsewhere" in refused(code, capsys)
+
+
+def test_a_pipe_in_the_place_of_the_log_is_not_waited_for(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = results(tmp_path / "results")
+    (folder / LOG).unlink()
+    os.mkfifo(folder / LOG)
+    code = render_main(["--results", str(folder), "--claims", str(rules), "--out", str(tmp_path)])
+    assert "is no regular file" in refused(code, capsys)
 
 
 @pytest.mark.parametrize("version", [0, 9])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -58,9 +60,31 @@ def provenance(**more: Any) -> dict[str, Any]:
     return base | more
 
 
+def logged(folder: Path) -> None:
+    """Have the log say every number of asv's: in the records it has, or in one more."""
+    (run,) = every_run([folder])
+    log = run.beside.observations
+    for key in run.results.get_all_result_keys():
+        params = run.results.get_result_params(key)
+        samples = run.results.get_result_samples(key, params)
+        names, benchmark = run.suite[key]["param_names"], key.rpartition(".")[0]
+        for levels, cell in zip(itertools.product(*params), samples, strict=True):
+            factors = dict(zip(names, map(ast.literal_eval, levels), strict=True))
+            told = [each for each in log if each["factors"] == factors and "value" in each]
+            told = [each for each in told if each["benchmark"] == benchmark]
+            for number, value in enumerate(cell or [], 1):
+                own = next((each for each in told if each.get("round") == number), None)
+                if own is None:
+                    log.append(own := entry(number, benchmark=benchmark, factors=factors))
+                own["value"] = value
+    run.beside.log.write_text("".join(json.dumps(each) + "\n" for each in log))
+
+
 def judged(folder: Path, *benches: Bench, **more: Any) -> Validity:
     given = {"observations": [entry(n) for n in range(1, 7)], "provenance": provenance()} | more
     write_results(folder, benches or [arms()], **given)
+    if given["observations"]:
+        logged(folder)
     (run,) = every_run([folder])
     return validity(run, reference(CLAIMS_KNOWN, ROOT / "requirements.txt", []))
 
@@ -73,7 +97,7 @@ def test_a_clean_run_is_valid(tmp_path: Path) -> None:
     found = judged(tmp_path)
     assert (found.verdict, levels(found)) == (VALID, {})
     assert {check.name for check in found.checks} == {
-        *("code", "rules", "pictures", "versions", "load", "cold cache"),
+        *("code", "rules", "pictures", "versions", "log", "load", "cold cache"),
         *("A/A arms", "rounds", "cells"),
     }
 
@@ -104,7 +128,7 @@ def test_limits_of_the_provenance(
         ("code", {"provenance": provenance(commit="f" * 40)}, "says commit ffffffffff"),
         ("provenance", {"provenance": None}, "no file says"),
         ("log", {"observations": []}, "no log says"),
-        ("load", {"observations": [entry(n, loaded=n < 3) for n in range(1, 7)]}, "2 of 6"),
+        ("load", {"observations": [entry(n, loaded=n < 4) for n in range(1, 7)]}, "3 of 12"),
         ("cold cache", {"observations": [entry(**{**COLD, "resident_before": 0.1})]}, "1 of 1"),
         ("cold cache", {"observations": [entry(**{**COLD, "bytes_read": 899})]}, "1 of 1"),
     ],
@@ -156,6 +180,28 @@ def test_a_reason_that_is_logged_is_no_fault(tmp_path: Path) -> None:
     assert levels(untold)["cells"] != "holds"
 
 
+@pytest.mark.parametrize("changed", ["samples", "log", "half of the log"])
+def test_numbers_that_the_log_does_not_hold_void(
+    changed: str, written: Callable[..., Path], tmp_path: Path
+) -> None:
+    (run,) = every_run([written()])
+    lines = run.beside.log.read_text().splitlines(keepends=True)
+    if changed == "samples":
+        data = json.loads(run.path.read_text())
+        column = data["result_columns"].index("samples")
+        data["results"]["controls.Item.track_item"][column][0][2] *= 3
+        run.path.write_text(json.dumps(data))
+    elif changed == "log":
+        lines[3] = json.dumps(json.loads(lines[3]) | {"value": 7.0}) + "\n"
+        run.beside.log.write_text("".join(lines))
+    else:
+        run.beside.log.write_text("".join(lines[: len(lines) // 2]))
+    (found,) = validate(run.path.parents[1])
+    assert found.verdict == VOID and levels(found)["log"] == "voids"
+    (check,) = [check for check in found.checks if check.name == "log"]
+    assert check.found == "1 of 2 cells have a number that the log does not"
+
+
 def test_pictures_are_held_against_the_committed_ones(tmp_path: Path) -> None:
     write_results(tmp_path / "here", [arms()], provenance=provenance())
     other = {**CORPUS, "content_hash": "other"}
@@ -186,6 +232,7 @@ def written(tmp_path: Path) -> Callable[..., Path]:
     def write(**more: Any) -> Path:
         given = {"observations": [entry(n) for n in range(1, 7)], "provenance": provenance()}
         write_results(tmp_path / "results", [arms()], **(given | more))
+        logged(tmp_path / "results")
         return tmp_path / "results"
 
     return write

@@ -49,6 +49,8 @@ def _refuse(constant: str) -> None:
 def _json_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
+    if not path.is_file():  # a pipe would be waited for
+        raise StudyError(f"{path} is no regular file; restore it or run the study again.")
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
         entries = [readable(json.loads(line, parse_constant=_refuse)) for line in lines if line]

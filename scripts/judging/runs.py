@@ -222,4 +222,6 @@ def _load(path: Path, machine: str) -> Results:
         util.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError
     ) as error:  # fmt: skip
         why = "is damaged or cut short; delete it or run the study again."
+        if "machine name" in str(error):
+            why = f"is not of the machine {machine}, which {path.parent / 'machine.json'} names."
         raise _unread(path, error, why) from error

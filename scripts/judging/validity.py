@@ -6,18 +6,21 @@ file and field that they come from.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from datasets_impl.factors import ALSO, NAMES
 from datasets_impl.observe.page_cache import LEAST_READ
 from scripts.judging.cache_state import cold_states
 from scripts.judging.claims import Claims
 from scripts.judging.evidence import Evidence, MachineResults, evidence_of
 from scripts.judging.load import kept
 from scripts.judging.noise import noise_floor
+from scripts.judging.observed import Place, place_of
 from scripts.judging.runs import ResultFile, Runs, newest_versions, versions_of
 
 Level = Literal["holds", "limits", "voids"]
@@ -101,6 +104,7 @@ def _checks(
     if not machine.observations:
         yield Check("log", "voids", "no log says under which load, and from which cache", LOG)
     else:
+        yield _told(machine, evidence)
         yield _load(machine)
         yield _cold(machine)
     yield _noise(evidence, known)
@@ -172,6 +176,31 @@ def _versions(provenance: Mapping[str, Any], known: Reference) -> Check:
     if other:
         return Check(name, "limits", ", ".join(other), source)
     return Check(name, "holds", f"{len(told)} packages, as pinned", source)
+
+
+def _told(machine: MachineResults, evidence: Evidence) -> Check:
+    """Every number of asv's is also in the log, which is written where it is measured."""
+    logged: dict[Place, list[float]] = {}
+    for entry in machine.observations:
+        if "factors" in entry and "value" in entry and not entry.get("voided"):
+            logged.setdefault(place_of(entry), []).append(float(entry["value"]))
+    measured = [row for row in evidence.cells.to_dict("records") if row["samples"]]
+    measured = [row for row in measured if row["metric"] not in ALSO]
+    other = sum(not _holds(logged.get(_place(row), []), row["samples"]) for row in measured)
+    found = f"{other} of {len(measured)} cells have a number that the log does not"
+    source = f"{RESULT}: samples; {LOG}: value"
+    return Check("log", "voids" if other else "holds", found, source)
+
+
+def _place(row: Mapping[Any, Any]) -> Place:
+    factors = ((name, row[name]) for name in NAMES if row.get(name) is not None)
+    return row["benchmark"], tuple(sorted(factors))
+
+
+def _holds(logged: Sequence[float], samples: Iterable[float]) -> bool:
+    return all(
+        math.isnan(one) or any(math.isclose(one, value) for value in logged) for one in samples
+    )
 
 
 def _load(machine: MachineResults) -> Check:
