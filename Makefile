@@ -1,8 +1,22 @@
 # Each target sets up what it needs: a virtual environment in this folder, one installation for all.
 # Needs only Python >= 3.11 with pip and venv, git and make. IMAGES=folder measures on your pictures,
 # ROUNDS=n measures n blocks, or adds to those of the last run up to n; ARGS passes anything else on.
+# PYTHON=/path/to/python and TORCH=2.9.1 measure with these, in an environment of their own.
 PYTHON ?= python3
 VENV := .venv
+ifneq ($(filter command environment,$(firstword $(origin PYTHON))),)
+  TELL := -c 'import sys; print("%d.%d" % sys.version_info[:2] + getattr(sys, "abiflags", ""))'
+  ASKED := $(shell $(PYTHON) $(TELL))
+  $(if $(ASKED),,$(error $(PYTHON) cannot be run))
+  KEPT := $(if $(wildcard .venv/bin/python),$(shell .venv/bin/python $(TELL)),$(ASKED))
+  VENV := .venv$(if $(filter-out $(KEPT),$(ASKED)),-py$(ASKED))
+endif
+ifneq ($(TORCH),)
+  $(if $(filter-out 1,$(words $(TORCH)))$(shell printf %s '$(subst ','"'"',$(TORCH))' | tr -d '0-9.'),\
+    $(error TORCH is to be a release, such as 2.9.1))
+  VENV := $(VENV)-torch$(TORCH)
+endif
+OTHER := $(filter-out .venv,$(VENV))
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := $(VENV)/.peers
@@ -12,7 +26,7 @@ export GIVEN_IMAGES := $(value IMAGES)
 export GIVEN_ROUNDS := $(value ROUNDS)
 export GIVEN_TARGET := $(value TARGET)
 STUDY = $(RUN) scripts.study $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
-  $${GIVEN_ROUNDS:+"--rounds=$$GIVEN_ROUNDS"}
+  $${GIVEN_ROUNDS:+"--rounds=$$GIVEN_ROUNDS"} $(if $(OTHER),--beside)
 # Long files are shared out: a worker that has nothing left takes tests from another.
 TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 
@@ -68,7 +82,7 @@ $(PEERS): requirements-peers.txt $(READY)
 	@touch $(PEERS)
 
 clean:  ## remove the environment and everything a run left in this folder
-	rm -rf .venv .asv out build
+	rm -rf .venv .venv-py* .venv-torch* .asv out build
 
 $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -77,7 +91,8 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV) || { \
 	  echo "error: $(PYTHON) cannot make virtual environments; install its venv package (Debian: python3-venv)" >&2; exit 2; }
 	@$(RUN) pip install --quiet --upgrade pip
-	@$(RUN) pip install --quiet --requirement requirements-dev.txt
+	@$(if $(OTHER),$(BIN)/python scripts/install.py --torch=$(TORCH),\
+	  $(RUN) pip install --quiet --requirement requirements-dev.txt)
 	@$(RUN) pip install --quiet --no-deps --no-build-isolation --editable . 2>$(VENV)/install.log \
 	  || { cat $(VENV)/install.log >&2; exit 1; }
 	@touch $(READY)

@@ -33,7 +33,7 @@ try:
     from scripts.report.study import load_study
     from scripts.report.terminal import print_study
     from scripts.root import CLAIMS, ROOT
-    from scripts.session import provenance, publishing
+    from scripts.session import asv_files, provenance, publishing
     from scripts.session import rounds as asv_session
     from scripts.session.child import run_child
     from scripts.session.orphans import end_orphans, end_processes_of
@@ -71,13 +71,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--results",
         type=user_path,
-        help="where results are published (default: <out>/results; a second run and the loaders go "
-        "beside the first run)",
+        help="where results are published (default: <out>/results; a second run, another "
+        "environment and the loaders go beside the first run)",
     )
     parser.add_argument(
         "--repeat",
         action="store_true",
         help="measure a second time; published beside the first run, which it is compared with",
+    )
+    parser.add_argument(
+        "--beside",
+        action="store_true",
+        help="another Python or torch than before: work in a folder of its own, and publish beside "
+        "the others",
     )
     parser.add_argument("--machine", help="name of this machine in the results")
     parser.add_argument("--bench", help="only the benchmarks whose name matches this expression")
@@ -142,7 +148,10 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     options.images = options.images or images_dir()
     first = "standard" if options.profile == CONTEST else options.profile
     beside = options.out or _default_out(options, first)
-    options.out = options.out or _default_out(options, options.profile, repeat=options.repeat)
+    environment = asv_files.environment(provenance.here(options.profile)) if options.beside else ""
+    options.out = options.out or _default_out(
+        options, options.profile, environment, "repeat" if options.repeat else ""
+    )
     options.results = (options.results or beside / "results").resolve()
     options.out = options.out.resolve()
     for name in ("out", "results"):
@@ -150,8 +159,8 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     return options
 
 
-def _default_out(options: argparse.Namespace, profile: str, repeat: bool = False) -> Path:
-    """One for each profile, set of pictures and choice of benchmarks.
+def _default_out(options: argparse.Namespace, profile: str, *more: str) -> Path:
+    """One for each profile, set of pictures and choice of benchmarks, and for `more`.
 
     A study of others must not replace it.
     """
@@ -160,7 +169,7 @@ def _default_out(options: argparse.Namespace, profile: str, repeat: bool = False
         profile,
         options.images.name if options.images else "",
         f"only-{chosen or 'some'}" if options.bench else "",
-        "repeat" if repeat else "",
+        *more,
     ]
     return ROOT / "out" / "-".join(filter(None, parts))
 

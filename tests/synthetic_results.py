@@ -59,6 +59,7 @@ def write_results(
     started: int = 1_700_000_000,
     observations: Sequence[dict[str, Any]] = (),
     provenance: dict[str, Any] | None = None,
+    params: dict[str, str] | None = None,
 ) -> Path:
     """Write one machine's result file and everything beside it; return the result file."""
     home = folder / machine
@@ -70,7 +71,7 @@ def write_results(
         Benchmarks.api_version,
     )
     results = Results(
-        {"machine": machine, "cpu": "a CPU", "num_cpu": "2", "python": "3.11"},
+        {"machine": machine, "cpu": "a CPU", "num_cpu": "2", "python": "3.11", **(params or {})},
         {},
         commit,
         1000 * started,

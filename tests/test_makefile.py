@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from scripts import install
 
 SHOWS = '#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done\n'
 ODD = """~/my 'best' "photos" $x $(touch gone) `touch gone` ; touch gone # & * \\ %s"""
@@ -68,3 +71,65 @@ def test_pictures_and_rounds_arrive_as_they_were_given(home: Path, target: str) 
 def test_the_doctor_gets_its_target_as_it_was_given(home: Path) -> None:
     passed = words(home, "doctor", f"TARGET={ODD}", 'ARGS=--kwargs \'{"root": "$x y"}\' --budget 9')
     assert passed[2:] == [ODD, "--kwargs", '{"root": "$x y"}', "--budget", "9"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "given", "environment"),
+    [
+        ("3.11", ["PYTHON=./python"], ".venv-py3.14"),
+        ("3.14", ["PYTHON=./python"], ".venv"),
+        ("3.11", ["TORCH=2.9.1"], ".venv-torch2.9.1"),
+        ("3.11", ["PYTHON=./python", "TORCH=2.9.1"], ".venv-py3.14-torch2.9.1"),
+    ],
+)
+def test_another_python_or_torch_has_an_environment_of_its_own(
+    home: Path, kept: str, given: list[str], environment: str
+) -> None:
+    def stand_in(path: Path, version: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shown = f'[ "$1" = -c ] && echo {version} || {{ echo $0; printf \'%s\\n\' "$@"; }}'
+        path.write_text(f"#!/bin/sh\n{shown}\n")
+        path.chmod(0o755)
+
+    stand_in(home / "python", "3.14")
+    stand_in(home / ".venv/bin/python", kept)
+    stand_in(home / environment / "bin/python", "3.14" if environment != ".venv" else kept)
+    (home / environment / ".ready").touch()
+    found = words(home, "study", *given)
+    assert found[0] == f"{environment}/bin/python"
+    assert ("--beside" in found) == (environment != ".venv")
+    assert words(home, "study")[0] == ".venv/bin/python"
+
+
+@pytest.mark.parametrize("given", ["TORCH=new", "TORCH=2.9 1", "TORCH='2.9'", "PYTHON=./none"])
+def test_what_names_no_python_and_no_torch_is_refused(home: Path, given: str) -> None:
+    done = subprocess.run(["make", "study", given], cwd=home, capture_output=True, text=True)
+    assert done.returncode == 2 and "***" in done.stderr
+    assert [path.name for path in home.glob(".venv*")] == [".venv"]
+
+
+def test_what_has_no_wheel_is_left_out_with_the_reason() -> None:
+    asked: list[list[str]] = []
+
+    def pip(wanted: Sequence[str]) -> str:
+        asked.append(list(wanted))
+        return "No matching distribution found for lmdb" if "lmdb==3.0" in wanted else ""
+
+    pinned = [
+        "torch==2.14.1",
+        "torchvision==0.29.1",
+        "torchcodec==0.17",
+        "lmdb==3.0",
+        "moto[s3]==5",
+    ]
+    older = install.chosen(pinned, "2.9.1")
+    assert older == ["torch==2.9.1", "torchvision", "lmdb==3.0", "moto[s3]==5"]
+    found = install.install(older, pip)
+    assert found == {"lmdb": "No matching distribution found for lmdb"}
+    assert asked[1:] == [["torch==2.9.1", "torchvision"], ["lmdb==3.0"], ["moto[s3]==5"]]
+    assert install.chosen(pinned, "") == pinned and install.install(pinned[:3], pip) == {}
+
+
+def test_the_pinned_requirements_are_read_whole() -> None:
+    found = [install.name(line) for line in install.requirements(ROOT / "requirements-dev.txt")]
+    assert {*install.NEEDED, "pytest", "moto"} <= set(found)

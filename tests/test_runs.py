@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,14 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
+from scripts.judging.environments import Environment, reference
 from scripts.judging.evidence import load_evidence
-from scripts.judging.judge import judge_both, judge_repeat
+from scripts.judging.judge import judge, judge_both, judge_repeat
 from scripts.judging.runs import Runs, find_runs
+from scripts.report.figures import Figures
+from scripts.report.page import page
+from scripts.report.study import load_study
+from scripts.report.tables import claims_csv
 from tests.claims_text import HEAD, RATIO, claim
 from tests.synthetic_results import Bench, Noise, edit_json, write_results
 
@@ -187,3 +193,75 @@ def test_a_damaged_provenance_is_named(tmp_path: Path, spoil: Callable[[Path], o
     spoil(log)
     with pytest.raises(StudyError, match=r"provenance\.jsonl"):
         find_runs([tmp_path])
+
+
+NEW, OLD, LATER = (
+    {"python": "3.11", "torch": "2.14.1"},
+    {"python": "3.11", "torch": "2.9.1"},
+    {"python": "3.14", "torch": "2.14.1"},
+)
+
+
+def test_an_environment_is_judged_by_itself_and_the_reference_counts(tmp_path: Path) -> None:
+    """Newest torch on the reference's Python, however late the others were measured."""
+    wrote(tmp_path, "a", started=0, params=NEW, provenance=SAME)
+    wrote(tmp_path, "b", started=1, params=LATER, provenance=SAME)
+    wrote(tmp_path, "c", started=2, params=OLD, provenance=SAME)
+    wrote(tmp_path, "d", started=3, params=LATER, ending="-repeat", provenance=SAME)
+    wrote(tmp_path, "e", started=4, params=LATER, machine="two")
+    runs = find_runs([tmp_path])
+    assert chosen(runs) == ("ae", "", ""), "a second run is of the same environment"
+    told = [(str(one.first[0].environment), *chosen(one)) for one in runs.others]
+    assert told == [
+        ("Python 3.11, torch 2.9", "c", "", ""),
+        ("Python 3.14, torch 2.14", "b", "", "d"),
+    ]
+
+
+def test_patches_of_torch_are_no_environments(tmp_path: Path) -> None:
+    wrote(tmp_path, "a", started=0, params=NEW)
+    wrote(tmp_path, "b", started=1, params={**NEW, "torch": "2.14.2+cpu"})
+    assert chosen(find_runs([tmp_path])) == ("b", "", "")
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        ([("3.14", "2.15"), ("3.11", "2.9")], "Python 3.11, torch 2.9"),
+        ([("3.9", "2.9"), ("3.12", "2.9"), ("3.12", "2.14")], "Python 3.12, torch 2.14"),
+        ([("3.14t", "2.14"), ("3.14", "2.9")], "Python 3.14t, torch 2.14"),
+        ([("", ""), ("of mine", "2.9")], "Python of mine, torch 2.9"),
+    ],
+)
+def test_the_reference_of_a_machine(versions: list[tuple[str, str]], expected: str) -> None:
+    found = [Environment.of({"python": python, "torch": torch}) for python, torch in versions]
+    assert str(reference(found)) == str(reference(found[::-1])) == expected
+
+
+def test_verdicts_of_other_environments_stand_beside(tmp_path: Path) -> None:
+    """They change neither the verdict nor the cells of the reference."""
+    results, claims = tmp_path / "results", tmp_path / "claims.toml"
+    claims.write_text(HEAD + claim(RATIO))
+    wrote(results, "a", started=0, params=NEW)
+    alone = judge([results], claims).claims[0]
+    turned = Noise(seed=9)
+    write_results(
+        results,
+        [Bench(ITEM, LEVELS, lambda f: turned.around(0.5 if f["impl"] == "naive" else 1.0))],
+        commit="b" * 40, started=1_800_000_000, environment="existing-py3.14-standard",
+        params=LATER, provenance={"profile": "standard"},
+    )  # fmt: skip
+    found = judge([results], claims).claims[0]
+    assert found.by_environment == {
+        "Python 3.11, torch 2.14": {"lab": "supported"},
+        "Python 3.14, torch 2.14": {"lab": "challenged"},
+    }
+    assert (found.verdict, found.by_machine) == ("supported", {"lab": "supported"})
+    assert found.evidence == alone.evidence
+    study = load_study([results], claims)
+    html = page(study, Figures(), "")
+    assert "lab, Python 3.14, torch 2.14: challenged" in html
+    head, row = csv.reader(claims_csv(study).splitlines())
+    assert dict(zip(head, row, strict=True))["verdict on lab, Python 3.14, torch 2.14"] == (
+        "challenged"
+    )

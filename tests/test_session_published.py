@@ -173,7 +173,9 @@ def test_the_loaders_change_nothing_of_the_standard_run_beside_them(
     """One `benchmarks.json` serves both, whatever the newer suite says of the other's cells."""
     target = tmp_path / "published"
     bench = Bench("item.ByStage.track_item", {"px": [64]}, lambda _: 2.0)
-    write_results(target, [bench], provenance={"profile": "standard", "machine": HERE})
+    same = {"python": provenance.python(), "torch": provenance.versions()["torch"]}
+    facts = {"profile": "standard", "machine": HERE}
+    write_results(target, [bench], provenance=facts, params=same)
     before = json.loads((target / "benchmarks.json").read_text())
     session = opened(tmp_path, profile="loaders")
     run(session)
@@ -362,6 +364,25 @@ def test_results_of_another_profile_or_a_part_are_not_mixed_in(
     refused(tmp_path, "profile quick", profile="loaders")
     publishing.check_results(tmp_path / "published", "other", "quick", partial=True)
     publishing.check_results(tmp_path / "published", "lab", "quick", partial=True, repeat=True)
+
+
+def test_another_environment_is_published_beside_the_first(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = published(tmp_path)
+    whole = {path: path.read_bytes() for path in (target / "lab").glob("*-py*")}
+    versions = provenance.versions() | {"torch": "2.9.1+cpu"}
+    monkeypatch.setattr(provenance, "versions", lambda: versions)
+    monkeypatch.setattr(provenance, "python", lambda: "3.14.2t")
+    publishing.check_results(target, "lab", "quick", partial=True)
+    session = opened(tmp_path)
+    run(session)
+    publishing.publish(session, target)
+    (added,) = set((target / "lab").glob("*-py*.json")) - whole.keys()
+    assert added.name == f"{COMMIT[:8]}-existing-py3.14t-torch2.9.1-quick.json"
+    said = json.loads(added.read_text())
+    assert (said["python"], said["requirements"]["torch"]) == ("3.14t", "2.9.1+cpu")
+    assert {path: path.read_bytes() for path in whole} == whole
 
 
 def test_results_of_another_machine_of_the_same_name_are_kept(

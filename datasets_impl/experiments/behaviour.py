@@ -97,7 +97,13 @@ def distinct_reads(name: str, folder: Path, num_workers: int) -> int:
         "preloaded-fixed": lambda: PreloadedDataset(folder, crop),
     }
     torch.manual_seed(0)
-    loader = DataLoader(makers[name](), batch_size=1, num_workers=num_workers)
+    # Forked whatever the Python: a forkserver's workers import torch anew in each of the epochs.
+    loader = DataLoader(
+        makers[name](),
+        batch_size=1,
+        num_workers=num_workers,
+        multiprocessing_context="fork" if num_workers else None,
+    )
     seen = set()
     for _ in range(READS):
         first = list(loader)[0]  # noqa: RUF015 - a whole epoch: workers left half-way leave files

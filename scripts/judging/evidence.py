@@ -42,6 +42,7 @@ class MachineResults:
     sampled: bool
     measured: int = 0  # when its last benchmark started, in milliseconds since 1970
     contest: str = ""  # the commit of the run of the loaders that is judged with it
+    environment: str = ""  # in words: "Python 3.11, torch 2.14"
 
 
 @dataclass
@@ -135,6 +136,7 @@ def _read(files: Sequence[ResultFile], versions: Mapping[str, str]) -> Evidence:
                 # Also where no cell counts, for example since its benchmark changed its meaning.
                 sampled=any(any(cells or ()) for cells in one.results._samples.values()),
                 measured=one.started,
+                environment=str(one.environment),
             )
         )
     # Object columns keep levels as they are: a factor that some benchmarks lack would make 256 px

@@ -19,7 +19,6 @@ from scripts.judging.evidence import (
     Evidence,
     MachineResults,
     evidence_of,
-    load_evidence,
 )
 from scripts.judging.grid import grid
 from scripts.judging.headline import headline
@@ -43,11 +42,15 @@ from scripts.judging.runs import find_runs
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement(Run):
-    """A judged set of results, with the rules and the evidence that it was judged by."""
+    """A judged set of results, with the rules and the evidence that it was judged by.
+
+    `others` are those of environments beside the reference of each machine.
+    """
 
     known: Claims
     evidence: Evidence
     bandwidths: list[bandwidth.BreakEven]
+    others: Sequence[Judgement] = ()
 
 
 def judge_both(
@@ -96,8 +99,23 @@ def judge(results: Sequence[Path], claims: Path) -> Judgement:
     Raises:
         StudyError: claims or results are missing, damaged, or of another suite.
     """
-    known = _rules(claims)
-    return _judged(results, known, load_evidence(results))
+    known, runs = _rules(claims), find_runs(results)
+    found, *others = (_judged(results, known, evidence_of(one)) for one in (runs, *runs.others))
+    claims_of = zip(*(one.claims for one in (found, *others)), strict=True)
+    told = [replace(same[0], by_environment=_beside(same, (found, *others))) for same in claims_of]
+    return replace(found, claims=told, others=others)
+
+
+def _beside(
+    claims: Sequence[JudgedClaim], judgements: Sequence[Judgement]
+) -> dict[str, dict[str, Verdict]]:
+    """Verdicts of one claim by environment and machine, from the judgements it has in each."""
+    found: dict[str, dict[str, Verdict]] = {}
+    for claim, judgement in zip(claims, judgements, strict=True):
+        for machine in judgement.machines:
+            own = found.setdefault(machine.environment, {})
+            own[machine.name] = claim.by_machine[machine.name]
+    return found
 
 
 def _judged(results: Sequence[Path], known: Claims, evidence: Evidence) -> Judgement:
@@ -153,6 +171,7 @@ def measured(machine: MachineResults) -> Measured:
         day=str(rounds[0]["started"])[:10] if rounds else "",
         commit=machine.commit,
         contest=machine.contest,
+        environment=machine.environment,
     )
 
 

@@ -186,6 +186,7 @@ class JudgedClaim:
     cells: CellCounts
     evidence: list[Cell]
     by_machine: dict[str, Verdict]
+    by_environment: dict[str, dict[str, Verdict]] = field(default_factory=dict)  # then machine
     grid: list[GridRow] = field(default_factory=list)  # where a conditional claim holds
 
 
@@ -281,6 +282,7 @@ class Measured:
     day: str = ""  # of its first round, "" where it is not known
     commit: str = ""
     contest: str = ""  # the commit of its run of the loaders, "" without one
+    environment: str = ""  # "Python 3.11, torch 2.14"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Which result files of a folder are judged, by their names and by the provenance beside them.
 
-Of a machine's runs the newest counts. What the profile of the loaders measured is judged with it,
+Of a machine's runs in its reference environment the newest counts; those in other environments are
+judged by themselves, in the same way. What the profile of the loaders measured is judged with it,
 because no other cell is in it. A second run, of the same profile and code, is there to be compared:
 one whose environment says so in its name, or an earlier one, measured under another commit.
 """
@@ -23,6 +24,7 @@ from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
 from scripts.judging.beside import MachineFiles
+from scripts.judging.environments import Environment, reference
 from scripts.judging.readable import readable
 
 RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
@@ -52,6 +54,10 @@ class ResultFile:
     def profile(self) -> str:
         return str(self.beside.provenance.get("profile", ""))
 
+    @cached_property
+    def environment(self) -> Environment:
+        return Environment.of(self.results.params)
+
     @property
     def repeats(self) -> bool:
         return self.path.stem.endswith(REPEAT)
@@ -67,12 +73,27 @@ class ResultFile:
 
 @dataclass
 class Runs:
-    """Result files, one for each machine: what is judged, the loaders', and the second run's."""
+    """Result files, one for each machine: what is judged, the loaders', and the second run's.
+
+    `others` holds the same for each environment beside a machine's reference, in the order of their
+    names.
+    """
 
     first: list[ResultFile] = field(default_factory=list)
     contest: list[ResultFile] = field(default_factory=list)
     second: list[ResultFile] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)  # the newest of each benchmark
+    others: list[Runs] = field(default_factory=list)
+
+    def add(self, runs: Sequence[ResultFile]) -> None:
+        """Choose from what one machine measured in one environment, the oldest first."""
+        _refuse_two_homes(runs)
+        contest = [one for one in runs if one.profile == CONTEST]
+        others = [one for one in runs if one.profile != CONTEST]
+        first = _newest(others or contest)
+        self.first.append(first)
+        self.contest += [_newest(contest)] if others and contest else []
+        self.second += [one for one in runs if one.again(first)][-1:]
 
 
 def find_runs(folders: Sequence[Path]) -> Runs:
@@ -82,19 +103,16 @@ def find_runs(folders: Sequence[Path]) -> Runs:
         StudyError: a folder is missing or holds no results, or a file is damaged.
     """
     files = every_run(folders)
-    machines: dict[str, list[ResultFile]] = {}
+    machines: dict[str, dict[Environment, list[ResultFile]]] = {}
     for one in files:
-        machines.setdefault(one.machine, []).append(one)
-    suites = [one.suite for one in files]
-    found = Runs(versions=newest_versions(map(versions_of, suites)))
-    for _, runs in sorted(machines.items()):
-        _refuse_two_homes(runs)
-        contest = [one for one in runs if one.profile == CONTEST]
-        others = [one for one in runs if one.profile != CONTEST]
-        first = _newest(others or contest)
-        found.first.append(first)
-        found.contest += [_newest(contest)] if others and contest else []
-        found.second += [one for one in runs if one.again(first)][-1:]
+        machines.setdefault(one.machine, {}).setdefault(one.environment, []).append(one)
+    found = Runs(versions=newest_versions(versions_of(one.suite) for one in files))
+    others: dict[str, Runs] = {}
+    for _, environments in sorted(machines.items()):
+        found.add(environments.pop(reference(environments)))
+        for environment, runs in environments.items():
+            others.setdefault(str(environment), Runs(versions=found.versions)).add(runs)
+    found.others = [others[name] for name in sorted(others)]
     return found
 
 

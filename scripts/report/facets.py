@@ -12,7 +12,7 @@ from scripts.judging.grid import order
 from scripts.judging.model import VERDICTS, Cell
 from scripts.judging.pairing import level
 from scripts.report import wording
-from scripts.report.model import Machine, Study
+from scripts.report.model import Study
 
 Levels = list[tuple[str, str]]  # value in the address, and in words
 SLOW = "throttled,object-store"
@@ -34,19 +34,12 @@ ASKED: list[tuple[str, str, Levels]] = [
 IN_MEMORY = "C04,C06,C07,C11,C14,C15,C17,X03,X04"  # claims about pixels that are decoded once
 
 
-def environment(machine: Machine) -> str:
-    """Python and torch that a set of results was measured with: "Python 3.11, torch 2.14"."""
-    versions = (("Python", "Python"), ("torch", "version of torch"))
-    told = {name: machine.details.get(key, "") for name, key in versions}
-    return ", ".join(f"{name} {'.'.join(v.split('.')[:2])}" for name, v in told.items() if v)
-
-
 def facets(study: Study) -> list[tuple[str, str, Levels]]:
     """(key, label, levels) of each facet that has two levels or more."""
     cells = [cell for claim in study.claims for cell in claim.evidence]
     found = [
         ("machine", "Machine", _alike(machine.name for machine in study.machines)),
-        ("env", "Environment", _alike(filter(None, map(environment, study.machines)))),
+        ("env", "Environment", _alike(filter(None, (m.environment for m in study.machines)))),
         *((key, label, _levels(cells, key)) for key, (_, label) in FACTORS.items()),
         ("verdict", "Verdict", _alike(VERDICTS)),
     ]

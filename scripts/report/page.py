@@ -197,7 +197,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
     script = _without_blank_lines((TEMPLATES / "page.js").read_text(encoding="utf-8")).strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     light, dark = page_variables()
-    environments = {each.name: facets.environment(each) for each in study.machines}
+    environments = {each.name: each.environment for each in study.machines}
     return {
         "study": study,
         "figures": figures,
@@ -209,6 +209,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "asked": facets.ASKED,
         "facets": facets.facets(study),
         "presets": facets.presets(study),
+        "beside": lambda claim: wording.beside(claim, study.machines),
         "tokens": lambda cell: facets.tokens(cell, environments),
         "front_lead": LEAD,
         "steps": instead.STEPS,

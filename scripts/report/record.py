@@ -182,6 +182,9 @@ class ClaimRecord(_Object):
     effect: EffectRecord | None
     cells: CountsRecord
     by_machine: dict[str, Verdict]
+    by_environment: dict[str, dict[str, Verdict]] = Field(
+        description="Python and torch, then machine; the verdict is over each machine's reference"
+    )
     evidence: list[CellRecord]
 
     @model_validator(mode="before")

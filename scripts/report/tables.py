@@ -39,23 +39,28 @@ def claims_json(study: Study) -> str:
 
 
 def claims_csv(study: Study) -> str:
-    """One row a claim, with one verdict column a machine when there are several."""
+    """One row a claim, with a verdict column for each machine when there are several, and for
+    each of its environments beside the reference."""
     machines = [m.name for m in study.machines] if len(study.machines) > 1 else []
     head = ["id", "title", "section", "origin", "verdict", "finding", "boundary", "grid", "missing",
             "metric", "arms", "quantity", "unit", "estimate", "low", "high", "total", "for",
             "against", "unclear", "skipped"]  # fmt: skip
+    beside = [wording.beside(claim, study.machines) for claim in study.claims]
+    head += [f"verdict on {name}" for name in machines]
+    head += [f"verdict on {name}, {other}" for name, other, _ in (beside or [[]])[0]]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(head + [f"verdict on {name}" for name in machines])
-    for claim in study.claims:
+    writer.writerow(head)
+    for claim, others in zip(study.claims, beside, strict=True):
         record = claim_record(claim)
         effect = record["effect"] or {}
         record["grid"] = in_a_line(claim.grid)
         row = [record[name] for name in head[:9]]
         row += [effect.get("metric", ""), " / ".join(effect.get("arms", []))]
         row += [effect.get(name, "") for name in ("quantity", "unit", "estimate", "low", "high")]
-        row += [record["cells"][name] for name in head[16:]]
-        writer.writerow(row + [claim.by_machine.get(name, "") for name in machines])
+        row += [record["cells"][name] for name in head[16:21]]
+        row += [claim.by_machine.get(name, "") for name in machines]
+        writer.writerow(row + [verdict for _, _, verdict in others])
     return buffer.getvalue()
 
 

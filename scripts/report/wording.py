@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from datasets_impl.factors import FACTORS, OTHERS, Factor
-from scripts.judging.model import Bar, Cell, Effect, Run
+from scripts.judging.model import Bar, Cell, Effect, Measured, Run, Verdict
 from scripts.judging.pairing import level
 from scripts.report.model import ClaimResult, Study
 
@@ -183,6 +183,17 @@ def noise_sentence(study: Study) -> str:
     widest = "" if noise.widest is None else f", widest {100 * noise.widest:.1f}{NBSP}%"
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
     return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}{widest})"
+
+
+def beside(claim: ClaimResult, machines: Sequence[Measured]) -> list[tuple[str, str, Verdict]]:
+    """(machine, environment, verdict) of what was measured beside each machine's reference."""
+    judged = {(machine.name, machine.environment) for machine in machines}
+    return [
+        (name, environment, verdict)
+        for environment, own in sorted(claim.by_environment.items())
+        for name, verdict in sorted(own.items())
+        if (name, environment) not in judged
+    ]
 
 
 def disagree(claim: ClaimResult) -> bool:

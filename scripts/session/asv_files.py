@@ -6,10 +6,12 @@ beside each result says more, and what asv has fields for is taken from there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from scripts.judging.runs import REPEAT
+from scripts.root import ROOT
 
 Facts = Mapping[str, Any]  # a result's provenance
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow")  # whose versions decide what is measured
@@ -30,8 +32,17 @@ def machine(name: str, facts: Facts) -> dict[str, str]:
 
 
 def environment_name(facts: Facts, repeat: bool) -> str:
-    """Python and profile, for example "existing-py3.11-standard"; a second run's ends in REPEAT."""
-    return f"existing-py{_python(facts)}-{facts['profile']}{REPEAT if repeat else ''}"
+    """Environment and profile, for example "existing-py3.11-standard"; a second run's ends in
+    REPEAT."""
+    return f"existing-{environment(facts)}-{facts['profile']}{REPEAT if repeat else ''}"
+
+
+def environment(facts: Facts) -> str:
+    """Python, and torch where it is not the one that is pinned, for example "py3.11-torch2.9.1"."""
+    torch = str(facts["versions"].get("torch", "")).partition("+")[0]
+    pinned = re.search(r"(?m)^torch==(\S+)", (ROOT / "requirements.txt").read_text())
+    usual = not torch[:1].isdigit() or (pinned and pinned[1] == torch)
+    return f"py{_python(facts)}" + ("" if usual else f"-torch{torch}")
 
 
 def result(data: Mapping[str, Any], facts: Facts, repeat: bool) -> dict[str, Any]:
@@ -49,5 +60,6 @@ def result(data: Mapping[str, Any], facts: Facts, repeat: bool) -> dict[str, Any
 
 
 def _python(facts: Facts) -> str:
-    """Its version as asv writes it, such as "3.11"."""
-    return ".".join(facts["machine"]["python"].split(".")[:2])
+    """Its version as asv writes it, such as "3.11", or "3.14t" without the global lock."""
+    version = str(facts["machine"]["python"])
+    return ".".join(version.split(".")[:2]) + ("t" if version.endswith("t") else "")

@@ -10,6 +10,7 @@ import platform
 import re
 import shlex
 import subprocess
+import sysconfig
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,6 +160,11 @@ def collect(
     }
 
 
+def here(profile: str) -> dict[str, Any]:
+    """Of what `collect` says, that which names an environment."""
+    return {"profile": profile, "machine": {"python": python()}, "versions": versions()}
+
+
 def processor() -> dict[str, Any]:
     """What tells one machine's results from another's."""
     return {"cpu": Machine.get_defaults().get("cpu", ""), "threads": psutil.cpu_count()}
@@ -178,7 +184,7 @@ def _machine_facts() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "disk_filesystem": filesystem(disk),
         "disk_device": _device_kind(disk),
-        "python": platform.python_version(),
+        "python": python(),
         "gpu": _gpu(),
     }
 
@@ -229,6 +235,12 @@ def _device_kind(path: Path) -> str:
         kind = "rotational" if rotational else "not rotational"
         return f"{folder.name}, says it is {kind}"
     return ""
+
+
+def python() -> str:
+    """The version of this interpreter; it ends in "t" without the global lock."""
+    free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    return platform.python_version() + ("t" if free else "")
 
 
 def versions() -> dict[str, str]:

@@ -21,7 +21,7 @@ from datasets_impl.factors import TOPICS
 from datasets_impl.files.atomic import atomic_write, describe_write_error
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
-from scripts.judging.runs import CONTEST, REPEAT
+from scripts.judging.runs import CONTEST
 from scripts.root import ASV_CONFIG, ROOT
 from scripts.session import asv_files, provenance
 from scripts.session.child import run_child
@@ -45,6 +45,7 @@ def check_results(
     check_replaceable(target / "benchmarks.json", _is_ours, what="this study's benchmarks.json")
     home = target / machine
     check_replaceable(home, lambda folder: _is_home(folder, machine), what="results of a machine")
+    name = asv_files.environment_name(provenance.here(profile), repeat)
     for path, facts in _provenance(target):
         other = str(facts.get("profile", profile))
         if other != profile and {other, profile} != BESIDE:
@@ -52,7 +53,7 @@ def check_results(
                 f"{target} holds results of the profile {other}, which those of "
                 f"{profile} would spoil; name another folder with --results."
             )
-        same = other == profile and path.name.endswith(f"{REPEAT}.provenance.jsonl") == repeat
+        same = path.name.endswith(f"-{name}.provenance.jsonl")
         if path.parent == home and same and partial and not facts.get("partial"):
             raise StudyError(
                 f"{home} holds results of the whole profile, which those of --bench would replace; "
