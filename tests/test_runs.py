@@ -261,6 +261,8 @@ def test_verdicts_of_other_environments_stand_beside(tmp_path: Path) -> None:
     study = load_study([results], claims)
     html = page(study, Figures(), "")
     assert "lab, Python 3.14, torch 2.14: challenged" in html
+    assert "Verdicts of Python 3.14, torch 2.14 stand on the cards" in html
+    assert "An update to Python 3.14 copies preloaded pixels to each worker" in html
     head, row = csv.reader(claims_csv(study).splitlines())
     assert dict(zip(head, row, strict=True))["verdict on lab, Python 3.14, torch 2.14"] == (
         "challenged"

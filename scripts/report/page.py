@@ -209,6 +209,13 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "asked": facets.ASKED,
         "facets": facets.facets(study),
         "presets": facets.presets(study),
+        "elsewhere": sorted(
+            {
+                where
+                for claim in study.claims
+                for _, where, _ in wording.beside(claim, study.machines)
+            }
+        ),
         "beside": lambda claim: wording.beside(claim, study.machines),
         "tokens": lambda cell: facets.tokens(cell, environments),
         "front_lead": LEAD,
