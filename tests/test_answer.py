@@ -29,15 +29,22 @@ def claim(name: str, found: Effect | None, verdict: Verdict = "supported",
     )  # fmt: skip
 
 
-def parts(decode: float, convert: float, read: float) -> list[ClaimResult]:
-    """The claims that tell what an item is made of."""
-    where = {"px": 256, "stage": "decode"}
-    context = Cell("t", "share", where, decode, 0.9 * decode, 1.1 * decode, "for", 6, "b", "lab")
+def parts(decode: float, read: tuple[float, ...]) -> list[ClaimResult]:
+    """The claims that tell what an item is made of: at 64 and 256 px, on two machines."""
+
+    def share(stage: str, px: int, value: float, machine: str, **more: Any) -> Cell:
+        where = {"px": px, "stage": stage, "medium": "disk-warm"}
+        return Cell("t", "share", where, value, 0.9 * value, 1.1 * value, "for", 6, "b", machine,
+                    **more)  # fmt: skip
+
+    decoding = [share("decode", 256, decode, "lab", counts=False)]
+    reading = [share("read", 64 * 4**i, value, f"lab-{i}") for i, value in enumerate(read)]
+    slow = replace(reading[0], estimate=0.99, factors={"px": 256, "bandwidth": 25})
+    context = replace(reading[0], estimate=0.6, counts=False)
     return [
-        claim("C13", effect(convert, "share", factors={"px": 256, "stage": "convert"}),
-              evidence=[context]),
-        claim("C03", effect(read, "share", factors={"px": 256, "stage": "read"})),
-    ]  # fmt: skip
+        claim("C13", effect(0.09, "share"), evidence=decoding),
+        claim("C03", effect(read[0], "share"), evidence=[*reading, slow, context]),
+    ]
 
 
 def storage(outcomes: dict[int, Outcome]) -> list[Cell]:
@@ -48,7 +55,7 @@ def storage(outcomes: dict[int, Outcome]) -> list[Cell]:
 
 
 ALL = [
-    *parts(0.77, 0.09, 0.02),
+    *parts(0.77, (0.02, 0.28)),
     claim("C04", effect(45.1)),
     claim("C07", effect(13.8)),
     claim("C08", effect(0.8)),
@@ -67,8 +74,10 @@ def text(claims: list[ClaimResult]) -> str:
 
 def test_full_evidence_answers_in_five_sentences_with_a_number_and_a_claim_each() -> None:
     points = answer(ALL)
-    assert [point.claim for point in points] == ["C13", "C04", "C07", "C08", "X05"]
-    order = ["Decoding takes 77", "45.1 times slower", "13.8 times", "0.80 of its", "100 MB/s"]
+    assert [point.claim for point in points] == ["C03", "C04", "C07", "C08", "X05"]
+    order = ["at most 28", "45.1 times slower", "13.8 times", "0.80 of its", "100 MB/s"]
+    assert points[0].measured == "2\u00a0% to 28\u00a0%, 64\u2013256 px, lab-0, lab-1"
+    assert points[4].measured == "256 px, lab"
     for point, part in zip(points, order, strict=True):
         assert part in point.text
         assert len(re.findall(r"[0-9][0-9.,]*", point.text)) == 1, point.text
@@ -78,11 +87,11 @@ def test_full_evidence_answers_in_five_sentences_with_a_number_and_a_claim_each(
 @pytest.mark.parametrize(
     ("without", "text", "name"),
     [
-        ("C13", "forkserver, Python 3.14's default", "X01"),
-        ("C13 X01", "warm memory-mapped file takes 1.06", "C17"),
-        ("C13 X01 C17", "pay off after 0.800", "X04"),
-        ("C13 X01 C17 X04", "one array", "C09"),
-        ("C13 X01 C17 X04 C09", "freezes", "C15"),
+        ("C03", "forkserver, Python 3.14's default", "X01"),
+        ("C03 X01", "warm memory-mapped file takes 1.06", "C17"),
+        ("C03 X01 C17", "pay off after 0.800", "X04"),
+        ("C03 X01 C17 X04", "one array", "C09"),
+        ("C03 X01 C17 X04 C09", "freezes", "C15"),
     ],
 )
 def test_what_is_lacking_leaves_its_place_to_the_next(without: str, text: str, name: str) -> None:
@@ -95,8 +104,26 @@ def test_nothing_measured_says_what_to_run() -> None:
     assert "make study" in replace(build(missing=True), points=[]).answer
 
 
-def test_the_stage_that_takes_longest_leads() -> None:
-    assert text(parts(0.2, 0.05, 0.7)).startswith("Reading the file takes 70")
+@pytest.mark.parametrize(
+    ("decode", "read", "expected"),
+    [
+        (0.2, (0.6, 0.7), "Reading the file is what costs: it takes at least 60"),
+        (0.2, (0.1, 0.3), ""),
+        (0.7, (0.4, 0.6), ""),
+    ],
+)
+def test_what_costs_is_said_only_where_all_sizes_agree(
+    decode: float, read: tuple[float, ...], expected: str
+) -> None:
+    found = text(parts(decode, read))
+    assert found.startswith(expected) and bool(found) is bool(expected)
+
+
+def test_a_number_has_its_interval_size_and_machine_beside_it() -> None:
+    found = effect(45.1, factors={"px": 256, "n": 1024})
+    cell = Cell("t", "ratio", found.factors, 45.1, found.low, found.high, "for", 6, "b", "lab")
+    (point,) = answer([claim("C04", found, evidence=[cell])])
+    assert point.measured == "[40.6\u201349.6], 256 px, lab"
 
 
 @pytest.mark.parametrize(
@@ -134,4 +161,4 @@ def test_storage_that_never_flips_or_flips_the_wrong_way_is_left_out() -> None:
 
 def test_unlimited_storage_is_above_every_bandwidth() -> None:
     cells = storage({0: "against", 25: "for", 100: "for"})
-    assert "up to 100 MB/s" in text([claim("X05", effect(1), "conditional", cells)])
+    assert "100 MB/s or less" in text([claim("X05", effect(1), "conditional", cells)])

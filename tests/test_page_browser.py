@@ -32,7 +32,8 @@ def with_loaders() -> Study:
     rows = [
         LoaderRow(
             arm=question.arm, origin="variant", about="a way", exact=True, order="shuffled",
-            code="from x import Y\n\nbatches = Y()", uses=f"{question.arm}-Loader",
+            code='from x import Y\n\nbatches = Y(1, where="trainer")',
+            uses=f"{question.arm}-Loader",
             images_per_second=200.0, low=190.0, high=210.0, blocks=5, share_of_ceiling=None,
             rival="", times_rival=None, rival_later="", times_rival_later=None, memory_mb=None,
             conversion_seconds=None, bytes_on_disk=None, mean_difference=None, psnr=None,
@@ -182,8 +183,16 @@ def test_a_selection_survives_being_sent_and_counts_its_cells(
     assert told.startswith("In this selection: ") and "verdict there: " in told
     assert there.locator("#shown").inner_text().startswith("2 of 32 claims")
     there.close()
-    go(page, address, "machine=nobody&nonsense&%E0%A4%A=1")
-    assert claims(page) == [], "an unknown level has no evidence, and nothing breaks"
+
+
+def test_a_level_that_nobody_knows_hides_nothing(page: Any, address: str) -> None:
+    everything = claims(page)
+    rows = page.locator(".decisions tr[data-fits]:visible").count()
+    go(page, address, "machine=nobody&nonsense&%E0%A4%A=1&claim=Z9&trainer=absent&fits=perhaps")
+    assert claims(page) == everything
+    assert page.locator(".decisions tr[data-fits]:visible").count() == rows
+    go(page, address, "workers=4,99&claim=C07,Z9")
+    assert claims(page) == ["C07"]
 
 
 def test_presets_select_claims_and_advice(page: Any) -> None:
@@ -205,9 +214,17 @@ def test_the_questions_lead_to_a_class_and_its_code(page: Any) -> None:
     rows = page.locator(".decisions tr[data-fits]:visible")
     assert rows.count() == 1
     rows.locator("summary").click()
-    assert "batches = Y()" in rows.locator("pre").inner_text()
+    assert 'batches = Y(1, where="trainer")' in rows.locator("pre").inner_text()
+    assert "not measured on a network" in rows.inner_text() and "2.0" not in rows.inner_text()
     page.locator("#ask select[name=trainer]").select_option("gil")
-    assert "ThreadedLoader" in page.locator(".further tr[data-trainer]:visible").inner_text()
+    told = page.locator(".further tr[data-trainer]:visible").inner_text()
+    assert '"process" is the default' in told
+    assert "batches = Y(1)" in rows.locator("pre").inner_text(), "the code does what the row says"
+    page.locator("#ask select[name=python]").select_option("new")
+    told = page.locator(".further tr[data-python]:visible").inner_text()
+    assert "Yes, unless a DataLoader with workers" in told and "Not measured" in told
+    page.locator("#ask select[name=labels]").select_option("yes")
+    assert page.locator(".further tr[data-labels]:visible").count() == 2
 
 
 def test_tables_sort_by_a_column_and_back(page: Any) -> None:
@@ -238,6 +255,15 @@ def test_an_anchor_opens_its_card_and_what_it_lies_in(page: Any, address: str) -
     page.wait_for_function(opened, arg="C07")
     go(page, address, "C03-grid&verdict=conditional")
     assert page.evaluate(opened, "C03")
+
+
+def test_a_word_leads_to_what_it_means(page: Any, address: str) -> None:
+    words = page.locator("#words dt").all_inner_texts()
+    assert len(words) >= 10 and not page.evaluate("document.getElementById('words').open")
+    go(page, address, page.locator("a.word").first.get_attribute("href").removeprefix("#"))
+    assert page.evaluate("document.getElementById('words').open")
+    linked = page.locator("a.word").evaluate_all("all => all.map(a => a.hash)")
+    assert len(linked) == len(set(linked)), "a word is linked once"
 
 
 def test_a_citation_has_the_pages_own_address(page: Any, address: str) -> None:

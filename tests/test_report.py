@@ -24,7 +24,7 @@ from rich.console import Console
 from scripts import update_readme
 from scripts.judging.model import Reason, Verdict
 from scripts.render_report import main, render
-from scripts.report import cite, figures, page, tables, terminal, wording
+from scripts.report import cite, figures, instead, page, tables, terminal, wording
 from scripts.report.figures.forest import rows_of
 from scripts.report.figures.overview import item_stages
 from scripts.report.figures.panels import ROWS, panels_of
@@ -428,6 +428,21 @@ def test_an_address_is_the_recorded_one_or_the_pages_own(
     assert address == expected.format("results/report/index.html#C01")
     entry = cite.bibtex(study, study.claims[0])
     assert "author = {Ada, L. and {A group}}" in entry and address in entry
+
+
+@pytest.mark.parametrize(
+    ("environments", "expected"),
+    [
+        (["Python 3.11, torch 2.14"], "under Python 3.11 with forkserver; 3.14 itself not yet."),
+        (["Python 3.14", "Python 3.11"], "under Python 3.11 and Python 3.14 with forkserver."),
+        ([""], "Not measured."),
+    ],
+)
+def test_the_advice_for_a_python_says_which_was_measured(
+    environments: list[str], expected: str
+) -> None:
+    told = [one.take for one in instead.further(environments) if one.key == "python"]
+    assert all(take.startswith("Yes") for take in told) and told[-1].endswith(expected)
 
 
 def test_readme_gets_one_number_of_a_claim(report: Path) -> None:

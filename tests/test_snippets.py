@@ -14,8 +14,8 @@ import pytest
 
 import datasets_impl
 from datasets_impl import corrected, loaders, variants
-from datasets_impl.contest.code import HOMES, with_setting
-from datasets_impl.contest.model import Arm
+from datasets_impl.contest.code import HOMES, of_the_trainer, with_setting
+from datasets_impl.contest.model import Arm, Task
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.files.pictures import jpeg_files
@@ -67,7 +67,9 @@ def test_so_does_the_code_of_further_questions(
 ) -> None:
     assert len(code.splitlines()) <= 5
     if "LabelledFolder" in code:
-        shutil.copytree(here / "photos", here / "labelled" / "photos" / "one class")
+        shutil.copytree(
+            here / "photos", here / "labelled" / "photos" / "one class", dirs_exist_ok=True
+        )
         here = here / "labelled"
     monkeypatch.chdir(here)
     (here / "program.py").write_text(code)
@@ -82,6 +84,17 @@ def test_so_it_does_with_the_workers_that_were_fastest(
     code = with_setting(ARMS["raw", name].code, {"num_workers": 2})
     assert "num_workers=2" in code and "__main__" in code
     assert ran(code, here, monkeypatch) == 70 - 64
+
+
+@pytest.mark.parametrize(
+    "place", sorted(place for place in SHOWN if of_the_trainer(ARMS[place].code))
+)
+def test_so_it_does_beside_a_trainer_that_holds_the_gil(
+    place: tuple[Task, str], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = ARMS[place].code
+    code = code.replace(of_the_trainer(code), "")
+    assert "where=" not in code and ran(code, here, monkeypatch) == 70 - 64
 
 
 def test_a_setting_without_workers_changes_nothing() -> None:

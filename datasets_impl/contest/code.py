@@ -22,6 +22,7 @@ HOMES = {  # name -> where a user imports it from
 }
 EPOCHS = "for epoch in range(3):\n    for batch in batches:\n        ...  # your training step"
 WORKERS = "num_workers=0"
+TRAINER = ', where="trainer"'  # without it the threads live in a process of their own
 
 
 def main_class(code: str) -> str:
@@ -46,6 +47,13 @@ def loader_program(dataset: str, batched: bool = False) -> str:
     return program(
         f"data = {dataset}", f"batches = DataLoader(data, 64, shuffle=True, {WORKERS}{collate})"
     )
+
+
+def of_the_trainer(code: str) -> str:
+    """The arguments that `code` leaves out where the threads live in a process of their own; "" if
+    it has none."""
+    found = re.search(f"{TRAINER}(, prefetch_factor=0)?(, overwrite=True)?", code)
+    return found[0] if found else ""
 
 
 def with_setting(code: str, setting: Mapping[str, Any]) -> str:

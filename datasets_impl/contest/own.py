@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from datasets_impl.contest.code import program
+from datasets_impl.contest.code import TRAINER, program
 from datasets_impl.contest.model import BATCH_SIZE, CROP, Arm
 from datasets_impl.contest.plain import jpegs, stored
 from datasets_impl.experiments.loops import cores
@@ -62,7 +62,7 @@ def opened(
 
 def _code(dataset: str, stored: str = "", more: str = "") -> str:
     lines = [f"source = {stored}"] if stored else []
-    loader = f'ThreadedLoader({dataset}, 64, shuffle=True, where="trainer"{more})'
+    loader = f"ThreadedLoader({dataset}, 64, shuffle=True{TRAINER}{more})"
     return program(*lines, f"batches = {loader}")
 
 

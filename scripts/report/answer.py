@@ -8,10 +8,11 @@ from scripts.judging.grid import threshold
 from scripts.judging.model import Cell, Effect
 from scripts.report import wording
 from scripts.report.model import ClaimResult, Point
+from scripts.report.sentences import span
 
 CENTRE_PX = 256
 MOST = 5
-DOING = {"decode": "Decoding", "convert": "Converting", "read": "Reading the file"}
+LOCAL = ("ramdisk", "disk-warm", "disk-cold")
 HOLDS = ("supported", "conditional")
 UNDECIDED = " (undecided: measure more rounds)"
 
@@ -19,12 +20,13 @@ UNDECIDED = " (undecided: measure more rounds)"
 def answer(claims: Sequence[ClaimResult]) -> list[Point]:
     """At most five points in the order in which a reader should act; [] where nothing tells.
 
-    Each says what to do and the number that says so, and names the claim that holds the evidence,
-    with the interval. One whose effect points the other way states the effect alone.
+    Each says what to do and the number that says so, names the claim that holds the evidence, and
+    tells interval, size and machine apart from the sentence. One whose effect points the other way
+    states the effect alone.
     """
     by_id = {claim.id: claim for claim in claims}
     told = [
-        ("C13", _longest_part(by_id.get("C13"), by_id.get("C03"))),
+        ("C03", _longest_part(by_id.get("C03"), by_id.get("C13"))),
         ("C04", _cached(by_id.get("C04"))),
         ("C07", _cheap(by_id.get("C07"))),
         ("C08", _expensive(by_id.get("C08"))),
@@ -35,25 +37,78 @@ def answer(claims: Sequence[ClaimResult]) -> list[Point]:
         ("C09", _records(by_id.get("C09"))),
         ("C15", _frozen(by_id.get("C15"))),
     ]
-    return [Point(text, claim) for claim, text in told if text][:MOST]
+    return [Point(text, claim, _measured(by_id[claim])) for claim, text in told if text][:MOST]
 
 
-def _longest_part(converting: ClaimResult | None, reading: ClaimResult | None) -> str:
-    """Which part of an item of the naive dataset takes longest, at the centre resolution."""
-    found: list[Cell | Effect] = []
-    for claim in (converting, reading):
-        if claim and claim.effect and claim.effect.factors.get("px") == CENTRE_PX:
-            found.append(claim.effect)
-    decoding = [
-        cell for cell in (converting.evidence if converting else [])
-        if cell.factors.get("px") == CENTRE_PX and cell.factors.get("stage") == "decode"
-    ]  # fmt: skip
-    parts = {str(one.factors.get("stage")): one.estimate or 0.0 for one in [*found, *decoding[:1]]}
-    if parts.keys() != DOING.keys():
+def _measured(claim: ClaimResult) -> str:
+    """What the number of a point rests on: its interval, size and machine."""
+    if claim.id == "C03":
+        return _where(_local(claim))
+    if claim.id == "X05":
+        return _where(_centre(claim))
+    effect, cell = claim.effect, headline_cell(claim)
+    if effect is None:
         return ""
-    first = max(parts, key=lambda stage: parts[stage])
-    share = wording.estimate(parts[first], "share")
-    return f"{DOING[first]} takes {share} of the time to load a JPEG."
+    ends = wording.interval(effect.estimate, effect.low, effect.high, effect.quantity)
+    size = wording.factors(effect.factors, ["px"])
+    return ", ".join(filter(None, (ends, size, cell.machine if cell else "")))
+
+
+def headline_cell(claim: ClaimResult) -> Cell | None:
+    """The cell that the headline effect is of."""
+    effect = claim.effect
+    alike = (
+        cell
+        for cell in claim.evidence
+        if effect
+        and (cell.estimate, cell.low, cell.factors) == (effect.estimate, effect.low, effect.factors)
+    )
+    return next(alike, None)
+
+
+def _where(cells: Sequence[Cell]) -> str:
+    """Range, sizes and machines of several cells."""
+    cells = [cell for cell in cells if cell.estimate is not None]
+    sizes = sorted({cell.factors["px"] for cell in cells if "px" in cell.factors})
+    names = dict.fromkeys(cell.machine for cell in cells)
+    ends = f"{sizes[0]}{wording.DASH}{sizes[-1]} px" if len(sizes) > 1 else f"{sizes[0]} px"
+    return ", ".join([*([span(cells)] if cells[0].quantity == "share" else []), ends, *names])
+
+
+def _local(claim: ClaimResult) -> list[Cell]:
+    """Judged shares of reading, from media of the machine itself."""
+    return [
+        cell
+        for cell in claim.evidence
+        if cell.counts and cell.estimate is not None and cell.factors.get("medium") in LOCAL
+    ]
+
+
+def _centre(claim: ClaimResult) -> list[Cell]:
+    return [c for c in claim.evidence if c.counts and c.factors.get("px") == CENTRE_PX]
+
+
+def _longest_part(reading: ClaimResult | None, converting: ClaimResult | None) -> str:
+    """Is it reading or decoding that makes an item slow? From the judged cells of all sizes.
+
+    Decoding has no judged cells of its own; that it takes most is seen where it was timed.
+    """
+    shares = [cell.estimate or 0.0 for cell in (_local(reading) if reading else [])]
+    decoding = [
+        cell.estimate or 0.0
+        for cell in (converting.evidence if converting else [])
+        if cell.factors.get("stage") == "decode" and cell.quantity == "share"
+    ]
+    if shares and min(shares) > 0.5:
+        least = wording.estimate(min(shares), "share")
+        return f"Reading the file is what costs: it takes at least {least} of an item."
+    if shares and decoding and max(shares) < 0.5 < min(decoding):
+        most = wording.estimate(max(shares), "share")
+        return (
+            "Decoding makes a JPEG dataset slow, not the local disk: reading takes at most "
+            f"{most} of an item."
+        )
+    return ""
 
 
 def _effect(claim: ClaimResult | None) -> Effect | None:
@@ -109,11 +164,13 @@ def _slow_storage(claim: ClaimResult | None) -> str:
     """Where JPEG files and raw pixels change places, at the centre resolution."""
     if claim is None or claim.verdict not in HOLDS:
         return ""
-    centre = [c for c in claim.evidence if c.counts and c.factors.get("px") == CENTRE_PX]
-    flip = threshold(centre, "bandwidth")
+    flip = threshold(_centre(claim), "bandwidth")
     if flip is None or flip[2] != "for":
         return ""
-    return f"Keep JPEG files on storage of up to {flip[0]:,} MB/s: there raw pixels are slower."
+    return (
+        f"Keep JPEG files where storage delivers {flip[0]:,} MB/s or less: raw pixels load more "
+        "slowly there."
+    )
 
 
 def _start_method(claim: ClaimResult | None) -> str:

@@ -25,8 +25,9 @@ FACTORS = {  # key in the address -> factor, and what it is called
 ASKED: list[tuple[str, str, Levels]] = [
     ("fits", "Do the pixels fit in memory?", [("yes", "yes"), ("no", "no")]),
     ("storage", "Where are the files?",
-     [("local", "local disk"), ("network", "network or object storage")]),
+     [("local", "local disk"), ("network", "network (NFS) or object storage")]),
     ("crops", "Random crops?", [("no", "no"), ("yes", "yes")]),
+    ("labels", "Labels?", [("no", "no"), ("yes", "yes")]),
     ("trainer", "What does your trainer do?",
      [("waits", "waits for a GPU"), ("gil", "holds the GIL, or computes")]),
     ("python", "Which Python?", [("old", "3.13 or older"), ("new", "3.14, or spawn")]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from datasets_impl.contest.code import with_setting
 from scripts.judging.model import LoaderRow, Loaders, ScaleRow
@@ -55,14 +55,18 @@ class Advice:
 
 
 _TRAINER = "What does your trainer do?"
-_PYTHON = "Which Python?"
+_PYTHON = "Does preloading work in your Python?"
 _PROCESS = """from datasets_impl import DecodedImages, ThreadedLoader
-batches = ThreadedLoader(DecodedImages("photos"), 64, shuffle=True, where="process")
+batches = ThreadedLoader(DecodedImages("photos"), 64, shuffle=True)
 for images in batches:
     ...  # your training step"""
 _LABELS = """from datasets_impl import LabelledFolder, StoredPixels, ThreadedLoader, ensure_stored
 pack = ensure_stored(LabelledFolder("photos"), "pixels", "pack")
 for images, targets in ThreadedLoader(StoredPixels(pack, preload=True), 64, shuffle=True):
+    ...  # your training step"""
+_DECODED_LABELS = """from datasets_impl import DecodedImages, LabelledFolder, ThreadedLoader
+photos = DecodedImages(LabelledFolder("photos"))
+for images, targets in ThreadedLoader(photos, 64, shuffle=True):
     ...  # your training step"""
 _MAPPED = """from torch.utils.data import DataLoader
 from datasets_impl import ReadOnlyMappedDataset
@@ -70,21 +74,23 @@ batches = DataLoader(ReadOnlyMappedDataset("photos"), 64, shuffle=True)
 for images in batches:
     ...  # your training step"""
 FURTHER = (
-    Advice("labels", "yes", "Do you need labels?", "A folder for each class, pixels in memory",
-           "`StoredPixels` with a `LabelledFolder`: pairs of images and targets.", ("X11",),
+    Advice("labels", "yes", "Labels?", "A folder for each class; the pixels fit in memory",
+           "`StoredPixels` of a `LabelledFolder`: pairs of images and targets.", ("X11",),
            _LABELS),
+    Advice("labels", "yes", "Labels?", "A folder for each class; they do not fit",
+           "`DecodedImages` or `RandomCrops` of a `LabelledFolder`.", ("X11",), _DECODED_LABELS),
     Advice("trainer", "waits", _TRAINER, "It waits for a GPU",
-           "Any loader above is right.", ("X10",)),
+           "Threads in its own process: `where=\"trainer\"`, as above.", ("X10",)),
     Advice("trainer", "gil", _TRAINER,
            "It holds the GIL, launches many small operations, or computes on the CPU",
-           "Take `ThreadedLoader`: its threads live in a process of their own, so your trainer "
-           "does not hold them up.", ("X11", "X10"), _PROCESS),
+           "Threads in a process of their own: leave `where` out, `\"process\"` is the default.",
+           ("X11", "X10"), _PROCESS),
     Advice("python", "old", _PYTHON, "3.13 or older, on Linux",
-           "Workers are forked and share preloaded pixels. Any loader above is right.", ("X01",)),
+           "Yes: workers are forked and share preloaded pixels.", ("X01",)),
     Advice("python", "new", _PYTHON, "3.14 (forkserver), or spawn anywhere",
-           "Do not preload for a DataLoader with workers: each of them copies the pixels. Loaders "
-           "above without `num_workers` start none. With workers, map the pixels.",
-           ("X01",), _MAPPED),
+           "Yes, unless a DataLoader with workers gets a list of tensors, an array or an open "
+           "mapping: it starts late, or copies the pixels. Keep them in one tensor, or let each "
+           "worker open the mapping. {python}", ("X01",), _MAPPED),
 )  # fmt: skip
 # What an arm of `judging/ladder.py` does that the one before it does not.
 STEPS: dict[tuple[str, str], str] = {
@@ -119,7 +125,7 @@ SWEEPS = {  # benchmark -> what it varies
 
 @dataclass(frozen=True)
 class Decision:
-    """`gain`: images per second over the usual way, which `usual` names."""
+    """`gain`: images per second over the usual way, which `usual` names; "" from a network."""
 
     arm: str
     take: str  # the class, or the arm where it is built on none of this project's
@@ -128,6 +134,15 @@ class Decision:
     gain: str
     usual: str
     question: Question
+
+
+def further(environments: Sequence[str]) -> list[Advice]:
+    """The further questions; which Python was measured is said from `environments`."""
+    pythons = sorted({name.partition(",")[0] for name in environments} - {""})
+    told = f"Measured under {' and '.join(pythons)} with forkserver" if pythons else "Not measured"
+    if pythons and "Python 3.14" not in pythons:
+        told += "; 3.14 itself not yet"
+    return [replace(one, take=one.take.format(python=f"{told}.")) for one in FURTHER]
 
 
 def sweeps(found: Sequence[ScaleRow]) -> list[tuple[str, list[ScaleRow]]]:
@@ -181,7 +196,7 @@ def _decision(question: Question, row: LoaderRow, usual: LoaderRow) -> Decision:
         take=row.uses or row.arm,
         about=row.about,
         code=with_setting(row.code, row.setting),
-        gain=_gain(row, usual),
+        gain="" if question.storage == "network" else _gain(row, usual),
         usual=usual.about,
         question=question,
     )

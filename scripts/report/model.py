@@ -67,6 +67,7 @@ class Point:
 
     text: str
     claim: str
+    measured: str = ""  # interval, size and machine
 
 
 @dataclass(frozen=True, kw_only=True)

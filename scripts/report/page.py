@@ -16,13 +16,24 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from datasets_impl.contest.code import with_setting
+from datasets_impl.contest.code import of_the_trainer, with_setting
 from datasets_impl.files.look import LOOK
 from scripts.judging.model import Cell, Repeat
 from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
 from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
-from scripts.report import cite, facets, grid, instead, log_words, reasons, repeat, wording
+from scripts.report import (
+    cite,
+    facets,
+    glossary,
+    grid,
+    instead,
+    log_words,
+    reasons,
+    repeat,
+    wording,
+)
+from scripts.report.answer import headline_cell
 from scripts.report.figures import Figures
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.front import LEAD
@@ -55,8 +66,8 @@ def environment() -> Environment:
         number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
         listed=listed, decided=decided, by_test=by_test,
         level=level, remark=remark, with_setting=with_setting, of_what=wording.of_what,
-        in_short=wording.in_short, here=here, place=grid.in_words, square=grid.square,
-        waffle=waffle,
+        in_short=wording.in_short, here=here, trainer=trainer, at=at,
+        place=grid.in_words, square=grid.square, waffle=waffle,
     )  # fmt: skip
     return env
 
@@ -73,6 +84,20 @@ def here(text: str, claim: ClaimResult) -> Markup:
     """`text` with a place for the page's own address, which the script fills in."""
     place = Markup('<span class="here" data-id="{}">{}</span>').format(claim.id, cite.HERE)
     return Markup(str(Markup.escape(text)).replace(cite.HERE, place))
+
+
+def trainer(code: str) -> Markup:
+    """`code` with the arguments marked that it leaves out beside a trainer that holds the GIL."""
+    given = of_the_trainer(code)
+    before, _, after = code.partition(given) if given else (code, "", "")
+    return Markup('{}<span class="trainer">{}</span>{}').format(before, given, after)
+
+
+def at(claim: ClaimResult) -> str:
+    """Where the headline effect was measured: its setting and machine."""
+    cell = headline_cell(claim)
+    setting = wording.factors(claim.effect.factors) if claim.effect else ""
+    return ", ".join(filter(None, (setting, cell.machine if cell else "")))
 
 
 def columns(cells: list[Cell]) -> list[str]:
@@ -197,6 +222,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
     script = _without_blank_lines((TEMPLATES / "page.js").read_text(encoding="utf-8")).strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     light, dark = page_variables()
+    tested = {claim.id for claim in study.claims if claim.verdict != "not tested"}
     environments = {each.name: each.environment for each in study.machines}
     return {
         "study": study,
@@ -204,8 +230,12 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
         "repeat": repeat_context(study.repeat, figures.repeat),
         "decisions": instead.decisions(instead.first_machine(study.loaders)),
-        "further": instead.FURTHER,
+        "further": instead.further(list(environments.values())),
         "verdicts": {claim.id: claim.verdict for claim in study.claims},
+        "words": glossary.WORDS,
+        "word_id": glossary.anchor,
+        "first_use": glossary.FirstUses(),
+        "untested": lambda one: one.claims and not tested.intersection(one.claims),
         "asked": facets.ASKED,
         "facets": facets.facets(study),
         "presets": facets.presets(study),

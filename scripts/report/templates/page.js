@@ -25,14 +25,23 @@
     apply();
   };
 
+  // What the page knows of a selection; a level that it does not know hides nothing.
+  const known = chosen => {
+    const levels = {claim: $$("tr[data-claim]").map(row => row.dataset.claim), sort: [chosen.sort]};
+    for (const select of selects) levels[select.name] = [...select.options].flatMap(o => o.value.split(","));
+    for (const key of Object.keys(chosen).filter(Boolean))
+      chosen[key] = chosen[key].split(",").filter(level => level && levels[key]?.includes(level)).join(",");
+    return chosen;
+  };
+
   const numbers = row => Object.fromEntries(["for", "against", "unclear", "skipped"].map(o => [o, row[o] || 0]));
   const apply = () => {
-    const chosen = read();
+    const chosen = known(read());
     for (const select of selects) {
       select.value = chosen[select.name] || "";
       if (select.selectedIndex < 0) select.value = "";
     }
-    const cellKeys = Object.keys(chosen).filter(key => key && !asked.has(key) && !["verdict", "claim", "sort"].includes(key));
+    const cellKeys = Object.keys(chosen).filter(key => key && chosen[key] && !asked.has(key) && !["verdict", "claim", "sort"].includes(key));
     const wanted = cellKeys.map(key => chosen[key].split(",").map(level => key + ":" + level));
     const machine = selects.find(s => s.name === "machine");
     const column = chosen.machine && machine ? machine.selectedIndex : 0;
@@ -60,6 +69,7 @@
     $("#shown").textContent = shown < total || wanted.length ? `${shown} of ${total} claims have evidence in this selection${claims ? ` (of ${claims.join(", ")})` : ""}.` : "";
     for (const row of $$(".decisions tbody tr"))
       row.hidden = [...asked].some(key => chosen[key] && row.dataset[key] && row.dataset[key] !== chosen[key]);
+    for (const part of $$(".trainer")) part.hidden = chosen.trainer === "gil";
     if (chosen.sort) order($("table.glance"), Math.abs(chosen.sort), chosen.sort < 0);
     const target = chosen[""] && document.getElementById(chosen[""]);
     if (target) { open(target); target.scrollIntoView(); }
