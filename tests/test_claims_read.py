@@ -245,7 +245,7 @@ def test_tests_are_found_by_name_and_families_as_a_whole(tmp_path: Path) -> None
         ('finding = "f"', 'finding = "{range:opened,}"', "C01: no test is named ''"),
         ('finding = "f"', 'finding = "{readings}"', "C01: no test is named ''"),
         ('finding = "f"', 'finding = "{range[0]}"', "the unknown field 'range[0]'"),
-        ('finding = "f"', 'finding = "{hedline}"', "there are range:TEST, readings:TEST, headline"),
+        ('finding = "f"', 'finding = "{hedline}"', "readings:TEST, trend:TEST, headline"),
         ('finding = "f"', 'finding = "{total:opened}"', "unknown field 'total'"),
         ('finding = "f"', 'finding = "{total"', "C01: "),
         ('label = "OpenCV / b"', 'label = "pil / b"', "the same label, 'pil / b'"),

@@ -123,6 +123,9 @@ def test_page_fits_and_has_no_violation(
             "document.querySelector(q).getBoundingClientRect().bottom)"
         )
         assert max(ends[:2]) <= 900 and ends[2] <= 1800
+    else:
+        links = "[...document.querySelectorAll('nav a')].map(a => a.getBoundingClientRect().right)"
+        assert max(page.evaluate(links)) <= width, "the whole navigation is seen"
     # Folded tables are the widest content: open, they must scroll inside their own frame.
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -28,10 +28,12 @@ from scripts.report import cite, figures, instead, page, tables, terminal, wordi
 from scripts.report.figures.forest import rows_of
 from scripts.report.figures.overview import item_stages
 from scripts.report.figures.panels import ROWS, panels_of
-from scripts.report.figures.style import LAYOUTS
+from scripts.report.figures.style import LAYOUTS, SERIES
+from scripts.report.figures.values import inks
 from scripts.report.model import Study
 from scripts.report.record import Report, clean, study_record
 from scripts.report.reference import differences
+from scripts.report.sentences import trend
 from tests.synthetic_study import MACHINES, NASTY, build, cell, drawing_less
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
@@ -443,6 +445,19 @@ def test_the_advice_for_a_python_says_which_was_measured(
 ) -> None:
     told = [one.take for one in instead.further(environments) if one.key == "python"]
     assert all(take.startswith("Yes") for take in told) and told[-1].endswith(expected)
+
+
+def test_a_machine_has_not_the_colour_of_an_outcome() -> None:
+    cells = [cell({}, 1.2, "for", machine=f"m{i}") for i in range(9)]
+    assert not {SERIES[0], SERIES[1], SERIES[7]} & set(inks(cells).values())
+
+
+@pytest.mark.parametrize(
+    ("slopes", "expected"),
+    [((-0.4, -0.3), "least for large images"), ((0.1, 0.3), "most for"), ((-1, 1), "no trend")],
+)
+def test_slopes_are_said_in_words(slopes: tuple[float, ...], expected: str) -> None:
+    assert expected in trend([cell({}, slope, "for", quantity="slope") for slope in slopes])
 
 
 def test_readme_gets_one_number_of_a_claim(report: Path) -> None:

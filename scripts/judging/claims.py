@@ -36,7 +36,7 @@ from scripts.root import CLAIMS
 
 Level = str | int | float
 OPERATORS = ("==", ">=", "<=")
-NAMES_TESTS = ("range", "readings")  # fields of a finding with tests: {range:epoch,mapped}
+NAMES_TESTS = ("range", "readings", "trend")  # fields of a finding with tests: {range:epoch,mapped}
 PLAIN = ("headline", "total", "for_", "against", "bandwidths")
 
 

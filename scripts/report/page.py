@@ -222,6 +222,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
     script = _without_blank_lines((TEMPLATES / "page.js").read_text(encoding="utf-8")).strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     light, dark = page_variables()
+    beside = [name for c in study.claims if c.id == "X01" for name in c.by_environment]
     tested = {claim.id for claim in study.claims if claim.verdict != "not tested"}
     environments = {each.name: each.environment for each in study.machines}
     return {
@@ -230,7 +231,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
         "repeat": repeat_context(study.repeat, figures.repeat),
         "decisions": instead.decisions(instead.first_machine(study.loaders)),
-        "further": instead.further(list(environments.values())),
+        "further": instead.further([*environments.values(), *beside]),
         "verdicts": {claim.id: claim.verdict for claim in study.claims},
         "words": glossary.WORDS,
         "word_id": glossary.anchor,

@@ -2,9 +2,9 @@
 
 Fields a template may use: `{headline}` the headline effect with its interval; `{range:test}` the
 estimates of the test of that name from smallest to largest, `{range:one,two}` those of several;
-`{readings:test}` counts of its outcomes in words; `{total}`, `{for_}`, `{against}` counts of cells;
-`{bandwidths}` what `bandwidth.py` predicts, beside what was measured. `claims.py` checks the names
-when the file is read.
+`{readings:test}` counts of its outcomes in words; `{trend:test}` what its slopes over pixels say;
+`{total}`, `{for_}`, `{against}` counts of cells; `{bandwidths}` what `bandwidth.py` predicts,
+beside what was measured. `claims.py` checks the names when the file is read.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def finding(
         headline=wording.with_interval(effect) if effect else "an unmeasured share",
         range=_OfTests(claim, measured, span),
         readings=_OfTests(claim, measured, _readings),
+        trend=_OfTests(claim, measured, trend),
         total=len(counted),
         for_=sum(cell.outcome == "for" for cell in counted),
         against=sum(cell.outcome == "against" for cell in counted),
@@ -159,3 +160,11 @@ def _readings(cells: Sequence[Cell]) -> str:
         return cells[0].reading
     counts = Counter(cell.reading for cell in cells)
     return ", ".join(f"{count} {reading}" for reading, count in sorted(counts.items()))
+
+
+def trend(cells: Sequence[Cell]) -> str:
+    """What slopes over the number of pixels say, where all of them say the same."""
+    slopes = [cell.estimate or 0.0 for cell in cells]
+    if slopes and max(slopes) < 0:
+        return "least for large images"
+    return "most for large images" if slopes and min(slopes) > 0 else "with no trend over size"

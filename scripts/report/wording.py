@@ -180,9 +180,10 @@ def noise_sentence(study: Study) -> str:
     noise = study.noise
     if noise.rate is None:
         return "no A/A arm was measured, so false alarms are unknown"
-    widest = "" if noise.widest is None else f", widest {100 * noise.widest:.1f}{NBSP}%"
+    far = f"; the farthest from equal is off by {100 * (noise.widest or 0):.1f}{NBSP}%"
+    widest = "" if noise.widest is None else far
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
-    return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}{widest})"
+    return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}){widest}"
 
 
 def beside(claim: ClaimResult, machines: Sequence[Measured]) -> list[tuple[str, str, Verdict]]:

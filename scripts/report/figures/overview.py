@@ -143,6 +143,14 @@ def lines(ax: Axes, rows: pd.DataFrame, layout: Layout, over: str, known: list[s
             ends_of = [point["value_low"], point["value_high"]]
             ax.plot([point["x"]] * 2, ends_of, color=ink, linewidth=1.4, zorder=2)
         ax.plot(part["x"], part["value"], zorder=3, **{"markersize": 5, **style})  # type: ignore[arg-type]
+        if ordered and len(part) == 1 and len(levels) > 1:  # it exists at one level: label it there
+            up = 8 if name.startswith("limit") else -1
+            ax.annotate(
+                name, (part["x"].iloc[0], part["value"].iloc[0]),
+                textcoords="offset points", xytext=(9, up), ha="left", va="center",
+                fontsize=TEXT, color=ink,
+            )  # fmt: skip
+            continue
         last = (0.0, float(part["value"].iloc[-1]))
         ends.append((ax.transAxes.inverted().transform(ax.transData.transform(last))[1], name))
     for position, (name, _) in spread(ends, 0.072, layout.label).items():

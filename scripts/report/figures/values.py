@@ -81,9 +81,12 @@ def draw_bar(ax: Axes, line: Callable[..., object], bar: float | None) -> None:
 
 
 def inks(cells: Sequence[Cell]) -> dict[str, str]:
-    """A colour for each machine; none where there is one, whose marks have their outcome's."""
+    """A colour for each machine; none where there is one, whose marks have their outcome's.
+
+    The first two series look like the inks of for and against, and are left out.
+    """
     names = sorted({cell.machine for cell in cells})
-    return dict(zip(names, itertools.cycle(SERIES[1:]), strict=False)) if len(names) > 1 else {}
+    return dict(zip(names, itertools.cycle(SERIES[2:7]), strict=False)) if len(names) > 1 else {}
 
 
 def direction(panel: Panel) -> str:
