@@ -204,7 +204,7 @@ def test_the_page_says_how_far_it_repeats(first: Study, out: Path) -> None:
     hero = html[html.index('class="hero"') : html.index("</header>")]
     words = repeating.sentence(study.repeat)
     assert words in hero and html.count(words) >= 2
-    assert '<a href="#repeat">Does it repeat?</a>' in html and 'id="repeat"' in html
+    assert '<a href="#repeat">Repeat</a>' in html and 'id="repeat"' in html
     section = html[html.index('id="repeat"') :]
     section = section[: section.index("</section>")]
     assert "1 turns between supported and challenged" in section

@@ -32,6 +32,7 @@ BY_PIP = "DATASET_STUDY_TEST_BY_PIP"
 SECTIONS = re.split(r"^## ", TEXT, flags=re.MULTILINE)
 # What a reader is told to run with options, and how to ask for its help.
 COMMANDS = {
+    "datasets_impl.convert": [sys.executable, "-m", "datasets_impl.convert", "--help"],
     "datasets_impl.doctor": [sys.executable, "-m", "datasets_impl.doctor", "--help"],
     "render_report.py": [sys.executable, "scripts/render_report.py", "--help"],
     "make standard": [sys.executable, "-m", "scripts.study", "--help"],

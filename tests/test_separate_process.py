@@ -32,7 +32,7 @@ from datasets_impl.errors import BadArgument, LoaderFailed, StudyError
 from datasets_impl.loaders import pinned, separate, slots
 from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.loaders.slots import Reserved, Slots
-from tests.leftovers import SHARED, left, present
+from tests.leftovers import SHARED, left, present, until
 
 COUNT = 24
 METHODS = ["fork", "forkserver", "spawn"]
@@ -74,15 +74,6 @@ class Waiting(Numbered):
 def child_of(loader: ThreadedLoader[Any]) -> psutil.Process:
     place: Any = loader._place
     return psutil.Process(place.process.pid)
-
-
-def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def shared(paths: set[Path]) -> list[Path]:

@@ -51,11 +51,11 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
     if ails:
         where = ails[0].places[0].partition("  ")[0] if ails[0].places else ""
         return f"{ails[0].title}{where and f' ({where})'}.{best}"
+    look = heard.answers.get(LOOK, {})
+    if look.get("failures") and not look.get("seen"):  # why other probes failed too
+        return f"No sample could be read outside of workers: {look['failures'][0]}."
     for probe, why in heard.failures.items():
         return f"{WHAT[probe].capitalize()} failed: {why}.{best}"
-    look = heard.answers.get(LOOK, {})
-    if look.get("failures") and not look.get("seen"):
-        return f"No sample could be read outside of workers: {look['failures'][0]}."
     knowing = f" Worth knowing: {lower(found[0].title)}." if found else ""
     if helps:
         return f"Nothing is wrong; it can still be faster: {helps[0].title.lower()}.{knowing}"
