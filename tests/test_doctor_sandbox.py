@@ -209,9 +209,9 @@ def test_nothing_stays_of_a_doctor_that_is_killed_at_any_moment(
             [sys.executable, "-m", "datasets_impl.doctor", TARGET,
              "--kwargs", json.dumps({"folder": str(ward)})],
             cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
-            stderr=subprocess.DEVNULL,
+            stderr=(ward / "said").open("w"),
         )  # fmt: skip
-        assert _until(lambda: bool(list(scratch.iterdir()))), "it made its folder"
+        assert _until(lambda: bool(list(scratch.iterdir()))), (ward / "said").read_text()
         if number:
             assert _until((ward / "left.json").exists)
             time.sleep(moments.uniform(0, LATEST))

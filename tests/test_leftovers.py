@@ -89,7 +89,8 @@ def home(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
         shutil.copytree(corpus.root, made / "photos")
         shutil.copytree(ROOT / "scripts", made / "scripts", ignore=shutil.ignore_patterns("*.pyc"))
         shutil.copytree(ROOT / "results" / "report", made / "results" / "report")
-        shutil.copy(ROOT / "README.md", made)
+        for file in ("README.md", "CITATION.cff"):
+            shutil.copy(ROOT / file, made)
         (made / "claims.toml").write_text(RULES)
         (made / "target.py").write_text(AILING)
         (made / "hanging").mkdir()

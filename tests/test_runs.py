@@ -262,7 +262,7 @@ def test_verdicts_of_other_environments_stand_beside(tmp_path: Path) -> None:
     html = page(study, Figures(), "")
     assert "lab, Python 3.14, torch 2.14: challenged" in html
     assert "Verdicts of Python 3.14, torch 2.14 stand on the cards" in html
-    assert "An update to Python 3.14 copies preloaded pixels to each worker" in html
+    assert "Under Python 3.14 workers start by forkserver" in html
     head, row = csv.reader(claims_csv(study).splitlines())
     assert dict(zip(head, row, strict=True))["verdict on lab, Python 3.14, torch 2.14"] == (
         "challenged"

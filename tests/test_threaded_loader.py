@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 from PIL import Image
+from tblib import pickling_support
 from torch.utils.data import (
     BatchSampler,
     ConcatDataset,
@@ -835,6 +836,7 @@ class Refusing(Made):
 
 @everywhere
 def test_an_error_leaves_nothing_that_only_the_garbage_collector_finds(where: str) -> None:
+    pickling_support.install()  # as importing Dask does: errors bring their frames with them
     gc.collect()
     gc.disable()
     try:

@@ -38,6 +38,9 @@ def arrive(data: bytes) -> BaseException:
             found = RuntimeError(message)
         for note in notes:
             found.add_note(note)
+    # tblib, which Dask brings, sends tracebacks along. Their frames hold those here, and with them
+    # the loader, until the garbage collector comes; the text says as much.
+    found.__traceback__ = found.__context__ = None
     found.__cause__ = _ThereError(text)
     return found
 
