@@ -77,9 +77,16 @@ class Cluster:
     def count(self) -> int:
         return len(self.begun.read_text().splitlines())
 
-    def wait_for(self, shards: int, running: Future[Any]) -> None:
-        while self.count() < shards and not running.done():
-            time.sleep(0.05)
+    @contextlib.contextmanager
+    def converting(self, photos: Path, target: Path, after: int) -> Iterator[Future[Any]]:
+        """A conversion that has begun so many shards."""
+        with ThreadPoolExecutor(1) as thread:
+            running = thread.submit(
+                convert_to_shards, photos, target, shard_images=SIZE, on=self.on
+            )
+            while self.count() < after and not running.done():
+                time.sleep(0.05)
+            yield running
 
     def end(self) -> None:
         for process in (*self.workers, self.scheduler):
@@ -115,11 +122,7 @@ def test_workers_that_are_killed_and_cut_off(
 ) -> None:
     convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
     cluster = start(3)
-    with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(
-            convert_to_shards, photos, tmp_path / "set", shard_images=SIZE, on=cluster.on
-        )
-        cluster.wait_for(4, running)
+    with cluster.converting(photos, tmp_path / "set", 4) as running:
         cluster.workers[0].kill()
         cluster.workers[1].send_signal(signal.SIGSTOP)
         threading.Timer(10, cluster.workers[1].send_signal, [signal.SIGCONT]).start()
@@ -161,11 +164,7 @@ def test_a_scheduler_that_dies(
 ) -> None:
     convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
     cluster = start(2)
-    with ThreadPoolExecutor(1) as thread:
-        running = thread.submit(
-            convert_to_shards, photos, tmp_path / "set", shard_images=SIZE, on=cluster.on
-        )
-        cluster.wait_for(8, running)
+    with cluster.converting(photos, tmp_path / "set", 8) as running:
         cluster.scheduler.kill()
         with pytest.raises(StudyError, match=r"lost or could not go on .* run it again"):
             running.result()

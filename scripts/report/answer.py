@@ -124,27 +124,28 @@ def _end(claim: ClaimResult | None) -> str:
 
 
 def _cached(claim: ClaimResult | None) -> str:
-    effect = _effect(claim)
-    if effect is None:
-        return ""
-    if effect.estimate > 1:
-        return (
-            "Decode once if the pixels fit in memory: an epoch that decodes is "
-            f"{_times(effect)} slower{_end(claim)}"
-        )
-    return f"An epoch that decodes takes {_times(effect)} as long as one in memory{_end(claim)}"
+    return _either(
+        claim,
+        "Decode once if the pixels fit in memory: an epoch that decodes is {times} slower",
+        "An epoch that decodes takes {times} as long as one in memory",
+    )
 
 
 def _cheap(claim: ClaimResult | None) -> str:
+    return _either(
+        claim,
+        "For pixels in memory use no workers: two make an epoch {times} slower",
+        "For pixels in memory, two workers take {times} as long as none",
+    )
+
+
+def _either(claim: ClaimResult | None, slower: str, otherwise: str) -> str:
+    """One of two sentences, by whether the effect is above 1; "" where there is none."""
     effect = _effect(claim)
     if effect is None:
         return ""
-    if effect.estimate > 1:
-        return (
-            "For pixels in memory use no workers: two make an epoch "
-            f"{_times(effect)} slower{_end(claim)}"
-        )
-    return f"For pixels in memory, two workers take {_times(effect)} as long as none{_end(claim)}"
+    said = slower if effect.estimate > 1 else otherwise
+    return said.format(times=_times(effect)) + _end(claim)
 
 
 def _expensive(claim: ClaimResult | None) -> str:
