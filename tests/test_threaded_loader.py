@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import pickle
 import threading
-import weakref
-from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import torch
-from PIL import Image
-from tblib import pickling_support
 from torch.utils.data import (
     BatchSampler,
     ConcatDataset,
     DataLoader,
     Dataset,
     DistributedSampler,
-    IterableDataset,
     RandomSampler,
     SequentialSampler,
     StackDataset,
@@ -32,16 +24,20 @@ from torch.utils.data import (
     random_split,
 )
 
-from datasets_impl.errors import BadArgument, LoaderFailed
+from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.loader import ThreadedLoader
-from tests.leftovers import until
-
-COUNT = 11
-Pair = namedtuple("Pair", ["image", "label"])
-
-
-class Marked(torch.Tensor):
-    """A subclass of tensor, which collating keeps or not as PyTorch does."""
+from tests.samples import (
+    COUNT,
+    REFUSED,
+    SAMPLES,
+    Made,
+    Stream,
+    Written,
+    everywhere,
+    expect,
+    generator,
+    same,
+)
 
 
 def padded(samples: list[torch.Tensor]) -> torch.Tensor:
@@ -52,86 +48,9 @@ def listed(samples: list[Any]) -> list[Any]:
     return samples
 
 
-def numbers(index: int, *shape: int) -> torch.Tensor:
-    return torch.arange(int(np.prod(shape)), dtype=torch.float32).view(shape) + index
-
-
-SAMPLES: dict[str, Any] = {
-    "tensor": lambda i: numbers(i, 3, 4),
-    "large tensor": lambda i: numbers(i, 3, 96, 96),
-    "bytes": lambda i: torch.full((5,), i, dtype=torch.uint8),
-    "transposed": lambda i: numbers(i, 3, 4).t(),
-    "scalar tensor": lambda i: torch.tensor(i),
-    "tuple": lambda i: (numbers(i, 96, 96), i),
-    "list": lambda i: [numbers(i, 2), float(i)],
-    "named tuple": lambda i: Pair(numbers(i, 96, 96), i),
-    "dictionary": lambda i: {"image": numbers(i, 96, 96), "label": i},
-    "nested": lambda i: {"a": (numbers(i, 2), [i, {"b": numbers(i, 1)}]), "c": str(i)},
-    "strings": lambda i: f"picture {i}",
-    "byte strings": lambda i: b"%d" % i,
-    "whole numbers": lambda i: i,
-    "floats": lambda i: i / 7,
-    "truths": lambda i: i % 2 == 0,
-    "array": lambda i: np.full((2, 3), i, np.float64),
-    "NumPy scalars": lambda i: (np.float32(i), np.int16(i), np.bool_(i % 2)),
-    "empty tensors": lambda i: torch.empty(0, 3),
-    "subclass": lambda i: numbers(i, 2).as_subclass(Marked),
-    "complex": lambda i: torch.complex(numbers(i, 2), numbers(i, 2)),
-    "bfloat16": lambda i: numbers(i, 96, 96).bfloat16(),
-    "needs a gradient": lambda i: numbers(i, 2).requires_grad_(),
-}
-REFUSED: dict[str, Any] = {
-    "None": lambda i: None,
-    "nothing in a tuple": lambda i: (i, None),
-    "picture": lambda i: Image.new("RGB", (2, 2)),
-    "ragged": lambda i: torch.zeros(i + 1),
-    "missing key": lambda i: {"a": 1} if i else {"b": 1},
-}
-
-
-class Made(Dataset[Any]):
-    def __init__(self, kind: str, count: int = COUNT) -> None:
-        self.kind, self.count = kind, count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int) -> Any:
-        return {**SAMPLES, **REFUSED}[self.kind](index)
-
-
 class ManyAtOnce(Made):
     def __getitems__(self, indices: list[int]) -> list[Any]:
         return [self[index] for index in reversed(indices)]
-
-
-class Stream(IterableDataset[Any]):
-    def __init__(self, kind: str = "tuple", count: int = COUNT) -> None:
-        self.kind, self.count = kind, count
-
-    def __iter__(self) -> Iterator[Any]:
-        return (SAMPLES[self.kind](index) for index in range(self.count))
-
-
-def same(found: Any, expected: Any) -> None:
-    """Equal in structure, types and values."""
-    assert type(found) is type(expected)
-    if isinstance(expected, torch.Tensor):
-        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
-        assert found.requires_grad == expected.requires_grad
-        assert torch.equal(found, expected)
-    elif isinstance(expected, np.ndarray):
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found, expected)
-    elif isinstance(expected, dict):
-        assert list(found) == list(expected)
-        same(list(found.values()), list(expected.values()))
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected)
-        for each, other in zip(found, expected, strict=True):
-            same(each, other)
-    else:
-        assert found == expected
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -142,19 +61,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "unbatched": {"batch_size": None},
     "as they are": {"batch_size": 4, "collate_fn": listed},
 }
-PLACES = ["trainer", "process"]
 METHODS = ["fork", "forkserver", "spawn"]
-everywhere = pytest.mark.parametrize("where", PLACES)
-
-
-def expect(loader: Any, plain: Any, epochs: int = 2, seed: int = 5) -> None:
-    """`loader` gives what `plain` gives, epoch after epoch, from the same seed."""
-    torch.manual_seed(seed)
-    expected = [list(plain) for _ in range(epochs)]
-    torch.manual_seed(seed)
-    same([list(loader) for _ in range(epochs)], expected)
-    if not isinstance(plain.dataset, IterableDataset):
-        assert len(loader) == len(plain)
 
 
 @pytest.mark.parametrize("given", ARGUMENTS.values(), ids=ARGUMENTS)
@@ -232,10 +139,6 @@ def refused(loader: Any, data: Any, order: dict[str, Any]) -> None:
             assert type(found.value) is type(error) and found.value.args == error.args
         else:
             same(next(batches), expected)
-
-
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(9)
 
 
 ORDERS: dict[str, Any] = {
@@ -363,96 +266,6 @@ def test_iterators_at_once_do_not_disturb_each_other(where: str) -> None:
     same(list(made), expected)
 
 
-class Slow(Made):
-    """The first sample takes long."""
-
-    def __getitem__(self, index: int) -> Any:
-        import time
-
-        if index == 0:
-            time.sleep(0.5)
-        return index
-
-
-@everywhere
-def test_a_slow_sample_need_not_hold_up_the_others(where: str) -> None:
-    made = ThreadedLoader(Slow("tuple"), None, in_order=False, threads=2, where=where)
-    found = [int(each) for each in made]
-    assert sorted(found) == list(range(COUNT)) and found[0] != 0
-    assert [int(each) for each in ThreadedLoader(Slow("tuple"), None, threads=2)] == sorted(found)
-
-
-@everywhere
-def test_a_batch_that_takes_too_long_is_an_error(where: str) -> None:
-    made = ThreadedLoader(Slow("tuple"), 2, timeout=0.01, where=where)
-    with pytest.raises(LoaderFailed, match=r"^No batch came within 0.01 seconds; .*\.$"):
-        next(iter(made))
-
-
-class Failing(Made):
-    def __getitem__(self, index: int) -> Any:
-        if index in (3, 5):
-            raise FileNotFoundError(2, "no such file", f"{index}.jpg")
-        return index
-
-    def name(self, index: int) -> str:
-        return f"{index}.jpg"
-
-
-@everywhere
-def test_an_error_arrives_as_it_was_and_names_the_sample(where: str) -> None:
-    batches = iter(ThreadedLoader(Failing("tuple"), 2, threads=3, where=where))
-    assert next(batches).tolist() == [0, 1]
-    for index in (3, 5):
-        with pytest.raises(FileNotFoundError) as found:
-            next(batches)
-        assert found.value.filename == f"{index}.jpg" and found.value.errno == 2
-        assert f"sample {index} of the dataset, {index}.jpg" in "".join(found.value.__notes__)
-    assert next(batches).tolist() == [6, 7], "the next batch comes nevertheless"
-
-
-class Written(Dataset[Any]):
-    """Samples that are written into the batch: a picture, channels-last, and a number."""
-
-    def __init__(self, side: int = 160, many: bool = False) -> None:
-        self.side, self.epoch = side, 0
-        if many:
-            self.read_many_into = self._read_many_into
-
-    def __len__(self) -> int:
-        return COUNT
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def sample_layout(self, index: int) -> Any:
-        shape, strides = (3, self.side, self.side), (1, 3 * self.side, 3)
-        image = torch.empty_strided(shape, strides, dtype=torch.uint8, device="meta")
-        return {"image": image, "label": (torch.empty((), dtype=torch.int64, device="meta"),)}
-
-    def read_into(self, index: int, into: Any) -> None:
-        if index == -1:
-            raise ValueError("no such sample")
-        into["image"][:] = index + 16 * self.epoch
-        into["image"][:, 0] = index
-        into["label"][0][...] = index
-
-    def _read_many_into(self, indices: list[int], into: Any) -> None:
-        for row, index in enumerate(indices):
-            self.read_into(
-                index, {"image": into["image"][row], "label": (into["label"][0][row, ...],)}
-            )
-
-    def __getitem__(self, index: int) -> Any:
-        layout = self.sample_layout(index)
-        image = torch.empty_strided(
-            layout["image"].shape, layout["image"].stride(), dtype=torch.uint8
-        )
-        label = torch.empty((), dtype=torch.int64)
-        self.read_into(index, {"image": image.numpy(), "label": (label.numpy(),)})
-        return {"image": image, "label": (label,)}
-
-
 @everywhere
 @pytest.mark.parametrize("many", [False, True])
 @pytest.mark.parametrize("given", ARGUMENTS.values(), ids=ARGUMENTS)
@@ -481,94 +294,6 @@ def test_two_epochs_at_once_are_two_epochs(where: str) -> None:
     for epoch, (one, rest) in reversed(list(enumerate(begun))):
         for batch in (one, *rest):
             assert (batch["image"][:, 0, 1, 0] == batch["label"][0] + 16 * epoch).all()
-
-
-def stopped(made: Any, after: int) -> tuple[list[Any], Any]:
-    batches = [batch for _, batch in zip(range(after), made, strict=False)]
-    return batches, pickle.loads(pickle.dumps(made.state_dict()))
-
-
-class Steps(IterableDataset[int]):
-    """A stream that can go on from where it stood."""
-
-    def __init__(self) -> None:
-        self.at = 0
-
-    def __iter__(self) -> Iterator[int]:
-        while self.at < COUNT:
-            self.at += 1
-            yield self.at - 1
-        self.at = 0
-
-    def state_dict(self) -> dict[str, int]:
-        return {"at": self.at}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.at = state["at"]
-
-
-class Backwards(SequentialSampler):
-    """A sampler that can go on from where it stood, and cannot be counted forward."""
-
-    def __init__(self, data: Any) -> None:
-        super().__init__(data)
-        self.left = len(data)
-
-    def __iter__(self) -> Iterator[int]:
-        while self.left:
-            self.left -= 1
-            yield self.left
-        self.left = len(self.data_source)
-
-    def state_dict(self) -> dict[str, int]:
-        return {"left": self.left}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.left = state["left"]
-
-
-RESUMED: dict[str, Any] = {
-    "in turn": lambda: ThreadedLoader(Made("tuple"), 2),
-    "shuffled": lambda: ThreadedLoader(Made("tuple"), 2, True),
-    "generator": lambda: ThreadedLoader(Made("tuple"), 2, True, generator=generator()),
-    "seed": lambda: ThreadedLoader(Written(), 2, True, seed=3),
-    "in parts": lambda: ThreadedLoader(Written(), 2, True, num_replicas=2, rank=1),
-    "random": lambda: ThreadedLoader(Written(), 2, True, seed=3, prefetch_factor=0),
-    "distributed": lambda: ThreadedLoader(
-        Made("tuple"), 2, False, DistributedSampler(range(COUNT), 1, 0)
-    ),
-    "sampler": lambda: ThreadedLoader(Made("tuple"), 2, False, Backwards(Made("tuple"))),
-    "stream": lambda: ThreadedLoader(Steps(), 2),
-    "stream without state": lambda: ThreadedLoader(Stream(), 2),
-    "unbatched": lambda: ThreadedLoader(Made("tuple"), None, True),
-}
-
-
-@pytest.mark.filterwarnings("ignore:Stream has no state_dict")
-@pytest.mark.parametrize("after", [0, 1, 3])
-@pytest.mark.parametrize("name", RESUMED)
-def test_what_remains_comes_after_a_stop(name: str, after: int) -> None:
-    build = RESUMED[name]
-    torch.manual_seed(4)
-    made = build()
-    made.set_epoch(1)
-    batches, state = stopped(made, after)
-    torch.manual_seed(4)
-    again = build()
-    again.set_epoch(1)
-    expected = list(again), list(again)
-    resumed = build()
-    torch.manual_seed(4)
-    resumed.load_state_dict(state)
-    assert resumed.epoch == 1
-    more, state = stopped(resumed, 1)
-    if more:  # else that was the epoch's end
-        resumed = build()
-        resumed.load_state_dict(state)
-        more += list(resumed)
-    same(batches + more, expected[0])
-    if name in ("generator", "seed", "in parts", "random"):  # else PyTorch's generator decides
-        same(list(resumed), expected[1])
 
 
 @everywhere
@@ -606,60 +331,6 @@ def test_samples_of_a_part_are_read_by_all_threads() -> None:
     part = Subset(Meeting("tuple"), [3, 4])
     assert next(iter(ThreadedLoader(part, 2, where="trainer", threads=2))).tolist() == [3, 4]
     assert len(seen) == 2
-
-
-@everywhere
-def test_closing_ends_what_makes_batches(where: str) -> None:
-    made: Any = ThreadedLoader(Made("large tensor"), 2, where=where, threads=2)
-    made.close()
-    with made as loader:
-        batches = iter(loader)
-        kept = next(batches)
-        before = kept.clone()
-        child = psutil.Process(made._place.process.pid) if where == "process" else None
-    with pytest.raises(LoaderFailed, match="closed in mid-epoch"):
-        list(batches)
-    assert torch.equal(kept, before)
-    assert not (child and child.is_running())
-    assert "make-batch_0" not in {one.name for one in threading.enumerate()} or where == "process"
-    expect(made, DataLoader(Made("large tensor"), 2))
-    made.close()
-
-
-@everywhere
-def test_closing_ends_waiting_in_another_thread(where: str) -> None:
-    release.clear()  # before a process is forked, which has a copy of it
-    made: Any = ThreadedLoader(Stuck("tuple"), 1, where=where, threads=1)
-    begun, errors = threading.Event(), []
-
-    def iterate() -> None:
-        try:
-            batches = iter(made)
-            next(batches)
-            begun.set()
-            next(batches)
-        except LoaderFailed as error:
-            errors.append(str(error))
-
-    thread = threading.Thread(target=iterate)
-    thread.start()
-    assert begun.wait(60)
-    closing = threading.Thread(target=made.close)
-    closing.start()
-    thread.join(60)
-    release.set()
-    closing.join(60)
-    assert not thread.is_alive() and not closing.is_alive() and "closed" in errors[0]
-
-
-release = threading.Event()
-
-
-class Stuck(Made):
-    def __getitem__(self, index: int) -> Any:
-        if index:
-            release.wait(600)
-        return index
 
 
 class Looked(Dataset[Any]):
@@ -730,124 +401,6 @@ class Unmeasured(Stream):
 def test_a_stream_may_say_in_any_way_that_it_has_no_length(error: type[Exception]) -> None:
     made = iter(ThreadedLoader(Unmeasured(error), 4, where="trainer"))
     same(list(made), list(DataLoader(Stream(), 4)))
-
-
-ORDERS: dict[str, dict[str, Any]] = {
-    "seed": {"shuffle": True, "seed": 3},
-    "other seed": {"shuffle": True, "seed": 4},
-    "in turn": {},
-    "in turn by seed": {"seed": 3},
-    "shuffled": {"shuffle": True},
-    "other replicas": {"shuffle": True, "seed": 3, "num_replicas": 2, "rank": 0},
-    "replacement": {"sampler": RandomSampler(range(COUNT), True, COUNT)},
-    "distributed": {"sampler": DistributedSampler(range(COUNT), 2, 0)},
-    "distributed, other seed": {"sampler": DistributedSampler(range(COUNT), 2, 0, seed=1)},
-}
-
-
-@pytest.mark.parametrize("other", ORDERS)
-def test_a_state_of_another_order_is_refused(other: str) -> None:
-    """Else samples would be left out and others repeated without a word."""
-    for name, given in ORDERS.items():
-        _, state = stopped(ThreadedLoader(Made("tensor"), 2, where="trainer", **given), 2)
-        made = ThreadedLoader(Made("tensor"), 2, where="trainer", **ORDERS[other])
-        if name == other:
-            made.load_state_dict(state)
-            continue
-        with pytest.raises(BadArgument, match="same arguments"):
-            made.load_state_dict(state)
-
-
-def test_all_processes_may_load_the_state_of_one() -> None:
-    def build(rank: int) -> Any:
-        return ThreadedLoader(Made("tensor"), 2, seed=3, num_replicas=2, rank=rank, where="trainer")
-
-    _, state = stopped(build(0), 1)
-    resumed = build(1)
-    resumed.load_state_dict(state)
-    same(list(resumed), list(build(1))[1:])
-
-
-def test_a_state_of_before_is_taken() -> None:
-    """It does not say of which order it is."""
-    made = ThreadedLoader(Made("tensor"), 2, where="trainer")
-    _, state = stopped(made, 2)
-    del state["describes"]["order"]
-    made.load_state_dict(state)
-    assert len(list(made)) == 4
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"given": -1},
-        {"given": "2"},
-        {"given": 99},
-        {"epoch": -1},
-        {"begun": "no"},
-        {"generators": None},
-        {"generators": []},
-        {"generators": [[0, 1]]},
-        {"generators": [torch.zeros(3, dtype=torch.uint8)]},
-        {"beyond": None},
-        {"beyond": {"3": None}},
-        {"describes": None},
-        {"describes": {}},
-        {"order": 5},
-        {"more": 1},
-    ],
-)
-def test_a_damaged_state_is_refused(changed: dict[str, Any]) -> None:
-    made = ThreadedLoader(Made("tensor"), 2, where="trainer")
-    _, state = stopped(made, 2)
-    again = ThreadedLoader(Made("tensor"), 2, where="trainer")
-    with pytest.raises(BadArgument, match=r"^state .*\.$"):
-        again.load_state_dict({**state, **changed})
-        list(again)
-
-
-class Signalled(Exception):
-    pass
-
-
-@everywhere
-def test_an_epoch_that_was_cut_short_says_so(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a signal interrupts would else be lost without a word, or be waited for without end."""
-    made: Any = ThreadedLoader(Made("tensor"), 2, where=where)
-    batches = iter(made)
-    found = [next(batches)]
-
-    def interrupted(number: int, indices: Any) -> None:
-        raise Signalled
-
-    monkeypatch.setattr(batches._epoch._run, "submit", interrupted)  # type: ignore[attr-defined]
-    with pytest.raises(Signalled):
-        next(batches)
-    with pytest.raises(LoaderFailed, match=r"cut short.*state_dict"):
-        next(batches)
-    made.load_state_dict(made.state_dict())
-    same([*found, *made], list(DataLoader(Made("tensor"), 2)))
-
-
-class Refusing(Made):
-    def __getitem__(self, index: int) -> Any:
-        raise KeyError(index)
-
-
-@everywhere
-def test_an_error_leaves_nothing_that_only_the_garbage_collector_finds(where: str) -> None:
-    pickling_support.install()  # as importing Dask does: errors bring their frames with them
-    gc.collect()
-    gc.disable()
-    try:
-        made = ThreadedLoader(Refusing("tensor"), 2, where=where)
-        with contextlib.suppress(KeyError):
-            next(iter(made))
-        place: Any = weakref.ref(made._place)  # type: ignore[arg-type]
-        del made
-        assert until(lambda: place() is None)  # a thread of it may still be ending
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize("data", [None, "/photos", Made, iter([1]), 5])

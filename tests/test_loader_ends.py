@@ -1,0 +1,168 @@
+"""Errors, closing and waiting: how an epoch of a loader ends before its time."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+import weakref
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from tblib import pickling_support
+from torch.utils.data import (
+    DataLoader,
+)
+
+from datasets_impl.errors import LoaderFailed
+from datasets_impl.loaders.loader import ThreadedLoader
+from tests.leftovers import until
+from tests.samples import COUNT, Made, everywhere, expect, same
+
+
+class Slow(Made):
+    """The first sample takes long."""
+
+    def __getitem__(self, index: int) -> Any:
+        import time
+
+        if index == 0:
+            time.sleep(0.5)
+        return index
+
+
+@everywhere
+def test_a_slow_sample_need_not_hold_up_the_others(where: str) -> None:
+    made = ThreadedLoader(Slow("tuple"), None, in_order=False, threads=2, where=where)
+    found = [int(each) for each in made]
+    assert sorted(found) == list(range(COUNT)) and found[0] != 0
+    assert [int(each) for each in ThreadedLoader(Slow("tuple"), None, threads=2)] == sorted(found)
+
+
+@everywhere
+def test_a_batch_that_takes_too_long_is_an_error(where: str) -> None:
+    made = ThreadedLoader(Slow("tuple"), 2, timeout=0.01, where=where)
+    with pytest.raises(LoaderFailed, match=r"^No batch came within 0.01 seconds; .*\.$"):
+        next(iter(made))
+
+
+class Failing(Made):
+    def __getitem__(self, index: int) -> Any:
+        if index in (3, 5):
+            raise FileNotFoundError(2, "no such file", f"{index}.jpg")
+        return index
+
+    def name(self, index: int) -> str:
+        return f"{index}.jpg"
+
+
+@everywhere
+def test_an_error_arrives_as_it_was_and_names_the_sample(where: str) -> None:
+    batches = iter(ThreadedLoader(Failing("tuple"), 2, threads=3, where=where))
+    assert next(batches).tolist() == [0, 1]
+    for index in (3, 5):
+        with pytest.raises(FileNotFoundError) as found:
+            next(batches)
+        assert found.value.filename == f"{index}.jpg" and found.value.errno == 2
+        assert f"sample {index} of the dataset, {index}.jpg" in "".join(found.value.__notes__)
+    assert next(batches).tolist() == [6, 7], "the next batch comes nevertheless"
+
+
+@everywhere
+def test_closing_ends_what_makes_batches(where: str) -> None:
+    made: Any = ThreadedLoader(Made("large tensor"), 2, where=where, threads=2)
+    made.close()
+    with made as loader:
+        batches = iter(loader)
+        kept = next(batches)
+        before = kept.clone()
+        child = psutil.Process(made._place.process.pid) if where == "process" else None
+    with pytest.raises(LoaderFailed, match="closed in mid-epoch"):
+        list(batches)
+    assert torch.equal(kept, before)
+    assert not (child and child.is_running())
+    assert "make-batch_0" not in {one.name for one in threading.enumerate()} or where == "process"
+    expect(made, DataLoader(Made("large tensor"), 2))
+    made.close()
+
+
+@everywhere
+def test_closing_ends_waiting_in_another_thread(where: str) -> None:
+    release.clear()  # before a process is forked, which has a copy of it
+    made: Any = ThreadedLoader(Stuck("tuple"), 1, where=where, threads=1)
+    begun, errors = threading.Event(), []
+
+    def iterate() -> None:
+        try:
+            batches = iter(made)
+            next(batches)
+            begun.set()
+            next(batches)
+        except LoaderFailed as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=iterate)
+    thread.start()
+    assert begun.wait(60)
+    closing = threading.Thread(target=made.close)
+    closing.start()
+    thread.join(60)
+    release.set()
+    closing.join(60)
+    assert not thread.is_alive() and not closing.is_alive() and "closed" in errors[0]
+
+
+release = threading.Event()
+
+
+class Stuck(Made):
+    def __getitem__(self, index: int) -> Any:
+        if index:
+            release.wait(600)
+        return index
+
+
+class Signalled(Exception):
+    pass
+
+
+@everywhere
+def test_an_epoch_that_was_cut_short_says_so(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a signal interrupts would else be lost without a word, or be waited for without end."""
+    made: Any = ThreadedLoader(Made("tensor"), 2, where=where)
+    batches = iter(made)
+    found = [next(batches)]
+
+    def interrupted(number: int, indices: Any) -> None:
+        raise Signalled
+
+    monkeypatch.setattr(batches._epoch._run, "submit", interrupted)  # type: ignore[attr-defined]
+    with pytest.raises(Signalled):
+        next(batches)
+    with pytest.raises(LoaderFailed, match=r"cut short.*state_dict"):
+        next(batches)
+    made.load_state_dict(made.state_dict())
+    same([*found, *made], list(DataLoader(Made("tensor"), 2)))
+
+
+class Refusing(Made):
+    def __getitem__(self, index: int) -> Any:
+        raise KeyError(index)
+
+
+@everywhere
+def test_an_error_leaves_nothing_that_only_the_garbage_collector_finds(where: str) -> None:
+    pickling_support.install()  # as importing Dask does: errors bring their frames with them
+    gc.collect()
+    gc.disable()
+    try:
+        made = ThreadedLoader(Refusing("tensor"), 2, where=where)
+        with contextlib.suppress(KeyError):
+            next(iter(made))
+        place: Any = weakref.ref(made._place)  # type: ignore[arg-type]
+        del made
+        assert until(lambda: place() is None)  # a thread of it may still be ending
+    finally:
+        gc.enable()
