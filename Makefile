@@ -69,8 +69,9 @@ test: $(READY)  ## the whole test suite, on all cores
 test-fast: $(READY)  ## the tests that take less than a second each
 	@$(TEST) -m "not slow" $(value ARGS)
 
-lint: $(READY)  ## ruff, mypy and the contracts of imports
+lint: $(READY)  ## ruff, mypy, the contracts of imports, and asv's check of the suite (10 s of it)
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy && $(BIN)/lint-imports
+	@DATASET_STUDY_PROFILE=full $(RUN) asv check -E existing:same
 
 $(PEERS): requirements-peers.txt $(READY)
 	@echo "Adding the specialised loaders to $(VENV): about a minute."

@@ -17,6 +17,8 @@ from asv_runner.discovery import disc_benchmarks
 from conftest import ROOT
 
 from benchmarks import plan, prepare
+from benchmarks.grids import PROFILES
+from tests.standard_suite import imported
 
 TOOK_PART = ("asv.conf.json", ".gitignore", "benchmarks", "datasets_impl", "results")
 
@@ -112,6 +114,35 @@ def test_an_unknown_profile_is_named(tmp_path: Path) -> None:
     said = done.stdout + done.stderr
     assert done.returncode == 1 and "'nonsense'" in said and "quick" in said
     assert said.count("Traceback") == 0, said
+
+
+def test_the_check_of_the_lint_covers_every_profile() -> None:
+    lines = subprocess.run(["make", "-n", "lint"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert "asv check -E existing:same" in lines
+    (checked,) = re.findall(r"DATASET_STUDY_PROFILE=(\w+)", lines)
+
+    def names(profile: str) -> set[str]:
+        with imported(profile) as suite:
+            return {f"{one.__module__}.{one.__name__}" for one in suite.benchmark_classes()}
+
+    everything = names(checked)
+    assert all(names(profile) <= everything for profile in PROFILES)
+
+
+@pytest.mark.slow
+def test_the_check_needs_no_repository_and_names_what_is_wrong(tmp_path: Path) -> None:
+    suite = tmp_path / "suite"
+    shutil.copytree(ROOT / "benchmarks", suite / "benchmarks")
+    shutil.copy(ROOT / "asv.conf.json", suite)
+    check = ("check", "-E", "existing:same")
+    variables = {"DATASET_STUDY_PROFILE": "full", "PATH": str(tmp_path)}  # no git, no network tool
+    sound = asv(*check, at=suite, home=tmp_path, **variables)
+    assert sound.returncode == 0, sound.stdout + sound.stderr
+    with (suite / "benchmarks" / "loader.py").open("a") as file:
+        file.write("\n\nclass Few:\n    params = [[1], [2]]\n")
+        file.write("    def track_few(self, one):\n        return one\n")
+    wrong = asv(*check, at=suite, home=tmp_path, **variables)
+    assert wrong.returncode == 1 and "Few.track_few" in wrong.stdout + wrong.stderr
 
 
 @pytest.mark.parametrize(
