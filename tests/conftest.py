@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from multiprocessing.util import Finalize
+from multiprocessing.util import Finalize, get_temp_dir
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
         return  # its workers run the tests
     tempfile.tempdir = os.environ["TMPDIR"] = str(own_folder(Path(usual)))
+    # Workers that are ended by a signal cannot remove a folder of their own; they take this one's.
+    get_temp_dir()
     # After multiprocessing has removed what it keeps there until the end.
     Finalize(None, remove, [Path(tempfile.tempdir)], exitpriority=-1000)
 
