@@ -16,7 +16,7 @@ from typing import Any
 
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from datasets_impl.errors import Unsupported
+from datasets_impl.errors import MissingPackage, Unsupported
 from datasets_impl.media.workspaces import name_semaphores
 from datasets_impl.observe import load
 from datasets_impl.observe.log import ROUND_VARIABLE, observe
@@ -98,7 +98,7 @@ class _Benchmark:
         before = load.snapshot()
         try:
             value, state = measure(Cell.at(self.param_names, levels))
-        except Unsupported as reason:
+        except (Unsupported, MissingPackage) as reason:
             observe({**record, "skipped": str(reason)})
             raise SkipNotImplemented(str(reason)) from reason
         except Exception as error:

@@ -15,7 +15,7 @@ from conftest import ROOT
 
 from benchmarks.common import _Benchmark
 from benchmarks.grids import Cell
-from datasets_impl.errors import StudyError, Unsupported
+from datasets_impl.errors import MissingPackage, StudyError, Unsupported
 from datasets_impl.observe import load
 from datasets_impl.observe.load import RETRIES_VARIABLE, Load
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
@@ -135,9 +135,14 @@ def test_no_repetition_that_asv_would_cut_short(monkeypatch: pytest.MonkeyPatch,
     assert record["loaded"] is True
 
 
-def test_a_skip_is_not_repeated(monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
+@pytest.mark.parametrize("reason", [Unsupported, MissingPackage])
+def test_a_skip_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, log: Path, reason: type[Exception]
+) -> None:
+    """Also for what an environment lacks: with an older torch one decoder has no release."""
+
     def measure(cell: Cell) -> tuple[float, dict[str, Any]]:
-        raise Unsupported("no such disk")
+        raise reason("no such disk")
 
     with pytest.raises(SkipNotImplemented):
         Timed().measured((64, "naive"), measure)
