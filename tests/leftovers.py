@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from datasets_impl.media.workspaces import PREFIX
+from datasets_impl.system.owners import PREFIX
 
 SHARED = Path("/dev/shm")
 PATIENCE = 60  # seconds; only what is left takes them

@@ -16,12 +16,13 @@ from datasets_impl.media import cgroup
 from datasets_impl.media.cgroup import Group, limited_bandwidth, memory_limit
 from datasets_impl.observe import page_cache
 from datasets_impl.system.hierarchy import find
+from datasets_impl.system.owners import PREFIX
 
 MB = 1_000_000
 
 
 def own_groups(parent: Path) -> list[str]:
-    return [path.name for path in parent.glob(f"{cgroup.PREFIX}{os.getpid()}-*")]
+    return [path.name for path in parent.glob(f"{PREFIX}{os.getpid()}-*")]
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_a_child_still_running_goes_back_too(throttling: Path) -> None:
     try:
         assert not group.folder.exists()
         assert child.poll() is None
-        assert cgroup.PREFIX not in Path(f"/proc/{child.pid}/cgroup").read_text()
+        assert PREFIX not in Path(f"/proc/{child.pid}/cgroup").read_text()
     finally:
         child.kill()
         child.wait()
@@ -126,7 +127,7 @@ def test_group_of_a_killed_owner_is_swept_and_of_a_live_one_not(throttling: Path
     with child.stdout:
         folder = Path(child.stdout.readline().strip())
     try:
-        assert folder.name.startswith(cgroup.PREFIX)
+        assert folder.name.startswith(PREFIX)
         cgroup.sweep()
         assert folder.exists(), "its owner runs"
     finally:

@@ -22,7 +22,7 @@ from datasets_impl.doctor.__main__ import questions
 from datasets_impl.doctor.probes.reading import FOLDER
 from datasets_impl.doctor.process.examine import Ask, examine
 from datasets_impl.doctor.process.sandbox import sweep_dead
-from datasets_impl.media.workspaces import PREFIX
+from datasets_impl.system.owners import PREFIX
 from tests import doctor_strange
 from tests.doctor_gallery import prepare
 from tests.doctor_strange import Litters
@@ -126,6 +126,41 @@ def test_what_a_killed_doctor_left_goes_with_the_next(
     for path in _left(ward):
         if path.startswith("/dev"):
             Path(path).unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [("photos", False), (f"{PREFIX}photos", False), (f"{PREFIX}{{}}-photos", True)],
+)
+def test_a_folder_of_somebody_elses_stays_whatever_a_variable_says(
+    name: str, ends: bool, tmp_path: Path
+) -> None:
+    """The last has the name of a folder of a doctor's that is gone, and not its note."""
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    folder = tmp_path / name.format(gone.pid)
+    folder.mkdir()
+    (folder / "one.jpg").write_bytes(b"one")
+    with subprocess.Popen(["sleep", "600"], env={**os.environ, FOLDER: str(folder)}) as other:
+        sweep_dead()
+        ended = other.poll() is not None
+        other.kill()
+    assert (folder / "one.jpg").read_bytes() == b"one"
+    assert ended is ends
+
+
+def test_processes_that_lost_their_mark_are_ended_though_the_folder_is_gone(
+    tmp_path: Path,
+) -> None:
+    """Another doctor that began meanwhile may have swept the folder first."""
+    with subprocess.Popen(["sleep", "600"], env={}, start_new_session=True) as unmarked:
+        subprocess.run(
+            [sys.executable, "-m", "datasets_impl.doctor.process.watchman"],
+            input=f"{unmarked.pid} {tmp_path / PREFIX}1-gone\n", text=True, cwd=ROOT, check=True,
+        )  # fmt: skip
+        code = unmarked.poll()
+        unmarked.kill()
+    assert code == -signal.SIGKILL
 
 
 SEEN = """

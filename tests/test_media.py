@@ -24,6 +24,7 @@ from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import workspaces as media
 from datasets_impl.media.workspaces import MEDIA, filesystem, scratch_parent, sweep, workspace
+from datasets_impl.system.owners import PREFIX
 
 every_medium = pytest.mark.parametrize("medium", MEDIA)
 
@@ -185,7 +186,7 @@ def test_next_workspace_sweeps_what_a_killed_owner_left(corpus: Corpus) -> None:
     parent = parent_of("disk-warm")
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()
-    left = parent / f"{media.PREFIX}{finished.pid}-abc"
+    left = parent / f"{PREFIX}{finished.pid}-abc"
     left.mkdir()
     with workspace(corpus.root, "disk-warm") as outer:
         assert not left.exists()
@@ -196,8 +197,9 @@ def test_next_workspace_sweeps_what_a_killed_owner_left(corpus: Corpus) -> None:
 def test_sweep_takes_nothing_else(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    mine, link = f"{media.PREFIX}{gone.pid}-mine", f"{media.PREFIX}{gone.pid}-link"
-    kept = [f"{media.PREFIX}x-1", "other-1-1", f"{media.PREFIX}{os.getpid()}-1", mine]
+    mine, link = f"{PREFIX}{gone.pid}-mine", f"{PREFIX}{gone.pid}-link"
+    kept = [f"{PREFIX}{owner}-1" for owner in ("x", "²", 10**12, os.getpid())]
+    kept += ["other-1-1", mine]
     for name in kept:
         (tmp_path / "parent" / name).mkdir(parents=True)
     (tmp_path / "parent" / mine / "thesis.txt").write_text("of somebody who names folders so")
@@ -219,7 +221,7 @@ def gone() -> int:
 @pytest.mark.parametrize("remaining", ["torchinductor_me/empty", "pymp-abc/listener"])
 def test_what_an_outliving_process_made_again_is_swept(remaining: str, tmp_path: Path) -> None:
     """Without the note; a folder with no file, and perhaps with a socket, holds nothing to lose."""
-    left = tmp_path / f"{media.PREFIX}{gone()}-abc" / remaining
+    left = tmp_path / f"{PREFIX}{gone()}-abc" / remaining
     left.parent.mkdir(parents=True)
     if left.name == "listener":
         with socket.socket(socket.AF_UNIX) as listener:
@@ -234,7 +236,7 @@ def test_what_an_outliving_process_made_again_is_swept(remaining: str, tmp_path:
 
 def test_a_folder_without_the_note_that_holds_a_file_or_a_link_is_kept(tmp_path: Path) -> None:
     for number, name in enumerate(("torchinductor_me/thesis.txt", "pymp-abc/link")):
-        file = tmp_path / f"{media.PREFIX}{gone()}-{number}" / name
+        file = tmp_path / f"{PREFIX}{gone()}-{number}" / name
         file.parent.mkdir(parents=True)
         file.symlink_to("elsewhere") if file.name == "link" else file.write_text("kept")
     before = sorted(tmp_path.rglob("*"))
@@ -248,7 +250,7 @@ def test_a_removal_that_is_cut_short_is_ended_by_the_next_sweep(
 ) -> None:
     """Whatever was deleted before the process was killed, the folder is known until it goes."""
     pid = gone()
-    folder = tmp_path / f"{media.PREFIX}{pid}-abc"
+    folder = tmp_path / f"{PREFIX}{pid}-abc"
     (folder / "z-folder").mkdir(parents=True)
     (folder / media.NOTE).write_text(media.TEXT)
     for name in ("a-file", "z-folder/file"):
@@ -331,7 +333,7 @@ def test_sweep_all_looks_on_every_medium(monkeypatch: pytest.MonkeyPatch) -> Non
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()
     for medium in ("ramdisk", "disk-warm"):
-        (parent_of(medium) / f"{media.PREFIX}{finished.pid}-abc").mkdir()
+        (parent_of(medium) / f"{PREFIX}{finished.pid}-abc").mkdir()
     assert media.sweep_all() == 2
     monkeypatch.setattr(media, "RAM_DISK", Path("absent"))
     assert media.sweep_all() == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from datasets_impl.media.workspaces import PREFIX
+from datasets_impl.system.owners import PREFIX
 from scripts.session.orphans import end_orphans, end_processes_of
 
 WAITS = "import sys, time; print('up', flush=True); time.sleep(1e6)"

@@ -16,7 +16,8 @@ import pytest
 import torchvision as torchvision  # makes a folder of PyTorch's own, as the study's import does
 from asv.results import Results
 
-from datasets_impl.media.workspaces import PREFIX, temporary_parent
+from datasets_impl.media.workspaces import temporary_parent
+from datasets_impl.system.owners import PREFIX
 from scripts.root import ROOT
 from tests import leftovers
 

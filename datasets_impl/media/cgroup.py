@@ -19,13 +19,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from datasets_impl.errors import Unsupported, VoidMeasurement
 from datasets_impl.observe.page_cache import evict, warm
 from datasets_impl.system.hierarchy import NAMES, Place, device_of, find, words
+from datasets_impl.system.owners import PREFIX, owner_is_gone
 
-PREFIX = "dataset-study-"
 # The kernel grants a throttled group its bytes in slices, of a tenth of a second on a disk that
 # says it rotates: a short read may pass unthrottled, any other is off by up to one slice.
 SLICE = 0.1
@@ -155,8 +153,7 @@ def _dissolve(folder: Path, home: Path, seconds: float = 2.0) -> bool:
 def _sweep(place: Place) -> int:
     removed = 0
     for folder in place.parent.glob(f"{PREFIX}*-*"):
-        owner = folder.name.removeprefix(PREFIX).split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if owner_is_gone(folder.name):
             removed += _dissolve(folder, place.current, seconds=0.1)
     return removed
 

@@ -25,9 +25,9 @@ from datasets_impl.errors import Unsupported
 from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.media import cgroup
+from datasets_impl.system.owners import PREFIX, owner_is_gone
 
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
-PREFIX = "dataset-study-"
 NOTE = ".working-folder"  # in each working folder, by which it is known
 TEXT = "This folder goes when the process ends whose number is in its name.\n"
 RAM_DISK = Path("/dev/shm")  # noqa: S108 - the RAM disk is the point
@@ -195,8 +195,7 @@ def sweep(parent: Path) -> int:
     """
     removed = 0
     for folder in parent.glob(f"{PREFIX}*-*"):
-        owner = folder.name.removeprefix(PREFIX).split("-")[0]
-        if not owner.isdigit() or psutil.pid_exists(int(owner)) or folder.is_symlink():
+        if not owner_is_gone(folder.name) or folder.is_symlink():
             continue
         if (folder / NOTE).is_file() or _holds_no_file(folder):
             remove(folder)
@@ -224,11 +223,11 @@ def name_semaphores() -> None:
     config["semprefix"] = f"/{PREFIX}{os.getpid()}"
 
 
-def _sweep_semaphores() -> int:
+def sweep_semaphores() -> int:
+    """Remove semaphores whose owner no longer runs; returns how many."""
     removed = 0
     for path in RAM_DISK.glob(f"sem.{PREFIX}*-*"):
-        owner = path.name.removeprefix(f"sem.{PREFIX}").split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if owner_is_gone(path.name):
             path.unlink(missing_ok=True)
             removed += 1
     return removed
@@ -236,7 +235,7 @@ def _sweep_semaphores() -> int:
 
 def sweep_all() -> int:
     """`sweep` on every medium of this machine, among temporary files and control groups."""
-    removed = cgroup.sweep() + _sweep_semaphores()
+    removed = cgroup.sweep() + sweep_semaphores()
     for parent in {Path(tempfile.gettempdir()), temporary_parent()}:
         removed += sweep(parent)
     for medium in ("ramdisk", "disk-warm"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from datasets_impl.media.workspaces import PREFIX
+from datasets_impl.system.owners import owner_is_gone
 
 GRACE_SECONDS = 5
 
@@ -24,13 +24,7 @@ def end_orphans() -> int:
 
     They would measure beside the next study, and be measured with it.
     """
-    return _end(_owner_is_gone)
-
-
-def _owner_is_gone(given: str) -> bool:
-    name = Path(given).name
-    owner = name.removeprefix(PREFIX).split("-")[0]
-    return name.startswith(PREFIX) and owner.isdigit() and not psutil.pid_exists(int(owner))
+    return _end(lambda given: owner_is_gone(Path(given).name))
 
 
 def _end(meant: Callable[[str], bool]) -> int:

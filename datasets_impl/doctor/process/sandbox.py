@@ -19,12 +19,19 @@ import psutil
 
 from datasets_impl.doctor.probes.reading import FOLDER, PROCESSES
 from datasets_impl.doctor.process.watchman import Watchman, watchman
-from datasets_impl.media.workspaces import PREFIX, RAM_DISK, own_folder, remove, sweep
+from datasets_impl.media.workspaces import (
+    RAM_DISK,
+    own_folder,
+    remove,
+    sweep,
+    sweep_semaphores,
+    temporary_parent,
+)
+from datasets_impl.system.owners import PREFIX, owner_is_gone, owner_of
 
 # Programs that remove what others leave in shared memory, once all of those have ended.
 JANITORS = ("multiprocessing.resource_tracker", "torch_shm_manager")
 TIDYING = 5.0  # seconds that they get
-LONGEST = 44  # characters of the folder around it: sockets are made inside, whose names have 107
 
 
 @dataclass
@@ -50,7 +57,7 @@ def sandbox() -> Iterator[Sandbox]:
     """
     sweep_dead()
     with watchman() as beside:
-        folder = own_folder(_parent())
+        folder = own_folder(temporary_parent())
         beside.tell(folder)
         (folder / PROCESSES).mkdir()
         made = Sandbox(folder, beside)
@@ -67,47 +74,41 @@ def environment(folder: Path) -> dict[str, str]:
 
 def name_semaphores(folder: Path) -> None:
     """Semaphores that this process and its workers make are named after the folder's owner."""
-    multiprocessing.current_process()._config["semprefix"] = f"/{PREFIX}{_owner(folder)}"  # type: ignore[attr-defined]
+    multiprocessing.current_process()._config["semprefix"] = f"/{PREFIX}{owner_of(folder.name)}"  # type: ignore[attr-defined]
 
 
 def clear(folder: Path, session: int = 0) -> None:
     """End all processes of the folder but this one, and remove it and what they left.
 
     Args:
+        folder: one that this process, or the one that told it of the folder, has made.
         session: processes of this session belong to it, whatever their environment has become.
     """
-    ended = _end_processes(str(folder), session)
-    for path in (*RAM_DISK.glob(f"sem.{PREFIX}{_owner(folder)}-*"), *_of_torch(ended)):
-        path.unlink(missing_ok=True)
+    _end_all_of(folder, session)
     remove(folder)
 
 
+def _end_all_of(folder: Path, session: int = 0) -> None:
+    """End the processes, and remove what they left in shared memory."""
+    ended = _end_processes(str(folder), session)
+    for path in (*RAM_DISK.glob(f"sem.{PREFIX}{owner_of(folder.name)}-*"), *_of_torch(ended)):
+        path.unlink(missing_ok=True)
+
+
 def sweep_dead() -> None:
-    """What doctors that were killed have left."""
+    """What doctors that were killed have left.
+
+    A process's environment may name any folder: one goes only where `sweep` knows it as ours.
+    """
+    parents = {Path(tempfile.gettempdir()), temporary_parent()}
     for process in psutil.process_iter():
-        folder = _folder_of(process)
-        if folder and not psutil.pid_exists(int(_owner(Path(folder)) or 0)):
-            clear(Path(folder))
-    for path in RAM_DISK.glob(f"sem.{PREFIX}*-*"):
-        owner = _owner(path)
-        if owner and not psutil.pid_exists(int(owner)):
-            path.unlink(missing_ok=True)
-    for parent in {Path(tempfile.gettempdir()), _parent()}:
+        folder = Path(_folder_of(process))
+        if owner_is_gone(folder.name):
+            _end_all_of(folder)
+            parents.add(folder.parent)
+    sweep_semaphores()
+    for parent in parents:
         sweep(parent)
-
-
-def _parent() -> Path:
-    usual = Path(tempfile.gettempdir())
-    short = Path("/tmp")  # noqa: S108 - where names of sockets fit
-    if len(str(usual)) > LONGEST and os.access(short, os.W_OK | os.X_OK):
-        return short
-    return usual
-
-
-def _owner(path: Path) -> str:
-    """The pid in a name of ours, "" where there is none."""
-    owner = path.name.partition(PREFIX)[2].partition("-")[0]
-    return owner if owner.isdigit() else ""
 
 
 def _end_processes(folder: str, session: int) -> list[int]:

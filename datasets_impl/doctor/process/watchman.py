@@ -62,9 +62,8 @@ def main() -> int:
     # Not before: it takes longer to import than a doctor may take to examine.
     from datasets_impl.doctor.process.sandbox import clear
 
-    for folder, session in begun.items():
-        if os.path.exists(folder):  # noqa: PTH110 - bytes
-            clear(Path(os.fsdecode(folder)), session)
+    for folder, session in begun.items():  # also one that the next doctor has swept before
+        clear(Path(os.fsdecode(folder)), session)
     return 0
 
 
