@@ -18,8 +18,8 @@ def contents(corpus: Corpus) -> list[bytes]:
 
 
 def leftovers(cache: Path) -> list[str]:
-    """What is in the cache beside whole corpora and lock files."""
-    return [path.name for path in (cache / "corpora").glob(".*") if path.suffix != ".lock"]
+    """What is in the cache beside whole corpora."""
+    return [path.name for path in (cache / "corpora").glob(".*")]
 
 
 def picture(seed: int, width: int = 90, height: int = 70) -> Image.Image:

@@ -89,7 +89,7 @@ def test_what_is_read_is_what_was_stored(
         len(data) for data in expected(folder, kind, name)
     ]
     assert all(file.is_file() for file in images.files)
-    assert leftovers(folder) == [f".{images.folder.name}.lock"]
+    assert not leftovers(folder)
     assert not (images.folder / JOURNAL).exists()
     with pytest.raises(IndexError):
         images.read(COUNT)
@@ -370,11 +370,9 @@ def test_two_processes_at_once(name: str, kind: Any, many: Path) -> None:
 
 
 def snapshot(home: Path) -> dict[str, bytes]:
-    """Every file below, but for locks."""
+    """Every file below."""
     return {
-        str(path.relative_to(home)): path.read_bytes()
-        for path in home.rglob("*")
-        if path.is_file() and path.suffix != ".lock"
+        str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*") if path.is_file()
     }
 
 
@@ -430,7 +428,7 @@ def test_an_empty_folder_or_a_damaged_set_is_replaced(folder: Path, tmp_path: Pa
     header.write_text(header.read_text().replace('"seal": "', '"seal": "x'))
     assert contents(ensure_stored(folder, "jpeg", "pack", target=target)) == contents(images)
     assert contents(ensure_stored(folder, "jpeg", "tar", target=target)) == contents(images)
-    assert sorted(path.name for path in target.parent.iterdir()) == [".set.lock", "set"]
+    assert sorted(path.name for path in target.parent.iterdir()) == ["set"]
 
 
 @pytest.mark.parametrize("inside", ["thesis.txt", "data", "journal"])

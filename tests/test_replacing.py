@@ -6,11 +6,14 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,7 +22,7 @@ from datasets_impl.contest.peers.made import made_once
 from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.errors import StudyError
 from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
-from datasets_impl.files.whole import whole_folder
+from datasets_impl.files.whole import holder_of, locked, whole_folder
 from datasets_impl.formats import ensure_stored
 from datasets_impl.variants.raw_files import RawFileDataset
 
@@ -146,7 +149,7 @@ def test_what_others_wrote_is_there_afterwards(
                 kept = {name for name in kept if not (path / name).is_relative_to(place)}
                 found &= kept
             assert found == kept
-        assert not [path for path in root.rglob(".*") if path.suffix != ".lock"]
+        assert not list(root.rglob(".*"))
     finally:
         shutil.rmtree(root)
 
@@ -180,7 +183,7 @@ def test_what_was_half_deleted_when_a_process_was_killed_is_swept(
         how(target, [])
     monkeypatch.setattr(shutil, "rmtree", delete)
     how(target, [])
-    assert {path.name for path in tmp_path.iterdir()} <= {"set", ".set.lock"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"set"}
 
 
 def test_a_set_that_came_with_a_container_is_replaced(
@@ -199,7 +202,76 @@ def test_a_set_that_came_with_a_container_is_replaced(
     monkeypatch.setattr(Path, "rename", refuse)
     build(target, [])
     assert target.stat().st_ino != before
-    assert {path.name for path in tmp_path.iterdir()} == {"set", ".set.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"set"}
+
+
+LOCKED = """
+import sys, time
+from pathlib import Path
+from datasets_impl.files.whole import locked
+
+count = Path(sys.argv[1])
+for _ in range(int(sys.argv[2])):
+    with locked(count.with_name("set")):
+        seen = int(count.read_text())
+        time.sleep(0.002)
+        count.write_text(str(seen + 1))
+print(flush=True)
+with locked(count.with_name("set")):
+    print(flush=True)
+    time.sleep(60 if sys.argv[3:] else 0)
+"""
+
+
+def test_a_lock_is_held_by_one_though_its_file_goes_each_time(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    count.write_text("0")
+    started = [subprocess.Popen([sys.executable, "-c", LOCKED, str(count), "40"]) for _ in range(3)]
+    assert [one.wait() for one in started] == [0, 0, 0]
+    assert count.read_text() == "120"
+    assert [path.name for path in tmp_path.iterdir()] == ["count"]
+
+
+def test_a_locks_file_goes_before_it_is_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or one that another process has taken in between would go, and a third would hold its own."""
+    there, release = list[bool](), FileLock.release
+
+    def seen(lock: FileLock, force: bool = False) -> None:
+        there.append(Path(lock.lock_file).exists())
+        release(lock, force)
+
+    monkeypatch.setattr(FileLock, "release", seen)
+    with locked(tmp_path / "set"):
+        pass
+    assert there and not any(there)
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise Killed
+
+    with subprocess.Popen(
+        [sys.executable, "-c", LOCKED, str(tmp_path / "count"), "0", "held"], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert [other.stdout.readline(), other.stdout.readline()] == [b"\n", b"\n"]
+        assert holder_of(tmp_path / "set") == other.pid
+        with pytest.raises(Killed), locked(tmp_path / "set", refuse):
+            pass
+        other.kill()
+    assert [path.name for path in tmp_path.iterdir()] == [".set.lock"]
+    with locked(tmp_path / "set", refuse):
+        assert holder_of(tmp_path / "set") == os.getpid()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["17", "years of work"])
+def test_a_file_of_somebody_elses_under_a_locks_name_stays(content: str, tmp_path: Path) -> None:
+    (tmp_path / ".set.lock").write_text(content)
+    build(tmp_path / "set", [])
+    assert (tmp_path / ".set.lock").read_text() == content
 
 
 def test_a_place_that_cannot_be_looked_at(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_what_is_left_of_an_unfinished_set_is_looked_at(
         again = [2]
     assert here(folder, tmp_path / "set").wrote == again
     assert contents(open_stored(tmp_path / "set")) == expected(folder, "jpeg", "pack")
-    assert sorted(path.name for path in tmp_path.glob("*set*")) == [".set.lock", "set"]
+    assert sorted(path.name for path in tmp_path.glob("*set*")) == ["set"]
 
 
 @pytest.mark.parametrize("seen", [False, True])
@@ -173,7 +173,7 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(folder: Path, tmp_pat
     with pytest.raises(StudyError, match=r"Could not write|cannot be"):
         late.submit(write, tasks[1]).result()
     assert snapshot(tmp_path) == before
-    assert {path.name for path in tmp_path.glob("*set*")} == {"set"} | {".set.lock"}
+    assert {path.name for path in tmp_path.glob("*set*")} == {"set"}
 
 
 def test_the_set_is_made_again_for_other_shards_pictures_or_targets(

@@ -241,7 +241,6 @@ def test_damaged_raw_files_are_written_anew(harm: str, folder: Path) -> None:
     for index in range(COUNT):
         np.testing.assert_array_equal(again[index], pixels[index])
     assert sorted(path.name for path in folder.parent.iterdir()) == [
-        ".images.raw.lock",
         "images",
         "images.raw",
     ]
@@ -281,7 +280,7 @@ def test_unreadable_image_is_named_and_nothing_is_left(folder: Path) -> None:
     bad.write_bytes(b"no JPEG")
     with pytest.raises(StudyError, match=bad.name):
         RawFileDataset(folder)
-    assert sorted(path.name for path in folder.parent.iterdir()) == [".images.raw.lock", "images"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["images"]
 
 
 # --- more data than memory -------------------------------------------------------------------

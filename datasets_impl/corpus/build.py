@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock, Timeout
 from PIL import Image
 
 from datasets_impl.corpus.photographs import (
@@ -31,7 +30,7 @@ from datasets_impl.corpus.photographs import (
     window_of,
 )
 from datasets_impl.errors import StudyError
-from datasets_impl.files.whole import is_unfinished, remove_unfinished, whole_folder
+from datasets_impl.files.whole import is_unfinished, locked, remove_unfinished, whole_folder
 from datasets_impl.system.cores import cores
 from datasets_impl.system.threads import ThreadPool
 
@@ -233,7 +232,11 @@ def _sweep(folder: Path) -> None:
         if name == folder.name or not is_unfinished(leftover):
             continue
         try:
-            with FileLock(folder.with_name(f".{name}.lock"), timeout=0):
+            with locked(folder.with_name(name), waiting=_skip):
                 remove_unfinished(leftover)
-        except (Timeout, OSError, StudyError):
+        except (OSError, StudyError):
             continue
+
+
+def _skip() -> None:
+    raise BlockingIOError

@@ -38,18 +38,16 @@ def pixel_set(corpus: Path, px: int) -> Path:
     """
     import shutil
 
-    from filelock import FileLock
-
     from datasets_impl import registry
     from datasets_impl.errors import Unsupported
     from datasets_impl.files.paths import cache_dir
-    from datasets_impl.files.whole import whole_folder
+    from datasets_impl.files.whole import locked, whole_folder
 
     count = PIXELS // (3 * px * px)
     home = cache_dir() / "beyond-memory" / f"{corpus.name}-{count}"
     home.mkdir(parents=True, exist_ok=True)
     folder, done = home / "images", home / "complete"
-    with FileLock(home / "lock"):
+    with locked(home / "images-and-pixels"):
         if not done.exists():
             if shutil.disk_usage(home).free < 4 * PIXELS:
                 raise Unsupported(f"less than {4 * PIXELS / 1e9:.1f} GB free in {home}")

@@ -7,8 +7,9 @@ killed builder left is known by the note in it, and goes with the next one.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +18,8 @@ from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.replacing import Recognise, check_replaceable, put_in_place, remove_ours
 
 NOTE, NEW = "unfinished", "new"
+HELD = "held by process {} of pytorch-dataset-study\n"
+MOST = 99  # characters that are read of a lock
 TEXT = "A folder is being built here; if nothing runs that builds it, it may be deleted.\n"
 
 
@@ -82,9 +85,12 @@ def is_unfinished(partial: Path) -> bool:
 
 @contextmanager
 def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold the lock of `target`, the file `.<name>.lock` beside it; `waiting` is called if another
-    process has it."""
-    place = target.with_name(f".{target.name}.lock")
+    """Hold the lock of `target`, the file `.<name>.lock` beside it, which goes at the end.
+
+    It is let go of by the kernel when a process is killed. `waiting` is called if another process
+    has it, and may raise instead of waiting.
+    """
+    place = _lock_of(target)
     if not place.is_symlink():  # where it cannot be made, as in /proc, FileLock tries for ever
         os.close(os.open(place, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644))
     lock = FileLock(place)
@@ -94,9 +100,39 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
         waiting()
         lock.acquire()
     try:
+        if _is_lock(place):
+            with suppress(OSError):  # the disk is full
+                place.write_text(HELD.format(os.getpid()))
         yield
     finally:
+        # While it is held: whoever has opened it meanwhile finds, once it is his, that the file
+        # has no name any more, and begins anew. One with something else in it is somebody's.
+        with suppress(OSError):
+            if _is_lock(place):
+                place.unlink()
         lock.release()
+
+
+def holder_of(target: Path) -> int | None:
+    """The pid in the lock of `target`, None where there is none."""
+    found = re.fullmatch(HELD.format("([0-9]+)"), _said(_lock_of(target)))
+    return int(found[1]) if found else None
+
+
+def _is_lock(place: Path) -> bool:
+    """Of this project's, or empty."""
+    return re.fullmatch(f"({HELD.format('[0-9]+')})?", _said(place)) is not None
+
+
+def _said(place: Path) -> str:
+    if not place.is_file():  # a pipe, which would be waited for
+        return str(place)
+    with place.open(errors="replace") as file:
+        return file.read(MOST)
+
+
+def _lock_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.lock")
 
 
 def sync(path: Path) -> None:
