@@ -43,13 +43,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from datasets_impl.arguments import flag, one_of, positive_int, refused
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
+from datasets_impl.files.replacing import check_outside
 from datasets_impl.formats import FORMATS
-from datasets_impl.formats.addresses import Address, is_address, local_part, plan_address
+from datasets_impl.formats.addresses import (
+    Address,
+    check_apart,
+    is_address,
+    local_part,
+    plan_address,
+)
 from datasets_impl.formats.cluster import NoScheduler, connected
 from datasets_impl.formats.places import Folder, Place
 from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.shards import SHARD, Submit, convert_shards
 from datasets_impl.formats.stored import Kind
+from datasets_impl.formats.unfinished import WHAT
 from datasets_impl.labelled import FORMS, LabelledFolder, as_files
 from datasets_impl.system.cores import cores
 from datasets_impl.system.termination import end_with_parent, stopping_on_termination
@@ -108,8 +116,8 @@ def convert_to_shards(
     size = positive_int("shard_images", shard_images)
     count = cores() if workers is None else positive_int("workers", workers)
     options = dict(storage_options or {})
-    plan, sources = _plan(source, kind, flag("labelled", labelled), options)
     target = local_part(target)
+    plan, sources = _plan(source, target, kind, flag("labelled", labelled), options)
     place: Place
     if is_address(target):
         if not str(target).partition("://")[2].strip("/"):
@@ -125,14 +133,18 @@ def convert_to_shards(
 
 
 def _plan(
-    source: Any, kind: Kind, labelled: bool, options: dict[str, Any]
+    source: Any, target: Any, kind: Kind, labelled: bool, options: dict[str, Any]
 ) -> tuple[Plan, tuple[Path, ...]]:
     source = local_part(source)
     if is_address(source):
+        if is_address(target):
+            check_apart(target, source, options)
         return plan_address(source, kind, options, labelled), ()
     files = LabelledFolder(source) if labelled else as_files(source)
     if files is None:
         raise refused("source", source, FORMS)
+    if not is_address(target):
+        check_outside(user_path(target), files.folders(), WHAT)
     folders = [files.root] if files.root else sorted({Path(each).parent for each in files.paths})
     return Plan.of(files, kind), tuple(folders)
 

@@ -65,6 +65,15 @@ class ImageFiles:
     def name(self, index: int) -> str:
         return self.paths[index]
 
+    def folders(self) -> set[str]:
+        """`root` and those below it that lead to files; none where the files are a list."""
+        found = set[str]()
+        for folder in {os.path.dirname(path) for path in self.paths if self.root}:  # noqa: PTH120
+            while len(folder) >= len(str(self.root)) and folder not in found:
+                found.add(folder)
+                folder = os.path.dirname(folder)  # noqa: PTH120
+        return found
+
     @property
     def targets(self) -> Any:
         """An array with a row for each file, or None."""

@@ -149,7 +149,9 @@ def test_threads_end_with_their_loader(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["files", "pack"])
 def test_a_broken_image_is_named(name: str, folder: Path) -> None:
-    (folder / "zz-broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    """By a reader too, where a conversion did not see it: it has no quantisation table."""
+    whole = next(folder.glob("*.jpg")).read_bytes()
+    (folder / "zz-broken.jpg").write_bytes(whole.replace(b"\xff\xdb", b"\xff\xfe"))
     made = WHOLE[name](folder, batch_size=4)
     with pytest.raises(ValueError, match=r"(zz-broken\.jpg|image 12 of)"):
         images(made)

@@ -63,7 +63,7 @@ class Here(Executor):
         return future
 
 
-def here(folder: Path, target: Any, name: str = "pack", kind: Any = None, **more: Any) -> Here:
+def here(folder: Any, target: Any, name: str = "pack", kind: Any = None, **more: Any) -> Here:
     executor = Here(more.pop("fail_at", None))
     convert_to_shards(folder, target, name, kind, shard_images=SIZE, executor=executor, **more)
     return executor
@@ -424,6 +424,82 @@ def test_the_target_is_not_the_source(folder: Path) -> None:
         here(folder, folder)
     with pytest.raises(BadArgument, match="source is 3; give a folder"):
         here(3, folder)  # type: ignore[arg-type]
+
+
+PLACES = ["{0}/packed", "{0}/0/packed", "file://{0}/packed", "{0}/../images/packed",
+          "{0}/../link/packed", "{0}/../elsewhere/packed"]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_target_among_the_pictures_is_refused(
+    place: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next conversion would find it there; so also through links, one below the source."""
+    elsewhere = folder.with_name("elsewhere")
+    (elsewhere / "deep").mkdir(parents=True)
+    shutil.copy(next(folder.glob("*.jpg")), elsewhere / "deep" / "more.jpg")
+    (folder / "more").symlink_to(elsewhere)
+    folder.with_name("link").symlink_to(folder)
+    before = sorted(folder.parent.rglob("*"))
+    target = place.format(folder)
+    assert main([str(folder), target]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "choose a place outside" in said
+    with pytest.raises(StudyError, match="choose a place outside"):
+        ensure_stored(folder, "jpeg", "pack", target=target.removeprefix("file://"))
+    assert sorted(folder.parent.rglob("*")) == before
+    listed = sorted(folder.glob("*.jpg"))  # the list will be the same the next time
+    assert len(ensure_stored(listed, "jpeg", "pack", target=folder / "packed")) == len(listed)
+
+
+@pytest.mark.parametrize(
+    ("target", "among"),
+    [("memory://photos/packed", True), ("memory:///photos/a/../packed", True),
+     ("memory://photos-packed", False), ("memory://photos/../packed", False)],
+)  # fmt: skip
+def test_an_address_among_the_pictures_is_refused(target: str, among: bool, folder: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    try:
+        memory.put(str(folder), "/photos", recursive=True)
+        before = memory.find("/")
+        if among:
+            with pytest.raises(StudyError, match="choose a place outside"):
+                here("memory://photos", target)
+            assert memory.find("/") == before
+        else:
+            assert here("memory://photos", target).wrote
+    finally:
+        memory.rm("/", recursive=True)
+
+
+@pytest.mark.parametrize("harm", ["no picture", "cut short", "empty"])
+@pytest.mark.parametrize("where", ["a folder", "an address"])
+def test_a_broken_picture_is_named_before_it_is_in_a_set(
+    where: str, harm: str, folder: Path, tmp_path: Path
+) -> None:
+    broken = sorted(folder.glob("*.jpg"))[3]
+    whole = broken.read_bytes()
+    bad = {"no picture": b"no picture", "cut short": whole[: len(whole) // 2], "empty": b""}[harm]
+    broken.write_bytes(bad)
+    memory = fsspec.filesystem("memory")
+    try:
+        memory.put(str(folder), "/photos", recursive=True)
+        source = folder if where == "a folder" else "memory://photos"
+        with pytest.raises(StudyError, match=f"{broken.name} could not be read"):
+            here(source, tmp_path / "set")
+        assert not (tmp_path / "set").exists()
+        with pytest.raises(StudyError, match=f"{broken.name} could not be read"):
+            ensure_stored(folder, "jpeg", "pack")
+        assert not folder.with_name("images.jpeg.pack").exists()
+    finally:
+        memory.rm("/", recursive=True)
+
+
+@pytest.mark.parametrize("behind", [b"\0" * 9, b"what a camera adds"])
+def test_what_stands_behind_a_whole_picture_does_no_harm(behind: bytes, folder: Path) -> None:
+    picture = sorted(folder.glob("*.jpg"))[3]
+    picture.write_bytes(picture.read_bytes() + behind)
+    assert bytes(ensure_stored(folder, "jpeg", "pack").read(3)) == picture.read_bytes()
 
 
 @pytest.mark.parametrize("end", ["source", "target"])

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import glob
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
@@ -194,6 +195,32 @@ def is_or_holds(target: Path, source: Path) -> bool:
     a folder that is mounted at two places."""
     place = source.resolve()
     return any(above.exists() and above.samefile(target) for above in (place, *place.parents))
+
+
+def check_outside(target: Path, folders: Iterable[str | Path], what: str) -> None:
+    """Whether `target`, which need not be there, is below none of `folders`, by whatever name.
+
+    Raises:
+        StudyError: it is in one, where the next run would read what this one writes.
+    """
+    above = {(found.st_dev, found.st_ino) for found in _found(target.resolve().parents)}
+    for folder in folders:
+        if any((found.st_dev, found.st_ino) in above for found in _found([folder])):
+            raise inside(target, folder, what)
+
+
+def inside(target: object, folder: object, what: str) -> StudyError:
+    """What to raise where the next run would find what this one writes."""
+    return StudyError(
+        f"{target} is in {folder}, which is read, and the next run would read there what this one "
+        f"writes; choose a place outside for {what}."
+    )
+
+
+def _found(places: Iterable[str | Path]) -> Iterator[os.stat_result]:
+    for place in places:
+        with suppress(OSError):
+            yield os.stat(place)  # noqa: PTH116 - many
 
 
 def _is_empty(target: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import posixpath
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 from datasets_impl.errors import MissingPackage, StudyError
 from datasets_impl.files.packed import PackedPaths
 from datasets_impl.files.pictures import JPEG_SUFFIXES, decoded, seal, unreadable
-from datasets_impl.files.replacing import somebody_elses
+from datasets_impl.files.replacing import inside, somebody_elses
 from datasets_impl.formats.places import SCRATCH, Place
 from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.stored import HEADER, INDEX, JOURNAL, Header, Kind, shard_name
@@ -115,6 +116,22 @@ def file_system(url: str, options: dict[str, Any]) -> Any:
         raise MissingPackage(f"{url} cannot be used ({error}).") from error
     except TypeError as error:
         raise StudyError(f"{url} cannot be used with these storage options ({error}).") from error
+
+
+def check_apart(target: str, source: str, options: dict[str, Any]) -> None:
+    """Whether what is written to the one is not found by the next look into the other.
+
+    Raises:
+        StudyError: `target` is below `source`.
+        MissingPackage: see `file_system`.
+    """
+    to, of = file_system(target, options), file_system(source, options)
+    below, above = (
+        f"{posixpath.normpath(str(system._strip_protocol(url)))}/"
+        for system, url in ((to, target), (of, source))
+    )
+    if type(to) is type(of) and below != above and below.startswith(above):
+        raise inside(target, source, WHAT)
 
 
 def _is_picture(name: str) -> bool:

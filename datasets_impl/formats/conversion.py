@@ -27,7 +27,7 @@ from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, describe_write_error
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import beside, digest
-from datasets_impl.files.replacing import check_replaceable, put_in_place
+from datasets_impl.files.replacing import check_outside, check_replaceable, put_in_place
 from datasets_impl.files.whole import locked, sync
 from datasets_impl.formats.plan import Format, Plan
 from datasets_impl.formats.stored import (
@@ -77,14 +77,15 @@ def convert(
     files = as_files(root_dir)
     if files is None:
         raise refused("root_dir", root_dir, FORMS)
+    sources = [files.root] if files.root else sorted({Path(each).parent for each in files.paths})
     if target is not None:
         path = user_path(target)
+        check_outside(path, files.folders(), WHAT)
     elif files.root is not None:
         path = beside(files.root, f"{kind}.{form.name}")
     else:
         raise refused("target", None, "where the set goes: a list of files has no folder")
     plan = Plan.of(files, kind)
-    sources = [files.root] if files.root else sorted({Path(each).parent for each in files.paths})
     return convert_plan(plan, form, path, sources=sources, threads=threads, progress=progress)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ import numpy as np
 
 from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError
+from datasets_impl.files.jpeg import ends_whole
 from datasets_impl.files.packed import PackedPaths
 from datasets_impl.files.pictures import (
     Pixels,
@@ -113,7 +115,8 @@ class Plan:
         """What is stored of an image.
 
         Raises:
-            StudyError: it cannot be read, changed meanwhile, or (pixels) differs in shape.
+            StudyError: it cannot be read or decoded, changed meanwhile, or (pixels) differs in
+                shape.
         """
         path = self.paths[index]
         if self.kind == "pixels":
@@ -131,6 +134,8 @@ class Plan:
         if len(data) != self.lengths[index]:
             path = self.paths[index]
             raise StudyError(f"{path} changed while it was converted; convert again.")
+        if not ends_whole(data):
+            decoded(io.BytesIO(data), self.paths[index])
         return data
 
 
