@@ -25,12 +25,13 @@ RUN := $(BIN)/python -m
 export GIVEN_IMAGES := $(value IMAGES)
 export GIVEN_ROUNDS := $(value ROUNDS)
 export GIVEN_TARGET := $(value TARGET)
+export GIVEN_BASE := $(value BASE)
 STUDY = $(RUN) scripts.study $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
   $${GIVEN_ROUNDS:+"--rounds=$$GIVEN_ROUNDS"} $(if $(OTHER),--beside)
 # Long files are shared out: a worker that has nothing left takes tests from another.
 TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 
-.PHONY: help study standard full loaders peers repeat doctor report submit test test-fast lint clean
+.PHONY: help study standard full loaders peers repeat compare doctor report submit test test-fast lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
@@ -49,6 +50,9 @@ peers: $(PEERS) loaders  ## the same with specialised loaders installed beside t
 
 repeat: $(READY)  ## the standard profile again: the page compares it with the first run
 	@$(STUDY) --profile standard --repeat $(value ARGS)
+
+compare: $(READY)  ## what became slower since BASE=revision: measures what the change touches on both
+	@$(RUN) scripts.compare_revisions --base="$$GIVEN_BASE" $${GIVEN_ROUNDS:+"--rounds=$$GIVEN_ROUNDS"} $(value ARGS)
 
 doctor: $(READY)  ## why the dataset TARGET is slow: a folder, module:object or file.py:object
 	@$(RUN) datasets_impl.doctor "$$GIVEN_TARGET" $(value ARGS)

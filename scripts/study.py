@@ -15,17 +15,13 @@ import sys
 from pathlib import Path
 
 try:
-    from filelock import FileLock, Timeout
     from rich.console import Console
 
     from datasets_impl.errors import StudyError, exit_on_study_error
     from datasets_impl.factors import PROFILES
-    from datasets_impl.files.atomic import describe_write_error
     from datasets_impl.files.paths import cache_dir, images_dir, user_path
     from datasets_impl.files.replacing import check_replaceable
-    from datasets_impl.media.workspaces import sweep_all, temporary_folder
     from datasets_impl.observe import load
-    from datasets_impl.system.termination import stopping_on_termination
     from scripts.judging.claims import load_claims
     from scripts.judging.runs import CONTEST
     from scripts.render_report import render
@@ -36,8 +32,8 @@ try:
     from scripts.session import asv_files, provenance, publishing
     from scripts.session import rounds as asv_session
     from scripts.session.child import run_child
-    from scripts.session.orphans import end_orphans, end_processes_of
-    from scripts.session.places import check_place
+    from scripts.session.measuring import measuring
+    from scripts.session.places import check_place, rounds_asked
 except ModuleNotFoundError as missing:
     print(
         f"error: the package {missing.name} is not installed; run `make study`, which installs all "
@@ -48,9 +44,6 @@ except ModuleNotFoundError as missing:
 except KeyboardInterrupt:  # these imports take seconds
     print("interrupted; nothing was measured yet", file=sys.stderr)
     sys.exit(130)
-
-MOST_ROUNDS = 1000
-LOCK = ".dataset-study.lock"
 
 
 def arguments() -> argparse.Namespace:
@@ -98,20 +91,8 @@ def main() -> int:
     load.most_retries()
     provenance.code_state()
     console = Console(stderr=True, highlight=False)
-    with stopping_on_termination(), _locked(options.out):
-        try:
-            _check_targets(options)
-            end_orphans()
-            sweep_all()
-            with temporary_folder() as temporary:
-                try:
-                    _run(options, console, temporary)
-                finally:
-                    end_processes_of(temporary)
-        except OSError as error:
-            raise describe_write_error(error, Path(error.filename or options.out)) from error
-        finally:
-            sweep_all()
+    with measuring(options.out, lambda: _check_targets(options)) as temporary:
+        _run(options, console, temporary)
     return 0
 
 
@@ -130,15 +111,7 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
         raise StudyError(
             "--bench is empty; give a name of asv, such as item.ByStage, or leave it out."
         )
-    if options.rounds is not None:
-        if not re.fullmatch("[0-9]{1,4}", options.rounds) or not (
-            2 <= int(options.rounds) <= MOST_ROUNDS
-        ):
-            raise StudyError(
-                f"--rounds is {options.rounds!r}; give a whole number from 2 (an interval needs "
-                f"two blocks) to {MOST_ROUNDS}."
-            )
-        options.rounds = int(options.rounds)
+    options.rounds = rounds_asked(options.rounds)
     options.machine = provenance.machine_name() if options.machine is None else options.machine
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", options.machine):
         raise StudyError(
@@ -172,25 +145,6 @@ def _default_out(options: argparse.Namespace, profile: str, *more: str) -> Path:
         *more,
     ]
     return ROOT / "out" / "-".join(filter(None, parts))
-
-
-def _locked(out: Path) -> FileLock:
-    """Make `out` and hold it against a second study.
-
-    Raises:
-        StudyError: it cannot be written, or another study holds it.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / LOCK)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StudyError(
-            f"Another study is running in {out}; wait for it, or choose another folder with --out."
-        ) from None
-    except OSError as error:
-        raise describe_write_error(error, out) from error
-    return lock
 
 
 def _check_targets(options: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from scripts import study as command
 from scripts.root import ROOT
 from scripts.session import rounds as asv_session
 from scripts.session.child import child
+from scripts.session.measuring import LOCK
 
 
 def study(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -151,7 +152,7 @@ def test_a_file_of_somebody_else_in_its_place_is_left(
     assert mine.read_text() == "mine"
     assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} == {
         mine.name,
-        command.LOCK,
+        LOCK,
     }
 
 
@@ -259,7 +260,7 @@ def test_a_package_that_is_missing_is_named() -> None:
 
 @pytest.mark.slow
 def test_a_second_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with FileLock(tmp_path / command.LOCK):
+    with FileLock(tmp_path / LOCK):
         refused(study("--out", str(tmp_path)), "Another study is running", str(tmp_path))
     assert not (tmp_path / "session").exists() and not (tmp_path / "results").exists()
 

@@ -12,7 +12,8 @@ import pytest
 
 from datasets_impl.errors import StudyError
 from scripts import study as command
-from scripts.session import publishing
+from scripts.session import measuring, publishing
+from scripts.session.measuring import LOCK
 from tests.sessions import BLOCKS, PLAN, FakeAsv, samples
 
 
@@ -34,7 +35,7 @@ def study(asv: FakeAsv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call
 
     monkeypatch.setattr(command, "run_child", prepare)
     monkeypatch.setattr(publishing, "run_child", pages)
-    monkeypatch.setattr(command, "end_orphans", lambda: 0)  # of other tests on this machine
+    monkeypatch.setattr(measuring, "end_orphans", lambda: 0)  # of other tests on this machine
     monkeypatch.setattr(sys, "argv", ["study", "--out", str(tmp_path), "--machine", "lab"])
     return command.main
 
@@ -49,7 +50,7 @@ def test_a_study_comes_to_its_end(study: Callable[[], int], tmp_path: Path) -> N
     assert "../asv/index.html" in page(tmp_path)
     assert json.loads((tmp_path / "session" / "session.json").read_text())["published"]
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {command.LOCK, "session", "results", "asv", "report"}
+    assert names == {LOCK, "session", "results", "asv", "report"}
 
 
 @pytest.mark.parametrize("where", ["make_pages", "load_study", "render"])

@@ -74,3 +74,19 @@ def run_child(
     if code:
         where = f"; its output is in {output}" if output else ""
         raise StudyError(f"{what} failed with exit code {code}{where}.")
+
+
+def answer(command: Sequence[str], environment: Mapping[str, str], what: str) -> str:
+    """What `command` prints.
+
+    Raises:
+        StudyError: see `run_child`.
+    """
+    done = subprocess.run(
+        command, cwd=ROOT, env=dict(environment), stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode == BAD_INPUT:
+        raise SystemExit(BAD_INPUT)
+    if done.returncode:
+        raise StudyError(f"{what} failed with exit code {done.returncode}.")
+    return done.stdout

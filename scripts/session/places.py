@@ -1,12 +1,31 @@
-"""Where a study may work and publish: in no folder that is there for something else."""
+"""What a command that measures is asked for: how many rounds, and where it may work and publish."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.replacing import inside_git, is_or_holds
 from scripts.root import ROOT
+
+MOST_ROUNDS = 1000
+
+
+def rounds_asked(given: str | None) -> int | None:
+    """The number of --rounds; None where the profile's is meant.
+
+    Raises:
+        StudyError: it is no number of rounds.
+    """
+    if given is None:
+        return None
+    if not re.fullmatch("[0-9]{1,4}", given) or not 2 <= int(given) <= MOST_ROUNDS:
+        raise StudyError(
+            f"--rounds is {given!r}; give a whole number from 2 (an interval needs two blocks) to "
+            f"{MOST_ROUNDS}."
+        )
+    return int(given)
 
 
 def check_place(option: str, folder: Path) -> None:

@@ -53,16 +53,16 @@ ASKED = {  # parts of a session's key, as a reader knows them
 }
 
 
-def environment(profile: str, images: Path | None) -> dict[str, str]:
+def environment(profile: str, images: Path | None, root: Path = ROOT) -> dict[str, str]:
     """Environment variables of a session; everything that could differ between arms is set.
 
-    The package is that of this folder, whose hash is recorded: asv's processes start elsewhere, and
+    The package is that of `root`, whose hash is recorded: asv's processes start elsewhere, and
     in a clone that was copied with its environment, they would find the original.
     """
     others = filter(None, [os.environ.get("PYTHONPATH")])
     variables = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *others]),
+        "PYTHONPATH": os.pathsep.join([str(root), *others]),
         PROFILE_VARIABLE: profile,
         CACHE_VARIABLE: str(cache_dir()),
         "PYTHONHASHSEED": "0",
@@ -104,6 +104,7 @@ class Session:
     environment: Mapping[str, str]
     adding: bool = False  # to a session whose results are published
     dropped: str = ""  # what an unfinished session differed in, and how many rounds it had
+    root: Path = ROOT  # where the measured code lies
 
     @classmethod
     def open(
@@ -118,18 +119,21 @@ class Session:
         corpora: Path,
         environment: Mapping[str, str],
         repeat: bool = False,
+        root: Path = ROOT,
+        code: Mapping[str, Any] | None = None,
     ) -> Session:
         """Go on with the session in `folder` if it measures the same thing, else start anew.
 
         A session that was published goes on too when more rounds are asked for than it has: it
         keeps its rounds, and what it published stays as it is until the new rounds are whole.
         `corpora` is the file of manifests that building the corpora left; `repeat` says that this
-        is the second run of what is measured.
+        is the second run of what is measured; `root` holds another revision's code than this
+        folder, and `code` says which (see `provenance.code_state`).
 
         Raises:
             StudyError: `folder` is somebody else's.
         """
-        code = provenance.code_state()
+        code = code or provenance.code_state()
         manifests = corpora.read_text(encoding="utf-8")
         key = {
             "profile": profile,
@@ -156,7 +160,7 @@ class Session:
             before = {"claims_hash": provenance.claims_hash(), "code": code}
             state = {"key": key, **before, "done": 0, "rounds": []}
         state |= {"planned": planned, "plan": dict(plan), "published": False}
-        session = cls(folder, state, environment, adding, dropped)
+        session = cls(folder, state, environment, adding, dropped, root)
         atomic_write(session.corpora, manifests)
         session.save()
         session._clear()
@@ -188,30 +192,23 @@ class Session:
 
     def run(self, console: Console) -> None:
         """Run the rounds that are still missing."""
-        self._register_machine()
+        self.register_machine()
         if self.dropped:
             console.print(f"Starting anew: {self.dropped}.")
         if self.adding:
             console.print(f"Adding to the {self.state['done']} rounds that are published.")
         elif self.state["done"]:
             console.print(f"Going on after round {self.state['done']} of an interrupted study.")
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("measurements"),
-            TimeElapsedColumn(),
-            console=console,
-        ) as progress:
+        with measurements_bar(console) as progress:
             while self.state["done"] < self.state["planned"]:
-                self._run_round(self.state["done"] + 1, progress)
+                self.run_round(self.state["done"] + 1, progress)
 
     def finish(self) -> None:
         """What was measured is published and told; the next study asks anew."""
         self.state["published"] = True
         self.save()
 
-    def _register_machine(self) -> None:
+    def register_machine(self) -> None:
         # asv keeps machine names in the home folder and asks for them without one.
         names = Path.home() / MACHINES
         try:
@@ -228,7 +225,7 @@ class Session:
             output=self.folder / "asv.log",
         )
 
-    def _run_round(self, number: int, progress: Progress) -> None:
+    def run_round(self, number: int, progress: Progress) -> None:
         self._require_room()
         attempt = self.folder / f"attempt-{os.getpid()}"
         _copy_tree(self.finished, attempt)
@@ -241,13 +238,14 @@ class Session:
         command += ["--set-commit-hash", self.state["code"]["commit"]]
         command += ["--machine", self.machine, "--record-samples", "--attribute", "rounds=1"]
         command += ["--append-samples"] if number > 1 else []
-        command += [f"--bench={self.state['key']['bench'] or _expression(self._due(number))}"]
+        command += [f"--bench={self.state['key']['bench'] or expression(self._due(number))}"]
         self._follow(command, number, attempt / "observations.jsonl", progress)
         if not list(attempt.glob("results/*/*-*.json")):
             raise StudyError(
                 f"asv saved no result in round {number}; see {self.folder / 'asv.log'}."
             )
-        if provenance.code_state()["hash"] != self.state["key"]["code"]:
+        here = self.root == ROOT
+        if here and provenance.code_state()["hash"] != self.state["key"]["code"]:
             raise StudyError(
                 f"The measured code was changed while round {number} ran, so the round does not "
                 "count; put the code back and run the same command again to go on, or run it as it "
@@ -276,7 +274,7 @@ class Session:
         settings = util.load_json(str(ASV_CONFIG), js_comments=True)
         settings |= {
             "repo": str(ROOT),
-            "benchmark_dir": str(ROOT / "benchmarks"),
+            "benchmark_dir": str(self.root / "benchmarks"),
             "results_dir": str(results),
             "html_dir": str(pages),
             "env_dir": str(self.folder / "env"),
@@ -326,6 +324,17 @@ class Session:
                 )
 
 
+def measurements_bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("measurements"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
 def observed(log: Path, start: int) -> int:
     """Measurements in the log from `start`; voided ones are made again, so not counted."""
     if not log.exists():
@@ -365,6 +374,6 @@ def _copy_tree(source: Path, target: Path) -> None:
             shutil.copyfile(path, place)
 
 
-def _expression(names: Iterable[str]) -> str:
+def expression(names: Iterable[str]) -> str:
     """The regular expression by which asv runs these benchmarks and no others."""
     return rf"^({'|'.join(map(re.escape, names))})[.]"

@@ -1,0 +1,279 @@
+"""What a change touches, measured on both revisions: which benchmarks, the verdict, the command."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from rich.console import Console
+
+from benchmarks.touched import touched
+from scripts import compare_revisions as command
+from scripts.judging.revisions import Change
+from scripts.session import provenance, revisions
+from scripts.session.rounds import measurements_bar
+from tests.sessions import PLAN, FakeAsv, opened
+from tests.synthetic_results import SKIPPED, Bench, Noise, Value, write_results
+
+STAGE, CONTROL = "item.ByStage", "controls.Item"
+
+
+def found_by(*files: str, bench: str | None = None) -> dict[str, list[str]]:
+    controls: dict[str, list[str]] = touched(files, bench)["controls"]
+    return controls
+
+
+@pytest.mark.parametrize(
+    ("file", "some", "none"),
+    [
+        ("datasets_impl/variants/row_loop.py", {"item.NeedlessWork"}, {"item.ByStage"}),
+        ("datasets_impl/documented/inefficient.py", {"item.ByStage", "epoch.ByWorkers"}, set()),
+        ("benchmarks/transport.py", {"transport.BySize"}, {"item.ByStage", "stall.ByStep"}),
+        ("datasets_impl/contest/peers/spdl_peer.py", {"trainers.Decode"}, {"item.ByStage"}),
+        ("benchmarks/grids.py", {"transport.BySize", "item.ByStage", "exact.Shapes"}, set()),
+        ("datasets_impl/doctor/__main__.py", set(), {"item.ByStage"}),
+        ("datasets_impl/there_no_more.py", set(), {"item.ByStage"}),
+    ],
+)  # fmt: skip
+def test_a_benchmark_is_touched_by_what_it_imports(
+    file: str, some: set[str], none: set[str]
+) -> None:
+    found = found_by(file)
+    assert some <= found.keys() and not none & found.keys()
+    assert not [name for name in found if name.startswith("controls.")]
+
+
+def test_arms_that_are_the_same_are_measured_beside() -> None:
+    plan = touched(["benchmarks/grids.py"])
+    assert plan["controls"]["item.ByImplementation"] == [CONTROL]
+    assert plan["controls"][STAGE] == [], "nothing of its metric is measured twice"
+    assert set(plan["controls"]["epoch.ByWorkers"]) == {"controls.Epoch", "controls.ColdEpoch"}
+    assert plan["controls"]["loader.ByLoop"] == ["controls.Loop"]
+    assert {"controls.Item", "controls.Loop", STAGE} <= plan["benchmarks"].keys()
+    assert found_by("benchmarks/grids.py", bench="item.ByStage") == {STAGE: []}
+
+
+def both(tmp_path: Path, *pairs: tuple[Bench, Bench]) -> list[Change]:
+    names = [list(each) for each in zip(*pairs, strict=True)]
+    for folder, benches in zip(("base", "head"), names, strict=True):
+        write_results(tmp_path / folder, benches)
+    controls = {
+        one.name.rpartition(".")[0]: [CONTROL] for one in names[1] if CONTROL not in one.name
+    }
+    return command.judged(tmp_path / "base", tmp_path / "head", controls)
+
+
+def pair(
+    name: str, value: Callable[[dict[str, Any]], float], **levels: list[Any]
+) -> tuple[Bench, Bench]:
+    """One benchmark on both revisions: of 100 before, and `value` times that after."""
+    before, after = Noise(seed=3), Noise(seed=3)
+    after.random = Noise(seed=4).random
+    return (
+        Bench(name, levels, lambda factors: before.around(100.0)),
+        Bench(name, levels, lambda factors: after.around(100.0 * value(factors))),
+    )
+
+
+def arms(apart: float) -> tuple[Bench, Bench]:
+    levels = {"px": [64], "impl": ["naive", "naive-again"]}
+    around = Noise()
+    made = Bench(f"{CONTROL}.track_item", levels,
+                 lambda f: around.around(apart if f["impl"] == "naive" else 1.0))  # fmt: skip
+    return made, made
+
+
+def test_slower_is_what_lies_beyond_what_the_same_arms_differ_by(tmp_path: Path) -> None:
+    changed = pair(f"{STAGE}.track_item", lambda f: 1.2, stage=["read", "item"])
+    (quiet,) = both(tmp_path / "quiet", changed, arms(1.01))
+    assert (quiet.benchmark, quiet.outcome, quiet.levels) == (STAGE, "slower", {})
+    assert quiet.noise == 0.05
+    assert quiet.interval and quiet.interval.estimate == pytest.approx(1.2, abs=0.01)
+    (noisy,) = both(tmp_path / "noisy", changed, arms(1.3))
+    assert noisy.outcome == "no change" and noisy.noise == pytest.approx(0.3, abs=0.01)
+
+
+def test_faster_and_unchanged(tmp_path: Path) -> None:
+    found = both(
+        tmp_path,
+        pair(f"{STAGE}.track_item", lambda f: 0.5, stage=["read"]),
+        pair("item.ByCount.track_item", lambda f: 1.02, n=[64]),
+        arms(1.0),
+    )
+    assert {one.benchmark: one.outcome for one in found} == {
+        STAGE: "faster", "item.ByCount": "no change",
+    }  # fmt: skip
+
+
+def test_one_slow_cell_among_many_is_told_beside_its_benchmark(tmp_path: Path) -> None:
+    slow = pair(
+        f"{STAGE}.track_item", lambda f: 2.0 if f["px"] == 64 else 1.0, px=[64, *range(100, 130)]
+    )
+    whole, cell = both(tmp_path, slow, arms(1.0))
+    assert (whole.outcome, whole.levels) == ("no change", {})
+    assert (cell.outcome, cell.levels) == ("slower", {"px": 64})
+
+
+def bench(value: Callable[[dict[str, Any]], Value], version: str = "1") -> Bench:
+    return Bench(f"{STAGE}.track_item", {"px": [64]}, value, version=version)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        (bench(lambda f: [1.0] * 4), bench(lambda f: SKIPPED), "skipped after"),
+        (bench(lambda f: None), bench(lambda f: [1.0] * 4), "failed before"),
+        (bench(lambda f: [1.0] * 4), bench(lambda f: [1.0] * 4, "2"), "skipped before"),
+        (bench(lambda f: [1.0] * 4), bench(lambda f: [1.0] * 5), "other rounds"),
+    ],
+)
+def test_what_has_no_ratio_is_not_compared(
+    tmp_path: Path, before: Bench, after: Bench, why: str
+) -> None:
+    (found,) = both(tmp_path, (before, after), arms(1.0))
+    assert (found.outcome, found.why) == ("not compared", why)
+
+
+def test_a_count_is_the_same_or_not(tmp_path: Path) -> None:
+    name, levels = "exact.FilesOpened.track_opened", {"impl": ["naive", "mapped"]}
+    one = Bench(name, levels, lambda f: [2.0], "files per image")
+    more = Bench(name, levels, lambda f: [3.0 if f["impl"] == "naive" else 2.0], "files per image")
+    assert [found.outcome for found in both(tmp_path / "a", (one, one))] == ["no change"]
+    assert [found.outcome for found in both(tmp_path / "b", (one, more))] == ["changed"]
+
+
+def shown(found: list[Change]) -> tuple[int, str]:
+    screen = io.StringIO()
+    code = command.show(found, Console(file=screen, width=200))
+    return code, screen.getvalue()
+
+
+def test_the_table_is_80_columns_wide_and_the_exit_code_says_slower(tmp_path: Path) -> None:
+    name = "startup.ConstructionByResolution.track_construction"
+    found = both(tmp_path, pair(name, lambda f: 3.0, px=[64]), arms(1.0))
+    code, text = shown(found)
+    assert code == 1 and "slower" in text and max(map(len, text.splitlines())) <= 80
+    assert "3.0" in text and "to" in text
+    found = both(tmp_path / "same", pair(name, lambda f: 1.0, px=[64]), arms(1.0))
+    code, text = shown(found)
+    assert code == 0 and "no change beyond 5%" in text and "Slower: 0" in text
+
+
+def test_rounds_are_measured_in_turn(
+    asv: FakeAsv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    code = {"commit": "f" * 40, "dirty": False, "hash": "x"}
+    (tmp_path / "b").mkdir()
+    sessions = [opened(tmp_path), opened(tmp_path / "b", code=code, root=tmp_path / "b")]
+    console = Console(file=io.StringIO())
+    with measurements_bar(console) as progress:
+        sessions[0].run_round(1, progress)  # of a comparison that was stopped
+    revisions.measure_in_turn(sessions, console)
+    order = [given[given.index("--set-commit-hash") + 1][0] for given in asv.commands]
+    assert order == ["0", "f", "f", "0", "0", "f"] and PLAN["rounds"] == 3
+    where = [json.loads((one.folder / "asv.conf.json").read_text()) for one in sessions]
+    assert [one["benchmark_dir"] for one in where] == [
+        str(ROOT / "benchmarks"), str(tmp_path / "b" / "benchmarks"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("base", ["", "no-such-revision", "--all", "HEAD:README.md", "a b"])
+def test_a_base_that_is_no_revision_is_one_sentence(
+    base: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([f"--base={base}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: BASE is ") and said.count("\n") == 1
+
+
+def test_a_dirty_tree_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {**provenance.code_state(), "dirty": True}
+    monkeypatch.setattr(provenance, "code_state", lambda: state)
+    assert command.main(["--base=HEAD"]) == 2
+    said = capsys.readouterr().err
+    assert "commit or undo" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", ["--rounds=1", "--profile=x", "--out=scripts"])
+def test_an_option_that_cannot_be_meant_is_refused(
+    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = {"controls": {STAGE: []}}
+    monkeypatch.setattr(provenance, "code_state", lambda: {"commit": "f" * 40, "dirty": False})
+    monkeypatch.setattr(revisions, "changed_files", lambda *given: [])
+    monkeypatch.setattr(revisions, "touched", lambda *given: plan)
+    monkeypatch.chdir(ROOT)
+    assert command.main(["--base=HEAD", given]) == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1].startswith(f"error: {given.partition('=')[0]} ")
+
+
+def git(at: Path, *words: str) -> str:
+    given = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words]
+    return subprocess.run(given, cwd=at, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of what is measured and of the scripts, as the work tree has them."""
+    made = tmp_path / "clone"
+    wanted = ("asv.conf.json", "requirements.txt", "benchmarks", "datasets_impl", "scripts")
+    for name in git(ROOT, "ls-files", "-co", "--exclude-standard", *wanted).splitlines():
+        if (ROOT / name).is_file():
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            (made / name).write_bytes((ROOT / name).read_bytes())
+    (made / ".gitignore").write_text("out/\n__pycache__/\n")
+    git(made, "init", "--quiet")
+    git(made, "add", "--all")
+    git(made, "commit", "--quiet", "--message", "one")
+    return made
+
+
+def edit(clone: Path, file: str, before: str, after: str) -> None:
+    text = (clone / file).read_text()
+    assert before in text
+    (clone / file).write_text(text.replace(before, after, 1))
+    git(clone, "commit", "--quiet", "--all", "--message", "another")
+
+
+def compared(clone: Path, tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.compare_revisions", "--base=HEAD~1", *words],
+        cwd=clone,
+        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(clone)},
+        capture_output=True,
+        text=True,
+        timeout=1200,  # it only ends what hangs
+    )
+
+
+@pytest.mark.slow
+def test_a_change_of_words_touches_nothing(clone: Path, tmp_path: Path) -> None:
+    edit(clone, "datasets_impl/experiments/structures.py", '"""', '"""More words.\n\n')
+    done = compared(clone, tmp_path)
+    assert done.returncode == 0 and "No benchmark imports code that differs" in done.stdout
+    assert not (clone / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_slow_change_is_found_from_end_to_end(clone: Path, tmp_path: Path) -> None:
+    """A hundred times as much: no load of a machine hides that."""
+    value = "value = scale * statistics.median(times) - loop"
+    edit(clone, "benchmarks/measures/samples.py", value, f"{value}\n    value *= 100")
+    done = compared(clone, tmp_path, "--rounds=3", "--bench=^structures")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "structures.ByAccess access" in done.stdout and "slower" in done.stdout
+    (out,) = (clone / "out").glob("compare-*")
+    (found, *_) = json.loads((out / "comparison.json").read_text())
+    assert found["outcome"] == "slower" and found["ratio"] > 10
+    assert git(clone, "status", "--porcelain") == ""
