@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import lmdb
 import numpy as np
 import pandas as pd
 import scipy.io.wavfile
@@ -130,6 +131,22 @@ class Zipped(Frames):
     def __getitem__(self, index: int) -> torch.Tensor:
         with zipfile.ZipFile(self.folder / "all.zip") as file:
             return torch.frombuffer(bytearray(file.read(f"{index}.raw")), dtype=torch.uint8)
+
+
+class Environment(Frames):
+    """A store whose opening is no call that the profiler sees."""
+
+    def prepare(self) -> None:
+        with lmdb.open(str(self.folder / "store")) as store, store.begin(write=True) as writing:
+            for number in range(FRAMES):
+                writing.put(b"%d" % number, self.rows[number, 0].tobytes())
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        store = lmdb.open(str(self.folder / "store"), readonly=True, lock=False)  # the costly line
+        with store.begin() as reading:
+            found = reading.get(b"%d" % index)
+        store.close()
+        return torch.from_numpy(np.frombuffer(found, np.float32).copy())
 
 
 class Ward(Frames):

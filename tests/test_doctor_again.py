@@ -185,6 +185,18 @@ def test_a_file_is_opened_once(tmp_path: Path) -> None:
     same_samples(at, remedy)
 
 
+def test_a_store_that_is_opened_for_each_sample_is_named_and_mended(tmp_path: Path) -> None:
+    made = DataLoader(doctor_again.Environment(tmp_path), num_workers=2)
+    at = context(made, tmp_path, **with_share("python"))
+    found = findings(at.seen)[0]
+    line = f"doctor_again.py:{line_of('Environment')}  store = lmdb.open("
+    assert found.name == "reopens" and found.places[0].startswith(line)
+    (remedy,) = opened_once(at)
+    assert "reopens" in remedy.mends
+    known = [fingerprint(seeded(at.part, index)) for index in range(8)]  # LMDB opens it once
+    assert [fingerprint(seeded(remedy.dataset, index)) for index in range(8)] == known
+
+
 def test_a_query_without_an_index_is_named_and_mended(tmp_path: Path) -> None:
     at = context(doctor_again.Ward(tmp_path), tmp_path, **with_share("reading"))
     found = unindexed(at.seen)

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from datasets_impl.doctor.probes import attribution
 from datasets_impl.doctor.probes.attribution import Pass, attribute, in_turns
 from datasets_impl.doctor.probes.causes import cause_of
+from datasets_impl.doctor.probes.own_lines import Watched
 from datasets_impl.doctor.probes.profile import Profile
 from datasets_impl.errors import BAD_INPUT, StudyError
 from scripts import check_attribution
@@ -57,6 +60,19 @@ from tests import doctor_gallery
         ("torch/serialization.py:load", "reading"),
         ("scipy/signal/_spectral_py.py:stft", "signal processing"),
         ("scipy/io/wavfile.py:read", "reading"),
+        ("<method 'choice' of 'numpy.random.mtrand.RandomState' objects>", "drawing random numbers"),
+        ("random.py:sample", "drawing random numbers"),
+        ("<built-in method torch.randn>", "drawing random numbers"),
+        ("<method 'set' of 'cv2.VideoCapture' objects>", "decoding video"),
+        ("<method 'read' of 'cv2.VideoCapture' objects>", "decoding video"),
+        ("<built-in method posix.fsync>", "writing"),
+        ("<method 'write' of '_io.TextIOWrapper' objects>", "writing"),
+        ("logging/__init__.py:emit", "writing"),
+        ("<built-in method gc.collect>", "collecting garbage"),
+        ("<built-in method torch._C._cuda_emptyCache>", "collecting garbage"),
+        ("<built-in method numpy.frombuffer>", "converting"),
+        ("<built-in method numpy._core._multiarray_umath._unique_hash>", None),
+        ("<built-in method numpy.bincount>", None),
     ],
 )
 def test_causes_by_name(name: str, cause: str | None) -> None:
@@ -127,6 +143,36 @@ def test_a_python_loop_is_not_lengthened_by_the_profiler() -> None:
     plain = (time.thread_time() - begun) / len(rows)
     assert found.total == pytest.approx(plain, rel=0.5)
     assert found.causes["python"] > 0.9 * found.total
+
+
+def pixel_by_pixel(picture: Any) -> None:
+    for at in range(2000):
+        picture.getpixel((at % 50, at // 50))
+
+
+def test_a_loop_of_quick_calls_is_a_loop() -> None:
+    """Whatever library is called: it is asked for one number at a time."""
+    found = attribute(pixel_by_pixel, [Image.new("RGB", (50, 50))] * 8)
+    assert found.causes["python"] > 0.9 * found.total, found.causes
+    first = found.lines[0]
+    assert first.line == pixel_by_pixel.__code__.co_firstlineno + 2
+    assert max(first.causes, key=lambda one: first.causes[one]) == "python"
+
+
+def test_lines_of_quick_samples_have_their_time_though_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else all of a sample is told of its first line."""
+    given: list[float] = []
+
+    def watch(get: Any, inputs: Any, until: float) -> Watched:
+        given.append(until)
+        return Watched()
+
+    monkeypatch.setattr(attribution, "watch_lines", watch)
+    monkeypatch.setattr(attribution.clock, "perf_counter", lambda: 100.0)
+    in_turns(lambda _: None, range(3), lambda: Pass(wall=3e-5), 1, until=99.0)
+    assert given == [100.0 + attribution.LEAST_LINES]
 
 
 @pytest.mark.parametrize("name", ["SlowTransform", "PythonLoop", "WholeFile"])

@@ -72,6 +72,25 @@ class KeptRaw(Kept):
         return torch.from_numpy(self.store[index]) + random.random()
 
 
+class Labelled(Rows):
+    """As it should be, with labels in a list; sometimes turned."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.labels, self.share = list(range(COUNT)), share
+
+    def __getitem__(self, index: int) -> Any:
+        row = torch.from_numpy(self.rows[index].copy())
+        return row.flip(0) if random.random() < self.share else row, self.labels[index]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.02])
+@pytest.mark.parametrize("seed", range(6))
+def test_what_came_out_the_same_by_chance_is_not_frozen(share: float, seed: int) -> None:
+    random.seed(seed)
+    assert not integrity(Subject("", Labelled(share)), LONG)["frozen"]
+
+
 class InPlace(Rows):
     def __getitem__(self, index: int) -> Any:
         self._prepare(self.rows[index])

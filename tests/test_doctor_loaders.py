@@ -26,6 +26,7 @@ from datasets_impl.doctor.probes import profiling
 from datasets_impl.doctor.probes.batches import batches
 from datasets_impl.doctor.probes.growth import PROOF, Packed, _grown, growth
 from datasets_impl.doctor.probes.loaders import There, collate_of, opened
+from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.target import subject_of
 from datasets_impl.doctor.remedies import trials
@@ -109,6 +110,17 @@ def test_workers_are_timed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if "spawned" not in name:  # seconds for each start
         assert growth(subject, 0.5)["private"]
         assert (found := tried(subject, 60.0))["own"] and not found["failed"], found
+
+
+@pytest.mark.parametrize(("shuffle", "ordered"), [(True, False), (False, True), (None, False)])
+def test_samples_are_tried_in_the_order_that_training_has(
+    shuffle: bool | None, ordered: bool
+) -> None:
+    """Mixed ones: where there is time for a few alone, these are not the first of a file."""
+    numbers = Numbers()
+    subject = subject_of("x", numbers if shuffle is None else loader(numbers, shuffle=shuffle))
+    found = part_of(subject, 0.5)
+    assert (found == sorted(found)) is ordered and len(set(found)) == len(found) > 8
 
 
 def test_a_worker_init_function_over_kept_samples_sees_the_users_dataset() -> None:

@@ -18,7 +18,7 @@ from datasets_impl.doctor.findings.finding import (
     share_of,
 )
 from datasets_impl.doctor.findings.mechanisms import lists_folder
-from datasets_impl.doctor.findings.user_lines import leading_to, short
+from datasets_impl.doctor.findings.user_lines import leading_to, place_of
 from datasets_impl.doctor.probes.causes import FETCHING
 
 WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
@@ -110,7 +110,7 @@ def read_whole(seen: Probes) -> Finding | None:
         return None
     return _too_much(
         "Far more is read than a sample holds",
-        f"An item asks for {asked / 1e6:,.1f} MB and gives {size / 1e6:,.3f} MB; reading and "
+        f"An item asks for {decimal(int(asked))} and gives {decimal(int(size))}; reading and "
         f"unpacking it take {reading:.0%} of its time.",
         "Store samples so that one can be read alone: a mapped array, one file a sample, or a "
         "store with an index.",
@@ -196,8 +196,3 @@ def _times(call: Call) -> str:
     if not call["path"] or call["times"] < 2:
         return ""
     return f"; {Path(call['path']).name} was read {call['times']:,} times"
-
-
-def place_of(call: Call) -> str:
-    """The user's line, as `leading_to` writes it, with its share of the time."""
-    return f"{Path(call['file']).name}:{call['line']}  {short(call['code'])}: {call['share']:.0%}"

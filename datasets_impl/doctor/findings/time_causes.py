@@ -34,7 +34,11 @@ CAUSES = {  # cause -> title, remedy, claim
         "Do them on fewer values, on a whole batch, or once and store what they give.",
         "C12",
     ),
-    "waiting": ("The item waits", "Find what it waits for: a lock, a sleep, the network.", "X09"),
+    "waiting": (
+        "The item waits",
+        "Find what it waits for: a lock, a sleep, the network (whose connection can be kept open).",
+        "X09",
+    ),
     "collating": (
         "Collating takes the time",
         "Fetch whole batches into one piece of memory.",
@@ -57,6 +61,14 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "regular expressions": "Do it once and store what it finds.",
     "pandas look-ups": "Take columns as NumPy arrays once, in the constructor, and index these.",
     "drawing": "Draw once and store the pictures, or draw with OpenCV.",
+    "decoding video": "Keep the file open in each worker and read frames in their order, store the "
+    "frames that are used, or encode it with more key frames: a seek decodes all from the last one.",
+    "drawing random numbers": "Draw fewer, or for a whole batch; float32 with "
+    "`rng.standard_normal(size, dtype=np.float32)`. A choice without replacement shuffles all there "
+    "is: take `rng.choice(n, k, replace=False, shuffle=False)` of `np.random.default_rng()`.",
+    "writing": "Write less, or not from a sample: a line of a log for each epoch, from the trainer.",
+    "collecting garbage": "Leave it to Python, or do it once an epoch: each time all objects that "
+    "there are are gone through.",
     "encoding pictures": "Pass pixels on as they are; encode only what is stored.",
     "compressing": "Pass arrays on as they are; compress only what is stored.",
     "decompressing": "Unpack once, into files that can be mapped or read in part.",

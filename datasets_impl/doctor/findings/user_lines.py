@@ -8,8 +8,8 @@ from typing import Any
 
 from datasets_impl.doctor.findings.finding import Probes
 from datasets_impl.doctor.findings.time_account import account
+from datasets_impl.doctor.probes.thresholds import LOOPED
 
-LOOPED = 50  # times that a line is begun for a sample, to be called a part of a loop
 NAMED, LONGEST = 3, 40  # lines under a finding, and characters of one
 LEAST_OF_SAMPLE = 0.05  # share of a sample's time, for a line to be named
 MOST_TIMES = 100.0  # beyond this a share says no more how much faster a sample could be
@@ -79,3 +79,8 @@ def leading_to(seen: Probes, *causes: str) -> list[str]:
         f"{seconds / total:.0%}"
         for seconds, one in sorted(spent, key=lambda each: -each[0])[:NAMED]
     ]
+
+
+def place_of(call: dict[str, Any]) -> str:
+    """The user's line of a call that was watched, as `leading_to` writes it, with its share of the time."""
+    return f"{Path(call['file']).name}:{call['line']}  {short(call['code'])}: {call['share']:.0%}"

@@ -21,11 +21,16 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.causes import Cause
 from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.profile import Attribution, Line, Profile
+from datasets_impl.doctor.probes.thresholds import LOOPED
 
 BUSY = 0.1  # share of the time in the queue for a processor
 LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
+QUICK = 30e-6  # seconds of a line that is begun again and again
+HIDING = ("waiting", "reading", "opening", "listing", "writing")  # that may be blocked
+ASKED_FOR_ONE = ("converting", "transforming")  # which say nothing of single numbers
 LINES_OF, LINES_SECONDS = 8, 2.0  # items and seconds under the slow hooks, at most
+LEAST_LINES = 0.3  # seconds, for them to be read at all
 LINES_TIMES = 40.0  # times that an item takes without hooks, within which one is read under them
 
 
@@ -79,11 +84,11 @@ def in_turns(
     # On a busy machine a sleep ends late: to the profiler it is longer than it was meant to be.
     longest = blocked if queued > BUSY else inf
     now = clock.perf_counter()
-    left = min(LINES_SECONDS, max(until - now, LINES_TIMES * plain))
+    left = min(LINES_SECONDS, max(until - now, LINES_TIMES * plain, LEAST_LINES))
     watched = watch_lines(get, inputs[:LINES_OF], now + left)
     profile = Profile(profiler.getstats(), plain, profiled / (1 - min(0.99, queued)), blocked)
     found = profile.attributed(longest, watched)
-    return _with_hidden(found, blocked, "reading" if paged else "waiting")
+    return _looped(_with_hidden(found, blocked, "reading" if paged else "waiting"))
 
 
 @dataclass
@@ -134,12 +139,28 @@ def _faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
+def _looped(found: Attribution) -> Attribution:
+    """What quick calls take in a line that is begun again and again is Python's own time: a library
+    is asked for one number at a time."""
+    causes, lines = dict(found.causes), []
+    for line in found.lines:
+        if line.times >= LOOPED and line.seconds < QUICK * line.times:
+            for cause in ASKED_FOR_ONE:
+                part = min(line.causes.get(cause, 0.0), causes.get(cause, 0.0))
+                if part > 0:
+                    causes[cause] -= part
+                    causes["python"] = causes.get("python", 0.0) + part
+            line = _moved(line, dict.fromkeys(ASKED_FOR_ONE, 1.0), "python")
+        lines.append(line)
+    return Attribution(found.total, causes, lines)
+
+
 def _with_hidden(found: Attribution, blocked: float, cause: Cause) -> Attribution:
     """Waiting that the profiler does not see (`with lock:`, pages of a mapped file).
 
     It hides in what nothing accounts for, in Python's own time and in copies of arrays.
     """
-    told = sum(found.causes.get(one, 0.0) for one in ("waiting", "reading", "opening", "listing"))
+    told = sum(found.causes.get(one, 0.0) for one in HIDING)
     hidden = blocked - told
     if hidden < LEAST_HIDDEN * found.total:
         return found

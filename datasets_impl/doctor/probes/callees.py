@@ -18,6 +18,7 @@ from typing import Any
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.thresholds import OPENERS
 
 MOST_MODULES, MOST_TEXT = 24, 1 << 20  # of the user's, and characters of one
 # Module, class: `array[selection]` reads from a file, and is noted as a call.
@@ -64,6 +65,9 @@ def callees(subject: Subject) -> list[Callee]:
         owner = getattr(sys.modules.get(home), name, None)
         if inspect.isclass(owner):
             found[id(owner), "__getitem__"] = Callee(f"{name}[]", owner, "__getitem__")
+    for home, name in OPENERS:
+        if home in sys.modules:
+            found[id(sys.modules[home]), name] = Callee(f"{home}.{name}", sys.modules[home], name)
     return list(found.values())
 
 

@@ -42,7 +42,12 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
         r"PIL/(Image|ImageFile|\w+ImagePlugin)\.py:(save\b|_save|_encode|_write)|imwrite|imsave"
         r"|imencode|encode_(jpeg|png)",
     ),
+    (
+        "decoding video",
+        r"' of 'cv2\.VideoCapture|' of 'decord|(^|/)(decord|torchcodec|av)/|torchvision/io/\w*video",
+    ),
     ("signal processing", r"(^|/)scipy/(signal|fft)|pocketfft|librosa/|torchaudio/|(^|/)resampy/"),
+    ("collecting garbage", r"built-in method gc\.collect|_cuda_(emptyCache|synchronize)"),
     ("pickling", r"'dump' of '_?pickle|_pickle\.dumps?\b|(^|/)pickle\.py:(_?dumps?|save)"),
     ("compressing", r"'compress' of|'flush' of 'zlib|\.compress>|:_?compress\w*$"),
     (
@@ -54,14 +59,32 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
 # What is done with texts and arrays, whoever asks: part of the work that asks for it, where that is
 # of a kind of its own.
 _HELPS: tuple[tuple[Cause, str], ...] = (
+    (
+        "drawing random numbers",
+        r"of 'numpy\.random\.|^random\.py:|of '_random\.Random'"
+        r"|built-in method torch\.(rand|normal|multinomial|bernoulli)"
+        r"|'(normal|uniform|random|bernoulli|exponential)_' of 'torch",
+    ),
+    (
+        "writing",
+        r"posix\.(fsync|fdatasync|write)\b|(^|/)logging/|built-in method builtins\.print"
+        r"|'(write|writelines|flush)' of '_io\.(TextIOWrapper|Buffered|FileIO)"
+        r"|'commit' of 'sqlite3",
+    ),
     ("regular expressions", r"(^|/)(re|sre_\w+|regex)(\.py|/)|' of '(re|_regex|regex)\."),
-    ("converting", r"built-in method numpy\.|'(astype|copy|tobytes|transpose)' of 'numpy"),
+    (
+        "converting",
+        r"built-in method numpy\.(\w*array|from(buffer|iter|string)|copyto|concatenate|empty|zeros)\b",
+    ),
+    ("converting", r"'(astype|copy|tobytes|transpose)' of 'numpy"),
     ("converting", r"built-in method torch\.(from_numpy|tensor|as_tensor|frombuffer)"),
     ("converting", r"'(permute|contiguous|to|float|double|half|type|clone|numpy)' of 'torch"),
     ("transforming", r"scipy/ndimage/_|skimage/_"),  # filters that a resize asks for belong to it
     ("transforming", r"' of 'torch\._C|built-in method torch\._?[CFV_a-z]"),
 )
-KINDS: tuple[Cause, ...] = (*(kind for kind, _ in _KINDS), "regular expressions")
+KINDS: tuple[Cause, ...] = (
+    *(kind for kind, _ in _KINDS), "regular expressions", "drawing random numbers", "writing",
+)  # fmt: skip
 HOLDING = (*KINDS, "reading", "resizing")
 # What is read and unpacked, of which a sample may be a small part.
 FETCHING: tuple[Cause, ...] = (
