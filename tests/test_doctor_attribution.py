@@ -60,7 +60,10 @@ from tests import doctor_gallery
         ("torch/serialization.py:load", "reading"),
         ("scipy/signal/_spectral_py.py:stft", "signal processing"),
         ("scipy/io/wavfile.py:read", "reading"),
-        ("<method 'choice' of 'numpy.random.mtrand.RandomState' objects>", "drawing random numbers"),
+        (
+            "<method 'choice' of 'numpy.random.mtrand.RandomState' objects>",
+            "drawing random numbers",
+        ),
         ("random.py:sample", "drawing random numbers"),
         ("<built-in method torch.randn>", "drawing random numbers"),
         ("<method 'set' of 'cv2.VideoCapture' objects>", "decoding video"),

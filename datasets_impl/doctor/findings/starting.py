@@ -74,11 +74,11 @@ def workers_restart(seen: Probes) -> Finding | None:
     """What each worker does before its first sample comes back in every epoch."""
     batches, settings = seen.get("batches", {}), seen.get("settings", {})
     seconds, workers = batches.get("preparing", 0.0), settings.get("num_workers") or 0
-    if not workers or settings.get("persistent_workers") or seconds < LEAST:
+    if not workers or settings.get("persistent_workers"):
         return None
     epoch = _epoch(seen) / workers
-    if seconds < epoch:
-        return None
+    if seconds < max(LEAST, epoch):
+        return _imports_again(seen, epoch)
     return Finding(
         "workers-restart",
         "Workers start anew in each epoch, and prepare for longer than it lasts",
@@ -86,6 +86,24 @@ def workers_restart(seen: Probes) -> Finding | None:
         f"epoch's samples take {epoch:.2f} s in {workers} workers.",
         "Keep workers from epoch to epoch, or prepare once, before they start.",
         MECHANISM + 0.84,
+        "C02",
+        "DataLoader(..., persistent_workers=True)",
+    )
+
+
+def _imports_again(seen: Probes, epoch: float) -> Finding | None:
+    """Workers that are not forked import PyTorch and the user's modules, each time they start."""
+    method = seen.get("inside", {}).get("start_method")
+    seconds = seen.get("batches", {}).get("starting", 0.0)
+    if method not in ("spawn", "forkserver") or seconds < max(LEAST, epoch):
+        return None
+    return Finding(
+        "workers-restart",
+        "Workers start anew in each epoch, and import everything again",
+        f"By {method} they take {seconds:.2f} s before the first batch; an epoch's samples take "
+        f"{epoch:.2f} s in {seen['settings']['num_workers']} workers.",
+        "Keep workers from epoch to epoch, or import once in a server that they are forked from.",
+        MECHANISM + 0.74,
         "C02",
         "DataLoader(..., persistent_workers=True)",
     )

@@ -62,11 +62,11 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "pandas look-ups": "Take columns as NumPy arrays once, in the constructor, and index these.",
     "drawing": "Draw once and store the pictures, or draw with OpenCV.",
     "decoding video": "Keep the file open in each worker and read frames in their order, store the "
-    "frames that are used, or encode it with more key frames: a seek decodes all from the last one.",
+    "frames that are used, or encode it with more key frames: a seek decodes all since the last.",
     "drawing random numbers": "Draw fewer, or for a whole batch; float32 with "
-    "`rng.standard_normal(size, dtype=np.float32)`. A choice without replacement shuffles all there "
-    "is: take `rng.choice(n, k, replace=False, shuffle=False)` of `np.random.default_rng()`.",
-    "writing": "Write less, or not from a sample: a line of a log for each epoch, from the trainer.",
+    "`rng.standard_normal(size, dtype=np.float32)`. A choice without replacement shuffles all "
+    "there is: take `rng.choice(n, k, replace=False, shuffle=False)` of `np.random.default_rng()`.",
+    "writing": "Write less, or not from a sample: a line of a log for each epoch, by the trainer.",
     "collecting garbage": "Leave it to Python, or do it once an epoch: each time all objects that "
     "there are are gone through.",
     "encoding pictures": "Pass pixels on as they are; encode only what is stored.",

@@ -82,5 +82,5 @@ def leading_to(seen: Probes, *causes: str) -> list[str]:
 
 
 def place_of(call: dict[str, Any]) -> str:
-    """The user's line of a call that was watched, as `leading_to` writes it, with its share of the time."""
+    """The line of a call that was watched, as `leading_to` writes it, with its share of the time."""
     return f"{Path(call['file']).name}:{call['line']}  {short(call['code'])}: {call['share']:.0%}"

@@ -44,7 +44,7 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
     ),
     (
         "decoding video",
-        r"' of 'cv2\.VideoCapture|' of 'decord|(^|/)(decord|torchcodec|av)/|torchvision/io/\w*video",
+        r"' of 'cv2\.VideoCapture|(^|/)(decord|torchcodec|av)/|torchvision/io/\w*video",
     ),
     ("signal processing", r"(^|/)scipy/(signal|fft)|pocketfft|librosa/|torchaudio/|(^|/)resampy/"),
     ("collecting garbage", r"built-in method gc\.collect|_cuda_(emptyCache|synchronize)"),
@@ -74,7 +74,7 @@ _HELPS: tuple[tuple[Cause, str], ...] = (
     ("regular expressions", r"(^|/)(re|sre_\w+|regex)(\.py|/)|' of '(re|_regex|regex)\."),
     (
         "converting",
-        r"built-in method numpy\.(\w*array|from(buffer|iter|string)|copyto|concatenate|empty|zeros)\b",
+        r"built-in method numpy\.(\w*array|from(buffer|iter)|copyto|concatenate|empty|zeros)\b",
     ),
     ("converting", r"'(astype|copy|tobytes|transpose)' of 'numpy"),
     ("converting", r"built-in method torch\.(from_numpy|tensor|as_tensor|frombuffer)"),

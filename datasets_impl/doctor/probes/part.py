@@ -30,7 +30,9 @@ def part_of(subject: Subject, seconds: float) -> list[int]:
     samples none is read to find out.
     """
     chosen = _part_of(subject, seconds)
-    in_order = subject.keys or isinstance(getattr(subject.loader, "sampler", None), SequentialSampler)
+    in_order = subject.keys or isinstance(
+        getattr(subject.loader, "sampler", None), SequentialSampler
+    )
     return chosen if in_order else random.Random(0).sample(chosen, len(chosen))
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.reading import note_in
-from datasets_impl.doctor.process.examine import GRACE, LOADING
+from datasets_impl.doctor.process.examine import END, GRACE, LOADING
 from datasets_impl.doctor.process.heard import LOOK
 from datasets_impl.doctor.process.sandbox import name_semaphores
 from datasets_impl.errors import StudyError
@@ -61,7 +61,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
 
     from datasets_impl.doctor.probes.loaders import batch_size_of
     from datasets_impl.doctor.probes.target import load
-    from datasets_impl.doctor.process.plan import plan
+    from datasets_impl.doctor.process.plan import FOREMOST, plan
     from datasets_impl.doctor.process.table import PROBES
 
     if not sys.flags.safe_path:
@@ -93,7 +93,11 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
             tell({"probe": name, "late": True})
             continue
         seconds = min(seconds, over)
-        limit = (PATIENCE if name == LOOK else 1.0) * seconds + GRACE
+        most = seconds
+        if name == FOREMOST[0]:  # the last: it may have what the others left
+            most = max(seconds, over - request["beyond"])
+            options = {"most": most}
+        limit = (PATIENCE if name == LOOK else END) * most + GRACE
         limit = min(limit, until + request["slack"] - clock.monotonic())
         begin(name, limit)
         if name == LOOK:

@@ -109,6 +109,7 @@ def _run(
                     "allowed": allowed,
                     "until": heard.until,
                     "slack": slack(allowed),
+                    "beyond": allowed * (1 - 1 / OVER),  # the budget
                     "workers_hang": bool(heard.hung),
                     "avoid": heard.avoid,
                     "cost": heard.cost,

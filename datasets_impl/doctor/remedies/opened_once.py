@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from datasets_impl.doctor.probes.callees import Callee
-from datasets_impl.doctor.probes.standing import Key, for_users, key_of_call
 from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.standing import Key, for_users, key_of_call
 from datasets_impl.doctor.remedies.remedy import (
     FEW,
     Context,

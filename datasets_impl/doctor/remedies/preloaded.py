@@ -31,6 +31,6 @@ def preloaded(at: Context) -> list[Remedy]:
             at.subject.workers,
             changes={"multiprocessing_context": context},
             whole=True,
-            mends=("starting", "slow-start"),
+            mends=("workers-restart",),
         )
     ]

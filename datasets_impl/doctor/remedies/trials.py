@@ -41,15 +41,17 @@ SETTING_UP = 0.5  # share of the time in which arms are made and warmed up
 OWN, KEPT = "own", "persistent"
 
 
-def tried(subject: Subject, seconds: float) -> dict[str, Any]:
+def tried(subject: Subject, seconds: float, most: float = 0.0) -> dict[str, Any]:
     """Microseconds per sample of the user's way and of each remedy, by round.
+
+    What is tried is made for so many `seconds`, and may take `most`, where that is more.
 
     A remedy that fails is listed with the sentence that says why, and is left out of the rounds; so
     is one that there is no room for.
     """
     if subject.iterable or not subject.length:
         return {"iterable": True}
-    begun, there = clock.perf_counter(), room()
+    begun, there, most = clock.perf_counter(), room(), max(seconds, most)
     # Every arm goes over the part once to warm up and once a round.
     chosen = part_of(subject, seconds / 60)
     if not chosen:
@@ -65,13 +67,13 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
             subject.cost, collate, there, Path(folder),
         )  # fmt: skip
         late: list[str] = []
-        arms, failed, inapplicable = _arms(at, begun + MAKING * seconds, late)
+        arms, failed, inapplicable = _arms(at, begun + MAKING * most, late)
         first = at.found[:1]
         arms.sort(key=lambda arm: (arm.name != OWN, not _mends(arm, first)))
         for arm in arms:
             arm.changes = {"batch_size": max(1, batch // arm.divided)} | arm.changes
         urgent = {arm.name for arm in arms if _mends(arm, first)}
-        blocks = _rounds(subject, arms, collate, begun, seconds, failed, late, urgent)
+        blocks = _rounds(subject, arms, collate, begun, most, failed, late, urgent)
     return {
         "samples": len(part),
         "batch": batch,
@@ -79,7 +81,7 @@ def tried(subject: Subject, seconds: float) -> dict[str, Any]:
         "rounds": len(blocks.get(OWN, [])),
         "own": blocks.get(OWN, []),
         "failed": failed,
-        "late": late,
+        "late": list(dict.fromkeys(late)),
         "room": there,
         "remedies": [
             {
