@@ -192,6 +192,14 @@ class Spectra(Frames):
         return torch.from_numpy(wave[start : start + 100].copy())
 
 
+class Negatives(Frames):
+    """A few of very many, each time; in C that the profiler does not see."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        drawn = np.random.choice(200_000, 20, replace=False)  # the costly line
+        return torch.from_numpy(drawn)
+
+
 class Polygons(Frames):
     def prepare(self) -> None:
         angles = np.linspace(0, 2 * np.pi, 30, endpoint=False)

@@ -24,9 +24,11 @@ from datasets_impl.doctor.findings.again import (
 )
 from datasets_impl.doctor.findings.finding import Finding
 from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.probes.callees import callees
 from datasets_impl.doctor.probes.loaders import Part, collate_of
 from datasets_impl.doctor.probes.looking import look
+from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.repeats import repeats
 from datasets_impl.doctor.probes.samples import fingerprint, size_of
 from datasets_impl.doctor.probes.standing import all_replaced
@@ -187,7 +189,7 @@ def test_a_file_is_opened_once(tmp_path: Path) -> None:
 
 def test_a_store_that_is_opened_for_each_sample_is_named_and_mended(tmp_path: Path) -> None:
     made = DataLoader(doctor_again.Environment(tmp_path), num_workers=2)
-    at = context(made, tmp_path, **with_share("python"))
+    at = context(made, tmp_path, causes=causes(subject_of("", made), 2.0))
     found = findings(at.seen)[0]
     line = f"doctor_again.py:{line_of('Environment')}  store = lmdb.open("
     assert found.name == "reopens" and found.places[0].startswith(line)
@@ -195,6 +197,14 @@ def test_a_store_that_is_opened_for_each_sample_is_named_and_mended(tmp_path: Pa
     assert "reopens" in remedy.mends
     known = [fingerprint(seeded(at.part, index)) for index in range(8)]  # LMDB opens it once
     assert [fingerprint(seeded(remedy.dataset, index)) for index in range(8)] == known
+
+
+def test_random_numbers_that_the_profiler_does_not_see_are_told(tmp_path: Path) -> None:
+    made = doctor_again.Negatives(tmp_path)
+    at = context(made, tmp_path, causes=causes(Subject("", made, cost=COST), 2.0))
+    found = findings(at.seen)[0]
+    assert found.name == "drawing random numbers", account(at.seen).parts
+    assert found.places[0].startswith(f"doctor_again.py:{line_of('Negatives')}  drawn = ")
 
 
 def test_a_query_without_an_index_is_named_and_mended(tmp_path: Path) -> None:

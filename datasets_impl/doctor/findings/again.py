@@ -52,7 +52,8 @@ def of_whole(seen: Probes) -> Iterator[Call]:
 def of_storage(seen: Probes) -> Iterator[Call]:
     """Calls that give a part of a storage that is read whole."""
     for call in _calls(seen):
-        if call["held"] > max(WHOLE_TIMES * call["gives"], LEAST_BYTES) and _costly(call):
+        larger = call["held"] > max(WHOLE_TIMES * call["gives"], LEAST_BYTES)
+        if larger and call["path"] and _costly(call):
             yield call
 
 

@@ -21,10 +21,9 @@ from datasets_impl.doctor.findings.finding import (
     share_of,
 )
 from datasets_impl.doctor.findings.time_account import account
-from datasets_impl.doctor.findings.user_lines import leading_to, place_of
-from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK, OPENERS
+from datasets_impl.doctor.findings.user_lines import leading_to
+from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK
 
-OPENED = tuple(map(".".join, OPENERS))
 OPENING = 0.2  # of a sample's time
 LEAST_TENSORS = 64  # of a batch
 QUICK = 1e-3  # seconds: a sample that takes longer is what is slow, whatever workers cost
@@ -72,10 +71,6 @@ def lists_folder(seen: Probes) -> Finding | None:
 
 def reopens(seen: Probes) -> Finding | None:
     """The same file is opened anew for every item."""
-    calls = seen.get("repeats", {}).get("calls", [])
-    unseen = next((one for one in calls if one["full_name"] in OPENED and one["again"]), None)
-    if unseen and unseen["share"] >= OPENING and share_of(seen, "opening") < OPENING:
-        return _reopened(f"{unseen['name']} takes {unseen['share']:.0%}", [place_of(unseen)])
     opened = seen.get("items", {}).get("opened", [])
     count = len(seen.get("items", {}).get("first", []))
     share = share_of(seen, "opening")
@@ -83,20 +78,16 @@ def reopens(seen: Probes) -> Finding | None:
     if share < OPENING and not (again and share > 0.1):
         return None
     named = f"{again[0][0]} is opened for every item; " if again else ""
-    return _reopened(f"{named}opening takes {share:.0%}", leading_to(seen, "opening"))
-
-
-def _reopened(said: str, places: list[str]) -> Finding:
     return Finding(
         "reopens",
         "A file is opened anew for every item",
-        f"{said} of its time.",
+        f"{named}opening takes {share:.0%} of its time.",
         "Open it once in each worker, when its first item is read.",
         MECHANISM + 0.6,
         "",
         "if self.file is None:  # on first use, not in __init__\n"
         "    self.file = h5py.File(self.path)",
-        places,
+        leading_to(seen, "opening"),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl.doctor.findings.finding import Probes
-from datasets_impl.doctor.findings.time_account import account
+from datasets_impl.doctor.findings.time_account import account, unseen
 from datasets_impl.doctor.probes.thresholds import LOOPED
 
 NAMED, LONGEST = 3, 40  # lines under a finding, and characters of one
@@ -38,7 +38,18 @@ class UserLine:
 
 def user_lines(seen: Probes) -> list[UserLine]:
     """The most costly first."""
-    return [UserLine(**one) for one in seen.get("causes", {}).get("lines", [])]
+    found = [
+        UserLine(**{**one, "causes": dict(one["causes"])})
+        for one in seen.get("causes", {}).get("lines", [])
+    ]
+    total = account(seen).total
+    for kind, call in unseen(seen):
+        for one in found:
+            if (one.file, one.line) == (call["file"], call["line"]):
+                part = min(one.causes.get("python", 0.0), call["share"] * total)
+                one.causes.update(python=one.causes.get("python", 0.0) - part)
+                one.causes[kind] = one.causes.get(kind, 0.0) + part
+    return found
 
 
 def kind_of(line: UserLine) -> str:
@@ -82,5 +93,5 @@ def leading_to(seen: Probes, *causes: str) -> list[str]:
 
 
 def place_of(call: dict[str, Any]) -> str:
-    """The line of a call that was watched, as `leading_to` writes it, with its share of the time."""
+    """The line of a call that was watched, as `leading_to` writes it, with its share of time."""
     return f"{Path(call['file']).name}:{call['line']}  {short(call['code'])}: {call['share']:.0%}"

@@ -18,9 +18,10 @@ from typing import Any
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.target import Subject
-from datasets_impl.doctor.probes.thresholds import OPENERS
 
 MOST_MODULES, MOST_TEXT = 24, 1 << 20  # of the user's, and characters of one
+OPENERS = (("lmdb", "open"),)  # classes written in C, whose calls the profiler does not see
+CYTHON = "cython_function_or_method"  # a type
 # Module, class: `array[selection]` reads from a file, and is noted as a call.
 CONTAINERS = (
     ("h5py", "Dataset"),
@@ -135,7 +136,9 @@ def _resolved(name: str, module: ModuleType) -> Callee | None:
     function = getattr(owner, attribute, None)
     if function is None or inspect.isclass(function) or not callable(function):
         return None
-    is_function = isinstance(function, FunctionType) or inspect.isbuiltin(function)
+    bare = getattr(function, "__func__", function)
+    written_in_c = inspect.isbuiltin(bare) or type(bare).__name__ == CYTHON
+    is_function = isinstance(function, FunctionType) or written_in_c
     if not is_function or (getattr(function, "__module__", "") or "").startswith(
         "torch.utils.data"
     ):

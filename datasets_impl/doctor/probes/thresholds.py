@@ -4,4 +4,3 @@ probe looks closer, and a finding is made."""
 LEAST_GROWTH = 16e6  # bytes of a worker, over the samples that were tried
 LEAST_LEAK = 16e6  # bytes an epoch: freed memory that malloc keeps grows by less
 LOOPED = 50  # times that a line is begun for a sample, to be called a part of a loop
-OPENERS = (("lmdb", "open"),)  # classes written in C, whose calls the profiler does not see

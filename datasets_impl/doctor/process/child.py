@@ -23,7 +23,7 @@ from typing import Any
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.reading import note_in
-from datasets_impl.doctor.process.examine import END, GRACE, LOADING
+from datasets_impl.doctor.process.examine import END, GRACE, LOADING, OVER
 from datasets_impl.doctor.process.heard import LOOK
 from datasets_impl.doctor.process.sandbox import name_semaphores
 from datasets_impl.errors import StudyError
@@ -95,7 +95,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
         seconds = min(seconds, over)
         most = seconds
         if name == FOREMOST[0]:  # the last: it may have what the others left
-            most = max(seconds, over - request["beyond"])
+            most = max(seconds, (over - request["beyond"]) / OVER)
             options = {"most": most}
         limit = (PATIENCE if name == LOOK else END) * most + GRACE
         limit = min(limit, until + request["slack"] - clock.monotonic())
