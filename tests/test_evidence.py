@@ -439,3 +439,17 @@ def test_samples_of_a_former_version_are_samples(tmp_path: Path) -> None:
     edit_json(tmp_path / "benchmarks.json", lambda data: data[bench.name].update(version="2"))
     found = load_evidence([tmp_path])
     assert set(found.cells["status"]) == {"skipped"} and found.newest.sampled
+
+
+def test_a_median_is_that_of_the_samples_whatever_stands_beside_them(tmp_path: Path) -> None:
+    bench = Bench("item.ByStage.track_item", {"n": [1]}, lambda _: [1.0, 2.0, 9.0])
+    write_results(tmp_path, [bench])
+    (path,) = tmp_path.glob("*/*-*.json")
+
+    def change(data: Any) -> None:
+        row = data["results"]["item.ByStage.track_item"]
+        row[data["result_columns"].index("result")] = [7.0]
+
+    edit_json(path, change)
+    (row,) = load_evidence([tmp_path]).cells.to_dict("records")
+    assert row["median"] == 2.0

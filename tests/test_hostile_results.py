@@ -69,6 +69,14 @@ def one_sample(value: Any) -> Callable[[Path], object]:
     return lambda folder: edit_json(folder / RESULT, change)
 
 
+def in_result(column: str, change: Callable[[Any], Any]) -> Callable[[Path], object]:
+    def apply(data: Any) -> None:
+        place, row = data["result_columns"].index(column), data["results"][NAME]
+        row[place] = change(row[place])
+
+    return lambda folder: edit_json(folder / RESULT, apply)
+
+
 def put(name: str, content: str | bytes) -> Callable[[Path], object]:
     data = content.encode() if isinstance(content, str) else content
     return lambda folder: (folder / name).write_bytes(data)
@@ -78,6 +86,14 @@ def folder_instead(name: str) -> Callable[[Path], object]:
     def change(folder: Path) -> None:
         (folder / name).unlink()
         (folder / name).mkdir()
+
+    return change
+
+
+def pipe_instead(name: str) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
 
     return change
 
@@ -102,6 +118,13 @@ def logged(**entry: Any) -> Callable[[Path], object]:
         pytest.param(one_sample(0), id="sample no time at all"),
         pytest.param(one_sample(True), id="sample true"),
         pytest.param(one_sample(10**400), id="sample too large for a number"),
+        pytest.param(in_result("result", lambda old: [math.inf, *old[1:]]), id="result infinite"),
+        pytest.param(
+            in_result("params", lambda old: [[str(n) for n in range(2000)]] * 4), id="10^13 cells"
+        ),
+        pytest.param(pipe_instead(RESULT), id="result a pipe"),
+        pytest.param(pipe_instead("benchmarks.json"), id="benchmarks a pipe"),
+        pytest.param(pipe_instead("lab/machine.json"), id="machine a pipe"),
         pytest.param(logged(resident_before=math.nan), id="log NaN"),
         pytest.param(facts(corpora=[CORPUS | {"count": -1}]), id="corpus of a negative size"),
         pytest.param(put(RESULT, b"\xff\xfe\x00"), id="result no text"),

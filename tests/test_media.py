@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from conftest import COUNT
 
@@ -24,6 +25,7 @@ from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import workspaces as media
 from datasets_impl.media.workspaces import MEDIA, filesystem, scratch_parent, sweep, workspace
+from datasets_impl.system import running
 from datasets_impl.system.owners import PREFIX
 
 every_medium = pytest.mark.parametrize("medium", MEDIA)
@@ -337,3 +339,28 @@ def test_sweep_all_looks_on_every_medium(monkeypatch: pytest.MonkeyPatch) -> Non
     assert media.sweep_all() == 2
     monkeypatch.setattr(media, "RAM_DISK", Path("absent"))
     assert media.sweep_all() == 0
+
+
+def test_semaphores_that_may_not_be_removed_stay_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    monkeypatch.setattr(media, "RAM_DISK", tmp_path)
+    name = f"sem.{PREFIX}{finished.pid}-"
+    (tmp_path / f"{name}another-users").mkdir()  # which no user can unlink
+    (tmp_path / f"{name}ours").touch()
+    assert media.sweep_semaphores() == 1
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}another-users"]
+
+
+def test_what_runs_is_not_swept_where_proc_shows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "proc").mkdir()
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc"))
+    assert list(running.processes()) == []
+    mine = tmp_path / f"{PREFIX}{os.getpid()}-abc"
+    mine.mkdir()
+    assert media.sweep(tmp_path) == 0 and mine.is_dir()
+    assert not running.runs(0) and not running.runs(10**30)

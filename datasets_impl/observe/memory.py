@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from datasets_impl.errors import Unsupported
+from datasets_impl.system.running import runs
 
 PROC = Path("/proc")
 KIB = 1024
@@ -82,7 +83,7 @@ def process_memory(pid: int) -> Memory:
     try:
         text = (PROC / str(pid) / "smaps_rollup").read_text()
     except (FileNotFoundError, ProcessLookupError) as error:
-        if not psutil.pid_exists(pid) or isinstance(error, ProcessLookupError):
+        if not runs(pid) or isinstance(error, ProcessLookupError):
             raise psutil.NoSuchProcess(pid) from error
         return _from_regions(pid)
     except PermissionError as error:

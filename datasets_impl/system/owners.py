@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-import psutil
+from datasets_impl.system.running import runs
 
 PREFIX = "dataset-study-"
 NAMED = re.compile(rf"(?:sem\.)?{PREFIX}([0-9]{{1,9}})-.*", re.DOTALL)  # of a folder or semaphore
@@ -19,4 +19,4 @@ def owner_of(name: str) -> int | None:
 def owner_is_gone(name: str) -> bool:
     """Whether a name is ours, and the process that it bears does not run any more."""
     owner = owner_of(name)
-    return owner is not None and not psutil.pid_exists(owner)
+    return owner is not None and not runs(owner)

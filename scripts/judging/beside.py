@@ -41,6 +41,16 @@ class MachineFiles:
         return reasons
 
 
+def require_regular(path: Path) -> None:
+    """That a file, where there is one, is none that is waited for, such as a named pipe.
+
+    Raises:
+        StudyError: it is.
+    """
+    if path.exists() and not path.is_file():
+        raise StudyError(f"{path} is no regular file; restore it or run the study again.")
+
+
 def _refuse(constant: str) -> None:
     """NaN and Infinity are no JSON, and nothing here writes them."""
     raise ValueError(f"{constant} is no number")
@@ -49,8 +59,7 @@ def _refuse(constant: str) -> None:
 def _json_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    if not path.is_file():  # a pipe would be waited for
-        raise StudyError(f"{path} is no regular file; restore it or run the study again.")
+    require_regular(path)
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
         entries = [readable(json.loads(line, parse_constant=_refuse)) for line in lines if line]

@@ -27,6 +27,7 @@ from scripts.judging.observed import Place
 from scripts.judging.readable import readable
 from scripts.judging.runs import ResultFile, Runs, find_runs, newest_versions
 
+MOST_CELLS = 100_000  # of a benchmark: asv lists all that its levels make, whatever the memory
 TIMES = ("ns", "us", "ms", "s")  # units of benchmarks that time something
 
 
@@ -181,13 +182,15 @@ def _rows(
         if entry is None:
             continue
         params = results.get_result_params(key)
+        if math.prod(map(len, params)) > MOST_CELLS:
+            raise ValueError(f"the levels of {key} make more than {MOST_CELLS:,} cells")
         values = results.get_result_value(key, params)
         samples = results.get_result_samples(key, params) if results._samples.get(key) else None
         stats = results.get_result_stats(key, params) if results._stats.get(key) else None
         every = list(itertools.chain.from_iterable(filter(None, samples or [])))
         if not all(map(_is_number, every)):
             raise ValueError(f"a sample of {key} is no finite number")
-        if not all(value is None or isinstance(value, int | float) for value in values):
+        if not all(value is None or _is_nan(value) or _is_number(value) for value in values):
             raise ValueError(f"a value of {key} is no number")
         if entry["unit"] in TIMES and min(every, default=1) <= 0:
             raise ValueError(f"a sample of {key} is no time above 0")
@@ -233,6 +236,11 @@ def _is_number(value: object) -> bool:
         return False
 
 
+def _is_nan(value: object) -> bool:
+    """As asv writes a cell that was skipped."""
+    return isinstance(value, float) and math.isnan(value)
+
+
 def _leave_out(rows: list[dict[str, Any]], disturbed: Mapping[Place, list[bool]]) -> None:
     """Put NaN in the place of samples that were taken while other programs used the CPU.
 
@@ -269,7 +277,8 @@ def _cell(
     """Status and numbers of one cell.
 
     asv drops the earlier samples of a cell that fails in a later round, so a cell with fewer
-    samples than its neighbours no longer lines up with their blocks.
+    samples than its neighbours no longer lines up with their blocks. Its median is made here of
+    the samples, which are held against the log; asv's own counts where it kept none.
     """
     status = "ok"
     if value is None:
@@ -286,7 +295,7 @@ def _cell(
         )
     return {
         "samples": list(samples) if samples and status == "ok" else None,
-        "median": value if status == "ok" else None,
+        "median": (statistics.median(samples) if samples else value) if status == "ok" else None,
         "q25": stats.get("q_25"),
         "q75": stats.get("q_75"),
         "repeat": int(stats.get("repeat") or (len(samples) if samples else 1)),

@@ -23,7 +23,7 @@ from asv.machine import Machine
 from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
-from scripts.judging.beside import MachineFiles
+from scripts.judging.beside import MachineFiles, require_regular
 from scripts.judging.environments import Environment, reference
 from scripts.judging.readable import readable
 
@@ -189,6 +189,7 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
     path = folder / "benchmarks.json"
     if not path.exists() and (folder / "machine.json").exists():
         path = folder.parent / "benchmarks.json"  # one machine's folder: asv keeps it one above
+    require_regular(path)
     try:
         found: dict[str, Any] = util.load_json(str(path), Benchmarks.api_version)
     except FileNotFoundError:
@@ -220,6 +221,7 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
     for home in homes:
         path = home / "machine.json"
         damaged = "is missing or damaged; restore it or run asv again."
+        require_regular(path)
         try:
             name = util.load_json(str(path), Machine.api_version)["machine"]
         except (OSError, KeyError, TypeError, ValueError, RecursionError, util.UserError) as error:
@@ -232,6 +234,7 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def _load(path: Path, machine: str) -> Results:
+    require_regular(path)
     try:
         return Results.load(str(path), machine_name=machine)
     except OSError as error:

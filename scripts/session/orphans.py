@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from datasets_impl.system.owners import owner_is_gone
+from datasets_impl.system.running import processes
 
 GRACE_SECONDS = 5
 
@@ -28,7 +29,7 @@ def end_orphans() -> int:
 
 
 def _end(meant: Callable[[str], bool]) -> int:
-    found = [process for process in psutil.process_iter() if _told(process, meant)]
+    found = [process for process in processes() if _told(process, meant)]
     for process in found:
         _signal(process.terminate)
     # Trackers of shared memory ignore the signal, and end by themselves after what they track.

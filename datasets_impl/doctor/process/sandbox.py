@@ -28,6 +28,7 @@ from datasets_impl.media.workspaces import (
     temporary_parent,
 )
 from datasets_impl.system.owners import PREFIX, owner_is_gone, owner_of
+from datasets_impl.system.running import processes
 
 # Programs that remove what others leave in shared memory, once all of those have ended.
 JANITORS = ("multiprocessing.resource_tracker", "torch_shm_manager")
@@ -101,7 +102,7 @@ def sweep_dead() -> None:
     A process's environment may name any folder: one goes only where `sweep` knows it as ours.
     """
     parents = {Path(tempfile.gettempdir()), temporary_parent()}
-    for process in psutil.process_iter():
+    for process in processes():
         folder = Path(_folder_of(process))
         if owner_is_gone(folder.name):
             _end_all_of(folder)
@@ -114,7 +115,7 @@ def sweep_dead() -> None:
 def _end_processes(folder: str, session: int) -> list[int]:
     """Those whose work it was are killed; the janitors end by themselves when these are gone."""
     mine = [
-        process for process in psutil.process_iter()
+        process for process in processes()
         if process.pid != os.getpid()
         and (_folder_of(process) == folder or (session and _session_of(process) == session))
     ]  # fmt: skip

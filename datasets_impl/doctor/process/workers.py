@@ -13,6 +13,7 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.reading import ASK, PROCESSES, files_of
 from datasets_impl.doctor.process.deaths import Sample
 from datasets_impl.doctor.process.stacks import Frame, reads, threads, users, written
+from datasets_impl.system.running import runs
 
 ANSWERING = 1.0  # seconds, to write stacks down
 BUSY = 3.0  # times as long may one take that computes, before it is taken to hang
@@ -39,7 +40,7 @@ class Workers:
                 self.seen[pid] = sample, _used(pid)
             elif sample.index is not None and sample.age > seconds:
                 waits = _used(pid) - used < REST
-                if psutil.pid_exists(pid) and (waits or sample.age > BUSY * seconds):
+                if runs(pid) and (waits or sample.age > BUSY * seconds):
                     return True
         return False
 
