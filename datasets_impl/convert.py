@@ -168,8 +168,15 @@ class _Run(NamedTuple):
             try:
                 with _pool(workers) as pool:
                     return self.by(pool.submit)
+            except StudyError:
+                raise
             except BrokenExecutor:
                 continue
+            except (EOFError, OSError, RuntimeError) as error:  # of `multiprocessing`
+                why = getattr(error, "strerror", None) or "no process or thread is left"
+                raise StudyError(
+                    f"The workers cannot be started ({why}); raise that limit, or take fewer."
+                ) from error
         raise StudyError(
             f"Workers were ended {POOLS} times, perhaps for want of memory; what was written is "
             "kept: run it again with fewer workers, or smaller shards."

@@ -230,7 +230,7 @@ def test_bad_input_is_one_sentence(
 @slow
 def test_an_empty_folder_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
-    assert "holds no picture" in capsys.readouterr().err
+    assert "has no picture" in capsys.readouterr().err
 
 
 def answers(**more: Any) -> Heard:

@@ -538,3 +538,28 @@ def test_a_place_that_fails_ends_in_a_sentence(
     said = capsys.readouterr().err
     assert said.startswith(f"error: refusing://{name}/set ") and said.count("\n") == 1
     assert why in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (BlockingIOError(11, "Resource temporarily unavailable"), "temporarily unavailable"),
+        (EOFError("unexpected EOF"), "no process or thread"),
+        (RuntimeError("can't start new thread"), "no process or thread"),
+    ],
+)
+def test_workers_that_cannot_be_started_end_it_in_a_sentence(
+    error: Exception,
+    why: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def none_left(*given: object) -> Future[Any]:
+        raise error
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", none_left)
+    assert main([str(folder), str(tmp_path / "set")]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "cannot be started" in said and why in said and "Traceback" not in said

@@ -28,7 +28,12 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def jpeg_files(root: str | Path) -> list[str]:
-    """Sorted paths of the JPEG files in `root` and below, whatever the case of their suffix.
+    """Sorted paths of the JPEG files in `root` and below; see `files_of`."""
+    return files_of(root, JPEG_SUFFIXES, "JPEG file")
+
+
+def files_of(root: str | Path, suffixes: tuple[str, ...], what: str) -> list[str]:
+    """Sorted paths of the files in `root` and below with one of `suffixes`, in any case.
 
     Hidden folders are left out. Links to folders are followed, but each folder is taken once, under
     its own name rather than a link's where it has both.
@@ -57,17 +62,17 @@ def jpeg_files(root: str | Path) -> list[str]:
                             heapq.heappush(links, entry.path)
                         else:
                             folders.append(entry.path)
-                    elif entry.name.lower().endswith(JPEG_SUFFIXES):
+                    elif entry.name.lower().endswith(suffixes):
                         if os.path.exists(entry.path) and not entry.is_file():  # noqa: PTH110
                             raise BadImage(f"{entry.path} is no regular file; remove it.")
                         found.append(entry.path)  # also a link that leads nowhere: it is missed
         except OSError as error:
             raise StudyError(
-                f"{error.filename} cannot be listed ({error.strerror or error}); name a folder of "
-                "JPEG files that may be read."
+                f"{error.filename} cannot be listed ({error.strerror or error}); name a folder "
+                "that may be read."
             ) from error
     if not found:
-        raise StudyError(f"{root} has no JPEG file; name a folder that holds some.")
+        raise StudyError(f"{root} has no {what}; name a folder that holds some.")
     return sorted(found)
 
 

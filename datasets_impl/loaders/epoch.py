@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,7 +50,8 @@ class Epoch(Iterator[Any]):
         self._number = 0 if reread else position.given  # of the next batch to be asked for
         self._waiting: dict[int, Any] = {}  # asked for; what the sampler said after its indices
         self._made: dict[int, Outcome] = {}
-        self._exhausted = self._over = self._within = False
+        self._exhausted = self._over = False
+        self._within = threading.Lock()
         self._ask(ahead)
 
     def __iter__(self) -> Epoch:
@@ -57,13 +59,13 @@ class Epoch(Iterator[Any]):
 
     def __next__(self) -> Any:
         require_process(self._owner)
-        if self._within:
+        if not self._within.acquire(blocking=False):
             raise LoaderFailed(
                 "The epoch was cut short while a batch of it was waited for, or another thread "
                 "waits for one; iterate anew. To go on where it stood, give the loader its own "
                 "`state_dict()` with `load_state_dict` first."
             )
-        self._within = True  # and stays so if a signal ends this: what is half done may be lost
+        # It stays so if a signal ends this: what is half done may be lost.
         while not self._over:
             self._ask(self._ahead + 1)
             if not self._waiting:
@@ -75,7 +77,7 @@ class Epoch(Iterator[Any]):
             if self._position.has(number) and outcome.error is None:
                 continue
             self._position.give(number, state, outcome.state)
-            self._within = False
+            self._within.release()
             if outcome.error is not None:
                 try:
                     _raise(outcome.error)
@@ -83,7 +85,7 @@ class Epoch(Iterator[Any]):
                     del outcome  # it holds this frame, which would hold it
             return outcome.value
         self._end()
-        self._within = False
+        self._within.release()
         raise StopIteration
 
     def _ask(self, most: int) -> None:
@@ -107,10 +109,10 @@ class Epoch(Iterator[Any]):
             try:
                 number, outcome = self._run.receive(self._timeout or None)
             except LoaderFailed:
-                self._within = False  # nothing is half done
+                self._within.release()  # nothing is half done
                 raise
             except TimeoutError:
-                self._within = False
+                self._within.release()
                 raise LoaderFailed(
                     f"No batch came within {self._timeout:g} seconds; give a larger timeout, or 0 "
                     "to wait as long as it takes."
@@ -144,11 +146,14 @@ class Unbegun(Iterator[Any]):
 
     def __init__(self, begin: Callable[[], Epoch]) -> None:
         self._begin = begin
+        self._beginning = threading.Lock()
         self._epoch: Epoch | None = None
 
     def __next__(self) -> Any:
         if self._epoch is None:
-            self._epoch = self._begin()
+            with self._beginning:  # of several threads one begins it
+                if self._epoch is None:
+                    self._epoch = self._begin()
         return next(self._epoch)
 
 

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 from datasets_impl import arguments
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders import given
+from datasets_impl.loaders.changes import Held
 from datasets_impl.loaders.epoch import Epoch, Unbegun
 from datasets_impl.loaders.here import Here
 from datasets_impl.loaders.memory import RecycledMemory
@@ -50,7 +51,9 @@ class ThreadedLoader(Generic[T]):
         threads: how many make batches; as many as there are cores by default. An iterable dataset
             is read by one.
         where: "process", in one separate process, which lives as long as the loader and hands
-            batches over in shared memory that both use again; or "trainer", in this process.
+            batches over in shared memory that both use again; or "trainer", in this process. An
+            attribute of the dataset that is set between epochs reaches that process with the next
+            one; what changes inside of an attribute, after `close()`.
         start_method: of that process: fork, forkserver or spawn; the default of `multiprocessing`
             where it is left out.
         worker_init_fn: called with 0 in that process when an epoch begins. Python's, NumPy's and
@@ -142,6 +145,7 @@ class ThreadedLoader(Generic[T]):
         self._position: Position | None = None
         self._resumed: Position | None = None
         self._place: Here | Separate | None = None
+        self._sent: Held | None = None  # how the separate process knows the dataset
         self._pinned = False
         self._beginning = threading.Lock()
         self._owner = 0  # the process whose threads these are: they do not survive a fork
@@ -179,7 +183,7 @@ class ThreadedLoader(Generic[T]):
         return self._plain.timeout
 
     def __getstate__(self) -> dict[str, Any]:
-        held = {**self.__dict__, "_place": None, "_owner": 0}
+        held = {**self.__dict__, "_place": None, "_owner": 0, "_sent": None}
         del held["_beginning"]
         return held
 
@@ -293,7 +297,13 @@ class ThreadedLoader(Generic[T]):
     def _running(self) -> Here | Separate:
         place = self._place
         mine = place is not None and self._owner == os.getpid()
-        if not mine or (isinstance(place, Separate) and not place.runs()):
+        if mine and isinstance(place, Separate):
+            mine = place.runs()
+            if mine and self._sent is not None and self._sent.differs(self.dataset):
+                place.leave()
+                mine = False
+        if not mine:
+            self._sent = Held(self.dataset) if self.where == "process" else None
             self._place = place = self._new_place()
             self._owner = os.getpid()
         assert place is not None

@@ -176,6 +176,13 @@ class Separate:
                     if not inbox:
                         self._wait(left)
                         self._read()
+                except TimeoutError:
+                    raise
+                except (OSError, ValueError) as error:
+                    if self._close.alive:
+                        raise
+                    # At the program's end, in a thread that goes on.
+                    raise LoaderFailed(self.broken or CLOSED) from error
                 finally:
                     self._receiving.release()
             elif left is not None and left <= 0:
@@ -212,6 +219,11 @@ class Separate:
         inbox = self._inboxes.get(message.run)
         if inbox is not None:
             inbox.append((message.number, _outcome(message, held)))
+
+    def leave(self) -> None:
+        """No new epoch begins here: it ends with those that are under way."""
+        if not self._inboxes:
+            self.close()
 
     def close(self) -> None:
         self.broken = self.broken or CLOSED
@@ -257,10 +269,11 @@ def _why(process: BaseProcess) -> str:
     who, code = f"The process that makes batches ({process.pid})", process.exitcode
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        hint = "the kernel does that when memory runs out: " if name == "SIGKILL" else ""
+        if name != "SIGKILL":
+            return f"{who} was ended by {name}; code below Python that the dataset calls may crash."
         return (
-            f"{who} was ended by {name}; {hint}take fewer threads, or a smaller batch_size or "
-            "prefetch_factor."
+            f"{who} was ended by SIGKILL; the kernel does that when memory runs out: take fewer "
+            "threads, or a smaller batch_size or prefetch_factor."
         )
     return f"{who} ended with exit code {code}; what it printed before says why."
 

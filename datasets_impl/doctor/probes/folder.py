@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import BadImage
+from datasets_impl.files.pictures import files_of, opened
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 SIDE = 224
@@ -22,17 +21,11 @@ class FolderImages(Dataset[torch.Tensor]):
     a side, as one would for a batch.
 
     Raises:
-        StudyError: there is no picture in the folder.
+        StudyError: there is no picture in the folder, or what would be waited for.
     """
 
     def __init__(self, root: str) -> None:
-        self.paths = sorted(
-            str(path) for path in Path(root).rglob("*") if path.suffix.lower() in SUFFIXES
-        )
-        if not self.paths:
-            raise StudyError(
-                f"{root} holds no picture ({', '.join(SUFFIXES)}); name a folder that does."
-            )
+        self.paths = files_of(root, SUFFIXES, f"picture ({', '.join(SUFFIXES)})")
         self.resized = len({self._size(path) for path in self.paths[:64]}) > 1
         self.doctors_note = (
             f"These pictures have several sizes, so each is resized to {SIDE} x {SIDE} here, as "
@@ -43,9 +36,9 @@ class FolderImages(Dataset[torch.Tensor]):
     @staticmethod
     def _size(path: str) -> tuple[int, int]:
         try:
-            with Image.open(path) as picture:
+            with opened(path) as picture:
                 return picture.size
-        except OSError:  # told when the sample is read
+        except BadImage:  # told when the sample is read
             return (0, 0)
 
     def __len__(self) -> int:
