@@ -80,6 +80,7 @@ lint: $(READY)  ## ruff, mypy, the contracts of imports, and asv's check of the 
 $(PEERS): requirements-peers.txt $(READY)
 	@echo "Adding the specialised loaders to $(VENV): about a minute."
 	@$(RUN) pip install --quiet --no-deps --requirement requirements-peers.txt
+	@echo "Compiling FFCV."
 	@$(RUN) pip install --quiet --no-deps ffcv==1.0.2 fastargs==1.2.0 assertpy==1.1 \
 	  terminaltables==3.1.10 pytorch-pfn-extras==0.9.0 >$(VENV)/ffcv.log 2>&1 \
 	  || echo "FFCV could not be compiled and is left out; Debian: apt-get install libturbojpeg0-dev \
@@ -95,9 +96,5 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@echo "Setting up $(VENV): about two minutes and 6 GB, once."
 	@$(PYTHON) -m venv $(VENV) || { \
 	  echo "error: $(PYTHON) cannot make virtual environments; install its venv package (Debian: python3-venv)" >&2; exit 2; }
-	@$(RUN) pip install --quiet --upgrade pip
-	@$(if $(OTHER),$(BIN)/python scripts/install.py --torch=$(TORCH),\
-	  $(RUN) pip install --quiet --requirement requirements-dev.txt)
-	@$(RUN) pip install --quiet --no-deps --no-build-isolation --editable . 2>$(VENV)/install.log \
-	  || { cat $(VENV)/install.log >&2; exit 1; }
+	@$(BIN)/python scripts/install.py $(if $(OTHER),--beside --torch=$(TORCH))
 	@touch $(READY)

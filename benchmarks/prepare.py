@@ -13,7 +13,10 @@ import itertools
 import json
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from rich.filesize import decimal
 
 from datasets_impl import factors
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
@@ -140,6 +143,19 @@ def levels() -> dict[str, dict[str, list[Any]]]:
     }
 
 
+def _summary(manifests: Sequence[Mapping[str, Any]]) -> str:
+    """All corpora in one line."""
+    if not manifests:
+        return "Images: none are needed."
+    sides = sorted({manifest["resolution"] for manifest in manifests})
+    size = decimal(sum(manifest["total_bytes"] for manifest in manifests))
+    return (
+        f"Images: {sum(manifest['count'] for manifest in manifests):,} JPEG files, "
+        f"{' to '.join(map(str, dict.fromkeys((sides[0], sides[-1]))))} px, {size}, "
+        f"in {len(manifests)} folders."
+    )
+
+
 @exit_on_study_error
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare")
@@ -157,6 +173,7 @@ def main() -> int:
         ensure_corpus(spec, progress=True, verify=True).manifest.model_dump(mode="json")
         for spec in corpora(options.bench)
     ]
+    print(_summary(manifests), file=sys.stderr)
     skipped = sorted({sentence for manifest in manifests for sentence in manifest["skipped"]})
     for sentence in skipped:
         print(sentence, file=sys.stderr)

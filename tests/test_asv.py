@@ -19,6 +19,7 @@ from conftest import ROOT
 from benchmarks import plan, prepare
 from benchmarks.grids import PROFILES
 from tests.standard_suite import imported
+from datasets_impl.corpus import CorpusSpec
 
 TOOK_PART = ("asv.conf.json", ".gitignore", "benchmarks", "datasets_impl", "results")
 
@@ -173,3 +174,15 @@ def test_an_expression_is_matched_as_asv_does() -> None:
                 expected[name] = expected.get(name, 0) + 1
     assert found == expected and len(found) == 2
     assert prepare.corpora("structures") == []
+
+
+def test_the_images_are_one_line_whatever_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    specs = [CorpusSpec(count=count, resolution=px) for count, px in ((9, 16), (8, 24))]
+    monkeypatch.setattr(prepare, "corpora", lambda expression: specs)
+    monkeypatch.setattr(sys, "argv", ["prepare"])
+    monkeypatch.setenv("DATASET_STUDY_CACHE", str(tmp_path))
+    assert prepare.main() == 0
+    said = capfd.readouterr().err
+    assert re.fullmatch(r"Images: 17 JPEG files, 16 to 24 px, \S+ kB, in 2 folders\.\n", said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -133,3 +134,21 @@ def test_what_has_no_wheel_is_left_out_with_the_reason() -> None:
 def test_the_pinned_requirements_are_read_whole() -> None:
     found = [install.name(line) for line in install.requirements(ROOT / "requirements-dev.txt")]
     assert {*install.NEEDED, "pytest", "moto"} <= set(found)
+
+
+def test_an_installation_says_what_it_does_and_what_went_wrong(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "SPEAKS", 0)
+    told = "Collecting torch==2.14.1 (from -r requirements.txt)"
+    script = f"import sys, time; print({told!r}, flush=True); time.sleep(2.5); {{end}}"
+    ends = {"print('ERROR: No matching distribution'); sys.exit(1)": "No matching distribution",
+            "sys.exit(1)": "pip failed", "print('done')": ""}  # fmt: skip
+    for end, failed in ends.items():
+        command = [sys.executable, "-c", script.format(end=end)]
+        assert install.run(command, "Installing torch") == failed
+        said = capfd.readouterr().err.splitlines()
+        assert any(line.endswith(" s, collecting torch==2.14.1") for line in said), said
+        assert said[-1].startswith(f"Installing torch: {'failed' if failed else 'done'} after ")
+    packages = "Installing collected packages: numpy, torch"
+    assert install.doing([told, packages]) == ", unpacking 2 packages"

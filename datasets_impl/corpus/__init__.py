@@ -170,7 +170,7 @@ def ensure_corpus(
 ) -> Corpus:
     """The corpus `spec` describes: the cached one if it is whole, else built now.
 
-    With `progress`, a bar (on a terminal) and one closing line go to standard error. A folder of
+    With `progress`, a bar goes to standard error, if that is a terminal. A folder of
     own pictures is listed at every call, since a changed folder is another corpus. `verify` reads
     every file of a cached corpus and builds it anew if its content is not what its manifest says;
     commands that prepare a study ask for that, measurements do not, whose page cache it would fill.
@@ -208,7 +208,6 @@ def ensure_corpus(
         corpus = existing()
         if corpus is None:
             raise StudyError(f"The corpus {folder} was changed while it was built; run again.")
-    console.print(corpus.manifest.summary())
     return corpus
 
 

@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     corpus = ensure_corpus(spec, progress=True, verify=True)
     manifest, sizes = corpus.manifest, corpus.manifest.file_bytes
+    print(manifest.summary())
     print(f"source           {manifest.label}, {manifest.used:,} used of {manifest.found:,} found")
     print(f"quality          {manifest.quality}")
     print(f"bytes per pixel  {manifest.bytes_per_pixel:.3f}")
