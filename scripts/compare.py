@@ -168,7 +168,7 @@ def main(argv: list[str] | None = None) -> int:
     written.check(arguments.out, ["index.html"], "comparison", sources=sources)
     first, second = _both(arguments)
     compared = repeat_of(first, second)
-    titles = {claim.id: claim.title for claim in first.known.claim}
+    titles = {claim.id: claim.question or claim.title for claim in first.known.claim}
     paths = write(titles, compared, arguments.out, sources)
     show(compared, paths[0])
     return 0

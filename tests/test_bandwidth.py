@@ -133,14 +133,14 @@ def test_skipped_and_failed_levels_are_left_out(tmp_path: Path) -> None:
 def test_no_flip_between_the_levels_is_said(tmp_path: Path) -> None:
     (found,) = predicted(tmp_path, lambda f: [1.0 if f["impl"] == "naive" else 2.0] * 6)
     assert found.flips is None
-    assert "measured, JPEG files win from 25 to 800 MB/s" in in_words(found)
+    assert "Measured, JPEG files win from 25 to 800 MB/s" in in_words(found)
     assert found.in_turns is not None
 
 
 def test_without_throttled_cells(tmp_path: Path) -> None:
     (found,) = predicted(tmp_path, lambda f: SKIPPED)
     assert found.ratios == () and found.flips is None
-    assert "no throttled disk was measured" in in_words(found)
+    assert "No throttled disk was measured" in in_words(found)
 
 
 def test_without_file_sizes_nothing_is_predicted(tmp_path: Path) -> None:
@@ -158,8 +158,8 @@ def test_results_without_the_topic(tmp_path: Path) -> None:
 def test_finding_when_raw_never_wins() -> None:
     found = BreakEven("lab", 64, 1, 1.0, 1.0, 2.0, None, None, ((25, 0.5),), None)
     assert in_words(found) == (
-        "At 64 px JPEG files are predicted to win at every bandwidth; "
-        "measured, JPEG files win at 25 MB/s."
+        "At 64 px JPEG files are predicted to win at every bandwidth. "
+        "Measured, JPEG files win at 25 MB/s."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,31 @@ def study() -> Study:
 
 def test_the_numbers_and_verdicts_are_those_of_the_committed_results(study: Study) -> None:
     assert claims_json(study) == (REPORT / "claims.json").read_text()
+
+
+def sentences(study: Study) -> Iterator[str]:
+    """Every sentence of the cards, the answer and the limits."""
+    told = [point.text for point in study.points] + study.notes
+    for claim in study.claims:
+        told += [claim.finding, claim.boundary, claim.missing, claim.restated, claim.method]
+        told.append(claim.advice)
+    for text in told:
+        yield from re.split(r"(?<=[.:?]) (?=[A-Z`])", text)
+
+
+def test_a_sentence_has_at_most_two_numbers(study: Study) -> None:
+    """A number with its interval is one; names of claims, versions and code are none."""
+    name = r"`[^`]*`|\[[^]]*\]|\b[CX]\d\d\b|\b[0-9a-f]{10,}\b"
+    many = [
+        one for one in sentences(study) if len(re.findall(r"\d[\d,.]*", re.sub(name, "", one))) > 2
+    ]
+    assert many == []
+
+
+def test_no_heading_states_what_its_verdict_does_not(study: Study) -> None:
+    assert all(
+        claim.title.endswith("?") == (claim.verdict != "supported") for claim in study.claims
+    )
 
 
 @pytest.mark.slow

@@ -78,7 +78,7 @@ def test_one_block_is_unclear_never_decided(tmp_path: Path) -> None:
     name, levels = "item.ByImplementation.track_item", {"px": [256], "impl": ["naive", "preloaded"]}
     found = first(tmp_path, claim(RATIO), Bench(name, levels, lambda f: [100 * twice(f)]))
     assert [cell.outcome for cell in found.evidence] == ["unclear"]
-    assert found.verdict == "inconclusive" and "one block" in found.missing
+    assert found.verdict == "inconclusive" and "Reasons: one block" in found.missing
 
 
 def test_a_failed_partner_never_borrows_another_baseline(tmp_path: Path) -> None:

@@ -159,6 +159,7 @@ class Claim(_Strict):
     restated: str
     method: str
     advice: str
+    question: str = ""  # heads the claim unless it is supported
     instead: tuple[str, str, str] | None = None  # task, arm to take, arm that it is compared with
     finding: str = ""
     holds: str = "It holds"  # begins the sentence on where, if one factor tells that
@@ -203,7 +204,16 @@ class Claim(_Strict):
         for name, test in self.test.items():
             if test.unless and (test.unless not in self.test or self.test[test.unless].unless):
                 raise ValueError(f"unless of {name!r} names no test that judges by itself")
-        for name in ("title", "section", "restated", "method", "advice", "holds", "needs"):
+        for name in (
+            "title",
+            "question",
+            "section",
+            "restated",
+            "method",
+            "advice",
+            "holds",
+            "needs",
+        ):
             if set(getattr(self, name)) & {"{", "}"}:
                 raise ValueError(f"{name} has a brace, and only the finding may quote a test")
         for _, field, names, _ in _fields(self.finding):

@@ -96,17 +96,19 @@ def _task(
     task = next(iter(own.values())).task
     some = next(iter(rows.values()))
     made = [_row(arm, own, rows, log, confidence) for arm in own.values()]
+    limits = {
+        name.removeprefix(PREFIX): _speed(_time(row, confidence))
+        for name, row in rows.items()
+        if name.startswith(PREFIX)
+    }
     return Loaders(
         machine=machine,
         task=task,
         images=int(some["n"]),
         px=int(some["px"]),
         cores=max(int(log.of(task, name, some["n"]).get("cores", 1)) for name in rows),
-        ceilings={
-            name.removeprefix(PREFIX): 1e6 / _time(row, confidence).estimate
-            for name, row in rows.items()
-            if name.startswith(PREFIX)
-        },
+        ceilings={name: speed for name, (speed, _, _) in limits.items()},
+        ceiling_ends={name: (low, high) for name, (_, low, high) in limits.items()},
         rows=sorted(made, key=lambda row: -row.images_per_second),
         ladder=ladder(task, {name: row["samples"] or [] for name, row in rows.items()}, confidence),
     )
@@ -119,7 +121,9 @@ def _row(
     count = row["n"]
     state, costs = (log.of(arm.task, name, count, what) for what in ("", "Costs"))
     time = _time(row, confidence)
-    limit = rows.get(CEILING[arm.task] if arm.exact or arm.task == "raw" else FAST)
+    ceiling = CEILING[arm.task] if arm.exact or arm.task == "raw" else FAST
+    limit = rows.get(ceiling)
+    speed, low, high = _speed(time)
     rivals = _rivals(arm, own)
     # The fastest specialised loader of equal or better fidelity; "" where none was measured.
     rival = min(rivals, key=lambda peer: _time(rows[peer], confidence).estimate, default="")
@@ -132,9 +136,9 @@ def _row(
         order=arm.order,
         code=arm.code,
         uses=arm.uses,
-        images_per_second=1e6 / time.estimate,
-        low=None if time.high is None else 1e6 / time.high,
-        high=None if time.low is None else 1e6 / time.low,
+        images_per_second=speed,
+        low=low,
+        high=high,
         blocks=time.blocks,
         share_of_ceiling=_ratio(limit, row, confidence),
         rival=rival,
@@ -151,6 +155,7 @@ def _row(
         first_batch_ms=state.get("first_batch_ms"),
         us_after_first=state.get("us_after_first"),
         cpu_us=state.get("cpu_us"),
+        ceiling=ceiling.removeprefix(PREFIX) if limit else "",
     )
 
 
@@ -190,6 +195,12 @@ def _time(row: Row, confidence: float) -> Interval:
     return inference.amount(row["samples"] or [row["median"]], confidence)
 
 
+def _speed(time: Interval) -> tuple[float, float | None, float | None]:
+    """Images per second with the ends of its interval, from microseconds per image."""
+    low, high = (None if end is None else 1e6 / end for end in (time.high, time.low))
+    return 1e6 / time.estimate, low, high
+
+
 def _ratio(above: Row | None, below: Row, confidence: float) -> Interval | None:
     if above is None:
         return None
@@ -206,16 +217,16 @@ def scale(evidence: Evidence, confidence: float) -> list[ScaleRow]:
     for benchmark, factor in SWEEPS.items():
         own = cells[(cells["benchmark"] == benchmark) & (cells["status"] == "ok")]
         for row in records(own):
-            time = _time(row, confidence)
+            speed, low, high = _speed(_time(row, confidence))
             found.append(
                 ScaleRow(
                     machine=row["machine"],
                     benchmark=benchmark,
                     level=row[factor],
                     arm=row["impl"] if factor != "impl" else "gathered",
-                    images_per_second=1e6 / time.estimate,
-                    low=None if time.high is None else 1e6 / time.high,
-                    high=None if time.low is None else 1e6 / time.low,
+                    images_per_second=speed,
+                    low=low,
+                    high=high,
                 )
             )
     return found

@@ -231,6 +231,7 @@ class LoaderRow:
     first_batch_ms: float | None
     us_after_first: float | None
     cpu_us: float | None  # microseconds of CPU per image, of all processes
+    ceiling: str = ""  # the one that `share_of_ceiling` is of, among those of its task
 
 
 @dataclass(frozen=True)
@@ -256,6 +257,7 @@ class Loaders:
     cores: int
     ceilings: dict[str, float]
     rows: list[LoaderRow]
+    ceiling_ends: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     ladder: list[LadderStep] = field(default_factory=list)
 
 

@@ -16,21 +16,21 @@ def sentence(found: Sequence[BreakEven], several: bool) -> str:
 
 
 def in_words(found: BreakEven) -> str:
-    """Prediction and measurement in one sentence."""
+    """Prediction and measurement, a sentence each; predicted is the middle of its two models."""
     if found.in_turns is None or found.overlapped is None:
         predicted = "JPEG files are predicted to win at every bandwidth"
     else:
         low, high = sorted((found.in_turns, found.overlapped))
-        predicted = f"raw pixels are predicted to win from {low:,.0f} to {high:,.0f} MB/s on"
-    return f"At {found.px} px {predicted}; {_measured(found)}."
+        predicted = f"raw pixels are predicted to win from about {(low + high) / 2:,.0f} MB/s on"
+    return f"At {found.px} px {predicted}. {_measured(found)}."
 
 
 def _measured(found: BreakEven) -> str:
     if found.flips is not None:
-        return f"measured, they do from {found.flips:,.0f} MB/s on"
+        return f"Measured, they do from {found.flips:,.0f} MB/s on"
     if not found.ratios:
-        return "no throttled disk was measured"
+        return "No throttled disk was measured"
     least, most = found.ratios[0][0], found.ratios[-1][0]
     winner = "raw pixels" if found.ratios[0][1] > 1 else "JPEG files"
     where = f"at {least:,} MB/s" if least == most else f"from {least:,} to {most:,} MB/s"
-    return f"measured, {winner} win {where}"
+    return f"Measured, {winner} win {where}"

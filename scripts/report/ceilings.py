@@ -10,8 +10,39 @@ import pandas as pd
 
 from scripts.judging.inference import Interval
 from scripts.judging.model import LoaderRow, Loaders
+from scripts.report import wording
 from scripts.report.instead import STEPS
 from scripts.report.record import clean
+
+WORDS = {
+    "decode": "decoding, all threads",
+    "decode-1": "decoding, one thread",
+    "decode-fast": "decoding with the fast DCT, all threads",
+    "read": "reading the files from the page cache",
+    "read-cold": "reading the files from the disk",
+    "gather": "copying rows in random order, all threads",
+    "gather-1": "copying rows in random order, one thread",
+    "copy": "copying rows in order, all threads",
+    "copy-1": "copying rows in order, one thread",
+}
+
+
+def passing(each: Loaders) -> list[str]:
+    """A sentence for each loader whose speed is estimated above its own ceiling, and why it is."""
+    told = []
+    for row in each.rows:
+        share = row.share_of_ceiling
+        if share is None or share.estimate <= 1:
+            continue
+        ratio = wording.estimate(share.estimate, "ratio")
+        ends = wording.interval(share.estimate, share.low, share.high, "ratio")
+        why = (
+            "The interval lies above 1: the ceiling is too low here, and no limit for it."
+            if share.low is not None and share.low > 1
+            else "The interval holds 1: that is the noise of two measurements."
+        )
+        told.append(f"{row.arm} comes out above its ceiling, {ratio} {ends}. {why}")
+    return told
 
 
 def ceilings_json(found: Sequence[Loaders]) -> str:

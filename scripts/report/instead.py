@@ -9,6 +9,7 @@ from datasets_impl.contest.code import with_setting
 from scripts.judging.model import LoaderRow, Loaders, ScaleRow
 from scripts.report import wording
 from scripts.report.model import ClaimResult
+from scripts.report.sentences import span
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Advice:
     code: str = ""
 
 
+NEW = "Python 3.14"  # workers start by forkserver from here on
 _TRAINER = "What does your trainer do?"
 _PYTHON = "Does preloading work in your Python?"
 _PROCESS = """from datasets_impl import DecodedImages, ThreadedLoader
@@ -75,22 +77,25 @@ for images in batches:
     ...  # your training step"""
 FURTHER = (
     Advice("labels", "yes", "Labels?", "A folder for each class; the pixels fit in memory",
-           "`StoredPixels` of a `LabelledFolder`: pairs of images and targets.", ("X11",),
+           "`ThreadedLoader(StoredPixels)` of a `LabelledFolder`: pairs of images and targets.",
+           ("X11",),
            _LABELS),
     Advice("labels", "yes", "Labels?", "A folder for each class; they do not fit",
-           "`DecodedImages` or `RandomCrops` of a `LabelledFolder`.", ("X11",), _DECODED_LABELS),
+           "`ThreadedLoader` of `DecodedImages` or `RandomCrops` of a `LabelledFolder`.", ("X11",),
+           _DECODED_LABELS),
     Advice("trainer", "waits", _TRAINER, "It waits for a GPU",
            "Threads in its own process: `where=\"trainer\"`, as above.", ("X10",)),
     Advice("trainer", "gil", _TRAINER,
            "It holds the GIL, launches many small operations, or computes on the CPU",
-           "Threads in a process of their own: leave `where` out, `\"process\"` is the default.",
+           "The same class, with its threads in a process of their own: leave `where` out, "
+           "`\"process\"` is the default.",
            ("X11", "X10"), _PROCESS),
     Advice("python", "old", _PYTHON, "3.13 or older, on Linux",
-           "Yes: workers are forked and share preloaded pixels.", ("X01",)),
+           "Yes: workers are forked and share preloaded pixels. {old}", ("X01",)),
     Advice("python", "new", _PYTHON, "3.14 (forkserver), or spawn anywhere",
-           "Yes, unless a DataLoader with workers gets a list of tensors, an array or an open "
-           "mapping: it starts late, or copies the pixels. Keep them in one tensor, or let each "
-           "worker open the mapping. {python}", ("X01",), _MAPPED),
+           "Yes, with the pixels in one tensor, or in a mapping that each worker opens. Workers "
+           "copy a list of tensors, an array or an open mapping, or start late. {new}", ("X01",),
+           _MAPPED),
 )  # fmt: skip
 # What an arm of `judging/ladder.py` does that the one before it does not.
 STEPS: dict[tuple[str, str], str] = {
@@ -139,10 +144,27 @@ class Decision:
 def further(environments: Sequence[str]) -> list[Advice]:
     """The further questions; which Python was measured is said from `environments`."""
     pythons = sorted({name.partition(",")[0] for name in environments} - {""})
-    told = f"Measured under {' and '.join(pythons)} with forkserver" if pythons else "Not measured"
-    if pythons and "Python 3.14" not in pythons:
-        told += "; 3.14 itself not yet"
-    return [replace(one, take=one.take.format(python=f"{told}.")) for one in FURTHER]
+    old = [name for name in pythons if name != NEW]
+    told = {
+        "old": f"Measured under {' and '.join(old)}." if old else "Not measured.",
+        "new": f"Measured under {' and '.join(pythons)}, with forkserver." if pythons else
+        "Not measured.",
+    }  # fmt: skip
+    if pythons and NEW not in pythons:
+        told["new"] += f" {NEW} itself was not measured yet."
+    return [replace(one, take=one.take.format(**told)) for one in FURTHER]
+
+
+def slow_storage(claims: Sequence[ClaimResult]) -> str:
+    """The part of an item that is reading from the object store; "" where it was not measured."""
+    cells = [
+        cell
+        for claim in claims
+        for cell in claim.evidence
+        if claim.id == "C03" and cell.counts and "latency_ms" in cell.factors
+    ]
+    measured = [cell for cell in cells if cell.estimate is not None and cell.quantity == "share"]
+    return span(measured) if measured else ""
 
 
 def sweeps(found: Sequence[ScaleRow]) -> list[tuple[str, list[ScaleRow]]]:

@@ -14,7 +14,7 @@ from scripts.judging.model import JudgedClaim, Measured, Repeat, Run
 class ClaimResult(JudgedClaim):
     """A claim with its verdict and everything needed to show why."""
 
-    title: str
+    title: str  # a statement where the claim is supported, else a question
     section: str  # section of the post, or "beyond the post"
     origin: Literal["post", "beyond"]
     restated: str

@@ -23,6 +23,8 @@ from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
 from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
 from scripts.report import (
+    ceilings,
+    certainty,
     cite,
     facets,
     glossary,
@@ -231,6 +233,12 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
         "repeat": repeat_context(study.repeat, figures.repeat),
         "decisions": instead.decisions(instead.first_machine(study.loaders)),
+        "slow_storage": instead.slow_storage(study.claims),
+        "pixels": next((c.effect for c in study.claims if c.id == "C18" and c.effect), None),
+        "boundaries": {claim.id: claim.boundary for claim in study.claims if claim.boundary},
+        "how_sure": lambda claim: certainty.how_sure(claim, study),
+        "furthest_apart": certainty.furthest_apart(study),
+        "differing_verdicts": certainty.differing_verdicts(study.claims),
         "further": instead.further([*environments.values(), *beside]),
         "verdicts": {claim.id: claim.verdict for claim in study.claims},
         "words": glossary.WORDS,
@@ -251,6 +259,8 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "tokens": lambda cell: facets.tokens(cell, environments),
         "front_lead": LEAD,
         "steps": instead.STEPS,
+        "passing": ceilings.passing,
+        "ceiling_words": ceilings.WORDS,
         "sweeps": instead.sweeps(study.scale),
         "prospects": prospects(instead.first_machine(study.loaders)),
         "asv_pages": asv_pages,

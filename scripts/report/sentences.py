@@ -110,8 +110,9 @@ def missing(lacking: Lacking, claim: Claim) -> str:
         "any rounds": "measure more rounds.",
         "effect": "more rounds alone would not decide enough of them.",
     }[lacking.kind]
-    why = f" ({'; '.join(told)})" if told else ""
-    return f"{lacking.unclear} of {lacking.counted} cells are unclear{why}; {remedy}"
+    why = f" Reasons: {'; '.join(told)}." if told else ""
+    remedy = f"{remedy[0].upper()}{remedy[1:]}"
+    return f"{lacking.unclear} of {lacking.counted} cells are unclear.{why} {remedy}"
 
 
 def _commands(benchmarks: Sequence[str]) -> str:

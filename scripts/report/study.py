@@ -65,9 +65,10 @@ def _in_words(claim: Claim, judged: JudgedClaim, bandwidths: str) -> ClaimResult
     effect = worded(judged.effect, claim) if judged.effect else None
     counted = [cell for cell in judged.evidence if cell.counts]
     tested = judged.verdict != "not tested"
-    texts = ("title", "section", "origin", "restated", "method", "advice", "instead")
+    texts = ("section", "origin", "restated", "method", "advice", "instead")
     return ClaimResult(
         **vars(judged) | {name: getattr(claim, name) for name in texts} | {"effect": effect},
+        title=claim.title if judged.verdict == "supported" else claim.question or claim.title,
         finding=finding(claim, judged.evidence, effect, bandwidths) if tested else "",
         boundary=boundary(counted, claim.holds) if judged.verdict == "conditional" else "",
         missing=missing(judged.lacking, claim) if judged.lacking else "",

@@ -53,10 +53,17 @@ def _decimals(estimate: float, quantity: str) -> int | None:
     return None
 
 
+def at_twice(slope: float) -> float:
+    """What a slope over the number of pixels makes of a ratio when the side is doubled."""
+    return float(4**slope)
+
+
 def estimate(value: float | None, quantity: str, unit: str = "") -> str:
     """One quantity with its unit: `5.2x`, `62 %`, `3.1 epochs` or a plain number."""
     if value is None or not math.isfinite(value):
         return "n/a"
+    if quantity == "slope":
+        return estimate(at_twice(value), "ratio")
     digits = _decimals(value, quantity)
     if quantity == "ratio":
         return number(value, digits) + TIMES
@@ -71,6 +78,9 @@ def interval(value: float | None, low: float | None, high: float | None, quantit
         return ""
     if not all(math.isfinite(x) for x in (value, low, low if high is None else high)):
         return ""
+    if quantity == "slope":
+        value, low, high = (None if x is None else at_twice(x) for x in (value, low, high))
+        return interval(value, low, high, "ratio")
     digits, scale = _decimals(value, quantity), 100 if quantity == "share" else 1
     if digits is None and abs(value) >= 0.0001:  # as many as the estimate has
         digits = max(0, (2 if abs(value) >= 0.1 else 1) - math.floor(math.log10(abs(value))))
@@ -180,7 +190,7 @@ def noise_sentence(study: Study) -> str:
     noise = study.noise
     if noise.rate is None:
         return "no A/A arm was measured, so false alarms are unknown"
-    far = f"; the farthest from equal is off by {100 * (noise.widest or 0):.1f}{NBSP}%"
+    far = f". The farthest from equal is off by {100 * (noise.widest or 0):.1f}{NBSP}%"
     widest = "" if noise.widest is None else far
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
     return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}){widest}"

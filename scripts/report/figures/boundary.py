@@ -41,7 +41,7 @@ def draw_line_flips(
         ax.axvspan(low + INSIDE, high - INSIDE, facecolor=INK["flip"], edgecolor="none", zorder=0)
         ax.text(
             (low + high) / 2, 0.03, LABEL, transform=ax.get_xaxis_transform(),
-            ha="center", va="bottom", fontsize=TEXT - 1, color=INK["muted"],
+            ha="center", va="bottom", fontsize=TEXT, color=INK["muted"],
         )  # fmt: skip
         return
     for cells, flip, shift in zip(series, flips, middle, strict=True):

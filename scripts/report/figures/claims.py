@@ -22,7 +22,7 @@ from scripts.report.figures.boundary import draw_line_flips, flip_words
 from scripts.report.figures.chart import Chart, cell_table, source_line
 from scripts.report.figures.forest import draw_forest, height
 from scripts.report.figures.labels import legend_handles, spread
-from scripts.report.figures.panels import LINES, Panel, panels_of, row_label
+from scripts.report.figures.panels import LINES, REACH, Panel, panels_of, row_label
 from scripts.report.figures.style import (
     INK,
     LAYOUTS,
@@ -33,7 +33,7 @@ from scripts.report.figures.style import (
     plain_axes,
     to_svg,
 )
-from scripts.report.figures.values import REACH, direction, draw_cell, inks, set_value_axis
+from scripts.report.figures.values import direction, draw_cell, inks, set_value_axis
 from scripts.report.model import ClaimResult, Study
 
 HEAD, LEGEND, LINE = 0.2, 0.3, 0.17  # inches above a panel, above the figure, of a line of a title
@@ -91,7 +91,9 @@ def draw_panels(name: str, panels: list[Panel], layout: Layout, colours: Mapping
     """The figure in one layout, as matplotlib's SVG."""
     plots = [LINES if p.over else height(p, layout) for p in panels]
     heads = [HEAD + LINE * len(_title(p, layout)) for p in panels]
-    legend = LEGEND * (2 if layout.above and colours else 1)
+    handles = legend_handles([cell for panel in panels for cell in panel.cells], colours)
+    columns = (2 if colours else 3) if layout.above else 6
+    legend = LEGEND + 0.22 * (-(-len(handles) // columns) - 1)
     whole = legend + sum(plots) + sum(heads) + sum(p.bottom for p in panels)
     with drawing(name):
         figure = Figure(figsize=(layout.width, whole))
@@ -108,22 +110,18 @@ def draw_panels(name: str, panels: list[Panel], layout: Layout, colours: Mapping
                 y = (top - 0.19 - LINE * number) / whole
                 figure.text(0, y, words, fontweight="bold", va="center")
             top = low - panel.bottom
-        _legend(figure, [c for p in panels for c in p.cells], colours, layout)
+        figure.legend(
+            handles=handles,
+            loc="upper left",
+            bbox_to_anchor=(-0.08 / layout.width, 1.0),
+            ncols=columns,
+            frameon=False,
+            fontsize=TEXT,
+            handletextpad=0.1,
+            columnspacing=1.2,
+            borderpad=0.1,
+        )
         return to_svg(figure)
-
-
-def _legend(figure: Figure, cells: list[Cell], colours: Mapping[str, str], layout: Layout) -> None:
-    figure.legend(
-        handles=legend_handles(cells, colours),
-        loc="upper left",
-        bbox_to_anchor=(-0.08 / layout.width, 1.0),
-        ncols=3 if layout.above else 6,
-        frameon=False,
-        fontsize=TEXT,
-        handletextpad=0.1,
-        columnspacing=1.2,
-        borderpad=0.1,
-    )
 
 
 def claim_chart(study: Study, claim: ClaimResult) -> Chart | None:

@@ -39,7 +39,7 @@ def rows_of(panel: Panel, layout: Layout) -> list[Row]:
     names = wording.varying(panel.cells)
     found: dict[str, list[Cell]] = {}
     for cell in panel.cells:
-        found.setdefault(row_label(cell, names), []).append(cell)
+        found.setdefault(row_label(cell, names, panel.joined), []).append(cell)
     return [
         Row(textwrap.wrap(label, layout.row_label, break_on_hyphens=False) or [""], cells)
         for label, cells in found.items()

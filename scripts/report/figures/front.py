@@ -10,6 +10,7 @@ from scripts.judging.loaders import CEILING, PREFIX
 from scripts.judging.model import Loaders, ScaleRow
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.overview import chart, lines
+from scripts.report.figures.style import FRONT, NARROW
 from scripts.report.figures.sweeps import select, with_throughput
 from scripts.report.model import Study
 
@@ -43,6 +44,7 @@ def front_chart(study: Study) -> Chart | None:
         ["px"],
         lambda ax, part, layout: lines(ax, part, layout, "px", []),
         "images per second, log scale",
+        (FRONT, NARROW),
     )
 
 

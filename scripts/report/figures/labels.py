@@ -21,12 +21,13 @@ def spread(ends: list[tuple[float, str]], gap: float, label: int) -> dict[float,
     ordered = sorted(ends)
     sizes = [gap * (1 + (len(name) > label)) for _, name in ordered]
     positions: list[float] = []
-    for (at, _), size in zip(ordered, sizes, strict=True):
-        floor = positions[-1] + size if positions else size / 2
+    for i, (at, _) in enumerate(ordered):
+        floor = positions[-1] + (sizes[i - 1] + sizes[i]) / 2 if positions else sizes[i] / 2
         positions.append(max(at, floor))
     excess = max(0.0, positions[-1] - 1) if positions else 0.0
     for i in reversed(range(len(positions))):
-        limit = positions[i + 1] - sizes[i + 1] if i + 1 < len(positions) else 1.0
+        last = i + 1 == len(positions)
+        limit = 1.0 if last else positions[i + 1] - (sizes[i] + sizes[i + 1]) / 2
         positions[i] = min(positions[i], limit) if excess else positions[i]
     for position, (at, name) in zip(positions, ordered, strict=True):
         placed[position] = (name, at)

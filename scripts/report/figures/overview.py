@@ -7,7 +7,7 @@ commonest level, and says so. Each returns a `Chart`, or the sentence for why th
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -73,12 +73,13 @@ def chart(
     but: list[str],
     draw: Callable[[Axes, pd.DataFrame, Layout], None],
     ylabel: str,
+    layouts: Sequence[Layout] = LAYOUTS,
 ) -> Chart:
     """One panel per machine, stacked, and the caption."""
     machines = sorted(rows["machine"].unique())
     drawn = few(rows)
     svgs = []
-    for layout in LAYOUTS:
+    for layout in layouts:
         foot = BOTTOM + (0.25 if layout.above and draw is stacked else 0)  # two rows of legend
         each = TOP + PLOT_H + foot + 0.3
         height = each * len(machines)
@@ -143,15 +144,10 @@ def lines(ax: Axes, rows: pd.DataFrame, layout: Layout, over: str, known: list[s
             ends_of = [point["value_low"], point["value_high"]]
             ax.plot([point["x"]] * 2, ends_of, color=ink, linewidth=1.4, zorder=2)
         ax.plot(part["x"], part["value"], zorder=3, **{"markersize": 5, **style})  # type: ignore[arg-type]
-        if ordered and len(part) == 1 and len(levels) > 1:  # it exists at one level: label it there
-            up = 8 if name.startswith("limit") else -1
-            ax.annotate(
-                name, (part["x"].iloc[0], part["value"].iloc[0]),
-                textcoords="offset points", xytext=(9, up), ha="left", va="center",
-                fontsize=TEXT, color=ink,
-            )  # fmt: skip
-            continue
         last = (0.0, float(part["value"].iloc[-1]))
+        if ordered and part["x"].iloc[-1] < len(levels) - 1:  # lead to the label from where it ends
+            to = [part["x"].iloc[-1], ax.get_xlim()[1]]
+            ax.plot(to, [last[1]] * 2, color=ink, linewidth=0.7, linestyle=(0, (1, 3)), zorder=1)
         ends.append((ax.transAxes.inverted().transform(ax.transData.transform(last))[1], name))
     for position, (name, _) in spread(ends, 0.072, layout.label).items():
         ax.text(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from scripts.judging.grid import threshold
 from scripts.judging.model import Cell
@@ -12,10 +13,12 @@ from scripts.report import wording
 from scripts.report.model import ClaimResult
 
 AXIS, LINES = 0.46, 2.05  # inches
+REACH = 5  # an interval may stretch a log axis this far beyond the estimates
 FLIPS = ("for", "against")
 ORDER = ("for", "unclear", "against", "skipped")
 ROWS = 12  # of a panel; a longer forest is a wall
-MOST_ROWS = 36  # of a test; the rest stays in the table and the CSV file
+MOST_ROWS = 36  # of a test, and of a figure with context; the rest stays in the table and the CSV
+SQUEEZE = 2.5  # panels share a scale if that makes none of them this many times smaller
 
 
 @dataclass
@@ -27,6 +30,9 @@ class Panel:
     cells: list[Cell]
     over: str = ""  # the numeric factor of a line panel, "" for a forest
     left_out: int = 0
+    joined: bool = False  # a row for each of several tests: its arms are its label
+    grows: bool = False  # its ratios say how a gap changes with size, not how fast an arm is
+    scale: tuple[float, float] | None = None  # ends of a log axis, shared with other panels
 
     @property
     def bottom(self) -> float:
@@ -38,10 +44,14 @@ def drawable(cell: Cell) -> bool:
     return cell.estimate is not None and math.isfinite(cell.estimate) and cell.outcome != "skipped"
 
 
-def row_label(cell: Cell, names: list[str]) -> str:
+def arms_of(cell: Cell) -> str:
+    return " / ".join(arm for arm in (cell.treatment, cell.baseline) if arm)
+
+
+def row_label(cell: Cell, names: list[str], joined: bool = False) -> str:
     """What tells a row or a line from its neighbours, whatever the machine."""
-    arms = " / ".join(arm for arm in (cell.treatment, cell.baseline) if arm)
-    words = wording.factors(cell.factors, names) or arms or wording.factors(cell.factors)
+    words = "" if joined else wording.factors(cell.factors, names)
+    words = words or arms_of(cell) or wording.factors(cell.factors)
     return words + ("" if cell.counts else " (context)")
 
 
@@ -87,7 +97,7 @@ def by_outcome(cells: list[Cell]) -> list[Cell]:
 def panels_of(claim: ClaimResult) -> list[Panel]:
     """Panels in the order of the evidence; lines of several machines get a panel each."""
     panels = []
-    cells = [c for c in claim.evidence if drawable(c)]
+    cells = [_unfolded(c) for c in claim.evidence if drawable(c)]
     for test, quantity in dict.fromkeys((c.test, c.quantity) for c in cells):
         group = [c for c in cells if (c.test, c.quantity) == (test, quantity)]
         if quantity == "value" and (len(group) < 3 or any(c.reading for c in group)):
@@ -100,7 +110,115 @@ def panels_of(claim: ClaimResult) -> list[Panel]:
                 panels.append(Panel(title, quantity, own, over))
                 group = [c for c in group if c.machine != machine]
         panels += _forests(test, quantity, group) if group else []
+    slopes = {cell.test for cell in claim.evidence if cell.quantity == "slope"}
+    for panel in panels:
+        panel.grows = panel.test in slopes
+    return shared(within_reach(joined(panels)))
+
+
+def _unfolded(cell: Cell) -> Cell:
+    """A slope as what it makes of the ratio at twice the side, with its interval."""
+    if cell.quantity != "slope":
+        return cell
+    ends = (cell.estimate, cell.low, cell.high)
+    middle, low, high = (None if x is None else wording.at_twice(x) for x in ends)
+    bar = cell.bar and replace(cell.bar, value=wording.at_twice(cell.bar.value))
+    return replace(cell, quantity="ratio", estimate=middle, low=low, high=high, bar=bar)
+
+
+def joined(panels: Sequence[Panel]) -> list[Panel]:
+    """Tests of one row each that differ in their arms alone stand in one panel."""
+    found: list[Panel] = []
+    for _, run in itertools.groupby(panels, _kin):
+        alike = list(run)
+        ends = zip(*(panel.test[::-1] for panel in alike), strict=False)
+        same = itertools.takewhile(lambda letters: len(set(letters)) == 1, ends)
+        ending = "".join(letters[0] for letters in same)[::-1]
+        words = ending[ending.find(" ") :].strip(" /:,") if " " in ending else ""
+        if len(alike) < 2 or not words:
+            found += alike
+            continue
+        title = f"each / {words}" if ending.lstrip().startswith("/") else words
+        for at in range(0, len(alike), ROWS):
+            cells = by_outcome([c for panel in alike[at : at + ROWS] for c in panel.cells])
+            found.append(Panel(title, alike[0].quantity, cells, joined=True))
+    return found
+
+
+def _kin(panel: Panel) -> object:
+    """Equal for panels that can be joined."""
+    first = panel.cells[0]
+    alone = len({arms_of(cell) for cell in panel.cells}) == 1 == len(_rows(panel))
+    if panel.over or panel.left_out or not alone or not arms_of(first):
+        return id(panel)
+    bars = {(cell.bar.sign, cell.bar.value) if cell.bar else None for cell in panel.cells}
+    return panel.quantity, panel.grows, first.benchmark, first.unit, first.counts, *bars
+
+
+def _rows(panel: Panel) -> set[str]:
+    names = wording.varying(panel.cells)
+    return {row_label(cell, names) for cell in panel.cells}
+
+
+def within_reach(panels: Sequence[Panel]) -> list[Panel]:
+    """Without the context panels that make a figure a wall; the first kept one says how many."""
+    rows, left_out, kept = 0, 0, []
+    for panel in sorted(panels, key=lambda panel: not panel.cells[0].counts):
+        rows += ROWS if panel.over else len(_rows(panel))
+        if panel.cells[0].counts or rows <= MOST_ROWS:
+            kept.append(panel)
+        else:
+            left_out += len(panel.cells)
+    if kept:
+        kept[0].left_out += left_out
+    return kept
+
+
+def ends(panel: Panel) -> tuple[float, float] | None:
+    """Where a log axis begins and ends; None for a panel with a linear one."""
+    values = [v for c in panel.cells for v in (c.estimate, c.low, c.high) if v is not None]
+    if panel.quantity not in ("ratio", "amount") or min(values) <= 0:
+        return None
+    middle = [c.estimate for c in panel.cells if c.estimate is not None]
+    # One interval over many decades must not squeeze the rest: it is cut at the edge.
+    values = [min(max(v, min(middle) / REACH), max(middle) * REACH) for v in values]
+    values += [0.9, 1.12] if panel.quantity == "ratio" else []
+    bar = the_bar(panel)
+    values += [bar] if bar and bar > 0 else []
+    return min(values), max(values)
+
+
+def the_bar(panel: Panel) -> float | None:
+    """The bar that all cells share, None where they do not."""
+    bars = {c.bar.value if c.bar else None for c in panel.cells}
+    return bars.pop() if len(bars) == 1 else None
+
+
+def shared(panels: list[Panel]) -> list[Panel]:
+    """Give panels of one kind one scale, where none is squeezed by it."""
+    groups: list[tuple[object, list[Panel], tuple[float, float]]] = []
+    for panel in panels:
+        own = ends(panel)
+        if own is None:
+            continue
+        kind = panel.quantity, panel.cells[0].unit, bool(panel.over), panel.grows
+        for at, (other, members, reach) in enumerate(groups):
+            both = min(own[0], reach[0]), max(own[1], reach[1])
+            if kind == other and all(_squeezed(both, one) <= SQUEEZE for one in [panel, *members]):
+                groups[at] = kind, [*members, panel], both
+                break
+        else:
+            groups.append((kind, [panel], own))
+    for _, members, reach in groups:
+        for panel in members:
+            panel.scale = reach
     return panels
+
+
+def _squeezed(whole: tuple[float, float], panel: Panel) -> float:
+    own = ends(panel)
+    assert own is not None  # only panels with a log axis are in a group
+    return math.log(whole[1] / whole[0]) / math.log(own[1] / own[0]) if own[1] > own[0] else 1.0
 
 
 def _forests(test: str, quantity: str, group: list[Cell]) -> list[Panel]:

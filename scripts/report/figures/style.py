@@ -70,9 +70,11 @@ class Layout:
     row_label: int  # characters of the label of a forest row
 
 
-WIDE = Layout("", 7.0, (0.325, 0.755), (0.085, 0.775), 0.235, False, 92, 21, 33)
+WIDE = Layout("", 7.0, (0.325, 0.755), (0.085, 0.775), 0.235, False, 92, 21, 31)
 NARROW = Layout("-narrow", 3.65, (0.045, 0.945), (0.15, 0.715), 0.44, True, 46, 14, 34)
 LAYOUTS = (WIDE, NARROW)
+# Beside the answer and in the README: as wide as its column, so that its text is not made smaller.
+FRONT = Layout("", 5.25, WIDE.forest, (0.085, 0.72), 0.235, False, 70, 21, 31)
 
 
 @contextmanager

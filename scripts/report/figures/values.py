@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from scripts.judging.model import Cell
 from scripts.report import wording
-from scripts.report.figures.panels import Panel
+from scripts.report.figures.panels import Panel, ends, the_bar
 from scripts.report.figures.style import INK, OUTCOME_INK, OUTCOME_MARKER, SERIES
 
-REACH = 5  # an interval may stretch a log axis this far beyond the estimates
+APART = {"x": 0.45, "y": 0.18}  # inches from one tick to the next, so that labels do not meet
 # Tick sets from fine to coarse: the finest with at most six ticks inside the limits is taken.
 TICKS: list[list[float]] = [
     [0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2],
@@ -28,27 +30,26 @@ TICKS: list[list[float]] = [
 def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
     """Scale, limits, ticks, margin and bar of the value axis ("x" for forests, "y" for lines)."""
     values = [v for c in panel.cells for v in (c.estimate, c.low, c.high) if v is not None]
-    bars = {c.bar.value if c.bar else None for c in panel.cells}
-    bar = bars.pop() if len(bars) == 1 else None
+    bar, reach = the_bar(panel), panel.scale or ends(panel)
     limits, scale = (ax.set_xlim, ax.set_xscale) if axis == "x" else (ax.set_ylim, ax.set_yscale)
     line, span = (ax.axvline, ax.axvspan) if axis == "x" else (ax.axhline, ax.axhspan)
     target = ax.xaxis if axis == "x" else ax.yaxis
     ratio = panel.quantity == "ratio"
-    if panel.quantity in ("ratio", "amount") and min(values) > 0:
-        middle = [c.estimate for c in panel.cells if c.estimate is not None]
-        # One interval over many decades must not squeeze the rest: it is cut at the edge.
-        values = [min(max(v, min(middle) / REACH), max(middle) * REACH) for v in values]
-        ends = ([0.9, 1.12] if ratio else []) + ([bar] if bar and bar > 0 else [])
-        low, high = min([*values, *ends]), max([*values, *ends])
-        pad = max((high / low) ** 0.06, 1.02)
+    if reach:
+        pad = max((reach[1] / reach[0]) ** 0.06, 1.02)
+        low, high = reach[0] / pad, reach[1] * pad
         scale("log")
-        limits(low / pad, high * pad)
-        target.set_ticks(ratio_ticks(low / pad, high * pad))
+        limits(low, high)
+        figure = ax.get_figure()
+        assert isinstance(figure, Figure)
+        room = (ax.bbox.width if axis == "x" else ax.bbox.height) / figure.dpi
+        target.set_ticks(apart(ratio_ticks(low, high), APART[axis] * math.log(high / low) / room))
         sign = wording.TIMES if ratio else ""
         target.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}{sign}"))
         target.set_minor_formatter(NullFormatter())
-        if ratio:  # an amount has no margin around one
+        if ratio and not panel.grows:  # an amount has no margin around one
             span(0.95, 1.05, facecolor=INK["band"], edgecolor="none", zorder=0)
+        if ratio:
             line(1, color=INK["muted"], linewidth=1, zorder=1)
         draw_bar(ax, line, bar if bar and not (ratio and 0.94 < bar < 1.06) else None)
     elif panel.quantity == "share":
@@ -74,6 +75,15 @@ def ratio_ticks(low: float, high: float) -> list[float]:
     return [1.0]
 
 
+def apart(ticks: Sequence[float], least: float) -> list[float]:
+    """Those of `ticks` whose logarithms differ by `least` or more; 1 is kept, else the first."""
+    kept = [1.0] if 1.0 in ticks else list(ticks[:1])
+    for tick in ticks:
+        if all(abs(math.log(tick / other)) >= least for other in kept):
+            kept.append(tick)
+    return sorted(kept)
+
+
 def draw_bar(ax: Axes, line: Callable[..., object], bar: float | None) -> None:
     """The claim's own bar, dashed, when it is another than the margin."""
     if bar is not None:
@@ -96,6 +106,8 @@ def direction(panel: Panel) -> str:
     """
     if panel.quantity != "ratio":
         return ""
+    if panel.grows:
+        return "the gap shrinks \u2190  \u2192 grows"
     less, more = ("less", "more") if panel.cells[0].benchmark.startswith("memory.") else (
         "faster", "slower")  # fmt: skip
     arms = {cell.treatment for cell in panel.cells}
