@@ -97,7 +97,7 @@ def test_an_inconclusive_claim_names_the_rounds_it_lacks(tmp_path: Path) -> None
     assert null.more_rounds is None and AT_THE_BAR in null.reasons
     assert weak.more_rounds is not None
     # Four of five cells are enough: the one at the bar may stay as it is.
-    assert f"measure {weak.more_rounds} more round" in found.missing
+    assert f"Measure {weak.more_rounds} more round" in found.missing
     assert f"`make study ROUNDS={6 + weak.more_rounds}`" in found.missing
 
 
@@ -110,7 +110,7 @@ def test_the_rounds_are_asked_of_the_profile_that_was_measured(tmp_path: Path) -
 def test_cells_at_the_bar_are_not_promised_a_verdict(tmp_path: Path) -> None:
     found = first(tmp_path, claim(RATIO), against_one({256: STRONG, 1: NULL, 2: NULL}))
     assert found.verdict == "inconclusive" and "ROUNDS" not in found.missing
-    assert "more rounds alone would not decide enough" in found.missing
+    assert "More rounds alone would not decide enough" in found.missing
 
 
 def test_medians_are_sent_to_a_study_with_samples(tmp_path: Path) -> None:
