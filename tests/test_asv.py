@@ -18,8 +18,8 @@ from conftest import ROOT
 
 from benchmarks import plan, prepare
 from benchmarks.grids import PROFILES
-from tests.standard_suite import imported
 from datasets_impl.corpus import CorpusSpec
+from tests.standard_suite import imported
 
 TOOK_PART = ("asv.conf.json", ".gitignore", "benchmarks", "datasets_impl", "results")
 

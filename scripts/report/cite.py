@@ -114,6 +114,6 @@ def text(study: Study, claim: ClaimResult) -> str:
     told = _measured(study, claim)
     return (
         f"{'; '.join(source.authors)}{f' ({year})' if year else ''}: {source.title}. "
-        f"{claim.id}: {claim.title}. {address(claim)}. "
+        f"{claim.id}: {claim.title}{'' if claim.title.endswith('?') else '.'} {address(claim)}. "
         f"{_verdict(claim)}. {told[0].upper()}{told[1:]}."
     )
