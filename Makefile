@@ -31,7 +31,7 @@ STUDY = $(RUN) scripts.study $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
 # Long files are shared out: a worker that has nothing left takes tests from another.
 TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 
-.PHONY: help study standard full loaders peers repeat compare doctor report submit test test-fast lint clean
+.PHONY: help study standard full loaders peers repeat compare doctor report publish submit test test-fast lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
@@ -60,6 +60,9 @@ doctor: $(READY)  ## why the dataset TARGET is slow: a folder, module:object or 
 report: $(READY)  ## render the committed results again into results/report
 	@$(RUN) scripts.render_report --out results/report $(value ARGS)
 	@$(RUN) scripts.update_readme
+
+publish: $(READY)  ## the committed report with asv's own pages, whole without network; needs npm
+	@$(RUN) scripts.publish $(value ARGS)
 
 submit: $(READY)  ## check the results of make standard, and write the files to send
 	@$(RUN) scripts.validate out/standard/results --out out/submit $(value ARGS)

@@ -121,6 +121,15 @@ def make_pages(session: Session, results: Path, pages: Path) -> None:
         what="Publishing asv's own pages",
         output=session.folder / "asv.log",
     )
+    put_pages(made, pages)
+
+
+def put_pages(made: Path, pages: Path) -> None:
+    """Put the pages that asv wrote into `made` in the place of those in `pages`.
+
+    Raises:
+        StudyError: `pages` is somebody else's.
+    """
     (made / LIST).write_text(json.dumps({"files": _inside(made)}))
     put_in_place(made, pages, is_pages, what="asv's own pages")
 

@@ -1,0 +1,96 @@
+"""Write the report and asv's own pages of results into one folder that needs no network.
+
+    python -m scripts.publish [--results DIR] [--out DIR]
+
+The report's claim cards link to asv's pages, where each benchmark can be seen by machine, Python
+and torch. What those pages load from other servers is fetched by npm once and put beside them.
+Browsers let them read their numbers only from a server, such as the one that is named at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from asv import util
+
+from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.files.atomic import describe_write_error
+from datasets_impl.files.paths import user_path
+from datasets_impl.files.replacing import check_replaceable
+from scripts.judging.readable import readable
+from scripts.judging.runs import every_run
+from scripts.render_report import render
+from scripts.report import written
+from scripts.report.study import load_study
+from scripts.root import ASV_CONFIG, CLAIMS, RESULTS, ROOT
+from scripts.session import publishing
+from scripts.session.asv_assets import make_local
+from scripts.session.child import run_child
+from scripts.session.places import check_place
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.publish", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--results", type=user_path, default=RESULTS, metavar="DIR",
+                        help="a results folder (default: results)")  # fmt: skip
+    parser.add_argument("--out", type=user_path, default=ROOT / "out" / "publish", metavar="DIR",
+                        help="where report and pages go (default: out/publish)")  # fmt: skip
+    return parser.parse_args(argv)
+
+
+@exit_on_study_error
+def main(argv: list[str] | None = None) -> int:
+    options = parse(argv)
+    out, results = options.out.resolve(), options.results.resolve()
+    check_place("--out", out)
+    every_run([results])
+    check_replaceable(out / "asv", publishing.is_pages, sources=[results], what="asv's own pages")
+    report = ("index.html", "claims.json")
+    written.check(out / "report", report, "report", sources=[results])
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise describe_write_error(error, out) from error
+    # There, and not in the system's place: a folder is put in place on one file system only.
+    with tempfile.TemporaryDirectory(prefix=".asv-", dir=out) as name:
+        temporary = Path(name)
+        made = temporary / "pages"
+        _asv_pages(results, made, temporary)
+        make_local(made, temporary)
+        publishing.put_pages(made, out / "asv")
+    page = render(load_study([results], CLAIMS), out / "report", "../asv/index.html", [results])[0]
+    print(f"Report: {readable(str(page))}\nasv: {readable(str(out / 'asv' / 'index.html'))}")
+    print(f"To see both: python -m http.server --bind localhost --directory {readable(str(out))}")
+    return 0
+
+
+def _asv_pages(results: Path, made: Path, temporary: Path) -> None:
+    """Let asv write its pages of `results` into `made`.
+
+    Raises:
+        StudyError: asv failed, such as for a commit that this clone does not have.
+    """
+    settings = util.load_json(str(ASV_CONFIG), js_comments=True)
+    places = {"repo": ROOT, "results_dir": results, "html_dir": made,
+              "benchmark_dir": ROOT / "benchmarks", "env_dir": temporary / "env"}  # fmt: skip
+    config, log = temporary / "asv.conf.json", temporary / "asv.log"
+    util.write_json(str(config), settings | {name: str(path) for name, path in places.items()})
+    command = [sys.executable, "-m", "asv", "publish", "--no-pull", "--config", str(config)]
+    try:
+        run_child(command, os.environ, what="asv publish", output=log)
+    except StudyError as error:
+        said = log.read_text(encoding="utf-8").strip().splitlines() if log.exists() else []
+        raise StudyError(
+            f"asv cannot make its pages of {results}{f' ({said[-1]})' if said else ''}; it needs "
+            "the commits of all results, so a full clone of the project."
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
