@@ -94,6 +94,13 @@ def test_arrays_belong_to_the_kind_of_work_that_asks_for_them(asked_by: str, cau
     assert cause_of("<method 'astype' of 'numpy.ndarray' objects>", asked_by) == cause
 
 
+@pytest.mark.parametrize(
+    ("asked_by", "cause"), [("python", "converting"), ("drawing", "drawing"), ("resizing",) * 2]
+)
+def test_a_picture_is_handled_for_the_work_that_asks_for_it(asked_by: str, cause: str) -> None:
+    assert cause_of("PIL/Image.py:_ensure_mutable", asked_by) == cause
+
+
 def busy(seconds: float) -> None:
     """Of this thread alone, whatever else the machine does."""
     until = time.thread_time() + seconds

@@ -186,6 +186,15 @@ def test_a_loop_is_told_from_operations(times: float, title: str) -> None:
     assert found.title == title
 
 
+@pytest.mark.parametrize(("own", "first"), [(0.5, "signal processing"), (0.7, "python")])
+def test_work_that_has_a_name_is_told_before_operations_that_have_none(
+    own: float, first: str
+) -> None:
+    parts = {"python": own * 1e-3, "signal processing": 0.9e-3 - own * 1e-3}
+    found = time_causes({"causes": {"total": 1e-3, "causes": parts}})
+    assert max(found, key=lambda one: one.rank).name == first
+
+
 def dear_collate(samples: list[torch.Tensor]) -> torch.Tensor:
     rows = [sorted(one.tolist()) for one in samples]  # dear
     return torch.zeros(len(rows))

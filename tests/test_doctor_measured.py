@@ -86,6 +86,20 @@ def test_the_remedy_for_the_cause_is_measured(
 
 
 @pytest.mark.usefixtures("unhurried")
+def test_the_start_of_workers_that_stay_is_one_to_compare_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a start takes is long where this remedy is called for."""
+    fresh = list[float]()
+    original = trials._fresh
+    monkeypatch.setattr(trials, "REMEDIES", (kept_workers,))
+    monkeypatch.setattr(trials, "_fresh", lambda *a: fresh.append(original(*a)) or fresh[-1])
+    found = tried(subject_with("annotated", tmp_path), 2.0, most=8.0)
+    (one,) = (each for each in found["remedies"] if each["name"] == "persistent")
+    assert len(one["beside"]) == len(one["blocks"]) == 2 and len(fresh) == 1
+
+
+@pytest.mark.usefixtures("unhurried")
 def test_what_there_was_no_time_for_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

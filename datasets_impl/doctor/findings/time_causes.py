@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from datasets_impl.doctor.findings.finding import (
@@ -48,6 +46,7 @@ CAUSES = {  # cause -> title, remedy, claim
     "listing": ("Listing folders takes the time", "List once, in the constructor.", "C12"),
 }
 
+VAGUE = 1.5  # times as much must operations take that are called nothing, to come before a kind
 LOOP = (
     "Looping in Python takes the time",
     "Replace the loop by one array operation, or do it once and store what it gives.",
@@ -74,9 +73,10 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "decompressing": "Unpack once, into files that can be mapped or read in part.",
     "signal processing": "Do it once and store what comes of it, or on a whole batch.",
 }
+MANY = ("regular expressions", "pandas look-ups")  # kinds that are no work by their name
 CAUSES |= {
     kind: (f"{kind[:1].upper()}{kind[1:]} "
-           f"{'take' if re.search('[^s]s$', kind) else 'takes'} the time",
+           f"{'take' if kind in MANY else 'takes'} the time",
            KIND_REMEDIES.get(kind, STORE), "C12")
     for kind in KINDS
 }  # fmt: skip
@@ -94,6 +94,7 @@ def time_causes(seen: Probes) -> list[Finding]:
     found = []
     largest = max(whole.parts.values(), default=0.0) / whole.total
     least = min(LEAST_SHARE, max(LARGEST_SHARE, largest))
+    named = any(whole.share(kind) >= least for kind in KINDS)
     for cause, seconds in whole.parts.items():
         share = seconds / whole.total
         if share < least:
@@ -103,7 +104,8 @@ def time_causes(seen: Probes) -> list[Finding]:
             f"{share:.0%} of a sample's {1e3 * whole.total:.2f} ms; without it at most "
             f"{at_most(share):.1f} times as fast."
         )
-        rank = SHARE + min(share, 0.99)
+        vague = cause == "python" and title != LOOP[0] and named
+        rank = SHARE + min(share, 0.99) / (VAGUE if vague else 1.0)
         lines = leading_to(seen, cause)
         found.append(Finding(cause, title, evidence, remedy, rank, claim, places=lines))
     return found

@@ -76,6 +76,7 @@ _HELPS: tuple[tuple[Cause, str], ...] = (
         "converting",
         r"built-in method numpy\.(\w*array|from(buffer|iter)|copyto|concatenate|empty|zeros)\b",
     ),
+    ("converting", r"PIL/Image\.py:"),
     ("converting", r"'(astype|copy|tobytes|transpose)' of 'numpy"),
     ("converting", r"built-in method torch\.(from_numpy|tensor|as_tensor|frombuffer)"),
     ("converting", r"'(permute|contiguous|to|float|double|half|type|clone|numpy)' of 'torch"),
@@ -152,7 +153,7 @@ _RULES: tuple[tuple[Cause, str], ...] = (
     # converting between kinds of array
     (
         "converting",
-        r"pil_to_tensor|to_tensor|'(tobytes|convert)' of 'Imaging|PIL/Image\.py:",
+        r"pil_to_tensor|to_tensor|'(tobytes|convert)' of 'Imaging",
     ),
     # collating
     ("collating", r"torch/utils/data/_utils/collate\.py:|built-in method torch\.stack"),

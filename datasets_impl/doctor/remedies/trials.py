@@ -240,21 +240,22 @@ def _whole(
     stay, or that start in another way. False where there was no time for two rounds."""
     count = len(arm.dataset)  # type: ignore[arg-type]
     with ExitStack() as stack:
-        kept = None
-        if arm.name == KEPT:
+        kept, first, taken = None, 0.0, 0.0
+        if arm.name == KEPT:  # whose first epoch is one with workers that are started for it
+            begun = clock.perf_counter()
             kept = stack.enter_context(opened(subject, arm.dataset, arm.workers, collate))
-            taken = consume(kept)
-        else:
-            taken = 0.0
+            consume(kept)
+            first = taken = clock.perf_counter() - begun
         for number in range(MOST_ROUNDS):
             begun = clock.perf_counter()
-            if begun + max(taken, LEAST_ROUND) * (2 if number == 0 else 1) > until:
+            starts = 2 if number == 0 and not kept else 1
+            if begun + max(taken, LEAST_ROUND) * starts > until:
                 break
-            own = _fresh(subject, arm, collate, {})
+            own = first if number == 0 and kept else _fresh(subject, arm, collate, {})
             other = consume(kept) if kept else _fresh(subject, arm, collate, arm.changes)
             blocks.setdefault(f"beside-{arm.name}", []).append(1e6 * own / count)
             blocks.setdefault(arm.name, []).append(1e6 * other / count)
-            taken = clock.perf_counter() - begun
+            taken = max(first, clock.perf_counter() - begun)
     if len(blocks.get(arm.name, [])) < 2:
         blocks.pop(arm.name, None)
         return False
