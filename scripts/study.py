@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 try:
@@ -91,7 +92,8 @@ def main() -> int:
     load.most_retries()
     provenance.code_state()
     console = Console(stderr=True, highlight=False)
-    with measuring(options.out, lambda: _check_targets(options)) as temporary:
+    check = partial(_check_targets, options)
+    with measuring(options.out, check, results=options.results) as temporary:
         _run(options, console, temporary)
     return 0
 

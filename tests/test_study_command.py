@@ -11,14 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from datasets_impl.files.paths import CACHE_VARIABLE
+from datasets_impl.files.whole import holder_of, locked
 from scripts import study as command
 from scripts.root import ROOT
 from scripts.session import rounds as asv_session
 from scripts.session.child import child
-from scripts.session.measuring import LOCK
+from scripts.session.measuring import HELD, measuring
 
 
 def study(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -150,10 +150,7 @@ def test_a_file_of_somebody_else_in_its_place_is_left(
     mine.write_text("mine")
     assert str(mine.parent) in told()
     assert mine.read_text() == "mine"
-    assert {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()} == {
-        mine.name,
-        LOCK,
-    }
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [mine]
 
 
 def test_a_link_in_its_place_is_left(told: Callable[..., str], tmp_path: Path) -> None:
@@ -259,10 +256,27 @@ def test_a_package_that_is_missing_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_a_second_study_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    with FileLock(tmp_path / LOCK):
-        refused(study("--out", str(tmp_path)), "Another study is running", str(tmp_path))
-    assert not (tmp_path / "session").exists() and not (tmp_path / "results").exists()
+@pytest.mark.parametrize("option", ["--out", "--results"])
+def test_a_second_study_in_the_same_folder_is_refused(option: str, tmp_path: Path) -> None:
+    """Or the later one's results would replace those of the earlier one."""
+    folder, other = tmp_path / "held", tmp_path / "other"
+    folder.mkdir()
+    given = [f"{option}={folder}"] + [f"--out={other}"] * (option == "--results")
+    with locked(folder / HELD):
+        done = study(*given)
+        refused(done, f"Another study (process {os.getpid()}) is running in {folder}", option)
+    assert not list(folder.iterdir()) and not other.exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_folders_are_held_as_long_as_a_study_runs(there: bool, tmp_path: Path) -> None:
+    out, results = tmp_path / "out", tmp_path / "results"
+    if there:
+        results.mkdir()
+    for published in (results, out):
+        with measuring(out, results=published):
+            assert {holder_of(folder / HELD) for folder in (out, published)} == {os.getpid()}
+    assert not list(tmp_path.rglob(".*")) and results.exists() is there
 
 
 @pytest.mark.slow

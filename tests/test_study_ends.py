@@ -13,7 +13,6 @@ import pytest
 from datasets_impl.errors import StudyError
 from scripts import study as command
 from scripts.session import measuring, publishing
-from scripts.session.measuring import LOCK
 from tests.sessions import BLOCKS, PLAN, FakeAsv, samples
 
 
@@ -50,7 +49,7 @@ def test_a_study_comes_to_its_end(study: Callable[[], int], tmp_path: Path) -> N
     assert "../asv/index.html" in page(tmp_path)
     assert json.loads((tmp_path / "session" / "session.json").read_text())["published"]
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {LOCK, "session", "results", "asv", "report"}
+    assert names == {"session", "results", "asv", "report"}
 
 
 @pytest.mark.parametrize("where", ["make_pages", "load_study", "render"])
