@@ -90,7 +90,7 @@ def _cell(text: str) -> str:
 
 
 def updated(readme: str, report: dict[str, Any]) -> str:
-    """`readme` with the text between each pair of markers replaced.
+    """`readme` with the text between each pair of markers replaced, in the line ends it has.
 
     Raises:
         StudyError: markers are missing, or stand in another order.
@@ -101,7 +101,10 @@ def updated(readme: str, report: dict[str, Any]) -> str:
         _, closed, after = rest.partition(end)
         if not found or not closed:
             raise StudyError(f"README.md has lost its markers; put {begin} and {end} back.")
-        readme = f"{before}{begin}\n{write(report)}\n{end}{after}"
+        between = f"\n{write(report)}\n"
+        if rest.startswith("\r\n"):
+            between = between.replace("\n", "\r\n")
+        readme = f"{before}{begin}{between}{end}{after}"
     return readme
 
 
@@ -135,12 +138,12 @@ def main(argv: list[str] | None = None) -> int:
     report = read_report(parser.parse_args(argv).report)
     readme = ROOT / "README.md"
     try:
-        text = readme.read_text(encoding="utf-8")
+        text = readme.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{readme} cannot be read; restore it with git.") from error
     new = updated(text, report)
     check_replaceable(readme, lambda path: True, what="the README")  # its markers are there
-    atomic_write(readme, new)
+    atomic_write(readme, new.encode())
     return 0
 
 

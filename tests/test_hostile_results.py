@@ -370,6 +370,17 @@ def test_the_readme_is_written_between_its_markers(project: Path) -> None:
     assert text.startswith("before") and text.endswith("after") and "**[C01]" in text
 
 
+def test_the_readme_keeps_its_line_ends(project: Path) -> None:
+    """Also two kinds of them, outside of what is written anew."""
+    readme, arguments = project / "README.md", ["--report", str(project / "report")]
+    assert update_readme.main(arguments) == 0
+    usual = readme.read_bytes()
+    for others in (usual.replace(b"\n", b"\r\n"), b"one\nmore\r\n" + usual):
+        readme.write_bytes(others)
+        assert update_readme.main(arguments) == 0
+        assert readme.read_bytes() == others
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

@@ -205,6 +205,16 @@ def test_a_second_run_stands_beside_the_first(asv: FakeAsv, tmp_path: Path) -> N
     assert [one.path.stem[-6:] for one in (*runs.first, *runs.second)] == ["-quick", "repeat"]
 
 
+def test_what_is_published_again_keeps_its_line_ends(asv: FakeAsv, tmp_path: Path) -> None:
+    target = published(tmp_path)
+    files = [target / "benchmarks.json", *target.glob("*/machine.json")]
+    for path in files:
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    before = [path.read_bytes() for path in files]
+    published(tmp_path)
+    assert [path.read_bytes() for path in files] == before and b"\r\n" in before[0]
+
+
 def test_the_result_file_is_written_last(
     asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,17 @@ def test_a_users_file_is_left_and_nothing_is_written(
     assert "\n" not in str(error.value) and tree(tmp_path) == before
 
 
+def test_a_report_that_git_gave_other_line_ends_is_known_and_keeps_them(tmp_path: Path) -> None:
+    write(tmp_path, CONTENTS | {"figures/b.svg": "old\n"})
+    for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    before = tree(tmp_path)
+    write(tmp_path, CONTENTS | {"figures/b.svg": "old\n"})
+    assert tree(tmp_path) == before
+    write(tmp_path)
+    assert set(tree(tmp_path)) == {*CONTENTS, LIST}
+
+
 def test_a_file_that_is_no_longer_written_goes_unless_somebody_changed_it(tmp_path: Path) -> None:
     write(tmp_path, CONTENTS | {"figures/b.svg": "old", "figures/c.svg": "old"})
     (tmp_path / "figures" / "c.svg").write_text(USER)

@@ -70,6 +70,17 @@ def atomic_write(path: Path, content: str | bytes) -> None:
         handle.write(content.encode() if isinstance(content, str) else content)
 
 
+def with_line_ends_of(path: Path, content: bytes) -> bytes:
+    """Text for the file at `path`, with CRLF where the one that stands there has it: git or an
+    editor may have changed what this project writes with LF."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(LITTLE)
+    except OSError:
+        return content
+    return content.replace(b"\n", b"\r\n") if first.endswith(b"\r\n") else content
+
+
 def sweep_temporaries(path: Path) -> None:
     """Remove what killed writers of `path` left beside it: marked files that nobody locks."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*{MARK}"):

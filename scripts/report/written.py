@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from datasets_impl.errors import StudyError
-from datasets_impl.files.atomic import atomic_write, describe_write_error
+from datasets_impl.files.atomic import atomic_write, describe_write_error, with_line_ends_of
 from datasets_impl.files.replacing import check_replaceable, remove_ours
 
 LIST = "report-files.json"
@@ -41,7 +41,7 @@ def write_all(
     both = {name: known.get(name, []) + new.get(name, []) for name in known | new}
     _list(out, kind, both)
     for name, content in encoded.items():
-        atomic_write(out / name, content)
+        atomic_write(out / name, with_line_ends_of(out / name, content))
     for name in known.keys() - new.keys():
         if _is_ours(out / name, known[name]):
             remove_ours(out / name, lambda path: True, what=f"the {kind}")
@@ -84,7 +84,8 @@ def _in_machine(out: Path) -> bool:
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+    """Of text, whatever its line ends."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()[:16]
 
 
 def _is_ours(path: Path, digests: list[str]) -> bool:
@@ -98,7 +99,8 @@ def _is_ours(path: Path, digests: list[str]) -> bool:
 
 def _list(out: Path, kind: Kind, digests: Digests) -> None:
     record = {"generator": GENERATOR, "kind": kind, "files": digests}
-    atomic_write(out / LIST, json.dumps(record, indent=1, sort_keys=True) + "\n")
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    atomic_write(out / LIST, with_line_ends_of(out / LIST, text.encode()))
 
 
 def _kind(out: Path) -> str:

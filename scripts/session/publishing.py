@@ -18,7 +18,7 @@ from asv.results import Results
 
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import TOPICS
-from datasets_impl.files.atomic import atomic_write, describe_write_error
+from datasets_impl.files.atomic import atomic_write, describe_write_error, with_line_ends_of
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
 from scripts.judging.runs import CONTEST
@@ -86,9 +86,12 @@ def publish(session: Session, target: Path) -> None:
     source, home = session.results, target / session.machine
     try:
         home.mkdir(parents=True, exist_ok=True)
-        atomic_write(target / "benchmarks.json", _benchmarks(source, target))
         told = asv_files.machine(session.machine, facts) | {"version": Machine.api_version}
-        atomic_write(home / "machine.json", json.dumps(told, indent=4, sort_keys=True))
+        for path, content in (
+            (target / "benchmarks.json", _benchmarks(source, target)),
+            (home / "machine.json", json.dumps(told, indent=4, sort_keys=True).encode()),
+        ):
+            atomic_write(path, with_line_ends_of(path, content))
         for path in sorted((source / session.machine).glob("*-*.json")):
             data = util.load_json(str(path), Results.api_version)
             data = asv_files.result(data, facts, repeat)
