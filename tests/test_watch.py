@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,8 +32,10 @@ from datasets_impl.loading import touch
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests' own loops are not told at the end of the session."""
+    """These tests' own loops are not told at the end of the session, and no test goes on with those
+    of another, which is called from the same place."""
     monkeypatch.setattr("datasets_impl.doctor.loop.watching._told", [])
+    monkeypatch.setattr("datasets_impl.doctor.loop.watching._left", {})
 
 
 STEPS = 3 * held.APART + 5
@@ -430,6 +434,54 @@ def test_epochs_over_one_list_are_added_up(tmp_path: Path) -> None:
         assert list(watch(batches, out=tmp_path / "watch.json")) == batches
     (loop,) = read(tmp_path / "watch.json").loops
     assert loop.step and loop.step.count == 9
+
+
+def epochs(out: Path, loaders: list[Any]) -> list[int]:
+    """A loader made anew for each epoch, and how many epochs each record of them has."""
+    for make in loaders:
+        loader = make()
+        for _batch in watch(loader, out=out):
+            pass
+    return [loop.first_batch.count for loop in read(out).loops if loop.first_batch]
+
+
+def test_a_loader_that_is_made_anew_in_each_epoch_is_one(tmp_path: Path) -> None:
+    assert epochs(tmp_path / "watch.json", [numbers] * 3) == [3]
+    assert epochs(tmp_path / "list.json", [lambda: Waiting(0.0)] * 2) == [2]
+
+
+def test_loaders_of_other_settings_places_or_times_are_several(tmp_path: Path) -> None:
+    wide = partial(DataLoader, TensorDataset(torch.arange(2 * STEPS)), batch_size=4)
+    assert epochs(tmp_path / "settings.json", [numbers, wide, numbers]) == [2, 1]
+    assert epochs(tmp_path / "lengths.json", [numbers, lambda: numbers(STEPS + 1)]) == [1, 1]
+    kept = [numbers(), numbers()]
+    assert epochs(tmp_path / "kept.json", [partial(kept.__getitem__, each) for each in (0, 1)]) == [
+        1, 1,
+    ]  # fmt: skip
+    assert epochs(tmp_path / "places.json", [numbers]) == [1]
+    assert epochs(tmp_path / "places.json", [numbers]) == [1, 1]
+
+
+def test_a_cell_of_a_notebook_that_runs_again_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it uses may have been changed in another cell."""
+    shell = SimpleNamespace(execution_count=1)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    found = []
+    for cell in (1, 2):
+        shell.execution_count = cell
+        found.append(epochs(tmp_path / "watch.json", [numbers] * 2))
+    assert found == [[2], [2, 2]]
+
+
+def test_samplers_made_anew_give_one_order(tmp_path: Path) -> None:
+    def make() -> DataLoader[Any]:
+        data = TensorDataset(torch.arange(2 * STEPS))
+        return DataLoader(data, sampler=DistributedSampler(data, num_replicas=1, rank=0))
+
+    epochs(tmp_path / "watch.json", [make, make])
+    assert "call set_epoch" in "".join(loop_in(tmp_path / "watch.json").notes)
 
 
 def test_training_goes_on_where_its_times_cannot_be_written(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ class Pair:
 
 @dataclass(eq=False)
 class Record:
-    """Everything that was seen of the loops over one loader, epoch after epoch."""
+    """Everything that was seen of the loops over one loader, or those of one place in the code,
+    epoch after epoch."""
 
     name: str
     seen: int = 0  # steps with the loader at work,

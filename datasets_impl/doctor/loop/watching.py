@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import itertools
 import os
 import sys
@@ -182,6 +183,7 @@ def _look_at_sampler(record: Record, loader: Any) -> None:
 # By identity, since loaders that are equal are not the same; and by class, since the next object
 # may have the identity of one that is gone.
 _watched: dict[tuple[int, type], Record] = {}
+_left: dict[tuple[Any, ...], Record] = {}  # by place and settings: of loaders that are gone
 _numbers = itertools.count(1)
 _by_place: dict[Path, list[Record]] = {}
 _told: list[tuple[Record, Path | None]] = []  # at the end of the program
@@ -199,7 +201,9 @@ def watch(
                 ...  # train
 
     The batches and their order stay as they are. A loop may be watched anew in every epoch: what
-    was seen of one loader is added up.
+    was seen of one loader is added up. So is what was seen of a loader that is made anew for each
+    epoch, where it is watched at the same place of the code, the one before is gone, and it has
+    the same settings and as many samples.
 
     Args:
         loader: a DataLoader, or any other iterable of batches.
@@ -229,12 +233,41 @@ def watch(
 
 
 def _record_of(loader: Any) -> Record:
+    """Of this loader; or of one like it that is gone and was watched from the same place."""
     key = id(loader), type(loader)
     if key not in _watched:
-        _watched[key] = Record(f"{type(loader).__name__} {next(_numbers)}")
+        place = *_calls(), *_settings(loader)
+        gone = _left.pop(place) if place in _left else None
+        _watched[key] = gone or Record(f"{type(loader).__name__} {next(_numbers)}")
         with suppress(TypeError):  # a list cannot say when it goes
-            weakref.finalize(loader, _watched.pop, key, None).atexit = False
+            weakref.finalize(loader, _leave, key, place).atexit = False
     return _watched[key]
+
+
+def _leave(key: tuple[int, type], place: tuple[Any, ...]) -> None:
+    _left[place] = _watched.pop(key)
+
+
+def _calls() -> Iterator[Any]:
+    """The lines of code that lead here, and the cell where that is a notebook's."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    yield getattr(shell, "execution_count", None)
+    frame = inspect.currentframe()
+    while frame:
+        yield frame.f_code.co_filename, frame.f_lineno
+        frame = frame.f_back
+
+
+def _settings(loader: Any) -> Iterator[Any]:
+    """What makes loaders alike."""
+    yield type(loader)
+    for name in ("batch_size", "num_workers", "prefetch_factor", "pin_memory", "drop_last"):
+        value = getattr(loader, name, None)
+        yield value if isinstance(value, int | None) else type(value)
+    dataset = getattr(loader, "dataset", None)
+    yield type(dataset)
+    with suppress(Exception):  # the user's own, or there is none
+        yield len(dataset)  # type: ignore[arg-type]
 
 
 def _report(record: Record, out: Path | None) -> None:
