@@ -25,11 +25,18 @@ On Slurm, a job for each shard:
 
 from __future__ import annotations
 
+import sys
+
+from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.files.paths import current_folder, user_path
+
+if __name__ == "__main__" and (code := exit_on_study_error(current_folder)()):
+    sys.exit(code)  # before PyTorch is imported
+
 import argparse
 import json
 import multiprocessing
 import signal
-import sys
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -41,8 +48,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datasets_impl.arguments import flag, one_of, positive_int, refused
-from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.files.paths import user_path
 from datasets_impl.files.replacing import check_outside
 from datasets_impl.formats import FORMATS
 from datasets_impl.formats.addresses import (

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,22 @@ def test_the_folder_above_a_link_is_that_above_its_target(
     Image.new("RGB", (8, 6)).save(here / "cat" / "other.jpg")
     monkeypatch.chdir(here)
     assert jpeg_files("link/../cat") == [str(nested / "cat" / "1.jpg")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["convert", "/", "/set"], ["doctor", "/"]])
+def test_a_command_whose_current_folder_is_gone(command: list[str], tmp_path: Path) -> None:
+    """PyTorch's own libraries end the process where they are loaded there."""
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c",
+         "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.executable, sys.argv[1:])",
+         sys.executable, "-m", f"datasets_impl.{command[0]}", *command[1:]],
+        cwd=tmp_path / "gone", capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[2])},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: The current folder is gone; change to another one."
 
 
 def test_a_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

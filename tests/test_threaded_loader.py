@@ -415,6 +415,20 @@ def test_a_batch_sampler_that_gives_no_batches_is_refused(where: str) -> None:
         list(ThreadedLoader(Made("tensor"), batch_sampler=[0, 1], where=where))
 
 
+@everywhere
+@pytest.mark.parametrize("empty", [[], (), torch.arange(0)])
+def test_an_empty_batch_is_refused_unless_it_is_collated_by_the_users_own(
+    empty: Any, where: str
+) -> None:
+    order: Any = [[0, 1], empty]
+    made = iter(ThreadedLoader(Made("tensor"), batch_sampler=order, where=where))
+    assert len(next(made)) == 2
+    with pytest.raises(BadArgument, match=r"a batch is \[\]; give at least one index"):
+        next(made)
+    own: Any = ThreadedLoader(Made("tensor"), batch_sampler=order, where=where, collate_fn=len)
+    assert list(own) == [2, 0]
+
+
 def test_whole_numbers_of_other_libraries_are_batch_sizes() -> None:
     for number in (np.int64(4), torch.tensor(4)):
         made: Any = ThreadedLoader(Made("tensor"), number, where="trainer")  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ from datasets_impl.errors import (
     StudyError,
     exit_on_study_error,
 )
-from datasets_impl.files.paths import user_path
+from datasets_impl.files.paths import current_folder, user_path
 from datasets_impl.system.termination import stopping_on_termination
 
 try:
@@ -85,6 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(arguments: list[str] | None) -> int:
+    current_folder()
     options = _arguments(arguments)
     if options.compare:
         between = compared(*map(read_diagnosis, options.compare))

@@ -48,6 +48,19 @@ def user_path(given: str | Path) -> Path:
         raise StudyError(f"The current folder is gone; give {given} as a full path.") from error
 
 
+def current_folder() -> int:
+    """0, for a command to go on: PyTorch ends a process that is in a folder which is gone.
+
+    Raises:
+        StudyError: it is gone.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise StudyError("The current folder is gone; change to another one.") from error
+    return 0
+
+
 def _without_dots(path: Path) -> Path:
     """Without "..", which `os.path.abspath` takes away without a look at links."""
     parts = path.parts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
 from typing import Any
 
@@ -63,6 +63,13 @@ class Reading:
             batch = self.collate_fn(samples)
         return pinned(batch) if self.pin else batch
 
+    def of_nothing(self, memory: Memory) -> Any:
+        """What an empty batch becomes, which only a `collate_fn` of one's own can say."""
+        if self.collate_fn is default_collate:
+            right = "at least one index: batch_sampler gives an empty batch; leave it out"
+            raise refused("a batch", [], right)
+        return self.collate([], memory)
+
     def batch_layout(self, sample: Any, count: int) -> BatchLayout:
         """That of the batch before where a dataset gives the same layout object again."""
         found = self._layout
@@ -116,6 +123,8 @@ class Feed:
             return Whole(lambda: self._from_stream(indices, memory))
         if not reading.batched:
             return Whole(lambda: Outcome(reading.collate(sample(dataset, indices), memory)))
+        if isinstance(indices, Sized) and not len(indices):
+            return Whole(lambda: Outcome(reading.of_nothing(memory)))
         if not reading.writes and getattr(dataset, "__getitems__", None):
             many, indices = (
                 dataset.__getitems__,
@@ -128,7 +137,7 @@ class Feed:
             right = "indices: batch_sampler gives a list of them for each batch"
             raise refused("a batch", indices, right) from None
         if not indices:
-            return Whole(lambda: Outcome(reading.collate([], memory)))
+            return Whole(lambda: Outcome(reading.of_nothing(memory)))
         if reading.gathers:
             return Gathered(reading, dataset, indices, memory, 1 if in_one else reading.threads)
         if reading.writes:
