@@ -92,6 +92,19 @@ class Movie(Frames):
             return torch.from_numpy(file["frames"][index])  # the costly line
 
 
+class Hits(Frames):
+    """Points of an HDF5 array that a long list names."""
+
+    def prepare(self) -> None:
+        with h5py.File(self.folder / "hits.h5", "w") as file:
+            file["charge"] = self.rows.reshape(-1)
+        self.wanted = [np.arange(at, 350_000 + at, 700).tolist() for at in range(FRAMES)]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with h5py.File(self.folder / "hits.h5") as file:
+            return torch.from_numpy(file["charge"][self.wanted[index]])  # the costly line
+
+
 class Weather(Frames):
     """Zarr in chunks of many times."""
 

@@ -16,6 +16,7 @@ import zarr
 from torch.utils.data import DataLoader, default_collate
 
 from datasets_impl.doctor.findings.again import (
+    index_list,
     large_chunks,
     read_whole,
     same_work,
@@ -48,6 +49,7 @@ from datasets_impl.doctor.remedies.opened_once import opened_once
 from datasets_impl.doctor.remedies.preloaded import preloaded
 from datasets_impl.doctor.remedies.rechunked import rechunked
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, seeded
+from datasets_impl.doctor.remedies.sliced_first import sliced_first
 from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.trials import may_change_of, tried
@@ -104,6 +106,7 @@ Makes = Callable[[Context], list[Remedy]]
         ("Slices", whole_storage, "reads 1.5 MB for 12.3 kB", (clones,)),
         ("Movie", large_chunks, "737.3 kB are read for 36.9 kB: a chunk is 20", (rechunked,)),
         ("Weather", large_chunks, "737.3 kB are read for 4.1 kB", (rechunked,)),
+        ("Hits", index_list, "500 indices select what a sample takes", (sliced_first,)),
         ("Scenes", read_whole, "gives 1.1 MB for a sample of 7.5 kB", (unpacked, read_once)),
         ("Notes", same_work, "with 1 different arguments; notes.json was read", (read_once,)),
     ],

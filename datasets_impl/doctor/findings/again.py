@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
 LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
 LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
 TAKEN = 0.05  # of a sample's time, by a call that is counted at all
+LONG_LIST = 100  # indices
 LISTINGS = ("os.listdir", "os.scandir", "glob.glob")
 LEAST_RESULT = 64  # bytes: what gives less is called for something else
 READING = (*FETCHING, "decoding", "converting")  # what comes of having read more than is used
@@ -62,6 +64,13 @@ def of_chunks(seen: Probes) -> Iterator[Call]:
     for call in _calls(seen):
         touched = call["chunk"].get("bytes", 0)
         if touched > max(WHOLE_TIMES * call["gives"], LEAST_BYTES) and _costly(call):
+            yield call
+
+
+def of_lists(seen: Probes) -> Iterator[Call]:
+    """Calls that read what a long list of indices names."""
+    for call in _calls(seen):
+        if call["chunk"].get("listed", 0) >= LONG_LIST and _costly(call):
             yield call
 
 
@@ -106,7 +115,8 @@ def read_whole(seen: Probes) -> Finding | None:
         )
     asked = seen.get("items", {}).get("bytes_asked", 0.0)
     reading = share_of(seen, *FETCHING)
-    special = next(of_storage(seen), None) or next(of_chunks(seen), None) or unindexed(seen)
+    others = (of_storage(seen), of_chunks(seen), of_lists(seen))
+    special = next(chain(*others), None) or unindexed(seen)
     if not size or asked < READ_TIMES * size or asked < 1 << 20 or reading < LEAST_SHARE or special:
         return None
     return _too_much(
@@ -150,6 +160,23 @@ def large_chunks(seen: Probes) -> Finding | None:
             "" if packed else f"chunks=({', '.join(map(str, chunk['taken']))},)",
             [place_of(call)],
         )  # fmt: skip
+    return None
+
+
+def index_list(seen: Probes) -> Finding | None:
+    for call in of_lists(seen):
+        return Finding(
+            "index-list",
+            "A file is asked for a long list of indices",
+            f"{call['chunk']['listed']:,} indices select what a sample takes, which takes "
+            f"{call['share']:.0%} of its time: the library goes through them one by one.",
+            "Read the slice that holds them and index that in NumPy, or store together what a "
+            "sample takes.",
+            MECHANISM + 0.81,
+            "",
+            "part = array[first : last + 1]  # one slice\npart[wanted - first]",
+            [place_of(call)],
+        )
     return None
 
 

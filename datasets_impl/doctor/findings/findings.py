@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from datasets_impl.doctor.findings.again import (
+    index_list,
     large_chunks,
     read_whole,
     same_work,
@@ -73,8 +74,8 @@ from datasets_impl.doctor.findings.time_causes import time_causes
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     no_samples, nothing, alike, cannot_start, stuck, workers_hang, all_from_each, frozen,
     same_in_workers, broken, lengths, not_collated, handles, outlier, read_whole, whole_storage,
-    large_chunks, same_work, unindexed, large_pickle, lists_folder, grows, leaks, reopens,
-    workers_cost, decoded_larger, float64, too_many_threads, unsorted, shared,
+    large_chunks, index_list, same_work, unindexed, large_pickle, lists_folder, grows, leaks,
+    reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted, shared,
     small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps, far_away,
     kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
     slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart,

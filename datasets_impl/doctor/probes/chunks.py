@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from datasets_impl.doctor.probes.standing import identity_of
 
 
@@ -13,6 +15,8 @@ def chunk_of(container: Any, selection: Any, result: Any) -> dict[str, Any]:
     shape = getattr(container, "shape", None)
     if shape is None or isinstance(selection, str):
         return {}
+    if listed := len(list_in(selection)):
+        return {"listed": listed}
     packed = identity_of(container).endswith((".gz", ".bz2"))
     chunk = tuple(shape) if packed else getattr(container, "chunks", None)
     if not chunk:
@@ -31,6 +35,14 @@ def chunk_of(container: Any, selection: Any, result: Any) -> dict[str, Any]:
         "dtype": str(container.dtype),
         "compression": getattr(container, "compression", None),
     }
+
+
+def list_in(selection: Any) -> Any:
+    """The list or array of numbers that a selection holds; an empty one of what holds none."""
+    for one in selection if isinstance(selection, tuple) else (selection,):
+        if isinstance(one, list) or (isinstance(one, np.ndarray) and one.dtype.kind in "iu"):
+            return one
+    return []
 
 
 def selected(selection: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:

@@ -57,6 +57,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
+    begun = clock.monotonic()
     import torch
 
     from datasets_impl.doctor.probes.loaders import batch_size_of
@@ -70,6 +71,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     # As in a worker; and a second thread that a neighbour keeps from running makes the first wait.
     torch.set_num_threads(1)
     subject = load(request["target"], request["kwargs"])
+    importing = clock.monotonic() - begun  # on a busy machine too long to be passed over
     subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
     subject.nbytes, subject.answers = request["bytes"], request["answers"]
     subject.workers_hang = request["workers_hang"]
@@ -95,7 +97,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
         seconds = min(seconds, over)
         most = seconds
         if name == FOREMOST[0]:  # the last: it may have what the others left
-            most = max(seconds, (over - request["beyond"]) / OVER)
+            most = max(seconds, (over - request["beyond"] - importing) / OVER)
             options = {"most": most}
         limit = (PATIENCE if name == LOOK else END) * most + GRACE
         limit = min(limit, until + request["slack"] - clock.monotonic())

@@ -25,6 +25,7 @@ from datasets_impl.doctor.remedies.remedies import (
     worker_for_each_core,
 )
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
+from datasets_impl.doctor.remedies.sliced_first import sliced_first
 from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.uneven import uneven
@@ -33,6 +34,7 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     mapped,
     rechunked,
     indexed,
+    sliced_first,
     clones,
     unpacked,
     read_once,
