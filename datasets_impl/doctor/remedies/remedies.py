@@ -115,8 +115,9 @@ def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Re
     count = at.subject.length or len(at.part.indices)
     needs = at.ask_for(title, {place: size * count})
     samples, reading = at.read
-    mends = (*KINDS, "python", "decoding", "resizing", "transforming", "decoded-larger",
-             "waiting", "reads-too-much", "index-list", "opening", "reading", "reopens", "lists-folder")  # fmt: skip
+    mends = (*KINDS, "python", "decoding", "resizing", "transforming", "decoded-larger", "waiting",
+             "reads-too-much", "index-list", "opening", "reading", "reopens",
+             "lists-folder")  # fmt: skip
     if not storable(samples):
         raise differ
     made = Stored(samples, len(at.part), at.folder, in_memory=place == SHARED)
