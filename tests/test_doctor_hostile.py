@@ -114,6 +114,11 @@ FOUND = {  # what a dataset is -> the first finding
     "one = torch.zeros(9)" + MAP.format(sample="one"): "alike",
     "class Stop(BaseException): pass\ndef stop(): raise Stop" + MAP.format(sample="stop()"):
         "broken-sample",
+    """
+def D():
+    data = torch.utils.data.TensorDataset(torch.arange(64.0))
+    return torch.utils.data.DataLoader(data, batch_sampler=[[0, 1], [2], []])
+""": "empty-batch",
     "endless = []\nendless.append([endless] * 2)" + MAP.format(sample="endless"): "alike",
 }  # fmt: skip
 

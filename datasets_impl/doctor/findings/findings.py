@@ -21,6 +21,7 @@ from datasets_impl.doctor.findings.hazards import (
     all_from_each,
     broken,
     cannot_start,
+    empty_batch,
     frozen,
     handles,
     lengths,
@@ -72,12 +73,12 @@ from datasets_impl.doctor.findings.stuck import stuck, workers_hang
 from datasets_impl.doctor.findings.time_causes import time_causes
 
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
-    no_samples, nothing, alike, cannot_start, stuck, workers_hang, all_from_each, frozen,
-    same_in_workers, broken, lengths, not_collated, handles, outlier, read_whole, whole_storage,
-    large_chunks, index_list, same_work, unindexed, large_pickle, lists_folder, grows, leaks,
-    reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted, shared,
-    small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps, far_away,
-    kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
+    no_samples, empty_batch, nothing, alike, cannot_start, stuck, workers_hang, all_from_each,
+    frozen, same_in_workers, broken, lengths, not_collated, handles, outlier, read_whole,
+    whole_storage, large_chunks, index_list, same_work, unindexed, large_pickle, lists_folder,
+    grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
+    shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
+    far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
     slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart,
 )  # fmt: skip
 

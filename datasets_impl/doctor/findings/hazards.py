@@ -73,6 +73,21 @@ def no_samples(seen: Probes) -> Finding | None:
     )
 
 
+def empty_batch(seen: Probes) -> Finding | None:
+    """A batch without an index, which PyTorch's own `collate_fn` cannot make."""
+    number = seen.get("inside", {}).get("empty_batch")
+    if number is None:
+        return None
+    return Finding(
+        "empty-batch",
+        "A batch is empty",
+        f"The batch_sampler gives no index in its batch {number}, where a loader raises "
+        "IndexError.",
+        "Leave empty batches out of it.",
+        WRONG + 0.98,
+    )
+
+
 def nothing(seen: Probes) -> Finding | None:
     """Samples that hold nothing, all of them."""
     look = seen.get("look", {})

@@ -58,6 +58,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "batch_size": batch_size_of(subject),
         "worker_init": bool(getattr(subject.loader, "worker_init_fn", None)),
+        "empty_batch": subject.empty_batch,
         "note": _note(subject),
     }
     for path, value, owner in parts(subject.dataset):

@@ -16,6 +16,7 @@ from torch.utils.data import (
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    default_collate,
 )
 
 from datasets_impl.doctor.probes import clock, reading
@@ -38,6 +39,7 @@ class Subject:
     cost: float = 0.0  # seconds of reading a sample, about; 0 until some were looked at
     nbytes: float = 0.0  # of a sample, about; 0 until some were looked at
     keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
+    empty_batch: int | None = None  # its number, of the first that could not be collated
     avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
     stores: dict[str, int] = field(default_factory=dict)  # elements, before a sample was read
     make: Callable[[], Any] | None = None  # what the user named, once more
@@ -186,19 +188,24 @@ def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
     return found(**kwargs)
 
 
-def _keys(loader: DataLoader[Any]) -> list[Any]:
-    """What a sampler of the user's asks for, in part; empty for PyTorch's own orders."""
+def _keys(loader: DataLoader[Any]) -> tuple[list[Any], int | None]:
+    """What a sampler of the user's asks for, in part, and the number of its first empty batch;
+    nothing for PyTorch's own orders."""
     if isinstance(loader.dataset, IterableDataset):
-        return []
+        return [], None
     batched = type(loader.batch_sampler) not in (BatchSampler, type(None))
     sampler = loader.batch_sampler if batched else loader.sampler
     if sampler is None or type(sampler) in (SequentialSampler, RandomSampler):
-        return []
+        return [], None
     try:
         found = list(islice(iter(sampler), MOST_KEYS))
-        return list(chain.from_iterable(found)) if batched else found
+        if not batched:
+            return found, None
+        batches = list(map(list, found))
     except RAISED:  # it needs a training that goes on
-        return []
+        return [], None
+    empty = next((number for number, batch in enumerate(batches) if not batch), None)
+    return list(chain.from_iterable(batches)), empty
 
 
 def subject_of(name: str, found: Any) -> Subject:
@@ -212,7 +219,9 @@ def subject_of(name: str, found: Any) -> Subject:
         }  # fmt: skip
         method = getattr(found.multiprocessing_context, "get_start_method", lambda: None)()
         settings["start_method"] = method
-        return Subject(name, found.dataset, found, settings, keys=_keys(found))
+        keys, empty = _keys(found)
+        empty = empty if found.collate_fn is default_collate else None
+        return Subject(name, found.dataset, found, settings, keys=keys, empty_batch=empty)
     if inspect.isgenerator(found):
         raise StudyError(
             f"{name} gives a generator, which can be gone over only once; name a dataset."
