@@ -205,6 +205,16 @@ class Spectra(Frames):
         return torch.from_numpy(wave[start : start + 100].copy())
 
 
+def thinned(points: Any) -> Any:
+    """Of the user's own, from a start that is drawn."""
+    return np.roll(np.sort(np.tile(points, 9)), np.random.randint(500))[:500]  # costly
+
+
+class Thinned(Frames):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(thinned(self.rows[index].reshape(-1)))  # the costly line
+
+
 class Negatives(Frames):
     """A few of very many, each time; in C that the profiler does not see."""
 

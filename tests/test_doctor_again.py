@@ -202,6 +202,12 @@ def test_a_store_that_is_opened_for_each_sample_is_named_and_mended(tmp_path: Pa
     assert [fingerprint(seeded(remedy.dataset, index)) for index in range(8)] == known
 
 
+def test_what_a_function_draws_is_not_frozen_by_a_remedy(tmp_path: Path) -> None:
+    at = context(doctor_again.Thinned(tmp_path), tmp_path, **with_share("python"))
+    assert "thinned" in at.callees, "else nothing would be stored anyway"
+    assert at.may_change and stored_results(at) == []
+
+
 def test_random_numbers_that_the_profiler_does_not_see_are_told(tmp_path: Path) -> None:
     made = doctor_again.Negatives(tmp_path)
     at = context(made, tmp_path, causes=causes(Subject("", made, cost=COST), 2.0))
