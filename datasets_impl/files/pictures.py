@@ -68,8 +68,8 @@ def files_of(root: str | Path, suffixes: tuple[str, ...], what: str) -> list[str
                         found.append(entry.path)  # also a link that leads nowhere: it is missed
         except OSError as error:
             raise StudyError(
-                f"{error.filename} cannot be listed ({error.strerror or error}); name a folder "
-                "that may be read."
+                f"{error.filename} cannot be listed ({error.strerror or error}); name a folder of "
+                f"{what}s that may be read."
             ) from error
     if not found:
         raise StudyError(f"{root} has no {what}; name a folder that holds some.")

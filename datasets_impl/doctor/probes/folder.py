@@ -25,7 +25,7 @@ class FolderImages(Dataset[torch.Tensor]):
     """
 
     def __init__(self, root: str) -> None:
-        self.paths = files_of(root, SUFFIXES, f"picture ({', '.join(SUFFIXES)})")
+        self.paths = files_of(root, SUFFIXES, "picture")
         self.resized = len({self._size(path) for path in self.paths[:64]}) > 1
         self.doctors_note = (
             f"These pictures have several sizes, so each is resized to {SIDE} x {SIDE} here, as "
