@@ -1,6 +1,7 @@
 # Each target sets up what it needs: a virtual environment in this folder, one installation for all.
 # Needs only Python >= 3.11 with pip and venv, git and make. IMAGES=folder measures on your pictures,
 # ROUNDS=n measures n blocks, or adds to those of the last run up to n; ARGS passes anything else on.
+# ON=tcp://scheduler:8786 measures once on each host of a Dask cluster, and gathers the results.
 # PYTHON=/path/to/python and TORCH=2.9.1 measure with these, in an environment of their own.
 PYTHON ?= python3
 VENV := .venv
@@ -25,8 +26,9 @@ RUN := $(BIN)/python -m
 export GIVEN_IMAGES := $(value IMAGES)
 export GIVEN_ROUNDS := $(value ROUNDS)
 export GIVEN_TARGET := $(value TARGET)
+export GIVEN_ON := $(value ON)
 export GIVEN_BASE := $(value BASE)
-STUDY = $(RUN) scripts.study $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
+STUDY = $(RUN) $(if $(value ON),scripts.study_on "--on=$$GIVEN_ON",scripts.study) $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
   $${GIVEN_ROUNDS:+"--rounds=$$GIVEN_ROUNDS"} $(if $(OTHER),--beside)
 # Long files are shared out: a worker that has nothing left takes tests from another.
 TEST = $(RUN) pytest --numprocesses auto --dist worksteal

@@ -227,7 +227,8 @@ def git(at: Path, *words: str) -> str:
 def clone(tmp_path: Path) -> Path:
     """A clone of what is measured and of the scripts, as the work tree has them."""
     made = tmp_path / "clone"
-    wanted = ("asv.conf.json", "requirements.txt", "benchmarks", "datasets_impl", "scripts")
+    wanted = ("asv.conf.json", "requirements.txt", "benchmarks", "datasets_impl", "scripts",
+              "CITATION.cff")  # fmt: skip
     for name in git(ROOT, "ls-files", "-co", "--exclude-standard", *wanted).splitlines():
         if (ROOT / name).is_file():
             (made / name).parent.mkdir(parents=True, exist_ok=True)

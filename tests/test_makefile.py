@@ -69,6 +69,20 @@ def test_pictures_and_rounds_arrive_as_they_were_given(home: Path, target: str) 
     assert words(home, target, IMAGES=ODD)[2] == f"--images={ODD}", "from the environment too"
 
 
+@pytest.mark.parametrize("target", ["study", "standard", "loaders"])
+def test_a_cluster_measures_where_one_is_given(home: Path, target: str) -> None:
+    assert words(home, target, f"ON={ODD}", "ROUNDS=8")[1:4] == [
+        "scripts.study_on", f"--on={ODD}", "--rounds=8",
+    ]  # fmt: skip
+    assert words(home, target, "ON=")[1] == "scripts.study"
+
+
+def test_the_base_of_a_comparison_arrives_as_it_was_given(home: Path) -> None:
+    passed = words(home, "compare", f"BASE={ODD}", "ROUNDS=8")
+    assert passed[1:] == ["scripts.compare_revisions", f"--base={ODD}", "--rounds=8"]
+    assert words(home, "compare")[2:] == ["--base="]
+
+
 def test_the_doctor_gets_its_target_as_it_was_given(home: Path) -> None:
     passed = words(home, "doctor", f"TARGET={ODD}", 'ARGS=--kwargs \'{"root": "$x y"}\' --budget 9')
     assert passed[2:] == [ODD, "--kwargs", '{"root": "$x y"}', "--budget", "9"]

@@ -44,7 +44,7 @@ def check_results(
         raise StudyError(f"{target} is a file; name a folder for the results with --results.")
     check_replaceable(target / "benchmarks.json", _is_ours, what="this study's benchmarks.json")
     home = target / machine
-    check_replaceable(home, lambda folder: _is_home(folder, machine), what="results of a machine")
+    check_replaceable(home, lambda folder: is_home(folder, machine), what="results of a machine")
     name = asv_files.environment_name(provenance.here(profile), repeat)
     for path, facts in _provenance(target):
         other = str(facts.get("profile", profile))
@@ -155,9 +155,14 @@ def _benchmarks(source: Path, target: Path) -> bytes:
     Of a benchmark that only others in `target` measured it keeps what it said: a run of another
     profile changes nothing of theirs, and a former benchmark can still be read.
     """
-    known = json.loads((source / "benchmarks.json").read_bytes())
+    return benchmarks_of((source / "benchmarks.json").read_bytes(), _measured(source), target)
+
+
+def benchmarks_of(said: bytes, measured: set[str], target: Path) -> bytes:
+    """What `target` will say of the suite once results of `measured` are there; see above."""
+    known = json.loads(said)
     former = _object(target / "benchmarks.json")
-    others = _measured(target) - _measured(source)
+    others = _measured(target) - measured
     kept = {name: former[name] for name in former if name in others}
     return json.dumps(known | kept, indent=4, sort_keys=True).encode()
 
@@ -180,7 +185,7 @@ def _is_ours(benchmarks: Path) -> bool:
     )
 
 
-def _is_home(folder: Path, machine: str) -> bool:
+def is_home(folder: Path, machine: str) -> bool:
     """Whether a folder is asv's for `machine`, or has only what a killed writer left in it."""
     begun = all(path.match(".*.tmp") for path in folder.iterdir())
     return begun or _object(folder / "machine.json").get("machine") == machine

@@ -1,0 +1,243 @@
+"""The same study once on each host of a Dask cluster, and what of it is taken in.
+
+Each host has a clone of the project of its own, which its workers run in. What travels there is a
+function by value and words; what comes back are the files that the study published.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from datasets_impl.errors import MissingPackage, StudyError
+from datasets_impl.files.atomic import atomic_write
+from datasets_impl.files.replacing import check_replaceable
+from scripts.session import provenance, publishing
+
+Files = Mapping[str, bytes]  # a results folder, by path in it
+EXPECTED = re.compile(r"benchmarks\.json|[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+ASK = (
+    "import json; from scripts.session import provenance as p; "
+    "print(json.dumps({'name': p.machine_name(), 'claims': p.claims_hash(), **p.code_state()}))"
+)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """A client of the cluster at `address`.
+
+    Raises:
+        StudyError: Dask is not installed, or none answers there.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        raise MissingPackage.of("A Dask cluster", error.name or "distributed", "cluster") from error
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"No Dask scheduler answers at {address} ({error}); start one with dask scheduler."
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close(timeout=5)
+
+
+def workers_by_host(client: Any) -> dict[str, str]:
+    """One worker of each host, the first by name.
+
+    Raises:
+        StudyError: there is none, or one has other work.
+    """
+    known = client.scheduler_info(n_workers=-1)["workers"]
+    busy = {worker for worker, tasks in client.processing().items() if tasks}
+    found: dict[str, str] = {}
+    for worker in sorted(known):
+        host = str(known[worker]["host"])
+        if worker in busy:
+            raise StudyError(
+                f"The worker {worker} has other work, and a study is alone on its host; wait for "
+                "it, or name another cluster."
+            )
+        found.setdefault(host, worker)
+    if not found:
+        raise StudyError("The cluster has no workers; start one on each host: dask worker ADDRESS.")
+    return found
+
+
+def study_each(
+    client: Any,
+    workers: Mapping[str, str],
+    folder: str,
+    words: Sequence[str],
+    tell: Callable[[str], None],
+) -> dict[str, Files]:
+    """Run the study with the options `words` on each host at the same time; its files, by host.
+
+    It works in out/`folder` of the host's clone, where the next one goes on if this is stopped.
+
+    A host with another commit or other rules is refused before it measures, and one whose study
+    fails is left out; `tell` gets a sentence for each.
+
+    Raises:
+        StudyError: another study holds one of the hosts.
+    """
+    about = _on_each(client, _ask(), {host: (worker,) for host, worker in workers.items()}, tell)
+    wanted = {"claims": provenance.claims_hash(), **provenance.code_state()}
+    calls: dict[str, tuple[Any, ...]] = {}
+    names: list[str] = []
+    for host, said in about.items():
+        facts = json.loads(said)
+        if refusal := _refused(facts, wanted):
+            tell(f"{host} is left out: {refusal}.")
+            continue
+        names.append(facts["name"])
+        again = names.count(facts["name"])
+        name = facts["name"] + (f"-{again}" if again > 1 else "")
+        calls[host] = (workers[host], folder, [*words, "--machine", name])
+    with _held(client, calls):
+        return _on_each(client, _study(), calls, tell)
+
+
+def _refused(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    if facts["commit"] != wanted["commit"]:
+        return f"its clone is at {facts['commit'][:8]}, and this one at {wanted['commit'][:8]}"
+    if facts["hash"] != wanted["hash"]:
+        return "its measured code is not that of this clone"
+    return "it judges by other rules" if facts["claims"] != wanted["claims"] else ""
+
+
+@contextmanager
+def _held(client: Any, hosts: Mapping[str, Any]) -> Iterator[None]:
+    from distributed import Lock
+
+    with ExitStack() as held:
+        for host in hosts:
+            lock = Lock(f"dataset-study-{host}")
+            if not lock.acquire(timeout=2):
+                raise StudyError(f"Another study runs on {host}; wait for it.")
+            held.callback(lock.release)
+        yield
+
+
+def _on_each(
+    client: Any,
+    function: Callable[..., Any],
+    calls: Mapping[str, tuple[Any, ...]],
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """What `function` returns on the worker that each call begins with."""
+    futures = {
+        host: client.submit(
+            function, *given, workers=[worker], allow_other_workers=False, pure=False, retries=0
+        )
+        for host, (worker, *given) in calls.items()
+    }
+    found = {}
+    for host, future in futures.items():
+        try:
+            found[host] = future.result()
+        except Exception as error:  # whatever a host does, the others' results count
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            tell(f"{host} is left out: {said[-1]}")
+    return found
+
+
+# The next three return functions that travel by value: a worker cannot import this module.
+def _clone() -> Callable[[], Path]:
+    """Where the clone lies whose environment a worker runs in."""
+
+    def clone() -> Path:
+        from importlib.util import find_spec
+
+        found = find_spec("datasets_impl")
+        if found is None or not found.origin:
+            raise RuntimeError("its workers run in no environment of this project")
+        return Path(found.origin).parents[1]
+
+    return clone
+
+
+def _ask() -> Callable[..., str]:
+    code, clone = ASK, _clone()
+
+    def ask() -> str:
+        import subprocess
+        import sys
+
+        asked = [sys.executable, "-c", code]
+        done = subprocess.run(asked, cwd=clone(), capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip() or "it has no clone of this project")
+        return done.stdout
+
+    return ask
+
+
+def _study() -> Callable[..., dict[str, bytes]]:
+    clone = _clone()
+
+    def study(folder: str, words: list[str]) -> dict[str, bytes]:
+        import subprocess
+        import sys
+
+        root = clone()
+        out = root / "out" / folder
+        command = [sys.executable, "-m", "scripts.study", *words, f"--out={out}"]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")
+        results = out / "results"
+        files = (path for path in results.rglob("*") if path.is_file())
+        return {str(path.relative_to(results)): path.read_bytes() for path in files}
+
+    return study
+
+
+def gather(found: Mapping[str, Files], target: Path, tell: Callable[[str], None]) -> list[str]:
+    """Write what the hosts published into `target`; the machines taken in, as folders there.
+
+    The pictures of all must be those of the first; `tell` gets a sentence for one that is refused.
+
+    Raises:
+        StudyError: a file of somebody else is in the way, or `target` cannot be written.
+    """
+    taken: list[str] = []
+    pictures: Any = None
+    for host, files in found.items():
+        if odd := [name for name in files if not EXPECTED.fullmatch(name)]:
+            tell(f"{host} is left out: it sent {odd[0]}, which is no file of results.")
+            continue
+        (machine,) = {Path(name).parts[0] for name in files if name.endswith("/machine.json")}
+        own = [_pictures(json.loads(text)) for name, text in files.items()
+               if name.endswith(".provenance.jsonl")][-1]  # fmt: skip
+        pictures = own if pictures is None else pictures
+        if own != pictures:
+            tell(f"{host} is left out: it measured other pictures than the first host.")
+            continue
+        home = target / machine
+        check_replaceable(home, lambda at: publishing.is_home(at, at.name), what="a machine's")
+        for name, content in files.items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            if name == "benchmarks.json":
+                content = publishing.benchmarks_of(content, _measured(files), target)
+            atomic_write(target / name, content)
+        taken.append(machine)
+    return taken
+
+
+def _pictures(facts: Mapping[str, Any]) -> Any:
+    return sorted(
+        (one["label"], one["resolution"], one["content_hash"]) for one in facts["corpora"]
+    )
+
+
+def _measured(files: Files) -> set[str]:
+    texts = [text for name, text in files.items() if name.endswith(".json") and "/" in name]
+    return {bench for text in texts for bench in json.loads(text).get("results", {})}

@@ -1,0 +1,87 @@
+"""Run one study on every host of a Dask cluster, and gather the results here.
+
+    python -m scripts.study_on --on tcp://scheduler:8786 [--profile NAME] [--rounds N]
+
+Each host needs a clone of this project at the same commit, whose environment its workers run in.
+The study runs once on each, alone on it. What another commit, other rules or other pictures
+measured is refused with a sentence; then the command ends with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+
+from rich.console import Console
+
+from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.factors import PROFILES
+from datasets_impl.files.paths import user_path
+from scripts.judging.claims import load_claims
+from scripts.judging.runs import CONTEST
+from scripts.render_report import render
+from scripts.report import written
+from scripts.report.study import load_study
+from scripts.report.terminal import print_study
+from scripts.root import CLAIMS, ROOT
+from scripts.session import hosts, provenance
+from scripts.session.measuring import measuring
+from scripts.session.places import check_place, rounds_asked
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.study_on", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--on", required=True, metavar="ADDRESS", help="the scheduler")
+    parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
+    parser.add_argument("--rounds", help="number of blocks (default: the profile's)")
+    parser.add_argument("--bench", help="only benchmarks whose name matches this expression")
+    parser.add_argument("--out", type=user_path, metavar="DIR",
+                        help="where it all goes (default: out/cluster-<profile>)")  # fmt: skip
+    return parser.parse_args(argv)
+
+
+@exit_on_study_error
+def main(argv: list[str] | None = None) -> int:
+    options = parse(argv)
+    if options.profile not in PROFILES:
+        raise StudyError(
+            f"--profile names the unknown profile {options.profile!r}; choose one of "
+            f"{', '.join(PROFILES)}."
+        )
+    rounds_asked(options.rounds)
+    load_claims(CLAIMS)
+    provenance.code_state()
+    first = "standard" if options.profile == CONTEST else options.profile
+    out = (options.out or ROOT / "out" / f"cluster-{first}").resolve()
+    check_place("--out", out)
+    words = ["--profile", options.profile]
+    words += [f"--rounds={options.rounds}"] if options.rounds else []
+    words += [f"--bench={options.bench}"] if options.bench else []
+    chosen = re.sub(r"[^A-Za-z0-9]+", "-", options.bench or "").strip("-")[:60].lower()
+    folder = "-".join(filter(None, ["for-cluster", options.profile, chosen]))
+    refused: list[str] = []
+    console = Console(stderr=True, highlight=False)
+
+    def tell(sentence: str) -> None:
+        refused.append(sentence)
+        console.print(sentence, markup=False, soft_wrap=True)
+
+    report = ("index.html", "claims.json")
+    check = lambda: written.check(out / "report", report, "report")  # noqa: E731
+    with measuring(out, check), hosts.connected(options.on) as client:
+        workers = hosts.workers_by_host(client)
+        console.print(f"One study on each of {len(workers)} hosts: {', '.join(workers)}.")
+        found = hosts.study_each(client, workers, folder, words, tell)
+        taken = hosts.gather(found, out / "results", tell)
+    if not taken:
+        raise StudyError("No host gave results; what each lacked stands above.")
+    study = load_study([out / "results"], CLAIMS)
+    print_study(study, render(study, out / "report")[0])
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""One study on each host of a cluster: who is refused, what is gathered, and a real cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasets_impl.errors import StudyError
+from scripts import study_on as command
+from scripts.judging.evidence import load_evidence
+from scripts.session import hosts
+from tests.synthetic_results import Bench, write_results
+from tests.test_compare_revisions import clone as clone  # a fixture
+from tests.test_compare_revisions import git
+
+PICTURES = [{"label": "crops", "resolution": 64, "content_hash": "a"}]
+
+
+def sent(
+    folder: Path, machine: str, pictures: Any = PICTURES, value: float = 1.0
+) -> dict[str, bytes]:
+    bench = Bench("item.ByStage.track_item", {"px": [64]}, lambda factors: [value, value])
+    write_results(folder, [bench], machine=machine, provenance={"corpora": pictures})
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_what_the_hosts_published_stands_together(tmp_path: Path) -> None:
+    found = {name: sent(tmp_path / name, name) for name in ("one", "two")}
+    told: list[str] = []
+    assert hosts.gather(found, tmp_path / "results", told.append) == ["one", "two"]
+    assert {each.name for each in load_evidence([tmp_path / "results"]).machines} == {"one", "two"}
+    again = {"one": sent(tmp_path / "again", "one", value=3.0)}
+    assert hosts.gather(again, tmp_path / "results", told.append) == ["one"]
+    cells = load_evidence([tmp_path / "results"]).cells
+    assert dict(zip(cells["machine"], cells["median"], strict=True)) == {"one": 3.0, "two": 1.0}
+    assert told == []
+
+
+def test_other_pictures_and_odd_files_are_refused(tmp_path: Path) -> None:
+    other = [{**PICTURES[0], "content_hash": "b"}]
+    found = {
+        "a": sent(tmp_path / "a", "one"),
+        "b": sent(tmp_path / "b", "two", other),
+        "c": {**sent(tmp_path / "c", "three"), "../escaped": b"x"},
+    }
+    told: list[str] = []
+    assert hosts.gather(found, tmp_path / "results", told.append) == ["one"]
+    assert "b is left out" in told[0] and "pictures" in told[0] and "../escaped" in told[1]
+    assert not (tmp_path / "escaped").exists() and not (tmp_path / "results" / "two").exists()
+
+
+def test_a_folder_of_somebody_else_is_left(tmp_path: Path) -> None:
+    (tmp_path / "results" / "one").mkdir(parents=True)
+    (tmp_path / "results" / "one" / "notes").write_text("mine")
+    with pytest.raises(StudyError):
+        hosts.gather({"a": sent(tmp_path / "a", "one")}, tmp_path / "results", print)
+
+
+def test_a_host_is_asked_by_what_travels_by_value() -> None:
+    """Pickled as Dask does it, and called where none of these modules is known."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read())())"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], input=cloudpickle.dumps(hosts._ask()),
+        cwd="/", capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert {"name", "claims", "commit", "hash"} <= facts.keys()
+
+
+class Cluster:
+    """Stands in for Dask: one answer for each worker."""
+
+    def __init__(self, answers: dict[str, Any], busy: tuple[str, ...] = ()) -> None:
+        self.answers, self.busy = answers, busy
+
+    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+        return {"workers": {name: {"host": name.split(":")[0]} for name in self.answers}}
+
+    def processing(self) -> dict[str, list[str]]:
+        return {name: ["task"] if name in self.busy else [] for name in self.answers}
+
+
+def test_one_worker_of_each_host_measures() -> None:
+    assert hosts.workers_by_host(Cluster(dict.fromkeys(("a:1", "a:2", "b:1")))) == {
+        "a": "a:1", "b": "b:1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [(Cluster({}), "no workers"), (Cluster({"a:1": 0, "a:2": 0}, ("a:2",)), "a:2 has other work")],
+)
+def test_a_cluster_that_cannot_measure_is_refused(cluster: Cluster, words: str) -> None:
+    with pytest.raises(StudyError, match=words):
+        hosts.workers_by_host(cluster)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"commit": "f" * 40}, "its clone is at ffffffff"),
+        ({"hash": "other"}, "not that of this clone"),
+        ({"claims": "other"}, "other rules"),
+        ({}, ""),
+    ],
+)
+def test_what_would_measure_something_else_is_refused(changed: dict[str, str], words: str) -> None:
+    wanted = {"commit": "0" * 40, "hash": "x", "claims": "y"}
+    said = hosts._refused({**wanted, "name": "lab", **changed}, wanted)
+    assert words in said and bool(said) == bool(words)
+
+
+def test_a_scheduler_that_is_not_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("distributed")
+    given = ["--on=nonsense://nowhere:1", f"--out={tmp_path / 'out'}"]
+    monkeypatch.setattr("scripts.session.measuring.end_orphans", lambda: 0)
+    assert command.main(given) == 2
+    assert "No Dask scheduler answers at nonsense://nowhere:1" in capsys.readouterr().err
+
+
+@contextmanager
+def started(home: Path, *words: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    with (home / "dask.log").open("ab") as log:
+        made = subprocess.Popen(
+            [sys.executable, "-m", "dask", *words, "--no-dashboard",
+             "--scheduler-file", str(home / "scheduler.json")],
+            cwd=home, env={**os.environ, **variables}, stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        yield made
+    finally:
+        made.send_signal(signal.SIGTERM)
+        made.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="hosts are addresses of Linux's loopback")
+def test_a_study_on_two_hosts_and_one_of_another_commit(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("DASK_TEMPORARY_DIRECTORY", str(tmp_path))
+    clones = [clone, *(Path(shutil.copytree(clone, tmp_path / name)) for name in ("two", "three"))]
+    git(clones[2], "commit", "--quiet", "--allow-empty", "--message", "another")
+    with ExitStack() as running:
+        running.enter_context(started(tmp_path, "scheduler", "--host", "127.0.0.1", "--port", "0"))
+        address = tmp_path / "scheduler.json"
+        while not address.exists():
+            time.sleep(0.1)
+        for number, root in enumerate(clones, 1):
+            running.enter_context(
+                started(tmp_path, "worker", "--no-nanny", "--nthreads", "1", "--host",
+                        f"127.0.0.{number}", "--local-directory", str(tmp_path / f"w{number}"),
+                        PYTHONPATH=str(root), HOME=str(tmp_path))
+            )  # fmt: skip
+        on = json.loads(address.read_text())["address"]
+        while (tmp_path / "dask.log").read_text().count("Registered to") < len(clones):
+            time.sleep(0.1)
+        done = subprocess.run(
+            [sys.executable, "-m", "scripts.study_on", "--on", on, "--rounds=2",
+             "--bench=^structures", f"--out={tmp_path / 'out'}"],
+            cwd=clone, env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(clone)},
+            capture_output=True, text=True, timeout=1100,
+        )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "127.0.0.3 is left out: its clone is at" in done.stderr, done.stderr
+    taken = [path.parent.name for path in (tmp_path / "out" / "results").glob("*/machine.json")]
+    assert len(taken) == 2, done.stdout + done.stderr
+    assert (tmp_path / "out" / "report" / "index.html").exists()
