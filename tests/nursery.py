@@ -79,13 +79,16 @@ class Nursery:
 
     def end(self) -> None:
         if self.process is not None:
-            self.process.communicate()
+            # The end of the pipe is not enough: what a test has forked, and left, holds it open.
+            self.process.communicate("\n")
 
 
 def serve() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
-    for line in sys.stdin:
+    for line in iter(sys.stdin.readline, "\n"):
+        if not line:
+            return
         between = os.fork()
         if between:
             os.waitpid(between, 0)
