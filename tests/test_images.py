@@ -308,14 +308,16 @@ def test_all_decoders_turn_pictures_alike(name: str, corpus: Corpus, tmp_path: P
     if not decoders.DECODERS[name].available:
         pytest.skip(f"{name} is not installed")
     picture = Image.open(corpus.paths[0]).crop((0, 0, 44, 36))
+    turns = tmp_path / "turned"
+    turns.mkdir()
     for turned in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = turned
-        picture.save(tmp_path / f"{turned}.jpg", exif=exif)
-    for stored in (tmp_path, ensure_stored(tmp_path, "jpeg", "restart", target=tmp_path / "set")):
+        picture.save(turns / f"{turned}.jpg", exif=exif)
+    for stored in (turns, ensure_stored(turns, "jpeg", "restart", target=tmp_path / "set")):
         dataset = DecodedImages(stored, decode_with=name, apply_exif_orientation=True)
         for index in range(8):
-            with Image.open(tmp_path / f"{index + 1}.jpg") as opened:
+            with Image.open(turns / f"{index + 1}.jpg") as opened:
                 expected = np.array(ImageOps.exif_transpose(opened))
             np.testing.assert_array_equal(dataset[index].permute(1, 2, 0), expected)
 
@@ -324,15 +326,17 @@ def test_boxes_of_turned_pictures_lie_in_what_is_seen(corpus: Corpus, tmp_path: 
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = Image.open(corpus.paths[0]).crop((0, 0, 44, 36))
-    picture.save(tmp_path / "a.jpg", exif=exif, quality=95)
-    stored = ensure_stored(tmp_path, "jpeg", "restart", target=tmp_path / "set")
-    with Image.open(tmp_path / "a.jpg") as opened:
+    path = tmp_path / "turned" / "a.jpg"
+    path.parent.mkdir()
+    picture.save(path, exif=exif, quality=95)
+    stored = ensure_stored(path.parent, "jpeg", "restart", target=tmp_path / "set")
+    with Image.open(path) as opened:
         upright = torch.from_numpy(np.array(ImageOps.exif_transpose(opened))).permute(2, 0, 1)
     box = random_box(44, 36, 0, 0, 0)
     place = (box.top, box.left, box.height, box.width)
     crop = v2.functional.resized_crop(upright, *place, [20, 20], antialias=True)
     expected = crop.flip(-1) if box.flip else crop
-    for source in (tmp_path / "a.jpg").parent, stored:
+    for source in path.parent, stored:
         found = RandomCrops(source, size=20, apply_exif_orientation=True)[0]
         assert (found.int() - expected.int()).abs().max() <= 1
 

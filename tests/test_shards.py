@@ -334,7 +334,11 @@ def test_workers_that_die_each_time_end_it_in_a_sentence(
 
 @pytest.fixture
 def store(folder: Path) -> Iterator[ObjectStore]:
+    """The pictures in one bucket, and another for what is made of them."""
+    import fsspec
+
     with object_store(folder) as running:
+        fsspec.filesystem("s3", **running.address.options).call_s3("create_bucket", Bucket="made")
         yield running
 
 
@@ -356,7 +360,7 @@ def test_from_and_to_an_object_store(
     more = {"storage_options": store.address.options}
     here(store.address.url, tmp_path / "set", name, kind, **more)  # type: ignore[arg-type]
     assert contents(open_stored(tmp_path / "set")) == expected(folder, kind, name)
-    target = "s3://study/packed/set"
+    target = "s3://made/packed/set"
     source: Any = store.address.url
     with pytest.raises(StudyError, match="plug"):
         here(source, target, name, kind, fail_at=1, **more)
@@ -379,9 +383,9 @@ def test_objects_of_somebody_else_are_left(folder: Path, store: ObjectStore) -> 
     with pytest.raises(StudyError, match="s3://nobody/out could not be read or written"):
         here(folder, "s3://nobody/out", **more)
     with pytest.raises(StudyError, match="is in no folder of a class"):
-        here("s3://study", "s3://study/out", labelled=True, **more)  # type: ignore[arg-type]
+        here("s3://study", "s3://made/out", labelled=True, **more)  # type: ignore[arg-type]
     with pytest.raises(StudyError, match="has no JPEG file"):
-        here("s3://study/nothing", "s3://study/out", **more)  # type: ignore[arg-type]
+        here("s3://study/nothing", "s3://made/out", **more)  # type: ignore[arg-type]
 
 
 # --- the command -----------------------------------------------------------------------------
