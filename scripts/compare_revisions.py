@@ -22,9 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.factors import PROFILES
 from datasets_impl.files.atomic import atomic_write
-from datasets_impl.files.paths import user_path
 from scripts.judging.claims import load_claims
 from scripts.judging.evidence import evidence_of
 from scripts.judging.revisions import Change, changes
@@ -34,34 +32,27 @@ from scripts.root import CLAIMS, ROOT
 from scripts.session import provenance, publishing, revisions
 from scripts.session import rounds as asv_session
 from scripts.session.measuring import measuring
-from scripts.session.places import check_place, rounds_asked
+from scripts.session.places import check_place, check_profile, parser_of, rounds_asked
 
 COLOURS = {"slower": "dark_orange3", "faster": "blue", "changed": "magenta"}
 WIDTH = 80  # columns
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.compare_revisions",
-        description=(__doc__ or "").partition("\n")[0],
+    parser = parser_of(
+        "compare_revisions",
+        __doc__,
+        "number of rounds of each (default: the profile's)",
+        "where to work (default: out/compare-<base>)",
     )
     parser.add_argument("--base", default="", help="the revision to compare with")
-    parser.add_argument("--rounds", help="number of rounds of each (default: the profile's)")
-    parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
-    parser.add_argument("--bench", help="only benchmarks whose name matches this expression")
-    parser.add_argument("--out", type=user_path, metavar="DIR",
-                        help="where to work (default: out/compare-<base>)")  # fmt: skip
     return parser.parse_args(argv)
 
 
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
-    if options.profile not in PROFILES:
-        raise StudyError(
-            f"--profile names the unknown profile {options.profile!r}; choose one of "
-            f"{', '.join(PROFILES)}."
-        )
+    check_profile(options.profile)
     rounds = rounds_asked(options.rounds)
     base, head = _revisions(options.base)
     files = revisions.changed_files(base, head)

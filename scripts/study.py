@@ -34,7 +34,7 @@ try:
     from scripts.session import rounds as asv_session
     from scripts.session.child import run_child
     from scripts.session.measuring import measuring
-    from scripts.session.places import check_place, rounds_asked
+    from scripts.session.places import check_place, check_profile, rounds_asked
 except ModuleNotFoundError as missing:
     print(
         f"error: the package {missing.name} is not installed; run `make study`, which installs all "
@@ -104,11 +104,7 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
     Raises:
         StudyError: one of them cannot be meant.
     """
-    if options.profile not in PROFILES:
-        raise StudyError(
-            f"--profile names the unknown profile {options.profile!r}; choose one of "
-            f"{', '.join(PROFILES)}."
-        )
+    check_profile(options.profile)
     if options.bench == "":
         raise StudyError(
             "--bench is empty; give a name of asv, such as item.ByStage, or leave it out."

@@ -16,8 +16,6 @@ import sys
 from rich.console import Console
 
 from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.factors import PROFILES
-from datasets_impl.files.paths import user_path
 from scripts.judging.claims import load_claims
 from scripts.judging.runs import CONTEST
 from scripts.render_report import render
@@ -27,30 +25,24 @@ from scripts.report.terminal import print_study
 from scripts.root import CLAIMS, ROOT
 from scripts.session import hosts, provenance
 from scripts.session.measuring import measuring
-from scripts.session.places import check_place, rounds_asked
+from scripts.session.places import check_place, check_profile, parser_of, rounds_asked
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.study_on", description=(__doc__ or "").partition("\n")[0]
+    parser = parser_of(
+        "study_on",
+        __doc__,
+        "number of blocks (default: the profile's)",
+        "where it all goes (default: out/cluster-<profile>)",
     )
     parser.add_argument("--on", required=True, metavar="ADDRESS", help="the scheduler")
-    parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
-    parser.add_argument("--rounds", help="number of blocks (default: the profile's)")
-    parser.add_argument("--bench", help="only benchmarks whose name matches this expression")
-    parser.add_argument("--out", type=user_path, metavar="DIR",
-                        help="where it all goes (default: out/cluster-<profile>)")  # fmt: skip
     return parser.parse_args(argv)
 
 
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
-    if options.profile not in PROFILES:
-        raise StudyError(
-            f"--profile names the unknown profile {options.profile!r}; choose one of "
-            f"{', '.join(PROFILES)}."
-        )
+    check_profile(options.profile)
     rounds_asked(options.rounds)
     load_claims(CLAIMS)
     provenance.code_state()

@@ -1,15 +1,38 @@
-"""What a command that measures is asked for: how many rounds, and where it may work and publish."""
+"""What a command that measures is asked for: profile, rounds, and where it works and publishes."""
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
+from datasets_impl.factors import PROFILES
+from datasets_impl.files.paths import user_path
 from datasets_impl.files.replacing import inside_git, is_or_holds
 from scripts.root import ROOT
 
 MOST_ROUNDS = 1000
+
+
+def parser_of(command: str, doc: str | None, rounds: str, out: str) -> argparse.ArgumentParser:
+    """What every command takes that measures; `rounds` and `out` are the help of these options."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m scripts.{command}", description=(doc or "").partition("\n")[0]
+    )
+    parser.add_argument("--profile", default="quick", help=f"one of {', '.join(PROFILES)}")
+    parser.add_argument("--rounds", help=rounds)
+    parser.add_argument("--bench", help="only benchmarks whose name matches this expression")
+    parser.add_argument("--out", type=user_path, metavar="DIR", help=out)
+    return parser
+
+
+def check_profile(name: str) -> None:
+    """Raises `StudyError` for a profile that there is none of."""
+    if name not in PROFILES:
+        raise StudyError(
+            f"--profile names the unknown profile {name!r}; choose one of {', '.join(PROFILES)}."
+        )
 
 
 def rounds_asked(given: str | None) -> int | None:
