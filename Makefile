@@ -12,10 +12,10 @@ ifneq ($(filter command environment,$(firstword $(origin PYTHON))),)
   KEPT := $(if $(wildcard .venv/bin/python),$(shell .venv/bin/python $(TELL)),$(ASKED))
   VENV := .venv$(if $(filter-out $(KEPT),$(ASKED)),-py$(ASKED))
 endif
-ifneq ($(TORCH),)
-  $(if $(filter-out 1,$(words $(TORCH)))$(shell printf %s '$(subst ','"'"',$(TORCH))' | tr -d '0-9.'),\
+ifneq ($(value TORCH),)
+  $(if $(filter-out 1,$(words $(value TORCH)))$(shell printf %s '$(subst ','"'"',$(value TORCH))' | tr -d '0-9.'),\
     $(error TORCH is to be a release, such as 2.9.1))
-  VENV := $(VENV)-torch$(TORCH)
+  VENV := $(VENV)-torch$(value TORCH)
 endif
 OTHER := $(filter-out .venv,$(VENV))
 BIN := $(VENV)/bin
@@ -39,7 +39,7 @@ TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 study: $(READY)  ## quick profile: measure, judge, write the page (about 5 minutes)
 	@$(STUDY) --profile quick $(value ARGS)
 
-standard: $(READY)  ## the profile of the committed results (up to 75 minutes)
+standard: $(READY)  ## the profile of the committed results (one to two hours)
 	@$(STUDY) --profile standard $(value ARGS)
 
 full: $(READY)  ## bigger counts and sizes (hours)

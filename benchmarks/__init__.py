@@ -22,13 +22,13 @@ Limits of the evidence
 - The allocator keeps freed memory (`datasets_impl/system/allocator.py`), because glibc otherwise
   falls by chance into one of two regimes for batches of this size. Where memory is measured, it is
   left alone.
-- The training step waits, as a trainer waits for a GPU; it does not compete for the cores.
+- Nothing runs on a GPU. Where a training step is timed (X09) it waits, as for a GPU, and leaves the
+  cores alone; beside X10 and X11 it also holds the GIL, launches operations or computes.
 - The object store is on loopback with added latency, and shares the cores with its reader.
 - The throttle limits bandwidth, over slices of a tenth of a second; it does not limit the number of
   requests. A real hard disk is slower on small files than its bandwidth says. What the throttle
-  grants in advance is read away before the clock starts. The committed AMD run then read at the
-  limit: JPEG files at 25 MB/s at 1.00 times (median; 0.99 to 1.05), raw files at 1.00 times. The
-  Intel run was made before that, at 1.12 times (1.05 to 1.34); its throttled cells are not used.
+  grants in advance is read away before the clock starts. The committed Intel run was made before
+  that was done, so its throttled cells are not used.
 - Break-even intervals are bootstrapped over few blocks and somewhat narrow. The decision is made
   from the total times instead, by the t-test.
 """

@@ -55,6 +55,9 @@ class Grid:
     steps_beside: tuple[int, ...] = (5, 20)
     counts_arms: tuple[int, ...] = ()  # images for the arms of the three tasks
     counts_raw: tuple[int, ...] = ()  # small images that are decoded already
+    counts_remote: tuple[int, ...] = ()  # images in an object store behind a line
+    lines_ms: tuple[int, ...] = (1, 20, 100)  # to the first byte: same site to another continent
+    lines_mb: tuple[int, ...] = (25, 250)  # of the line, MB/s, that all connections share
     topics: tuple[str, ...] = ()  # the only ones that a study of this profile runs; all by default
 
 
@@ -90,6 +93,9 @@ PROFILES = {
         tasks_beside=("decode",),
         trainers=("bookkeeping",),
         steps_beside=(5,),
+        counts_remote=(256,),
+        lines_ms=(20,),
+        lines_mb=(250,),
     ),
     "standard": Grid(
         rounds=7,
@@ -147,19 +153,21 @@ PROFILES = {
         controls=("naive", "preloaded", "mapped"),
         tasks_beside=("decode", "raw", "train"),
         counts_arms=(2048, 8192),
+        counts_remote=(2048,),
         counts_raw=(1024, 65_536, 1_000_000),
     ),
 }
-# What to use instead: every loader of the three tasks beside its ceiling, and the tasks beside
-# trainers that the standard profile leaves out. It takes too long to be a part of that one, and has
-# no benchmark in common with it.
+# What to use instead: every loader of the four tasks, beside its ceiling where it has one, and the
+# tasks beside trainers that the standard profile leaves out. It takes too long to be a part of that
+# one, and has no benchmark in common with it.
 PROFILES["loaders"] = replace(
     PROFILES["standard"],
     rounds=5,
     tasks_beside=("raw", "train"),
     counts_arms=(2048,),
     counts_raw=(1024, 65_536, 1_000_000),
-    topics=("arms", "trainers"),
+    counts_remote=(2048,),
+    topics=("arms", "remote", "trainers"),
 )
 
 

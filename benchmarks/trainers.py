@@ -19,8 +19,6 @@ def levels(task, **more):
 
 
 class _Beside(_Benchmark):
-    every = 2 if GRID.limits and not GRID.topics else 1  # the standard profile has no time for more
-    rounds = -(-GRID.rounds // every)
     also = ("slowdown", "cpu")
     param_names = FACTORS
 

@@ -24,6 +24,7 @@ What the package requires stands in `pyproject.toml`; each extra there is named 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names for type checkers and editors, which run no `__getattr__`
@@ -35,11 +36,14 @@ if TYPE_CHECKING:  # the same names for type checkers and editors, which run no 
     from datasets_impl.files.pictures import jpeg_files as jpeg_files
     from datasets_impl.formats import ensure_stored as ensure_stored
     from datasets_impl.formats import open_stored as open_stored
+    from datasets_impl.formats.remote import RemoteFolder as RemoteFolder
+    from datasets_impl.formats.remote import RemotePack as RemotePack
     from datasets_impl.labelled import LabelledFolder as LabelledFolder
     from datasets_impl.loaders.centre_crops import CentreCrops as CentreCrops
     from datasets_impl.loaders.decoded_images import DecodedImages as DecodedImages
     from datasets_impl.loaders.loader import ThreadedLoader as ThreadedLoader
     from datasets_impl.loaders.random_crops import RandomCrops as RandomCrops
+    from datasets_impl.loaders.shards_ahead import ShardsAhead as ShardsAhead
     from datasets_impl.loaders.stored_pixels import StoredPixels as StoredPixels
 
 __version__ = "0.4.0"
@@ -52,6 +56,9 @@ _HOMES = {
     "RandomCrops": "loaders.random_crops",
     "CentreCrops": "loaders.centre_crops",
     "StoredPixels": "loaders.stored_pixels",
+    "ShardsAhead": "loaders.shards_ahead",
+    "RemoteFolder": "formats.remote",
+    "RemotePack": "formats.remote",
     "LabelledFolder": "labelled",
     "ThreadedLoader": "loaders.loader",
     "ensure_stored": "formats",
@@ -60,11 +67,16 @@ _HOMES = {
     "StudyError": "errors",
 }
 __all__ = list(_HOMES)
+_WITHOUT_TORCH = ("errors", "files.pictures")
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOMES[name] not in _WITHOUT_TORCH and "torch" not in sys.modules:
+        from datasets_impl.files.paths import current_folder
+
+        current_folder()  # PyTorch ends a process that is in a folder which is gone
     found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = found  # the next time without this function
     return found

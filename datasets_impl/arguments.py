@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from datasets_impl.errors import BadArgument
 
 MOST_SHOWN = 60
+ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d{1,5}(/\S*)?")
 
 
 def whole_number(
@@ -66,6 +68,21 @@ def function(name: str, value: Any) -> None:
     """That `value` can be called, or is None."""
     if value is not None and not callable(value):
         raise refused(name, value, "a function, or None")
+
+
+def scheduler(name: str, value: Any) -> str:
+    """The address of a Dask scheduler; of another text Dask makes a client that does not end."""
+    if not isinstance(value, str) or not ADDRESS.fullmatch(value):
+        raise refused(name, value, "the address of a Dask scheduler, such as tcp://host:8786")
+    return value
+
+
+def storage_options(value: Any, name: str = "storage_options") -> dict[str, Any]:
+    """Arguments of fsspec's file systems, by name; None is none."""
+    found = {} if value is None else value
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise refused(name, value, "a dictionary, such as {'anon': True}")
+    return dict(found)
 
 
 def iterable(name: str, value: Any, right: str) -> None:

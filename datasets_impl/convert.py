@@ -16,18 +16,28 @@ has its `submit`. On Ray:
         def submit(self, function, task):
             return ray.remote(function).remote(task).future()
 
-On Slurm, a job for each shard:
+On Slurm by submitit, a job for each shard:
 
     executor = submitit.AutoExecutor(folder="logs")
-    executor.update_parameters(slurm_array_parallelism=64, timeout_min=60, cpus_per_task=1)
+    executor.update_parameters(timeout_min=60, cpus_per_task=1)
     convert_to_shards("/data/photos", "/data/packed", executor=executor)
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
-from datasets_impl.errors import StudyError, exit_on_study_error
+if __name__ == "__main__" and not sys.flags.safe_path:
+    sys.path.append(sys.path.pop(0))  # the current folder, where a json.py of the user's may stand
+    os.environ["PYTHONSAFEPATH"] = "1"  # nor do the workers look there first
+
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("datasets_impl.convert")
+
+from datasets_impl.errors import BadArgument, StudyError, exit_on_study_error
 from datasets_impl.files.paths import current_folder, user_path
 
 if __name__ == "__main__" and (code := exit_on_study_error(current_folder)()):
@@ -35,10 +45,8 @@ if __name__ == "__main__" and (code := exit_on_study_error(current_folder)()):
 
 import argparse
 import json
-import multiprocessing
-import signal
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, CancelledError, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,7 +55,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from datasets_impl.arguments import flag, one_of, positive_int, refused
+from datasets_impl import arguments
+from datasets_impl.arguments import flag, one_of, positive_int, refused, scheduler
 from datasets_impl.files.replacing import check_outside
 from datasets_impl.formats import FORMATS
 from datasets_impl.formats.addresses import (
@@ -57,15 +66,17 @@ from datasets_impl.formats.addresses import (
     local_part,
     plan_address,
 )
-from datasets_impl.formats.cluster import NoScheduler, connected
+from datasets_impl.formats.cluster import connected
 from datasets_impl.formats.places import Folder, Place
 from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.shards import SHARD, Submit, convert_shards
 from datasets_impl.formats.stored import Kind
 from datasets_impl.formats.unfinished import WHAT
+from datasets_impl.formats.workers import CONTEXT, UNGUARDED, reads_the_program, submitting
 from datasets_impl.labelled import FORMS, LabelledFolder, as_files
 from datasets_impl.system.cores import cores
-from datasets_impl.system.termination import end_with_parent, stopping_on_termination
+from datasets_impl.system.scheduler import NoScheduler
+from datasets_impl.system.termination import stopping_on_termination
 
 POOLS = 3  # of workers that may break, or be lost, before it is given up
 
@@ -113,6 +124,8 @@ def convert_to_shards(
         StudyError: a picture cannot be converted, the target holds something else or cannot be
             written, or the workers are gone. What was written is kept for the next try.
     """
+    if reads_the_program():
+        sys.exit(f"The program is read again by a process that it has started; {UNGUARDED}.")
     row = FORMATS[one_of("format", format, FORMATS)]
     row.load("Format")  # is it installed?
     kind = row.kinds[0] if kind is None else kind
@@ -120,12 +133,14 @@ def convert_to_shards(
         raise refused("kind", kind, f"{' or '.join(row.kinds)}, which {format!r} stores")
     size = positive_int("shard_images", shard_images)
     count = cores() if workers is None else positive_int("workers", workers)
-    options = dict(storage_options or {})
+    _check_where(workers, executor, on)
+    flag("progress", progress)
+    options = arguments.storage_options(storage_options)
     target = local_part(target)
     plan, sources = _plan(source, target, kind, flag("labelled", labelled), options)
     place: Place
     if is_address(target):
-        if not str(target).partition("://")[2].strip("/"):
+        if not str(target).partition("://")[2].strip("/ "):
             raise refused("target", target, "a place in it, such as s3://bucket/packed")
         place = Address(str(target).rstrip("/"), options)
     else:
@@ -133,8 +148,24 @@ def convert_to_shards(
     with _bar(str(place), progress) as told:
         done = _Run(plan, format, place, size, told)
         if executor is not None:
-            return done.by(executor.submit)
+            return done.by_executor(executor)
         return done.locally(count) if on is None else done.by_dask(on)
+
+
+def _check_where(workers: Any, executor: Any, on: Any) -> None:
+    """
+    Raises:
+        BadArgument: of the three ways to run several are given, or one that is none.
+    """
+    given = {"workers": workers, "executor": executor, "on": on}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise BadArgument(f"{' and '.join(named)} each say where shards are written; give one.")
+    ready = not isinstance(executor, type) and callable(getattr(executor, "submit", None))
+    if executor is not None and not ready:
+        raise refused("executor", executor, "an object with `submit`, as of `concurrent.futures`")
+    if on is not None:
+        scheduler("on", on)
 
 
 def _plan(
@@ -167,17 +198,44 @@ class _Run(NamedTuple):
         )
         return Converted(*found)
 
+    def by_executor(self, executor: Any) -> Converted:
+        try:
+            return self.by(executor.submit)
+        except Exception as error:  # in whichever words an executor has for it
+            if isinstance(error, StudyError):
+                raise
+            guard = (
+                f"; if it starts processes, {UNGUARDED}"
+                if isinstance(error, BrokenExecutor)
+                else ""
+            )
+            raise StudyError(
+                f"The executor cannot go on ({str(error) or type(error).__name__}); what was "
+                f"written is kept: run it again with another one{guard}."
+            ) from error
+
     def locally(self, workers: int) -> Converted:
         """A worker that is killed takes its pool with it; another pool goes on."""
         for _ in range(POOLS):
             try:
-                with _pool(workers) as pool:
-                    return self.by(pool.submit)
+                begun = CONTEXT.Semaphore(0)
+                with submitting(workers, begun) as submit:
+                    return self.by(submit)
             except StudyError:
                 raise
-            except BrokenExecutor:
-                continue
+            except AssertionError as error:  # of a daemon
+                raise StudyError(
+                    f"Workers cannot be started here ({error}), as in a worker of a `DataLoader`; "
+                    "give an executor, such as a ThreadPoolExecutor."
+                ) from error
+            except BrokenExecutor as error:
+                if not begun.acquire(block=False):
+                    raise StudyError(
+                        "The workers ended when they read the program again, as each does first; "
+                        f"{UNGUARDED}."
+                    ) from error
             except (EOFError, OSError, RuntimeError) as error:  # of `multiprocessing`
+                current_folder()  # in which they begin
                 why = getattr(error, "strerror", None) or "no process or thread is left"
                 raise StudyError(
                     f"The workers cannot be started ({why}); raise that limit, or take fewer."
@@ -210,24 +268,6 @@ class _Run(NamedTuple):
             f"The cluster at {address} was lost or could not go on "
             f"({type(lost).__name__}: {lost}); what was written is kept: run it again."
         ) from lost
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Started by a server that has imported everything: no thread is forked."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "datasets_impl.formats.shards"])
-    with ProcessPoolExecutor(workers, context, _begin) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever began it ends it
-    end_with_parent()
 
 
 @contextmanager

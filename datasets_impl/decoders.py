@@ -14,7 +14,6 @@ torchvision's decoders are deprecated since 0.29, and TorchCodec's take their pl
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 import warnings
 from collections.abc import Callable
@@ -27,7 +26,7 @@ import torch
 from PIL import Image
 
 from datasets_impl.arguments import one_of
-from datasets_impl.errors import MissingPackage
+from datasets_impl.errors import MissingPackage, importing, installed
 from datasets_impl.files.jpeg import CMYK, frame, without_exif
 from datasets_impl.files.pictures import reason, rgb
 
@@ -52,7 +51,7 @@ class Decoder:
 
     @property
     def available(self) -> bool:
-        return importlib.util.find_spec(self.package) is not None
+        return installed(self.package)
 
 
 class OtherShape(ValueError):
@@ -175,17 +174,13 @@ def decoder(name: str) -> Decoder:
         MissingPackage: its package is not installed, or cannot be imported.
     """
     row = DECODERS[one_of("decoder", name, DECODERS)]
+    whose = f"The decoder {name!r}"
     if not row.available:
         others = ", ".join(each.name for each in DECODERS.values() if each.available)
         other = f", or choose another decoder ({others})"
-        raise MissingPackage.of(f"The decoder {name!r}", row.package, EXTRA, other)
-    try:
+        raise MissingPackage.of(whose, row.package, EXTRA, other)
+    with importing(whose, row.package, EXTRA):
         importlib.import_module(row.package)
-    except Exception as error:  # one made for another version of its own libraries raises any
-        raise MissingPackage(
-            f"The package {row.package!r} of the decoder {name!r} cannot be imported ({error}); "
-            f"mend it: pip install --force-reinstall '<this folder>[{EXTRA}]'."
-        ) from error
     return row
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+import importlib.util
+import traceback
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
 
 from rich.console import Console
@@ -43,13 +45,71 @@ class LoaderFailed(StudyError, RuntimeError):
 
 
 class MissingPackage(StudyError, ModuleNotFoundError):
-    """A package of an extra is not installed; the text has the command that installs it."""
+    """A package of an extra is not installed, or cannot be imported; the text has the command that
+    mends it."""
 
     @classmethod
     def of(cls, what: str, package: str, extra: str, otherwise: str = "") -> MissingPackage:
         """For `what` needs `package`; `otherwise` ends the sentence with what else can be done."""
         command = f"pip install '<this folder>[{extra}]'"
         return cls(f"{what} needs the package {package!r}: {command}{otherwise}.")
+
+    @classmethod
+    def broken(cls, what: str, package: str, extra: str, error: Exception) -> MissingPackage:
+        """One that stands there and raises `error` where it is imported."""
+        return cls(
+            f"{what} needs the package {package!r}, which cannot be imported "
+            f"({type(error).__name__}: {error}); mend it: pip install --force-reinstall "
+            f"'<this folder>[{extra}]'."
+        )
+
+
+def installed(package: str) -> bool:
+    """Whether it can be found; importing it may still raise anything."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # no parent, or a stand-in in its place
+        return False
+
+
+def importable(package: str) -> bool:
+    try:
+        importlib.import_module(package)
+    except Exception:  # one made for another version of its own libraries raises any
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def importing(what: str, package: str, extra: str, otherwise: str = "") -> Iterator[None]:
+    """Around an import of what `what` needs, from `package` of an extra.
+
+    Args:
+        package: "" for any; then an error of this project's own is left as it is.
+
+    Raises:
+        MissingPackage: a package is not installed, or cannot be imported, whatever that raises.
+    """
+    try:
+        yield
+    except MissingPackage:
+        raise
+    except Exception as error:  # one made for another version of its own libraries raises any
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and not installed(missing.partition(".")[0]):
+            raise MissingPackage.of(what, missing, extra, otherwise) from error
+        package = package or _raised_in(error)
+        if not package:
+            raise
+        raise MissingPackage.broken(what, package, extra, error) from error
+
+
+def _raised_in(error: Exception) -> str:
+    """The package outside of this project whose import raised it, "" where none did."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    homes = [str(one.f_globals.get("__name__", "")).partition(".")[0] for one in frames]
+    own = ("", "importlib", *homes[:2])  # `importing` itself, and where it stands
+    return next((one for one in homes if one not in own), "")
 
 
 class VoidMeasurement(RuntimeError):
@@ -94,6 +154,11 @@ def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
             if streams.lost() is None:
                 raise
             code, why = 0, error
+        except SystemExit as ended:  # by rich with 1, which is a command's own code for other ends
+            if not isinstance(ended.__context__, BrokenPipeError):
+                raise
+            streams.lost()
+            return UNREAD
         if isinstance(why, BrokenPipeError):
             return code or UNREAD
         if why:

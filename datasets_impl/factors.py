@@ -20,6 +20,7 @@ TOPICS = (
     "item",
     "loader",
     "memory",
+    "remote",
     "stall",
     "startup",
     "storage",

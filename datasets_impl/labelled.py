@@ -18,8 +18,9 @@ from torch.utils.data import Subset
 from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument, BadImage, StudyError
 from datasets_impl.files.packed import PackedPaths
-from datasets_impl.files.paths import user_path
+from datasets_impl.files.paths import absolute_path, user_path
 from datasets_impl.files.pictures import is_folder, jpeg_files
+from datasets_impl.files.records import bytes_of
 from datasets_impl.indexing import position
 
 # As `torchvision.datasets.folder.IMG_EXTENSIONS`; what is no JPEG, Pillow decodes.
@@ -58,9 +59,7 @@ class ImageFiles:
         return len(self.paths)
 
     def read(self, index: int) -> bytes:
-        path = self.paths[position(index, len(self.paths), "the folder")]
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - half the time
-            return file.read()
+        return bytes_of(self.paths[position(index, len(self.paths), "the folder")])
 
     def name(self, index: int) -> str:
         return self.paths[index]
@@ -83,7 +82,9 @@ class ImageFiles:
 class LabelledFolder(ImageFiles):
     """The pictures of a folder whose folders are classes: `<root>/<class>/…/<picture>`.
 
-    `classes`, `class_to_idx`, `samples` and `targets` are those of torchvision's `ImageFolder`.
+    `classes`, `class_to_idx`, `samples` and `targets` are those of torchvision's `ImageFolder`, but
+    for the paths of `samples`: these are absolute, where `ImageFolder` begins them with `root` as
+    it was given, and so stay right when the program goes to another folder.
     A folder that a link leads back into is not entered again.
 
     Raises:
@@ -125,7 +126,7 @@ class LabelledFolder(ImageFiles):
 
     @property
     def samples(self) -> list[tuple[str, int]]:
-        """Path and target of each picture."""
+        """Absolute path and target of each picture."""
         return list(zip(self.paths, self.targets, strict=True))
 
 
@@ -244,4 +245,4 @@ def _absolute(path: Any) -> str:
     plain = isinstance(path, str) and path.isascii() and path.startswith("/")
     if plain and ".." not in path and "\0" not in path:
         return str(path)  # looked at no further: there may be millions
-    return str(user_path(path))
+    return str(absolute_path(path))

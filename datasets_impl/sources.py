@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument
 from datasets_impl.files.paths import user_path
+from datasets_impl.files.pictures import unreadable
 from datasets_impl.indexing import position
 from datasets_impl.labelled import FORMS, as_files, targets_of
 
@@ -30,7 +31,12 @@ class JpegBytes:
 
     def __init__(self, source: Source | str | Path) -> None:
         source = as_source(source)
-        self.contents = [bytes(source.read(index)) for index in range(len(source))]
+        self.contents = []
+        for index in range(len(source)):
+            try:
+                self.contents.append(bytes(source.read(index)))
+            except OSError as error:
+                raise unreadable(source.name(index), error) from error
         self.targets, self.classes = targets_of(source), getattr(source, "classes", None)
 
     def __len__(self) -> int:

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import re
 import sys
 from pathlib import Path
+from types import TracebackType
 
 WIDTH = re.compile("[1-9][0-9]{1,2}")  # columns or lines that a terminal may have
+
+
+def told_while_imported(command: str, target: str = "", *, extra: str = "") -> None:
+    """Let a missing package, or Ctrl-C, end this program in a sentence while it is imported.
+
+    That takes seconds, in which no `main` is there yet to hear of it, and this module is all that
+    can be relied on: it imports the standard library alone.
+
+    Args:
+        command: the module that is run.
+        target: the `make` that installs what it needs, in the repository.
+        extra: without a target: that of the package, where it needs one.
+    """
+    before = sys.excepthook
+    remedy = "pip install '<this folder>" + (f"[{extra}]'" if extra else "'")
+    if target:
+        remedy = f"run `{target}`, which installs it into .venv for .venv/bin/python -m {command}"
+
+    def told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print("interrupted; run the same command again", file=sys.stderr)
+            return
+        missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0]
+        if not missing or sys.modules.get(missing) or importlib.util.find_spec(missing):
+            before(kind, error, trace)
+            return
+        print(f"error: {command} needs the package {missing!r}: {remedy}.", file=sys.stderr)
+        sys.exit(2)
+
+    sys.excepthook = told
 
 
 def prepare() -> None:

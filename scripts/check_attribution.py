@@ -12,6 +12,11 @@ they are more than 10 points apart.
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.check_attribution", "make report")
+
 import argparse
 import json
 import re

@@ -9,6 +9,11 @@ writes into DIR a page (index.html), its figure and all cells as CSV.
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.compare", "make report")
+
 import argparse
 import csv
 import io
@@ -24,6 +29,7 @@ from rich.text import Text
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
+from scripts.judging.known import check_named
 from scripts.judging.model import Repeat
 from scripts.judging.readable import readable
 from scripts.judging.repeat import repeat_of
@@ -166,6 +172,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     sources = [arguments.first, arguments.second or arguments.first, arguments.claims]
     written.check(arguments.out, ["index.html"], "comparison", sources=sources)
+    check_named(arguments.claims, sources[:2])
     first, second = _both(arguments)
     compared = repeat_of(first, second)
     titles = {claim.id: claim.question or claim.title for claim in first.known.claim}

@@ -10,6 +10,11 @@ when something is slower, with 0 when nothing is. Interrupted, the same command 
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.compare_revisions", "make compare")
+
 import argparse
 import json
 import sys
@@ -23,19 +28,21 @@ from rich.text import Text
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
+from datasets_impl.files.records import json_of
+from datasets_impl.files.replacing import check_replaceable
 from scripts.judging.claims import load_claims
 from scripts.judging.evidence import evidence_of
 from scripts.judging.revisions import Change, changes
 from scripts.judging.runs import find_runs
 from scripts.report import wording
 from scripts.root import CLAIMS, ROOT
-from scripts.session import provenance, publishing, revisions
-from scripts.session import rounds as asv_session
+from scripts.session import provenance, publishing, revisions, state
 from scripts.session.measuring import measuring
 from scripts.session.places import check_place, check_profile, parser_of, rounds_asked
 
 COLOURS = {"slower": "dark_orange3", "faster": "blue", "changed": "magenta"}
 WIDTH = 80  # columns
+FIELDS = {"benchmark", "metric", "levels", "ratio", "noise", "outcome"}  # of what is written
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -56,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     rounds = rounds_asked(options.rounds)
     base, head = _revisions(options.base)
     files = revisions.changed_files(base, head)
-    here = asv_session.environment(options.profile, None)
+    here = state.environment(options.profile, None)
     plan = revisions.touched(files, options.bench, here)
     if not plan["controls"]:
         what = f"that matches {options.bench!r} " if options.bench else ""
@@ -67,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     console.print(f"{len(files)} changed files touch {len(plan['controls'])} benchmarks: "
                   f"{', '.join(plan['controls'])}.")  # fmt: skip
-    with measuring(out) as temporary:
+    with measuring(out, lambda: _check(out)) as temporary:
         found = _measured(out, (base, head), plan, options.profile, rounds, temporary, console)
     return show(found, Console(highlight=False))
 
@@ -119,10 +126,29 @@ def _measured(
     for folder, session in zip(folders, sessions, strict=True):
         publishing.publish(session, folder / "results")
     found = judged(folders[0] / "results", folders[1] / "results", plan["controls"])
-    atomic_write(out / "comparison.json", json.dumps([_plain(one) for one in found], indent=1))
+    _check(out)
+    atomic_write(_written(out), json.dumps([_plain(one) for one in found], indent=1))
     for session in sessions:
         session.finish()
     return found
+
+
+def _written(out: Path) -> Path:
+    return out / "comparison.json"
+
+
+def _check(out: Path) -> None:
+    """Before anything is measured, and before it is written.
+
+    Raises:
+        StudyError: something else stands where the comparison goes.
+    """
+    check_replaceable(_written(out), _is_ours, what="a comparison of revisions")
+
+
+def _is_ours(path: Path) -> bool:
+    found = json_of(path)
+    return isinstance(found, list) and all(set(one) >= FIELDS for one in found)
 
 
 def judged(earlier: Path, later: Path, controls: Mapping[str, Sequence[str]]) -> list[Change]:

@@ -40,6 +40,8 @@ def main() -> int:
         failed = failed or pip(own, "this project")
     except KeyboardInterrupt:
         failed = "interrupted; the same command begins again"
+    except OSError as error:
+        failed = f"{error.filename or sys.prefix} cannot be used ({error.strerror}); mend that."
     if failed:
         print(f"error: {failed}", file=sys.stderr)
     return 2 if failed else 0

@@ -9,10 +9,14 @@ Browsers let them read their numbers only from a server, such as the one that is
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.publish", "make publish")
+
 import argparse
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from asv import util
@@ -21,13 +25,15 @@ from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.replacing import check_replaceable
+from datasets_impl.files.whole import whole_folder
+from datasets_impl.media.workspaces import sweep_all, temporary_folder
 from scripts.judging.readable import readable
 from scripts.judging.runs import every_run
 from scripts.render_report import render
 from scripts.report import written
 from scripts.report.study import load_study
-from scripts.root import ASV_CONFIG, CLAIMS, RESULTS, ROOT
-from scripts.session import publishing
+from scripts.root import CLAIMS, RESULTS, ROOT
+from scripts.session import asv_files, publishing
 from scripts.session.asv_assets import make_local
 from scripts.session.child import run_child
 from scripts.session.places import check_place
@@ -57,13 +63,15 @@ def main(argv: list[str] | None = None) -> int:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise describe_write_error(error, out) from error
-    # There, and not in the system's place: a folder is put in place on one file system only.
-    with tempfile.TemporaryDirectory(prefix=".asv-", dir=out) as name:
-        temporary = Path(name)
-        made = temporary / "pages"
-        _asv_pages(results, made, temporary)
-        make_local(made, temporary)
-        publishing.put_pages(made, out / "asv")
+    sweep_all()  # what one that was killed left
+    pages = whole_folder(
+        out / "asv", publishing.is_pages, sources=[results], what="asv's own pages"
+    )
+    with temporary_folder() as temporary, pages as new:
+        assert new is not None  # they are always made anew
+        _asv_pages(results, new, temporary)
+        make_local(new, temporary)
+        publishing.list_pages(new)
     page = render(load_study([results], CLAIMS), out / "report", "../asv/index.html", [results])[0]
     print(f"Report: {readable(str(page))}\nasv: {readable(str(out / 'asv' / 'index.html'))}")
     print(f"To see both: python -m http.server --bind localhost --directory {readable(str(out))}")
@@ -76,7 +84,7 @@ def _asv_pages(results: Path, made: Path, temporary: Path) -> None:
     Raises:
         StudyError: asv failed, such as for a commit that this clone does not have.
     """
-    settings = util.load_json(str(ASV_CONFIG), js_comments=True)
+    settings = asv_files.settings()
     places = {"repo": ROOT, "results_dir": results, "html_dir": made,
               "benchmark_dir": ROOT / "benchmarks", "env_dir": temporary / "env"}  # fmt: skip
     config, log = temporary / "asv.conf.json", temporary / "asv.log"
@@ -85,7 +93,8 @@ def _asv_pages(results: Path, made: Path, temporary: Path) -> None:
     try:
         run_child(command, os.environ, what="asv publish", output=log)
     except StudyError as error:
-        said = log.read_text(encoding="utf-8").strip().splitlines() if log.exists() else []
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        said = text.strip().splitlines()
         raise StudyError(
             f"asv cannot make its pages of {results}{f' ({said[-1]})' if said else ''}; it needs "
             "the commits of all results, so a full clone of the project."

@@ -18,9 +18,15 @@ from pathlib import Path
 if __name__ == "__main__" and not __package__:  # run as a file: make the repository importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.render_report", "make report")
+
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.files.paths import user_path
 from scripts.judging.judge import fitting
+from scripts.judging.known import check_named
 from scripts.report import figures as figures_module
 from scripts.report import tables, written
 from scripts.report.ceilings import ceilings_json
@@ -86,6 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     results = arguments.results or [RESULTS]
     sources = [*results, arguments.claims]
     written.check(arguments.out, ["index.html", "claims.json"], "report", sources=sources)
+    check_named(arguments.claims, results)
     study = load_study(results, arguments.claims)
     with fitting(results):
         paths = render(study, arguments.out, arguments.asv_pages, sources)

@@ -8,6 +8,11 @@ for more rounds than it published measures those alone and publishes all of them
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.study", "make study")
+
 import argparse
 import json
 import re
@@ -15,36 +20,25 @@ import sys
 from functools import partial
 from pathlib import Path
 
-try:
-    from rich.console import Console
+from rich.console import Console
 
-    from datasets_impl.errors import StudyError, exit_on_study_error
-    from datasets_impl.factors import PROFILES
-    from datasets_impl.files.paths import cache_dir, images_dir, user_path
-    from datasets_impl.files.replacing import check_replaceable
-    from datasets_impl.observe import load
-    from scripts.judging.claims import load_claims
-    from scripts.judging.runs import CONTEST
-    from scripts.render_report import render
-    from scripts.report import written
-    from scripts.report.study import load_study
-    from scripts.report.terminal import print_study
-    from scripts.root import CLAIMS, ROOT
-    from scripts.session import asv_files, provenance, publishing
-    from scripts.session import rounds as asv_session
-    from scripts.session.child import run_child
-    from scripts.session.measuring import measuring
-    from scripts.session.places import check_place, check_profile, rounds_asked
-except ModuleNotFoundError as missing:
-    print(
-        f"error: the package {missing.name} is not installed; run `make study`, which installs all "
-        "that a study needs.",
-        file=sys.stderr,
-    )
-    sys.exit(2)
-except KeyboardInterrupt:  # these imports take seconds
-    print("interrupted; nothing was measured yet", file=sys.stderr)
-    sys.exit(130)
+from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.factors import PROFILES
+from datasets_impl.files.paths import cache_dir, images_dir, user_path
+from datasets_impl.files.replacing import check_replaceable
+from datasets_impl.observe import load
+from scripts.judging.known import check_named
+from scripts.judging.runs import CONTEST
+from scripts.render_report import render
+from scripts.report import written
+from scripts.report.study import load_study
+from scripts.report.terminal import print_study
+from scripts.root import CLAIMS, ROOT
+from scripts.session import asv_files, provenance, publishing, state
+from scripts.session.child import run_child
+from scripts.session.measuring import measuring
+from scripts.session.places import check_place, check_profile, rounds_asked
+from scripts.session.rounds import Session
 
 
 def arguments() -> argparse.Namespace:
@@ -87,7 +81,7 @@ def arguments() -> argparse.Namespace:
 @exit_on_study_error
 def main() -> int:
     options = checked(arguments())
-    load_claims(CLAIMS)  # a study that cannot be judged must not be measured first
+    check_named(CLAIMS, [])  # a study that cannot be judged must not be measured first
     cache_dir()
     load.most_retries()
     provenance.code_state()
@@ -153,7 +147,7 @@ def _check_targets(options: argparse.Namespace) -> None:
     """
     sources = [options.images] if options.images else []
     for name, ours, what in (
-        ("session", asv_session.is_session, "a session of measurement"),
+        ("session", state.is_session, "a session of measurement"),
         ("asv", publishing.is_pages, "asv's own pages"),
     ):
         check_replaceable(options.out / name, ours, sources=sources, what=what)
@@ -179,7 +173,7 @@ def _check_question(options: argparse.Namespace) -> None:
         "bench": ("benchmarks", options.bench),
     }
     for folder in dict.fromkeys((options.out, options.results.parent)):
-        published = asv_session.published_of(folder / "session")
+        published = state.published_of(folder / "session")
         for name, (what, wanted) in asked.items():
             if published and published.get(name) != wanted:
                 raise StudyError(
@@ -190,7 +184,7 @@ def _check_question(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None:
-    environment = asv_session.environment(options.profile, options.images)
+    environment = state.environment(options.profile, options.images)
     environment["TMPDIR"] = str(temporary)
     corpora, plan = temporary / "corpora.json", temporary / "plan.json"
     command = [sys.executable, "-m", "benchmarks.prepare"]
@@ -202,7 +196,7 @@ def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None
         what="Building the corpora",
         inherit_output=True,
     )
-    session = asv_session.Session.open(
+    session = Session.open(
         options.out / "session",
         profile=options.profile,
         rounds=options.rounds,

@@ -9,13 +9,20 @@ measured is refused with a sentence; then the command ends with 1.
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.study_on", "make study")
+
 import argparse
 import re
 import sys
 
 from rich.console import Console
 
+from datasets_impl.arguments import scheduler
 from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.system.scheduler import client_of
 from scripts.judging.claims import load_claims
 from scripts.judging.runs import CONTEST
 from scripts.render_report import render
@@ -42,6 +49,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
+    scheduler("--on", options.on)
     check_profile(options.profile)
     rounds_asked(options.rounds)
     load_claims(CLAIMS)
@@ -63,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
     report = ("index.html", "claims.json")
     check = lambda: written.check(out / "report", report, "report")  # noqa: E731
-    with measuring(out, check), hosts.connected(options.on) as client:
+    with measuring(out, check), client_of(options.on) as client:
         workers = hosts.workers_by_host(client)
         console.print(f"One study on each of {len(workers)} hosts: {', '.join(workers)}.")
         found = hosts.study_each(client, workers, folder, words, tell)

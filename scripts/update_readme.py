@@ -1,4 +1,4 @@
-"""Write the README's answer and table of claims anew from a rendered report.
+"""Write the README's answer, its table of claims and what Python 3.14 changes from a report.
 
     python -m scripts.update_readme [--report DIR]
 
@@ -7,8 +7,12 @@ Each stands between two marker comments; everything else in the README is left a
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.update_readme", "make report")
+
 import argparse
-import json
 import sys
 import textwrap
 from pathlib import Path
@@ -19,8 +23,10 @@ from pydantic import ValidationError
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import user_path
+from datasets_impl.files.records import json_of, spoilt
 from datasets_impl.files.replacing import check_replaceable
 from scripts.report import wording
+from scripts.report.environments import updating
 from scripts.report.record import Report
 from scripts.report.tables import escape_md
 from scripts.root import RESULTS, ROOT
@@ -37,6 +43,15 @@ def answer(report: dict[str, Any]) -> str:
     )
 
 
+def python(report: dict[str, Any], links: str = "results/report/index.html") -> str:
+    """What changes with Python 3.14."""
+    cells = [
+        cell for claim in report["claims"] if claim["id"] == "X01" for cell in claim["evidence"]
+    ]
+    told = f"What changes when you update to Python 3.14: {updating(cells)} ([X01]({links}#X01))."
+    return textwrap.fill(told, 100)
+
+
 def table(report: dict[str, Any], links: str = "results/report/index.html") -> str:
     """The judged claims as Markdown, each with one number, then the ids of those not tested."""
     judged = [claim for claim in report["claims"] if claim["verdict"] != "not tested"]
@@ -47,13 +62,15 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
         lines.append(f"| {name} | {claim['verdict']} | {_cell(number(claim))} |")
     study, noise = report["study"], report["noise"]
     names = [escape_md(machine["name"]) for machine in report["machines"]]
+    where = f"machine{'s' * (len(names) > 1)} {' and '.join(names)}"
+    where = where if len(names) <= wording.FEW else f"{len(names)} machines"
     newest = (
         f" The numbers are those of {names[0]}; the verdicts span all." if len(names) > 1 else ""
     )
     lines += [
         "",
         f"Profile {study['profile']}, {study['rounds']} rounds, commit `{study['commit'][:10]}`; "
-        f"machine{'s' * (len(names) > 1)} {' and '.join(names)}.{newest} "
+        f"{where}.{newest} "
         f"{noise['false_alarms'] or 'None'} of {noise['cells']} comparisons of a dataset with "
         "itself raised a false alarm.",
     ]
@@ -89,13 +106,16 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
+PARTS = {"answer": answer, "python": python, "claims": table}  # in their order
+
+
 def updated(readme: str, report: dict[str, Any]) -> str:
     """`readme` with the text between each pair of markers replaced, in the line ends it has.
 
     Raises:
         StudyError: markers are missing, or stand in another order.
     """
-    for name, write in (("answer", answer), ("claims", table)):
+    for name, write in PARTS.items():
         begin, end = BEGIN.format(name), END.format(name)
         before, found, rest = readme.partition(begin)
         _, closed, after = rest.partition(end)
@@ -117,11 +137,11 @@ def read_report(folder: Path) -> dict[str, Any]:
     path = folder / "claims.json"
     again = "render the report first, with `make report`"
     try:
-        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        report: dict[str, Any] = json_of(path)
     except OSError as error:
         raise StudyError(f"{path} cannot be read ({error.strerror}); {again}.") from error
-    except (ValueError, RecursionError) as error:
-        raise StudyError(f"{path} is no JSON; {again}.") from error
+    except ValueError as error:
+        raise StudyError(f"{path} {spoilt(path, f'is no JSON; {again}.')}") from error
     try:
         Report.model_validate(report)
     except ValidationError as error:

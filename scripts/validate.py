@@ -9,6 +9,11 @@ if a run is void. With `--out` the files to send are written, unless one is.
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.validate", "make submit")
+
 import argparse
 import json
 import sys
@@ -24,6 +29,7 @@ from datasets_impl.errors import exit_on_study_error
 from datasets_impl.files.paths import user_path
 from scripts.judging.claims import load_claims
 from scripts.judging.judge import fitting
+from scripts.judging.known import check_named
 from scripts.judging.readable import readable
 from scripts.judging.runs import ResultFile, every_run
 from scripts.judging.validity import LIMITED, VALID, VOID, Level, Validity, reference, validity
@@ -50,8 +56,9 @@ def submission(runs: Sequence[ResultFile], found: Sequence[Validity]) -> dict[st
     """Every file to send, by its name in the repository, and what was found of them."""
     contents = {}
     for run in runs:
-        home = run.path.parent
-        files = [home / "machine.json", run.path, *home.glob(f"{run.path.stem}.*.jsonl")]
+        home, stem = run.path.parent, run.path.stem
+        beside = [home / f"{stem}.{kind}.jsonl" for kind in ("observations", "provenance")]
+        files = [home / "machine.json", run.path, *(path for path in beside if path.exists())]
         for path in sorted(files):
             contents[f"results/{home.name}/{path.name}"] = path.read_text(encoding="utf-8")
     contents["validity.json"] = as_json(found)
@@ -91,6 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     sources = [arguments.results, arguments.claims]
     if arguments.out:
         written.check(arguments.out, ["validity.json"], "submission", sources=sources)
+    check_named(arguments.claims, [arguments.results])
     found = validate(arguments.results, arguments.claims)
     show(found, Console(highlight=False))
     if any(one.verdict == VOID for one in found):

@@ -6,34 +6,41 @@ fails when anything is left in the temporary folder or in shared memory at its e
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
+import pickle
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.util import Finalize, get_temp_dir
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.errors import Unsupported
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.media import cgroup
 from datasets_impl.media.workspaces import own_folder, remove, scratch_parent
+from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.system.cores import cores
 from tests.leftovers import Watch
 from tests.nursery import Nursery
 
 if TYPE_CHECKING:
+    from scripts.report.figures import Figures
+    from scripts.report.model import Study
     from tests.sessions import FakeAsv
 
 ROOT = Path(__file__).parents[1]
 COUNT, PX = 12, 48
+LONGEST = ("test_study_stopped", "test_study_on", "test_compare_revisions")
 FRESH = "DATASET_STUDY_TEST_IN_FRESH_PROCESS"
 
 
@@ -72,7 +79,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that start interpreters are slow: each imports what this one has imported already."""
+    """Tests that start interpreters are slow: each imports what this one has imported already.
+
+    The longest come first, so that no core is idle while the last of them runs.
+    """
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
     for item in items:
         params = item.callspec.params.values() if hasattr(item, "callspec") else ()
         levels = {level for level in params if isinstance(level, str)}
@@ -86,19 +97,28 @@ def pytest_xdist_auto_num_workers() -> int:
     return cores()
 
 
+@functools.cache
+def _fresh(file: str) -> subprocess.CompletedProcess[str]:
+    """The tests of a file that are marked `fresh_process`, in an interpreter of their own."""
+    command = [sys.executable, "-m", "pytest", "-rfE", "-p", "no:cacheprovider", file]
+    command += ["-m", "fresh_process"]
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, FRESH: "1"}, capture_output=True, text=True
+    )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test marked `fresh_process` in an interpreter that no other test has used.
+    """Run what is marked `fresh_process` in an interpreter that no other test has used.
 
     What earlier tests freed would be used again, and not be seen to grow.
     """
     if not pyfuncitem.get_closest_marker("fresh_process") or FRESH in os.environ:
         return None
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, FRESH: "1"}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = _fresh(pyfuncitem.nodeid.partition("::")[0])
+    failed = {line.partition(" - ")[0].partition(" ")[2] for line in done.stdout.splitlines()}
+    ended = done.returncode in (0, 1)
+    assert ended and pyfuncitem.nodeid not in failed, done.stdout + done.stderr
     return True
 
 
@@ -114,6 +134,7 @@ def watch() -> Iterator[Watch]:
 
 @pytest.fixture(autouse=True)
 def watched(watch: Watch, request: pytest.FixtureRequest) -> Iterator[None]:
+    get_temp_dir()  # a measurement removes it, and workers would make their own
     yield
     watch.after(request.node.nodeid)
 
@@ -142,12 +163,36 @@ def folder(corpus: Corpus, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def chunks_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conversions in several chunks, of few images."""
+    monkeypatch.setattr("datasets_impl.formats.plan.CHUNK", 2)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """A folder for pictures that stands alone."""
+    folder = tmp_path / "home" / "images"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
 def on_disk(session_cache: Path) -> None:
     """Skip where the temporary folder is no disk, so that no page cache can be evicted."""
     try:
         scratch_parent("disk-cold")
     except Unsupported as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the datasets that ail read; each may add files of its own."""
+    from tests.doctor_gallery import prepare
+
+    folder = tmp_path_factory.mktemp("ward")
+    prepare(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -162,6 +207,15 @@ def forked(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor's processes are forked, not started anew."""
     if sys.platform == "linux":
         monkeypatch.setattr("datasets_impl.doctor.process.examine.begun", nursery.begun)
+
+
+@pytest.fixture
+def own_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops that a test watches are not told at the end of the session, and no test goes on with
+    those of another, which is called from the same place."""
+    monkeypatch.setattr("datasets_impl.doctor.loop.watching._told", [])
+    monkeypatch.setattr("datasets_impl.doctor.loop.watching._left", {})
+    monkeypatch.setattr("datasets_impl.doctor.loop.watching._given", {})
 
 
 @pytest.fixture
@@ -200,3 +254,73 @@ def object_libraries() -> None:
         object_store.require_libraries()
     except Unsupported as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def shared(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Gives a folder by its name, which the first process that asks for it fills for all."""
+    home = tmp_path_factory.getbasetemp()
+    home = home.parent if "PYTEST_XDIST_WORKER" in os.environ else home
+
+    def filled(name: str, fill: Callable[[Path], object]) -> Path:
+        folder = home / f"shared-{name}"
+        with FileLock(home / f"shared-{name}.lock"):
+            if not folder.exists():
+                new = Path(tempfile.mkdtemp(dir=home))
+                fill(new)
+                new.rename(folder)
+        return folder
+
+    return filled
+
+
+@pytest.fixture(scope="session")
+def study() -> Study:
+    """The synthetic one, of one machine; read only, as what is made of it."""
+    from tests.synthetic_study import build
+
+    return build()
+
+
+@pytest.fixture(scope="session")
+def drawn(study: Study, shared: Callable[..., Path]) -> Figures:
+    """All its figures, which take most of a report's time."""
+    from scripts.report import figures
+
+    def draw(folder: Path) -> None:
+        (folder / "figures").write_bytes(pickle.dumps(figures.build(study)))
+
+    found: Figures = pickle.loads((shared("figures", draw) / "figures").read_bytes())
+    return found
+
+
+@pytest.fixture(scope="session")
+def report(study: Study, drawn: Figures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with its report."""
+    from scripts.render_report import render
+
+    out = tmp_path_factory.mktemp("report")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scripts.report.figures.build", lambda _: drawn)
+        render(study, out, "https://example.org/asv/")
+    return out
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of what is measured and of the scripts, as the work tree has them."""
+    from tests.clones import cloned
+
+    code = ("benchmarks", "datasets_impl", "scripts")
+    files = ("asv.conf.json", "requirements.txt", "CITATION.cff", "results/report/claims.json")
+    return cloned(tmp_path / "clone", *files, *code)
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where measurements are written down, a line each."""
+    path = tmp_path / "observations.jsonl"
+    monkeypatch.setenv(LOG_VARIABLE, str(path))
+    return path

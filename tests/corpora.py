@@ -29,3 +29,9 @@ def picture(seed: int, width: int = 90, height: int = 70) -> Image.Image:
     smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=np.int16)
     grain = numbers.integers(-9, 10, smooth.shape)
     return Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8))
+
+
+def noise(path: Path, width: int, height: int, seed: int = 0) -> None:
+    """A JPEG file that is like no other."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, "JPEG", quality=95)

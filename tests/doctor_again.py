@@ -7,8 +7,10 @@ Each takes a folder, writes what it needs there, and marks the line that is to b
 from __future__ import annotations
 
 import copy
+import io
 import json
 import sqlite3
+import tarfile
 import time
 import zipfile
 from pathlib import Path
@@ -144,6 +146,23 @@ class Zipped(Frames):
     def __getitem__(self, index: int) -> torch.Tensor:
         with zipfile.ZipFile(self.folder / "all.zip") as file:
             return torch.frombuffer(bytearray(file.read(f"{index}.raw")), dtype=torch.uint8)
+
+
+class Tarred(Frames):
+    """The same of a tar file, which has no index: opening it reads all names."""
+
+    def prepare(self) -> None:
+        with tarfile.open(self.folder / "all.tar", "w") as file:
+            for number in range(FRAMES):
+                member = tarfile.TarInfo(f"{number}.raw")
+                member.size = 64
+                file.addfile(member, io.BytesIO(bytes([number]) * 64))
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with tarfile.open(self.folder / "all.tar") as file:
+            member = file.extractfile(f"{index}.raw")
+            assert member is not None
+            return torch.frombuffer(bytearray(member.read()), dtype=torch.uint8)
 
 
 class Environment(Frames):

@@ -55,6 +55,18 @@ class InC(Rows):
         return super().__getitem__(index)
 
 
+class CanBeSent(InC):
+    """Workers that are not forked have a mutex of their own."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "mutex": None}
+
+    def __getitem__(self, index: int) -> Any:
+        if self.mutex is None:
+            self.mutex = ctypes.create_string_buffer(64)
+        return super().__getitem__(index)
+
+
 class Computing(Rows):
     def __getitem__(self, index: int) -> Any:
         if torch.utils.data.get_worker_info() is not None:
@@ -96,6 +108,10 @@ def python_lock(folder: str) -> DataLoader[Any]:
 
 def lock_of_c(folder: str) -> DataLoader[Any]:
     return of(InC(folder), multiprocessing_context="fork")
+
+
+def lock_that_is_not_sent(folder: str) -> DataLoader[Any]:
+    return of(CanBeSent(folder), multiprocessing_context="fork")
 
 
 def endless(folder: str) -> DataLoader[Any]:

@@ -18,7 +18,8 @@ from torch.utils.data import (
     get_worker_info,
 )
 
-from tests.doctor_gallery import Lent, NotShared, Rows, SameNoise
+from tests.doctor_gallery import Rows
+from tests.doctor_hazards import Lent, NotShared, SameNoise
 
 
 class Healthy(Rows):

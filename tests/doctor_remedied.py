@@ -47,7 +47,7 @@ def annotated(folder: Path) -> DataLoader[Any]:
 
 def imported(folder: Path) -> DataLoader[Any]:
     """Workers that are not forked import all that there is, for an epoch of a moment."""
-    return DataLoader(Arrays(folder), batch_size=8, num_workers=2, multiprocessing_context="spawn")
+    return DataLoader(Arrays(folder), batch_size=8, num_workers=1, multiprocessing_context="spawn")
 
 
 def objects(folder: Path) -> DataLoader[Any]:

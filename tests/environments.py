@@ -1,8 +1,8 @@
 """Virtual environments with this project in them, as `pip install '<this folder>[extras]'` leaves.
 
-`like_installed` takes seconds and downloads nothing: a fresh virtual environment gets the project,
-installed by pip from a copy, and links to those packages of the running environment that pip would
-have brought, and to no others. `installed` asks pip for all of it: minutes, and gigabytes.
+`like_installed` takes seconds and downloads nothing: a fresh virtual environment gets what pip made
+of the project (`built`, once for all), and links to those packages of the running environment that
+pip would have brought, and to no others. `installed` asks pip for all of it: minutes and gigabytes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("pyproject.toml", "README.md", "LICENSE", "datasets_impl")  # to build the project
 
 
-def like_installed(folder: Path, extras: Iterable[str]) -> Path:
-    """The interpreter of a virtual environment in `folder`, with what pip would have brought."""
-    python = _empty(folder)
-    packages = _site_packages(python)
-    _link(packages, _brought(extras))
+def built(folder: Path) -> None:
+    """Fill `folder` with what pip installs of this project, from a copy of it."""
     source = folder / "source"
     source.mkdir()
     for name in NEEDED:
@@ -38,8 +35,19 @@ def like_installed(folder: Path, extras: Iterable[str]) -> Path:
         copy(ROOT / name, source / name)
     _run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
-         "--target", packages, source]
+         "--target", folder / "installed", source]
     )  # fmt: skip
+
+
+def like_installed(folder: Path, extras: Iterable[str], project: Path) -> Path:
+    """The interpreter of a virtual environment in `folder`, with what pip would have brought.
+
+    `project` was filled by `built`.
+    """
+    python = _empty(folder)
+    packages = _site_packages(python)
+    _link(packages, _brought(extras))
+    shutil.copytree(project / "installed", packages, dirs_exist_ok=True)
     return python
 
 

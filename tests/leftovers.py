@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from datasets_impl.system.owners import PREFIX
+from datasets_impl.system.owners import PREFIX, own_prefix
 
 SHARED = Path("/dev/shm")
 PATIENCE = 60  # seconds; only what is left takes them
@@ -103,6 +104,14 @@ def _mapped() -> set[int]:
     return used
 
 
+def gone(process: psutil.Process) -> bool:
+    """A zombie has ended; nobody may be there to reap it."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
     end = time.monotonic() + seconds
     while not condition():
@@ -110,3 +119,15 @@ def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def ended() -> int:
+    """The id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid if not psutil.pid_exists(process.pid) else ended()
+
+
+def of_ended() -> str:
+    """How names begin of what a process left that has ended."""
+    return own_prefix(ended())

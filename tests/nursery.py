@@ -113,6 +113,8 @@ def become(doctor: int, cwd: str, variables: dict[str, str], request: str, said:
     os.closerange(nothing, errors + 1)
     tempfile.tempdir = None
     sys.modules["torch"].default_generator.seed()  # the standard library's sees to itself
+    if "numpy.random" in sys.modules:  # NumPy imports it when it is first asked for
+        sys.modules["numpy.random"].seed()
     sys.argv, sys.path[0] = [CHILD, request], cwd
     runpy.run_module(CHILD, run_name="__main__", alter_sys=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -158,3 +158,31 @@ class Written(Dataset[Any]):
         label = torch.empty((), dtype=torch.int64)
         self.read_into(index, {"image": image.numpy(), "label": (label.numpy(),)})
         return {"image": image, "label": (label,)}
+
+
+def written(dataset: Any, index: int) -> Any:
+    """What `read_into` writes into a place of the layout's shape, dtype and strides."""
+    layout = dataset.sample_layout(index)
+    leaves = layout if isinstance(layout, tuple) else (layout,)
+    made = [torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).fill_(1) for x in leaves]
+    into = tuple(x.numpy() for x in made)
+    dataset.read_into(index, into if isinstance(layout, tuple) else into[0])
+    return tuple(made) if isinstance(layout, tuple) else made[0]
+
+
+class ManyAtOnce(Made):
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        return [self[index] for index in reversed(indices)]
+
+
+# What a trainer may keep of a batch of four dimensions.
+KEPT: dict[str, Callable[[torch.Tensor], Any]] = {
+    "batch": lambda batch: batch,
+    "view": lambda batch: batch[1:],
+    "transposed": lambda batch: batch.permute(0, 2, 3, 1),
+    "array": lambda batch: batch.numpy(),
+    "row of an array": lambda batch: batch.numpy()[0][1:],
+    "detached": lambda batch: batch.detach(),
+    "rows": lambda batch: list(batch),
+    "dlpack": lambda batch: torch.from_dlpack(batch),
+}

@@ -17,7 +17,7 @@ from rich.console import Console
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
 from scripts.judging.evidence import load_evidence
 from scripts.root import ROOT
-from scripts.session import provenance, publishing
+from scripts.session import provenance, publishing, state
 from scripts.session import rounds as asv_session
 from scripts.session.rounds import Session
 from tests.synthetic_results import COMMIT, Bench, edit_json, write_results
@@ -104,7 +104,7 @@ def opened(tmp_path: Path, **changes: Any) -> Session:
     corpora.write_text(changes.pop("pictures", "[]"))
     profile = changes.get("profile", "quick")
     settings = {"profile": profile, "rounds": None, "bench": None, "machine": "lab", "plan": PLAN}
-    environment = asv_session.environment(profile, None)
+    environment = state.environment(profile, None)
     return Session.open(
         tmp_path / "session", **{**settings, **changes}, corpora=corpora, environment=environment
     )

@@ -114,6 +114,26 @@ def _measured(bench: Bench) -> SimpleNamespace:
     )
 
 
+PX = [64, 256]
+IMPL = ["naive", "preloaded", "mapped"]
+
+
+def items(
+    value: Callable[[dict[str, Any]], Value], name: str = "item.ByImplementation.track_item"
+) -> Bench:
+    return Bench(name, {"px": PX, "impl": IMPL}, value)
+
+
+def steady(factors: dict[str, Any]) -> list[float]:
+    """Distinct samples for every cell, so that none can be mistaken for another."""
+    base = 1000.0 * factors["px"] + 100 * IMPL.index(factors["impl"])
+    return [base + block for block in (0.25, 1.5, 3.0)]
+
+
+def observation(px: int, impl: str, **more: str) -> dict[str, Any]:
+    return {"benchmark": "item.ByImplementation", "factors": {"impl": impl, "px": px}, **more}
+
+
 def edit_json(path: Path, change: Callable[[Any], None]) -> None:
     """Change a JSON file in place, as a careless hand or a cut copy would."""
     data = json.loads(path.read_text())

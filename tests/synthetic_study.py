@@ -35,6 +35,7 @@ from scripts.report.model import ClaimResult, Corpus, FieldRow, Machine, Point, 
 
 NASTY = """<script>alert("x")</script> & 'quote' 100% a_b {c} #1 $2 ~^ | *bold* `code` \\end"""
 MACHINES = ("bench-a", "bench-b")
+IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
 Quantity = Literal["ratio", "share", "slope", "amount", "value"]
 TITLES = {
     "C01": "Item access dominates the epoch",
@@ -248,7 +249,6 @@ def measurements(machines: tuple[str, ...]) -> pd.DataFrame:
 
 def build(machines: int = 1, missing: bool = False) -> Study:
     names = MACHINES[:machines]
-    ids = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
     aa = [
         cell({"px": px}, 1 + 0.004 * i, "against" if i else "unclear", spread=0.03,
              treatment="naive", baseline="naive-again", test="A/A, per epoch",
@@ -283,7 +283,7 @@ def build(machines: int = 1, missing: bool = False) -> Study:
             for px in (64, 256, 512)
         ],
         noise=Noise(12, 0, 0.0, 0.0123, aa),
-        claims=[claim_result(name, i, names, missing) for i, name in enumerate(ids)],
+        claims=[claim_result(name, i, names, missing) for i, name in enumerate(IDS)],
         measurements=measurements(names),
         points=[
             Point("Decoding takes most of the time to load a JPEG.", "C13"),
@@ -309,3 +309,26 @@ def build(machines: int = 1, missing: bool = False) -> Study:
         gone: dict[str, Any] = {"corpora": [], "skips": [], "field_rows": []}
         return replace(study, noise=Noise(0, 0, None, None), measurements=none, **gone)
     return study
+
+
+ENVIRONMENTS = ("Python 3.11, torch 2.14", "Python 3.14, torch 2.14")
+SELECTED: tuple[dict[str, Any], ...] = (
+    {"bandwidth": 25}, {"latency_ms": 10}, {"medium": "disk-warm"}, {"workers": 0},
+    {"workers": 2}, {"workers": 4}, {"start_method": "fork"}, {"start_method": "forkserver"},
+)  # fmt: skip
+
+
+def selectable() -> Study:
+    """Two machines, each of an environment of its own, and a claim with cells for every preset."""
+    base = build(machines=2)
+    cells = [
+        cell({"px": 256} | factors, 1.2, "for", machine=machine.name)
+        for machine in base.machines
+        for factors in SELECTED
+    ]
+    named = zip(base.machines, ENVIRONMENTS, strict=True)
+    return replace(
+        base,
+        machines=[replace(machine, environment=name) for machine, name in named],
+        claims=[replace(base.claims[0], evidence=cells), *base.claims[1:]],
+    )

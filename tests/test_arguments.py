@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from datasets_impl import arguments
+import datasets_impl
+from datasets_impl import arguments, convert, corpus
+from datasets_impl.convert import convert_to_shards
 from datasets_impl.errors import BadArgument, StudyError
+from datasets_impl.formats import pack
+from datasets_impl.formats.remote import RemoteFolder, RemotePack
 
 NOT_WHOLE: list[Any] = [2.5, 2.0, "64", None, True, np.True_, torch.tensor(True), [3], np.nan]
 MANY = torch.arange(3)
@@ -45,6 +50,54 @@ def test_flags(value: Any) -> None:
 def test_what_only_counts_as_true_is_refused(value: Any) -> None:
     with pytest.raises(BadArgument, match=r"drop_last is .*; give True or False"):
         arguments.flag("drop_last", value)
+
+
+ABSENT, TAKES_FLAGS = "memory://absent", {
+    "RemoteFolder": ("labelled",), "CentreCrops": ("scaled", "apply_exif_orientation"),
+    "RandomCrops": ("flip", "scaled", "fast", "apply_exif_orientation"),
+    "DecodedImages": ("apply_exif_orientation",), "StoredPixels": ("preload",),
+    "ThreadedLoader": ("shuffle", "pin_memory", "drop_last", "in_order", "overwrite"),
+    "ensure_stored": ("progress",), "convert_to_shards": ("labelled", "progress"),
+    "ensure_corpus": ("progress", "verify"), "PackImages": ("verify",),
+}  # fmt: skip
+TAKEN = {**vars(datasets_impl), **vars(convert), **vars(corpus), **vars(pack)}
+FIRST: dict[str, tuple[Any, ...]] = {
+    "RemoteFolder": (ABSENT,),
+    "ThreadedLoader": ([1, 2],),
+    "ensure_stored": (["one.jpg"], "jpeg", "pack"),
+    "convert_to_shards": (["one.jpg"], "set"),
+    "ensure_corpus": (corpus.CorpusSpec(1, 8),),
+    "PackImages": ("absent",),
+}
+
+
+def _public(name: str) -> Any:
+    return TAKEN.get(name) or getattr(datasets_impl, name)
+
+
+def test_every_flag_of_a_public_name_is_tried() -> None:
+    for name in {*datasets_impl.__all__, *TAKES_FLAGS} - {"StudyError"}:
+        asked = inspect.signature(_public(name)).parameters.values()
+        flags = [each.name for each in asked if str(each.annotation).startswith("bool")]
+        assert sorted(flags) == sorted(TAKES_FLAGS.get(name, ())), name
+
+
+@pytest.mark.parametrize("name", TAKES_FLAGS)
+def test_the_text_false_is_not_taken_for_true(name: str) -> None:
+    """It is refused before a file is looked for."""
+    for flag in TAKES_FLAGS[name]:
+        with pytest.raises(BadArgument, match=f"^{flag} is 'False'; give True or False"):
+            _public(name)(*FIRST.get(name, (["one.jpg"],)), **{flag: "False"})
+
+
+@pytest.mark.parametrize("value", ["anon=True", "{}", "", [], 3, {1: 2}])
+def test_storage_options_are_a_dictionary(value: Any) -> None:
+    for taken in (RemoteFolder, RemotePack, lambda at, more: convert_to_shards(at, at, **more)):
+        more: Any = value if taken in (RemoteFolder, RemotePack) else {"storage_options": value}
+        with pytest.raises(BadArgument, match=r"^storage_options is .*; give a dictionary"):
+            taken(ABSENT, more)
+    with pytest.raises(BadArgument, match=r"^config_kwargs is .*; give a dictionary"):
+        RemoteFolder("s3://absent", {"config_kwargs": value})
 
 
 @pytest.mark.parametrize("value", ["b", None, 3, ["a"]])

@@ -1,4 +1,4 @@
-"""Every arm of the three tasks: batches of 64, every image once an epoch, near the reference."""
+"""Every arm of the four tasks: batches of 64, every image once an epoch, near the reference."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ def nearest(images: list[np.ndarray], pictures: list[np.ndarray]) -> list[int]:
 
 
 def test_names_are_unique_and_every_task_has_arms_of_each_kind() -> None:
-    for task in ("decode", "raw", "train"):
+    for task in ("decode", "raw", "train", "remote"):
         assert {arm.origin for (of, _), arm in ARMS.items() if of == task} >= {"plain", "variant"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,44 +18,23 @@ from conftest import ROOT
 from benchmarks import plan, prepare
 from benchmarks.grids import PROFILES
 from datasets_impl.corpus import CorpusSpec
+from tests.clones import cloned, git
+from tests.commands import Done, python
+from tests.stand_in import without_torchvision
 from tests.standard_suite import imported
 
-TOOK_PART = ("asv.conf.json", ".gitignore", "benchmarks", "datasets_impl", "results")
+TOOK_PART = ("asv.conf.json", "benchmarks", "datasets_impl", "results")
 
 
-def asv(
-    *arguments: str, at: Path, home: Path, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "asv", *arguments],
-        cwd=at,
-        env={**os.environ, "HOME": str(home), **environment},
-        capture_output=True,
-        text=True,
-        timeout=1200,  # it only ends what hangs
-    )
-
-
-def git(at: Path, *arguments: str) -> str:
-    command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
-    done = subprocess.run(command, cwd=at, check=True, capture_output=True, text=True)
-    return done.stdout
+def asv(*arguments: str, at: Path, home: Path, **environment: str) -> Done:
+    light = without_torchvision(home, ROOT)
+    return python("-m", "asv", *arguments, at=at, HOME=home, **light, **environment)
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A repository with the suite and the committed results, as the working tree has them."""
-    home = tmp_path / "clone"
-    home.mkdir()
-    for name in git(ROOT, "ls-files", "-co", "--exclude-standard", *TOOK_PART).splitlines():
-        source, target = ROOT / name, home / name
-        if source.is_file():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
-    git(home, "init", "--quiet")
-    git(home, "add", "--all")
-    git(home, "commit", "--quiet", "--message", "all")
-    return home
+    return cloned(tmp_path / "clone", *TOOK_PART)
 
 
 def existing() -> Sequence[str]:

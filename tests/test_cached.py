@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from datasets_impl.corrected.cached import CachedDataset
 from datasets_impl.corrected.jpeg import JpegDataset
 from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.errors import BadArgument, StudyError
-from datasets_impl.system.shared_memory import shared_empty
+from datasets_impl.system.shared_memory import alone_with, shared_empty
 
 
 class Mask(torch.Tensor):
@@ -101,3 +105,38 @@ def test_made_in_inference_mode_and_filled_outside_of_it() -> None:
     with torch.inference_mode():
         kept = CachedDataset([torch.zeros(2), torch.ones(2)])
     assert torch.equal(kept[1], torch.ones(2))
+
+
+class Drawing:
+    """A sample is another one each time; it is made while another thread makes it, too."""
+
+    def __init__(self) -> None:
+        self.both, self.made = threading.Barrier(2), 0
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index:
+            self.both.wait(60)
+        self.made += 1
+        return torch.tensor([self.made] * 4)
+
+
+def test_a_sample_that_two_threads_make_is_kept_once() -> None:
+    kept = CachedDataset(Drawing())
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(kept.__getitem__, [1, 1])
+    assert torch.equal(first, second) and torch.equal(first, kept[1])
+
+
+def test_one_process_at_a_time_fills_shared_memory() -> None:
+    shared = shared_empty((4,)).zero_()
+    with alone_with(shared):
+        fork = os.fork()
+        if not fork:
+            with alone_with(shared):
+                os._exit(int(shared.numpy()[0]))
+        time.sleep(0.1)
+        shared[0] = 3
+    assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 3

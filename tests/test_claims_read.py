@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from datasets_impl.errors import StudyError
+from scripts.compare import main as compare
 from scripts.judging import known
 from scripts.judging.claims import Amount, Barred, BreakEven, Claims, Paired, load_claims, main
+from scripts.render_report import main as render
 from scripts.root import CLAIMS
+from scripts.validate import main as validate
 from tests.claims_text import HEAD
+from tests.standard_suite import standard_suite
+from tests.synthetic_results import Bench, write_results
 
 GOOD = (
     HEAD
@@ -53,6 +60,11 @@ def test_the_good_file_of_these_tests_is_good(tmp_path: Path) -> None:
 def test_the_mark_that_editors_put_before_a_text_is_no_part_of_it(tmp_path: Path) -> None:
     marked = load_claims(written(tmp_path, "\ufeff" + GOOD.replace("\n", "\r\n")))
     assert marked.rules_hash == load_claims(written(tmp_path, GOOD)).rules_hash
+
+
+def test_a_conflict_of_git_is_called_so(tmp_path: Path) -> None:
+    ours, theirs = "<<<<<<< HEAD\n", "=======\n>>>>>>> theirs\n"
+    assert "conflict markers of git" in refused(tmp_path, ours + GOOD + theirs)
 
 
 def refused(folder: Path, text: str | bytes) -> str:
@@ -349,12 +361,14 @@ def test_the_command_prints_the_hash_and_what_it_is_of(
 
 
 LEVELS = {"item.ByStage": {"px": [64, 256], "impl": ["a", "b"]}}
+TRACKED = {"item"}
 
 
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
         ("item.ByStage", "item.ByStages", "item.ByStages is no benchmark of the suite"),
+        ('metric = "item"', 'metric = "itme"', "item.ByStage has no metric 'itme'"),
         ('impl = "a"', 'impl = "aa"', "item.ByStage has no impl = 'aa'"),
         ('impl = "b"', 'impl = "bb"', "item.ByStage has no impl = 'bb'"),
         ('{ impl = "', '{ arm = "', "item.ByStage has no factor 'arm'"),
@@ -363,19 +377,62 @@ LEVELS = {"item.ByStage": {"px": [64, 256], "impl": ["a", "b"]}}
     ],
 )
 def test_a_test_of_what_the_suite_does_not_measure_is_refused(
-    tmp_path: Path, old: str, new: str, what: str
+    tmp_path: Path,
+    old: str,
+    new: str,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = written(tmp_path, GOOD)
-    known.check_known(load_claims(path), path, LEVELS)
+    known.check_known(load_claims(path), path, LEVELS, TRACKED)
     path = written(tmp_path, GOOD.replace(old, new))
-    with pytest.raises(StudyError, match=f"wrong at C01.test.one: .*{what}; mend that name"):
-        known.check_known(load_claims(path), path, LEVELS)
+    said = f"wrong at C01.test.one: .*{what}; mend that name"
+    with pytest.raises(StudyError, match=said):
+        known.check_known(load_claims(path), path, LEVELS, TRACKED)
+    # So do the commands that judge by them, where neither results nor suite know the name.
+    results = written_results(tmp_path / "results")
+    monkeypatch.setattr(known, "suite", lambda: LEVELS)
+    monkeypatch.setattr(known, "metrics", lambda: TRACKED)
+    for command, given in (
+        (render, ["--results", results, "--out", tmp_path / "out"]),
+        (validate, [results]),
+        (compare, [results, written_results(tmp_path / "other"), "--out", tmp_path / "out"]),
+    ):
+        assert command([*map(str, given), "--claims", str(path)]) == 2
+        assert re.search(said, capsys.readouterr().err)
+
+
+def written_results(folder: Path) -> Path:
+    levels = {"px": [64, 256], "impl": ["a", "b"]}
+    write_results(folder, [Bench("item.ByStage.track_item", levels, lambda factors: [1.0, 1.1])])
+    return folder
+
+
+def test_rules_that_are_committed_and_names_that_were_measured_need_no_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked() -> Any:
+        raise AssertionError("the suite takes seconds to answer")
+
+    monkeypatch.setattr(known, "suite", asked)
+    known.check_named(CLAIMS, [])
+    known.check_named(written(tmp_path, GOOD), [written_results(tmp_path / "results")])
+    with pytest.raises(AssertionError):
+        known.check_named(written(tmp_path, GOOD), [])
+
+
+def test_the_metrics_are_those_of_the_suite() -> None:
+    tracked = {unit for one in standard_suite().values() for unit in (*one.units, *one.also)}
+    assert tracked <= known.metrics()
+    assert not {"", "itme", "x"} & known.metrics()
 
 
 @pytest.mark.slow
 def test_the_command_asks_the_suite_itself(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(known, "PROFILES", known.PROFILES[:1])  # a process for each
     wrong = CLAIMS.read_text(encoding="utf-8").replace('impl = "preloaded"', 'impl = "preload"')
     assert main([str(written(tmp_path, wrong))]) == 2
     assert "has no impl = 'preload'; mend that name" in capsys.readouterr().err

@@ -22,6 +22,7 @@ from scripts.report import repeat as repeating
 from scripts.report import tables
 from scripts.report.figures.repeat import drawable, repeat_chart
 from scripts.report.model import Study
+from tests.folders import snapshot
 from tests.repeats import again, turned
 from tests.synthetic_study import build, drawing_less
 
@@ -170,14 +171,6 @@ def test_no_common_effect_no_figure(first: Study) -> None:
     assert repeat_chart(repeat_of(nothing, nothing)) is None
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def repeated(study: Study) -> Study:
     return replace(study, repeat=repeat_of(study, again(study, turned, C01="challenged")))
 
@@ -244,5 +237,5 @@ def test_claims_json_has_the_counts(first: Study) -> None:
 
 @pytest.mark.slow
 def test_same_studies_same_bytes(out: Path, tmp_path: Path) -> None:
-    assert files(write_both(repeated(build()), tmp_path)) == files(out)
-    assert any(name.endswith("repeat.svg") for name in files(out))
+    assert snapshot(write_both(repeated(build()), tmp_path)) == snapshot(out)
+    assert any(name.endswith("repeat.svg") for name in snapshot(out))

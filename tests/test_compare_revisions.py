@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,10 @@ from scripts import compare_revisions as command
 from scripts.judging.revisions import Change
 from scripts.session import provenance, revisions
 from scripts.session.rounds import measurements_bar
+from tests.clones import git
+from tests.commands import Done, python
 from tests.sessions import PLAN, FakeAsv, opened
+from tests.stand_in import without_torchvision
 from tests.synthetic_results import SKIPPED, Bench, Noise, Value, write_results
 
 STAGE, CONTROL = "item.ByStage", "controls.Item"
@@ -218,26 +219,47 @@ def test_an_option_that_cannot_be_meant_is_refused(
     assert said.splitlines()[-1].startswith(f"error: {given.partition('=')[0]} ")
 
 
-def git(at: Path, *words: str) -> str:
-    given = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *words]
-    return subprocess.run(given, cwd=at, check=True, capture_output=True, text=True).stdout
+@pytest.mark.parametrize("content", ['[{"mine": 1}]', "{}", "[1]", "notes", "[" * 100_000])
+def test_somebody_elses_comparison_stays(
+    content: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(provenance, "code_state", lambda: {"commit": "f" * 40, "dirty": False})
+    monkeypatch.setattr(revisions, "changed_files", lambda *given: [])
+    monkeypatch.setattr(revisions, "touched", lambda *given: {"controls": {STAGE: []}})
+    monkeypatch.setattr("scripts.session.measuring.end_orphans", lambda: 0)
+    (tmp_path / "comparison.json").write_text(content)
+    assert command.main(["--base=HEAD", f"--out={tmp_path}"]) == 2
+    assert "comparison.json holds something else than a comparison" in capsys.readouterr().err
+    assert (tmp_path / "comparison.json").read_text() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["comparison.json"]
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A clone of what is measured and of the scripts, as the work tree has them."""
-    made = tmp_path / "clone"
-    wanted = ("asv.conf.json", "requirements.txt", "benchmarks", "datasets_impl", "scripts",
-              "CITATION.cff")  # fmt: skip
-    for name in git(ROOT, "ls-files", "-co", "--exclude-standard", *wanted).splitlines():
-        if (ROOT / name).is_file():
-            (made / name).parent.mkdir(parents=True, exist_ok=True)
-            (made / name).write_bytes((ROOT / name).read_bytes())
-    (made / ".gitignore").write_text("out/\n__pycache__/\n")
-    git(made, "init", "--quiet")
-    git(made, "add", "--all")
-    git(made, "commit", "--quiet", "--message", "one")
-    return made
+def test_rounds_of_other_benchmarks_are_another_session(
+    asv: FakeAsv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A comparison that was stopped, and is begun again with another --bench."""
+    monkeypatch.setattr(revisions, "run_child", lambda *given, **more: None)
+    monkeypatch.setattr(revisions, "git", lambda *given: "t" * 40)
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "corpora.json").write_text("[]")
+    found = []
+    for names in (["item.ByStage"], ["item.ByStage"], ["epoch.ByWorkers"]):
+        plan = {"rounds": 3, "benchmarks": {name: {"cells": 1, "every": 1} for name in names}}
+        variables = dict(os.environ)
+        found.append(revisions.open_session(
+            tmp_path / "session", "f" * 40, plan, root, variables, "quick", None
+        ))  # fmt: skip
+    assert found[0].state["key"] == found[1].state["key"] != found[2].state["key"]
+
+
+def test_a_comparison_of_before_is_known(tmp_path: Path) -> None:
+    found = both(tmp_path, pair(f"{STAGE}.track_item", lambda f: 1.0, px=[64]), arms(1.0))
+    (tmp_path / "comparison.json").write_text(json.dumps([command._plain(one) for one in found]))
+    command._check(tmp_path)
 
 
 def edit(clone: Path, file: str, before: str, after: str) -> None:
@@ -247,15 +269,10 @@ def edit(clone: Path, file: str, before: str, after: str) -> None:
     git(clone, "commit", "--quiet", "--all", "--message", "another")
 
 
-def compared(clone: Path, tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.compare_revisions", "--base=HEAD~1", *words],
-        cwd=clone,
-        env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(clone)},
-        capture_output=True,
-        text=True,
-        timeout=1200,  # it only ends what hangs
-    )
+def compared(clone: Path, tmp_path: Path, *words: str) -> Done:
+    module = ("-m", "scripts.compare_revisions", "--base=HEAD~1")
+    light = without_torchvision(tmp_path, clone)
+    return python(*module, *words, at=clone, HOME=tmp_path, **light)
 
 
 @pytest.mark.slow
@@ -268,9 +285,11 @@ def test_a_change_of_words_touches_nothing(clone: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_slow_change_is_found_from_end_to_end(clone: Path, tmp_path: Path) -> None:
-    """A hundred times as much: no load of a machine hides that."""
+    """Ten thousand times as much: in three rounds no load of a machine hides that."""
+    edit(clone, "benchmarks/structures.py", '("label", "image")', '("label",)')
+    edit(clone, "benchmarks/structures.py", '("list", "numpy", "tensor")', '("tensor",)')
     value = "value = scale * statistics.median(times) - loop"
-    edit(clone, "benchmarks/measures/samples.py", value, f"{value}\n    value *= 100")
+    edit(clone, "benchmarks/measures/samples.py", value, f"{value}\n    value *= 10_000")
     done = compared(clone, tmp_path, "--rounds=3", "--bench=^structures")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "structures.ByAccess access" in done.stdout and "slower" in done.stdout

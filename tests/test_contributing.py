@@ -56,3 +56,18 @@ def test_the_examples_are_well_formed() -> None:
     (claim,) = tomllib.loads(BLOCKS["toml"])["claim"]
     (test,) = claim["test"].values()
     assert TypeAdapter(ClaimTest).validate_python(test).kind == "ratio"
+
+
+def test_the_files_of_one_number_are_in_their_rooms_and_at_most_twenty() -> None:
+    """A row names a folder and files in it, or one file by its path."""
+    section = TEXT.partition("## Follow one number")[2].partition("\n## ")[0]
+    files = []
+    for row in re.findall(r"^\| (.*) \|$", section, re.MULTILINE)[2:]:
+        where, names = (re.findall(r"`([\w/.]+)`", column) for column in row.split(" | "))
+        files += [ROOT.joinpath(*where[:1], name) for name in names]
+    assert [path for path in files if not path.is_file()] == []
+    assert 10 < len(files) == len(set(files)) <= 20
+
+
+def test_lines_fit_a_hundred_columns() -> None:
+    assert [x for x in TEXT.splitlines() if len(x) > 100 and not x.startswith("|")] == []

@@ -83,12 +83,6 @@ def made(folder: Path, **options: Any) -> np.ndarray:
     return np.concatenate([batch.numpy().copy() for batch in loader])
 
 
-def test_pixels_are_those_of_a_full_decode(photographs: Corpus) -> None:
-    found, expected = made(photographs.root, seed=3), reference(photographs.root, 3, 0)
-    assert found.shape == (COUNT, 3, SIZE, SIZE) and found.dtype == np.uint8
-    assert np.abs(found.astype(int) - expected).max() <= 1
-
-
 @pytest.mark.parametrize(
     ("options", "mean"),
     [({"fast": True}, 1.5), ({"scaled": True}, 4.5), ({"scaled": True, "fast": True}, 4.5)],

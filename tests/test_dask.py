@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging.handlers
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ from datasets_impl.convert import convert_to_shards
 from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import jpeg_files
 from tests import counting_worker
-from tests.test_formats import snapshot
+from tests.folders import snapshot
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
@@ -117,27 +118,12 @@ def photos(folder: Path) -> Path:
     return folder
 
 
-def test_workers_that_are_killed_and_cut_off(
+def test_a_scheduler_that_stops_for_a_while_and_workers_that_are_killed_and_cut_off(
     photos: Path, tmp_path: Path, start: Callable[[int], Cluster]
 ) -> None:
+    """Clients of the first are told that what they asked for is forgotten, and ask again."""
     convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
-    cluster = start(3)
-    with cluster.converting(photos, tmp_path / "set", 4) as running:
-        cluster.workers[0].kill()
-        cluster.workers[1].send_signal(signal.SIGSTOP)
-        threading.Timer(10, cluster.workers[1].send_signal, [signal.SIGCONT]).start()
-        written, shards = running.result()
-    assert (written, shards) == (20, 20)
-    assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
-    assert shards <= cluster.count() <= 1.5 * shards
-
-
-def test_a_scheduler_that_stops_for_a_while(
-    photos: Path, tmp_path: Path, start: Callable[[int], Cluster]
-) -> None:
-    """Its clients are told that what they asked for is forgotten, and ask again."""
-    convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
-    cluster, submitted = start(2), [0]
+    cluster, submitted = start(3), [0]
     real = convert.connected
 
     @contextlib.contextmanager
@@ -154,20 +140,32 @@ def test_a_scheduler_that_stops_for_a_while(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convert, "connected", forgetful)
-        convert_to_shards(photos, tmp_path / "set", shard_images=SIZE, on=cluster.on)
+        convert_to_shards(photos, tmp_path / "again", shard_images=SIZE, on=cluster.on)
     assert submitted[0] > 20
+    assert snapshot(tmp_path / "again") == snapshot(tmp_path / "local")
+    before = cluster.count()
+    with cluster.converting(photos, tmp_path / "set", before + 4) as running:
+        cluster.workers[0].kill()
+        cluster.workers[1].send_signal(signal.SIGSTOP)
+        threading.Timer(10, cluster.workers[1].send_signal, [signal.SIGCONT]).start()
+        written, shards = running.result()
+    assert (written, shards) == (20, 20)
     assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
+    assert shards <= cluster.count() - before <= 1.5 * shards
 
 
 def test_a_scheduler_that_dies(
-    photos: Path, tmp_path: Path, start: Callable[[int], Cluster]
+    photos: Path, tmp_path: Path, start: Callable[[int], Cluster], request: pytest.FixtureRequest
 ) -> None:
     convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
-    cluster = start(2)
+    cluster, told = start(2), logging.handlers.BufferingHandler(100)
+    logging.getLogger("distributed.client").addHandler(told)
+    request.addfinalizer(lambda: logging.getLogger("distributed.client").removeHandler(told))
     with cluster.converting(photos, tmp_path / "set", 8) as running:
         cluster.scheduler.kill()
         with pytest.raises(StudyError, match=r"lost or could not go on .* run it again"):
             running.result()
+    assert told.buffer == [], "Dask's own tracebacks"
     assert not (tmp_path / "set").exists()
     cluster.end()
     cluster = start(2)

@@ -26,6 +26,7 @@ from datasets_impl.doctor.findings.again import (
 from datasets_impl.doctor.findings.finding import Finding
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.time_account import account
+from datasets_impl.doctor.probes import repeats as repeats_probe
 from datasets_impl.doctor.probes.callees import callees
 from datasets_impl.doctor.probes.loaders import Part, collate_of
 from datasets_impl.doctor.probes.looking import look
@@ -54,7 +55,7 @@ from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.trials import may_change_of, tried
 from datasets_impl.doctor.remedies.uneven import uneven
-from tests import doctor_again
+from tests import doctor_again, doctor_habits, doctor_lookups
 
 COST = 1e-3  # seconds of a sample, as if it had been measured
 LONG = 60.0  # seconds: as long as the probe needs
@@ -87,9 +88,13 @@ def with_share(cause: str) -> dict[str, Any]:
     return {"causes": {"total": COST, "causes": {cause: 0.9 * COST}}}
 
 
+HOMES = (doctor_again, doctor_habits, doctor_lookups)
+
+
 def line_of(name: str) -> int:
     """Of the marked line of a class, 0 where none is."""
-    lines, first = inspect.getsourcelines(getattr(doctor_again, name, Changes))
+    homes = (home for home in HOMES if hasattr(home, name))
+    lines, first = inspect.getsourcelines(getattr(next(homes, None), name, Changes))
     marked = (at for at, line in enumerate(lines, first) if "# the costly line" in line)
     return next(marked, 0)
 
@@ -183,10 +188,13 @@ def test_a_store_is_written_again_in_chunks_of_a_sample(
     assert made.chunks == chunk
 
 
-def test_a_file_is_opened_once(tmp_path: Path) -> None:
-    at = context(doctor_again.Zipped(tmp_path), tmp_path, **with_share("reading"))
+@pytest.mark.parametrize(
+    ("name", "opener"), [("Zipped", "zipfile.ZipFile"), ("Tarred", "tarfile.open")]
+)
+def test_a_file_is_opened_once(name: str, opener: str, tmp_path: Path) -> None:
+    at = context(getattr(doctor_again, name)(tmp_path), tmp_path, **with_share("reading"))
     (remedy,) = opened_once(at)
-    assert "zipfile.ZipFile(self.path)" in remedy.lines
+    assert f"{opener}(self.path)" in remedy.lines
     same_samples(at, remedy)
 
 
@@ -431,3 +439,14 @@ def test_a_resize_that_costs_more_than_decoding_is_the_cause(
         },
     }
     assert findings(seen)[0].name == first
+
+
+def test_the_queue_for_a_processor_is_no_time_of_a_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine a call would else seem to take little of it."""
+    made = Subject("", doctor_again.Clouds(tmp_path))
+    queued = iter(range(0, 100 * 10_000, 100))  # 100 s for each sample
+    monkeypatch.setattr(repeats_probe, "queue_seconds", lambda: next(queued))
+    (found,) = (one for one in repeats(made, LONG)["calls"] if one["name"] == "np.loadtxt")
+    assert found["share"] == 1.0

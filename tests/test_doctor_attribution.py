@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import threading
@@ -185,10 +186,10 @@ def test_lines_of_quick_samples_have_their_time_though_it_is_over(
     assert given == [100.0 + attribution.LEAST_LINES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SlowTransform", "PythonLoop", "WholeFile"])
-def test_shares_agree_with_a_profiler_that_looks_from_outside(name: str, tmp_path: Path) -> None:
-    doctor_gallery.prepare(tmp_path)
-    target, kwargs = f"{doctor_gallery.__file__}:{name}", {"folder": str(tmp_path)}
+def test_shares_agree_with_a_profiler_that_looks_from_outside(name: str, ward: Path) -> None:
+    target, kwargs = f"{doctor_gallery.__file__}:{name}", {"folder": str(ward)}
     try:
         sampled = check_attribution.sampled_shares(target, json.dumps(kwargs), 2.0)
     except StudyError as reason:
@@ -243,3 +244,16 @@ def test_arguments_of_the_comparison(
 def test_items_that_take_no_time_have_no_causes() -> None:
     """As on a machine that ran something else all the while."""
     assert Profile([], plain=0.0, items=1, blocked=0.0).threads == 0.0
+
+
+def test_both_sides_begin_without_garbage() -> None:
+    """Else the collector came into every pass of one side and into none of the other."""
+    seen: list[tuple[int, int]] = []
+
+    def look(*_: Any) -> Pass:
+        seen.append(gc.get_count()[1:])
+        [[] for _ in range(100_000)]
+        return Pass(wall=1.0)
+
+    in_turns(look, [0], look, 2, time.perf_counter() + 60)
+    assert seen[:4] == [(0, 0)] * 4

@@ -81,6 +81,28 @@ def test_findings_that_went_and_came(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Both" not in said
 
 
+def test_settings_that_changed_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"num_workers": 0, "batch_size": 8}
+    for name, workers in (("a", 0), ("b", 4)):
+        found = diagnosis(settings=settings | {"num_workers": workers})
+        (tmp_path / name).write_text(found.model_dump_json())
+    assert main(["--compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    assert "Other settings: num_workers 0 -> 4." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("gil", "recommended"), [(None, True), (0.8, False)])
+def test_threads_are_not_advised_beside_a_step_that_keeps_the_gil(
+    gil: float | None, recommended: bool
+) -> None:
+    own = [100.0, 101.0, 99.0, 100.0]
+    one = {"name": "threads-trainer", "title": "", "lines": "", "claim": "", "cost": "",
+           "caution": "", "once_seconds": 0.0, "beside": own,
+           "blocks": [50.0, 51.0, 49.0, 50.0], "workers": 0, "whole": False}  # fmt: skip
+    heard = Heard({"tried": {"own": own, "samples": 10, "remedies": [one]}})
+    (told,) = diagnose("x", heard, 5.0, gil).remedies
+    assert told.recommended is recommended and ("keeps the GIL 80%" in told.caution) is bool(gil)
+
+
 def _written(path: Path, **edited: Any) -> Path:
     """A diagnosis that somebody has edited."""
     path.write_text(json.dumps(json.loads(diagnosis().model_dump_json()) | edited))
@@ -124,11 +146,18 @@ STEP = Step(step_ms=5, batch_ms=10, workers=0, batch_size=4, waits=0.3, fine=Fal
         ("decoding>50%", True),
         ("decoding>70%", False),
         ("reading>0%", False),
+        ("parsing JSON>20%", True),
+        ("Parsing json>30%", False),
     ],
 )
 def test_a_condition_holds_or_not(text: str, fails: bool) -> None:
     found = diagnosis(
-        step=STEP, findings=[hazard("frozen")], parts=[Part(cause="decoding", us=70, share=0.7)]
+        step=STEP,
+        findings=[hazard("frozen")],
+        parts=[
+            Part(cause="decoding", us=70, share=0.7),
+            Part(cause="parsing JSON", us=30, share=0.3),
+        ],
     )
     assert bool(Condition.of(text).failed(found)) is fails
 

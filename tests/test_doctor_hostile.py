@@ -50,6 +50,7 @@ IMPORTED = {  # at import -> what is said
     "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)": SURVIVED,
     "import threading\nthreading.Thread(target=threading.Event().wait).start()": SURVIVED,
 }  # fmt: skip
+BUDGET = 10.0  # seconds
 LENGTHS = ("3.5", "-1", "'4'", "None", "2 ** 70", "1 / 0")
 
 
@@ -89,7 +90,7 @@ def test_what_is_no_length_is_told(
     assert "mend its __len__" in said and "Traceback" not in said
 
 
-def examined(source: str, folder: Path, budget: float = 10.0, *but: str) -> Diagnosis:
+def examined(source: str, folder: Path, budget: float, *but: str) -> Diagnosis:
     path = folder / "target.py"
     path.write_text(f"import torch\n{source}")
     heard = examine(f"{path}:D", {}, questions(budget, but))
@@ -125,7 +126,7 @@ def D():
 
 @pytest.mark.parametrize("source", FOUND)
 def test_samples_that_are_none_are_the_finding(source: str, tmp_path: Path) -> None:
-    found = examined(source, tmp_path, 10.0, *LATER)
+    found = examined(source, tmp_path, BUDGET, *LATER)
     assert [one.name for one in found.findings][:1] == [FOUND[source]], found
     assert not found.verdict.startswith("Nothing")
 
@@ -141,7 +142,9 @@ OPAQUE = {  # samples that differ, and whose texts do not, or too deep: what the
 @pytest.mark.parametrize("kind", OPAQUE)
 def test_samples_that_cannot_be_told_apart_are_not_called_equal(kind: str, tmp_path: Path) -> None:
     before, sample = OPAQUE[kind]
-    found = examined(before + MAP.format(sample=sample), tmp_path, 10.0, *LATER, "causes", "items")
+    found = examined(
+        before + MAP.format(sample=sample), tmp_path, BUDGET, *LATER, "causes", "items"
+    )
     assert "alike" not in [one.name for one in found.findings], found
 
 
@@ -177,7 +180,7 @@ def test_the_users_text_is_shown_escaped_everywhere(tmp_path: Path) -> None:
     source = f"def broken(): raise OSError({text})" + MAP.format(
         sample="broken() if index == 99 else {" + text + ": torch.full((9,), index)}"
     )
-    found = examined(source, tmp_path, 10.0, *LATER)
+    found = examined(source, tmp_path, BUDGET, *LATER)
     data = json.loads(found.model_dump_json())
     assert any(one["name"] == "broken-sample" for one in data["findings"])
     shown = page(found)
@@ -192,7 +195,7 @@ def test_a_clock_that_the_users_code_sets_is_not_believed(tmp_path: Path) -> Non
         sample="[setattr(time, name, still) for name in ('perf_counter', 'monotonic', 'time')] "
         "and torch.full((9,), index)"
     )
-    found = examined(source, tmp_path, 10.0, *LATER)
+    found = examined(source, tmp_path, BUDGET, *LATER)
     assert found.total_us and found.parts, found
 
 
@@ -200,7 +203,7 @@ def test_answers_arrive_where_the_users_code_replaces_the_library_of_their_forma
     tmp_path: Path,
 ) -> None:
     source = "import json" + MAP.format(sample="setattr(json, 'dumps', repr) or index")
-    assert examined(source, tmp_path, 10.0, *LATER).length
+    assert examined(source, tmp_path, BUDGET, *LATER).length
 
 
 def test_a_loader_that_goes_its_own_way_is_told_apart(tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ class Own(torch.utils.data.DataLoader):
 def D(data=D()): return Own(data)
 """
     )
-    assert "__iter__ of its own" in examined(source, tmp_path, 10.0, *LATER).note
+    assert "__iter__ of its own" in examined(source, tmp_path, BUDGET, *LATER).note
 
 
 def test_a_dataset_that_deletes_temporary_files_is_one_sentence(tmp_path: Path) -> None:
@@ -220,4 +223,4 @@ def test_a_dataset_that_deletes_temporary_files_is_one_sentence(tmp_path: Path) 
         sample="shutil.rmtree(os.environ['TMPDIR']) or torch.full((9,), index)"
     )
     with pytest.raises(StudyError, match="deletes temporary files"):
-        examined(source, tmp_path, 10.0, *LATER)
+        examined(source, tmp_path, BUDGET, *LATER)

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from rich.filesize import decimal
 from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.doctor.findings.findings import findings
@@ -23,8 +24,10 @@ from datasets_impl.doctor.report.terminal import enough
 GB = 1 << 30
 FINE: dict[str, Any] = {
     "cores": 8, "visible": 8, "quota": None, "descriptors": 1024, "by_descriptor": True,
-    "ahead": 2, "batch_bytes": 1 << 20, "batch_tensors": 2, "foreign": 0.0, "swapped_in": 0.0,
+    "ahead": 2, "batch_bytes": 1 << 20, "batch_tensors": 2, "pinned": False, "foreign": 0.0,
+    "swapped_in": 0.0,
     "room": {"memory": 8 * GB, "shared memory": 4 * GB, "disk": 9 * GB}, "data": [],
+    "spins": [], "quick_disks": [["/fast", 9 * GB]],
 }  # fmt: skip
 READING = {"causes": {"reading": 0.008, "decoding": 0.002}, "total": 0.01}
 
@@ -52,6 +55,7 @@ def test_nothing_is_said_of_a_machine_that_is_large_enough() -> None:
         ("memory", {"growth": 3 * GB}),
         ("more-workers-than-cores", {"cores": 1, "visible": 64, "quota": 1.0}),
         ("swaps", {"swapped_in": 64 << 20}),
+        ("slow-disk", {"spins": ["/data/a"], "causes": READING}),
         ("far-away", {"data": [["/data/a", "/data", "nfs4"]], "causes": READING}),
         ("far-away", {"data": [["/b/a", "/b", "fuse.s3fs"]], "causes": READING}),
         ("far-away", {"data": [["/app/a", "/", "overlay"]], "causes": READING}),
@@ -61,6 +65,16 @@ def test_each_limit_is_named(name: str, given: dict[str, Any]) -> None:
     assert name in found(**given)
 
 
+def test_page_locked_batches_take_the_next_power_of_two() -> None:
+    """Nine batches of 0.9 GB fit into 8.6 GB as they are, and not as PyTorch locks them."""
+    size = 900_000_000
+    assert "memory" not in found(batch_bytes=size)
+    seen = {"machine": FINE | {"batch_bytes": size, "pinned": True}, "settings": {"num_workers": 4}}
+    (one,) = [one for one in findings(seen) if one.name == "memory"]
+    assert f"have {decimal(9 * GB)} of batches ready, in page-locked memory" in one.evidence
+    assert "pin_memory" in one.remedy
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -68,11 +82,13 @@ def test_each_limit_is_named(name: str, given: dict[str, Any]) -> None:
         {"batch_tensors": 400, "workers": 0},
         {"data": [["/data/a", "/data", "nfs4"]]},  # decoded, or in the page cache
         {"data": [["/data/a", "/data", "ext4"]], "causes": READING},
+        {"spins": ["/data/a"]},
+        {"spins": ["/data/a"], "quick_disks": [], "causes": READING},
     ],
 )
 def test_what_does_no_harm_is_not_named(given: dict[str, Any]) -> None:
     names = found(**given)
-    assert not {"descriptors", "far-away"} & set(names)
+    assert not {"descriptors", "far-away", "slow-disk"} & set(names)
 
 
 def test_a_quota_is_told_from_cores_that_are_not_there() -> None:

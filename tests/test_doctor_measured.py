@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.findings.mechanisms import grows
 from datasets_impl.doctor.findings.starting import workers_restart
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.samples import size_of
@@ -17,6 +19,7 @@ from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.remedies import trials
 from datasets_impl.doctor.remedies.collating import one_tensor_a_field
+from datasets_impl.doctor.remedies.opened_once import Opened
 from datasets_impl.doctor.remedies.preloaded import preloaded
 from datasets_impl.doctor.remedies.remedies import kept_workers
 from datasets_impl.doctor.remedies.trials import tried
@@ -123,3 +126,36 @@ def test_workers_that_import_everything_again_are_told(
     }
     found = workers_restart(seen)
     assert says in found.title if found and says else (found is None and not says)
+
+
+@pytest.mark.parametrize(
+    ("grown", "samples", "packed", "told"),
+    [
+        (32e6, 4000, None, True),
+        (7e6, 768, 1e6, True),
+        (7e6, 768, 6e6, False),
+        (7e6, 768, None, False),  # there was no time to prove it
+        (7e6, 240_000, 1e6, False),  # all of them would take no more
+        (1e6, 768, 0.0, False),
+    ],
+)
+def test_growth_over_a_few_samples_is_believed_where_it_was_proved(
+    grown: float, samples: int, packed: float | None, told: bool
+) -> None:
+    answer = {"private": [10e6 + grown], "few": 10e6, "samples": samples, "of": 250_000}
+    if packed is not None:
+        answer["packed"] = packed
+    seen = {"growth": answer, "inside": {"big_lists": [["dataset.samples", 250_000, "dict"]]}}
+    found = grows(seen)
+    assert (found is not None and found.name == "grows") is told
+
+
+@pytest.mark.parametrize(
+    ("mode", "times"), [("r", 1), ("r:xz", 1), ("r|gz", 1), ("w", 2), ("w:xz", 2), ("a", 2)]
+)
+def test_only_what_is_read_stays_open(mode: str, times: int) -> None:
+    opened = list[str]()
+    stand_in = Opened(lambda *given: opened.append(given[0]) or BytesIO())
+    for _ in range(2):
+        stand_in("pictures.tar", mode)
+    assert len(opened) == times

@@ -20,7 +20,6 @@ from datasets_impl.doctor.process.heard import Ask, Heard
 from datasets_impl.doctor.process.stacks import stand_of, threads
 from datasets_impl.doctor.report.diagnosis import diagnose
 from tests import doctor_hanging
-from tests.doctor_gallery import prepare
 from tests.doctor_hanging import HANGING
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -28,14 +27,14 @@ slow = pytest.mark.slow
 ASKED = [Ask("inside", 0.5), Ask("look", 0.5), Ask("batches", 3.0), Ask("growth", 1.0)]
 
 
-@pytest.fixture(scope="session")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hanging")
-    prepare(folder)
-    return folder
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs for ever need not be waited for long."""
+    monkeypatch.setattr("datasets_impl.doctor.process.examine.GRACE", 2.0)
 
 
 @slow
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("hangs", HANGING, ids=lambda one: one.__name__)
 def test_a_worker_that_hangs_is_named_with_its_line(hangs: Callable[..., Any], ward: Path) -> None:
     name, sample, awaited = HANGING[hangs]
@@ -94,3 +93,16 @@ def test_the_thread_that_reads_is_told_of_and_not_one_of_the_users(tmp_path: Pat
 def test_nothing_that_was_begun_may_go_on_for_longer_than_the_budget_allows(budget: float) -> None:
     heard = Heard(until=clock.monotonic() + OVER * budget)
     assert slack(OVER * budget) + heard.left <= 1.3 * budget
+
+
+@slow
+def test_another_start_of_workers_is_tried_where_a_fork_hangs(
+    ward: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets_impl.doctor.process.examine.RESTARTING", 90.0)
+    target = f"{doctor_hanging.__file__}:lock_that_is_not_sent"
+    asked = [*ASKED[:2], Ask("pickled", 0.5), Ask("batches", 3.0), Ask("growth", 200.0)]
+    heard = examine(target, {"folder": str(ward)}, asked)
+    first = diagnose("hanging", heard).findings[0]
+    assert first.name == "deadlock-after-fork", heard
+    assert "By forkserver they gave their first batch after " in first.evidence, heard

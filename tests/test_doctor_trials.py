@@ -39,17 +39,9 @@ from datasets_impl.doctor.remedies.remedies import (
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Patched, alike, seeded
 from datasets_impl.doctor.remedies.stored import Stored
 from datasets_impl.doctor.remedies.trials import may_change_of, tried
-from tests import doctor_gallery, doctor_healthy
-from tests.doctor_gallery import prepare
+from tests import doctor_gallery, doctor_hazards, doctor_healthy
 
 ASKED = [("items", 5.0), ("causes", 7.0), ("growth", 7.0), ("tried", 17.0)]
-
-
-@pytest.fixture(scope="module")
-def ward(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("trials")
-    prepare(folder)
-    return str(folder)
 
 
 def test_quick_samples_leave_every_probe_its_time() -> None:
@@ -131,9 +123,10 @@ def test_what_a_class_replaces_draws_nothing() -> None:
     ("name", "says"),
     [("Seldom", "rand"), ("ByEpoch", "epoch"), ("SameNoise", "rng"), ("Decode", ""), ("Rows", "")],
 )
-def test_code_that_draws_is_seen_though_it_seldom_does(name: str, says: str, ward: str) -> None:
-    home = doctor_gallery if hasattr(doctor_gallery, name) else doctor_healthy
-    why = may_change_of(Subject(name, getattr(home, name)(ward)))
+def test_code_that_draws_is_seen_though_it_seldom_does(name: str, says: str, ward: Path) -> None:
+    homes = (doctor_gallery, doctor_hazards, doctor_healthy)
+    home = next(one for one in homes if hasattr(one, name))
+    why = may_change_of(Subject(name, getattr(home, name)(str(ward))))
     assert bool(why) is bool(says) and says in why
 
 
@@ -378,16 +371,16 @@ def test_tensors_that_numpy_does_not_know_are_compared_by_value(change: Any) -> 
     assert fingerprint(one) == fingerprint(same) != fingerprint(other)
 
 
-def test_a_change_that_seldom_comes_is_no_sameness_of_workers(ward: str) -> None:
+def test_a_change_that_seldom_comes_is_no_sameness_of_workers(ward: Path) -> None:
     """Two workers that both change nothing have not drawn the same numbers."""
-    found = repeated(Subject("", doctor_healthy.Seldom(ward), cost=1e-5), 2.0)
+    found = repeated(Subject("", doctor_healthy.Seldom(str(ward)), cost=1e-5), 2.0)
     assert not found["workers_equal"]
-    found = repeated(Subject("", doctor_gallery.SameNoise(ward), cost=1e-5), 2.0)
+    found = repeated(Subject("", doctor_hazards.SameNoise(str(ward)), cost=1e-5), 2.0)
     assert found["distinct"] > 1 and found["workers_equal"]
 
 
-def test_only_memory_of_the_store_is_shared(ward: str) -> None:
-    lent = doctor_gallery.Lent(ward)
+def test_only_memory_of_the_store_is_shared(ward: Path) -> None:
+    lent = doctor_hazards.Lent(str(ward))
     assert shared_memory(lent[3], lent[3])
     assert not shared_memory(lent[3].clone(), lent[3])
     for batch_size, shared in ((None, True), (1, False), (8, False)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -88,7 +89,7 @@ class Wrapped(Rows):
 
 class Looked(Rows):
     def __getitem__(self, index: int) -> Any:
-        row = TABLE.iloc[index]  # costly look-up
+        row = TABLE.iloc[[index]].iloc[0]  # costly look-up
         return torch.ones(len(row))
 
 
@@ -138,6 +139,34 @@ def test_the_costliest_line_is_the_users(name: str) -> None:
     found = causes(subject_of(name, CASES[name]()), 4.0)
     first = found["lines"][0]
     assert (first["file"], first["line"]) == marked(name.partition(",")[0]), found["lines"][:3]
+
+
+class Disturbed(Looked):
+    """Once another program takes the processor, while the second line is profiled."""
+
+    profiled = False
+
+    def __getitem__(self, index: int) -> Any:
+        row = TABLE.iloc[index]  # costly look-up, disturbed
+        return self.second(len(row))
+
+    def second(self, many: int) -> Any:
+        if Disturbed.profiled:
+            Disturbed.profiled = False
+            sum(range(300_000))
+        return many
+
+
+def test_one_disturbance_makes_no_other_line_the_costliest(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noting(cProfile.Profile):
+        def enable(self, *given: Any, **options: Any) -> None:
+            Disturbed.profiled = number.pop() if number else False
+            super().enable(*given, **options)
+
+    number = [True]
+    monkeypatch.setattr(cProfile, "Profile", Noting)
+    first = causes(subject_of("x", Disturbed()), 4.0)["lines"][0]
+    assert (first["file"], first["line"]) == marked("costly look-up, disturbed")
 
 
 def test_the_line_of_a_sampler_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

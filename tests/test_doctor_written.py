@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zipfile
 from pathlib import Path
 
 import jsonschema
@@ -14,9 +15,12 @@ from datasets_impl.doctor.__main__ import main
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.model import Diagnosis
+from datasets_impl.doctor.report.page import page
 from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
 from datasets_impl.errors import StudyError
 from datasets_impl.files.look import LOOK
+from tests.commands import python
+from tests.folders import snapshot
 
 REPOSITORY = Path(__file__).parents[1]
 NAMES = ("index.html", "diagnosis.json", "schema.json")
@@ -34,6 +38,23 @@ def test_its_own_output_is_written_anew(found: Diagnosis, tmp_path: Path) -> Non
         draw_session(found, write_report(found, out), ["x"], svg)
     assert {path.name for path in out.iterdir()} == set(NAMES)
     check_places("x", None, REPOSITORY / "results/doctor/session.svg")
+
+
+def test_a_package_in_a_zip_writes_its_page(found: Diagnosis, tmp_path: Path) -> None:
+    """As a wheel on PYTHONPATH is one."""
+    with zipfile.ZipFile(tmp_path / "package.zip", "w") as packed:
+        for path in (REPOSITORY / "datasets_impl").rglob("*"):
+            if path.suffix in (".py", ".j2"):
+                packed.write(path, path.relative_to(REPOSITORY))
+    code = (
+        "from datasets_impl.doctor.process.heard import Heard\n"
+        "from datasets_impl.doctor.report import diagnosis, page\n"
+        "found = diagnosis.diagnose('x', Heard({'look': {'type': 'Photos', 'length': 10}}))\n"
+        "assert 'package.zip' in page.__file__\n"
+        "print(page.page(found), end='')"
+    )
+    done = python("-P", "-c", code, at=tmp_path, PYTHONPATH=tmp_path / "package.zip")
+    assert done.stdout == page(found), done.stderr
 
 
 @pytest.mark.parametrize("name", [*NAMES, "drawn.svg"])
@@ -104,10 +125,6 @@ def test_arguments_that_cannot_be_meant_are_one_sentence(
     assert said.startswith("error: ") and len(said.strip().splitlines()) == 1 and len(said) < 500
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.mark.slow
 def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     folder: Path,
@@ -119,18 +136,18 @@ def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     monkeypatch.setenv("STARTED_BY", str(tmp_path))
-    before = _contents(folder)
+    before = snapshot(folder)
     assert main([str(folder), "--budget", "10", "--out", str(out), "--step-ms", "10000"]) == 0
-    assert _contents(folder) == before, "the user's files are as they were"
+    assert snapshot(folder) == before, "the user's files are as they were"
     assert not list(scratch.iterdir()), "no temporary file is left"
     assert not [pid for pid in psutil.pids() if _started_by(tmp_path, pid)]
     assert {path.name for path in out.iterdir()} == set(NAMES)
     written = json.loads((out / "diagnosis.json").read_text())
     jsonschema.validate(written, json.loads((out / "schema.json").read_text()))
     assert written["step"]["fine"] and "the step is the bottleneck" in capsys.readouterr().out
-    page = (out / "index.html").read_text()
-    assert written["verdict"].rstrip(".") in page and "http" not in page.split("<main>")[1]
-    assert LOOK in page, "the look of the study's page"
+    html = (out / "index.html").read_text()
+    assert written["verdict"].rstrip(".") in html and "http" not in html.split("<main>")[1]
+    assert LOOK in html, "the look of the study's page"
 
 
 def _started_by(test: Path, pid: int) -> bool:

@@ -1,41 +1,31 @@
-"""asv's own files in, one tidy table out; every damaged file is named in one sentence."""
+"""asv's own files in, one tidy table out."""
 
 from __future__ import annotations
 
 import json
 import math
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from datasets_impl.errors import StudyError
 from scripts.judging.evidence import Evidence, evidence_of, load_evidence
 from scripts.judging.model import Reason
 from scripts.judging.runs import find_runs
 from scripts.report.reasons import in_words
-from scripts.root import ROOT
-from tests.synthetic_results import FAILED, SKIPPED, Bench, Value, edit_json, write_results
-
-PX = [64, 256]
-IMPL = ["naive", "preloaded", "mapped"]
-
-
-def items(
-    value: Callable[[dict[str, Any]], Value], name: str = "item.ByImplementation.track_item"
-) -> Bench:
-    return Bench(name, {"px": PX, "impl": IMPL}, value)
-
-
-def steady(factors: dict[str, Any]) -> list[float]:
-    """Distinct samples for every cell, so that none can be mistaken for another."""
-    base = 1000.0 * factors["px"] + 100 * IMPL.index(factors["impl"])
-    return [base + block for block in (0.25, 1.5, 3.0)]
+from tests.synthetic_results import (
+    FAILED,
+    IMPL,
+    PX,
+    SKIPPED,
+    Bench,
+    edit_json,
+    items,
+    observation,
+    steady,
+    write_results,
+)
 
 
 def cell(evidence: Evidence, **wanted: Any) -> dict[str, Any]:
@@ -44,9 +34,6 @@ def cell(evidence: Evidence, **wanted: Any) -> dict[str, Any]:
         rows = rows[rows[name] == level]
     assert len(rows) == 1, f"{len(rows)} rows with {wanted}"
     return {str(key): value for key, value in rows.iloc[0].items()}
-
-
-# ---------------------------------------------------------------------------- round trip
 
 
 def test_samples_come_back_in_their_own_cells_and_order(tmp_path: Path) -> None:
@@ -93,10 +80,6 @@ def test_trailing_nulls_that_asv_trims_are_failed_cells(tmp_path: Path) -> None:
     assert len(failed) == len(IMPL) + len(PX) * len(IMPL)
     assert set(failed["reason"]) == {Reason("failed")}
     assert failed["median"].isna().all() and failed["samples"].isna().all()
-
-
-def observation(px: int, impl: str, **more: str) -> dict[str, Any]:
-    return {"benchmark": "item.ByImplementation", "factors": {"impl": impl, "px": px}, **more}
 
 
 def test_a_skipped_cell_carries_the_reason_from_the_log(tmp_path: Path) -> None:
@@ -214,9 +197,6 @@ def test_a_benchmark_that_the_suite_no_longer_lists_is_left_out(tmp_path: Path) 
     assert set(load_evidence([tmp_path]).cells["benchmark"]) == {"item.ByImplementation"}
 
 
-# ---------------------------------------------------------------------------- several files
-
-
 def doubled(factors: dict[str, Any]) -> list[float]:
     return [2 * sample for sample in steady(factors)]
 
@@ -259,170 +239,6 @@ def test_reading_twice_gives_the_same_table(tmp_path: Path) -> None:
     write_results(tmp_path, [items(steady)])
     first, second = load_evidence([tmp_path]), load_evidence([tmp_path])
     assert first.cells.equals(second.cells)
-
-
-# ---------------------------------------------------------------------------- damage
-
-RESULT = "lab/01234567-existing-py3.11.json"
-
-
-def cut(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-
-
-def damage(name: str) -> Callable[[Path], Path]:
-    """A file below the results folder, cut in half."""
-
-    def apply(folder: Path) -> Path:
-        cut(folder / name)
-        return folder / name
-
-    return apply
-
-
-def rewritten(name: str, content: str) -> Callable[[Path], Path]:
-    def apply(folder: Path) -> Path:
-        (folder / name).write_text(content)
-        return folder / name
-
-    return apply
-
-
-def other_suite(folder: Path) -> Path:
-    shutil.rmtree(folder)
-    return write_results(folder, [Bench("sorting.Suite.track_swaps", {"n": [1, 2]}, lambda f: 1.0)])
-
-
-def renamed_factors(folder: Path) -> Path:
-    entry = "item.ByImplementation.track_item"
-    edit_json(folder / "benchmarks.json", lambda data: data[entry]["param_names"].append("px2"))
-    return folder / "benchmarks.json"
-
-
-def nothing_listed(folder: Path) -> Path:
-    (folder / "benchmarks.json").write_text('{"version": 2}')
-    return folder / RESULT
-
-
-def without(name: str) -> Callable[[Path], Path]:
-    def apply(folder: Path) -> Path:
-        (folder / name).unlink()
-        return folder / name
-
-    return apply
-
-
-def emptied(folder: Path) -> Path:
-    shutil.rmtree(folder)
-    write_results(folder, [])
-    shutil.rmtree(folder / "lab")
-    return folder
-
-
-def gone(folder: Path) -> Path:
-    shutil.rmtree(folder)
-    return folder
-
-
-def field_of_another_type(folder: Path) -> Path:
-    edit_json(folder / RESULT, lambda data: data.update(results=3))
-    return folder / RESULT
-
-
-def values_cut_short(folder: Path) -> Path:
-    edit_json(folder / RESULT, lambda data: data["results"].update({NAME: [3.5]}))
-    return folder / RESULT
-
-
-def level_that_is_no_literal(folder: Path) -> Path:
-    def change(data: Any) -> None:
-        data["results"][NAME][1][1][0] = "open('x')"
-
-    edit_json(folder / RESULT, change)
-    return folder / RESULT
-
-
-NAME = "item.ByImplementation.track_item"
-LOG = RESULT.removesuffix(".json") + ".observations.jsonl"
-FACTS = RESULT.removesuffix(".json") + ".provenance.jsonl"
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        pytest.param(damage(RESULT), id="result file cut"),
-        pytest.param(rewritten(RESULT, "{}"), id="result file empty object"),
-        pytest.param(rewritten(RESULT, "[]"), id="result file a list"),
-        pytest.param(rewritten(RESULT, ""), id="result file empty"),
-        pytest.param(field_of_another_type, id="result file of wrong type"),
-        pytest.param(values_cut_short, id="values without their parameters"),
-        pytest.param(level_that_is_no_literal, id="level that is no literal"),
-        pytest.param(damage(LOG), id="observations cut"),
-        pytest.param(rewritten(LOG, '"text"\n'), id="observation that is no object"),
-        pytest.param(rewritten(LOG, '{"failed": "x"}\n'), id="observation without its cell"),
-        pytest.param(damage(FACTS), id="provenance cut"),
-        pytest.param(rewritten(FACTS, "[1]"), id="provenance that is no object"),
-        pytest.param(damage("benchmarks.json"), id="benchmarks.json cut"),
-        pytest.param(nothing_listed, id="benchmarks.json empty object"),
-        pytest.param(without("benchmarks.json"), id="benchmarks.json missing"),
-        pytest.param(renamed_factors, id="benchmarks.json of other factors"),
-        pytest.param(damage("lab/machine.json"), id="machine.json cut"),
-        pytest.param(rewritten("lab/machine.json", "{}"), id="machine.json empty object"),
-        pytest.param(rewritten("lab/machine.json", "[]"), id="machine.json a list"),
-        pytest.param(other_suite, id="another suite"),
-        pytest.param(emptied, id="empty folder"),
-        pytest.param(gone, id="missing folder"),
-    ],
-)
-def test_damage_is_named_in_one_sentence(tmp_path: Path, spoil: Callable[[Path], Path]) -> None:
-    folder = tmp_path / "results"
-    write_results(
-        folder,
-        [items(steady)],
-        observations=[observation(64, "naive", value="1")],
-        provenance={"profile": "quick"},
-    )
-    load_evidence([folder])  # whole, it loads
-    named = spoil(folder)
-    with pytest.raises(StudyError) as error:
-        load_evidence([folder])
-    text = str(error.value)
-    assert str(named) in text
-    assert "\n" not in text and text.endswith(".")
-
-
-def test_a_machine_folder_without_machine_json_is_not_dropped_silently(tmp_path: Path) -> None:
-    write_results(tmp_path, [items(steady)], machine="one")
-    write_results(tmp_path, [items(steady)], machine="two")
-    (tmp_path / "two" / "machine.json").unlink()
-    with pytest.raises(StudyError, match="two"):
-        load_evidence([tmp_path])
-
-
-def report(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "scripts/render_report.py", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("spoil", [damage(RESULT), gone], ids=["cut", "missing"])
-def test_the_command_ends_with_2_and_one_sentence(
-    tmp_path: Path, spoil: Callable[[Path], Path]
-) -> None:
-    folder = tmp_path / "results"
-    write_results(folder, [items(steady)])
-    named = spoil(folder)
-    done = report("--results", str(folder), "--out", str(tmp_path / "report"))
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert str(named) in done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
-    assert not (tmp_path / "report").exists()
 
 
 def test_the_folder_of_one_machine_is_enough(tmp_path: Path) -> None:

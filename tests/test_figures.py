@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -12,19 +13,15 @@ import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
 from scripts.judging.model import Bar, Cell, Effect
-from scripts.report import certainty, wording
+from scripts.report import certainty, figures, wording
 from scripts.report.ceilings import WORDS, passing
 from scripts.report.figures.forest import rows_of
+from scripts.report.figures.overview import item_stages
 from scripts.report.figures.panels import MOST_ROWS, ROWS, panels_of
-from scripts.report.figures.style import LAYOUTS, WIDE
-from scripts.report.figures.values import apart, ratio_ticks
+from scripts.report.figures.style import LAYOUTS, SERIES, WIDE
+from scripts.report.figures.values import apart, inks, ratio_ticks
 from scripts.report.model import Study
 from tests.synthetic_study import build, cell
-
-
-@pytest.fixture(scope="module")
-def study() -> Study:
-    return build()
 
 
 def test_a_row_holds_every_machine_and_a_panel_few_rows() -> None:
@@ -137,3 +134,58 @@ def test_a_loader_above_its_ceiling_is_explained() -> None:
 
 def test_every_ceiling_has_words() -> None:
     assert {f"ceiling-{name}" for name in WORDS} == {*CEILINGS}
+
+
+def test_figures_print_numbers_whole(drawn: figures.Figures) -> None:
+    """Coordinates are shortened, data is not: 1.02 must not read 1.0."""
+    assert "1.02\u00d7 [" in drawn.by_claim["C06"].svg
+
+
+def test_no_label_of_a_figure_is_cut(drawn: figures.Figures) -> None:
+    assert not [chart.name for chart in drawn.all() if "\u2026" in chart.svg + chart.narrow]
+    assert "faster \u2190" in drawn.by_claim["C02"].svg, "a ratio says which way is faster"
+
+
+def test_a_stage_has_the_share_that_its_claim_gives_it(study: Study) -> None:
+    share = {"quantity": "share", "treatment": "naive", "baseline": "", "bar": None}
+    cells = [
+        cell({"px": 256, "stage": stage, "medium": "disk-warm"}, value, "for", **share)
+        for stage, value in (("read", 0.02), ("decode", 0.84), ("convert", 0.09))
+    ]
+    chart = item_stages(replace(study, claims=[replace(study.claims[0], evidence=cells)]))
+    assert isinstance(chart, figures.Chart) and "84 %" in chart.svg
+    assert isinstance(item_stages(replace(study, claims=[])), str)
+
+
+def test_a_machine_has_not_the_colour_of_an_outcome() -> None:
+    cells = [cell({}, 1.2, "for", machine=f"m{i}") for i in range(9)]
+    assert not {SERIES[0], SERIES[1], SERIES[7]} & set(inks(cells).values())
+
+
+def test_ids_of_inlined_figures_differ(drawn: figures.Figures) -> None:
+    shown = "".join(chart.svg + chart.narrow for chart in drawn.all())
+    ids = re.findall(r' id="([^"]+)"', shown)
+    assert len(ids) == len(set(ids))
+
+
+def test_an_amount_is_drawn_on_a_log_axis_and_never_is_said(drawn: figures.Figures) -> None:
+    chart = drawn.by_claim["X04"]
+    assert "(epochs)" in chart.svg and "1.19 [1.09" in chart.svg
+    assert "1 cell that never pays has no place on the axis" in chart.caption
+    assert "Dashed: the claim's own bar (< 3)" in chart.caption
+
+
+def test_break_even_figure_shows_the_judged_crossing_and_one_from_its_lines(
+    drawn: figures.Figures,
+) -> None:
+    chart = next(c for c in drawn.overview if c.name == "break-even")
+    rows = chart.data.set_index("impl")
+    assert list(rows.index) == ["naive", "preloaded", "mapped"]
+    assert rows.loc["preloaded", "crossing"] == 1.19  # the claim's own cell
+    assert rows.loc["preloaded", "low"] == pytest.approx(1.19 * 0.92)
+    # No claim judged the mapped one: its crossing is that of the lines drawn, without an interval.
+    naive, mapped = rows.loc["naive"], rows.loc["mapped"]
+    extra = mapped["construction"] - naive["construction"]
+    expected = extra / (naive["epoch"] - mapped["epoch"])
+    assert mapped["crossing"] == pytest.approx(expected) and math.isnan(mapped["low"])
+    assert "even after 1.19" in chart.svg and "even after" in chart.narrow

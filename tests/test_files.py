@@ -17,12 +17,16 @@ import pytest
 from PIL import Image
 
 from datasets_impl import registry
+from datasets_impl.convert import convert_to_shards
+from datasets_impl.corpus import CorpusSpec, ensure_corpus
+from datasets_impl.corpus.user_images import list_pictures
 from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.decoders import DECODERS
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files import pictures as files
+from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import decoded, fingerprint, jpeg_files
 from datasets_impl.formats import ensure_stored
 from datasets_impl.indexing import NoSuchItem, position
@@ -33,7 +37,9 @@ from datasets_impl.loaders.stored_pixels import StoredPixels
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 from datasets_impl.variants.raw_files import RawFileDataset
+from scripts.session.places import check_place
 from tests import loading
+from tests.commands import python
 from tests.further import EVERY, available
 
 
@@ -109,15 +115,37 @@ def test_the_folder_above_a_link_is_that_above_its_target(
 def test_a_command_whose_current_folder_is_gone(command: list[str], tmp_path: Path) -> None:
     """PyTorch's own libraries end the process where they are loaded there."""
     (tmp_path / "gone").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c",
-         "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.executable, sys.argv[1:])",
-         sys.executable, "-m", f"datasets_impl.{command[0]}", *command[1:]],
-        cwd=tmp_path / "gone", capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[2])},
+    gone = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.executable, sys.argv[1:])"
+    done = python(
+        *("-c", gone, sys.executable, "-m", f"datasets_impl.{command[0]}", *command[1:]),
+        at=tmp_path / "gone", PYTHONPATH=Path(files.__file__).parents[2],
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.strip() == "error: The current folder is gone; change to another one."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_script_whose_current_folder_is_gone(
+    method: str, when: str, folder: Path, tmp_path: Path
+) -> None:
+    """Paths in it are whole ones, so what can be done without a current folder is done."""
+    (tmp_path / "gone").mkdir()
+    gone = "os.rmdir(os.getcwd())"
+    (tmp_path / "script.py").write_text(
+        f"import os\n{gone if when == 'before' else ''}\nfrom datasets_impl import *\n"
+        f"if __name__ == '__main__':\n    {gone if when == 'after' else 'pass'}\n"
+        f"    with ThreadedLoader(DecodedImages({str(folder)!r}), 4, start_method={method!r}) as l:"
+        f"\n        print(len(list(l)), len(ensure_stored({str(folder)!r}, 'jpeg', 'pack')))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        cwd=tmp_path / "gone", capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[2])},
+    )  # fmt: skip
+    fine = done.stdout == "3 12\n" and (when, method) == ("after", "fork")
+    assert fine or done.stderr.endswith("The current folder is gone; change to another one.\n")
 
 
 def test_a_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +154,13 @@ def test_a_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "gone").rmdir()
     with pytest.raises(StudyError, match="current folder is gone"):
         jpeg_files("photos")
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", Path(" ")])
+def test_a_blank_path_is_refused(blank: str | Path) -> None:
+    """It comes of a variable that is not set, and a folder of that name is found by nobody."""
+    with pytest.raises(StudyError, match="path is empty or blank"):
+        user_path(blank)
 
 
 def test_links_to_folders_are_followed_and_each_folder_taken_once(nested: Path) -> None:
@@ -210,6 +245,38 @@ def test_a_header_that_was_edited_is_none(change: dict[str, Any], tmp_path: Path
 def test_what_cannot_be_listed_is_one_sentence(given: str, nested: Path) -> None:
     with pytest.raises(StudyError, match=r"cannot be listed .*; name a folder of JPEG files"):
         jpeg_files(nested / given)
+
+
+TAKE_A_PATH = {
+    "crops": lambda path: RandomCrops(path, size=8),
+    "mapped": lambda path: ReadOnlyMappedDataset(path),
+    "stored": lambda path: ensure_stored(path, "jpeg", "pack"),
+    "shards": lambda path: convert_to_shards([__file__], path),
+    "pictures": lambda path: list_pictures(path),
+    "cache": lambda path: ensure_corpus(CorpusSpec(1, 8), cache=path),
+    "study": lambda path: check_place("--out", user_path(path)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("take", TAKE_A_PATH.values(), ids=TAKE_A_PATH)
+def test_a_path_that_cannot_be_looked_at_is_one_sentence(
+    take: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name is too long, or a folder above it is another user's."""
+    named = r"cannot be looked at \({}\); name another place"
+    with pytest.raises(StudyError, match=named.format("File name too long")):
+        take(tmp_path / ("long" * 75))
+    real = os.stat
+
+    def forbidden(path: object, **how: Any) -> os.stat_result:
+        if str(path).startswith(f"{tmp_path}/above/"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    with pytest.raises(StudyError, match=named.format("Permission denied")):
+        take(tmp_path / "above" / "photos")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_named_pipe_is_not_waited_for(nested: Path) -> None:

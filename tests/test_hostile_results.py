@@ -17,6 +17,7 @@ from scripts import compare, update_readme
 from scripts.render_report import main as render_main
 from scripts.root import RESULTS
 from tests.claims_text import HEAD, RATIO, claim
+from tests.standard_suite import standard_suite
 from tests.synthetic_results import Bench, Noise, edit_json, write_results
 
 TEST = RATIO.replace("ByImplementation", "ByResolution")
@@ -82,6 +83,11 @@ def put(name: str, content: str | bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(data)
 
 
+def gigabyte_instead(name: str) -> Callable[[Path], object]:
+    """As large as it says, with nothing on the disk."""
+    return lambda folder: os.truncate(folder / name, 1_000_000_000)
+
+
 def folder_instead(name: str) -> Callable[[Path], object]:
     def change(folder: Path) -> None:
         (folder / name).unlink()
@@ -125,6 +131,11 @@ def logged(**entry: Any) -> Callable[[Path], object]:
         pytest.param(pipe_instead(RESULT), id="result a pipe"),
         pytest.param(pipe_instead("benchmarks.json"), id="benchmarks a pipe"),
         pytest.param(pipe_instead("lab/machine.json"), id="machine a pipe"),
+        pytest.param(gigabyte_instead(RESULT), id="result of a gigabyte"),
+        pytest.param(gigabyte_instead(LOG), id="log of a gigabyte"),
+        pytest.param(gigabyte_instead(PROVENANCE), id="provenance of a gigabyte"),
+        pytest.param(gigabyte_instead("benchmarks.json"), id="benchmarks of a gigabyte"),
+        pytest.param(gigabyte_instead("lab/machine.json"), id="machine of a gigabyte"),
         pytest.param(logged(resident_before=math.nan), id="log NaN"),
         pytest.param(facts(corpora=[CORPUS | {"count": -1}]), id="corpus of a negative size"),
         pytest.param(put(RESULT, b"\xff\xfe\x00"), id="result no text"),
@@ -232,8 +243,15 @@ def test_files_of_others_among_the_results_are_passed_over(tmp_path: Path, rules
     ],
 )
 def test_wrong_rules_are_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, named: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    old: str,
+    new: str,
+    named: str,
 ) -> None:
+    suite = {name: one.levels for name, one in standard_suite().items()}
+    monkeypatch.setattr("scripts.judging.known.suite", lambda: suite)  # a process takes seconds
     text = RULES.replace(old, new)
     if old.startswith("{ impl"):
         text = text.replace('baseline = { impl = "preloaded" }', 'baseline = { colour = "b" }')
@@ -353,7 +371,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(update_readme, "ROOT", tmp_path)
     lines = [
         line.format(name)
-        for name in ("answer", "claims")
+        for name in update_readme.PARTS
         for line in (update_readme.BEGIN, update_readme.END)
     ]
     (tmp_path / "README.md").write_text("\n".join(["before", *lines, "after"]))

@@ -97,7 +97,8 @@ def test_an_inconclusive_claim_names_the_rounds_it_lacks(tmp_path: Path) -> None
     assert null.more_rounds is None and AT_THE_BAR in null.reasons
     assert weak.more_rounds is not None
     # Four of five cells are enough: the one at the bar may stay as it is.
-    assert f"Measure {weak.more_rounds} more round" in found.missing
+    rounds = f"{weak.more_rounds} more round{'s'[: weak.more_rounds != 1]}"
+    assert f"Measure {rounds} to decide enough of the others: " in found.missing
     assert f"`make study ROUNDS={6 + weak.more_rounds}`" in found.missing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 
 from datasets_impl.factors import ALSO
 from scripts.judging.claims import load_claims
+from scripts.judging.evidence import Evidence, load_evidence
+from scripts.judging.judge import _judgement
 from scripts.report.model import Study
-from scripts.report.study import load_study
+from scripts.report.study import described, load_study
 from scripts.root import CLAIMS
 from tests.synthetic_results import (
-    Bench,
     Noise,
     Value,
     whole_suite,
@@ -96,28 +98,26 @@ def test_known_ratios_reach_the_verdicts_of_the_real_claims(real: Study) -> None
     assert slope.estimate == pytest.approx(0, abs=0.02)
 
 
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """Of the whole suite, in few rounds."""
+    folder = tmp_path_factory.mktemp("few")
+    write_results(folder, whole_suite(synthetic(Noise(blocks=3))))
+    return load_evidence([folder])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("one", TESTED, ids=lambda one: one.id)
 def test_a_finding_survives_evidence_in_which_single_tests_have_no_cells(
-    tmp_path: Path, one: Any
+    one: Any, everything: Evidence
 ) -> None:
-    rules, *blocks = CLAIMS.read_text().split("[[claim]]")
-    (own,) = [block for block in blocks if f'id = "{one.id}"' in block]
-    alone = tmp_path / "claims.toml"
-    alone.write_text(f"{rules}[[claim]]{own}")
+    known = load_claims(CLAIMS)
+    known = known.model_copy(update={"claim": [each for each in known.claim if each.id == one.id]})
+    cells = everything.cells
     used = {name for test in one.test.values() for name in _benchmarks(test)}
-    for number, gone in enumerate({frozenset(test.benchmarks) for test in one.test.values()}):
-        folder = tmp_path / str(number)
-        kept = used - gone
-        write_results(
-            folder,
-            [
-                bench
-                for bench in suite_once()
-                if bench.name.rpartition(".")[0] in kept or bench.name.startswith("controls.")
-            ],
-        )
-        (found,) = load_study([folder], alone).claims
+    for gone in {frozenset(test.benchmarks) for test in one.test.values()}:
+        kept = cells["benchmark"].isin(used - gone) | cells["benchmark"].str.startswith("controls.")
+        (found,) = described(_judgement(known, replace(everything, cells=cells[kept]))).claims
         rest = [cell for cell in found.evidence if cell.benchmark.rpartition(".")[0] not in gone]
         assert len(rest) == len(found.evidence)
         if not any(cell.counts for cell in rest):
@@ -130,21 +130,11 @@ def _benchmarks(test: Any) -> set[str]:
     return {*test.benchmarks, *getattr(test, "construction", ())}
 
 
-def suite_once() -> list[Bench]:
-    if not _suite:
-        _suite.extend(whole_suite(synthetic(Noise(blocks=3))))
-    return _suite
-
-
-_suite: list[Bench] = []
-
-
 @pytest.mark.slow
 def test_judging_twice_gives_the_same_study(real: Study, tmp_path: Path) -> None:
     write_results(tmp_path, whole_suite(synthetic(Noise())))
-    one, two = load_study([tmp_path], CLAIMS), load_study([tmp_path], CLAIMS)
-    for name in vars(one):
+    again = load_study([tmp_path], CLAIMS)
+    for name in vars(again):
         if name != "measurements":
-            assert getattr(one, name) == getattr(two, name), name
-    assert one.measurements.equals(two.measurements)
-    assert one.claims == real.claims
+            assert getattr(again, name) == getattr(real, name), name
+    assert again.measurements.equals(real.measurements)

@@ -20,20 +20,10 @@ from datasets_impl.corpus import Corpus
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.packed import PackedPaths
 from datasets_impl.files.pictures import jpeg_files, seal
-from datasets_impl.formats import FORMATS, conversion, ensure_stored, open_stored, plan
+from datasets_impl.formats import FORMATS, ensure_stored, open_stored
 from datasets_impl.formats.stored import HEADER
 from datasets_impl.labelled import ImageFiles, LabelledFolder, as_files, as_targets
-
-CASES = [
-    pytest.param(
-        name,
-        kind,
-        marks=pytest.mark.skipif(not row.available, reason=f"{row.package} is not installed"),
-    )
-    for name, row in FORMATS.items()
-    for kind in row.kinds
-]
-every_case = pytest.mark.parametrize(("name", "kind"), CASES)
+from tests.stored_sets import Stop, contents, every_case, stop_at
 
 
 @pytest.fixture
@@ -161,16 +151,12 @@ def test_many_files_pickle_to_little_more_than_their_names() -> None:
     assert len(pickle.dumps(files)) < 100_000 * own + 10_000
 
 
-class Stopped(Exception):
-    """Raised in place of a kill."""
-
-
 # --- stored sets -----------------------------------------------------------------------------
 
 
 def parts(images: Any) -> tuple[list[bytes], Any, Any]:
-    content = [bytes(images.read(index)) for index in range(len(images))]
-    return content, None if images.targets is None else images.targets.tolist(), images.classes
+    targets = None if images.targets is None else images.targets.tolist()
+    return contents(images), targets, images.classes
 
 
 @every_case
@@ -193,20 +179,12 @@ def test_a_stored_set_keeps_targets(name: str, kind: Any, form: Any, labelled: P
 
 @every_case
 def test_a_conversion_that_was_stopped_ends_with_the_same_index(
-    name: str, kind: Any, labelled: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, kind: Any, labelled: Path, chunks_of_two: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "CHUNK", 2)
-    source, real, read = LabelledFolder(labelled), conversion.Plan.content, []
+    source = LabelledFolder(labelled)
     whole = ensure_stored(source, kind, name, target=labelled.with_name("whole"))
-
-    def stopping(plan: Any, index: int) -> bytes:
-        read.append(index)
-        if len(read) == 7:
-            raise Stopped
-        return real(plan, index)
-
-    monkeypatch.setattr(conversion.Plan, "content", stopping)
-    with pytest.raises(Stopped):
+    read = stop_at(monkeypatch, 7)
+    with pytest.raises(Stop):
         ensure_stored(source, kind, name, threads=1)
     images = ensure_stored(source, kind, name, threads=1)
     assert len(read) == 7 + len(source) - 6, "what was written is not written again"

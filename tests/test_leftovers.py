@@ -2,20 +2,24 @@
 
 A command is killed where it waits for the disk (its n-th `fsync` says so and never ends), or where
 it reads a sample. What counts is everything that it can write to: its results and what is beside
-them, the study's cache, the temporary folder and shared memory.
+them, the study's cache, the temporary folder and shared memory. It is forked from a process that
+has imported what takes long, and none of the scripts, of which it has a copy; the doctor is not.
 """
 
 from __future__ import annotations
 
-import functools
+import multiprocessing
 import os
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -61,23 +65,62 @@ class Ailing(Dataset):
 """
 
 
-def python(*arguments: str) -> list[str]:
-    return [sys.executable, *arguments]
-
-
-DOCTOR = python("-m", "datasets_impl.doctor", "target.py:Ailing", "--budget", "10", "--out", "page")
-COMMANDS: dict[str, tuple[list[str], list[str]]] = {  # and where each is killed
-    "corpus": (python("-c", BUILD), ["1", "100", "203"]),
-    "convert-pack": (python("-c", CONVERT.format("pack")), ["2", "4"]),
-    "convert-restart": (python("-c", CONVERT.format("restart")), ["2"]),
+DOCTOR = ["-m", "datasets_impl.doctor", "target.py:Ailing", "--budget", "10", "--out", "page"]
+COMMANDS: dict[str, tuple[list[str], list[str]]] = {  # and where each is killed, one run a place
+    "corpus": (["-c", BUILD], ["1", "100", "203"]),
+    "convert-pack": (["-c", CONVERT.format("pack")], ["2", "4"]),
+    "convert-restart": (["-c", CONVERT.format("restart")], ["2"]),
     "doctor": (DOCTOR, ["sample"]),
-    "render_report": (python("scripts/render_report.py", "--results", "first",
-                             "--claims", "claims.toml", "--out", "out"), ["5"]),
-    "compare": (python("-m", "scripts.compare", "first", "second",
-                       "--claims", "claims.toml", "--out", "out"), ["3"]),
-    "update_readme": (python("-m", "scripts.update_readme"), ["1"]),
+    "render_report": (["-m", "scripts.render_report", "--results", "first",
+                       "--claims", "claims.toml", "--out", "out"], ["5"]),
+    "compare": (["-m", "scripts.compare", "first", "second",
+                 "--claims", "claims.toml", "--out", "out"], ["3"]),
+    "update_readme": (["-m", "scripts.update_readme"], ["1"]),
 }  # fmt: skip
-CASES = [(name, place) for name, (_, places) in COMMANDS.items() for place in places]
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.converting", "matplotlib.pyplot", "pandas", "scipy.stats"])
+
+
+def run(words: list[str], home: Path, variables: dict[str, str]) -> None:
+    """What `python WORDS` does in the folder `home`."""
+    os.setsid()
+    os.chdir(home)
+    os.environ.clear()
+    os.environ.update(variables)
+    tempfile.tempdir = None
+    said = os.open(home.with_suffix(".said"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    sys.path.insert(0, str(home))
+    exec((home / "hanging" / "sitecustomize.py").read_text(), {})
+    kind, what, *arguments = words
+    sys.argv = [what, *arguments]
+    if kind == "-c":
+        exec(what, {"__name__": "__main__"})
+    else:
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+
+
+def started(name: str, home: Path, **more: str) -> Any:
+    words, variables = COMMANDS[name][0], _environment(home, **more)
+    if name == "doctor":
+        with home.with_suffix(".said").open("w") as said:
+            return subprocess.Popen(
+                [sys.executable, *words], cwd=home, env=variables, stdout=said, stderr=said,
+                start_new_session=True,
+            )  # fmt: skip
+    process = FORKS.Process(target=run, args=(words, home, variables))
+    process.start()
+    return process
+
+
+def code_of(process: Any) -> int | None:
+    """How it ended, once it has."""
+    if isinstance(process, subprocess.Popen):
+        return process.wait()
+    process.join()
+    found: int | None = process.exitcode
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -103,28 +146,18 @@ def home(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
     return make
 
 
-@pytest.fixture(scope="module")
-def once(home: Callable[[str], Path]) -> Callable[[str], set[str]]:
-    """What there is after one undisturbed run of a command."""
-
-    @functools.cache
-    def after(name: str) -> set[str]:
-        made = home("once")
-        _run(name, made)
-        return _tree(made)
-
-    return after
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "place"), CASES, ids=[f"{name}-{place}" for name, place in CASES])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_nothing_more_is_left_after_a_kill_and_the_next_run(
-    name: str, place: str, home: Callable[[str], Path], once: Callable[[str], set[str]]
+    name: str, home: Callable[[str], Path]
 ) -> None:
-    killed = home("killed")
-    _kill(name, killed, place)
+    """The next run is killed too, at the next place; of the last one's end all must be gone."""
+    undisturbed, killed = home("once"), home("killed")
+    _run(name, undisturbed)
+    for place in COMMANDS[name][1]:
+        _kill(name, killed, place)
     _run(name, killed)
-    assert _tree(killed) == once(name)
+    assert _tree(killed) == _tree(undisturbed)
 
 
 def _environment(home: Path, **more: str) -> dict[str, str]:
@@ -141,10 +174,8 @@ def _environment(home: Path, **more: str) -> dict[str, str]:
 def _run(name: str, home: Path) -> None:
     """To its end; nothing is left in the temporary folder and in shared memory."""
     before, since = leftovers.present(), time.time()
-    done = subprocess.run(
-        COMMANDS[name][0], cwd=home, env=_environment(home), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    code = code_of(started(name, home))
+    assert code == 0, home.with_suffix(".said").read_text()
     assert not list((home / "temporary").iterdir())
     assert not leftovers.left(before, since)
 
@@ -152,25 +183,19 @@ def _run(name: str, home: Path) -> None:
 def _kill(name: str, home: Path, place: str) -> None:
     """Start it and kill it, with every process that it started, where it hangs at `place`."""
     hangs = home / "hangs"
-    command = subprocess.Popen(
-        COMMANDS[name][0],
-        cwd=home,
-        env=_environment(home, HANG_AT=place, HANGS=str(hangs)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    while not hangs.exists():
-        assert command.poll() is None, f"{name} ended before it came to {place}"
-        time.sleep(0.02)
+    command = started(name, home, HANG_AT=place, HANGS=str(hangs))
     process = psutil.Process(command.pid)
+    while not hangs.exists():
+        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        assert alive, home.with_suffix(".said").read_text()
+        time.sleep(0.02)
     process.suspend()  # or it would see its children die
-    started = process.children(recursive=True)
-    for each in started:
+    children = process.children(recursive=True)
+    for each in children:
         each.send_signal(signal.SIGKILL)
     command.kill()
-    command.wait()
-    psutil.wait_procs(started)
+    code_of(command)
+    psutil.wait_procs(children)
     hangs.unlink()
 
 

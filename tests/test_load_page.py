@@ -71,7 +71,8 @@ def test_summary_counts_voided_repeated_and_kept() -> None:
     ]
     sentence = log_words.summary(log)
     assert "3 of 6 measurements were voided" in sentence
-    assert "2 were made again, 1 left out" in sentence
+    assert "They are of 2 cells in a round, each made again" in sentence
+    assert "1 stayed disturbed and is left out" in sentence
     assert sentence.endswith("0.01 cores")
     assert log_words.summary([{"benchmark": "a", "factors": {}, "value": 1.0}]) == ""
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from asv_runner.benchmarks.mark import SkipNotImplemented
-from conftest import ROOT
 
 from benchmarks.common import _Benchmark
 from benchmarks.grids import Cell
 from datasets_impl.errors import MissingPackage, StudyError, Unsupported
 from datasets_impl.observe import load
 from datasets_impl.observe.load import RETRIES_VARIABLE, Load
-from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
+from datasets_impl.observe.log import ROUND_VARIABLE
+from tests.commands import python
+from tests.with_cells import records
 
 QUIET = Load(seconds=1.0, foreign=0.0, steal=0.0, stolen=0.0)
 LOADED = Load(seconds=1.0, foreign=1.5, steal=0.0, stolen=0.0)
@@ -33,15 +31,9 @@ class Counted(Timed):
 
 
 @pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "log.jsonl"
-    monkeypatch.setenv(LOG_VARIABLE, str(path))
+def log(log: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv(RETRIES_VARIABLE)
-    return path
-
-
-def records(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    return log
 
 
 def measured(
@@ -119,7 +111,7 @@ def test_repetitions_can_be_forbidden(monkeypatch: pytest.MonkeyPatch, log: Path
     assert record["loaded"] is True
 
 
-@pytest.mark.parametrize("text", ["", "-1", "many", "1.5"])
+@pytest.mark.parametrize("text", ["", "-1", "many", "1.5", "9" * 5000])
 def test_a_senseless_number_of_repetitions_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -163,7 +155,4 @@ def test_exact_findings_are_counts() -> None:
         "from benchmarks.prepare import benchmark_classes as b; "
         "print(*[c.spoilt_by_load for c in b() if 'exact' in c.__module__])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert set(done.stdout.split()) == {"False"}
+    assert set(python("-c", code).stdout.split()) == {"False"}

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -17,9 +18,10 @@ from torch.utils.data import (
 )
 
 from datasets_impl.errors import LoaderFailed
+from datasets_impl.loaders.epoch import Unbegun
 from datasets_impl.loaders.loader import ThreadedLoader
 from tests.leftovers import until
-from tests.samples import COUNT, Made, everywhere, expect, same
+from tests.samples import COUNT, Made, Written, everywhere, expect, same
 
 
 class Slow(Made):
@@ -93,9 +95,10 @@ def test_closing_ends_what_makes_batches(where: str) -> None:
 
 
 @everywhere
-def test_closing_ends_waiting_in_another_thread(where: str) -> None:
+@pytest.mark.parametrize("in_order", [True, False])
+def test_closing_ends_waiting_in_another_thread(in_order: bool, where: str) -> None:
     release.clear()  # before a process is forked, which has a copy of it
-    made: Any = ThreadedLoader(Stuck("tuple"), 1, where=where, threads=1)
+    made: Any = ThreadedLoader(Stuck("tuple"), 1, where=where, threads=1, in_order=in_order)
     begun, errors = threading.Event(), []
 
     def iterate() -> None:
@@ -142,7 +145,7 @@ def test_an_epoch_that_was_cut_short_says_so(where: str, monkeypatch: pytest.Mon
     def interrupted(number: int, indices: Any) -> None:
         raise Signalled
 
-    monkeypatch.setattr(batches._epoch._run, "submit", interrupted)  # type: ignore[attr-defined]
+    monkeypatch.setattr(batches.epoch._run, "submit", interrupted)  # type: ignore[attr-defined]
     with pytest.raises(Signalled):
         next(batches)
     with pytest.raises(LoaderFailed, match=r"cut short.*state_dict"):
@@ -170,3 +173,47 @@ def test_an_error_leaves_nothing_that_only_the_garbage_collector_finds(where: st
         assert until(lambda: place() is None)  # a thread of it may still be ending
     finally:
         gc.enable()
+
+
+def test_closing_while_a_batch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Any = ThreadedLoader(Made("tuple"), 1, where="trainer", threads=1)
+    batches = iter(made)
+    next(batches)
+    start = made._place.start
+
+    def closing(work: Any) -> None:
+        made.close()
+        start(work)
+
+    monkeypatch.setattr(made._place, "start", closing)
+    with pytest.raises(LoaderFailed, match="closed in mid-epoch"):
+        next(batches)
+
+
+class Collecting(Written):
+    """The garbage collector comes while a batch is prepared."""
+
+    def sample_layout(self, index: int) -> Any:
+        gc.collect()
+        return super().sample_layout(index)
+
+
+def test_the_garbage_collector_may_end_the_epoch_whose_batch_is_prepared() -> None:
+    made: Any = ThreadedLoader(Collecting(), 2, where="trainer", threads=1, prefetch_factor=1)
+    list(made)
+    begun, go = threading.Event(), threading.Event()
+    made._place._pool.submit(lambda: (begun.set(), go.wait(60)))
+    assert begun.wait(60)
+    gc.freeze()  # it looks at what this test makes
+    try:
+        circle: list[Any] = [Unbegun(made._begin)]
+        made._begin(circle[0])
+        circle.append(circle)
+        ended = weakref.ref(circle[0])
+        del circle
+        go.set()
+        assert until(lambda: ended() is None)
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(lambda: len(list(made))).result(60) == 6, "it holds no lock"
+    finally:
+        gc.unfreeze()

@@ -17,6 +17,7 @@ from torchvision.transforms.v2 import functional
 
 from datasets_impl.errors import BadImage
 from datasets_impl.formats import ensure_stored
+from datasets_impl.loaders.centre_crops import CentreCrops
 from datasets_impl.loaders.crops import random_box
 from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loaders.random_crops import RandomCrops
@@ -70,6 +71,10 @@ def cropped(source: Any) -> torch.Tensor:
     return batch[0]
 
 
+def centred(source: Any) -> torch.Tensor:
+    return CentreCrops(source, resize=PX, size=PX)[COUNT].permute(1, 2, 0)
+
+
 def sampled(source: Any) -> torch.Tensor:
     return DecodingDataset(source)[COUNT]
 
@@ -78,7 +83,8 @@ def sampled_in_a_batch(source: Any) -> torch.Tensor:
     return BatchedDecodingDataset(source).__getitems__([COUNT, COUNT])[1]
 
 
-READERS = {"whole": whole, "cropped": cropped, "sampled": sampled, "batched": sampled_in_a_batch}
+READERS = {"whole": whole, "cropped": cropped, "centred": centred, "sampled": sampled,
+           "batched": sampled_in_a_batch}  # fmt: skip
 every_reader = pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 
 

@@ -17,7 +17,7 @@ from torch.utils.data import (
 
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.loader import ThreadedLoader
-from tests.samples import COUNT, Made, Stream, Written, generator, same
+from tests.samples import COUNT, Made, Stream, Written, everywhere, generator, same
 
 
 def stopped(made: Any, after: int) -> tuple[list[Any], Any]:
@@ -160,6 +160,11 @@ def test_a_state_of_before_is_taken() -> None:
         {"given": "2"},
         {"given": 99},
         {"epoch": -1},
+        {"epoch": 2**63},
+        {"sampler_epoch": "one"},
+        {"sampler_epoch": 2.5},
+        {"sampler_epoch": 2**70},
+        {"sampler_epoch": -(2**70)},
         {"begun": "no"},
         {"generators": None},
         {"generators": []},
@@ -180,3 +185,29 @@ def test_a_damaged_state_is_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(BadArgument, match=r"^state .*\.$"):
         again.load_state_dict({**state, **changed})
         list(again)
+
+
+def test_a_state_of_another_number_of_replicas_is_refused_whatever_the_order() -> None:
+    for shuffle in (False, True):
+        options: dict[str, Any] = {"shuffle": shuffle, "seed": 1, "where": "trainer", "rank": 0}
+        one = ThreadedLoader(Made("tensor"), 2, num_replicas=2, **options)
+        next(iter(one))
+        other = ThreadedLoader(Made("tensor"), 2, num_replicas=3, **options)
+        with pytest.raises(BadArgument, match="state is of a loader with order"):
+            other.load_state_dict(one.state_dict())
+
+
+@everywhere
+def test_an_epoch_beyond_64_bits_is_refused(where: str) -> None:
+    made = ThreadedLoader(Made("tensor"), 2, where=where)
+    made.set_epoch(2**62)
+    assert len(list(made)) == 6
+    for epoch in (2**63, 2**64, 2**70):
+        with pytest.raises(BadArgument, match=f"^epoch is {epoch}; give a whole number from 0 to"):
+            made.set_epoch(epoch)
+
+
+def test_an_epoch_that_the_sampler_refuses_is_one_sentence() -> None:
+    made = ThreadedLoader(Made("tensor"), 2, seed=1, shuffle=True, where="trainer")
+    with pytest.raises(BadArgument, match=r"^state's sampler_epoch .*: epoch is -1; give"):
+        made.load_state_dict({**made.state_dict(), "sampler_epoch": -1})

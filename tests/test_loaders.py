@@ -6,8 +6,6 @@ import json
 import multiprocessing
 import os
 import pickle
-import subprocess
-import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -25,6 +23,7 @@ from datasets_impl.formats import FORMATS, ensure_stored
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loaders.stored_pixels import StoredPixels
 from datasets_impl.variants.decoding import BatchedDecodingDataset
+from tests.commands import python
 from tests.loading import EXACT, WHOLE, decoded, loaded
 
 every_loader = pytest.mark.parametrize("name", WHOLE)
@@ -113,14 +112,13 @@ def test_a_trainer_may_stop_early_and_begin_again(name: str, folder: Path) -> No
     assert Counter(images(made)) == Counter(images(WHOLE[name](folder)))
 
 
-@every_loader
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_works_in_a_process_started_after_it_was_used(name: str, method: str, folder: Path) -> None:
-    made = WHOLE[name](folder, batch_size=5, sampler=range(COUNT))
-    expected = images(made)
-    context = multiprocessing.get_context(method)
-    with context.Pool(1) as pool:
-        assert pool.apply_async(images, (made,)).get(200) == expected
+def test_work_in_a_process_started_after_they_were_used(method: str, folder: Path) -> None:
+    made = {name: WHOLE[name](folder, batch_size=5, sampler=range(COUNT)) for name in WHOLE}
+    expected = {name: images(loader) for name, loader in made.items()}
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        found = {name: pool.apply_async(images, (loader,)) for name, loader in made.items()}
+        assert {name: answer.get(200) for name, answer in found.items()} == expected
 
 
 @every_loader
@@ -190,14 +188,7 @@ def test_two_sizes_are_both_named(odd: str, size: tuple[int, int], folder: Path)
     for said in (odd, f"{size[0]} x {size[1]}", ".jpg has", f"{PX} x {PX}"):
         assert said in str(refused.value)
     assert sum(path.name in str(refused.value) for path in folder.iterdir()) == 2
-
-
-@pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_other_colour_spaces_become_rgb(mode: str, folder: Path) -> None:
-    colour: Any = 90 if mode == "L" else (10, 200, 30, 5)
-    Image.new(mode, (PX, PX), colour).save(folder / "zz.jpg")
-    (batch,) = decoded(folder, sampler=[COUNT])
-    np.testing.assert_array_equal(batch[0].permute(1, 2, 0).numpy(), reference(folder)[COUNT])
+    assert len(images(decoded(folder, 1, sampler=range(COUNT + 1)))) == COUNT + 1
 
 
 def test_a_damaged_pack_is_refused_while_it_is_read(folder: Path) -> None:
@@ -221,11 +212,6 @@ def test_a_pack_cut_short_between_two_epochs_is_refused(folder: Path) -> None:
         images(pickle.loads(pickle.dumps(made)))
 
 
-def test_pixels_are_not_gathered_from_jpeg_bytes(folder: Path) -> None:
-    with pytest.raises(StudyError, match="holds JPEG bytes; store the pixels"):
-        StoredPixels(ensure_stored(folder, "jpeg", "pack").folder)
-
-
 def test_changing_a_batch_does_not_change_the_pack(folder: Path) -> None:
     pack = ensure_stored(folder, "pixels", "pack")
     before = pack.files[0].read_bytes()
@@ -246,24 +232,13 @@ def test_shards_are_disjoint_and_complete(world: int, count: int) -> None:
         assert [len(order) for order in orders] == [len(shard) for shard in shards]
 
 
-def test_a_rank_beyond_the_world_is_refused() -> None:
-    with pytest.raises(ValueError, match="rank 2 is not below"):
-        ShardedShuffle(4, rank=2, world=2)
-
-
 @pytest.mark.slow
 def test_torchrun_sees_every_image_once_an_epoch(folder: Path, tmp_path: Path) -> None:
-    script = Path(__file__).with_name("distributed_epoch.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    done = subprocess.run(
-        [*command, str(script), str(folder), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            "TMPDIR": str(tmp_path),
-            "PYTHONPATH": str(ROOT),
-        },
+    done = python(
+        *("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"),
+        *(Path(__file__).with_name("distributed_epoch.py"), folder, tmp_path),
+        TMPDIR=tmp_path,
+        PYTHONPATH=ROOT,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]

@@ -116,7 +116,10 @@ def test_another_python_or_torch_has_an_environment_of_its_own(
     assert words(home, "study")[0] == ".venv/bin/python"
 
 
-@pytest.mark.parametrize("given", ["TORCH=new", "TORCH=2.9 1", "TORCH='2.9'", "PYTHON=./none"])
+@pytest.mark.parametrize(
+    "given",
+    ["TORCH=new", "TORCH=2.9 1", "TORCH='2.9'", "TORCH=$(shell touch made)", "PYTHON=./none"],
+)
 def test_what_names_no_python_and_no_torch_is_refused(home: Path, given: str) -> None:
     done = subprocess.run(["make", "study", given], cwd=home, capture_output=True, text=True)
     assert done.returncode == 2 and "***" in done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import multiprocessing
 import os
@@ -17,7 +16,6 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from conftest import COUNT, PX
 
 from benchmarks import epoch, item, startup
-from benchmarks.grids import Cell
 from benchmarks.measures import epochs as measure
 from benchmarks.measures import shares
 from datasets_impl import registry
@@ -28,14 +26,7 @@ from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.log import LOG_VARIABLE
-
-TINY: dict[str, Any] = {"n": COUNT, "px": PX}
-
-
-def tiny(**levels: Any) -> Cell:
-    given = TINY | levels
-    return Cell.at(list(given), tuple(given.values()))
-
+from tests.with_cells import records, tiny
 
 IMPLEMENTATIONS = [*registry.IMPLEMENTATIONS, "naive-again"]
 
@@ -204,17 +195,6 @@ def test_repeated_stops_at_either_bound() -> None:
     assert measure.repeated(lambda: 0.25, 1.0) == [0.25] * 4
     assert measure.repeated(lambda: 0.0, 1.0, most=3) == [0.0] * 3
     assert measure.repeated(lambda: 9.0, 0.0) == [9.0]
-
-
-@pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "observations.jsonl"
-    monkeypatch.setenv(LOG_VARIABLE, str(path))
-    return path
-
-
-def records(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()]
 
 
 EPOCH_LEVELS = (COUNT, PX, 0, "fork", "disk-warm", "none", "naive")

@@ -20,13 +20,16 @@ from conftest import COUNT
 
 from datasets_impl import registry
 from datasets_impl.corpus import Corpus
+from datasets_impl.doctor.process.sandbox import clear
 from datasets_impl.errors import StudyError, Unsupported
 from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import workspaces as media
 from datasets_impl.media.workspaces import MEDIA, filesystem, scratch_parent, sweep, workspace
-from datasets_impl.system import running
-from datasets_impl.system.owners import PREFIX
+from datasets_impl.system import owners, running
+from datasets_impl.system.owners import PREFIX, here, own_prefix
+from tests.folders import snapshot
+from tests.leftovers import ended, of_ended
 
 every_medium = pytest.mark.parametrize("medium", MEDIA)
 
@@ -50,20 +53,16 @@ def parent_of(medium: str) -> Path:
         pytest.skip(str(reason))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @every_medium
 def test_same_bytes_and_removed(medium: str, corpus: Corpus) -> None:
     parent = parent_of(medium)
     with workspace(corpus.root, medium) as folder:
         assert folder.is_relative_to(parent)
-        assert contents(folder) == contents(corpus.root)
+        assert snapshot(folder) == snapshot(corpus.root)
         (folder / "image_data.dat").write_bytes(b"written by a dataset")
         (folder.parent / "images.pixels").write_bytes(b"beside the folder")
     assert list(parent.iterdir()) == []
-    assert len(contents(corpus.root)) == COUNT
+    assert len(snapshot(corpus.root)) == COUNT
 
 
 @every_medium
@@ -91,7 +90,7 @@ def test_disk_without_hard_links_gets_copies(
 
     monkeypatch.setattr(Path, "hardlink_to", refused)
     with workspace(corpus.root, "disk-warm") as folder:
-        assert contents(folder) == contents(corpus.root)
+        assert snapshot(folder) == snapshot(corpus.root)
         assert all(path.stat().st_nlink == 1 for path in folder.iterdir())
 
 
@@ -101,7 +100,7 @@ def test_a_worker_that_ends_leaves_the_folder(corpus: Corpus) -> None:
         for _ in range(2):
             with loader(registry.build("naive", folder), 1) as batches:
                 assert run_epoch(batches) == COUNT
-        assert len(contents(folder)) == COUNT
+        assert len(snapshot(folder)) == COUNT
 
 
 def test_a_forked_child_that_is_stopped_leaves_the_folder(corpus: Corpus) -> None:
@@ -115,7 +114,7 @@ def test_a_forked_child_that_is_stopped_leaves_the_folder(corpus: Corpus) -> Non
                 os.kill(os.getpid(), signal.SIGTERM)
             _, status = os.waitpid(child, 0)
             assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGTERM
-            assert len(contents(folder)) == COUNT
+            assert len(snapshot(folder)) == COUNT
     except BaseException as stop:
         if os.getpid() != parent:
             os._exit(stop.code if isinstance(stop, SystemExit) else 1)  # type: ignore[arg-type]
@@ -154,7 +153,7 @@ def owner(corpus: Corpus, medium: str) -> Iterator[tuple[subprocess.Popen[str], 
     assert process.stdout is not None
     try:
         folder = Path(process.stdout.readline().strip())
-        assert len(contents(folder)) == COUNT
+        assert len(snapshot(folder)) == COUNT
         yield process, folder.parent
     finally:
         process.kill()
@@ -176,7 +175,7 @@ def test_folder_of_a_killed_owner_is_swept_and_of_a_live_one_not(corpus: Corpus)
     parent = parent_of("disk-warm")
     with owner(corpus, "disk-warm") as (process, home):
         assert sweep(parent) == 0
-        assert len(contents(home / "images")) == COUNT
+        assert len(snapshot(home / "images")) == COUNT
         process.kill()
         process.wait()
         assert home.exists(), "SIGKILL cannot be caught; if the folder is gone, who removed it?"
@@ -186,9 +185,7 @@ def test_folder_of_a_killed_owner_is_swept_and_of_a_live_one_not(corpus: Corpus)
 
 def test_next_workspace_sweeps_what_a_killed_owner_left(corpus: Corpus) -> None:
     parent = parent_of("disk-warm")
-    finished = subprocess.Popen([sys.executable, "-c", ""])
-    finished.wait()
-    left = parent / f"{PREFIX}{finished.pid}-abc"
+    left = parent / f"{of_ended()}abc"
     left.mkdir()
     with workspace(corpus.root, "disk-warm") as outer:
         assert not left.exists()
@@ -197,11 +194,10 @@ def test_next_workspace_sweeps_what_a_killed_owner_left(corpus: Corpus) -> None:
 
 
 def test_sweep_takes_nothing_else(tmp_path: Path) -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    mine, link = f"{PREFIX}{gone.pid}-mine", f"{PREFIX}{gone.pid}-link"
-    kept = [f"{PREFIX}{owner}-1" for owner in ("x", "²", 10**12, os.getpid())]
-    kept += ["other-1-1", mine]
+    gone = of_ended()
+    mine, link = f"{gone}mine", f"{gone}link"
+    kept = [f"{PREFIX}{owner}-{here()}-1" for owner in ("x", "²", 10**12, os.getpid())]
+    kept += ["other-1-1", f"{PREFIX}{ended()}-older", mine]
     for name in kept:
         (tmp_path / "parent" / name).mkdir(parents=True)
     (tmp_path / "parent" / mine / "thesis.txt").write_text("of somebody who names folders so")
@@ -213,17 +209,10 @@ def test_sweep_takes_nothing_else(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "parent").iterdir()) == sorted(kept)
 
 
-def gone() -> int:
-    """The pid of a process that has ended."""
-    finished = subprocess.Popen([sys.executable, "-c", ""])
-    finished.wait()
-    return finished.pid
-
-
 @pytest.mark.parametrize("remaining", ["torchinductor_me/empty", "pymp-abc/listener"])
 def test_what_an_outliving_process_made_again_is_swept(remaining: str, tmp_path: Path) -> None:
     """Without the note; a folder with no file, and perhaps with a socket, holds nothing to lose."""
-    left = tmp_path / f"{PREFIX}{gone()}-abc" / remaining
+    left = tmp_path / f"{of_ended()}abc" / remaining
     left.parent.mkdir(parents=True)
     if left.name == "listener":
         with socket.socket(socket.AF_UNIX) as listener:
@@ -238,7 +227,7 @@ def test_what_an_outliving_process_made_again_is_swept(remaining: str, tmp_path:
 
 def test_a_folder_without_the_note_that_holds_a_file_or_a_link_is_kept(tmp_path: Path) -> None:
     for number, name in enumerate(("torchinductor_me/thesis.txt", "pymp-abc/link")):
-        file = tmp_path / f"{PREFIX}{gone()}-{number}" / name
+        file = tmp_path / f"{of_ended()}{number}" / name
         file.parent.mkdir(parents=True)
         file.symlink_to("elsewhere") if file.name == "link" else file.write_text("kept")
     before = sorted(tmp_path.rglob("*"))
@@ -246,13 +235,40 @@ def test_a_folder_without_the_note_that_holds_a_file_or_a_link_is_kept(tmp_path:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("other", ["host", "start", "container"])
+def test_machines_and_containers_that_share_a_folder_leave_each_others(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a pid that runs nowhere here may run there."""
+    monkeypatch.setattr(media, "RAM_DISK", tmp_path)
+    made = media.own_folder(tmp_path)
+    (tmp_path / f"sem.{made.name}").touch()
+    monkeypatch.setattr(owners, "runs", lambda pid: False)
+    with monkeypatch.context() as there:
+        if other == "start":  # of a host of the same name, or of this one
+            (tmp_path / "boot_id").write_text("6b0f")
+            there.setattr(owners, "MACHINE", (tmp_path / "boot_id",))
+        elif other == "container":
+            (tmp_path / "ns").symlink_to("pid:[1]")
+            there.setattr(owners, "PIDS", tmp_path / "ns")
+        else:
+            there.setattr(socket, "gethostname", lambda: "another-host")
+        assert owners.is_elsewhere(made.name)
+        clear(Path(owners.own_prefix(os.getpid())))
+        assert media.sweep_all() == 0 and (made / media.NOTE).is_file()
+        assert (tmp_path / f"sem.{made.name}").is_file()
+        long_ago = made.stat().st_mtime - media.LONGEST_RUN - 60
+        os.utime(made, (long_ago, long_ago))
+        assert sweep(tmp_path) == 1, "a machine that comes no more keeps none"
+    assert media.sweep_semaphores() == 1
+
+
 @pytest.mark.parametrize("named", ["a-file", "z-folder"])
 def test_a_removal_that_is_cut_short_is_ended_by_the_next_sweep(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever was deleted before the process was killed, the folder is known until it goes."""
-    pid = gone()
-    folder = tmp_path / f"{PREFIX}{pid}-abc"
+    folder = tmp_path / f"{of_ended()}abc"
     (folder / "z-folder").mkdir(parents=True)
     (folder / media.NOTE).write_text(media.TEXT)
     for name in ("a-file", "z-folder/file"):
@@ -332,10 +348,8 @@ def test_unknown_medium_is_not_taken_for_a_disk(corpus: Corpus) -> None:
 
 
 def test_sweep_all_looks_on_every_medium(monkeypatch: pytest.MonkeyPatch) -> None:
-    finished = subprocess.Popen([sys.executable, "-c", ""])
-    finished.wait()
     for medium in ("ramdisk", "disk-warm"):
-        (parent_of(medium) / f"{PREFIX}{finished.pid}-abc").mkdir()
+        (parent_of(medium) / f"{of_ended()}abc").mkdir()
     assert media.sweep_all() == 2
     monkeypatch.setattr(media, "RAM_DISK", Path("absent"))
     assert media.sweep_all() == 0
@@ -344,10 +358,8 @@ def test_sweep_all_looks_on_every_medium(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_semaphores_that_may_not_be_removed_stay_without_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finished = subprocess.Popen([sys.executable, "-c", ""])
-    finished.wait()
     monkeypatch.setattr(media, "RAM_DISK", tmp_path)
-    name = f"sem.{PREFIX}{finished.pid}-"
+    name = f"sem.{of_ended()}"
     (tmp_path / f"{name}another-users").mkdir()  # which no user can unlink
     (tmp_path / f"{name}ours").touch()
     assert media.sweep_semaphores() == 1
@@ -360,7 +372,7 @@ def test_what_runs_is_not_swept_where_proc_shows_nothing(
     (tmp_path / "proc").mkdir()
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc"))
     assert list(running.processes()) == []
-    mine = tmp_path / f"{PREFIX}{os.getpid()}-abc"
+    mine = tmp_path / f"{own_prefix()}abc"
     mine.mkdir()
     assert media.sweep(tmp_path) == 0 and mine.is_dir()
     assert not running.runs(0) and not running.runs(10**30)

@@ -31,6 +31,7 @@ from datasets_impl.observe.memory import (
     process_memory,
     tree_memory,
 )
+from tests.leftovers import until
 
 MB = 10**6
 PAGE = 4096
@@ -169,14 +170,19 @@ def test_a_mapped_file_is_page_cache_and_found_by_name(tmp_path: Path) -> None:
     np.memmap(other, dtype=np.uint8, mode="r")[::PAGE].sum()
     mapped_bytes(os.getpid(), [other])
     process_memory(os.getpid())
-    before = process_memory(os.getpid())
-    mapped = np.memmap(path, dtype=np.uint8, mode="r")
-    assert mapped_bytes(os.getpid(), [path]) < MB, "mapped but not read yet"
-    mapped[::PAGE].sum()
-    grown = process_memory(os.getpid()) - before
-    assert grown.page_cache == pytest.approx(20 * MB, rel=0.05)
-    assert grown.anonymous < grown.page_cache / 10, "what is allocated meanwhile is not the file's"
-    assert mapped_bytes(os.getpid(), [path]) == pytest.approx(20 * MB, rel=0.01)
+
+    def seen() -> tuple[float, float]:
+        """By how much page cache, and what is mapped of the file, grow as it is read."""
+        before = process_memory(os.getpid())
+        mapped = np.memmap(path, dtype=np.uint8, mode="r")
+        assert mapped_bytes(os.getpid(), [path]) < MB, "mapped but not read yet"
+        mapped[::PAGE].sum()
+        grown = process_memory(os.getpid()) - before
+        assert grown.anonymous < 2 * MB, "what is allocated meanwhile is not the file's"
+        return grown.page_cache, mapped_bytes(os.getpid(), [path])
+
+    # A kernel that is short of memory may take pages of libraries away meanwhile.
+    assert until(lambda: seen() == pytest.approx((20 * MB, 20 * MB), rel=0.05))
     assert mapped_bytes(os.getpid(), [other]) == 0 == mapped_bytes(os.getpid(), [])
 
 

@@ -99,6 +99,7 @@ def test_every_family_of_benchmarks_has_a_pair_that_is_judged(tmp_path: Path) ->
     judged = {cell.benchmark for cell in noise.evidence}
     controls = {bench.name for bench in benches if bench.name.startswith("controls.")}
     controls |= {f"arms.{task.title()}.track_{task}" for task in ("decode", "raw", "train")}
+    controls |= {"remote.OverALine.track_remote"}
     assert judged == controls
     assert noise.cells == sum(
         len([level for level in [*bench.levels.values()][-1] if level.endswith("-again")])

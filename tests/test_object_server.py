@@ -17,6 +17,7 @@ from datasets_impl.errors import StudyError, Unsupported
 from datasets_impl.media import object_store as module
 from datasets_impl.media.object_store import Served, object_store, open_store
 from datasets_impl.variants.object_store import JpegObjects
+from tests.commands import python
 
 pytestmark = pytest.mark.usefixtures("object_libraries")
 
@@ -251,8 +252,6 @@ except Unsupported as reason:
 
 @pytest.mark.slow
 def test_everything_imports_without_the_libraries(two_files: Path) -> None:
-    answer = subprocess.run(
-        [sys.executable, "-c", WITHOUT, str(two_files)], cwd=ROOT, capture_output=True, text=True
-    )
+    answer = python("-c", WITHOUT, two_files)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "needs fsspec, s3fs, moto, flask, flask_cors" in answer.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import pickle
 from collections import Counter
@@ -19,23 +18,21 @@ from PIL import Image
 from torch.utils.data import StackDataset, default_collate
 
 from benchmarks import storage
-from benchmarks.grids import Cell
 from benchmarks.measures import objects as measure_objects
 from datasets_impl.corpus import Corpus
 from datasets_impl.errors import VoidMeasurement
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import object_store as module
 from datasets_impl.media.object_store import ObjectStore, Served, object_store
-from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.variants.object_store import JpegObjects, RawObjects, write_raw_objects
-from tests.with_cells import with_cells
+from tests.with_cells import records, tiny, with_cells
 
 pytestmark = pytest.mark.usefixtures("object_libraries")
 
 
 CLASSES = {"jpeg": JpegObjects, "raw": RawObjects}
 every_dataset = pytest.mark.parametrize("kind", CLASSES)
-START_METHODS = ("fork", "forkserver", "spawn")
+WORKERS = {"fork": 2, "spawn": 1}
 
 
 @pytest.fixture(scope="module")
@@ -122,16 +119,16 @@ def test_pickling_keeps_no_connection(
     np.testing.assert_array_equal(copy[1].numpy(), expected_pixels(corpus)[1])
 
 
-@pytest.mark.parametrize("start_method", START_METHODS)
+@pytest.mark.parametrize("start_method", WORKERS)
 def test_workers_connect_for_themselves(
     start_method: str, stores: dict[str, ObjectStore], corpus: Corpus
 ) -> None:
-    """Two epochs through two workers, although this process holds open connections already."""
+    """Two epochs through workers, although this process holds open connections already."""
     datasets = {kind: dataset_of(kind, stores) for kind in CLASSES}
     assert all(dataset[0].any() for dataset in datasets.values())
     before = {kind: stores[kind].served() for kind in CLASSES}
     expected = Counter(pixels.tobytes() for pixels in expected_pixels(corpus))
-    with loader(StackDataset(**datasets), 2, start_method, 4) as batches:
+    with loader(StackDataset(**datasets), WORKERS[start_method], start_method, 4) as batches:
         for _ in range(2):
             seen = list(batches)
             for kind in CLASSES:
@@ -157,17 +154,14 @@ def test_epoch_in_this_process(kind: str, stores: dict[str, ObjectStore]) -> Non
 
 
 @pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
+def log(log: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
     """The only line of the log; each cell is measured no longer than needed."""
-    path = tmp_path / "observations.jsonl"
-    monkeypatch.setenv(LOG_VARIABLE, str(path))
-    monkeypatch.setenv("DATASET_STUDY_MAX_RETRIES", "0")
     monkeypatch.setattr(measure_objects, "EPOCH_SECONDS", 0)
     monkeypatch.setattr(measure_objects, "ITEM_SECONDS", 0)
 
     def only() -> dict[str, Any]:
-        (line,) = path.read_text().splitlines()
-        return dict(json.loads(line))
+        (line,) = records(log)
+        return line
 
     return only
 
@@ -208,11 +202,6 @@ def test_share_logs_what_was_served(
     assert record["bytes_served"] == size_of("naive", corpus) * record["passes"]
 
 
-def cell(**levels: Any) -> Cell:
-    given = {"n": COUNT, "px": PX, **levels}
-    return Cell.at(list(given), tuple(given.values()))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "stage"), [("epoch", "item"), ("stage_share", "read"), ("stage_share", "decode")]
@@ -236,7 +225,7 @@ def test_another_number_of_requests_voids(
     for cheat in (from_memory, twice):
         monkeypatch.setattr(JpegObjects, "fetch", cheat)
         with pytest.raises(VoidMeasurement, match="served"):
-            getattr(measure_objects, function)(cell(stage=stage))
+            getattr(measure_objects, function)(tiny(stage=stage))
 
 
 @pytest.mark.parametrize(
@@ -257,9 +246,9 @@ def test_an_answer_before_its_latency_voids(stores: dict[str, ObjectStore]) -> N
 
 def test_what_has_no_objects_is_refused() -> None:
     with pytest.raises(ValueError, match="preloaded"):
-        measure_objects.epoch(cell(impl="preloaded"))
+        measure_objects.epoch(tiny(impl="preloaded"))
     with pytest.raises(ValueError, match="unknown stage"):
-        measure_objects.stage_share(cell(stage="item"))
+        measure_objects.stage_share(tiny(stage="item"))
 
 
 def test_skipped_without_the_libraries(

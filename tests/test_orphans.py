@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from datasets_impl.system.owners import PREFIX
+from datasets_impl.system.owners import PREFIX, own_prefix
 from scripts.session.orphans import end_orphans, end_processes_of
+from tests.leftovers import ended, of_ended
 
 WAITS = "import sys, time; print('up', flush=True); time.sleep(1e6)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WAITS}"
@@ -40,25 +41,19 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-def gone() -> int:
-    """The id of a process that has ended."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid if not psutil.pid_exists(process.pid) else gone()
-
-
 def test_only_those_of_a_dead_study_are_ended(
     started: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    left = started(f"{tmp_path}/{PREFIX}{gone()}-abc")
+    left = started(f"{tmp_path}/{of_ended()}abc")
     others = [
-        started(f"{tmp_path}/{PREFIX}{os.getpid()}-abc"),
+        started(f"{tmp_path}/{own_prefix()}abc"),
+        started(f"{tmp_path}/{PREFIX}{ended()}-00000000-elsewhere"),
         started(f"{tmp_path}/{PREFIX}notes-abc"),
         started(str(tmp_path)),
     ]
     assert end_orphans() >= 1
     assert not psutil.pid_exists(left.pid)  # psutil has waited for it
-    assert [process.poll() for process in others] == [None] * 3
+    assert [process.poll() for process in others] == [None] * 4
 
 
 def test_those_of_a_folder_are_ended_even_if_they_do_not_want_to(

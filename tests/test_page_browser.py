@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from scripts.report.facets import IN_MEMORY
 from scripts.report.instead import QUESTIONS
 from scripts.report.model import Study
 from scripts.root import RESULTS
-from tests.synthetic_study import MACHINES, build
+from tests.synthetic_study import ENVIRONMENTS, MACHINES, build, drawing_less, selectable
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -52,9 +52,11 @@ def with_loaders() -> Study:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    out = tmp_path_factory.mktemp("page")
-    return Path(render(with_loaders(), out, "https://example.org/asv/")[0]).as_uri()
+def address(shared: Callable[..., Path]) -> str:
+    def rendered(folder: Path) -> None:
+        render(with_loaders(), folder / "page", "https://example.org/asv/")
+
+    return (shared("page", rendered) / "page" / "index.html").as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -144,15 +146,21 @@ def violations(page: Any, paper: bool = False) -> list[tuple[str, list[Any]]]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_paper_nothing_is_cut_and_nothing_is_pale(
-    browser: Any, address: str, scheme: str
-) -> None:
+COLOURS = """[...document.querySelectorAll('body, body *')].map(e => {
+  const s = getComputedStyle(e);
+  return [s.color, s.backgroundColor, s.borderTopColor, s.fill].join();
+})"""
+
+
+def test_on_paper_nothing_is_cut_and_nothing_is_pale(browser: Any, address: str) -> None:
     """What is wider than the paper makes a browser shrink every page of it."""
-    page = browser.new_page(viewport={"width": 703, "height": 1000}, color_scheme=scheme)
+    page = browser.new_page(viewport={"width": 703, "height": 1000})
     page.goto(address)
-    page.emulate_media(media="print", color_scheme=scheme)
+    page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    dark = page.evaluate(COLOURS)
+    page.emulate_media(media="print", color_scheme="light")
+    assert page.evaluate(COLOURS) == dark
     assert page.evaluate("document.documentElement.scrollWidth") <= 703
     assert violations(page, paper=True) == []
     page.close()
@@ -229,6 +237,40 @@ def test_presets_select_claims_and_advice(page: Any) -> None:
     links.nth(1).click()
     page.wait_for_function("location.hash === '#workers=2,4,8'")
     assert page.locator("#select select[name=workers]").input_value() == "2,4,8"
+
+
+def test_each_preset_and_each_environment_selects(context: Any, tmp_path: Path) -> None:
+    with drawing_less():
+        render(selectable(), tmp_path, "")
+    page = context.new_page()
+    page.goto((tmp_path / "index.html").as_uri())
+    everything, links = claims(page), page.locator(".presets a")
+    assert links.count() == 4
+    for link in links.all():
+        wanted = link.get_attribute("href")
+        go(page, "", wanted[1:])
+        chosen = dict(part.split("=") for part in wanted[1:].split("&"))
+        for name, value in chosen.items():
+            select = page.locator(f"#select select[name={name}]")
+            assert not select.count() or select.input_value() == value
+        assert 0 < len(claims(page)) < len(everything)
+    for name, machine in zip(ENVIRONMENTS, MACHINES, strict=True):
+        page.locator("#select select[name=env]").select_option(label=name)
+        rows = page.locator("details[data-claim=C01] tr[data-f]")
+        seen = rows.evaluate_all("all => all.filter(r => !r.hidden).map(r => r.dataset.f)")
+        assert seen and all(f"machine:{machine}|env:" in one for one in seen)
+        page.get_by_role("button", name="Show all").click()
+    page.close()
+
+
+def test_an_object_store_is_asked_for_apart(page: Any) -> None:
+    shown = page.locator(".decisions tr[data-storage=object]:visible")
+    for level, some in (("object", True), ("network", False), ("local", False)):
+        page.locator("#ask select[name=storage]").select_option(level)
+        assert bool(shown.count()) is some
+    page.locator("#ask select[name=storage]").select_option("object")
+    either = page.locator(".decisions tr[data-storage='network object']:visible")
+    assert either.count() and page.locator(".decisions tr[data-storage=local]:visible").count() == 0
 
 
 def test_the_questions_lead_to_a_class_and_its_code(page: Any) -> None:
@@ -309,8 +351,18 @@ def test_keyboard_alone_reaches_and_opens(page: Any) -> None:
     assert page.evaluate("location.hash").endswith("sort=1")
 
 
-@pytest.mark.parametrize("way", ["chosen", "dropped"])
-def test_yours_stand_beside_ours_what_differs_first(page: Any, address: str, way: str) -> None:
+def drop(page: Any, path: Path) -> None:
+    """Let go of a file or a folder over the page, as a user's mouse does."""
+    session = page.context.new_cdp_session(page)
+    held = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": held})
+
+
+@pytest.mark.parametrize("way", ["chosen", "dropped", "claims.json", "report/claims.json"])
+def test_yours_stand_beside_ours_what_differs_first(
+    page: Any, address: str, way: str, tmp_path: Path
+) -> None:
     path = Path(address.removeprefix("file://")).with_name("claims.json")
     record = json.loads(path.read_text(encoding="utf-8"))
     record["machines"] = [{"name": "<b>mine</b>"}]
@@ -322,17 +374,22 @@ def test_yours_stand_beside_ours_what_differs_first(page: Any, address: str, way
         file = {"name": "claims.json", "mimeType": "application/json", "buffer": text.encode()}
         page.locator("#drop input").set_input_files(file)
     else:
-        page.evaluate(
-            "text => { const all = new DataTransfer(); all.items.add(new File([text], 'c.json'));"
-            "dispatchEvent(new DragEvent('drop', {dataTransfer: all, cancelable: true})); }",
-            text,
-        )
+        file = tmp_path / "mine" / way.replace("dropped", "c.json")
+        file.parent.mkdir(parents=True)
+        file.write_text(text, encoding="utf-8")
+        drop(page, file if way == "dropped" else tmp_path / "mine")
     page.wait_for_selector("#beside:not([hidden])")
     first = page.locator("#beside tbody th").all_inner_texts()
     assert first[:3] in (["C03", "C06", "C02"], ["C06", "C03", "C02"])
     assert page.locator("#told").inner_text() == "2 of 32 verdicts differ; yours: <b>mine</b>."
     third = page.locator("#beside tbody tr").nth(2).inner_text()
     assert third.endswith("9.00\u00d7")
+
+
+def test_a_folder_of_something_else_is_one_sentence(page: Any, tmp_path: Path) -> None:
+    drop(page, tmp_path)
+    page.wait_for_function("document.getElementById('told').textContent")
+    assert page.locator("#told").inner_text() == f"{tmp_path.name} holds no claims.json."
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", '{"claims": 3}'])

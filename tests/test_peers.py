@@ -103,7 +103,8 @@ def test_every_peer_does_every_task_and_names_its_package() -> None:
     found = peers.arms()
     assert {arm.package for arm in found} == PACKAGES
     for package in PACKAGES:
-        assert {arm.task for arm in found if arm.package == package} == {"decode", "raw", "train"}
+        tasks = {arm.task for arm in found if arm.package == package}
+        assert tasks - {"remote"} == {"decode", "raw", "train"}
     assert all(arm.origin == "peer" and arm.about and arm.order for arm in found)
 
 

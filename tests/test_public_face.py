@@ -10,12 +10,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import datasets_impl
 from datasets_impl.errors import MissingPackage
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
 SOURCES = {path: path.read_text() for path in (ROOT / "datasets_impl").rglob("*.py")}
 
 
@@ -38,6 +41,19 @@ def test_every_name_is_found_listed_and_seen_by_type_checkers() -> None:
         assert getattr(datasets_impl, name).__name__ == name and name in dir(datasets_impl)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = datasets_impl.Nothing
+
+
+def test_what_is_no_module_is_installed_with_the_package() -> None:
+    """`py.typed` among it, by which type checkers know that the annotations are meant for them."""
+    found = {
+        str(path.relative_to(ROOT))
+        for home, names in SETTINGS["tool"]["setuptools"]["package-data"].items()
+        for name in names
+        for path in (ROOT / home.replace(".", "/")).glob(name)
+    }
+    files = [path for path in (ROOT / "datasets_impl").rglob("*.*") if path.suffix != ".py"]
+    others = {str(path.relative_to(ROOT)) for path in files if path.parent.name != "__pycache__"}
+    assert found == others and "datasets_impl/py.typed" in found
 
 
 def test_a_name_is_loaded_once() -> None:
@@ -74,3 +90,11 @@ def test_an_extra_that_is_named_exists() -> None:
     assert str(MissingPackage.of("This", "lmdb", "stores")) == (
         "This needs the package 'lmdb': pip install '<this folder>[stores]'."
     )
+
+
+def test_extras_bring_what_the_tests_are_pinned_to() -> None:
+    lines = (ROOT / "requirements-dev.txt").read_text().splitlines()
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
+    extras = PROJECT["optional-dependencies"]
+    wanted = [*extras["dev"], *extras["cluster"]]
+    assert pinned <= {canonicalize_name(Requirement(one).name) for one in wanted}

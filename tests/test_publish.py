@@ -19,6 +19,7 @@ import asv
 import pytest
 
 from datasets_impl.errors import StudyError
+from datasets_impl.files import whole
 from scripts import publish as command
 from scripts.session import asv_assets, provenance
 from scripts.session.asv_assets import ASSETS, FOLDER, make_local
@@ -130,7 +131,10 @@ def test_somebody_elses_folder_stays_and_ours_is_replaced(
     given = ["--results", str(tmp_path / "results"), "--out", str(out)]
     assert command.main(given) == 2, "a file that is nobody's of ours lies there"
     (out / "asv" / "mine").unlink()
+    (out / ".asv.partial" / "new").mkdir(parents=True)  # of one that was killed
+    (out / ".asv.partial" / "unfinished").write_text(whole.TEXT)
     assert command.main(given) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["asv", "report"]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -7,12 +7,16 @@ fills the environments with pip and from the network, in minutes, as a reader do
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -30,16 +34,16 @@ EXAMPLE = r"\n\n((?: {4}[^\n]*\n|\n)+)"  # an indented block of a docstring
 INSTALL = re.compile(r"pip install '?<this folder>(?:\[([\w,]+)\])?")
 BY_PIP = "DATASET_STUDY_TEST_BY_PIP"
 SECTIONS = re.split(r"^## ", TEXT, flags=re.MULTILINE)
-# What a reader is told to run with options, and how to ask for its help.
+# What a reader is told to run with options, and the module whose `main` it is.
 COMMANDS = {
-    "datasets_impl.convert": [sys.executable, "-m", "datasets_impl.convert", "--help"],
-    "datasets_impl.doctor": [sys.executable, "-m", "datasets_impl.doctor", "--help"],
-    "render_report.py": [sys.executable, "scripts/render_report.py", "--help"],
-    "make standard": [sys.executable, "-m", "scripts.study", "--help"],
-    "scripts.compare": [sys.executable, "-m", "scripts.compare", "--help"],
-    "asv run": [sys.executable, "-m", "asv", "run", "--help"],
-    "asv machine": [sys.executable, "-m", "asv", "machine", "--help"],
-    "asv publish": [sys.executable, "-m", "asv", "publish", "--help"],
+    "datasets_impl.convert": "datasets_impl.convert",
+    "datasets_impl.doctor": "datasets_impl.doctor.__main__",
+    "render_report.py": "scripts.render_report",
+    "make standard": "scripts.study",
+    "scripts.compare": "scripts.compare",
+    "asv run": "asv.main",
+    "asv machine": "asv.main",
+    "asv publish": "asv.main",
 }
 
 
@@ -54,10 +58,18 @@ def examples() -> list[tuple[tuple[str, ...], str]]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Iterator[Callable[[tuple[str, ...]], Path]]:
+def environment(
+    tmp_path: Path, shared: Callable[..., Path]
+) -> Iterator[Callable[[tuple[str, ...]], Path]]:
     """Gives the interpreter of an environment with these extras; gone after the test."""
-    fill = environments.installed if os.environ.get(BY_PIP) else environments.like_installed
-    yield lambda extras: fill(tmp_path / "environment", extras)
+
+    def filled(extras: tuple[str, ...]) -> Path:
+        if os.environ.get(BY_PIP):
+            return environments.installed(tmp_path / "environment", extras)
+        project = shared("project", environments.built)
+        return environments.like_installed(tmp_path / "environment", extras, project)
+
+    yield filled
     shutil.rmtree(tmp_path / "environment")
 
 
@@ -107,6 +119,7 @@ def test_the_doctor_runs_after_its_install_line(
 
 # What runs after `pip install '<this folder>'` without an extra, and what names the one it lacks.
 BARE = """
+import sys
 import datasets_impl
 from datasets_impl import *
 for name in datasets_impl.__all__:
@@ -115,16 +128,21 @@ print(PreloadedDataset("photos")[0].shape, CachedDataset(JpegDataset("photos"))[
 print(ReadOnlyMappedDataset("photos")[0].shape, DecodedImages("photos", decode_with="pil")[0].shape)
 pack = StoredPixels(ensure_stored("photos", "pixels", "pack"))
 print(next(iter(ThreadedLoader(pack, 8, where="trainer"))).shape)
+for lacking in (
+    "from datasets_impl.doctor import watch",
+    "DecodedImages('photos', decode_with='simplejpeg')",
+    "ensure_stored('photos', 'jpeg', 'lmdb')",
+):
+    try:
+        exec(lacking)
+    except ImportError as error:
+        print(error, file=sys.stderr)
 """
-LACKING = {
-    "doctor": ["-m", "datasets_impl.doctor", "photos"],
-    "study": ["-m", "datasets_impl.corpus", "--count", "8"],
-    "loaders": [
-        "-c",
-        "import datasets_impl as d; d.DecodedImages('photos', decode_with='simplejpeg')",
-    ],
-    "stores": ["-c", "import datasets_impl as d; d.ensure_stored('photos', 'jpeg', 'lmdb')"],
-}
+LACKING = [
+    ("doctor", ["datasets_impl.doctor", "photos"]),
+    ("study", ["datasets_impl.corpus", "--count", "8"]),
+    ("cluster", ["datasets_impl.convert", "photos", "packed", "--on", "tcp://127.0.0.1:1"]),
+]
 
 
 @pytest.mark.slow
@@ -146,12 +164,23 @@ def test_without_extras_datasets_and_loaders_run_and_the_rest_names_its_extra(
 
     code, said = run("-c", BARE)
     assert code == 0, said
-    for extra, arguments in LACKING.items():
-        code, said = run(*arguments)
-        sentence = said.strip().splitlines()[-1]
+    sentences = said.strip().splitlines()[-3:]
+    for extra, sentence in zip(("doctor", "loaders", "stores"), sentences, strict=True):
         assert f"pip install '<this folder>[{extra}]'" in sentence, said
-        if arguments[0] == "-m":
-            assert (code, said.strip()) == (2, sentence)
+    code, said = run("-m", "datasets_impl.convert", "photos", "packed")
+    assert code == 0, said
+    for extra, arguments in LACKING:
+        code, said = run("-m", *arguments)
+        assert code == 2 and said.count("\n") == 1, said
+        assert f"pip install '<this folder>[{extra}]'" in said
+
+
+def test_what_needs_another_extra_says_which() -> None:
+    """What README tells to use after an install line, and that line does not bring."""
+    named = re.findall(r"\(extra `(\w+)`\)", README)
+    assert named == ["doctor", "cluster"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(named) <= set(project["optional-dependencies"])
 
 
 def test_the_readme_is_a_page() -> None:
@@ -181,11 +210,17 @@ def test_variables_of_make_are_read() -> None:
 
 @functools.cache
 def help_of(name: str) -> str:
-    command = COMMANDS[name]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = name.split()[1:] if name.startswith("asv") else []
+    said = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match="0"),
+        contextlib.redirect_stdout(said),
+    ):  # fmt: skip
+        patch.setattr(sys, "argv", [name, *words, "--help"])
+        importlib.import_module(COMMANDS[name]).main()
+    return said.getvalue()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.partition("\n")[0])
 def test_options_are_in_the_help_of_a_command_of_their_section(section: str) -> None:
     options = set(re.findall(r"(?<![-\w])--[a-z][-a-z]*", re.sub(r"<!--.*?-->", "", section)))

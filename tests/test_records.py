@@ -8,17 +8,16 @@ import json
 import multiprocessing
 import os
 import pickle
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import COUNT, PX, ROOT
+from conftest import COUNT, PX
 from PIL import Image
 
 from benchmarks import exact, memory
-from benchmarks.grids import PROFILES, Cell
+from benchmarks.grids import PROFILES
 from benchmarks.measures import epochs as measure
 from benchmarks.measures import tree
 from datasets_impl import registry
@@ -34,7 +33,8 @@ from datasets_impl.experiments.records import (
 )
 from datasets_impl.observe.handover import handover, start_failure, starting
 from datasets_impl.observe.memory import Memory, Tree
-from tests.with_cells import with_cells
+from tests.commands import python
+from tests.with_cells import cell, with_cells
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 MANY = 2500  # more than there are labels, and not a multiple of anything
@@ -80,8 +80,10 @@ def test_own_bytes_follow_from_the_layout() -> None:
     assert sizes["list-tuple"] > sizes["list-str"] > sizes["packed-tensor"]
 
 
-@every_structure
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("structure", "start_method"),
+    [*((each, "fork") for each in STRUCTURES), ("packed-tensor", "spawn")],
+)
 def test_loader_reads_every_record_once(structure: str, start_method: str) -> None:
     count = BATCH_SIZE + 5
     with record_loader(STRUCTURES[structure](count), 2, start_method) as batches:
@@ -201,10 +203,6 @@ def test_other_errors_pass(error: Exception) -> None:
 # --- the benchmarks --------------------------------------------------------------------------
 
 
-def cell(**levels: Any) -> Cell:
-    return Cell.at(list(levels), tuple(levels.values()))
-
-
 @pytest.mark.parametrize(
     ("structure", "least", "most"),
     [("list-str", 70, 115), ("list-tuple", 85, 115), ("numpy-bytes", 0, 10)],
@@ -243,35 +241,37 @@ def test_forked_workers_share_one_copy(impl: str, on_disk: None) -> None:
     assert "peak_mb" not in state
 
 
+COPIES = {  # of the pixels, by start method and implementation
+    ("fork", "preloaded"): 1,
+    ("fork", "preloaded-array"): 1,
+    ("forkserver", "preloaded-array"): 3,
+    ("forkserver", "preloaded-tensor"): 1,
+}
+# Each in a fresh process, forked as asv does it: another's freed memory would be used again.
+FRESH = """
+import json, os, sys
+from benchmarks.grids import Cell
+from benchmarks.measures import tree
+for levels in json.loads(sys.argv[1]):
+    if not (pid := os.fork()):
+        cell = Cell.at(["n", "px", "start_method", "impl"], (128, 256, *levels))
+        print(json.dumps(tree.photograph_tree(cell)), flush=True)
+        sys.exit()
+    assert os.waitpid(pid, 0)[1] == 0, levels
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("start_method", "impl", "copies"),
-    [
-        ("fork", "preloaded", 1),
-        ("fork", "preloaded-array", 1),
-        ("forkserver", "preloaded-array", 3),
-        ("forkserver", "preloaded-tensor", 1),
-    ],
-)
-def test_arrays_are_copied_to_workers_that_are_not_forked(
-    start_method: str, impl: str, copies: int, on_disk: None
-) -> None:
-    """In a fresh process, as asv measures: this one has freed memory that would be used again."""
+def test_arrays_are_copied_to_workers_that_are_not_forked(on_disk: None) -> None:
     measure.corpus_of(cell(**PHOTOGRAPHS))  # built here: building leaves freed memory too
-    code = (
-        "import json; from benchmarks.measures import tree; from benchmarks.grids import Cell;"
-        f"levels = (128, 256, {start_method!r}, {impl!r});"
-        "cell = Cell.at(['n', 'px', 'start_method', 'impl'], levels);"
-        "print(json.dumps(tree.photograph_tree(cell)))"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    value, state = json.loads(answer.stdout)
-    # A third of a copy: the allocator and the reading itself add up to 3 MB of their own.
-    assert value == pytest.approx(copies * DECODED_MB, abs=DECODED_MB / 3)
-    assert ("peak_mb" in state) == (start_method != "fork")
-    assert state.get("peak_mb", value) >= 0.99 * value
+    done = python("-c", FRESH, json.dumps(list(COPIES)))
+    assert done.returncode == 0, done.stderr
+    answers = map(json.loads, done.stdout.splitlines())
+    for ((method, impl), copies), (value, state) in zip(COPIES.items(), answers, strict=True):
+        # A third of a copy: the allocator and the reading itself add up to 3 MB of their own.
+        assert value == pytest.approx(copies * DECODED_MB, abs=DECODED_MB / 3), (method, impl)
+        assert ("peak_mb" in state) == (method != "fork")
+        assert state.get("peak_mb", value) >= 0.99 * value
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from datasets_impl.errors import StudyError
 from datasets_impl.loaders.layout import Leaf
 from datasets_impl.loaders.memory import SMALL, RecycledMemory
 from tests.loading import at_once, decoded
+from tests.samples import KEPT
 
 SHAPE = (4, 160, 160, 3)
 
@@ -41,20 +42,7 @@ def test_two_take_turns_when_the_last_one_is_still_held() -> None:
     assert len(addresses) == 2
 
 
-KEPT = {
-    "tensor": lambda batch: batch,
-    "view": lambda batch: batch[1:2],
-    "transposed": lambda batch: batch.permute(0, 3, 1, 2),
-    "array": lambda batch: batch.numpy(),
-    "row of an array": lambda batch: batch.numpy()[0],
-    "detached": lambda batch: batch.detach(),
-    "list of rows": lambda batch: list(batch),
-    "storage": lambda batch: batch.untyped_storage(),
-    "dlpack": lambda batch: torch.from_dlpack(batch),
-}
-
-
-@pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("keep", [*KEPT.values(), torch.Tensor.untyped_storage])
 def test_what_the_trainer_kept_is_never_overwritten(keep: Any) -> None:
     batches = RecycledMemory()
     batch = take(batches)

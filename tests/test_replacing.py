@@ -372,3 +372,25 @@ def test_no_writer_loses_what_others_wrote(
         assert {path: path.read_bytes() for path in before} == before
     finally:
         shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_one_sentence(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Lustre where it is mounted without them, and some of FUSE."""
+
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with (
+        pytest.raises(StudyError, match="is on a file system without locks"),
+        locked(tmp_path / "set"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".set.lock").write_text("somebody's")
+    with pytest.raises(StudyError, match="without locks"), locked(tmp_path / "set"):
+        pass
+    assert (tmp_path / ".set.lock").read_text() == "somebody's"

@@ -15,8 +15,9 @@ from PIL import Image
 
 from datasets_impl.corpus import Corpus
 from datasets_impl.errors import MissingPackage
-from datasets_impl.formats.restart.jpeg import Record, Unsuitable, with_restarts
+from datasets_impl.formats.restart.jpeg import Record, Unsuitable
 from datasets_impl.formats.restart.transcode import compiled
+from datasets_impl.formats.restart.writing import with_restarts
 
 numba = pytest.importorskip("numba", reason="transcoding needs numba")
 SUBSAMPLINGS = (0, 1, 2)  # 4:4:4, 4:2:2, 4:2:0
@@ -137,7 +138,8 @@ def test_a_record_that_is_cut_short_is_refused(length: int) -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets_impl.formats.restart.transcode", None)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, "datasets_impl.formats.restart.transcode", raising=False)
     with pytest.raises(MissingPackage, match=r"pip install '<this folder>\[stores\]'"):
         with_restarts(encoded(picture(20, 20)))
 

@@ -85,6 +85,8 @@ Run = tuple[str, str, str, dict[str, Any]]  # commit, profile, ending, provenanc
                      id="a part of it, measured before"),
         pytest.param([("a", "quick", "", SAME), ("b", "standard", "", SAME)], ("b", "", ""),
                      id="another profile, measured before"),
+        pytest.param([("a", "standard", "", SAME), ("b", "quick", "", SAME)], ("a", "", ""),
+                     id="a quick run beside a wider one is not judged, though it is newer"),
         pytest.param([("a", "quick", "-repeat", {}), ("b", "standard", "", {})], ("b", "", ""),
                      id="a second run of another profile"),
         pytest.param([("a", "standard", "", {}), ("b", "loaders", "", {})], ("a", "b", ""),

@@ -3,27 +3,77 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from scripts.root import ROOT
+from tests.commands import python, refused
+
+SLEEPS = "import time\nprint('here', flush=True)\ntime.sleep(600)\n"
 
 
-def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-    )
+COMMANDS = [
+    ["-m", "scripts.validate"], ["-m", "scripts.compare"], ["-m", "scripts.study"],
+    ["-m", "scripts.compare_revisions"], ["-m", "scripts.publish"], ["-m", "scripts.study_on"],
+    ["-m", "scripts.update_readme"], ["-m", "scripts.check_attribution"],
+    ["-m", "scripts.judging.claims"], ["scripts/render_report.py"],
+    ["-m", "datasets_impl.doctor"], ["-m", "datasets_impl.convert"],
+]  # fmt: skip
+each_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[-1])
+
+
+@each_command
+def test_a_command_says_in_one_sentence_how_to_install_what_is_missing(command: list[str]) -> None:
+    """Without `site` none of the packages is found."""
+    done = python("-S", *command, "--help")
+    own = command[-1].startswith("datasets_impl")
+    refused(done, "needs the package '", "pip install '<this folder>" if own else "run `make ")
+
+
+@each_command
+def test_ctrl_c_while_a_command_is_imported_is_one_sentence(
+    command: list[str], tmp_path: Path
+) -> None:
+    """That takes seconds. What it imports first waits here, so that it is interrupted there."""
+    (tmp_path / "rich").mkdir()
+    (tmp_path / "rich" / "__init__.py").write_text(SLEEPS)
+    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as begun:  # fmt: skip
+        assert begun.stdout and begun.stdout.readline() == "here\n"
+        begun.send_signal(signal.SIGINT)
+        _, said = begun.communicate()
+    assert said.startswith("interrupted") and said.count("\n") == 1
+    assert begun.returncode in (130, -signal.SIGINT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["convert", "doctor"])
+def test_a_module_in_the_current_folder_stands_in_for_none(
+    command: str, folder: Path, tmp_path: Path
+) -> None:
+    """Nor in the workers of a conversion."""
+    for name in ("json", "rich", "random", "queue", "argparse", "numpy"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('of the user')\n")
+    words = [str(folder), str(tmp_path / "set")] if command == "convert" else ["--help"]
+    done = subprocess.run(
+        [sys.executable, "-m", f"datasets_impl.{command}", *words],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
 def test_the_contracts_of_imports_are_kept() -> None:
-    done = python("from importlinter.cli import lint_imports; exit(lint_imports(no_cache=True))")
+    done = python(
+        "-c", "from importlinter.cli import lint_imports; exit(lint_imports(no_cache=True))"
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -38,7 +88,7 @@ def test_judging_needs_neither_torch_nor_a_figure() -> None:
         "assert 'scripts.judging.judge' in sys.modules\n"
         "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()"
     )
-    done = python(code)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
 
 
@@ -48,10 +98,10 @@ def test_an_unknown_profile_stops_no_script() -> None:
         "import sys, scripts.judging.judge, scripts.render_report, scripts.compare\n"
         "assert 'benchmarks' not in sys.modules"
     )
-    done = python(code, DATASET_STUDY_PROFILE="nonsense")
+    done = python("-c", code, DATASET_STUDY_PROFILE="nonsense")
     assert done.returncode == 0, done.stderr
 
 
 def test_a_window_system_that_matplotlib_does_not_know_is_not_asked_for() -> None:
-    done = python("import scripts.report.figures.style", MPLBACKEND="nonsense")
+    done = python("-c", "import scripts.report.figures.style", MPLBACKEND="nonsense")
     assert done.returncode == 0, done.stderr

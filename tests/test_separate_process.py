@@ -1,12 +1,10 @@
-"""Batches made in a separate process: memory that is used again, and how either process ends."""
+"""A separate process makes batches as long as its trainer wants them, however either ends."""
 
 from __future__ import annotations
 
-import errno
 import gc
 import multiprocessing
 import os
-import pickle
 import random
 import shutil
 import signal
@@ -16,8 +14,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,31 +24,11 @@ import torch
 from conftest import ROOT
 from torch.utils.data import DataLoader, Dataset
 
-from datasets_impl.errors import BadArgument, LoaderFailed, StudyError
-from datasets_impl.loaders import pinned, separate, slots
+from datasets_impl.errors import LoaderFailed, StudyError
+from datasets_impl.loaders import separate
 from datasets_impl.loaders.loader import ThreadedLoader
-from datasets_impl.loaders.slots import Reserved, Slots
-from tests.leftovers import SHARED, left, present, until
-
-COUNT = 24
-METHODS = ["fork", "forkserver", "spawn"]
-
-
-class Numbered(Dataset[Any]):
-    """A picture and an array that say which sample and epoch they are of, and a word."""
-
-    def __init__(self, side: int = 160) -> None:
-        self.side, self.epoch = side, 0
-
-    def __len__(self) -> int:
-        return COUNT
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __getitem__(self, index: int) -> Any:
-        value = index + 100 * self.epoch
-        return torch.full((3, self.side, self.side), value), value, f"{value}"
+from tests.leftovers import SHARED, gone, left, present, until
+from tests.numbered import COUNT, Numbered, Waiting, child_of
 
 
 class Ending(Numbered):
@@ -64,207 +40,9 @@ class Ending(Numbered):
         return super().__getitem__(index)
 
 
-class Waiting(Numbered):
-    def __getitem__(self, index: int) -> Any:
-        if index >= 2:
-            time.sleep(600)
-        return super().__getitem__(index)
-
-
-def child_of(loader: ThreadedLoader[Any]) -> psutil.Process:
-    place: Any = loader._place
-    return psutil.Process(place.process.pid)
-
-
 def shared(paths: set[Path]) -> list[Path]:
     """Those in shared memory, where tests that run beside this one have theirs for a moment."""
     return [path for path in paths if path.parent == SHARED]
-
-
-KEPT: dict[str, Callable[[torch.Tensor], Any]] = {
-    "batch": lambda batch: batch,
-    "view": lambda batch: batch[1:],
-    "transposed": lambda batch: batch.permute(0, 2, 3, 1),
-    "array": lambda batch: batch.numpy(),
-    "row of an array": lambda batch: batch.numpy()[0][1:],
-    "detached": lambda batch: batch.detach(),
-    "rows": lambda batch: list(batch),
-    "dlpack": lambda batch: torch.from_dlpack(batch),
-}
-
-
-@pytest.mark.parametrize("where", ["process", "trainer"])
-def test_what_the_trainer_keeps_is_never_overwritten(where: str) -> None:
-    draw = random.Random(3)
-    made: Any = ThreadedLoader(Numbered(), 2, True, where=where)
-    kept: list[tuple[Any, Any, list[int]]] = []
-    for _ in range(4):
-        for images, values, _words in made:
-            if draw.random() < 0.5:
-                part = KEPT[draw.choice(list(KEPT))](images)
-                kept.append((part, [np.asarray(each).copy() for each in part], values.tolist()))
-            if kept and draw.random() < 0.3:
-                del kept[draw.randrange(len(kept))]
-    assert kept
-    for part, copy, _ in kept:
-        for row, expected in zip(part, copy, strict=True):
-            np.testing.assert_array_equal(np.asarray(row), expected)
-    for values in (values for part, _, values in kept if isinstance(part, torch.Tensor)):
-        assert len(values) == 2
-
-
-@pytest.mark.parametrize("where", ["process", "trainer"])
-@pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT)
-def test_memory_is_used_again_when_the_last_part_of_a_batch_goes(keep: Any, where: str) -> None:
-    made: Any = ThreadedLoader(Numbered(), 2, where=where)
-    first = next(iter(made))[0]
-    address, part = first.data_ptr(), keep(first)
-    del first
-    gc.collect()
-    assert all(batch[0].data_ptr() != address for _ in range(2) for batch in made)
-    del part
-    gc.collect()
-    assert any(batch[0].data_ptr() == address for _ in range(4) for batch in made)
-
-
-@pytest.mark.parametrize("where", ["process", "trainer"])
-def test_a_small_part_of_a_batch_does_not_keep_the_large_one(where: str) -> None:
-    made: Any = ThreadedLoader(Numbered(), 2, where=where)
-    labels, addresses = [], set()
-    for _ in range(4):
-        for images, values, _words in made:
-            labels.append(values)
-            addresses.add(images.data_ptr())
-            assert images.untyped_storage().nbytes() == images.nbytes
-    assert len(labels) == 4 * COUNT / 2 and len(addresses) <= 5
-
-
-def test_one_descriptor_a_slot_and_as_few_slots_as_are_needed() -> None:
-    made: Any = ThreadedLoader(Numbered(), 2)
-    before = psutil.Process().num_fds()
-    for _ in range(3):
-        for _batch in made:
-            pass
-    here, there = psutil.Process().num_fds() - before, child_of(made).num_fds()
-    for _ in range(3):
-        for _batch in made:
-            pass
-    assert psutil.Process().num_fds() - before == here <= 4 + 4, "4 slots; the rest to speak by"
-    assert child_of(made).num_fds() == there
-    mapped = {each.path for each in child_of(made).memory_maps() if "memfd" in each.path}
-    assert mapped and not any("/dev/shm" in path for path in mapped)
-
-
-def test_slots_hold_at_most_a_fifth_more_than_threads_here_do() -> None:
-    """Bytes of all memory for batches, over epochs in which the trainer keeps none."""
-    given: dict[str, Any] = {"batch_size": 2, "prefetch_factor": 2}
-    here: Any = ThreadedLoader(Numbered(), where="trainer", **given)
-    there: Any = ThreadedLoader(Numbered(), **given)
-    nbytes = next(iter(there))[0].nbytes
-    addresses = {batch[0].data_ptr() for _ in range(4) for batch in here}
-    for _ in range(4):
-        for batch in there:
-            assert batch[0].nbytes == nbytes
-    slots_bytes = sum(len(slot) for slot in there._place.slots._mapped.values())
-    most = (given["prefetch_factor"] + 2) * nbytes
-    assert len(addresses) * nbytes <= most and slots_bytes <= 1.2 * most
-
-
-class Growing(Dataset[torch.Tensor]):
-    """Each batch is larger than the one before, and then smaller again."""
-
-    def __len__(self) -> int:
-        return 12
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return torch.full((2**17 + 2**16 * (index if index < 6 else 0),), index)
-
-
-@pytest.mark.parametrize("where", ["process", "trainer"])
-def test_memory_grows_with_the_batches(where: str) -> None:
-    for _ in range(2):
-        for index, batch in enumerate(ThreadedLoader(Growing(), 1, where=where)):
-            assert batch.shape == (1, *Growing()[index].shape) and bool((batch == index).all())
-
-
-@dataclass
-class Custom:
-    picture: torch.Tensor
-    array: np.ndarray[Any, Any]
-    same: torch.Tensor
-    words: list[str]
-
-
-def custom(samples: list[Any]) -> Custom:
-    """Of a kind that only pickle knows, with an array in Fortran's order and one tensor twice."""
-    images = torch.stack([image for image, _, _ in samples])
-    array = np.asfortranarray(np.arange(2**16, dtype=np.float32).reshape(256, 256))
-    return Custom(images[:, :, ::2], array, images, [word for *_, word in samples])
-
-
-def test_whatever_pickles_arrives() -> None:
-    plain = DataLoader(Numbered(), 3, collate_fn=custom)
-    made: Any = ThreadedLoader(Numbered(), 3, collate_fn=custom)
-    for found, expected in zip(made, plain, strict=True):
-        assert torch.equal(found.picture, expected.picture)
-        assert torch.equal(found.same, expected.same) and found.words == expected.words
-        np.testing.assert_array_equal(found.array, expected.array)
-        assert found.array.flags.writeable and found.array.dtype == np.float32
-
-
-def unpicklable(samples: list[Any]) -> Any:
-    return lambda: samples
-
-
-class Odd(Exception):
-    """An error that cannot be made from its message alone, and so not pickled."""
-
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"{one} and {two}")
-
-
-class Raising(Numbered):
-    def __init__(self, error: Callable[[], BaseException]) -> None:
-        super().__init__()
-        self.error = error
-
-    def __getitem__(self, index: int) -> Any:
-        if index == 1:
-            raise self.error()
-        return index
-
-
-def odd() -> BaseException:
-    return Odd(1, 2)
-
-
-def exits() -> BaseException:
-    return SystemExit(3)
-
-
-@pytest.mark.parametrize("error", [odd, exits, KeyError, MemoryError])
-def test_every_error_arrives_with_the_traceback(error: Any) -> None:
-    batches = iter(ThreadedLoader(Raising(error), 2, threads=1))
-    kind = type(error())
-    # As itself where tblib, which Dask brings, has taught `pickle` to send it.
-    with pytest.raises((RuntimeError, Odd) if kind is Odd else kind) as found:
-        next(batches)
-    assert "sample 1 of the dataset" in "".join(found.value.__notes__)
-    assert "in __getitem__" in str(found.value.__cause__) and "Raising" not in str(found.value)
-    assert next(batches).tolist() == [2, 3]
-
-
-@pytest.mark.parametrize("where", ["process", "trainer"])
-def test_a_dataset_cannot_end_an_epoch_unnoticed(where: str) -> None:
-    """In a `DataLoader` the rest of the epoch would be left out without a word."""
-    with pytest.raises(LoaderFailed, match="raised StopIteration"):
-        list(ThreadedLoader(Raising(StopIteration), 2, where=where))
-
-
-def test_a_batch_that_does_not_pickle_is_an_error() -> None:
-    batches = iter(ThreadedLoader(Numbered(), 2, collate_fn=unpicklable))
-    with pytest.raises((AttributeError, pickle.PicklingError), match="unpicklable"):
-        next(batches)
 
 
 class Drawing(Dataset[Any]):
@@ -315,7 +93,7 @@ def test_a_loader_that_goes_takes_its_process_along() -> None:
 
 TRAINER = """
 import os, signal, sys, threading, time
-from tests.test_separate_process import Waiting, child_of
+from tests.numbered import Waiting, child_of
 from datasets_impl.loaders.loader import ThreadedLoader
 if __name__ == "__main__":
     made = ThreadedLoader(Waiting(), 2, start_method=sys.argv[1])
@@ -368,17 +146,15 @@ def trainer(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, list[psutil.P
     shutil.rmtree(folder)
 
 
-def gone(process: psutil.Process) -> bool:
-    """A zombie has ended; nobody may be there to reap it."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "how"),
+    [  # what a signal does to the trainer, fork shows; what is shared with it, each method
+        *(("fork", how) for how in ("SIGKILL", "SIGTERM", "SIGINT")),
+        *(("forkserver", how) for how in ("SIGKILL", "SIGINT")),
+        ("spawn", "SIGINT"),
+    ],
+)
 def test_when_the_trainer_ends_so_does_the_process(method: str, how: str, trainer: Any) -> None:
     before, since = present(), time.time()
     process, (child, fork) = trainer(method)
@@ -432,14 +208,6 @@ def test_a_daemon_is_told_to_make_batches_itself() -> None:
     daemon.start()
     assert 'where="trainer"' in queue.get()
     daemon.join()
-
-
-def test_too_little_memory_is_said_before_the_first_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "memory_left", lambda: 2**20)
-    batches = iter(ThreadedLoader(Numbered(), 8, prefetch_factor=1, start_method="fork"))
-    size = 8 * 3 * 160 * 160 * 8
-    with pytest.raises(StudyError, match=rf"{3 * size:,} bytes of shared memory \(1,048,576 are"):
-        next(batches)
 
 
 def test_iterators_in_two_threads() -> None:
@@ -515,112 +283,6 @@ def test_two_hundred_epochs_leave_nothing() -> None:
     assert until(lambda: not shared(left(files, since)))
 
 
-def test_batches_in_page_locked_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device that is not there: what would go to it is counted instead."""
-    copied: list[Any] = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    monkeypatch.setattr(pinned, "pinned", lambda batch: copied.append(batch) or batch)
-    made: Any = ThreadedLoader(Numbered(), 2, pin_memory=True)
-    values = [int(batch[1][0]) for batch in made]
-    assert values == list(range(0, COUNT, 2))
-    assert len([each for each in copied if each is not None]) == len(values)
-    batches = iter(ThreadedLoader(Raising(KeyError), 2, pin_memory=True))
-    with pytest.raises(KeyError):
-        next(batches)
-
-
-def test_without_a_device_that_is_said_and_nothing_pinned() -> None:
-    with pytest.warns(UserWarning, match="no CUDA device"):
-        assert len(list(ThreadedLoader(Numbered(), 8, pin_memory=True))) == 3
-
-
-def test_what_belongs_to_a_process_needs_one() -> None:
-    with pytest.raises(BadArgument, match='give where="process"'):
-        ThreadedLoader(Numbered(), where="trainer", start_method="fork")
-    with pytest.raises(BadArgument, match="start_method"):
-        ThreadedLoader(Numbered(), start_method="thread")
-
-
-def test_slots_are_let_go_when_there_are_too_many_or_they_are_too_small() -> None:
-    reader, writer = os.pipe()
-    made: list[int] = []
-    dropped: list[int] = []
-    held = Slots(reader, lambda number, nbytes, file: made.append(number), dropped.append, 2)
-    batches = [Reserved(held) for _ in range(4)]
-    for batch in batches:
-        batch.grow(4096)
-    assert made == [0, 1, 2, 3] and not dropped
-    del batches, batch
-    gc.collect()
-    held.take(1)
-    assert len(dropped) == 2, "two are usual"
-    larger = held.take(8192)
-    assert larger.nbytes == 8192 and len(dropped) == 3
-    os.close(reader)
-    os.close(writer)
-
-
-class Wordless(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no text")
-
-
-class Strange(Exception):
-    def __reduce__(self) -> Any:
-        return os.getcwd, ()
-
-
-class Elsewhere(Exception):
-    """Made anew only in the process it was raised in."""
-
-    def __reduce__(self) -> Any:
-        return _elsewhere, (os.getpid(),)
-
-
-def _elsewhere(process: int) -> BaseException:
-    if os.getpid() != process:
-        raise ImportError("not here")
-    return Elsewhere()
-
-
-def noted(notes: Any) -> BaseException:
-    error = ValueError("noted")
-    error.__notes__ = notes
-    return error
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        Wordless,
-        Strange,
-        Elsewhere,
-        partial(noted, "no list"),
-        partial(noted, 5),
-        partial(noted, [print, lambda: 0]),
-    ],
-)
-def test_whatever_an_error_is_like_the_trainer_does_not_wait_for_ever(error: Any) -> None:
-    batches = iter(ThreadedLoader(Raising(error), 2, timeout=60))
-    with pytest.raises(type(error())):
-        next(batches)
-    assert next(batches).tolist() == [2, 3]
-
-
-class Misnamed(Raising):
-    def name(self, index: int) -> str:
-        raise ZeroDivisionError
-
-
-@pytest.mark.parametrize("where", ["process", "trainer"])
-def test_a_name_that_cannot_be_told_hides_no_error(where: str) -> None:
-    with pytest.raises(KeyError) as found:
-        list(ThreadedLoader(Misnamed(KeyError), 2, where=where))
-    assert found.value.__notes__ == ["Raised for sample 1 of the dataset."]
-
-
 def test_a_fork_that_ends_leaves_the_process_alone() -> None:
     """What `multiprocessing` does at a process's end, it did to the children of its parent."""
     made: Any = ThreadedLoader(Numbered(), 2)
@@ -634,30 +296,6 @@ def test_a_fork_that_ends_leaves_the_process_alone() -> None:
     assert len(list(batches)) == COUNT / 2 - 1
 
 
-class Lambda(Numbered):
-    def __init__(self) -> None:
-        super().__init__()
-        self.key = lambda: 0
-
-
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_dataset_that_does_not_pickle_is_one_sentence(method: str) -> None:
-    with pytest.raises(StudyError, match=r'^The .* cannot be sent .* where="trainer" or start'):
-        next(iter(ThreadedLoader(Lambda(), 2, start_method=method)))
-
-
-@pytest.mark.parametrize("error", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM])
-def test_a_process_that_cannot_be_started_is_one_sentence(
-    error: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fork() -> int:
-        raise OSError(error, os.strerror(error))
-
-    monkeypatch.setattr(os, "fork", fork)
-    with pytest.raises(StudyError, match=r'^The process .* cannot be started .*where="trainer"'):
-        next(iter(ThreadedLoader(Numbered(), 2, start_method="fork")))
-
-
 def test_a_signal_while_the_process_starts_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
     before = psutil.Process().children()
     monkeypatch.setattr(separate.weakref, "finalize", exits_now)
@@ -668,17 +306,3 @@ def test_a_signal_while_the_process_starts_leaves_none(monkeypatch: pytest.Monke
 
 def exits_now(*_: Any) -> None:
     raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_program_from_standard_input_is_told_that_it_is_no_file(method: str) -> None:
-    """`multiprocessing` would wait for ever to hand over a dataset of more than a pipe holds."""
-    program = f"""
-import numpy as np
-from datasets_impl import ThreadedLoader
-next(iter(ThreadedLoader(np.zeros(2**20), 4, start_method={method!r})))
-"""
-    done = subprocess.run(
-        [sys.executable, "-"], input=program, capture_output=True, text=True, cwd=ROOT, timeout=300
-    )
-    assert "StudyError: A process that is started by" in done.stderr.splitlines()[-1]

@@ -15,8 +15,9 @@ import pytest
 from datasets_impl.errors import StudyError
 from scripts.judging.evidence import load_evidence
 from scripts.root import ROOT
-from scripts.session import provenance
+from scripts.session import provenance, state
 from scripts.session import rounds as asv_session
+from tests.folders import snapshot
 from tests.sessions import (
     BLOCKS,
     IMPL,
@@ -214,12 +215,18 @@ def test_another_question_starts_anew(asv: FakeAsv, tmp_path: Path, change: dict
     assert f"1 rounds of the unfinished study are of other {told}" in run(session)
 
 
-def test_changed_code_starts_anew(
-    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("told", "value"),
+    [
+        ("code_state", {"commit": COMMIT, "dirty": True, "hash": "4567"}),
+        ("versions", {"torch": "99"}),
+    ],
+)
+def test_changed_code_or_libraries_start_anew(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, value: Any
 ) -> None:
     half_done(asv, tmp_path)
-    changed = {"commit": COMMIT, "dirty": True, "hash": "4567"}
-    monkeypatch.setattr(provenance, "code_state", lambda: changed)
+    monkeypatch.setattr(provenance, told, lambda: value)
     assert opened(tmp_path).state["done"] == 0
 
 
@@ -253,7 +260,7 @@ def test_the_package_of_this_folder_is_measured(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-c", "import datasets_impl; print(datasets_impl.__file__)"],
-        cwd="/", env=asv_session.environment("quick", None), capture_output=True, text=True,
+        cwd="/", env=state.environment("quick", None), capture_output=True, text=True,
     )  # fmt: skip
     assert Path(done.stdout.strip()).is_relative_to(ROOT), done.stderr
 
@@ -302,14 +309,6 @@ def test_changed_pictures_start_anew(asv: FakeAsv, tmp_path: Path) -> None:
     assert session.state["done"] == 0
 
 
-def test_another_version_of_a_library_starts_anew(
-    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    half_done(asv, tmp_path)
-    monkeypatch.setattr(provenance, "versions", lambda: {"torch": "99"})
-    assert opened(tmp_path).state["done"] == 0
-
-
 def test_more_rounds_are_added_to_what_is_published(asv: FakeAsv, tmp_path: Path) -> None:
     target = published(tmp_path)
     session = opened(tmp_path, rounds=5)
@@ -331,14 +330,14 @@ def test_added_rounds_that_are_interrupted_go_on_and_leave_the_published_ones(
     asv: FakeAsv, tmp_path: Path
 ) -> None:
     target = published(tmp_path)
-    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    before = snapshot(target)
     asv.trouble = interrupted_in(5)
     with pytest.raises(KeyboardInterrupt):
         run(opened(tmp_path, rounds=5))
     asv.trouble = lambda number: 0
     session = opened(tmp_path, rounds=5)
     assert session.state["done"] == 4
-    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    assert snapshot(target) == before
     run(session)
     publish(session, target)
     assert samples(target) == {impl: [1.0, 2.0, 3.0, 4.0, 5.0] for impl in IMPL}

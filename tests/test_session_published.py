@@ -1,23 +1,21 @@
-"""What a session publishes, and the provenance that goes with it."""
+"""What a session publishes: whole or as it was before, beside other runs, and to be judged."""
 
 from __future__ import annotations
 
 import errno
-import importlib.metadata
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from asv import util
 
 from datasets_impl.errors import StudyError
 from scripts.judging.evidence import load_evidence
 from scripts.judging.runs import RESULT, find_runs
 from scripts.root import RESULTS, ROOT
 from scripts.session import asv_files, provenance, publishing
-from scripts.session.rounds import Session
+from tests.folders import snapshot
 from tests.sessions import (
     BLOCKS,
     NAME,
@@ -94,7 +92,7 @@ def test_asv_s_files_tell_machine_python_and_libraries(
     installed = {"torch": "2.14.1", "numpy": "2.4.6", "asv": "0.6.6", "psutil": "7.2.2"}
     monkeypatch.setattr(provenance, "versions", lambda: installed)
     target = published(tmp_path)
-    machine = {"machine": "lab", "os": "Linux 6.1", "arch": "x86_64", "cpu": "A CPU",
+    machine = {"machine": "lab", "os": "Linux 6.1", "cpu": "A CPU",
                "num_cpu": "2", "ram": "25.3 GB"}  # fmt: skip
     assert json.loads((target / "lab" / "machine.json").read_text()) == {**machine, "version": 1}
     told = json.loads(next((target / "lab").glob("*-*.json")).read_text())
@@ -112,7 +110,9 @@ def test_committed_files_tell_what_their_provenance_does(result: Path) -> None:
     assert asv_files.result(told, facts, again) == told
     assert result.name == f"{told['commit_hash'][:8]}-{told['env_name']}.json"
     machine = json.loads((result.parent / "machine.json").read_text())
-    assert machine == asv_files.machine(result.parent.name, facts) | {"version": 1}
+    own = asv_files.machine(result.parent.name, facts) | {"version": 1}
+    # A machine's kernel may be a newer one in a later run; its file is of one of them.
+    assert {**machine, "os": ""} == {**own, "os": ""}
     assert {"cpu", "num_cpu", "ram", "os"} <= set(machine)
     assert {"python", "torch"} <= set(told["params"])
 
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_the_earlier_result_whole_and_the_session_ready(
     asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = published(tmp_path)
-    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    before = snapshot(target)
     session = opened(tmp_path)
     run(session)
 
@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_earlier_result_whole_and_the_session_ready(
         patch.setattr(publishing, "atomic_write", full)
         with pytest.raises(StudyError, match="disk is full"):
             publish(session, target)
-    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
+    assert snapshot(target) == before
     again = opened(tmp_path)
     assert again.state["done"] == 3
     publish(again, target)
@@ -234,83 +234,6 @@ def test_the_result_file_is_written_last(
     assert len(names) == 5
 
 
-@pytest.fixture
-def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository of one commit in place of the project."""
-    root = tmp_path / "clone"
-    (root / "benchmarks").mkdir(parents=True)
-    (root / "benchmarks" / "gr\u00f6\u00dfe.py").write_text("x = 1")
-    monkeypatch.setattr(provenance, "ROOT", root)
-    for name in ("name", "email"):
-        monkeypatch.setenv(f"GIT_AUTHOR_{name.upper()}", "a@b")
-        monkeypatch.setenv(f"GIT_COMMITTER_{name.upper()}", "a@b")
-    for command in (["init"], ["add", "."], ["commit", "-m", "first"]):
-        provenance.git(*command)
-    return root
-
-
-def test_code_of_any_name_is_hashed(clone: Path) -> None:
-    before = provenance.code_state()
-    (clone / "benchmarks" / "gr\u00f6\u00dfe.py").write_text("x = 2")
-    assert provenance.code_state()["hash"] != before["hash"]
-
-
-def test_the_commit_is_that_of_the_project_though_a_hook_names_another(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = provenance.code_state()
-    monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
-    monkeypatch.setenv("GIT_WORK_TREE", str(ROOT))
-    assert provenance.code_state() == before
-
-
-def test_a_copy_in_somebody_elses_repository_has_no_commit(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(provenance, "ROOT", clone / "benchmarks")
-    with pytest.raises(StudyError, match="is no git clone but a folder of the repository"):
-        provenance.code_state()
-
-
-def test_optional_packages_are_named_only_where_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = {"torch": "2.0", "s3fs": "2024.6"}
-
-    def version(name: str) -> str:
-        if name not in installed:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return installed[name]
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    found = provenance.versions()
-    assert (found["torch"], found["s3fs"]) == ("2.0", "2024.6")
-    assert found["torchvision"] == "not installed"
-    assert not {"moto", "fsspec"} & set(found)
-
-
-def test_the_governor_is_read_from_every_cpu(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for cpu, governor in enumerate(("powersave", "performance", "powersave")):
-        home = tmp_path / f"cpu{cpu}" / "cpufreq"
-        home.mkdir(parents=True)
-        (home / "scaling_governor").write_text(f"{governor}\n")
-    (tmp_path / "cpu3" / "cpufreq" / "scaling_governor").mkdir(parents=True)  # cannot be read
-    (tmp_path / "cpuidle").mkdir()
-    monkeypatch.setattr(provenance, "CPUS", tmp_path)
-    assert provenance._governor() == "performance, powersave"
-    monkeypatch.setattr(provenance, "CPUS", tmp_path / "absent")
-    assert provenance._governor() == ""
-
-
-def test_an_unreadable_frequency_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreadable() -> None:
-        raise FileNotFoundError
-
-    monkeypatch.setattr(provenance.psutil, "cpu_freq", unreadable)
-    facts = provenance._machine_facts()
-    assert facts["max_mhz"] is None and facts["mhz"] is None
-
-
 def test_a_study_that_was_published_and_not_told_is_published_again(
     asv: FakeAsv, tmp_path: Path
 ) -> None:
@@ -350,32 +273,6 @@ def test_a_kill_in_mid_publication_is_mended_by_the_next_run(
     assert samples(publish(again, tmp_path / "published")) == BLOCKS
 
 
-def refused(tmp_path: Path, text: str, **changes: object) -> None:
-    """Publishing again is refused with `text`, and changes nothing."""
-    target = tmp_path / "published"
-
-    def seen() -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
-
-    before = seen()
-    settings: dict[str, Any] = {"machine": "lab", "profile": "quick", "partial": False}
-    with pytest.raises(StudyError, match=text):
-        publishing.check_results(target, **settings | changes)
-    assert seen() == before
-
-
-def test_results_of_another_profile_or_a_part_are_not_mixed_in(
-    asv: FakeAsv, tmp_path: Path
-) -> None:
-    published(tmp_path)
-    refused(tmp_path, "profile quick", profile="standard")
-    refused(tmp_path, "profile quick", profile="standard", machine="other")
-    refused(tmp_path, "whole profile", partial=True)
-    refused(tmp_path, "profile quick", profile="loaders")
-    publishing.check_results(tmp_path / "published", "other", "quick", partial=True)
-    publishing.check_results(tmp_path / "published", "lab", "quick", partial=True, repeat=True)
-
-
 def test_another_environment_is_published_beside_the_first(
     asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,53 +290,3 @@ def test_another_environment_is_published_beside_the_first(
     said = json.loads(added.read_text())
     assert (said["python"], said["requirements"]["torch"]) == ("3.14t", "2.9.1+cpu")
     assert {path: path.read_bytes() for path in whole} == whole
-
-
-def test_results_of_another_machine_of_the_same_name_are_kept(
-    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    published(tmp_path)
-    monkeypatch.setattr(provenance, "processor", lambda: {"cpu": "Other 1", "threads": 64})
-    refused(tmp_path, "results of another machine")
-
-
-@pytest.mark.parametrize("name", ["benchmarks.json", "lab"])
-def test_what_somebody_else_keeps_there_is_left(asv: FakeAsv, tmp_path: Path, name: str) -> None:
-    """Results of another asv suite, or notes in a folder that has the machine's name."""
-    target = tmp_path / "published"
-    mine = target / "benchmarks.json" if name == "benchmarks.json" else target / "lab" / "notes"
-    mine.parent.mkdir(parents=True)
-    mine.write_text(json.dumps({"time_suite.Other.time_x": {}, "version": 2}))
-    refused(tmp_path, "left as it is")
-
-
-def test_what_somebody_adds_to_asvs_pages_is_not_deleted_with_them(
-    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session, pages = opened(tmp_path), tmp_path / "asv"
-    project = util.load_json(str(publishing.ASV_CONFIG), js_comments=True)["project"]
-
-    def publish(*arguments: Any, **options: Any) -> None:
-        (session.folder / "pages").mkdir()
-        (session.folder / "pages" / "index.json").write_text(json.dumps({"project": project}))
-
-    monkeypatch.setattr(publishing, "run_child", publish)
-    monkeypatch.setattr(Session, "configure", lambda *arguments, **options: tmp_path)
-    for _ in range(2):
-        publishing.make_pages(session, tmp_path / "results", pages)
-    (pages / "notes.txt").write_text("years of work")
-    with pytest.raises(StudyError, match="holds something else than asv's own pages"):
-        publishing.make_pages(session, tmp_path / "results", pages)
-    assert (pages / "notes.txt").read_text() == "years of work"
-
-
-def test_results_are_not_published_to_a_file(asv: FakeAsv, tmp_path: Path) -> None:
-    (tmp_path / "published").write_text("mine")
-    refused(tmp_path, "is a file")
-
-
-def test_the_committed_results_are_taken_for_those_of_their_profile() -> None:
-    for profile in ("standard", "loaders"):
-        publishing.check_results(RESULTS, "another", profile, partial=False)
-    with pytest.raises(StudyError, match="profile standard"):
-        publishing.check_results(RESULTS, "another", "quick", partial=False)

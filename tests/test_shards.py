@@ -1,14 +1,18 @@
-"""Sets of many shards: the same bytes whoever makes them, whatever dies; read as one set."""
+"""Sets of many shards: the same bytes whoever makes them; read as one set."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
+from concurrent.futures import (
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +23,20 @@ from conftest import COUNT, PX
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from datasets_impl import convert as module
 from datasets_impl.convert import convert_to_shards, main
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.formats import ensure_stored, open_stored
 from datasets_impl.formats.places import Folder
+from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.shards import write
 from datasets_impl.formats.stored import HEADER
-from datasets_impl.labelled import LabelledFolder
+from datasets_impl.labelled import LabelledFolder, as_files
 from datasets_impl.loaders.stored_pixels import StoredPixels
-from datasets_impl.media.object_store import ObjectStore, object_store
 from tests.converting import CONTEXT
+from tests.folders import snapshot
 from tests.loading import decoded, loaded
-from tests.test_formats import contents, every_case, expected, snapshot
-
-SIZE = 5  # images of a shard: three shards of COUNT images, the last one smaller
+from tests.stored_sets import SIZE, Here, contents, every_case, expected, here
 
 
 @pytest.fixture(scope="module")
@@ -44,29 +46,6 @@ def pools() -> Iterator[dict[int, Executor]]:
     yield made  # type: ignore[misc]
     for pool in made.values():
         pool.shutdown()
-
-
-class Here(Executor):
-    """At once and in this process; remembers which shards it wrote."""
-
-    def __init__(self, fail_at: int | None = None) -> None:
-        self.wrote: list[int] = []
-        self.fail_at = fail_at
-
-    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        if args[0].number == self.fail_at:
-            future.set_exception(StudyError("The plug was pulled."))
-        else:
-            self.wrote.append(args[0].number)
-            future.set_result(function(*args, **kwargs))
-        return future
-
-
-def here(folder: Any, target: Any, name: str = "pack", kind: Any = None, **more: Any) -> Here:
-    executor = Here(more.pop("fail_at", None))
-    convert_to_shards(folder, target, name, kind, shard_images=SIZE, executor=executor, **more)
-    return executor
 
 
 @every_case
@@ -176,6 +155,189 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(folder: Path, tmp_pat
     assert {path.name for path in tmp_path.glob("*set*")} == {"set"}
 
 
+@pytest.fixture
+def in_memory() -> Iterator[str]:
+    """An address where nobody is alone."""
+    yield "memory://made/set"
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+@pytest.fixture
+def others(folder: Path) -> Path:
+    """As many pictures of the same names and sizes, but other ones."""
+    made = folder.with_name("others")
+    made.mkdir()
+    for number, path in enumerate(jpeg_files(folder)):
+        data = bytearray(Path(path).read_bytes())
+        data[-40] ^= 1 + number
+        (made / Path(path).name).write_bytes(data)
+    return made
+
+
+class Meddled(Here):
+    """Another conversion writes shard 1 of its own while this one runs, before or after it."""
+
+    def __init__(self, others: Path, first: bool) -> None:
+        super().__init__()
+        self.others, self.first = others, first
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        task = args[0]
+        if task.number != 1:
+            return super().submit(function, *args, **kwargs)
+        images = as_files(self.others)
+        assert images is not None
+        late = replace(task, plan=Plan.of(images, "jpeg").part(range(SIZE, 2 * SIZE)))
+        if not self.first:
+            super().submit(function, *args, **kwargs)
+            task.place.drop(1)
+        done = super().submit(function, late)
+        return super().submit(function, *args, **kwargs) if self.first else done
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("where", ["folder", "address"])
+def test_a_shard_of_other_pictures_never_gets_into_a_set(
+    where: str, first: bool, folder: Path, others: Path, tmp_path: Path, in_memory: str
+) -> None:
+    """As of a worker that was given up for dead, and whose conversion was begun anew since."""
+    target: Any = tmp_path / "set" if where == "folder" else in_memory
+    with pytest.raises(StudyError, match="or another conversion wrote them"):
+        convert_to_shards(folder, target, shard_images=SIZE, executor=Meddled(others, first))
+    assert here(folder, target).wrote == [1]
+    if where == "folder":
+        assert contents(open_stored(tmp_path / "set")) == expected(folder, "jpeg", "pack")
+
+
+@pytest.mark.parametrize("harm", ["nothing", "another set", "damaged"])
+@pytest.mark.parametrize("name", ["shard-000001/thesis.txt", "thesis/part.txt"])
+@pytest.mark.parametrize("where", ["folder", "address"])
+def test_what_somebody_puts_into_an_unfinished_set_is_left(
+    where: str, name: str, harm: str, folder: Path, tmp_path: Path, in_memory: str
+) -> None:
+    target: Any = tmp_path / "set" if where == "folder" else in_memory
+    with pytest.raises(StudyError, match="plug"):
+        here(folder, target, fail_at=2)
+    memory = fsspec.filesystem("memory")
+    root: Any = tmp_path / ".set.partial" / "data" if where == "folder" else "/made/set"
+    write_to = (lambda at, data: (at.parent.mkdir(exist_ok=True), at.write_bytes(data))
+                ) if where == "folder" else memory.pipe_file  # fmt: skip
+    place = root / name if where == "folder" else f"{root}/{name}"
+    write_to(place, b"years of work")
+    if harm == "another set":
+        (folder / "00000.jpg").unlink()
+    elif harm == "damaged":
+        header = "shard-000001/header.json"
+        write_to(root / header if where == "folder" else f"{root}/{header}", b"{")
+    with pytest.raises(StudyError, match="holds something else than a stored set"):
+        here(folder, target)
+    assert (place.read_bytes() if where == "folder" else memory.cat(place)) == b"years of work"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("zip://photos", "cannot be used|cannot be reached"),
+        ("nonsense://photos", "cannot be used"),
+    ],
+)
+def test_a_file_system_that_does_not_answer_is_one_sentence(
+    url: str, words: str, folder: Path, tmp_path: Path
+) -> None:
+    for source, target in ((url, tmp_path / "set"), (folder, f"{url}/set")):
+        with pytest.raises(StudyError, match=words):
+            here(source, target)
+
+
+def test_a_store_that_does_not_tell_sizes_is_one_sentence(
+    folder: Path, tmp_path: Path, in_memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As servers of web pages."""
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("/photos/a.jpg", (folder / "00000.jpg").read_bytes())
+    found = {"/photos/a.jpg": {"name": "/photos/a.jpg", "size": None, "type": "file"}}
+    monkeypatch.setattr(MemoryFileSystem, "find", lambda *given, **more: found)
+    with pytest.raises(StudyError, match=r"does not say how large /photos/a\.jpg is"):
+        here("memory://photos", tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"workers": 2, "executor": Here()}, "workers and executor each say where"),
+        ({"on": "tcp://a:1", "executor": Here()}, "executor and on each say where"),
+        ({"executor": 4}, "executor is 4; give an object with `submit`"),
+        ({"executor": Here}, "executor is .*Here.*; give an object with `submit`"),
+        ({"on": ""}, "on is ''; give the address of a Dask scheduler"),
+        ({"on": 8786}, "on is 8786; give the address"),
+        ({"on": "x y"}, "on is 'x y'; give the address"),
+        ({"on": "tcp://host"}, "on is 'tcp://host'; give the address"),
+        ({"storage_options": ["anon"]}, "storage_options is .*; give a dictionary"),
+    ],
+)
+def test_one_way_to_run_is_to_be_given(
+    given: dict[str, Any], words: str, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadArgument, match=words):
+        convert_to_shards(folder, tmp_path / "set", **given)
+    assert not list(tmp_path.glob("*set*"))
+
+
+def test_an_executor_that_is_shut_down_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    shut = ThreadPoolExecutor(1)
+    shut.shutdown()
+    with pytest.raises(StudyError, match=r"The executor cannot go on .*; what was written is kept"):
+        convert_to_shards(folder, tmp_path / "set", executor=shut)
+    here(folder, tmp_path / "set")
+
+
+class Failing(Here):
+    """Says that it cannot go on as executors do: in the future, or as the task is submitted."""
+
+    def __init__(self, error: Exception, at_once: bool) -> None:
+        super().__init__()
+        self.error, self.at_once = error, at_once
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        if self.at_once:
+            raise self.error
+        future: Future[Any] = Future()
+        future.set_exception(self.error)
+        return future
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CancelledError(), "CancelledError"),
+        (OSError("job 7 failed"), "job 7"),
+        (ValueError("x"), "x"),
+    ],
+)
+def test_whatever_an_executor_fails_with_is_one_sentence(
+    error: Exception, said: str, at_once: bool, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StudyError, match=rf"The executor cannot go on \({said}.*is kept"):
+        convert_to_shards(folder, tmp_path / "set", executor=Failing(error, at_once))
+
+
+def test_a_worker_without_a_place_for_temporary_files_says_so(
+    folder: Path, tmp_path: Path, in_memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(StudyError, match=r"can make no temporary file .*; set its TMPDIR"):
+        here(folder, in_memory)
+
+
+def test_the_command_with_an_empty_scheduler_starts_none(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(folder), str(tmp_path / "set"), "--on", ""]) == 2
+    assert capsys.readouterr().err.startswith("error: on is ''; give the address")
+
+
 def test_the_set_is_made_again_for_other_shards_pictures_or_targets(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -207,9 +369,6 @@ def classes(folder: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)
     return folder.with_name("classes")
-
-
-# --- read as one set -------------------------------------------------------------------------
 
 
 @every_case
@@ -260,6 +419,7 @@ def test_damage_in_a_shard_is_named(folder: Path, tmp_path: Path) -> None:
         contents(open_stored(tmp_path / "set"))
     with pytest.raises(StudyError, match=r"set is damaged at image 5"):
         list(loaded(StoredPixels(tmp_path / "set"), 4))
+    data.unlink()  # threads of the loader may still read what it was
     data.write_bytes(content[:-1])
     with pytest.raises(StudyError, match=r"shard-000001/data has .* convert the images again"):
         open_stored(tmp_path / "set")
@@ -273,297 +433,3 @@ def test_a_shard_that_is_opened_late_is_of_the_same_set(folder: Path, tmp_path: 
     here(folder, tmp_path / "set")
     with pytest.raises(StudyError, match="converted anew"):
         images.read(COUNT - 1)
-
-
-# --- workers that die ------------------------------------------------------------------------
-
-
-def dying(marks: Path, always: bool, function: Any, task: Any) -> int:
-    """Kills its own process before a task: before each, or once before the second."""
-    mark = marks / "killed"
-    if always or (task.number == 1 and not mark.exists()):
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    number: int = function(task)
-    return number
-
-
-@pytest.fixture
-def deadly(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, bool], None]:
-    """Local workers, some of which are killed."""
-    real = module._pool
-
-    def use(marks: Path, always: bool) -> None:
-        @contextmanager
-        def pool(workers: int) -> Iterator[Any]:
-            with real(workers) as found:
-
-                class Submitting:
-                    def submit(self, function: Any, task: Any) -> Any:
-                        return found.submit(dying, marks, always, function, task)
-
-                yield Submitting()
-
-        monkeypatch.setattr(module, "_pool", pool)
-
-    return use
-
-
-@pytest.mark.slow
-def test_a_killed_worker_is_replaced(
-    folder: Path, tmp_path: Path, deadly: Callable[[Path, bool], None]
-) -> None:
-    here(folder, tmp_path / "good")
-    deadly(tmp_path, False)
-    assert convert_to_shards(folder, tmp_path / "set", shard_images=SIZE, workers=2).shards == 3
-    assert (tmp_path / "killed").exists(), "nobody was killed"
-    assert snapshot(tmp_path / "set") == snapshot(tmp_path / "good")
-
-
-@pytest.mark.slow
-def test_workers_that_die_each_time_end_it_in_a_sentence(
-    folder: Path, tmp_path: Path, deadly: Callable[[Path, bool], None]
-) -> None:
-    deadly(tmp_path, True)
-    with pytest.raises(StudyError, match="run it again with fewer workers"):
-        convert_to_shards(folder, tmp_path / "set", shard_images=SIZE, workers=1)
-
-
-# --- object stores ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-def store(folder: Path) -> Iterator[ObjectStore]:
-    """The pictures in one bucket, and another for what is made of them."""
-    import fsspec
-
-    with object_store(folder) as running:
-        fsspec.filesystem("s3", **running.address.options).call_s3("create_bucket", Bucket="made")
-        yield running
-
-
-def downloaded(store: ObjectStore, url: str) -> dict[str, bytes]:
-    import fsspec
-
-    system = fsspec.filesystem("s3", **store.address.options)
-    system.invalidate_cache()
-    root = url.partition("://")[2]
-    return {path[len(root) + 1 :]: system.cat_file(path) for path in system.find(root)}
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("object_libraries")
-@pytest.mark.parametrize(("name", "kind"), [("pack", "jpeg"), ("tar", "pixels")])
-def test_from_and_to_an_object_store(
-    name: str, kind: Any, folder: Path, tmp_path: Path, store: ObjectStore
-) -> None:
-    more = {"storage_options": store.address.options}
-    here(store.address.url, tmp_path / "set", name, kind, **more)  # type: ignore[arg-type]
-    assert contents(open_stored(tmp_path / "set")) == expected(folder, kind, name)
-    target = "s3://made/packed/set"
-    source: Any = store.address.url
-    with pytest.raises(StudyError, match="plug"):
-        here(source, target, name, kind, fail_at=1, **more)
-    assert here(source, target, name, kind, **more).wrote == [1]
-    assert downloaded(store, target) == snapshot(tmp_path / "set")
-    assert here(source, target, name, kind, **more).wrote == []
-    local = here(folder, target, name, kind, **more)  # the same pictures from elsewhere
-    assert local.wrote == [0, 1, 2]
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("object_libraries")
-def test_objects_of_somebody_else_are_left(folder: Path, store: ObjectStore) -> None:
-    more = {"storage_options": store.address.options}
-    before = downloaded(store, "s3://study")
-    for _ in range(2):
-        with pytest.raises(StudyError, match="holds something else than a stored set"):
-            here(folder, "s3://study", **more)
-        assert downloaded(store, "s3://study") == before
-    with pytest.raises(StudyError, match="s3://nobody/out could not be read or written"):
-        here(folder, "s3://nobody/out", **more)
-    with pytest.raises(StudyError, match="is in no folder of a class"):
-        here("s3://study", "s3://made/out", labelled=True, **more)  # type: ignore[arg-type]
-    with pytest.raises(StudyError, match="has no JPEG file"):
-        here("s3://study/nothing", "s3://made/out", **more)  # type: ignore[arg-type]
-
-
-# --- the command -----------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = [str(folder), f"file://{tmp_path}/set", "--format", "tar", "--shard-images", "5"]
-    assert main([*command, "--workers", "2"]) == 0
-    assert "wrote 3 of 3 shards" in capsys.readouterr().out
-    assert main(command) == 0
-    assert "nothing was written" in capsys.readouterr().out
-    assert contents(open_stored(tmp_path / "set")) == expected(folder, "jpeg", "tar")
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (["--format", "parquet"], "format is 'parquet'; give one of pack"),
-        (["--kind", "png"], "kind is 'png'; give jpeg or pixels"),
-        (["--format", "zarr", "--kind", "jpeg"], "give pixels, which 'zarr' stores"),
-        (["--shard-images", "0"], "give a whole number of at least 1"),
-        (["--workers", "many"], "workers is 'many'"),
-        (["--workers=--1"], "workers is '--1'"),
-        (["--shard-images", "9" * 5000], "shard_images is "),
-        (["--storage-options", "[1]"], "give a JSON object"),
-        (["--on", "tcp://127.0.0.1:1"], "No Dask scheduler answers"),
-    ],
-)
-def test_what_cannot_be_meant(
-    more: list[str], said: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(folder), str(tmp_path / "set"), *more]) == 2
-    assert said in " ".join(capsys.readouterr().err.split())
-    assert not (tmp_path / "set").exists()
-
-
-def test_the_target_is_not_the_source(folder: Path) -> None:
-    with pytest.raises(StudyError, match="only read"):
-        here(folder, folder)
-    with pytest.raises(BadArgument, match="source is 3; give a folder"):
-        here(3, folder)  # type: ignore[arg-type]
-
-
-PLACES = ["{0}/packed", "{0}/0/packed", "file://{0}/packed", "{0}/../images/packed",
-          "{0}/../link/packed", "{0}/../elsewhere/packed"]  # fmt: skip
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_a_target_among_the_pictures_is_refused(
-    place: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The next conversion would find it there; so also through links, one below the source."""
-    elsewhere = folder.with_name("elsewhere")
-    (elsewhere / "deep").mkdir(parents=True)
-    shutil.copy(next(folder.glob("*.jpg")), elsewhere / "deep" / "more.jpg")
-    (folder / "more").symlink_to(elsewhere)
-    folder.with_name("link").symlink_to(folder)
-    before = sorted(folder.parent.rglob("*"))
-    target = place.format(folder)
-    assert main([str(folder), target]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and "choose a place outside" in said
-    with pytest.raises(StudyError, match="choose a place outside"):
-        ensure_stored(folder, "jpeg", "pack", target=target.removeprefix("file://"))
-    assert sorted(folder.parent.rglob("*")) == before
-    listed = sorted(folder.glob("*.jpg"))  # the list will be the same the next time
-    assert len(ensure_stored(listed, "jpeg", "pack", target=folder / "packed")) == len(listed)
-
-
-@pytest.mark.parametrize(
-    ("target", "among"),
-    [("memory://photos/packed", True), ("memory:///photos/a/../packed", True),
-     ("memory://photos-packed", False), ("memory://photos/../packed", False)],
-)  # fmt: skip
-def test_an_address_among_the_pictures_is_refused(target: str, among: bool, folder: Path) -> None:
-    memory = fsspec.filesystem("memory")
-    try:
-        memory.put(str(folder), "/photos", recursive=True)
-        before = memory.find("/")
-        if among:
-            with pytest.raises(StudyError, match="choose a place outside"):
-                here("memory://photos", target)
-            assert memory.find("/") == before
-        else:
-            assert here("memory://photos", target).wrote
-    finally:
-        memory.rm("/", recursive=True)
-
-
-@pytest.mark.parametrize("harm", ["no picture", "cut short", "empty"])
-@pytest.mark.parametrize("where", ["a folder", "an address"])
-def test_a_broken_picture_is_named_before_it_is_in_a_set(
-    where: str, harm: str, folder: Path, tmp_path: Path
-) -> None:
-    broken = sorted(folder.glob("*.jpg"))[3]
-    whole = broken.read_bytes()
-    bad = {"no picture": b"no picture", "cut short": whole[: len(whole) // 2], "empty": b""}[harm]
-    broken.write_bytes(bad)
-    memory = fsspec.filesystem("memory")
-    try:
-        memory.put(str(folder), "/photos", recursive=True)
-        source = folder if where == "a folder" else "memory://photos"
-        with pytest.raises(StudyError, match=f"{broken.name} could not be read"):
-            here(source, tmp_path / "set")
-        assert not (tmp_path / "set").exists()
-        with pytest.raises(StudyError, match=f"{broken.name} could not be read"):
-            ensure_stored(folder, "jpeg", "pack")
-        assert not folder.with_name("images.jpeg.pack").exists()
-    finally:
-        memory.rm("/", recursive=True)
-
-
-@pytest.mark.parametrize("behind", [b"\0" * 9, b"what a camera adds"])
-def test_what_stands_behind_a_whole_picture_does_no_harm(behind: bytes, folder: Path) -> None:
-    picture = sorted(folder.glob("*.jpg"))[3]
-    picture.write_bytes(picture.read_bytes() + behind)
-    assert bytes(ensure_stored(folder, "jpeg", "pack").read(3)) == picture.read_bytes()
-
-
-@pytest.mark.parametrize("end", ["source", "target"])
-@pytest.mark.parametrize("address", ["nonsense://bucket/x", "s3://", "memory:///"])
-def test_an_address_that_names_no_place(
-    address: str, end: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = [address, str(tmp_path / "set")] if end == "source" else [str(folder), address]
-    assert main(given) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ") and said.count("\n") == 1 and address in said
-
-
-class Refusing(MemoryFileSystem):  # type: ignore[misc]
-    """As a store does that is not there, or that lets one read and not write."""
-
-    protocol = "refusing"
-
-    def find(self, path: str, **options: Any) -> Any:
-        if "unreachable" in path:
-            raise RuntimeError("cannot connect")
-        return {}
-
-    def pipe_file(self, path: str, value: bytes, **options: Any) -> None:
-        raise FileNotFoundError("the bucket does not exist")
-
-
-@pytest.mark.parametrize(
-    ("name", "why"), [("unreachable", "cannot connect"), ("bucket", "does not exist")]
-)
-def test_a_place_that_fails_ends_in_a_sentence(
-    name: str, why: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fsspec.register_implementation("refusing", Refusing, clobber=True)
-    assert main([str(folder), f"refusing://{name}/set"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"error: refusing://{name}/set ") and said.count("\n") == 1
-    assert why in said and "Traceback" not in said
-
-
-@pytest.mark.parametrize(
-    ("error", "why"),
-    [
-        (BlockingIOError(11, "Resource temporarily unavailable"), "temporarily unavailable"),
-        (EOFError("unexpected EOF"), "no process or thread"),
-        (RuntimeError("can't start new thread"), "no process or thread"),
-    ],
-)
-def test_workers_that_cannot_be_started_end_it_in_a_sentence(
-    error: Exception,
-    why: str,
-    folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def none_left(*given: object) -> Future[Any]:
-        raise error
-
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", none_left)
-    assert main([str(folder), str(tmp_path / "set")]) == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "cannot be started" in said and why in said and "Traceback" not in said

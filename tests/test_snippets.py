@@ -8,6 +8,7 @@ import pkgutil
 import re
 import runpy
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from datasets_impl import corrected, loaders, variants
 from datasets_impl.contest.code import HOMES, of_the_trainer, with_setting
 from datasets_impl.contest.model import Arm, Task
 from datasets_impl.contest.registry import ARMS
+from datasets_impl.convert import convert_to_shards
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.files.pictures import jpeg_files
+from datasets_impl.media.object_store import environment_of, object_store
 from scripts.judging.claims import load_claims
 from scripts.report.instead import FURTHER, QUESTIONS
 from scripts.root import CLAIMS, ROOT
@@ -47,6 +50,29 @@ def here(session_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def bucket(here: Path) -> Iterator[dict[str, str]]:
+    """What the environment says of an object store with the photographs, and a pack of them."""
+    folder = here / "bucket"
+    shutil.copytree(here / "photos", folder / "photos")
+    convert_to_shards(folder / "photos", folder / "packed", shard_images=8, workers=1)
+    with object_store(folder, mb_per_second=1000) as store:
+        yield environment_of(store.address) | {"NO_PROXY": "127.0.0.1"}
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Code that names a bucket with one that is there; other code as it is."""
+
+    def at_hand(code: str) -> str:
+        if "s3://" in code:
+            for name, value in request.getfixturevalue("bucket").items():
+                monkeypatch.setenv(name, value)
+        return code.replace("s3://bucket", "s3://study")
+
+    return at_hand
+
+
 def ran(code: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Images of the last batches that the program at hand saw; run as `python program.py` would."""
     monkeypatch.chdir(here)
@@ -57,8 +83,10 @@ def ran(code: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.parametrize("arm", WRITTEN)
-def test_the_code_of_an_arm_runs(arm: Arm, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "=..." not in arm.code and ran(arm.code, here, monkeypatch) == 70 - 64
+def test_the_code_of_an_arm_runs(
+    arm: Arm, here: Path, store: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "=..." not in arm.code and ran(store(arm.code), here, monkeypatch) == 70 - 64
 
 
 @pytest.mark.parametrize("code", [one.code for one in FURTHER if one.code])
@@ -90,9 +118,12 @@ def test_so_it_does_with_the_workers_that_were_fastest(
     "place", sorted(place for place in SHOWN if of_the_trainer(ARMS[place].code))
 )
 def test_so_it_does_beside_a_trainer_that_holds_the_gil(
-    place: tuple[Task, str], here: Path, monkeypatch: pytest.MonkeyPatch
+    place: tuple[Task, str],
+    here: Path,
+    store: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    code = ARMS[place].code
+    code = store(ARMS[place].code)
     code = code.replace(of_the_trainer(code), "")
     assert "where=" not in code and ran(code, here, monkeypatch) == 70 - 64
 

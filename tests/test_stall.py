@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,12 @@ import torch
 from asv_runner.benchmarks.mark import SkipNotImplemented
 from conftest import COUNT, PX
 
-from benchmarks.grids import Cell
 from benchmarks.measures import loops as measure_loops
 from benchmarks.stall import CudaByStep
 from datasets_impl.errors import Unsupported
 from datasets_impl.experiments import steps
 from datasets_impl.experiments.steps import MultiplyingStep, WaitingStep, cuda_step
-from datasets_impl.observe.log import LOG_VARIABLE
+from tests.with_cells import records, tiny
 
 
 class Clock:
@@ -106,9 +105,7 @@ def test_a_cuda_step_runs() -> None:
 # --- the share -------------------------------------------------------------------------------
 
 
-def cell(**levels: Any) -> Cell:
-    given = {"n": COUNT, "px": PX, "step_ms": 1} | levels
-    return Cell.at(list(given), tuple(given.values()))
+cell = partial(tiny, step_ms=1)
 
 
 @pytest.fixture
@@ -181,12 +178,8 @@ def test_no_epoch_starts_while_time_is_taken(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("corpus", "on_disk")
-def test_without_a_cuda_device_its_cells_say_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = tmp_path / "log.jsonl"
-    monkeypatch.setenv(LOG_VARIABLE, str(log))
+def test_without_a_cuda_device_its_cells_say_so(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SkipNotImplemented, match="no CUDA device"):
         CudaByStep().track_stall(COUNT, PX, 2, 5, "naive")
-    assert json.loads(log.read_text())["skipped"] == "no CUDA device"
+    assert records(log)[0]["skipped"] == "no CUDA device"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import shutil
 from collections.abc import Iterator
@@ -13,10 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from asv_runner.benchmarks.mark import SkipNotImplemented
-from conftest import COUNT, PX
+from conftest import COUNT, PX, ROOT
 
 from benchmarks import storage
-from benchmarks.grids import Cell
 from benchmarks.measures import epochs as measure
 from benchmarks.measures import throttled
 from datasets_impl import registry
@@ -28,25 +26,16 @@ from datasets_impl.files.whole import NOTE, TEXT
 from datasets_impl.media import cgroup
 from datasets_impl.media.cgroup import limited_bandwidth
 from datasets_impl.observe import page_cache
-from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.variants.raw_files import INDEX, RawFileDataset
-from tests.with_cells import with_cells
+from tests.stand_in import without_torchvision
+from tests.with_cells import cell, records, with_cells
 
 BIG = 256  # px: twelve images of pixels are 2.4 MB, half a second at 5 MB/s
 SLOW = 5
 
 
-@pytest.fixture
-def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "observations.jsonl"
-    monkeypatch.setenv(LOG_VARIABLE, str(path))
-    monkeypatch.setenv("DATASET_STUDY_MAX_RETRIES", "0")
-    return path
-
-
 def last(log: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(log.read_text().splitlines()[-1])
-    return record
+    return records(log)[-1]
 
 
 @pytest.fixture
@@ -188,10 +177,6 @@ def test_bandwidth_says_how_many_images_are_read(
         assert throttled.epoch(cell(n=COUNT, px=BIG, bandwidth=1, impl=impl))[1]["images"] == 5
 
 
-def cell(**levels: Any) -> Cell:
-    return Cell.at(list(levels), tuple(levels.values()))
-
-
 # --- opening again ---------------------------------------------------------------------------
 
 
@@ -313,8 +298,12 @@ def test_state_of_an_epoch_within_memory() -> None:
 
 
 @pytest.fixture
-def small_set(corpus: Corpus, monkeypatch: pytest.MonkeyPatch, on_disk: None) -> Path:
+def small_set(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, on_disk: None, tmp_path: Path
+) -> Path:
     """A set of 24 images: what is tested is the child and its group, not their size."""
+    for name, value in without_torchvision(tmp_path, ROOT).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(beyond_memory, "PIXELS", 24 * 3 * PX**2)
     return beyond_memory.pixel_set(corpus.root, PX)
 

@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 from conftest import COUNT, PX
 from PIL import Image
-from test_formats import contents, every_case, expected
 
 from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.errors import BadArgument, StudyError
@@ -28,6 +27,7 @@ from datasets_impl.formats.stored import HEADER
 from datasets_impl.indexing import NoSuchItem
 from datasets_impl.variants.raw_files import RawFileDataset
 from datasets_impl.variants.stored_pixels import StoredPixelsDataset
+from tests.stored_sets import contents, every_case, expected
 
 
 def mount(place: Path, options: str) -> None:

@@ -15,27 +15,11 @@ import pytest
 from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.files.whole import holder_of, locked
 from scripts import study as command
-from scripts.root import ROOT
-from scripts.session import rounds as asv_session
+from scripts.root import RESULTS, ROOT
+from scripts.session import state as session_state
 from scripts.session.child import child
 from scripts.session.measuring import HELD, measuring
-
-
-def study(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.study", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-
-def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
-    for word in words:
-        assert word in done.stderr
+from tests.commands import python, refused
 
 
 @pytest.fixture
@@ -98,6 +82,21 @@ def test_a_place_for_other_things_is_no_place_for_results(
     said = told(f"--{name}={place}")
     assert f"--{name} is {place}, which " in said and why in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--out=results", "--out=results/x", "--out=results/report", "--out=results/{}/x",
+     "--results=results/report", "--results=results/{}"],
+)  # fmt: skip
+def test_nothing_is_written_among_the_committed_results(
+    told: Callable[..., str], monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    before = sorted(RESULTS.rglob("*"))
+    machine = next(RESULTS.glob("*/machine.json")).parent
+    assert "holds asv's results, which are only read" in told(option.format(machine.name))
+    assert sorted(RESULTS.rglob("*")) == before
 
 
 @pytest.mark.parametrize("inside", ["", "objects", "worktrees/other/results"])
@@ -174,7 +173,7 @@ def test_pictures_in_the_place_of_the_session_are_left(
 def test_the_committed_results_are_not_mixed_with_another_profile(
     told: Callable[..., str],
 ) -> None:
-    said = told(f"--results={ROOT / 'results'}")
+    said = told(f"--results={ROOT / 'results'}", "--profile=full")
     assert "profile standard" in said and "--results" in said
 
 
@@ -193,7 +192,7 @@ def test_a_study_of_other_pictures_or_benchmarks_is_not_replaced(
     """Two folders of pictures may have one name, and so may two choices of benchmarks."""
     session = tmp_path / "out" / "session"
     (session / "rounds-1").mkdir(parents=True)
-    (session / asv_session.MARK).write_text(asv_session.HEADER)
+    (session / session_state.MARK).write_text(session_state.HEADER)
     key = {"images": None, "bench": None, **before}
     state = {"key": key, "done": 1, "rounds": [{}], "published": True}
     (session / "session.json").write_text(json.dumps(state))
@@ -251,8 +250,7 @@ def test_a_package_that_is_missing_is_named() -> None:
         "import runpy, sys; sys.modules['asv'] = None; "
         "runpy.run_module('scripts.study', run_name='__main__')"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    refused(done, "asv", "make study")
+    refused(python("-c", code), "asv", "make study")
 
 
 @pytest.mark.slow
@@ -263,7 +261,7 @@ def test_a_second_study_in_the_same_folder_is_refused(option: str, tmp_path: Pat
     folder.mkdir()
     given = [f"{option}={folder}"] + [f"--out={other}"] * (option == "--results")
     with locked(folder / HELD):
-        done = study(*given)
+        done = python("-m", "scripts.study", *given)
         refused(done, f"Another study (process {os.getpid()}) is running in {folder}", option)
     assert not list(folder.iterdir()) and not other.exists()
 
@@ -282,14 +280,7 @@ def test_folders_are_held_as_long_as_a_study_runs(there: bool, tmp_path: Path) -
 @pytest.mark.slow
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    answer = subprocess.run(
-        [sys.executable, "-m", "scripts.study", "--out", str(tmp_path / "file" / "out")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 2
-    assert answer.stderr.startswith("error: ") and answer.stderr.count("\n") == 1
+    refused(python("-m", "scripts.study", "--out", tmp_path / "file" / "out"))
 
 
 def test_a_child_of_a_background_job_can_be_interrupted() -> None:
@@ -312,17 +303,4 @@ def test_a_closed_terminal_ends_a_study_unless_it_was_told_to_ignore_that(ignore
         "with stopping_on_termination():\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"
     )
-    done = subprocess.run([sys.executable, "-c", body], cwd=ROOT, capture_output=True, text=True)
-    assert ("KeyboardInterrupt" in done.stderr) != ignored
-
-
-def test_a_study_is_interrupted_while_it_imports(tmp_path: Path) -> None:
-    (tmp_path / "filelock.py").write_text("raise KeyboardInterrupt")
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.study"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stderr) == (130, "interrupted; nothing was measured yet\n")
+    assert ("KeyboardInterrupt" in python("-c", body).stderr) != ignored

@@ -20,10 +20,13 @@ from datasets_impl.errors import StudyError
 from scripts import study_on as command
 from scripts.judging.evidence import load_evidence
 from scripts.session import hosts
+from tests.clones import git
+from tests.commands import python
+from tests.folders import snapshot
+from tests.stand_in import without_torchvision
 from tests.synthetic_results import Bench, write_results
-from tests.test_compare_revisions import clone as clone  # a fixture
-from tests.test_compare_revisions import git
 
+ONE_CELL = "^structures.*'label', 'item', 'list'"
 PICTURES = [{"label": "crops", "resolution": 64, "content_hash": "a"}]
 
 
@@ -32,8 +35,7 @@ def sent(
 ) -> dict[str, bytes]:
     bench = Bench("item.ByStage.track_item", {"px": [64]}, lambda factors: [value, value])
     write_results(folder, [bench], machine=machine, provenance={"corpora": pictures})
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return snapshot(folder)
 
 
 def test_what_the_hosts_published_stands_together(tmp_path: Path) -> None:
@@ -59,6 +61,44 @@ def test_other_pictures_and_odd_files_are_refused(tmp_path: Path) -> None:
     assert hosts.gather(found, tmp_path / "results", told.append) == ["one"]
     assert "b is left out" in told[0] and "pictures" in told[0] and "../escaped" in told[1]
     assert not (tmp_path / "escaped").exists() and not (tmp_path / "results" / "two").exists()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda files: {},
+        lambda files: {"benchmarks.json": files["benchmarks.json"]},
+        lambda files: {**files, "two/machine.json": files["one/machine.json"]},
+        lambda files: {**files, "one/machine.json": b'{"machine": "two"}'},
+        lambda files: {**files, "one/machine.json": b"[" * 200_000},
+        lambda files: {**files, "benchmarks.json": b"{"},
+        lambda files: {name: text for name, text in files.items() if "provenance" not in name},
+        lambda files: {name: b"\xff" if "-" in name else text for name, text in files.items()},
+        lambda files: {name: b"{}" if "provenance" in name else text
+                       for name, text in files.items()},
+    ],
+)  # fmt: skip
+def test_a_host_that_sends_something_else_is_left_out(harm: Any, tmp_path: Path) -> None:
+    found = {"a": harm(sent(tmp_path / "a", "one")), "b": sent(tmp_path / "b", "two")}
+    told: list[str] = []
+    assert hosts.gather(found, tmp_path / "results", told.append) == ["two"]
+    assert told == ["a is left out: what it sent are no results of one machine."]
+    assert not (tmp_path / "results" / "one").exists()
+
+
+def test_of_a_host_that_had_another_name_before_its_present_results_are_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "datasets_impl").mkdir()
+    (tmp_path / "datasets_impl" / "__init__.py").touch()
+    for name in ("one", "one-2"):
+        sent(tmp_path / "out" / "folder" / "results", name)
+    done = subprocess.CompletedProcess([], 0, "", "")
+    monkeypatch.setattr(subprocess, "run", lambda *given, **more: done)
+    spec = type("Spec", (), {"origin": str(tmp_path / "datasets_impl" / "__init__.py")})
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
+    files = hosts._study()("folder", ["--profile", "quick", "--machine", "one-2"])
+    assert {name.rpartition("/")[0] for name in files} == {"", "one-2"}
 
 
 def test_a_folder_of_somebody_else_is_left(tmp_path: Path) -> None:
@@ -167,16 +207,15 @@ def test_a_study_on_two_hosts_and_one_of_another_commit(
             running.enter_context(
                 started(tmp_path, "worker", "--no-nanny", "--nthreads", "1", "--host",
                         f"127.0.0.{number}", "--local-directory", str(tmp_path / f"w{number}"),
-                        PYTHONPATH=str(root), HOME=str(tmp_path))
+                        HOME=str(tmp_path), **without_torchvision(tmp_path, root))
             )  # fmt: skip
         on = json.loads(address.read_text())["address"]
         while (tmp_path / "dask.log").read_text().count("Registered to") < len(clones):
             time.sleep(0.1)
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts.study_on", "--on", on, "--rounds=2",
-             "--bench=^structures", f"--out={tmp_path / 'out'}"],
-            cwd=clone, env={**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(clone)},
-            capture_output=True, text=True, timeout=1100,
+        done = python(
+            *("-m", "scripts.study_on", "--on", on, "--rounds=2", f"--bench={ONE_CELL}"),
+            *("--out", tmp_path / "out"), at=clone, HOME=tmp_path,
+            **without_torchvision(tmp_path, clone),
         )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "127.0.0.3 is left out: its clone is at" in done.stderr, done.stderr

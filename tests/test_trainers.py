@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import multiprocessing
 import subprocess
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from conftest import COUNT, PX
 from PIL import Image
 from torch.utils.data import DataLoader, Subset
 
-from benchmarks.grids import Cell
 from benchmarks.measures import beside as measure_beside
 from benchmarks.measures import training as measure_training
 from benchmarks.trainers import Decode
@@ -34,7 +33,7 @@ from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loading import Shuffled
 from datasets_impl.observe.load import tree_seconds
-from datasets_impl.observe.log import LOG_VARIABLE
+from tests.with_cells import records, tiny
 
 pytestmark = pytest.mark.usefixtures("threads_as_before")
 
@@ -61,19 +60,19 @@ def test_twice_the_step_is_twice_the_work(name: str, monkeypatch: pytest.MonkeyP
 def test_a_unit_is_timed_in_a_process_of_its_own_and_kept(
     name: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Any] = []
+    answers: list[Any] = []
     run = subprocess.run
 
     def counted(*arguments: Any, **options: Any) -> Any:
-        asked.append(arguments)
-        return run(*arguments, **options)
+        answers.append(answers[0] if answers else run(*arguments, **options))
+        return answers[-1]
 
     monkeypatch.setattr(subprocess, "run", counted)
     us = trainers.us_per_unit(TRAINERS[name])
-    assert us > 0 and trainers.us_per_unit(TRAINERS[name]) == us and len(asked) == 1
+    assert us > 0 and trainers.us_per_unit(TRAINERS[name]) == us and len(answers) == 1
     monkeypatch.setattr(torch, "__version__", "0.0")
     trainers.us_per_unit(TRAINERS[name])
-    assert len(asked) == 2, "another version may need another time"
+    assert len(answers) == 2, "another version may need another time"
 
 
 def test_a_process_that_cannot_time_a_unit_is_one_sentence(
@@ -210,8 +209,7 @@ def test_every_crop_is_of_the_photograph_that_its_class_says(corpus: Corpus) -> 
 
 
 def test_a_training_is_timed_and_tested(short: None) -> None:
-    patched = {"n": 40, "px": PX, "impl": "process"}
-    made = Cell.at(list(patched), tuple(patched.values()))
+    made = tiny(n=40, impl="process")
     value, state = measure_training.training(made)
     assert value > 0 and 0 <= state["also"]["accuracy"] <= 100
     assert state["trained"] == 32 and len(state["epoch_seconds"]) == measure_training.EPOCHS
@@ -231,15 +229,17 @@ def short(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_training, "EPOCHS", 2)
 
 
-def cell(**levels: Any) -> Cell:
-    given = {"n": COUNT, "px": PX, "step_ms": 1} | levels
-    return Cell.at(list(given), tuple(given.values()))
+cell = partial(tiny, step_ms=1)
 
 
 @pytest.mark.usefixtures("short")
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("impl", [*beside.WAYS, "threads-again"])
-@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize(
+    ("task", "impl", "trainer"),
+    [  # every way at every task, and every trainer
+        *((task, impl, "waiting") for task in TASKS for impl in (*beside.WAYS, "threads-again")),
+        *(("decode", "threads", trainer) for trainer in TRAINERS if trainer != "waiting"),
+    ],
+)
 def test_an_epoch_the_step_and_the_cpu_are_measured(task: Any, impl: str, trainer: str) -> None:
     value, state = measure_beside.beside(cell(trainer=trainer, impl=impl), task)
     assert math.isfinite(value) and value > 0
@@ -283,10 +283,7 @@ def test_cpu_time_of_a_process_that_has_ended_counts() -> None:
 
 
 @pytest.mark.usefixtures("short")
-def test_further_numbers_stand_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = tmp_path / "log.jsonl"
-    monkeypatch.setenv(LOG_VARIABLE, str(log))
-    monkeypatch.setenv("DATASET_STUDY_MAX_RETRIES", "0")
+def test_further_numbers_stand_in_the_log(log: Path) -> None:
     made = Decode().track_epoch(COUNT, PX, "waiting", 1, "threads")
-    (record,) = [json.loads(line) for line in log.read_text().splitlines()]
+    (record,) = records(log)
     assert made["samples"] == [record["value"]] and set(record["also"]) == set(Decode.also)

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.grids import Cell
 from benchmarks.measures import samples as measure_samples
 from benchmarks.transport import BySize
 from datasets_impl.errors import Unsupported
 from datasets_impl.experiments import free_samples as free
 from datasets_impl.experiments.free_samples import CARRIERS, FreeSamples, free_samples, touch_sample
 from datasets_impl.system import shared_memory
+from tests.with_cells import cell
 
 every_carrier = pytest.mark.parametrize("carrier", CARRIERS)
 KIB = 8
@@ -115,10 +115,6 @@ def test_every_page_is_touched(carrier: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 # --- the number ------------------------------------------------------------------------------
-
-
-def cell(**levels: Any) -> Cell:
-    return Cell.at(list(levels), tuple(levels.values()))
 
 
 @pytest.mark.parametrize("carrier", [*CARRIERS, "tensor-again"])

@@ -18,7 +18,7 @@ from scripts.judging.runs import every_run
 from scripts.judging.validity import LIMITED, VALID, VOID, Validity, reference, validity
 from scripts.root import CLAIMS, RESULTS, ROOT
 from scripts.validate import main, validate
-from tests.synthetic_results import COMMIT, SKIPPED, Bench, Noise, Value, write_results
+from tests.synthetic_results import COMMIT, SKIPPED, Bench, Noise, Value, edit_json, write_results
 
 CLAIMS_KNOWN = load_claims(CLAIMS)
 CORPUS = {
@@ -180,16 +180,30 @@ def test_a_reason_that_is_logged_is_no_fault(tmp_path: Path) -> None:
     assert levels(untold)["cells"] != "holds"
 
 
-@pytest.mark.parametrize("changed", ["samples", "log", "half of the log"])
+def test_what_an_earlier_version_of_a_benchmark_measured_limits(tmp_path: Path) -> None:
+    old = Bench("item.ByStage.track_item", {"n": range(40)}, lambda _: [1.0] * 6)
+    judged(tmp_path, arms(), old)
+    edit_json(tmp_path / "benchmarks.json", lambda data: data[old.name].update(version="2"))
+    (run,) = every_run([tmp_path])
+    found = validity(run, reference(CLAIMS_KNOWN, ROOT / "requirements.txt", []))
+    assert (found.verdict, levels(found)) == (LIMITED, {"cells": "limits"})
+    assert "40 are of an earlier version" in found.checks[-1].found
+
+
+@pytest.mark.parametrize("changed", ["result", "samples", "log", "half of the log"])
 def test_numbers_that_the_log_does_not_hold_void(
     changed: str, written: Callable[..., Path], tmp_path: Path
 ) -> None:
     (run,) = every_run([written()])
     lines = run.beside.log.read_text().splitlines(keepends=True)
-    if changed == "samples":
+    if changed in ("result", "samples"):
         data = json.loads(run.path.read_text())
-        column = data["result_columns"].index("samples")
-        data["results"]["controls.Item.track_item"][column][0][2] *= 3
+        column = data["result_columns"].index(changed)
+        held = data["results"]["controls.Item.track_item"][column]
+        if changed == "samples":
+            held[0][2] *= 3
+        else:
+            held[0] *= -1
         run.path.write_text(json.dumps(data))
     elif changed == "log":
         lines[3] = json.dumps(json.loads(lines[3]) | {"value": 7.0}) + "\n"

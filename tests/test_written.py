@@ -11,24 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_impl.errors import StudyError
-from scripts import compare
+from scripts import compare, publish, validate
 from scripts.render_report import main as render_main
 from scripts.render_report import render
 from scripts.report import written
 from scripts.report.written import LIST, write_all
 from scripts.root import RESULTS
+from scripts.session.places import check_place
+from tests.folders import snapshot
 from tests.synthetic_study import build
 
 CONTENTS = {"index.html": "<p>", "figures/a.svg": "<svg/>", "figures/a.csv": "a\n"}
 USER = "what a user wrote"
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def write(out: Path, contents: dict[str, str] = CONTENTS) -> None:
@@ -44,21 +38,21 @@ def test_a_users_file_is_left_and_nothing_is_written(
         write(tmp_path)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(USER)
-    before = tree(tmp_path)
+    before = snapshot(tmp_path)
     with pytest.raises(StudyError, match=name) as error:
         write(tmp_path, CONTENTS | {"figures/b.svg": "new"})
-    assert "\n" not in str(error.value) and tree(tmp_path) == before
+    assert "\n" not in str(error.value) and snapshot(tmp_path) == before
 
 
 def test_a_report_that_git_gave_other_line_ends_is_known_and_keeps_them(tmp_path: Path) -> None:
     write(tmp_path, CONTENTS | {"figures/b.svg": "old\n"})
     for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    before = tree(tmp_path)
+    before = snapshot(tmp_path)
     write(tmp_path, CONTENTS | {"figures/b.svg": "old\n"})
-    assert tree(tmp_path) == before
+    assert snapshot(tmp_path) == before
     write(tmp_path)
-    assert set(tree(tmp_path)) == {*CONTENTS, LIST}
+    assert set(snapshot(tmp_path)) == {*CONTENTS, LIST}
 
 
 def test_a_file_that_is_no_longer_written_goes_unless_somebody_changed_it(tmp_path: Path) -> None:
@@ -66,7 +60,7 @@ def test_a_file_that_is_no_longer_written_goes_unless_somebody_changed_it(tmp_pa
     (tmp_path / "figures" / "c.svg").write_text(USER)
     (tmp_path / "figures" / "mine.svg").write_text(USER)
     write(tmp_path)
-    found = tree(tmp_path)
+    found = snapshot(tmp_path)
     assert set(found) == {*CONTENTS, LIST, "figures/c.svg", "figures/mine.svg"}
     assert found["figures/c.svg"] == found["figures/mine.svg"] == USER.encode()
 
@@ -94,7 +88,7 @@ def test_a_run_that_was_killed_half_way_is_taken_up(
     whole = tmp_path / "whole"
     write(whole, changed)
     shutil.move(whole, tmp_path.with_name(f"{tmp_path.name}-whole"))
-    assert tree(tmp_path) == tree(tmp_path.with_name(f"{tmp_path.name}-whole"))
+    assert snapshot(tmp_path) == snapshot(tmp_path.with_name(f"{tmp_path.name}-whole"))
 
 
 @settings(max_examples=40, deadline=None)
@@ -113,13 +107,13 @@ def test_whatever_is_written_before_and_after_a_users_files_stay(
     for name, text in users.items():
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text(f"{USER} {text}", "utf-8")
-    before = tree(folder)
+    before = snapshot(folder)
     for contents in runs:
         try:
             write(folder, contents)
         except StudyError:
             assert set(contents) & set(users)
-    found = tree(folder)
+    found = snapshot(folder)
     assert {name: found[name] for name in before} == before
 
 
@@ -135,15 +129,15 @@ def test_a_link_is_not_written_through(tmp_path: Path, name: str) -> None:
     (out / name).symlink_to(target)
     with pytest.raises(StudyError):
         write(out)
-    assert list(tree(tmp_path)) == ([] if name == "figures" else ["elsewhere", f"out/{name}"])
+    assert list(snapshot(tmp_path)) == ([] if name == "figures" else ["elsewhere", f"out/{name}"])
 
 
 def test_a_report_and_a_comparison_do_not_replace_each_other(tmp_path: Path) -> None:
     write(tmp_path)
-    before = tree(tmp_path)
+    before = snapshot(tmp_path)
     with pytest.raises(StudyError, match="holds a report"):
         write_all(tmp_path, {"index.html": "<p>"}, "comparison")
-    assert tree(tmp_path) == before
+    assert snapshot(tmp_path) == before
 
 
 def test_results_are_not_written_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +145,7 @@ def test_results_are_not_written_into(tmp_path: Path, capsys: pytest.CaptureFixt
     machine = results / "lab"
     shutil.copytree(RESULTS / "intel-xeon-2-cores", machine)
     shutil.copy(RESULTS / "benchmarks.json", results)
-    before = tree(results)
+    before = snapshot(results)
     for out in (results, machine, machine / "report"):
         for command in (
             lambda place: render_main(["--results", str(results), "--out", str(place)]),
@@ -160,7 +154,21 @@ def test_results_are_not_written_into(tmp_path: Path, capsys: pytest.CaptureFixt
             assert command(out) == 2
             error = capsys.readouterr().err
             assert error.count("\n") == 1 and "holds asv's results" in error
-    assert tree(results) == before
+    for command in (
+        lambda place: compare.main([str(results), str(machine), "--out", str(place)]),
+        lambda place: validate.main([str(results), "--out", str(place)]),
+        lambda place: publish.main(["--results", str(results), "--out", str(place)]),
+    ):
+        assert command(results / "report") == 2
+        assert "holds asv's results" in capsys.readouterr().err
+    assert snapshot(results) == before
+
+
+def test_a_study_may_add_to_results(tmp_path: Path) -> None:
+    check_place("--results", RESULTS)
+    (tmp_path / "benchmarks.json").touch()
+    check_place("--results", tmp_path)
+    check_place("--out", tmp_path / "a file of that name is somebody's, and no results")
 
 
 def test_a_source_is_never_the_target(tmp_path: Path) -> None:
@@ -168,7 +176,7 @@ def test_a_source_is_never_the_target(tmp_path: Path) -> None:
     rules.write_text(USER)
     with pytest.raises(StudyError, match="only read"):
         render(build(missing=True), tmp_path, sources=[rules])
-    assert tree(tmp_path) == {"claims.csv": USER.encode()}
+    assert snapshot(tmp_path) == {"claims.csv": USER.encode()}
 
 
 def test_the_committed_report_is_recognised() -> None:

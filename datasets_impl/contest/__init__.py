@@ -1,1 +1,1 @@
-"""The three tasks: what an arm is, every arm in one table (`registry`), and the ceilings."""
+"""The four tasks: what an arm is, every arm in one table (`registry`), and the ceilings."""

@@ -1,26 +1,27 @@
-"""What an arm of the three tasks is: any way to get batches of 64 to a trainer.
+"""What an arm of the four tasks is: any way to get batches of 64 to a trainer.
 
 The tasks: *decode*, JPEG photographs of one size to RGB pixels; *raw*, pixels that are decoded
-already; *train*, JPEG photographs to random crops of 224 px, flipped in half the cases. Every arm
-gives uint8 tensors, shuffled anew each epoch, and may use all cores in whatever way suits it.
+already; *train*, JPEG photographs to random crops of 224 px, flipped in half the cases; *remote*,
+the photographs of *decode* in an object store behind a line (see `remote.py`). Every arm gives
+uint8 tensors, shuffled anew each epoch, and may use all cores in whatever way suits it.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from datasets_impl.contest.code import main_class
+from datasets_impl.errors import installed
 
 BATCH_SIZE = 64
 CROP = 224
-Task = Literal["decode", "raw", "train"]
+Task = Literal["decode", "raw", "train", "remote"]
 Origin = Literal["plain", "variant", "peer"]
 Batches = AbstractContextManager[Iterable[torch.Tensor]]
 
@@ -34,7 +35,8 @@ class Arm:
     time it is iterated; workers and threads are gone after the block. `settings` is what the search
     for the fastest one tries on the machine at hand. `layout` of a batch: images x height x width x
     channel, or channel first. `order` says how far from a true shuffle it is. `code` is what a user
-    writes, as a whole program (see `code.py`).
+    writes, as a whole program (see `code.py`). `serves(root)`, of *remote*, is the folder whose
+    files become the objects that the arm reads.
     """
 
     name: str
@@ -49,7 +51,7 @@ class Arm:
     package: str = "torch"
     code: str = ""
     about: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
+    serves: Callable[[Path], Path] | None = None
 
     def described(self) -> dict[str, Any]:
         """What a report says of the arm; logged with its measurement."""
@@ -59,7 +61,4 @@ class Arm:
     @property
     def available(self) -> bool:
         """Whether the package is installed; the adapters in `peers` import it late."""
-        try:
-            return importlib.util.find_spec(self.package) is not None
-        except ModuleNotFoundError:  # the parent of a package in a namespace
-            return False
+        return installed(self.package)

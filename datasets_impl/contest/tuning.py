@@ -18,6 +18,7 @@ import torch
 from datasets_impl.contest.model import Arm
 from datasets_impl.experiments.loops import cores
 from datasets_impl.files.atomic import atomic_write
+from datasets_impl.files.records import json_of
 from datasets_impl.loading import run_epoch
 
 SECONDS = 0.5
@@ -63,10 +64,11 @@ def kept(
     """The fastest setting and what was tried, from `path` where it answers the same question."""
     key = [torch.__version__, cores(), *key]
     try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if known.get("key") != key:
+        known = json_of(path)
+        same = known["key"] == key and bool(known["tried"])
+    except (LookupError, OSError, TypeError, ValueError):
+        same = False
+    if not same:
         known = {"key": key, "tried": search()}
         atomic_write(path, json.dumps(known))
     tried: dict[str, float] = known["tried"]

@@ -21,22 +21,25 @@ from typing import Literal, get_args
 
 import PIL
 from PIL import features
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from datasets_impl.arguments import flag
 from datasets_impl.corpus.build import THREADS, Writer, content_hash, file_name, replacing
 from datasets_impl.corpus.photographs import Picture, bundled_photographs, source_of
 from datasets_impl.corpus.user_images import Listing, list_pictures, printable, select_pictures
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import cache_dir, user_path
+from datasets_impl.files.records import content_of
 from datasets_impl.files.replacing import is_or_holds
 from datasets_impl.system.threads import ThreadPool
 
-# ImageNet-1k averages about 110 kB at 469 x 387, 0.6 bytes per pixel. Measured on the bundled
-# photographs with seed 0, 4:2:0, quality 98 gives 0.710 at 64 px, 0.595 at 128, 0.571 at 256
-# (quality 97: 0.51), 0.540 at 512 and 0.549 at 1024; small files are a fifth headers and tables.
+# ImageNet-1k averages about 0.6 bytes per pixel (110 kB at 469 x 387). The bundled photographs
+# with seed 0 and 4:2:0 come nearest at this quality; small files are a fifth headers and tables.
+#   px               64     128    256    512    1024
+#   bytes per pixel  0.710  0.595  0.571  0.540  0.549
 DEFAULT_QUALITY = 98
 MAX_COUNT = 100_000  # five digits, so that sorting by name is sorting by index
 MAX_RESOLUTION = 8192
@@ -178,6 +181,8 @@ def ensure_corpus(
     Raises:
         StudyError: the cache cannot be written, the disk is full, or no picture can be read.
     """
+    flag("progress", progress)
+    flag("verify", verify)
     home = cache_dir() if cache is None else user_path(cache)
     listing = None
     if spec.origin == "own":
@@ -228,10 +233,10 @@ def _libjpeg() -> str:
 def _existing(folder: Path, spec: CorpusSpec) -> Corpus | None:
     """The corpus in `folder` if it is whole: as many files and bytes as its manifest says."""
     try:
-        manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+        manifest = Manifest.model_validate_json(content_of(folder / "manifest.json"))
         with os.scandir(folder / "images") as entries:
             sizes = [entry.stat(follow_symlinks=False).st_size for entry in entries]
-    except (OSError, ValidationError):
+    except (OSError, ValueError):
         return None
     whole = len(sizes) == manifest.count and sum(sizes) == manifest.total_bytes
     asked = (spec.count, spec.resolution, spec.seed, spec.content, GENERATOR)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
@@ -30,6 +30,7 @@ from datasets_impl.corpus.photographs import (
     window_of,
 )
 from datasets_impl.errors import StudyError
+from datasets_impl.files.records import json_of
 from datasets_impl.files.whole import is_unfinished, locked, remove_unfinished, whole_folder
 from datasets_impl.system.cores import cores
 from datasets_impl.system.threads import ThreadPool
@@ -40,6 +41,7 @@ THREADS = min(4, cores())
 MAX_DRAWS = 32
 FLAT = 24  # a crop whose channels span fewer levels shows nothing, and soon repeats itself
 MANIFEST, IMAGES = "manifest.json", "images"
+NAME = re.compile(r"(\d{5})\.jpg")
 
 
 def file_name(index: int) -> str:
@@ -215,14 +217,19 @@ def replacing(
 def is_corpus(folder: Path) -> bool:
     """Whether `folder` is a corpus of ours, of whatever version, and holds no other file."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json_of(folder / MANIFEST)
         count = int(manifest["count"])
-        known = {Path(MANIFEST), Path(IMAGES)}
-        known |= {Path(IMAGES, file_name(index)) for index in range(count)}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, OverflowError, ValueError, KeyError, TypeError):
         return False
     ours = {"generator", "content_hash"} <= set(manifest)
-    return ours and all(path.relative_to(folder) in known for path in folder.rglob("*"))
+    return ours and all(_is_of_corpus(path, folder, count) for path in folder.rglob("*"))
+
+
+def _is_of_corpus(path: Path, folder: Path, count: int) -> bool:
+    if path.parent == folder:
+        return path.name in (MANIFEST, IMAGES)
+    found = NAME.fullmatch(path.name)
+    return path.parent == folder / IMAGES and found is not None and int(found[1]) < count
 
 
 def _sweep(folder: Path) -> None:

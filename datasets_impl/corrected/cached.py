@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, IterableDataset
 from datasets_impl.arguments import function, refused
 from datasets_impl.errors import StudyError
 from datasets_impl.indexing import position
-from datasets_impl.system.shared_memory import lacking_room, shared_empty
+from datasets_impl.system.shared_memory import alone_with, lacking_room, shared_empty
 
 
 class CachedDataset(Dataset[torch.Tensor]):
@@ -84,8 +84,10 @@ class CachedDataset(Dataset[torch.Tensor]):
                     f"Sample {index} is {sample.dtype} of shape {tuple(sample.shape)} and the "
                     f"first is {self.dtype} of shape {self.shape}; a cache needs one of each."
                 )
-            self.store[index] = sample
-            self.ready[index] = 1  # last: another worker must not read a sample half written
+            with alone_with(self.ready):
+                if not self.ready[index]:  # else it was made twice at once, and may be read now
+                    self.store[index] = sample
+                    self.ready[index] = 1  # last: nobody must read a sample half written
         kept = self.store[index].clone()
         return kept if self.process is None else self.process(kept)
 

@@ -4,7 +4,9 @@ Beside `MemoryMappedDataset` (C16, C17, C19, X01, X02). A sample is a uint8 tens
 x channel, 0-255, a copy of the mapped pixels. The first construction decodes every file once into
 a file beside the image folder; later ones decode nothing: they read its header, and a few bytes of
 each picture to see that it is the same. Memory holds the shape and one digest for each image;
-pixels live in the page cache, shared by all workers. Pickles to a few hundred bytes.
+pixels live in the page cache, shared by all workers. Pickles to a few hundred bytes. A file that is
+cut short is named when it is opened and, by whoever has it open, when its length is asked for, as
+samplers do when an epoch begins; in mid-epoch that ends the process, as with any mapping (SIGBUS).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ from datasets_impl.files.pictures import (
     require_shape,
     seal,
 )
+from datasets_impl.files.records import json_of
 from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.indexing import position
 
@@ -83,12 +87,27 @@ class ReadOnlyMappedDataset(Dataset[torch.Tensor]):
         self.__dict__.update(state)
 
     def __len__(self) -> int:
+        self.require_whole()
         return self.shape[0]
+
+    def require_whole(self) -> None:
+        """That the file was not cut short since this process opened it.
+
+        Raises:
+            StudyError: it was.
+        """
+        mapping = None if self._pixels is None else self._pixels.base
+        size = PAGE + math.prod(self.shape) + 8 * self.shape[0]
+        if isinstance(mapping, mmap) and mapping.size() < size:
+            raise StudyError(
+                f"{self.data_file} was cut short while it was in use; delete it, and make the "
+                "dataset anew."
+            )
 
     def __getitem__(self, index: int) -> torch.Tensor:
         if self._pixels is None:
             self._pixels = self._open()
-        index = position(index, len(self))
+        index = position(index, self.shape[0])
         pixels = np.array(self._pixels[index])
         if not self._checked[index]:  # once in each process
             if digest(pixels) != int(self._digests[index]):
@@ -145,7 +164,7 @@ def _old_shape(data_file: Path) -> list[int] | None:
     """Of pixels as they were written before they had a header of their own: what the file beside
     them says."""
     try:
-        header = json.loads(_old_header(data_file).read_text())
+        header = json_of(_old_header(data_file))
         return [int(side) for side in header["shape"]] if len(header) == 2 else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -8,7 +8,7 @@ recommends one only if its whole 95 % interval is above 1.1 times as fast.
 `--kwargs '{"root": "/data", "size": 224}'` passes arguments to a class or function, `--budget` sets
 the seconds, `--out DIR` writes a page and JSON with a schema, `--svg FILE` draws the picture. A
 relative TARGET is looked up from where you are, with `make` from the project's folder. The picture
-in the README shows 1,024 photographs of 256 px beside a step of 20 ms, on two idle cores.
+in the README is drawn by the command in `results/doctor/train.py`.
 
 `watch(loader)` times a training loop from inside, and `--beside watch.json` takes the step from it.
 `--compare BEFORE AFTER` says what changed between two diagnoses, and `--fail-if waits>10%` lets a
@@ -31,6 +31,8 @@ __all__ = ["watch"]
 def __getattr__(name: str) -> Any:
     if name != "watch":  # loaded when it is asked for: the doctor's children import this package
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from datasets_impl.doctor.loop.watching import watch
+    from datasets_impl.errors import importing
 
+    with importing("watch", "", "doctor"):
+        from datasets_impl.doctor.loop.watching import watch
     return watch

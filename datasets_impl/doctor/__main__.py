@@ -16,6 +16,11 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]  # the current folder, where a json.py of the user's may stand
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("datasets_impl.doctor", extra="doctor")
+
 import argparse
 import json
 from math import nan
@@ -32,24 +37,25 @@ from datasets_impl.errors import (
     MissingPackage,
     StudyError,
     exit_on_study_error,
+    importing,
 )
 from datasets_impl.files.paths import current_folder, user_path
 from datasets_impl.system.termination import stopping_on_termination
 
 try:
-    from datasets_impl.doctor.findings.time_account import ORDER
-    from datasets_impl.doctor.loop.told import read
-    from datasets_impl.doctor.process.examine import examine
-    from datasets_impl.doctor.process.heard import Ask
-    from datasets_impl.doctor.process.printable import shown
-    from datasets_impl.doctor.report.comparing import compared, print_comparison, read_diagnosis
-    from datasets_impl.doctor.report.conditions import FAILED, Condition, known_causes
-    from datasets_impl.doctor.report.diagnosis import diagnose
-    from datasets_impl.doctor.report.terminal import print_diagnosis
-    from datasets_impl.doctor.report.verdict import WHAT
-    from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
-except ModuleNotFoundError as error:
-    missing = MissingPackage.of("The doctor", error.name or "of its extra", "doctor")
+    with importing("The doctor", "", "doctor"):
+        from datasets_impl.doctor.loop.seen import BUSY
+        from datasets_impl.doctor.loop.told import read
+        from datasets_impl.doctor.process.examine import examine
+        from datasets_impl.doctor.process.heard import Ask
+        from datasets_impl.doctor.process.printable import shown
+        from datasets_impl.doctor.report.comparing import compared, print_comparison, read_diagnosis
+        from datasets_impl.doctor.report.conditions import FAILED, Condition, check_known
+        from datasets_impl.doctor.report.diagnosis import diagnose
+        from datasets_impl.doctor.report.terminal import print_diagnosis
+        from datasets_impl.doctor.report.verdict import WHAT
+        from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
+except MissingPackage as missing:
     print(f"error: {missing}", file=sys.stderr)
     sys.exit(BAD_INPUT)
 
@@ -110,7 +116,7 @@ def _main(arguments: list[str] | None) -> int:
         raise StudyError(f"{heard.user_error}.")
     if "" in heard.failures and not heard.answers:
         raise StudyError(f"{shown(options.target)} could not be made: {heard.failures['']}.")
-    found = diagnose(shown(options.target), heard, options.step_ms)
+    found = diagnose(shown(options.target), heard, options.step_ms, options.gil)
     written = write_report(found, options.out) if options.out else None
     print_diagnosis(found, written, Console(highlight=False))
     if options.svg:
@@ -165,13 +171,14 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     if (options.target is None) == (options.compare is None):
         parser.error("give a TARGET, or --compare with two files")
     options.fail_if = [Condition.of(text) for text in options.fail_if]
-    known_causes(options.fail_if, set(ORDER))
+    check_known(options.fail_if)
     _check_together(parser, options)
     options.budget = _number("--budget", options.budget, LEAST_BUDGET, DAY, "seconds")
     if options.step_ms is not None:
         options.step_ms = _number("--step-ms", options.step_ms, LEAST_STEP, 1e3 * DAY, "ms")
+    options.gil = None
     if options.beside is not None:
-        options.step_ms = _step_of(options.beside)
+        options.step_ms, options.gil = _step_of(options.beside)
     return options
 
 
@@ -194,8 +201,9 @@ def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace
         parser.error("--kwargs goes with a class or function, not with a folder of pictures")
 
 
-def _step_of(watched: Path) -> float:
-    """Milliseconds, of the loop that took most steps.
+def _step_of(watched: Path) -> tuple[float, float | None]:
+    """Milliseconds, of the loop that took most steps, and the share of the time in which it kept
+    the GIL from others, where that is much.
 
     Raises:
         StudyError: the file cannot be read, or no step was seen.
@@ -203,7 +211,9 @@ def _step_of(watched: Path) -> float:
     loop = max(read(watched).loops, key=lambda one: one.step.count if one.step else 0)
     if loop.step_ms is None:
         raise StudyError(f"{watched} holds no step; watch a loop that runs for longer.")
-    return max(loop.step_ms, LEAST_STEP)
+    if loop.step_ms > 1e3 * DAY:
+        raise StudyError(f"{watched}: its step of {loop.step_ms:g} ms is longer than a day.")
+    return max(loop.step_ms, LEAST_STEP), loop.gil if (loop.gil or 0.0) > BUSY else None
 
 
 def _number(name: str, text: str, least: float, most: float, unit: str) -> float:

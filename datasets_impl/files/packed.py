@@ -12,6 +12,8 @@ from typing import overload
 
 import numpy as np
 
+from datasets_impl.files.pictures import digest
+
 
 class PackedPaths(Sequence[str]):
     """Paths, in order; what all begin with is kept once."""
@@ -26,6 +28,11 @@ class PackedPaths(Sequence[str]):
 
     def __len__(self) -> int:
         return len(self._ends) - 1
+
+    def digest(self) -> int:
+        """Of 64 bits, over all in order, from the innermost folder that all of them are in."""
+        tail = self._prefix.rpartition(b"/")[2]
+        return digest(b"".join([tail, b"/", self._ends.astype("<i8").tobytes(), self._bytes]))
 
     @overload
     def __getitem__(self, index: int) -> str: ...

@@ -6,15 +6,17 @@ the same ones as the command lines.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from datasets_impl.arguments import refused
-from datasets_impl.errors import MissingPackage, StudyError
+from datasets_impl.errors import StudyError, importing
 
 CACHE_VARIABLE = "DATASET_STUDY_CACHE"
 IMAGES_VARIABLE = "DATASET_STUDY_IMAGES"
 APPLICATION = "pytorch-dataset-study"
+ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # whoever needs it there says so
 
 
 def user_path(given: str | Path) -> Path:
@@ -25,13 +27,33 @@ def user_path(given: str | Path) -> Path:
 
     Raises:
         BadArgument: it is no path.
-        StudyError: it is empty, or names the home of a user that does not exist, or it is relative
-            and the current folder is gone.
+        StudyError: see `absolute_path`; or what stands there may not be looked at, or its name is
+            longer than the system's may be.
+    """
+    path = absolute_path(given)
+    try:
+        os.stat(path)  # noqa: PTH116 - for its errors
+    except OSError as error:
+        if error.errno not in ABSENT:
+            raise StudyError(
+                f"{path} cannot be looked at ({error.strerror or error}); name another place, or "
+                "mend its rights."
+            ) from error
+    return path
+
+
+def absolute_path(given: str | Path) -> Path:
+    """The same, not looked at: there may be a million, on a file system that takes its time.
+
+    Raises:
+        BadArgument: it is no path.
+        StudyError: it is empty or blank, or names the home of a user that does not exist, or it is
+            relative and the current folder is gone.
     """
     if not isinstance(given, str | os.PathLike) or not isinstance(os.fspath(given), str):
         raise refused("a path", given, "text or a `Path`")
-    if not str(given):
-        raise StudyError("A path is empty; name a file or folder.")
+    if not str(given).strip():
+        raise StudyError("A path is empty or blank; name a file or folder.")
     if "\0" in str(given):
         raise StudyError(f"{str(given)!r} holds a zero byte, which no path may.")
     try:
@@ -59,6 +81,18 @@ def current_folder() -> int:
     except OSError as error:
         raise StudyError("The current folder is gone; change to another one.") from error
     return 0
+
+
+def home_folder() -> Path:
+    """The user's.
+
+    Raises:
+        StudyError: there is none, as in a container that runs as a number alone.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise StudyError("This user has no home folder; set HOME to one that exists.") from None
 
 
 def _without_dots(path: Path) -> Path:
@@ -94,11 +128,8 @@ def cache_dir() -> Path:
 
 
 def _users_cache() -> str:
-    try:
+    with importing("The cache", "platformdirs", "study", f", or set {CACHE_VARIABLE} to a folder"):
         import platformdirs  # only the study has a cache
-    except ModuleNotFoundError as error:
-        other = f", or set {CACHE_VARIABLE} to a folder"
-        raise MissingPackage.of("The cache", "platformdirs", "study", other) from error
     return platformdirs.user_cache_dir(APPLICATION)
 
 

@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from datasets_impl.errors import BadImage, StudyError
 from datasets_impl.files.paths import user_path
+from datasets_impl.files.records import require_file
 
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 SAMPLE = 4096  # bytes read at three places of a file, for its fingerprint
@@ -111,6 +112,7 @@ def fingerprint(paths: Sequence[str], root: str | Path) -> str:
     for number, path in enumerate(paths):
         try:
             status = os.stat(path)  # noqa: PTH116 - many files
+            require_file(status, path)
             some = 0 if number % step else sample(path, status.st_size)
         except OSError as error:
             raise unreadable(path, error) from error
@@ -153,6 +155,8 @@ def opened(path: Any, name: str | None = None) -> Iterator[Image.Image]:
         BadImage: it cannot be read, or not be decoded inside the block.
     """
     try:
+        if isinstance(path, str | os.PathLike):
+            require_file(os.stat(path), os.fspath(path))  # noqa: PTH116 - many files
         with Image.open(path) as picture:
             yield picture
     except (MemoryError, StudyError):

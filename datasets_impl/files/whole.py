@@ -6,6 +6,7 @@ killed builder left is known by the note in it, and goes with the next one.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import describe_write_error
+from datasets_impl.files.records import text_of
 from datasets_impl.files.replacing import Recognise, check_replaceable, put_in_place, remove_ours
 
 NOTE, NEW = "unfinished", "new"
@@ -77,7 +80,7 @@ def is_unfinished(partial: Path) -> bool:
     """Whether `whole_folder` made this, and nobody else put anything beside what it builds."""
     names = {path.name for path in partial.iterdir()} if partial.is_dir() else set()
     try:
-        begun = TEXT.startswith((partial / NOTE).read_text())  # killed while it wrote the note
+        begun = TEXT.startswith(text_of(partial / NOTE))  # killed while it wrote the note
     except (OSError, ValueError):
         return False
     return begun and names <= {NOTE, NEW}
@@ -89,10 +92,13 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
 
     It is let go of by the kernel when a process is killed. `waiting` is called if another process
     has it, and may raise instead of waiting.
+
+    Raises:
+        StudyError: the file system has no locks.
     """
     place = _lock_of(target)
     if not place.is_symlink():  # where it cannot be made, as in /proc, FileLock tries for ever
-        os.close(os.open(place, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644))
+        _made(place)
     lock = FileLock(place)
     try:
         lock.acquire(timeout=0)
@@ -111,6 +117,24 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
             if _is_lock(place):
                 place.unlink()
         lock.release()
+
+
+def _made(place: Path) -> None:
+    """The file of a lock, where locks can be had; letting go of one that nobody holds says that."""
+    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(place, flags, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    except OSError as error:
+        if _is_lock(place):
+            place.unlink()
+        raise StudyError(
+            f"{place.parent} is on a file system without locks ({error.strerror or error}), and "
+            "nothing else keeps two writers apart; choose a place on another one, or have it "
+            "mounted with them (Lustre: -o flock)."
+        ) from error
+    finally:
+        os.close(descriptor)
 
 
 def holder_of(target: Path) -> int | None:

@@ -6,7 +6,8 @@ set, and `open_stored` opens one. A set is written beside the folder of pictures
 an ending. It keeps targets and the classes' names, in every format in the same place: the index.
 
 `python -m datasets_impl.convert` writes the same as a set of many shards, by processes of one
-machine or by a cluster; it is opened and read like any other.
+machine or by a cluster; it is opened and read like any other. `RemotePack` reads one where it
+stands, in an object store: image by image, or whole shards into a bounded cache.
 
 All formats stand in one table. Adding one takes a file here and a row; one test covers all. A
 format's library is imported with its module, so only when it is asked for.
@@ -15,13 +16,12 @@ format's library is imported with its module, so only when it is asked for.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets_impl.arguments import one_of
-from datasets_impl.errors import MissingPackage
+from datasets_impl.errors import MissingPackage, importing, installed
 from datasets_impl.files.paths import user_path
 from datasets_impl.formats.conversion import convert
 from datasets_impl.formats.images import StoredImages
@@ -39,22 +39,18 @@ class Row:
 
     @property
     def available(self) -> bool:
-        return importlib.util.find_spec(self.package) is not None
+        return installed(self.package)
 
     def load(self, what: str) -> Any:
         """
         Raises:
-            MissingPackage: the library is not installed; the message names it.
+            MissingPackage: the library is not installed, or broken; the message names it.
         """
+        whose = f"The format {self.module!r}"
         if not self.available:
-            raise MissingPackage.of(f"The format {self.module!r}", self.package, "stores")
-        try:
+            raise MissingPackage.of(whose, self.package, "stores")
+        with importing(whose, self.package, "stores"):
             module = importlib.import_module(f"{__name__}.{self.module}")
-        except ImportError as error:
-            raise MissingPackage(
-                f"The package {self.package!r} of the format {self.module!r} cannot be imported "
-                f"({error}); mend it: pip install --force-reinstall '<this folder>[stores]'."
-            ) from error
         return getattr(module, self.prefix + what)
 
 

@@ -6,7 +6,6 @@ import functools
 import io
 import math
 import posixpath
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from datasets_impl.files.replacing import inside, somebody_elses
 from datasets_impl.formats.places import SCRATCH, Place
 from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.stored import HEADER, INDEX, JOURNAL, Header, Kind, shard_name
-from datasets_impl.formats.unfinished import WHAT, is_key
+from datasets_impl.formats.unfinished import SHARD, WHAT, is_key, is_written
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,6 +81,12 @@ def plan_address(url: str, kind: Kind, options: dict[str, Any], labelled: bool =
     paths = sorted(path for path in facts if _is_picture(path[len(root) + 1 :]))
     if not paths:
         raise StudyError(f"{url} has no JPEG file; name a place that holds some.")
+    unknown = next((path for path in paths if not isinstance(facts[path].get("size"), int)), None)
+    if unknown is not None:
+        raise StudyError(
+            f"{url} does not say how large {unknown} is, which is to be known before anything is "
+            "written; copy the pictures to a folder, or to a store that says it."
+        )
     targets, classes = _classes(url, [path[len(root) + 1 :] for path in paths], labelled)
     found = seal([[path[len(root) + 1 :], *_state(system, facts[path])] for path in paths])
     shape: tuple[int, ...] = ()
@@ -105,7 +110,7 @@ def file_system(url: str, options: dict[str, Any]) -> Any:
 
     Raises:
         MissingPackage: fsspec does not know it, or its package is not installed.
-        StudyError: it takes no such options.
+        StudyError: it takes no such options, or does not answer.
     """
     import fsspec
 
@@ -116,6 +121,11 @@ def file_system(url: str, options: dict[str, Any]) -> Any:
         raise MissingPackage(f"{url} cannot be used ({error}).") from error
     except TypeError as error:
         raise StudyError(f"{url} cannot be used with these storage options ({error}).") from error
+    except Exception as error:  # some connect at once, and have errors of their own
+        raise StudyError(
+            f"{url} cannot be reached ({error or type(error).__name__}); mend its address or its "
+            "storage options."
+        ) from error
 
 
 def check_apart(target: str, source: str, options: dict[str, Any]) -> None:
@@ -276,7 +286,14 @@ class Address(Place):
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """Among the worker's own temporary files."""
-        with tempfile.TemporaryDirectory(prefix=SCRATCH, ignore_cleanup_errors=True) as name:
+        try:
+            folder = tempfile.TemporaryDirectory(prefix=SCRATCH, ignore_cleanup_errors=True)
+        except OSError as error:
+            raise StudyError(
+                f"A worker can make no temporary file ({error.strerror or error}); set its TMPDIR "
+                "to a folder that may be written."
+            ) from error
+        with folder as name:
             yield Path(name)
 
     @_named
@@ -310,4 +327,8 @@ def _in_order(system: Any, paths: Sequence[str]) -> list[bytes]:
 
 
 def _is_of_a_set(name: str) -> bool:
-    return name in (JOURNAL, INDEX, HEADER) or bool(re.match(r"shard-\d{6}/", name))
+    """Whether an unfinished set of shards, or one of its shards, has an object of such a name."""
+    shard, _, rest = name.partition("/")
+    if not rest:
+        return name in (JOURNAL, INDEX, HEADER)
+    return SHARD.fullmatch(shard) is not None and is_written(rest.partition("/")[0])

@@ -7,15 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from datasets_impl.errors import MissingPackage, StudyError
 from datasets_impl.formats.shards import Submit
+from datasets_impl.system.scheduler import client_of
 
 LOOK_SECONDS = 5  # between two looks at a scheduler that says nothing
 RETRIES = 3  # of a shard whose worker died
-
-
-class NoScheduler(StudyError):
-    """Nobody answers at the address."""
 
 
 @contextmanager
@@ -25,22 +21,10 @@ def connected(address: str) -> Iterator[Submit]:
         MissingPackage: Dask is not installed.
         NoScheduler: none answers there.
     """
-    try:
-        from distributed import Client
-    except ModuleNotFoundError as error:
-        raise MissingPackage.of("A Dask cluster", error.name or "distributed", "cluster") from error
-    try:
-        client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise NoScheduler(
-            f"No Dask scheduler answers at {address} ({error}); start one with dask scheduler."
-        ) from error
-    try:
+    with client_of(address) as client:
         yield lambda *call: _Awaited(
             client, client.submit(_opened(), pickle.dumps(call), pure=False, retries=RETRIES)
         )
-    finally:
-        client.close(timeout=5)
 
 
 def _opened() -> Any:

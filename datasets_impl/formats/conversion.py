@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from datasets_impl.arguments import positive_int, refused
+from datasets_impl.arguments import flag, positive_int, refused
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, describe_write_error
 from datasets_impl.files.paths import user_path
@@ -71,6 +71,7 @@ def convert(
         StudyError: an image cannot be converted, the target holds something else than a stored
             set, or it cannot be written. What was written is kept for the next try.
     """
+    flag("progress", progress)
     if kind not in form.kinds:
         stored = f"{' or '.join(form.kinds)}, which is what the format {form.name!r} stores"
         raise refused("kind", kind, stored)
@@ -149,9 +150,12 @@ def _convert(
         missing = [number for number in range(plan.chunks) if number not in done]
         lock = threading.Lock()
 
-        def one(number: int) -> None:
-            indices = plan.chunk(number)
-            pieces = [form.encode(content) for content in plan.contents(indices)]
+        def one(number: int, ended: threading.Event) -> None:
+            indices, pieces = plan.chunk(number), []
+            for content in plan.contents(indices):
+                if ended.is_set():
+                    return
+                pieces.append(form.encode(content))
             with naming(partial):
                 writer.write(number, indices, pieces)
             digests = [digest(piece) for piece in pieces]
@@ -173,15 +177,18 @@ def _convert(
 
 
 def _each(function: Any, inputs: Sequence[int], threads: int) -> Iterator[None]:
-    """`function` of each input, by threads, with few in advance; no other begins after an error."""
+    """`function` of each input, by threads, with few in advance; no other begins after an error.
+
+    What is given beside an input tells of Ctrl-C: nobody waits then for what has begun.
+    """
     waiting: deque[Future[None]] = deque()
-    failed = threading.Event()
+    failed, ended = threading.Event(), threading.Event()
 
     def unless_failed(value: int) -> None:
         if failed.is_set():
             return
         try:
-            function(value)
+            function(value, ended)
         except BaseException:
             failed.set()
             raise
@@ -194,8 +201,10 @@ def _each(function: Any, inputs: Sequence[int], threads: int) -> Iterator[None]:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        except BaseException:
+        except BaseException as error:
             failed.set()
+            if not isinstance(error, Exception):
+                ended.set()
             pool.shutdown(cancel_futures=True)
             raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from datasets_impl.arguments import flag
 from datasets_impl.errors import StudyError, require_pickled
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import digest
@@ -34,6 +36,10 @@ class StoredImages(ABC):
     Opened in each process on first use, since handles of these libraries do not survive a fork;
     pickles to its path, whatever the number of images.
 
+    Most formats are read through a mapping. A file that is cut short is named when it is opened,
+    and when an epoch of a `ThreadedLoader` begins; in mid-epoch that ends the process, as with any
+    mapping (SIGBUS).
+
     Args:
         folder: the stored set.
         verify: check each image once for each process.
@@ -45,7 +51,7 @@ class StoredImages(ABC):
     format = ""
 
     def __init__(self, folder: str | Path, verify: bool = True) -> None:
-        self.folder, self.verify = user_path(folder), verify
+        self.folder, self.verify = user_path(folder), flag("verify", verify)
         self.header = read_header(self.folder)
         if self.header.format != self.format:
             raise StudyError(
@@ -126,6 +132,7 @@ class StoredImages(ABC):
     @property
     def handle(self) -> Any:
         if self._handle is None or self._owner != os.getpid():
+            self._seen = None  # a fork looks at the sizes for itself
             self.require_same()
             self._handle, self._owner = self.open(), os.getpid()
         return self._handle
@@ -185,6 +192,26 @@ class StoredImages(ABC):
             if read_header(self.folder).seal != self.header.seal:
                 raise StudyError(f"{self.folder} was converted anew; open it again.")
             self._seen = found
+
+    def require_whole(self) -> None:
+        """That no file was cut short that this process has open.
+
+        Of a set that was converted anew, or deleted, what is open stays as it was.
+
+        Raises:
+            StudyError: one was; names it.
+        """
+        try:
+            status = (self.folder / HEADER).stat()
+        except OSError:
+            return
+        if self._seen != (status.st_ino, status.st_mtime_ns):
+            return
+        for name, size in self.header.files.items():
+            path = self.folder / name
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size < size:
+                    raise damaged(path, "was cut short while it was in use")
 
     def unchecked(self, indices: Iterable[int]) -> list[int]:
         """Those of `indices` that this process has not checked yet."""

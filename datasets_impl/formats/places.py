@@ -31,9 +31,14 @@ from datasets_impl.formats.stored import (
     read_header,
     shard_name,
 )
-from datasets_impl.formats.unfinished import WHAT, is_unfinished_set, naming
+from datasets_impl.formats.unfinished import SHARDS as DATA
+from datasets_impl.formats.unfinished import (
+    WHAT,
+    is_unfinished_set,
+    is_unfinished_shard,
+    naming,
+)
 
-DATA = "data"  # in the folder of an unfinished set: what is going to be the set
 SCRATCH = "dataset-study-shard-"
 
 
@@ -168,8 +173,7 @@ class Folder(Place):
                 raise describe_write_error(error, target) from error
 
     def drop(self, number: int) -> None:
-        """All within the folder of the unfinished set is this project's."""
-        remove_ours(self.partial / DATA / shard_name(number), Path.is_dir, what=WHAT)
+        remove_ours(self.partial / DATA / shard_name(number), is_unfinished_shard, what=WHAT)
 
     def finish(self, index: bytes, header: str) -> None:
         new = self.partial / DATA

@@ -6,7 +6,7 @@ import io
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from datasets_impl.files.pictures import (
     seal,
     unreadable,
 )
+from datasets_impl.files.records import bytes_of
 from datasets_impl.formats.stored import Kind
 from datasets_impl.labelled import ImageFiles, targets_of
 
@@ -103,13 +104,13 @@ class Plan:
         first = number * self.chunk_size
         return range(first, min(first + self.chunk_size, len(self.paths)))
 
-    def contents(self, indices: range) -> list[bytes]:
-        """What is stored of some images.
+    def contents(self, indices: range) -> Iterable[bytes]:
+        """What is stored of some images, one after the other.
 
         Raises:
             StudyError: see `content`.
         """
-        return [self.content(index) for index in indices]
+        return map(self.content, indices)
 
     def content(self, index: int) -> bytes:
         """What is stored of an image.
@@ -122,7 +123,7 @@ class Plan:
         if self.kind == "pixels":
             return self.pixels(decoded(path), path)
         try:
-            return self.encoded(Path(path).read_bytes(), index)
+            return self.encoded(bytes_of(path), index)
         except (OSError, MemoryError) as error:
             raise unreadable(path, error) from error
 

@@ -91,10 +91,10 @@ def convert_shards(
         if _is_current(plan, form, place, size):  # another process made it meanwhile
             return 0, number_of
         place.begin(key_of(plan, form, size))
-        there = _whole(place, number_of)
+        there = _whole(plan, form, place, ranges)
         missing = []
-        for number, indices in enumerate(ranges):
-            if number not in there or there[number].fingerprint != plan.fingerprint_of(indices):
+        for number in range(number_of):
+            if number not in there:
                 place.drop(number)
                 missing.append(number)
         progress(number_of - len(missing), number_of)
@@ -129,14 +129,20 @@ def _each(submit: Submit, tasks: Iterable[Task]) -> Iterator[int]:
             future.cancel()
 
 
-def _whole(place: Place, count: int) -> dict[int, Header]:
-    """The headers of those shards that are there with all their bytes."""
+def _whole(plan: Plan, form: str, place: Place, ranges: list[range]) -> dict[int, Header]:
+    """The headers of those shards of the set that are there with all their bytes: where another
+    conversion writes, or one that was given up still does, others may stand in their place."""
     sizes = place.sizes()
-    numbers = [number for number in range(count) if f"{shard_name(number)}/{HEADER}" in sizes]
+    numbers = [n for n in range(len(ranges)) if f"{shard_name(n)}/{HEADER}" in sizes]
     found = {}
     for number, header in zip(numbers, _headers(place, numbers), strict=True):
-        shard = shard_name(number)
-        if header and all(sizes.get(f"{shard}/{n}") == size for n, size in header.files.items()):
+        shard, wanted = shard_name(number), (form, plan.kind, plan.fingerprint_of(ranges[number]))
+        meant = header and (header.format, header.kind, header.fingerprint) == wanted
+        if (
+            header
+            and meant
+            and all(sizes.get(f"{shard}/{name}") == size for name, size in header.files.items())
+        ):
             found[number] = header
     return found
 
@@ -157,11 +163,12 @@ def _merged(
     plan: Plan, form: str, place: Place, ranges: list[range], size: int
 ) -> tuple[bytes, str]:
     """The index and the header over all shards."""
-    whole = _whole(place, len(ranges))
+    whole = _whole(plan, form, place, ranges)
     if len(whole) != len(ranges):
         raise StudyError(
             f"{len(ranges) - len(whole)} of {len(ranges)} shards of {place} are missing or cut "
-            "short though their tasks ended; do all workers see that place? Run it again."
+            "short though their tasks ended, or another conversion wrote them; do all workers see "
+            "that place, and does nobody else write there? Run it again."
         )
     sizes = place.sizes()
     contents = place.read([f"{shard_name(number)}/{INDEX}" for number in range(len(ranges))])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import digest, seal
+from datasets_impl.files.records import content_of
 
 HEADER, INDEX, JOURNAL = "header.json", "index.npy", "journal"
 INDEX_TYPE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("digest", "<u8")])
@@ -81,8 +83,9 @@ def read_header(folder: Path) -> Header:
                 f"{', '.join(header.model_extra)}); read it with that, or convert to another place."
             )
         for name, size in header.files.items():
-            found = (folder / name).stat().st_size
-            if found != size:
+            status = (folder / name).stat()
+            found = status.st_size
+            if found != size or not stat.S_ISREG(status.st_mode):  # a pipe is waited for
                 raise damaged(folder / name, f"has {found:,} bytes and should have {size:,}")
     except ValidationError:
         raise damaged(folder, f"has a damaged {HEADER}") from None
@@ -110,7 +113,7 @@ def shard_name(number: int) -> str:
 def is_stored_set(folder: Path) -> bool:
     """Whether `folder` is a stored set, even a damaged one, and nobody else's file is in it."""
     try:
-        header = Header.model_validate_json((folder / HEADER).read_bytes())
+        header = Header.model_validate_json(content_of(folder / HEADER))
     except (OSError, ValueError):
         return False
     known = {Path(name) for name in (HEADER, INDEX, JOURNAL, *header.files)}

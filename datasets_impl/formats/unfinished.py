@@ -17,6 +17,7 @@ from typing import Any
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, describe_write_error
 from datasets_impl.files.pictures import digest
+from datasets_impl.files.records import text_of
 from datasets_impl.files.replacing import check_replaceable, remove_ours
 from datasets_impl.formats.plan import Format, Plan, Writer
 from datasets_impl.formats.stored import HEADER, INDEX, JOURNAL
@@ -25,6 +26,8 @@ WHAT = "a stored set"
 KEY_FIELDS = 5  # of a journal's first line, which says what is being written
 # What formats write into a partial folder, which no header lists yet.
 WRITTEN = re.compile(r"data(\.\w+)?|(data|shard|part)-\d{6}(\.\w+)?|\..+\.tmp")
+SHARDS = "data"  # in the folder of an unfinished set of shards: what is going to be the set
+SHARD = re.compile(r"shard-\d{6}")
 
 
 @contextmanager
@@ -73,11 +76,31 @@ def is_unfinished_set(partial: Path) -> bool:
     if JOURNAL not in names:  # stopped before it was there
         return all(name.startswith(f".{JOURNAL}.") for name in names)
     try:
-        first = (partial / JOURNAL).read_text().split("\n", 1)[0]
+        first = text_of(partial / JOURNAL).split("\n", 1)[0]
     except (OSError, ValueError):
         return False
-    own = {JOURNAL, INDEX, HEADER}
-    return is_key(first) and all(name in own or WRITTEN.fullmatch(name) for name in names)
+    shards = partial / SHARDS
+    return (
+        is_key(first)
+        and all(map(is_written, names))
+        and (not shards.is_dir() or all(map(_is_of_shards, shards.iterdir())))
+    )
+
+
+def is_written(name: str) -> bool:
+    """Whether a conversion gives this name to what it writes into the folder of a set."""
+    return name in (JOURNAL, INDEX, HEADER) or WRITTEN.fullmatch(name) is not None
+
+
+def is_unfinished_shard(folder: Path) -> bool:
+    """Whether a shard, whole or not, holds nobody else's file."""
+    return folder.is_dir() and all(is_written(path.name) for path in folder.iterdir())
+
+
+def _is_of_shards(path: Path) -> bool:
+    if path.is_dir():
+        return SHARD.fullmatch(path.name) is not None and is_unfinished_shard(path)
+    return path.name in (INDEX, HEADER) or WRITTEN.fullmatch(path.name) is not None
 
 
 def key_of(plan: Plan, form: str, shard: int | None = None) -> str:
@@ -89,7 +112,7 @@ def key_of(plan: Plan, form: str, shard: int | None = None) -> str:
 def is_key(line: str) -> bool:
     try:
         key = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     named = isinstance(key, list) and len(key) == KEY_FIELDS
     return named and all(isinstance(part, str) for part in key[:3])
@@ -98,14 +121,14 @@ def is_key(line: str) -> bool:
 def _journal(partial: Path, key: str) -> list[tuple[int, list[int]]]:
     """Chunks that an earlier conversion of the same set says it wrote."""
     try:
-        first, *lines = (partial / JOURNAL).read_text().splitlines()
+        first, *lines = text_of(partial / JOURNAL).splitlines()
     except (OSError, ValueError):
         return []
     found = []
     for line in lines if first == key else []:
         try:
             number, digests = json.loads(line)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             continue  # the line that a kill cut short
         found.append((number, digests))
     return found

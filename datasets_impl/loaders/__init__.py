@@ -20,6 +20,7 @@ them (`LabelledFolder`); any loader takes them:
 | `CentreCrops` | the same | resized, and its centre cut out |
 | `DecodedImages` | the same | the picture in its own size |
 | `StoredPixels` | a set of pixels | one image of it; from a pack, whole batches are gathered |
+| `ShardsAhead` | one of these over a `RemotePack` | the same, whole shards fetched in advance |
 
 A part of a folder is what `torch.utils.data.random_split(LabelledFolder(folder), …)` gives.
 

@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MemberDescriptorType, MethodType
 from typing import Any
 
 PLAIN = (bool, int, float, str, bytes)
+LEFT_OUT = ("builtins", "torch.utils.data.dataset")  # of classes that nobody changes
 
 
 class Held:
-    """What a dataset, and those that it holds as `dataset` or `datasets`, had as attributes.
+    """What a dataset, those that it holds as `dataset` or `datasets`, and functions beside it, such
+    as its `collate_fn`, had as attributes; those of their classes count too.
 
     By reference: an attribute that is bound anew is noticed, what changes inside of one is not.
     """
 
-    def __init__(self, dataset: Any) -> None:
-        self._attributes = list(_inside(dataset))
+    def __init__(self, dataset: Any, *beside: Any) -> None:
+        self._attributes = list(_all(dataset, *beside))
 
-    def differs(self, dataset: Any) -> bool:
-        now = list(_inside(dataset))
+    def differs(self, dataset: Any, *beside: Any) -> bool:
+        now = list(_all(dataset, *beside))
         return len(now) != len(self._attributes) or not all(map(_same, self._attributes, now))
+
+
+def _all(dataset: Any, *beside: Any) -> Iterator[dict[str, Any]]:
+    yield from _inside(dataset)
+    for each in beside:
+        yield _attributes(each.__self__ if isinstance(each, MethodType) else each)
 
 
 def _inside(dataset: Any, above: tuple[Any, ...] = ()) -> Iterator[dict[str, Any]]:
     """Of PyTorch's `Subset` and `ConcatDataset` also those of what they are made of."""
     if any(dataset is each for each in above):
         return
-    held = dict(getattr(dataset, "__dict__", {}))
+    held = _attributes(dataset)
     yield held
     several = held.get("datasets")
     several = list(several.values()) if isinstance(several, dict) else several
     for each in [held.get("dataset"), *(several if isinstance(several, list | tuple) else [])]:
         if each is not None:
             yield from _inside(each, (*above, dataset))
+
+
+def _attributes(held: Any) -> dict[str, Any]:
+    """Of an object's classes, the most general first, then its own, in a `__dict__` or in slots."""
+    classes = [each for each in type(held).__mro__[::-1] if each.__module__ not in LEFT_OUT]
+    found = {name: value for each in classes for name, value in vars(each).items()}
+    for name in [name for name, value in found.items() if isinstance(value, MemberDescriptorType)]:
+        found[name] = getattr(held, name, None)
+    return found | dict(getattr(held, "__dict__", {}))
 
 
 def _same(then: dict[str, Any], now: dict[str, Any]) -> bool:

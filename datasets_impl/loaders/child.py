@@ -14,14 +14,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.connection import Connection
 
 import numpy as np
-import psutil
 import torch
 from torch.utils.data._utils.worker import _generate_state
 
+from datasets_impl.errors import StudyError
 from datasets_impl.loaders.carried import carry
 from datasets_impl.loaders.parcel import pack
 from datasets_impl.loaders.reading import Feed, Reading
@@ -29,8 +28,7 @@ from datasets_impl.loaders.slots import Reserved, Slots, send_descriptor
 from datasets_impl.loaders.threads import lone_threads
 from datasets_impl.loaders.wire import Kind, Message
 from datasets_impl.loaders.work import Outcome, Work
-
-LOOK = 2.0  # seconds between two looks at whether the trainer lives, where none can wait for it
+from datasets_impl.system.termination import Owner
 
 
 def main(
@@ -55,32 +53,8 @@ def main(
     if theirs is not None:
         theirs.close()
     torch.set_num_threads(1)
-    _Child(connection, returned, reading, usual, init).serve(_Trainer(trainer))
+    _Child(connection, returned, reading, usual, init).serve(Owner(trainer))
     os._exit(0)  # threads may still be at work
-
-
-class _Trainer:
-    """Whether the trainer lives."""
-
-    def __init__(self, number: int) -> None:
-        self.handles: list[Any] = []
-        self.process: psutil.Process | None = None
-        try:
-            self.handles = [os.pidfd_open(number)]
-        except (AttributeError, OSError):  # it is gone, or the system knows no such handles
-            try:
-                self.process = psutil.Process(number)
-            except psutil.NoSuchProcess:
-                os._exit(0)
-
-    def wait_for(self, connection: Connection) -> bool:
-        """Until a message can be read; False when the trainer is gone."""
-        while True:
-            ready = wait([connection, *self.handles], None if self.handles else LOOK)
-            if connection in ready:
-                return True
-            if ready or not (self.process and self.process.is_running()):
-                return False
 
 
 class _Child:
@@ -96,10 +70,11 @@ class _Child:
         self.sending = threading.Lock()
         self.slots = Slots(returned.fileno(), self._announce, self._discard, usual)
         self.pool: ThreadPoolExecutor | None = None
+        self.telling: ThreadPoolExecutor | None = None
         self.feeds: dict[int, Feed | Exception] = {}  # by run; the error where it did not begin
         self.works: dict[tuple[int, int], Work] = {}
 
-    def serve(self, trainer: _Trainer) -> None:
+    def serve(self, trainer: Owner) -> None:
         answers = {Kind.BEGIN: self._begin, Kind.MAKE: self._make, Kind.END: self._end}
         while trainer.wait_for(self.connection):
             try:
@@ -111,14 +86,14 @@ class _Child:
             answers[message.kind](message)
 
     def _begin(self, message: Message) -> None:
-        seed, state = pickle.loads(message.data)
+        epoch, seed, state = pickle.loads(message.data)
         try:
             random.seed(seed)
             torch.manual_seed(seed)
             np.random.seed(_generate_state(seed, 0))  # type: ignore[no-untyped-call]
             if self.init is not None:
                 self.init(0)
-            feed = Feed(self.reading, message.number, not self.feeds, state)
+            feed = Feed(self.reading, epoch, not self.feeds, state)
         except Exception as error:
             self.feeds[message.run] = error
         else:
@@ -135,12 +110,22 @@ class _Child:
             if self.pool is None:
                 self.pool = lone_threads(self.reading.threads, "make-batch")
         except Exception as error:
-            return deliver(Outcome(error=error))
+            return self._fail(partial(deliver, Outcome(error=error)))
         work.deliver = deliver
         self.works[message.run, message.number] = work
         for _ in range(min(self.reading.threads, work.parts)):
             self.pool.submit(work.run)
         return None
+
+    def _fail(self, tell: Callable[[], None]) -> None:
+        """In another thread: the trainer reads what it is told when it has sent what it wants, and
+        this one must go on reading that."""
+        try:
+            self.telling = self.telling or lone_threads(1, "tell-error")
+        except StudyError:
+            tell()
+        else:
+            self.telling.submit(tell)
 
     def _end(self, message: Message) -> None:
         del self.feeds[message.run]

@@ -16,6 +16,7 @@ from datasets_impl.errors import BadImage
 from datasets_impl.formats.restart.jpeg import whole_jpeg
 from datasets_impl.loaders.decoding import Decoding
 from datasets_impl.loaders.images import ImageDataset
+from datasets_impl.loaders.layout import writes_what_it_makes
 from datasets_impl.sources import as_source
 
 
@@ -65,6 +66,8 @@ class DecodedImages(ImageDataset):
             raise BadImage(two_sizes(*names, error)) from None
 
     def made(self, index: int) -> np.ndarray[Any, Any]:
+        if not writes_what_it_makes(self):  # a class that derives from this one writes otherwise
+            return super().made(index)
         pixels = self._decoded(index, None)  # Pillow's own is read-only
         return np.require(pixels, requirements="W").transpose(2, 0, 1)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MappingView
 from typing import Any
 
 from datasets_impl.errors import LoaderFailed
 from datasets_impl.loaders.position import Order, Position
 from datasets_impl.loaders.threads import require_process
 from datasets_impl.loaders.work import Outcome, Run
+from datasets_impl.system.threads import lock_anew_in_forks
 
 
 class Epoch(Iterator[Any]):
@@ -66,6 +67,7 @@ class Epoch(Iterator[Any]):
                 "`state_dict()` with `load_state_dict` first."
             )
         # It stays so if a signal ends this: what is half done may be lost.
+        free = threading.Lock()
         while not self._over:
             self._ask(self._ahead + 1)
             if not self._waiting:
@@ -76,14 +78,19 @@ class Epoch(Iterator[Any]):
                 break
             if self._position.has(number) and outcome.error is None:
                 continue
-            self._position.give(number, state, outcome.state)
-            self._within.release()
-            if outcome.error is not None:
+            position, value, error = self._position, outcome.value, _raisable(outcome.error)
+            after = position.after(number, state, outcome.state)
+            del outcome  # an error holds this frame, which would hold it
+            # Calls nothing from here on: a signal that is heard at a call's end would have the
+            # batch counted and not handed out.
+            position.given, position.beyond, position.order, position.dataset = after
+            self._within = free
+            if error is not None:
                 try:
-                    _raise(outcome.error)
+                    raise error
                 finally:
-                    del outcome  # it holds this frame, which would hold it
-            return outcome.value
+                    del error
+            return value
         self._end()
         self._within.release()
         raise StopIteration
@@ -92,7 +99,7 @@ class Epoch(Iterator[Any]):
         """Have batches made until `most` are, or wait to be handed out."""
         while not self._exhausted and len(self._waiting) < most:
             try:
-                indices = next(self._indices)
+                indices = _kept(next(self._indices))
             except StopIteration:
                 self._exhausted = True
                 return
@@ -142,28 +149,41 @@ class Unbegun(Iterator[Any]):
 
     Frameworks make iterators that they never read, to see whether they can, and no order may be
     drawn for these.
+
+    Args:
+        begin: is given this and sets its `epoch`.
     """
 
-    def __init__(self, begin: Callable[[], Epoch]) -> None:
+    def __init__(self, begin: Callable[[Unbegun], None]) -> None:
         self._begin = begin
-        self._beginning = threading.Lock()
-        self._epoch: Epoch | None = None
+        self._beginning = lock_anew_in_forks()
+        self.epoch: Iterator[Any] | None = None
 
     def __next__(self) -> Any:
-        if self._epoch is None:
+        if self.epoch is None:
             with self._beginning:  # of several threads one begins it
-                if self._epoch is None:
-                    self._epoch = self._begin()
-        return next(self._epoch)
+                if self.epoch is None:
+                    self._begin(self)
+        assert self.epoch is not None
+        for batch in self.epoch:  # no call of `next`, at whose end a signal would lose the batch
+            return batch
+        raise StopIteration
 
 
-def _raise(error: BaseException) -> None:
-    if isinstance(error, StopIteration):
-        raise LoaderFailed(
-            "A sample raised StopIteration, which would end the epoch unnoticed; let the dataset "
-            "raise another error."
-        ) from error
-    try:
-        raise error
-    finally:
-        del error  # it holds this frame, which would hold it
+def _kept(indices: Any) -> Any:
+    """As a list what can be neither copied nor pickled, or shows what its mapping is later."""
+    if isinstance(indices, MappingView | Iterator | memoryview):
+        return [*indices]  # type: ignore[misc]  # each kind of view has items
+    return indices
+
+
+def _raisable(error: BaseException | None) -> BaseException | None:
+    """What is raised for an error of a sample."""
+    if not isinstance(error, StopIteration):
+        return error
+    failed = LoaderFailed(
+        "A sample raised StopIteration, which would end the epoch unnoticed; let the dataset "
+        "raise another error."
+    )
+    failed.__cause__ = error
+    return failed

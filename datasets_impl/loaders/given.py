@@ -35,6 +35,8 @@ def described(samplers: list[Any]) -> str:
     for each in samplers:
         known = isinstance(each, RandomSampler | DistributedSampler | ShardedShuffle)
         facts = {name: getattr(each, name) for name in DECIDE if known and hasattr(each, name)}
+        if isinstance(each, range) and each.step != 1:  # every so many-th, see `own_order`
+            facts = {"world": each.step}
         told.append(type(each).__name__ + "".join(f", {name}={facts[name]}" for name in facts))
     return "; ".join(told)
 

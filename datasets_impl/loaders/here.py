@@ -34,9 +34,9 @@ class Here:
         self.closed = False
 
     def begin(self, epoch: int, seed: int, state: Any = None) -> HereRun:
-        alone = not self.running
+        feed = Feed(self.reading, epoch, not self.running, state)
         self.running += 1
-        run = HereRun(self, Feed(self.reading, epoch, alone, state))
+        run = HereRun(self, feed)
         self._runs.add(run)
         return run
 
@@ -70,7 +70,11 @@ class HereRun:
             return
         self._works[number] = work
         work.deliver = partial(_put, self._made, number)
-        self._here.start(work)
+        try:
+            self._here.start(work)
+        except RuntimeError:
+            if not self._here.closed:  # by another thread, just now; then `receive` says so
+                raise
 
     def receive(self, timeout: float | None) -> tuple[int, Outcome]:
         if self._here.closed:
@@ -79,6 +83,8 @@ class HereRun:
             number, outcome = self._made.get(timeout=timeout)
         except queue.Empty:
             raise TimeoutError from None
+        if self._here.closed:  # meanwhile
+            raise LoaderFailed(CLOSED)
         self._works.pop(number, None)
         return number, outcome
 
@@ -91,7 +97,7 @@ class HereRun:
         if not self._ended:
             self._ended = True
             self._here.running -= 1
-            for work in self._works.values():
+            for work in list(self._works.values()):  # another thread may close
                 work.cancel()
             self._works = {}
 

@@ -78,6 +78,12 @@ class ImageDataset(Dataset[Any], ABC):
         name: str = self.source.name(index)
         return name
 
+    def require_whole(self) -> None:
+        """Raises StudyError where a stored set was cut short since it was opened."""
+        check = getattr(self.source, "require_whole", None)
+        if check is not None:
+            check()
+
     @abstractmethod
     def image_size(self, index: int) -> tuple[int, int]:
         """Height and width of the image as a sample."""

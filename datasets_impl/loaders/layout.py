@@ -23,10 +23,12 @@ class WritesSamples(Protocol):
     the leaf's strides. `__getitem__` gives the same sample, so that a `DataLoader` gives the same
     batches.
 
-    Three methods more are used where they are there:
+    Four methods more are used where they are there:
         `read_many_into(indices, into)`: many samples at once; leaves of `into` have a leading
             dimension of as many rows as there are indices.
         `set_epoch(epoch)`: what is random in a sample depends on epoch and index alone.
+        `require_whole()`: raises where a file was cut short that is read through a mapping; asked
+            when an epoch begins.
         `name(index) -> str`: what an error calls the sample.
     """
 
@@ -38,6 +40,45 @@ class WritesSamples(Protocol):
 
         Runs in many threads at once.
         """
+
+
+def writes_samples(dataset: Any) -> bool:
+    """Whether what a dataset writes is what its `__getitem__` gives."""
+    layout, read = (_speaks_for(dataset, (name,), READ) for name in ("sample_layout", "read_into"))
+    return layout and read and _speaks_for(dataset, ("read_into", "write"), ("made",))
+
+
+def writes_many(dataset: Any) -> bool:
+    """Whether it does, and writes many samples at once as it writes one."""
+    others = (*READ, "read_into", "write", "made", "image_size")
+    return _speaks_for(dataset, ("read_many_into",), others)
+
+
+def writes_what_it_makes(dataset: Any) -> bool:
+    """Whether an image dataset's own `made` knows of what its `write` does."""
+    return _speaks_for(dataset, ("made",), ("write", "image_size"))
+
+
+READ = ("__getitem__", "__getitems__")
+
+
+def _speaks_for(dataset: Any, names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether a dataset has one of some methods that is not older than any of the others: a class
+    that derives from one of this package and overrides `__getitem__` alone gives other samples, and
+    so does a wrapper that passes on what it has not."""
+    own = min(_age(dataset, name) for name in names)
+    return own < MISSING and all(own <= _age(dataset, other) for other in others)
+
+
+MISSING = 2**31
+
+
+def _age(dataset: Any, method: str) -> int:
+    """0 for a method that an object itself has, 1 for its class's, and so on."""
+    if method != "__getitem__" and method in getattr(dataset, "__dict__", {}):
+        return 0
+    places = enumerate(type(dataset).__mro__, start=1)
+    return next((place for place, each in places if method in vars(each)), MISSING)
 
 
 def mapped(structure: Any, function: Callable[[Any], Any]) -> Any:

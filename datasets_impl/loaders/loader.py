@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import copy
 import os
-import threading
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
@@ -27,12 +27,16 @@ from datasets_impl.loaders.here import Here
 from datasets_impl.loaders.memory import RecycledMemory
 from datasets_impl.loaders.order import length
 from datasets_impl.loaders.pinned import PinnedRun
-from datasets_impl.loaders.position import Order, Position
+from datasets_impl.loaders.position import MOST_EPOCH, Order, Position
 from datasets_impl.loaders.reading import Collate, Reading
 from datasets_impl.loaders.separate import Separate
 from datasets_impl.loaders.threads import MOST_THREADS
 from datasets_impl.loaders.work import Run
 from datasets_impl.system.cores import cores
+from datasets_impl.system.threads import lock_anew_in_forks
+
+if TYPE_CHECKING:
+    from datasets_impl.loaders.described import Described
 
 T = TypeVar("T")
 PLACES = ("process", "trainer")
@@ -52,8 +56,8 @@ class ThreadedLoader(Generic[T]):
             is read by one.
         where: "process", in one separate process, which lives as long as the loader and hands
             batches over in shared memory that both use again; or "trainer", in this process. An
-            attribute of the dataset that is set between epochs reaches that process with the next
-            one; what changes inside of an attribute, after `close()`.
+            attribute of the dataset or of `collate_fn` that is set between epochs reaches that
+            process with the next one; what changes inside of an attribute, after `close()`.
         start_method: of that process: fork, forkserver or spawn; the default of `multiprocessing`
             where it is left out.
         worker_init_fn: called with 0 in that process when an epoch begins. Python's, NumPy's and
@@ -145,9 +149,11 @@ class ThreadedLoader(Generic[T]):
         self._position: Position | None = None
         self._resumed: Position | None = None
         self._place: Here | Separate | None = None
+        self._described: Described | None = None  # when a state is first asked for
         self._sent: Held | None = None  # how the separate process knows the dataset
+        self._left: weakref.WeakSet[Separate] = weakref.WeakSet()  # where older epochs go on
         self._pinned = False
-        self._beginning = threading.Lock()
+        self._beginning = lock_anew_in_forks()
         self._owner = 0  # the process whose threads these are: they do not survive a fork
 
     @property
@@ -183,13 +189,14 @@ class ThreadedLoader(Generic[T]):
         return self._plain.timeout
 
     def __getstate__(self) -> dict[str, Any]:
-        held = {**self.__dict__, "_place": None, "_owner": 0, "_sent": None}
-        del held["_beginning"]
+        held = {**self.__dict__, "_place": None, "_owner": 0, "_sent": None, "_described": None}
+        del held["_beginning"], held["_left"]
         return held
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._beginning = threading.Lock()
+        self._beginning = lock_anew_in_forks()
+        self._left = weakref.WeakSet()
 
     def __len__(self) -> int:
         """Batches of an epoch.
@@ -203,24 +210,26 @@ class ThreadedLoader(Generic[T]):
         """An epoch, which begins when its first batch is asked for."""
         return Unbegun(self._begin)
 
-    def _begin(self) -> Epoch:
+    def _begin(self, iterator: Unbegun) -> None:
         with self._beginning:  # several threads may iterate at once
-            return self._new_epoch()
+            resumed = self._resumed
+            position = resumed or self._order.position(self.epoch, self._describes())
+            try:
+                begun = self._new_epoch(position, resumed is not None)
+            except BaseException:
+                self._order.restore(position)  # the next attempt is to draw the same
+                raise
+            # Without a call between: a signal leaves all of it to be done, or nothing.
+            iterator.epoch, self._resumed = begun, None
+            self.epoch += 1
 
-    def _new_epoch(self) -> Epoch:
-        resumed = self._resumed
-        if resumed is None:
-            position = self._order.position(self.epoch, self._describes())
-            position.begun = True
-            indices, seed = self._order.begin()
-        else:
-            position = resumed
-            indices, seed = self._order.resume(resumed)
-        self._position = position
+    def _new_epoch(self, position: Position, resumed: bool) -> Epoch:
+        position.begun, self._position = True, position
+        indices, seed = self._order.resume(position) if resumed else self._order.begin()
         run: Run = self._running().begin(self.epoch, seed, position.dataset)
         if self._pinned and self.where == "process":
             run = PinnedRun(run)
-        begun = Epoch(
+        return Epoch(
             run,
             self._order,
             indices,
@@ -228,11 +237,8 @@ class ThreadedLoader(Generic[T]):
             self.prefetch_factor,
             self.in_order,
             self.timeout,
-            reread=self._streams and resumed is not None and resumed.dataset is None,
+            reread=self._streams and resumed and position.dataset is None,
         )
-        self._resumed = None
-        self.epoch += 1
-        return begun
 
     def state_dict(self) -> dict[str, Any]:
         """Where the epoch stands that was begun last, after the batch that was handed out last.
@@ -243,7 +249,9 @@ class ThreadedLoader(Generic[T]):
         position = self._resumed or self._position
         if position is None or not position.begun:
             position = self._order.position(self.epoch, self._describes())
-        return copy.deepcopy(vars(position))
+        state = copy.deepcopy(vars(position))
+        state["describes"] |= self._samples()
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Let the next iteration give exactly what remained of the epoch, in the same order.
@@ -252,10 +260,17 @@ class ThreadedLoader(Generic[T]):
         batches that were handed out are read again and left out, and a RuntimeWarning says so.
         The state of PyTorch's own generator is the trainer's to restore.
 
+        Compared are batch size, order and number of samples; the dataset's class, and of a `Subset`
+        or `ConcatDataset` those inside; the `seed` of this package's datasets; and which samples
+        there are: a `Subset`'s indices, the names of files in order (not what is in them) from the
+        folder that all are in, or the digests of a stored set. Of a dataset of your own no more is
+        known than its class, unless it is an `ImageFolder`, and of transforms, targets and sizes
+        nothing; a state of an earlier version says less.
+
         Raises:
-            BadArgument: it is no state, or one of a loader with other arguments.
+            BadArgument: it is no state, or one of a loader with other arguments or other samples.
         """
-        position = Position.of(copy.deepcopy(state), self._describes())
+        position = Position.of(copy.deepcopy(state), self._describes() | self._samples())
         most = None if self._streams else length(self)
         if most is not None and position.given > most:
             raise BadArgument(
@@ -275,7 +290,7 @@ class ThreadedLoader(Generic[T]):
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch comes next, for every sampler that knows epochs and for the dataset."""
-        self.epoch = arguments.whole_number("epoch", epoch, 0)
+        self.epoch = arguments.whole_number("epoch", epoch, 0, MOST_EPOCH)
         self._order.set_epoch(self.epoch)
 
     def close(self) -> None:
@@ -285,8 +300,10 @@ class ThreadedLoader(Generic[T]):
         process or threads again. As a context manager the loader closes at the block's end.
         """
         place, self._place = self._place, None
-        if place is not None and self._owner == os.getpid():
-            place.close()
+        left, self._left = self._left, weakref.WeakSet()
+        if self._owner == os.getpid():
+            for each in (*left, *([] if place is None else [place])):
+                each.close()
 
     def __enter__(self) -> ThreadedLoader[T]:
         return self
@@ -299,15 +316,19 @@ class ThreadedLoader(Generic[T]):
         mine = place is not None and self._owner == os.getpid()
         if mine and isinstance(place, Separate):
             mine = place.runs()
-            if mine and self._sent is not None and self._sent.differs(self.dataset):
+            if mine and self._sent is not None and self._sent.differs(*self._held()):
                 place.leave()
+                self._left.add(place)
                 mine = False
         if not mine:
-            self._sent = Held(self.dataset) if self.where == "process" else None
+            self._sent = Held(*self._held()) if self.where == "process" else None
             self._place = place = self._new_place()
             self._owner = os.getpid()
         assert place is not None
         return place
+
+    def _held(self) -> tuple[Any, ...]:
+        return self.dataset, self.collate_fn, self.worker_init_fn
 
     def _new_place(self) -> Here | Separate:
         here = self.where == "trainer"
@@ -336,3 +357,10 @@ class ThreadedLoader(Generic[T]):
             "length": length(self.dataset),
             "order": given.described(self._order.samplers),
         }
+
+    def _samples(self) -> dict[str, str]:
+        from datasets_impl.loaders.described import Described  # and with it what only it needs
+
+        if self._described is None:
+            self._described = Described(self.dataset)
+        return self._described.facts()

@@ -13,11 +13,20 @@ from typing import Any
 
 from torch.utils.data import Subset
 
+from datasets_impl.errors import BadArgument
+from datasets_impl.loaders.layout import writes_many, writes_samples
 
-def seen_through(dataset: Any) -> Any:
-    """The dataset; a `Subset`, or one of another, as a `Part`."""
+
+def seen_through(dataset: Any, above: tuple[Any, ...] = ()) -> Any:
+    """The dataset; a `Subset`, or one of another, as a `Part`.
+
+    Raises:
+        BadArgument: a `Subset` that holds itself.
+    """
+    if any(dataset is each for each in above):
+        raise BadArgument("dataset is a Subset of itself; give it what it is to be a part of.")
     if type(dataset) is Subset:
-        return Part(seen_through(dataset.dataset), dataset.indices)
+        return Part(seen_through(dataset.dataset, (*above, dataset)), dataset.indices)
     return dataset
 
 
@@ -26,13 +35,17 @@ class Part:
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
-        self._take("sample_layout", _of_one)
-        self._take("read_into", _of_one)
         self._take("name", _of_one)
-        self._take("read_many_into", _of_many)
         self._take("__getitems__", _of_many)
+        if writes_samples(dataset):
+            self._take("sample_layout", _of_one)
+            self._take("read_into", _of_one)
+            if writes_many(dataset):
+                self._take("read_many_into", _of_many)
         if hasattr(dataset, "set_epoch"):
             self.set_epoch = dataset.set_epoch
+        if hasattr(dataset, "require_whole"):
+            self.require_whole = dataset.require_whole
 
     def _take(self, name: str, how: Callable[..., Any]) -> None:
         if hasattr(self.dataset, name):

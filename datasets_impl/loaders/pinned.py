@@ -47,7 +47,8 @@ class PinnedRun:
 
     def end(self) -> None:
         self._ended.set()
-        self._thread.join()
+        if self._thread is not threading.current_thread():  # whose garbage collector may come here
+            self._thread.join()
         self._run.end()
 
     def _pin(self) -> None:

@@ -14,6 +14,8 @@ from datasets_impl.arguments import flag, whole_number
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.reading import stateful
 
+MOST_EPOCH = 2**62  # that seeds of 64 bits are made from, and counted on from
+
 
 @dataclass
 class Position:
@@ -39,19 +41,20 @@ class Position:
         """Whether batch `number` has been handed out."""
         return number < self.given or number in self.beyond
 
-    def give(self, number: int, order: Any, dataset: Any) -> None:
-        """Batch `number` is handed out; what the sampler and the dataset said after it."""
-        self.beyond[number] = order
-        self.dataset = dataset
-        while self.given in self.beyond:
-            self.order = self.beyond.pop(self.given)
-            self.given += 1
+    def after(self, number: int, order: Any, dataset: Any) -> tuple[int, dict[int, Any], Any, Any]:
+        """`given`, `beyond`, `order` and `dataset` once batch `number` is handed out, from what the
+        sampler and the dataset said after it."""
+        given, beyond, last = self.given, {**self.beyond, number: order}, self.order
+        while given in beyond:
+            last = beyond.pop(given)
+            given += 1
+        return given, beyond, last, dataset
 
     @classmethod
     def of(cls, state: Any, describes: dict[str, Any]) -> Position:
         """
         Raises:
-            BadArgument: it is no state, or one of a loader over other samples or other batches.
+            BadArgument: it is no state, or one of a loader that is described otherwise.
         """
         try:
             found = cls(**state)
@@ -66,7 +69,7 @@ class Position:
             if then != now:
                 raise BadArgument(
                     f"state is of a loader with {name} {then}, and this one has {now}; build the "
-                    "loader with the same arguments."
+                    "loader with the same arguments over the same samples."
                 )
         return found
 
@@ -75,9 +78,13 @@ class Position:
         Raises:
             TypeError, ValueError, RuntimeError: a field holds what none can.
         """
-        whole_number("epoch", self.epoch, 0)
+        whole_number("epoch", self.epoch, 0, MOST_EPOCH)
+        if self.sampler_epoch is not None:
+            whole_number("sampler_epoch", self.sampler_epoch, -MOST_EPOCH, MOST_EPOCH)
         whole_number("given", self.given, 0)
         flag("begun", self.begun)
+        if self.sampler_epoch is not None:
+            whole_number("sampler_epoch", self.sampler_epoch)
         for number in dict(self.beyond):
             whole_number("beyond", number, 0)
         first, *_ = self.generators
@@ -116,7 +123,10 @@ class Order:
             BadArgument: there are others.
         """
         if at.sampler_epoch is not None:
-            self.set_epoch(at.sampler_epoch)
+            try:
+                self.set_epoch(at.sampler_epoch)
+            except ValueError as error:
+                raise BadArgument(f"state's sampler_epoch fits no sampler: {error}") from error
         generators = self._generators()
         if len(generators) != len(at.generators):
             raise BadArgument(

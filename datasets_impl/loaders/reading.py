@@ -14,11 +14,11 @@ from typing import Any
 from torch.utils.data import IterableDataset, default_collate
 
 from datasets_impl.arguments import refused
-from datasets_impl.loaders.layout import BatchLayout, WritesSamples, mapped
+from datasets_impl.loaders.layout import BatchLayout, mapped, writes_many, writes_samples
 from datasets_impl.loaders.memory import Memory
 from datasets_impl.loaders.parts import seen_through
 from datasets_impl.loaders.pinned import pinned
-from datasets_impl.loaders.stacking import collated
+from datasets_impl.loaders.stacking import collated, stacks_plainly
 from datasets_impl.loaders.work import Outcome, Work
 
 Collate = Callable[[Any], Any]
@@ -50,14 +50,15 @@ class Reading:
         self.drop_last = drop_last
         self.streams = isinstance(dataset, IterableDataset)
         self.threads = 1 if self.streams else threads
-        in_place = batched and collate_fn is default_collate and not self.streams
-        self.writes = in_place and isinstance(dataset, WritesSamples)
-        self.gathers = self.writes and hasattr(dataset, "read_many_into")
+        plain = collate_fn is default_collate and stacks_plainly()
+        in_place = batched and plain and not self.streams
+        self.writes = in_place and writes_samples(dataset)
+        self.gathers = self.writes and writes_many(dataset)
         self._layout: BatchLayout | None = None  # of the batch before
 
     def collate(self, samples: Any, memory: Memory) -> Any:
         """The batch that `samples` become."""
-        if self.collate_fn is default_collate and not memory.overwrite:
+        if self.collate_fn is default_collate and stacks_plainly() and not memory.overwrite:
             batch = collated(samples, memory)
         else:
             batch = self.collate_fn(samples)
@@ -82,20 +83,26 @@ class Reading:
         return _told(self.dataset, epoch, alone)
 
 
-def _told(dataset: Any, epoch: int, alone: bool) -> Any:
+def _told(dataset: Any, epoch: int, alone: bool, above: tuple[Any, ...] = ()) -> Any:
     """Of one that does not hear of epochs, what it holds as `dataset` or `datasets` is told, as in
     PyTorch's `Subset` and `ConcatDataset`: else its crops would be the same in every epoch."""
+    if any(dataset is each for each in above):  # one that holds itself
+        return dataset
     if hasattr(dataset, "set_epoch"):
         dataset = dataset if alone else copy.copy(dataset)
         dataset.set_epoch(epoch)
         return dataset
+    inside = (*above, dataset)
     held = getattr(dataset, "__dict__", {})
-    new = {"dataset": _told(held["dataset"], epoch, alone)} if "dataset" in held else {}
+    new = {}
+    if "dataset" in held:
+        new["dataset"] = _told(held["dataset"], epoch, alone, inside)
     several = held.get("datasets")
     if isinstance(several, dict):
-        new["datasets"] = {name: _told(each, epoch, alone) for name, each in several.items()}
+        told = {name: _told(each, epoch, alone, inside) for name, each in several.items()}
+        new["datasets"] = told
     elif isinstance(several, list | tuple):
-        new["datasets"] = type(several)(_told(each, epoch, alone) for each in several)
+        new["datasets"] = type(several)(_told(each, epoch, alone, inside) for each in several)
     if any(value is not held[name] for name, value in new.items()) and not alone:
         dataset = copy.copy(dataset)
         dataset.__dict__.update(new)
@@ -108,6 +115,8 @@ class Feed:
     def __init__(self, reading: Reading, epoch: int, alone: bool, state: Any = None) -> None:
         self.reading = reading
         self.dataset = reading.at_epoch(epoch, alone)
+        if hasattr(self.dataset, "require_whole"):
+            self.dataset.require_whole()
         self.samples: Iterator[Any] | None = None
         self.ended = False
         self._state = state

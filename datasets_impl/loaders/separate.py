@@ -10,17 +10,14 @@ import contextlib
 import itertools
 import multiprocessing
 import os
-import pickle
 import signal
-import sys
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, NoReturn
 
 from datasets_impl.errors import LoaderFailed, StudyError
@@ -30,10 +27,12 @@ from datasets_impl.loaders.memory import Bytes
 from datasets_impl.loaders.parcel import unpack
 from datasets_impl.loaders.reading import Reading
 from datasets_impl.loaders.slots import MappedSlots, Returns, receive_descriptor
+from datasets_impl.loaders.starting import require_importable, starting
 from datasets_impl.loaders.wire import Kind, Message, pickled
 from datasets_impl.loaders.work import CLOSED, Outcome
 
 PATIENCE = 5.0  # seconds that the process gets to end by itself
+LOOK = 1.0  # seconds between two looks at whether it lives
 ASIDE = 0.05  # seconds between two looks of a thread at what another one received for it
 Inbox = deque[tuple[int, Outcome]]
 
@@ -43,40 +42,6 @@ Inbox = deque[tuple[int, Outcome]]
 _OURS: weakref.WeakSet[BaseProcess] = weakref.WeakSet()
 _known: set[BaseProcess] = getattr(multiprocessing.process, "_children", set())
 os.register_at_fork(after_in_child=lambda: _known.difference_update(_OURS))
-
-
-@contextlib.contextmanager
-def _starting() -> Iterator[None]:
-    """Why the process cannot be started, in one sentence.
-
-    Raises:
-        StudyError: in place of what `multiprocessing` and pickle raise.
-    """
-    try:
-        yield
-    except AssertionError as error:  # of a daemon, as are the workers of a `DataLoader`
-        why, end = f"cannot be started here ({error})", ""
-    except BrokenPipeError:
-        why, end = "ended at once, and what it printed before says why", ""
-    except OSError as error:  # no descriptor, process or memory is left
-        why, end = f"cannot be started ({error.strerror or error})", " or raise that limit"
-    except (AttributeError, TypeError, pickle.PicklingError) as error:
-        why, end = f"cannot be sent the dataset ({error})", ' or start_method="fork"'
-    else:
-        return
-    raise StudyError(f'The process that makes batches {why}; give where="trainer"{end}.')
-
-
-def _require_importable(start_method: str) -> None:
-    """That a process that is not forked can run the program's file again, as it does first; or it
-    ends, and the trainer waits for ever to hand it a large dataset."""
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    if start_method != "fork" and path is not None and not Path(path).exists():
-        raise StudyError(
-            f"A process that is started by {start_method} reads the program again, and there is no "
-            f'file {path}; save the program as a file, or give start_method="fork" or '
-            'where="trainer".'
-        )
 
 
 class Separate:
@@ -96,7 +61,7 @@ class Separate:
         init: Callable[[int], None] | None = None,
     ) -> None:
         context: Any = multiprocessing.get_context(start_method)
-        with _starting():
+        with starting():
             self._start(context, reading, usual, init)
 
     def _start(
@@ -106,7 +71,7 @@ class Separate:
         usual: int,
         init: Callable[[int], None] | None,
     ) -> None:
-        _require_importable(context.get_start_method())
+        require_importable(context.get_start_method())
         self.connection, theirs = context.Pipe()
         returned, returns = context.Pipe(duplex=False)
         self.slots = MappedSlots(Returns(os.dup(returns.fileno())))
@@ -119,7 +84,9 @@ class Separate:
             daemon=True,
         )
         self.broken = ""
+        self._leaving = False
         self._inboxes: dict[int, Inbox] = {}
+        self._outbox: deque[Message] = deque()
         self._numbers = itertools.count()
         self._receiving, self._sending = threading.Lock(), threading.Lock()
         _OURS.add(self.process)
@@ -143,21 +110,32 @@ class Separate:
     def begin(self, epoch: int, seed: int, state: Any = None) -> SeparateRun:
         number = next(self._numbers)
         self._inboxes[number] = deque()
-        self.send(Message(Kind.BEGIN, number, epoch, data=pickled((seed, state))))
+        self.send(Message(Kind.BEGIN, number, data=pickled((epoch, seed, state))))
         return SeparateRun(self, number)
 
     def send(self, message: Message) -> None:
+        """Waits for no lock: the garbage collector may come while one is held, end an epoch that
+        nobody has any more, and so come here again."""
+        self._outbox.append(message)
         try:
-            with self._sending:
-                message.send(self.connection)
-        except OSError:  # what it sent before it ended is still to be read; then that is said
-            pass
+            while self._outbox and self._sending.acquire(blocking=False):
+                try:
+                    while self._outbox:
+                        # Where it has ended, what it sent is still to be read; then that is said.
+                        with contextlib.suppress(OSError):
+                            self._outbox.popleft().send(self.connection)
+                finally:
+                    self._sending.release()
+        except BaseException as error:
+            self._cut_short(error)
+            raise
 
     def end(self, run: int) -> None:
         """Slots of what was made in vain go back, since nobody holds a lease of them."""
         self._inboxes.pop(run, None)
         if not self.broken:
-            self.send(Message(Kind.END, run))
+            last = self._leaving and not self._inboxes
+            self.send(Message(Kind.STOP if last else Kind.END, run))
 
     def receive(self, run: int, timeout: float | None) -> tuple[int, Outcome]:
         """
@@ -167,35 +145,47 @@ class Separate:
         """
         inbox = self._inboxes[run]
         until = None if timeout is None else time.monotonic() + timeout
-        while not inbox:
-            left = None if until is None else until - time.monotonic()
-            # Another thread that waits for another run may receive what this one waits for.
-            aside = ASIDE if left is None else min(ASIDE, max(0.0, left))
-            if self._receiving.acquire(timeout=aside):
-                try:
-                    if not inbox:
-                        self._wait(left)
-                        self._read()
-                except TimeoutError:
-                    raise
-                except (OSError, ValueError) as error:
-                    if self._close.alive:
-                        raise
-                    # At the program's end, in a thread that goes on.
-                    raise LoaderFailed(self.broken or CLOSED) from error
-                finally:
-                    self._receiving.release()
-            elif left is not None and left <= 0:
-                raise TimeoutError
+        waits = False  # then a signal leaves nothing half done
+        try:
+            while not inbox:
+                left = None if until is None else until - time.monotonic()
+                # Another thread that waits for another run may receive what this one waits for.
+                aside = ASIDE if left is None else min(ASIDE, max(0.0, left))
+                if self._receiving.acquire(timeout=aside):
+                    try:
+                        if not inbox:
+                            waits = True
+                            self._wait(left)
+                            waits = False
+                            self._read()
+                    finally:
+                        self._receiving.release()
+                elif self.broken:
+                    raise LoaderFailed(self.broken)
+                elif left is not None and left <= 0:
+                    raise TimeoutError
+        except (TimeoutError, LoaderFailed):
+            raise
+        except BaseException as error:
+            if not waits:
+                self._cut_short(error)
+            if isinstance(error, OSError | ValueError) and not self._close.alive:
+                # At the program's end, in a thread that goes on.
+                raise LoaderFailed(self.broken or CLOSED) from error
+            raise
         return inbox.popleft()
 
     def _wait(self, timeout: float | None) -> None:
         """Until a message is there."""
         if self.broken:
             raise LoaderFailed(self.broken)
-        ready = wait([self.connection, self.process.sentinel], timeout)
-        if not ready:
-            raise TimeoutError
+        left, sources = timeout, [self.connection, self.process.sentinel]
+        while not (ready := wait(sources, LOOK if left is None else min(left, LOOK))):
+            left = None if left is None else left - LOOK
+            if left is not None and left <= 0:
+                raise TimeoutError
+            if not self.process.is_alive():  # unheard while a fork has the other ends open too
+                break
         if self.connection not in ready and not self.connection.poll():
             self._ended()
 
@@ -207,9 +197,6 @@ class Separate:
                 return self.slots.add(message.slot, message.nbytes, descriptor)
         except (EOFError, ConnectionError):
             self._ended()
-        except BaseException as error:  # perhaps in mid-message: the next one cannot be read
-            self._break(f"An epoch was cut short ({error or type(error).__name__}); begin anew.")
-            raise
         if message.kind is Kind.DISCARDED:
             return self.slots.discard(message.slot)
         return self._put(message)
@@ -222,11 +209,14 @@ class Separate:
 
     def leave(self) -> None:
         """No new epoch begins here: it ends with those that are under way."""
+        self._leaving = True
         if not self._inboxes:
             self.close()
 
     def close(self) -> None:
-        self.broken = self.broken or CLOSED
+        if self.broken:
+            return
+        self.broken = CLOSED
         self.send(Message(Kind.STOP))  # who waits for a batch in another thread hears its end
         with self._receiving:
             self._close()
@@ -235,6 +225,10 @@ class Separate:
         self.process.join(PATIENCE)
         self._break(_why(self.process))
         raise LoaderFailed(self.broken)
+
+    def _cut_short(self, error: BaseException) -> None:
+        """Perhaps in mid-message, so the next one cannot be read; or a lock stays held."""
+        self._break(f"An epoch was cut short ({error or type(error).__name__}); begin anew.")
 
     def _break(self, why: str) -> None:
         self.broken = self.broken or why
@@ -246,7 +240,14 @@ class SeparateRun:
         self._place, self._run = place, number
 
     def submit(self, number: int, indices: Any) -> None:
-        self._place.send(Message(Kind.MAKE, self._run, number, data=pickled(indices)))
+        try:
+            data = pickled(indices)
+        except Exception as error:  # each kind of object has errors of its own
+            raise StudyError(
+                "What the sampler gives cannot be sent to the process that makes batches "
+                f'({error}); let it give numbers, or give where="trainer".'
+            ) from error
+        self._place.send(Message(Kind.MAKE, self._run, number, data=data))
 
     def receive(self, timeout: float | None) -> tuple[int, Outcome]:
         return self._place.receive(self._run, timeout)

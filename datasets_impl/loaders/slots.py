@@ -8,6 +8,7 @@ two. When nothing of a batch is left there, the slot's number comes back through
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import mmap
 import os
@@ -91,7 +92,11 @@ class Slots:
     def _take_back(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while numbers := os.read(self.returned, 512 * NUMBER.size):
-                self._free.extend(self._all[number] for (number,) in NUMBER.iter_unpack(numbers))
+                for (number,) in NUMBER.iter_unpack(numbers):
+                    if number < 0:
+                        self._drop(self._all[~number])
+                    else:
+                        self._free.append(self._all[number])
         while len(self._free) > self.usual:
             self._drop(self._free.popleft())
 
@@ -101,16 +106,15 @@ class Slots:
 
     def _new(self, nbytes: int) -> Slot:
         nbytes = -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
-        _require_memory(nbytes, 1 if self._made else self.usual)
-        with _unnamed_file() as file:
-            try:
+        try:
+            _require_memory(nbytes, 1 if self._made else self.usual)
+            with _unnamed_file() as file:
                 # A page that is not to be had ends the process that touches it, so all are now.
                 os.posix_fallocate(file, 0, nbytes)
-                memory = mmap.mmap(file, nbytes)
-            except (OSError, AttributeError) as error:
-                raise StudyError(_lacking(nbytes, 1, str(error))) from error
-            slot = Slot(self._made, nbytes, memory)
-            self.announce(slot.number, nbytes, file)
+                slot = Slot(self._made, nbytes, mmap.mmap(file, nbytes))
+                self.announce(slot.number, nbytes, file)
+        except (OSError, AttributeError) as error:
+            raise StudyError(_lacking(nbytes, 1, str(error))) from error
         self._made += 1
         self._all[slot.number] = slot
         return slot
@@ -170,20 +174,50 @@ class Reserved:
         self.release()
 
 
+_forks = itertools.count()  # before and after each fork of this process
+_forked = [next(_forks)]
+os.register_at_fork(
+    before=lambda: _forked.__setitem__(0, next(_forks)),
+    after_in_parent=lambda: _forked.__setitem__(0, next(_forks)),
+)
+
+
 class Returns:
-    """The trainer's end of the pipe by which slots go back. Takes no lock.
+    """The trainer's end of the pipe by which slots go back. Takes no lock, and waits for nothing.
 
     It is closed when the last lease of a batch is gone, and not before: another file could have its
     number then.
     """
 
     def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
         self._descriptor, self._owner = descriptor, os.getpid()
+        self._unsent: deque[int] = deque()  # while the pipe is full
 
-    def give(self, number: int) -> None:
-        if os.getpid() == self._owner:  # a fork has a copy of the batch, and not the slot
-            with contextlib.suppress(OSError):  # the other process is gone
+    def lease(self, memory: mmap.mmap, nbytes: int, number: int) -> Bytes:
+        self._send()
+        return lease(memory, nbytes, partial(self._give, number, _forked[0]))
+
+    def _give(self, number: int, forked: int) -> None:
+        if os.getpid() != self._owner:  # a fork has a copy of the batch, and not the slot
+            return
+        # What a fork may look at for ever is not filled again.
+        self._unsent.append(number if forked == _forked[0] else ~number)
+        self._send()
+
+    def _send(self) -> None:
+        while self._unsent:
+            try:
+                number = self._unsent.popleft()
+            except IndexError:  # the garbage collector or another thread was here
+                return
+            try:
                 os.write(self._descriptor, NUMBER.pack(number))
+            except BlockingIOError:  # goes with a later one
+                return self._unsent.appendleft(number)
+            except OSError:  # the other process is gone
+                return None
+        return None
 
     def __del__(self) -> None:
         os.close(self._descriptor)
@@ -209,7 +243,7 @@ class MappedSlots:
         """Memory of the slot, which goes back when nothing of it is left; none of slot -1."""
         if number < 0:
             return np.empty(0, np.uint8)
-        return lease(self._mapped[number], nbytes, partial(self.returns.give, number))
+        return self.returns.lease(self._mapped[number], nbytes, number)
 
 
 def send_descriptor(connection: Any, descriptor: int) -> None:

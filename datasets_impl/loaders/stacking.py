@@ -15,6 +15,12 @@ from datasets_impl.loaders.layout import Leaf
 from datasets_impl.loaders.memory import SMALL, Memory
 
 
+def stacks_plainly() -> bool:
+    """Whether default collating stacks tensors as PyTorch does: a program may have registered a
+    function of its own for them."""
+    return default_collate_fn_map.get(torch.Tensor) is collate_tensor_fn
+
+
 def collated(samples: Sequence[Any], memory: Memory) -> Any:
     """The batch that `default_collate` makes."""
 

@@ -44,6 +44,7 @@ class StoredPixels(ImageDataset):
     """
 
     def __init__(self, source: Any, targets: Any = None, *, preload: bool = False) -> None:
+        held = arguments.flag("preload", preload)
         images = open_stored(source) if isinstance(source, str | Path) else source
         right = 'what ensure_stored(folder, "pixels", format) returns, or its folder'
         if not isinstance(images, StoredImages):
@@ -54,8 +55,8 @@ class StoredPixels(ImageDataset):
         self.shape = tuple(images.header.shape)
         self.rows: PackRows | None = None
         if isinstance(images, PackImages):
-            self.rows = PackRows(images, arguments.flag("preload", preload))
-        elif arguments.flag("preload", preload):
+            self.rows = PackRows(images, held)
+        elif held:
             raise arguments.refused("preload", preload, f"False for the format {images.format!r}")
 
     def image_size(self, index: int) -> tuple[int, int]:

@@ -53,6 +53,7 @@ class Work(ABC):
     def __init__(self, parts: int) -> None:
         self.parts = parts
         self.deliver: Deliver | None = None
+        self._cancelled = False
         self._lock = threading.Lock()
         self._next = self._running = 0
         self._errors: dict[int, BaseException] = {}
@@ -71,11 +72,14 @@ class Work(ABC):
         """Let go of the batch. Threads may still hold the work when the trainer has the batch."""
 
     def cancel(self) -> None:
-        """Nobody waits for it any more."""
-        with self._lock:
-            self.deliver, self._next = None, self.parts
-            if not self._running:
-                self.drop()
+        """Nobody waits for it any more.
+
+        Takes no lock: the garbage collector may come while one is held, end an epoch that nobody
+        has any more, and so come here.
+        """
+        self.deliver, self._cancelled = None, True
+        if not self._running:
+            self.drop()
 
     def made(self) -> Outcome:
         """All of it, by the calling thread alone."""
@@ -84,6 +88,8 @@ class Work(ABC):
             for part in range(self.parts):
                 self.make(part)
             return self.outcome()
+        except KeyboardInterrupt:  # no error of the batch, which is still to be made
+            raise
         except BaseException as error:  # as of the other threads, when the batch is asked for
             return Outcome(error=error)
 
@@ -101,7 +107,7 @@ class Work(ABC):
     def _take(self) -> int | None:
         """The next part; -1 where preparing failed, and None where nothing is left."""
         with self._lock:
-            if self._errors or self._next >= self.parts:
+            if self._cancelled or self._errors or self._next >= self.parts:
                 return None
             self._running += 1
             if self._next == 0:
@@ -116,10 +122,10 @@ class Work(ABC):
     def _finished(self) -> bool:
         with self._lock:
             self._running -= 1
-            last = not self._running and (self._next >= self.parts or bool(self._errors))
-            if last and self.deliver is None:
+            ended = self._cancelled or self._next >= self.parts or bool(self._errors)
+            if not self._running and self._cancelled:
                 self.drop()
-            return last and self.deliver is not None
+            return ended and not self._running and not self._cancelled
 
     def _deliver(self) -> None:
         deliver, self.deliver = self.deliver, None

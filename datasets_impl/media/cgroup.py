@@ -22,7 +22,7 @@ from pathlib import Path
 from datasets_impl.errors import Unsupported, VoidMeasurement
 from datasets_impl.observe.page_cache import evict, warm
 from datasets_impl.system.hierarchy import NAMES, Place, device_of, find, words
-from datasets_impl.system.owners import PREFIX, owner_is_gone
+from datasets_impl.system.owners import PREFIX, own_prefix, owner_is_gone
 
 # The kernel grants a throttled group its bytes in slices, of a tenth of a second on a disk that
 # says it rotates: a short read may pass unthrottled, any other is off by up to one slice.
@@ -94,7 +94,7 @@ class Group:
 def _group(place: Place, resource: str, plan: list[Write]) -> Iterator[Group]:
     """A group with the settings of `plan`; afterwards its processes go back and it is removed."""
     _sweep(place)
-    folder = place.parent / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    folder = place.parent / f"{own_prefix()}{secrets.token_hex(4)}"
     try:
         if place.version == 2:
             _enable(place.parent, NAMES[resource][1])

@@ -3,12 +3,12 @@
 `object_store` starts one in a process of its own and stops it; `open_store` connects to it from
 whichever process reads. Nothing leaves the machine: the server listens on 127.0.0.1, credentials
 are made up, and proxies and AWS settings of the environment are ignored. Bandwidth is that of
-loopback, and the server takes a share of the CPU, about two milliseconds per object.
+loopback, and the server takes a share of the CPU, about two milliseconds per object, or a tenth of
+that behind a line of stated bandwidth.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from datasets_impl.errors import StudyError, Unsupported
+from datasets_impl.errors import StudyError, Unsupported, installed
 
 NEEDED = ("fsspec", "s3fs", "moto", "flask", "flask_cors")
 SERVER = Path(__file__).with_name("object_server.py")
@@ -87,27 +87,36 @@ class ObjectStore:
 
 
 @contextmanager
-def object_store(folder: str | Path, latency_ms: float = 0.0) -> Iterator[ObjectStore]:
+def object_store(
+    folder: str | Path, latency_ms: float = 0.0, mb_per_second: float | None = None
+) -> Iterator[ObjectStore]:
     """Serve the files directly in `folder` as objects, each GET `latency_ms` milliseconds late.
+
+    With `mb_per_second` the store is behind a line of that bandwidth, which all connections share.
+    Every answer is late then, connections stay open, and files in folders below are objects too.
 
     The server is a fresh interpreter. It ends with the block, and also when this process is
     killed, because its input ends then (workers that outlive the kill for a moment hold it open).
 
     Raises:
-        ValueError: the latency is negative.
-        StudyError: the folder holds no file, or anything else than files.
+        ValueError: the latency is negative, or the bandwidth is not above 0.
+        StudyError: the folder holds no file, or (without a line) anything else than files.
         Unsupported: the libraries are not installed, or no server can listen on this machine.
     """
     if not latency_ms >= 0:
         raise ValueError(f"a latency cannot be {latency_ms} ms")
-    entries = sorted(Path(folder).iterdir()) if Path(folder).is_dir() else []
-    if not entries or not all(path.is_file() for path in entries):
+    if mb_per_second is not None and not mb_per_second > 0:
+        raise ValueError(f"a line cannot have {mb_per_second} MB/s")
+    keys = _keys(Path(folder), below=mb_per_second is not None)
+    if not keys:
         raise StudyError(f"{folder} must be a folder of files, one for each object.")
     require_libraries()
     owner = os.getpid()
+    arguments = [str(Path(folder).absolute()), str(latency_ms)]
+    arguments += [] if mb_per_second is None else [str(mb_per_second)]
     with tempfile.TemporaryFile("w+") as complaints:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(SERVER), str(Path(folder).absolute()), str(latency_ms)],
+            [sys.executable, "-P", str(SERVER), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
@@ -117,15 +126,24 @@ def object_store(folder: str | Path, latency_ms: float = 0.0) -> Iterator[Object
         )
         try:
             port = _port(process, complaints)
-            yield ObjectStore(_address(port, tuple(path.name for path in entries)), process)
+            yield ObjectStore(_address(port, keys), process)
         finally:
             if os.getpid() == owner:  # a forked worker that unwinds leaves the server alone
                 _stop(process)
 
 
+def _keys(folder: Path, below: bool) -> tuple[str, ...]:
+    """Names of the objects that the files of `folder` become; none where it is not fit for it."""
+    found = sorted(folder.rglob("*") if below else folder.iterdir()) if folder.is_dir() else []
+    files = [path for path in found if path.is_file()]
+    if not below and len(files) < len(found):
+        return ()
+    return tuple(path.relative_to(folder).as_posix() for path in files)
+
+
 def require_libraries() -> None:
     """Raises `Unsupported` where a library of the object store is not installed."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    missing = [name for name in NEEDED if not installed(name)]
     if missing:
         raise Unsupported(
             f"the object store needs {', '.join(missing)}; install the study's `study` extra"
@@ -150,6 +168,31 @@ def open_store(address: StoreAddress) -> Any:
         store = fsspec.filesystem(protocol, skip_instance_cache=True, **address.options)
         store.connect()
     return store
+
+
+def environment_of(address: StoreAddress) -> dict[str, str]:
+    """The variables by which boto3, and what is built on it, finds the store."""
+    endpoint = address.options["endpoint_url"]
+    return {
+        "AWS_ACCESS_KEY_ID": address.options["key"],
+        "AWS_SECRET_ACCESS_KEY": address.options["secret"],
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": endpoint,
+        "S3_ENDPOINT_URL": endpoint,  # of MosaicML Streaming
+    }
+
+
+@contextmanager
+def in_environment(address: StoreAddress) -> Iterator[None]:
+    """Within the block boto3 finds the store, in this process and in those that it starts."""
+    told = environment_of(address)
+    with _no_cloud_settings():
+        os.environ.update(told)
+        try:
+            yield
+        finally:
+            for name in told:
+                os.environ.pop(name, None)
 
 
 def _address(port: int, keys: tuple[str, ...]) -> StoreAddress:

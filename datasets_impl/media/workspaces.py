@@ -1,9 +1,10 @@
 """Working folders on a chosen medium: RAM disk, disk with warm or with cold page cache.
 
 A dataset may write beside its images (example 3 does), so each measurement works in a folder of
-its own: hard links to the cached corpus on disk, copies on the RAM disk. Folders carry the pid of
-their owner, and hold a note by which they are known; `sweep` removes those whose owner is gone, so
-a killed run leaves nothing for long.
+its own: hard links to the cached corpus on disk, copies on the RAM disk. Folders are named
+after their owner, see `datasets_impl.system.owners`, and hold a note by which they are known;
+`sweep` removes those whose owner is gone, so a killed run leaves nothing for long. Machines and
+containers that share a folder leave each other's alone, for a week.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import signal
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,14 +27,15 @@ from datasets_impl.errors import Unsupported
 from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.media import cgroup
-from datasets_impl.system.owners import PREFIX, owner_is_gone
+from datasets_impl.system.owners import PREFIX, is_elsewhere, own_prefix, owner_is_gone
 
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 NOTE = ".working-folder"  # in each working folder, by which it is known
 TEXT = "This folder goes when the process ends whose number is in its name.\n"
+LONGEST_RUN = 7 * 86_400  # seconds; what is older was left by a machine that comes no more
 RAM_DISK = Path("/dev/shm")  # noqa: S108 - the RAM disk is the point
 SHORT = Path("/tmp")  # noqa: S108 - where the usual place is too deep
-LONGEST = 44  # bytes of a path below which a socket's name, of 107, can still be made
+LONGEST = 35  # bytes of a path below which a socket's name, of 107, can still be made
 MEMORY_FILESYSTEMS = {"tmpfs", "ramfs"}
 
 
@@ -157,7 +160,7 @@ def own_folder(parent: Path) -> Path:
         StudyError: it cannot be made.
     """
     try:
-        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f"{PREFIX}{os.getpid()}-"))
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=own_prefix()))
         (folder / NOTE).write_text(TEXT)
     except OSError as error:
         raise describe_write_error(error, parent) from error
@@ -195,12 +198,21 @@ def sweep(parent: Path) -> int:
     """
     removed = 0
     for folder in parent.glob(f"{PREFIX}*-*"):
-        if not owner_is_gone(folder.name) or folder.is_symlink():
+        if folder.is_symlink() or not (owner_is_gone(folder.name) or _comes_no_more(folder)):
             continue
         if (folder / NOTE).is_file() or _holds_no_file(folder):
             remove(folder)
             removed += 1
     return removed
+
+
+def _comes_no_more(folder: Path) -> bool:
+    """Whether its owner ran where nothing here can look for it, longer ago than a study runs."""
+    try:
+        age = time.time() - folder.stat().st_mtime
+    except OSError:
+        return False
+    return age > LONGEST_RUN and is_elsewhere(folder.name)
 
 
 def _holds_no_file(folder: Path) -> bool:
@@ -214,13 +226,15 @@ def _holds_no_file(folder: Path) -> bool:
     return all(stat.S_ISDIR(mode) or stat.S_ISSOCK(mode) for mode in inside)
 
 
-def name_semaphores() -> None:
-    """Let the semaphores that this process and its workers make bear its pid, for `sweep_all`.
+def name_semaphores(prefix: str = "") -> None:
+    """Let semaphores that this process and its workers make be named after it, for `sweep_all`, or
+    after another owner.
 
     Those that are not forked are sent names, which a killed process cannot take back.
     """
     config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
-    config["semprefix"] = f"/{PREFIX}{os.getpid()}"
+    if RAM_DISK.is_dir():  # elsewhere none can be swept, and such names may be too long
+        config["semprefix"] = f"/{(prefix or own_prefix()).removesuffix('-')}"
 
 
 def sweep_semaphores() -> int:

@@ -10,6 +10,7 @@ measurement, writing back what it wrote, or do next to nothing.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from datasets_impl.errors import StudyError
+from datasets_impl.arguments import refused
 
 FOREIGN_CORES = 0.25  # more CPU than this, in cores, taken by other programs spoils a measurement
 STEAL_SHARE = 0.1  # and so does a larger share of the wanted CPU time given to other guests
@@ -105,8 +106,8 @@ def most_retries() -> int:
         StudyError: the variable holds no whole number from 0 up.
     """
     text = os.environ.get(RETRIES_VARIABLE, str(MOST_RETRIES))
-    if not text.isdecimal():
-        raise StudyError(f"{RETRIES_VARIABLE} is {text!r}; set it to a whole number, 0 for never.")
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise refused(RETRIES_VARIABLE, text, "a whole number of at most nine digits, 0 for never")
     return int(text)
 
 

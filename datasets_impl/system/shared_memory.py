@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from datasets_impl.errors import StudyError
+from datasets_impl.system.threads import lock_anew_in_forks
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
@@ -32,6 +37,27 @@ def shared_empty(shape: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> to
     with torch.inference_mode(False):  # a tensor made in that mode cannot be filled outside of it
         empty = torch.empty(0, dtype=dtype, device="cpu")
         return empty.set_(storage).view(shape)  # type: ignore[call-overload]
+
+
+@contextlib.contextmanager
+def alone_with(shared: torch.Tensor) -> Iterator[None]:
+    """No other thread is in such a block meanwhile, nor, on Linux, another process with the same
+    shared tensor."""
+    with _alone:
+        storage: Any = shared.untyped_storage()
+        by: Any = torch.multiprocessing.get_sharing_strategy  # by a file that is open, or by name
+        if not (storage.is_shared() and by() == "file_descriptor" and SHARED_MEMORY.is_dir()):
+            yield
+            return
+        file, _ = storage._share_fd_cpu_()
+        fcntl.lockf(file, fcntl.LOCK_EX)  # of this process alone: a fork does not hold it
+        try:
+            yield
+        finally:
+            fcntl.lockf(file, fcntl.LOCK_UN)
+
+
+_alone = lock_anew_in_forks()
 
 
 def lacking_room(wanted: int) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from datasets_impl.errors import StudyError
+from datasets_impl.files.records import MOST_BYTES, spoilt, text_of
 from scripts.judging.readable import readable
 
 
@@ -41,14 +43,20 @@ class MachineFiles:
         return reasons
 
 
-def require_regular(path: Path) -> None:
-    """That a file, where there is one, is none that is waited for, such as a named pipe.
+def require_readable(path: Path) -> None:
+    """That a file, where there is one, is none that is waited for, as is a named pipe, and none
+    that fills the memory.
 
     Raises:
         StudyError: it is.
     """
     if path.exists() and not path.is_file():
         raise StudyError(f"{path} is no regular file; restore it or run the study again.")
+    if path.exists() and (size := path.stat().st_size) > MOST_BYTES:
+        raise StudyError(
+            f"{path} has {size:,} bytes, which no file of a study's results has; restore it or "
+            "run the study again."
+        )
 
 
 def _refuse(constant: str) -> None:
@@ -57,16 +65,17 @@ def _refuse(constant: str) -> None:
 
 
 def _json_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
+    if not os.path.lexists(path):  # of a link that leads nowhere, the file is missed
         return []
-    require_regular(path)
+    require_readable(path)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = text_of(path).split("\n")
         entries = [readable(json.loads(line, parse_constant=_refuse)) for line in lines if line]
         if not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("a line is no JSON object")
     except OSError as error:
         raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
     except (ValueError, RecursionError) as error:
-        raise StudyError(f"{path} is damaged; restore it or run the study again.") from error
+        why = spoilt(path, "is damaged; restore it or run the study again.")
+        raise StudyError(f"{path} {why}") from error
     return entries

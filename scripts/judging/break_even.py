@@ -47,13 +47,14 @@ class BreakEven:
 def break_even(treatment: Costs, baseline: Costs, bar: float, confidence: float) -> BreakEven:
     """E* of the means over blocks, and whether it comes before `bar` epochs.
 
-    The interval is a percentile bootstrap over blocks, all four times of a block together (SciPy).
-    Over few blocks a bootstrap is too narrow, since it cannot draw a spread that it has not seen:
-    in simulation it covers 83 % with four blocks, 87 % with six and 92 % with ten. So it is shown,
-    and the decision is Student's t instead, on the log ratio of the arms' total times
-    after `bar` epochs: the totals are equal there exactly when E* equals the bar, and unlike E*
-    itself they have a ratio in every block. An arm that is cheaper to construct and slower in each
-    epoch is ahead only at first, so there the epochs alone decide.
+    The interval is a percentile bootstrap over blocks, all times of a block together (SciPy). Over
+    few blocks it is too narrow, since it cannot draw a spread that it has not seen. In simulation
+    it covers 83 % with four blocks. It covers 92 % with ten. So it is only shown.
+
+    Student's t decides, on the log ratio of the arms' total times after `bar` epochs. These are
+    equal exactly when E* equals the bar, and unlike E* they have a ratio in every block. An arm
+    that is cheaper to construct and slower in each epoch is ahead only at first, so there the
+    epochs alone decide.
     """
     data = (treatment.construction, baseline.construction, baseline.epoch, treatment.epoch)
     extra, saving = _difference(data[0], data[1]), _difference(data[2], data[3])

@@ -98,16 +98,21 @@ def _interval(
     if treatment["samples"] and baseline["samples"]:
         if len(treatment["samples"]) != len(baseline["samples"]):
             return None, Reason("other blocks")
-        blocks = np.array(inference.undisturbed(treatment["samples"], baseline["samples"]))
-        if not blocks.size:
-            return None, NONE_QUIET
-        if blocks.min() <= 0:
-            return None, NO_RATIO
+        if reason := _unusable(treatment["samples"], baseline["samples"]):
+            return None, reason
         return inference.ratio(treatment["samples"], baseline["samples"], rules.confidence), None
     medians = (_quartiles(treatment), _quartiles(baseline))
     if min(medians[0][0], medians[1][0]) <= 0:
         return None, NO_RATIO
     return inference.unpaired_ratio(*medians, rules.confidence), None
+
+
+def _unusable(*samples: Sequence[float] | np.ndarray) -> Reason | None:
+    """Why no block of these gives a ratio, None if one does."""
+    blocks = np.array(inference.undisturbed(*samples))
+    if not blocks.size:
+        return NONE_QUIET
+    return NO_RATIO if blocks.min() <= 0 else None
 
 
 def _quartiles(row: dict[str, Any]) -> tuple[float, float, float, int]:
@@ -223,13 +228,10 @@ def _break_even(
     sampled = all(row["samples"] for row in rows)
     if sampled and len({len(row["samples"]) for row in rows}) > 1:
         return replace(cell, reasons=(Reason("other blocks of times"),))
-    times = inference.undisturbed(
-        *(_blocks(row, sampled) for arm in epochs for row in (built[arm], epochs[arm]))
-    )
-    if not times[0].size:
-        return replace(cell, outcome="unclear", reasons=(NONE_QUIET,))
-    if min(each.min() for each in times) <= 0:
-        return replace(cell, outcome="unclear", reasons=(NO_RATIO,))
+    samples = [_blocks(row, sampled) for arm in epochs for row in (built[arm], epochs[arm])]
+    if reason := _unusable(*samples):
+        return replace(cell, outcome="unclear", reasons=(reason,))
+    times = inference.undisturbed(*samples)
     # An epoch is measured in microseconds per image, a construction in milliseconds.
     costs = [
         Costs(made, epoch * treatment["n"] / 1000)
@@ -333,7 +335,7 @@ def _slope(test: Slope, pairs: list[tuple[dict[str, Any], dict[str, Any]]], rule
     usable = [pair for pair in pairs if pair[0]["samples"] and pair[1]["samples"]]
     if len(usable) < 2 or len({len(row["samples"]) for pair in usable for row in pair}) > 1:
         return cell
-    if reason := _no_slope(usable):
+    if reason := _unusable(*(row["samples"] for pair in usable for row in pair)):
         return replace(cell, outcome="unclear", reasons=(reason,))
     logs = [
         [math.log(a / b) for a, b in zip(top["samples"], bottom["samples"], strict=True)]
@@ -343,11 +345,3 @@ def _slope(test: Slope, pairs: list[tuple[dict[str, Any], dict[str, Any]]], rule
     power = 2 if over == "px" else 1
     positions = [float(top[over]) ** power for top, _ in usable]
     return _measured(cell, test, inference.slope(logs, positions, rules.confidence), rules)
-
-
-def _no_slope(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> Reason | None:
-    """Why no block of these pairs gives a slope, None if one does."""
-    blocks = np.array(inference.undisturbed(*(row["samples"] for pair in pairs for row in pair)))
-    if not blocks.size:
-        return NONE_QUIET
-    return NO_RATIO if blocks.min() <= 0 else None

@@ -9,6 +9,11 @@ tests, without the wording.
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.judging.claims", "make report")
+
 import argparse
 import hashlib
 import json
@@ -31,11 +36,13 @@ from pydantic import (
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
+from datasets_impl.files.records import content_of, spoilt
 from scripts.judging.families import expanded
 from scripts.root import CLAIMS
 
 Level = str | int | float
 OPERATORS = ("==", ">=", "<=")
+MOST_BYTES = 1 << 24  # of the file; TOML is parsed by Python alone, a megabyte in a second
 NAMES_TESTS = ("range", "readings", "trend")  # fields of a finding with tests: {range:epoch,mapped}
 PLAIN = ("headline", "total", "for_", "against", "bandwidths")
 
@@ -272,13 +279,16 @@ def load_claims(path: Path) -> Claims:
         StudyError: the file is missing, no TOML, or a field is wrong; the sentence names the field.
     """
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        data: dict[str, Any] = tomllib.loads(content_of(path, MOST_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
         raise StudyError(f"{path} is missing; restore it with `git checkout -- {path}`.") from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}; mend its rights.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StudyError(f"{path} is not valid TOML ({error}); mend that line.") from error
+        why = spoilt(path, f"is not valid TOML ({error}); mend that line.", marked=True)
+        raise StudyError(f"{path} {why}") from error
+    except ValueError as error:
+        raise StudyError(f"{path} cannot be read: {error}; name the file of claims.") from error
     try:
         return Claims.model_validate(data)
     except ValidationError as error:
@@ -302,7 +312,7 @@ def _place(data: dict[str, Any], location: tuple[int | str, ...]) -> str:
 
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
-    from scripts.judging.known import check_known, suite  # it imports this module
+    from scripts.judging.known import check_known, metrics, suite  # it imports this module
 
     parser = argparse.ArgumentParser(
         prog="python -m scripts.judging.claims",
@@ -313,7 +323,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rules", action="store_true", help="the hashed text, not its hash")
     options = parser.parse_args(argv)
     known = load_claims(options.file)
-    check_known(known, options.file, suite())
+    check_known(known, options.file, suite(), metrics())
     print(known.canonical() if options.rules else f"{known.rules_hash}\n", end="")
     return 0
 

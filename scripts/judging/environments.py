@@ -30,6 +30,12 @@ class Environment:
             *(_release(readable(str(params.get(name) or ""))) for name in ("python", "torch"))
         )
 
+    @classmethod
+    def told(cls, provenance: Mapping[str, Any]) -> Environment:
+        """From the provenance beside a result; the same that the result itself gives."""
+        python = provenance.get("machine", {}).get("python")
+        return cls.of({"python": python, "torch": provenance.get("versions", {}).get("torch")})
+
     def __str__(self) -> str:
         told = (("Python", self.python), ("torch", self.torch))
         return ", ".join(f"{name} {version}" for name, version in told if version)

@@ -48,9 +48,10 @@ class MachineResults:
 
 @dataclass
 class Evidence:
-    """`cells`: columns machine, benchmark, metric, unit, the factors, samples (list or None; NaN
-    for a block that other programs disturbed), median, q25, q75, repeat, status ("ok", "skipped",
-    "failed", "incomplete"), reason (a `Reason`, or None)."""
+    """`cells`: columns machine, benchmark, metric, unit, version, the factors, samples (list or
+    None; NaN for a block that other programs disturbed), median, other (asv's result is not the
+    median of asv's samples), q25, q75, repeat, status ("ok", "skipped", "failed", "incomplete"),
+    reason (a `Reason`, or None)."""
 
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
@@ -207,6 +208,7 @@ def _rows(
                     "name": key,
                     "metric": method.removeprefix("track_"),
                     "unit": entry.get("unit", ""),
+                    "version": results.benchmark_version.get(key),
                     **factors,
                     **_cell(
                         math.nan if outdated else values[position],
@@ -293,9 +295,11 @@ def _cell(
             if reason
             else Reason("incomplete", counts)
         )
+    median = (statistics.median(samples) if samples else value) if status == "ok" else None
     return {
         "samples": list(samples) if samples and status == "ok" else None,
-        "median": (statistics.median(samples) if samples else value) if status == "ok" else None,
+        "median": median,
+        "other": median is not None and value is not None and not math.isclose(median, value),
         "q25": stats.get("q_25"),
         "q75": stats.get("q_75"),
         "repeat": int(stats.get("repeat") or (len(samples) if samples else 1)),

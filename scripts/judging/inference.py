@@ -83,6 +83,26 @@ def ratio(treatment: Sequence[float], baseline: Sequence[float], confidence: flo
     return _over_blocks(logs, "log", math.exp, confidence)
 
 
+def apart(treatment: Sequence[float], baseline: Sequence[float], confidence: float) -> Interval:
+    """Ratio of the geometric means of two runs, whose blocks are no pairs: Welch's t on the logs.
+
+    Each run has positive values and at least one block that is not disturbed. The interval covers
+    the scatter of the blocks, and not what changed on the machine between the runs.
+    """
+    logs = [np.log(undisturbed(run)[0]) for run in (treatment, baseline)]
+    blocks = min(map(len, logs))
+    mean = float(logs[0].mean() - logs[1].mean())
+    if blocks < 2:
+        return Interval(math.exp(mean), None, None, blocks, paired=False)
+    parts = [float(run.var(ddof=1)) / len(run) for run in logs]
+    error = math.sqrt(sum(parts))
+    low = high = mean
+    if error > ROUNDING:
+        spread = sum(part**2 / (len(run) - 1) for part, run in zip(parts, logs, strict=True))
+        low, high = stats.t.interval(confidence, error**4 / spread, loc=mean, scale=error)
+    return Interval(math.exp(mean), math.exp(low), math.exp(high), blocks, paired=False)
+
+
 def amount(values: Sequence[float], confidence: float) -> Interval:
     """Geometric mean of a measured amount; its interval is Student's t on the log scale.
 

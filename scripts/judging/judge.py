@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import NAMES
 from scripts.judging import bandwidth, inference
+from scripts.judging.across import across
 from scripts.judging.at_scale import at_scale
 from scripts.judging.cache_state import States, cold_states, stated
 from scripts.judging.cells import judge_test
@@ -37,7 +38,8 @@ from scripts.judging.model import (
 )
 from scripts.judging.noise import noise_floor, noisy_machines
 from scripts.judging.readable import readable
-from scripts.judging.runs import find_runs
+from scripts.judging.remote import remote
+from scripts.judging.runs import Runs, find_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,10 @@ def judge(results: Sequence[Path], claims: Path) -> Judgement:
     found, *others = (_judged(results, known, evidence_of(one)) for one in (runs, *runs.others))
     claims_of = zip(*(one.claims for one in (found, *others)), strict=True)
     told = [replace(same[0], by_environment=_beside(same, (found, *others))) for same in claims_of]
-    return replace(found, claims=told, others=others)
+    with fitting(results):
+        quick = evidence_of(Runs(first=runs.quick)) if runs.quick else None
+        compared = [one for other in others for one in across(found, other, quick)]
+    return replace(found, claims=told, others=others, across=compared)
 
 
 def _beside(
@@ -155,6 +160,7 @@ def _judgement(known: Claims, evidence: Evidence) -> Judgement:
         claims=[_judge(claim, evidence, known, noise, (flags, states)) for claim in known.claim],
         loaders=loaders(evidence, known.rules.confidence),
         scale=scale(evidence, known.rules.confidence),
+        remote=remote(evidence, known.rules.confidence),
         at_scale=at_scale(evidence, known.rules.confidence),
         known=known,
         evidence=evidence,

@@ -1,22 +1,30 @@
-"""Whether the arms that claims name are measured: what the suite says of its own benchmarks.
+"""Whether what claims name is measured at all: their benchmarks, metrics, factors and arms.
 
-The suite is asked in a process of its own; nothing here imports it.
+What is mistyped has no cells, and would leave its claim "not tested" without a word. The suite is
+asked in a process of its own; nothing here imports it.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from datasets_impl.errors import StudyError
-from scripts.judging.claims import Claims, Level, Paired, Slope, Test
-from scripts.root import ROOT
+from datasets_impl.factors import ALSO
+from datasets_impl.files.records import json_of
+from scripts.judging.claims import Claims, Level, Paired, Slope, Test, load_claims
+from scripts.judging.runs import every_run
+from scripts.root import RESULTS, ROOT
 
 PROFILES = ("standard", "loaders")  # which claims are written for
+TRACK = re.compile(r"\btrack_(\w+)")
 Levels = Mapping[str, list[Level]]  # of each factor of a benchmark
 
 
@@ -38,8 +46,60 @@ def suite() -> dict[str, Levels]:
     return found
 
 
-def check_known(claims: Claims, path: Path, known: Mapping[str, Levels]) -> None:
-    """That the suite has each benchmark, factor and level that the tests of `claims` name.
+def metrics() -> set[str]:
+    """What the benchmarks track, as far as their text says, and what stands in the log beside."""
+    files = sorted((ROOT / "benchmarks").rglob("*.py"))
+    return set(TRACK.findall("\n".join(file.read_text("utf-8") for file in files))) | set(ALSO)
+
+
+def check_named(path: Path, results: Sequence[Path]) -> None:
+    """That all that the claims in `path` name is measured: in `results`, or else by the suite.
+
+    The suite takes seconds to answer. It is not asked of rules that the committed report was
+    written by, which a test looks at.
+
+    Raises:
+        StudyError: see `check_known`; or claims or results cannot be read.
+    """
+    claims = load_claims(path)
+    if claims.rules_hash == _reported():
+        return
+    found, tracked = measured(run.suite for run in every_run(results)) if results else ({}, set())
+    try:
+        check_known(claims, path, found, tracked)
+    except StudyError:
+        check_known(claims, path, {**found, **suite()}, tracked | metrics())
+
+
+def _reported() -> str:
+    """The hash of the rules that the committed report was written by."""
+    try:
+        return str(json_of(RESULTS / "report" / "claims.json")["study"]["claims_hash"])
+    except (LookupError, OSError, TypeError, ValueError):
+        return ""
+
+
+def measured(suites: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Levels], set[str]]:
+    """Levels and metrics that asv says results are of, in `benchmarks.json`."""
+    found: dict[str, Levels] = {}
+    tracked = set(ALSO)
+    for suite in suites:
+        for name, entry in suite.items():
+            benchmark, _, track = name.rpartition(".track_")
+            try:
+                levels = [[ast.literal_eval(level) for level in each] for each in entry["params"]]
+                found[benchmark] = dict(zip(entry["param_names"], levels, strict=True))
+            except (LookupError, RecursionError, SyntaxError, TypeError, ValueError):
+                continue  # judging says what is wrong with it, if it matters
+            tracked.add(track)
+    return found, tracked
+
+
+def check_known(
+    claims: Claims, path: Path, known: Mapping[str, Levels], tracked: Collection[str] | None = None
+) -> None:
+    """That the suite has each benchmark, factor and level that the tests of `claims` name, and that
+    some benchmark tracks their metric, where it is said what they track.
 
     A test that judges former results alone (`unless`) may name former benchmarks.
 
@@ -49,16 +109,18 @@ def check_known(claims: Claims, path: Path, known: Mapping[str, Levels]) -> None
     for claim in claims.claim:
         for key, test in claim.test.items():
             for name in test.benchmarks if not test.unless else ():
-                for what in _missing(test, known.get(name)):
+                for what in _missing(test, known.get(name), tracked):
                     raise StudyError(
                         f"{path} is wrong at {claim.id}.test.{key}: {name} {what}; mend that name."
                     )
 
 
-def _missing(test: Test, levels: Levels | None) -> Iterator[str]:
+def _missing(test: Test, levels: Levels | None, tracked: Collection[str] | None) -> Iterator[str]:
     if levels is None:
         yield "is no benchmark of the suite"
         return
+    if tracked is not None and test.metric not in tracked:
+        yield f"has no metric {test.metric!r}"
     arms = [test.treatment, test.baseline] if isinstance(test, Paired) else []
     named = [(factor, [level]) for arm in arms for factor, level in arm.items()]
     for factor, chosen in [*named, *test.where.items()]:

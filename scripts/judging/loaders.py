@@ -97,7 +97,7 @@ def _task(
     some = next(iter(rows.values()))
     made = [_row(arm, own, rows, log, confidence) for arm in own.values()]
     limits = {
-        name.removeprefix(PREFIX): _speed(_time(row, confidence))
+        name.removeprefix(PREFIX): speed_of(image_time(row, confidence))
         for name, row in rows.items()
         if name.startswith(PREFIX)
     }
@@ -120,13 +120,13 @@ def _row(
     name, row = arm.name, rows[arm.name]
     count = row["n"]
     state, costs = (log.of(arm.task, name, count, what) for what in ("", "Costs"))
-    time = _time(row, confidence)
+    time = image_time(row, confidence)
     ceiling = CEILING[arm.task] if arm.exact or arm.task == "raw" else FAST
     limit = rows.get(ceiling)
-    speed, low, high = _speed(time)
+    speed, low, high = speed_of(time)
     rivals = _rivals(arm, own)
     # The fastest specialised loader of equal or better fidelity; "" where none was measured.
-    rival = min(rivals, key=lambda peer: _time(rows[peer], confidence).estimate, default="")
+    rival = min(rivals, key=lambda peer: image_time(rows[peer], confidence).estimate, default="")
     rival_later, times_later = _after_first(arm, rivals, count, log, confidence)
     return LoaderRow(
         arm=name,
@@ -190,12 +190,12 @@ def _after_first(
     )
 
 
-def _time(row: Row, confidence: float) -> Interval:
+def image_time(row: Row, confidence: float) -> Interval:
     """Microseconds per image."""
     return inference.amount(row["samples"] or [row["median"]], confidence)
 
 
-def _speed(time: Interval) -> tuple[float, float | None, float | None]:
+def speed_of(time: Interval) -> tuple[float, float | None, float | None]:
     """Images per second with the ends of its interval, from microseconds per image."""
     low, high = (None if end is None else 1e6 / end for end in (time.high, time.low))
     return 1e6 / time.estimate, low, high
@@ -217,7 +217,7 @@ def scale(evidence: Evidence, confidence: float) -> list[ScaleRow]:
     for benchmark, factor in SWEEPS.items():
         own = cells[(cells["benchmark"] == benchmark) & (cells["status"] == "ok")]
         for row in records(own):
-            speed, low, high = _speed(_time(row, confidence))
+            speed, low, high = speed_of(image_time(row, confidence))
             found.append(
                 ScaleRow(
                     machine=row["machine"],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 if TYPE_CHECKING:
+    from scripts.judging.across import Across
     from scripts.judging.at_scale import AtScale
     from scripts.judging.inference import Interval
 
@@ -262,6 +263,45 @@ class Loaders:
 
 
 @dataclass(frozen=True)
+class RemoteRow:
+    """An arm of *remote* over one line: its first epoch, and what the server counted of it.
+
+    `uses`, `code` and the like: see `LoaderRow`.
+    """
+
+    arm: str
+    origin: str
+    exact: bool
+    order: str
+    about: str
+    code: str
+    uses: str
+    setting: dict[str, Any]
+    images_per_second: float
+    low: float | None
+    high: float | None
+    blocks: int
+    first_batch_seconds: float
+    us_after_first: float  # of an image, after the first batch
+    requests_per_image: float
+    bytes_per_image: float
+    share_of_line: float
+    mean_difference: float | None = None  # of pixels, of 255; None where it was not measured
+
+
+@dataclass(frozen=True)
+class RemoteLine:
+    """A line to an object store, in MB/s and ms to the first byte, and its arms, fastest first."""
+
+    machine: str
+    images: int
+    px: int
+    bandwidth: int
+    latency_ms: int
+    rows: list[RemoteRow]
+
+
+@dataclass(frozen=True)
 class ScaleRow:
     """Images per second of an arm at one level of a factor, everything else held."""
 
@@ -300,7 +340,9 @@ class Run:
     claims: Sequence[JudgedClaim]
     loaders: list[Loaders] = field(default_factory=list)  # what to use instead
     scale: list[ScaleRow] = field(default_factory=list)  # how loaders change with size
+    remote: list[RemoteLine] = field(default_factory=list)  # loaders over lines of stated speed
     at_scale: AtScale | None = None  # many more images on many machines, on paper
+    across: list[Across] = field(default_factory=list)  # environments beside the references
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The noise floor: A/A arms, which are one and the same thing under two names.
 
-A second arm is a level that ends in "-again", of whatever factor, in a benchmark of `controls` or
-of `arms`.
+A second arm is a level that ends in "-again", of whatever factor, in a benchmark of `controls`, of
+`arms` or of `remote`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scripts.judging.cells import judge_test, widen
 from scripts.judging.claims import Ratio, Rules
 from scripts.judging.model import Bar, Cell, Noise
 
-TOPICS = ("controls.", "arms.")
+TOPICS = ("controls.", "arms.", "remote.")
 
 
 def noise_floor(cells: pd.DataFrame, rules: Rules) -> Noise:

@@ -44,7 +44,7 @@ def repeat_of(first: Run, second: Run) -> Repeat:
     ]
     _refuse_other_profiles(*shared)
     rules = [{machine.rules for machine in machines} for machines in shared]
-    rows = _rows(first, second, renamed)
+    rows = rows_of(first, second, renamed)
     effects = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
     for column in ("first", "first_low", "first_high", "second", "second_low", "second_high"):
         effects[column] = effects[column].astype(float)
@@ -112,7 +112,9 @@ def _cells(cells: Sequence[Cell], renamed: dict[str, str]) -> dict[tuple[Any, ..
     return {_place(c, renamed[c.machine]): c for c in cells if c.machine in renamed}
 
 
-def _rows(first: Run, second: Run, renamed: dict[str, str]) -> list[dict[str, Any]]:
+def rows_of(first: Run, second: Run, renamed: dict[str, str]) -> list[dict[str, Any]]:
+    """A row with `COLUMNS` for each cell of either. `renamed`: the name of a machine in either run,
+    and in the rows; other machines are left out."""
     rows = []
     for claim, other in _both(first, second):
         ours, theirs = _cells(claim.evidence, renamed), _cells(other.evidence, renamed)

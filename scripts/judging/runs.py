@@ -4,6 +4,8 @@ Of a machine's runs in its reference environment the newest counts; those in oth
 judged by themselves, in the same way. What the profile of the loaders measured is judged with it,
 because no other cell is in it. A second run, of the same profile and code, is there to be compared:
 one whose environment says so in its name, or an earlier one, measured under another commit.
+A quick run beside a wider one of the same environment is the base that quick runs of other
+environments are compared with, and enters no verdict.
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ from asv.machine import Machine
 from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
-from scripts.judging.beside import MachineFiles, require_regular
+from datasets_impl.files.records import spoilt
+from scripts.judging.beside import MachineFiles, require_readable
 from scripts.judging.environments import Environment, reference
 from scripts.judging.readable import readable
 
 RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
 CONTEST = "loaders"  # the profile that has no cell in common with the standard one
+QUICK = "quick"  # the profile of which an environment may have a run beside one of these
+WIDER = ("standard", "full")
 REPEAT = "-repeat"  # ends the name of a second run's environment
 
 
@@ -53,6 +58,12 @@ class ResultFile:
     @property
     def profile(self) -> str:
         return str(self.beside.provenance.get("profile", ""))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the benchmarks that it measured."""
+        found = self.results.benchmark_version
+        return {name: str(version) for name, version in found.items() if version}
 
     @cached_property
     def environment(self) -> Environment:
@@ -82,7 +93,9 @@ class Runs:
     first: list[ResultFile] = field(default_factory=list)
     contest: list[ResultFile] = field(default_factory=list)
     second: list[ResultFile] = field(default_factory=list)
-    versions: dict[str, str] = field(default_factory=dict)  # the newest of each benchmark
+    # The newest of each benchmark: of these runs, or of a suite that none has run yet.
+    versions: dict[str, str] = field(default_factory=dict)
+    quick: list[ResultFile] = field(default_factory=list)  # beside a wider one, and not judged
     others: list[Runs] = field(default_factory=list)
 
     def add(self, runs: Sequence[ResultFile]) -> None:
@@ -90,9 +103,11 @@ class Runs:
         _refuse_two_homes(runs)
         contest = [one for one in runs if one.profile == CONTEST]
         others = [one for one in runs if one.profile != CONTEST]
-        first = _newest(others or contest)
+        wider = [one for one in others if one.profile in WIDER]
+        first = _newest(wider or others or contest)
         self.first.append(first)
         self.contest += [_newest(contest)] if others and contest else []
+        self.quick += [one for one in others if wider and one.profile == QUICK][-1:]
         self.second += [one for one in runs if one.again(first)][-1:]
 
 
@@ -106,14 +121,25 @@ def find_runs(folders: Sequence[Path]) -> Runs:
     machines: dict[str, dict[Environment, list[ResultFile]]] = {}
     for one in files:
         machines.setdefault(one.machine, {}).setdefault(one.environment, []).append(one)
-    found = Runs(versions=newest_versions(versions_of(one.suite) for one in files))
+    found = Runs()
     others: dict[str, Runs] = {}
     for _, environments in sorted(machines.items()):
         found.add(environments.pop(reference(environments)))
         for environment, runs in environments.items():
-            others.setdefault(str(environment), Runs(versions=found.versions)).add(runs)
+            others.setdefault(str(environment), Runs()).add(runs)
     found.others = [others[name] for name in sorted(others)]
+    _tell_versions(found, files)
     return found
+
+
+def _tell_versions(found: Runs, files: Sequence[ResultFile]) -> None:
+    """What was measured in one environment makes nothing of another's outdated."""
+    measured = {pair for one in files for pair in one.versions.items()}
+    told = newest_versions(versions_of(one.suite) for one in files)
+    raised = dict(told.items() - measured)
+    for runs in (found, *found.others):
+        judged = (*runs.first, *runs.contest, *runs.second)
+        runs.versions = newest_versions([raised, *(one.versions for one in judged)])
 
 
 def every_run(folders: Sequence[Path]) -> list[ResultFile]:
@@ -189,7 +215,7 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
     path = folder / "benchmarks.json"
     if not path.exists() and (folder / "machine.json").exists():
         path = folder.parent / "benchmarks.json"  # one machine's folder: asv keeps it one above
-    require_regular(path)
+    require_readable(path)
     try:
         found: dict[str, Any] = util.load_json(str(path), Benchmarks.api_version)
     except FileNotFoundError:
@@ -205,13 +231,13 @@ def _benchmarks(folder: Path) -> dict[str, Any]:
 
 
 def _unread(path: Path, error: Exception, why: str) -> StudyError:
-    """`why`, unless the file is whole and only another version of asv reads it."""
+    """`why`, unless its bytes say more, or it is whole and only another version of asv reads it."""
     if isinstance(error, util.UserError) and "format" in str(error):
         why = (
             f"was written by another version of asv than the one here, {asv.__version__}, which "
             "cannot read it; keep it, and install that version to read it."
         )
-    return StudyError(f"{path} {why}")
+    return StudyError(f"{path} {spoilt(path, why)}")
 
 
 def _result_files(folder: Path) -> list[tuple[str, str, str]]:
@@ -221,7 +247,7 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
     for home in homes:
         path = home / "machine.json"
         damaged = "is missing or damaged; restore it or run asv again."
-        require_regular(path)
+        require_readable(path)
         try:
             name = util.load_json(str(path), Machine.api_version)["machine"]
         except (OSError, KeyError, TypeError, ValueError, RecursionError, util.UserError) as error:
@@ -234,7 +260,7 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def _load(path: Path, machine: str) -> Results:
-    require_regular(path)
+    require_readable(path)
     try:
         return Results.load(str(path), machine_name=machine)
     except OSError as error:

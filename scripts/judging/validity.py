@@ -179,16 +179,19 @@ def _versions(provenance: Mapping[str, Any], known: Reference) -> Check:
 
 
 def _told(machine: MachineResults, evidence: Evidence) -> Check:
-    """Every number of asv's is also in the log, which is written where it is measured."""
+    """Every number of asv's is also in the log, which is written where it is measured, or is the
+    median of such numbers."""
     logged: dict[Place, list[float]] = {}
     for entry in machine.observations:
         if "factors" in entry and "value" in entry and not entry.get("voided"):
             logged.setdefault(place_of(entry), []).append(float(entry["value"]))
     measured = [row for row in evidence.cells.to_dict("records") if row["samples"]]
     measured = [row for row in measured if row["metric"] not in ALSO]
-    other = sum(not _holds(logged.get(_place(row), []), row["samples"]) for row in measured)
+    other = sum(
+        row["other"] or not _holds(logged.get(_place(row), []), row["samples"]) for row in measured
+    )
     found = f"{other} of {len(measured)} cells have a number that the log does not"
-    source = f"{RESULT}: samples; {LOG}: value"
+    source = f"{RESULT}: result, samples; {LOG}: value"
     return Check("log", "voids" if other else "holds", found, source)
 
 
@@ -248,15 +251,20 @@ def _rounds(evidence: Evidence, machine: MachineResults) -> Check:
 
 
 def _cells(evidence: Evidence) -> Check:
-    """What this machine cannot do (no root, no GPU) and says so is no fault of the run."""
+    """What this machine cannot do (no root, no GPU) and says so is no fault of the run; nor is it
+    one that a benchmark has changed since: what it measured is left out, and the rest stands."""
     cells = evidence.cells
+    missing = cells[cells["status"] != "ok"]
     told = [
         kind == "skipped" and reason is not None and reason.kind == "logged"
-        for kind, reason in zip(cells["status"], cells["reason"], strict=True)
+        for kind, reason in zip(missing["status"], missing["reason"], strict=True)
     ]
-    lost = int((cells["status"] != "ok").sum()) - sum(told)
+    old = sum(reason is not None and reason.kind == "outdated" for reason in missing["reason"])
+    lost = len(missing) - sum(told) - old
     found = f"{lost} of {len(cells)} have no number and no reason; {sum(told)} are skipped with one"
+    if old:
+        found += f"; {old} are of an earlier version of their benchmark and left out"
     source = f"{RESULT}, {LOG}: skipped"
     if lost > MOST_LOST * len(cells):
         return Check("cells", "voids", f"{found}; at most {MOST_LOST:.0%} may lack both", source)
-    return Check("cells", "limits" if lost else "holds", found, source)
+    return Check("cells", "limits" if lost or old else "holds", found, source)

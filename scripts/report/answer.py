@@ -70,7 +70,8 @@ def _where(cells: Sequence[Cell]) -> str:
     """Range, sizes and machines of several cells."""
     cells = [cell for cell in cells if cell.estimate is not None]
     sizes = sorted({cell.factors["px"] for cell in cells if "px" in cell.factors})
-    names = dict.fromkeys(cell.machine for cell in cells)
+    names = list(dict.fromkeys(cell.machine for cell in cells))
+    names = names if len(names) <= wording.FEW else [f"{len(names)} machines"]
     ends = f"{sizes[0]}{wording.DASH}{sizes[-1]} px" if len(sizes) > 1 else f"{sizes[0]} px"
     return ", ".join([*([span(cells)] if cells[0].quantity == "share" else []), ends, *names])
 

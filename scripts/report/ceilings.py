@@ -11,8 +11,8 @@ import pandas as pd
 from scripts.judging.inference import Interval
 from scripts.judging.model import LoaderRow, Loaders
 from scripts.report import wording
+from scripts.report.fields import clean
 from scripts.report.instead import STEPS
-from scripts.report.record import clean
 
 WORDS = {
     "decode": "decoding, all threads",

@@ -29,7 +29,10 @@ def how_sure(claim: ClaimResult, study: Study) -> list[str]:
         found = sorted(set(tested.values()))
         same = "this verdict" if found == [claim.verdict] else f"{found[0]}, each alone"
         came = "different verdicts" if len(found) > 1 else same
-        told.append(f"The machines {join(sorted(tested))} come to {came}.")
+        few = len(tested) <= wording.FEW
+        many = f"{len(tested)} machines that tested it"
+        who = f"machines {join(sorted(tested))}" if few else many
+        told.append(f"The {who} come to {came}.")
     return told + _again(claim.id, study)
 
 

@@ -16,7 +16,8 @@ from scripts.root import ROOT
 
 HERE = "the address of this page"  # where none is recorded; the script of the page knows it
 PAGE = "results/report/index.html"
-CONTEST = ("arms.", "trainers.")  # topics that a run of their own measures
+# What the profile `loaders` measures, where the standard one does not.
+CONTEST = ("arms.", "remote.", "trainers.Raw.", "trainers.Train.")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def _measured(study: Study, claim: ClaimResult) -> str:
         f"{name} (commit{'s'[: len(commits) > 1]} {' and '.join(commits)})" if commits else name
         for name, commits in runs(study, claim)
     ]
-    where = f"measured on {' and '.join(told)}, profile {study.profile}, " if told else ""
+    many = len(told) > wording.FEW
+    names = f"{len(told)} machines" if many else " and ".join(told)
+    where = f"measured on {names}, profile {study.profile}, " if told else ""
     return f"{where}rules {study.claims_hash[:10]}"
 
 

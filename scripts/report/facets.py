@@ -25,7 +25,7 @@ FACTORS = {  # key in the address -> factor, and what it is called
 ASKED: list[tuple[str, str, Levels]] = [
     ("fits", "Do the pixels fit in memory?", [("yes", "yes"), ("no", "no")]),
     ("storage", "Where are the files?",
-     [("local", "local disk"), ("network", "network (NFS) or object storage")]),
+     [("local", "local disk"), ("network", "network (NFS)"), ("object", "object storage")]),
     ("crops", "Random crops?", [("no", "no"), ("yes", "yes")]),
     ("labels", "Labels?", [("no", "no"), ("yes", "yes")]),
     ("trainer", "What does your trainer do?",
@@ -62,7 +62,7 @@ def presets(study: Study) -> list[tuple[str, str]]:
 
 def tokens(cell: Cell, environments: Mapping[str, str]) -> str:
     """The levels of a cell as the script of the page compares them."""
-    told = {"machine": cell.machine, "env": environments.get(cell.machine, "")}
+    told = {"machine": _key(cell.machine), "env": _key(environments.get(cell.machine, ""))}
     told |= {key: _text(cell, key) for key in FACTORS}
     return "|".join(f"{key}:{value}" for key, value in told.items() if value)
 
@@ -76,8 +76,13 @@ def _text(cell: Cell, key: str) -> str:
     return "" if value is None else str(level(value))
 
 
+def _key(name: str) -> str:
+    """As it stands in the address, where a comma joins levels."""
+    return name.replace(",", "")
+
+
 def _alike(names: Iterable[str]) -> Levels:
-    return [(name, name) for name in dict.fromkeys(names)]
+    return [(_key(name), name) for name in dict.fromkeys(names)]
 
 
 def _levels(cells: list[Cell], key: str) -> Levels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scripts.judging.grid import deciding, order, outcome, threshold
@@ -13,6 +13,10 @@ from scripts.report.sentences import span
 
 OUTCOMES: dict[Outcome, str] = {
     "for": "for", "against": "against", "unclear": "unclear", "skipped": "not measured",
+}  # fmt: skip
+KINDS = {  # of squares, as `judging.grid.outcome` names them
+    "for": "for", "against": "against", "mixed": "both", "unclear": "unclear",
+    "skipped": OUTCOMES["skipped"],
 }  # fmt: skip
 
 
@@ -75,6 +79,14 @@ def square(cells: Sequence[Cell]) -> Square:
     else:
         parts = list(counts) or [OUTCOMES["skipped"]]
     return Square(outcome(cells), ", ".join(parts), _effect(cells))
+
+
+def counted(row: GridRow, machines: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """(kind, machines whose square is of it), every kind in the order of `KINDS`."""
+    found: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for name in machines:
+        found[outcome(row.cells.get(name, []))].append(name)
+    return list(found.items())
 
 
 def _effect(cells: Sequence[Cell]) -> str:

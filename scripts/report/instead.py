@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from datasets_impl.contest.code import with_setting
-from scripts.judging.model import LoaderRow, Loaders, ScaleRow
+from scripts.judging.model import LoaderRow, Loaders, RemoteLine, RemoteRow, ScaleRow
 from scripts.report import wording
 from scripts.report.model import ClaimResult
 from scripts.report.sentences import span
@@ -17,7 +18,7 @@ class Question:
     """What a reader has, the task, the arm to take, and the arm that it is compared with."""
 
     fits: str  # do the decoded pixels fit in memory: "yes", "no", or "" where it does not matter
-    storage: str  # where the files are: "local", "network" (object storage too)
+    storage: str  # where the files are: words of `ASKED`, one or more
     crops: str  # are they cropped at random: "yes" or "no"
     task: str
     arm: str
@@ -27,19 +28,29 @@ class Question:
 
 QUESTIONS = (
     Question("yes", "local", "no", "raw", "gathered", "raw-files"),
-    Question("yes", "network", "no", "raw", "gathered-preloaded", "raw-files",
+    Question("yes", "network object", "no", "raw", "gathered-preloaded", "raw-files",
              "the pixels are read once"),
     Question("yes", "local", "no", "raw", "pack-batched", "raw-files",
              "it has to stay a Dataset for a DataLoader"),
     Question("no", "local", "no", "decode", "threaded-pack", "dataloader-pil"),
-    Question("no", "network", "no", "decode", "threaded-files", "dataloader-pil",
+    Question("no", "network object", "no", "decode", "threaded-files", "dataloader-pil",
              "or there is no room for a copy"),
+    Question("no", "object", "no", "remote", "shards-ahead", "dataloader-objects",
+             "as a pack in shards"),
+    Question("no", "object", "no", "remote", "threaded-objects", "dataloader-objects",
+             "the pictures one by one"),
     Question("no", "local", "no", "decode", "batched-simplejpeg", "dataloader-pil",
              "it has to stay a Dataset for a DataLoader"),
     Question("", "local", "yes", "train", "threaded-regions", "dataloader-pil"),
-    Question("", "network", "yes", "train", "threaded-crops-files", "dataloader-pil",
+    Question("", "network object", "yes", "train", "threaded-crops-files", "dataloader-pil",
              "or there is no room for a copy"),
 )  # fmt: skip
+STORED = {  # where the files are -> in words
+    "local": "local disk",
+    "network object": "network (NFS) or object storage",
+    "object": "object storage",
+}
+LINE = (20, 250)  # ms to the first byte and MB/s of the line that these rows are told for
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,8 @@ SWEEPS = {  # benchmark -> what it varies
 
 @dataclass(frozen=True)
 class Decision:
-    """`gain`: images per second over the usual way, which `usual` names; "" from a network."""
+    """`gain`: images per second over the usual way, which `usual` names, with the line to an object
+    store where there is one; "" from any other network."""
 
     arm: str
     take: str  # the class, or the arm where it is built on none of this project's
@@ -175,16 +187,22 @@ def sweeps(found: Sequence[ScaleRow]) -> list[tuple[str, list[ScaleRow]]]:
     return sorted(told.items())
 
 
-def first_machine(found: Sequence[Loaders]) -> list[Loaders]:
+T = TypeVar("T", Loaders, RemoteLine)
+
+
+def first_machine(found: Sequence[T]) -> list[T]:
     """What the first machine measured: factors of different machines are not mixed."""
     return [each for each in found if each.machine == found[0].machine]
 
 
-def decisions(found: Sequence[Loaders]) -> list[Decision]:
+def decisions(found: Sequence[Loaders], lines: Sequence[RemoteLine] = ()) -> list[Decision]:
     """The table with the factors of one machine; rows that were not measured are left out."""
+    over = next((line for line in lines if (line.latency_ms, line.bandwidth) == LINE), None)
     made = []
     for question in QUESTIONS:
-        rows = _rows(found, question.task)
+        rows: Mapping[str, LoaderRow | RemoteRow] = _rows(found, question.task)
+        if question.task == "remote" and over is not None:
+            rows = {row.arm: row for row in over.rows}
         if question.arm in rows and question.usual in rows:
             made.append(_decision(question, rows[question.arm], rows[question.usual]))
     return made
@@ -208,17 +226,22 @@ def _rows(found: Sequence[Loaders], task: str) -> dict[str, LoaderRow]:
     return {row.arm: row for each in found if each.task == task for row in each.rows}
 
 
-def _gain(row: LoaderRow, usual: LoaderRow) -> str:
+def _gain(row: LoaderRow | RemoteRow, usual: LoaderRow | RemoteRow) -> str:
     return wording.estimate(row.images_per_second / usual.images_per_second, "ratio")
 
 
-def _decision(question: Question, row: LoaderRow, usual: LoaderRow) -> Decision:
+def _decision(
+    question: Question, row: LoaderRow | RemoteRow, usual: LoaderRow | RemoteRow
+) -> Decision:
+    over = ""
+    if isinstance(row, RemoteRow):
+        over = f", {LINE[0]} ms from the store, over {LINE[1]} MB/s"
     return Decision(
         arm=row.arm,
         take=row.uses or row.arm,
         about=row.about,
         code=with_setting(row.code, row.setting),
-        gain="" if question.storage == "network" else _gain(row, usual),
-        usual=usual.about,
+        gain=_gain(row, usual) if over or question.storage == "local" else "",
+        usual=f"{usual.about}{over}",
         question=question,
     )

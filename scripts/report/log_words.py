@@ -37,8 +37,9 @@ def summary(observations: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"{len(voided)} of {len(known)} measurements were voided under foreign load (more than "
         f"{load.FOREIGN_CORES:g} cores in other programs, or {load.STEAL_SHARE:.0%} taken by other "
-        f"guests), {repeated} {'was' if repeated == 1 else 'were'} made again, {len(loaded)} left "
-        f"out; median foreign load of the kept ones {usual:.2f} cores"
+        f"guests). They are of {repeated} cell{'' if repeated == 1 else 's'} in a round, each made "
+        f"again; {len(loaded)} stayed disturbed and {'is' if len(loaded) == 1 else 'are'} left "
+        f"out. Median foreign load of the others: {usual:.2f} cores"
     )
 
 

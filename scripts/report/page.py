@@ -26,6 +26,7 @@ from scripts.report import (
     ceilings,
     certainty,
     cite,
+    environments,
     facets,
     glossary,
     grid,
@@ -41,6 +42,7 @@ from scripts.report.figures.chart import Chart
 from scripts.report.figures.front import LEAD
 from scripts.report.figures.style import page_variables
 from scripts.report.model import ClaimResult, Machine, Study
+from scripts.report.record import cell_record
 from scripts.report.waffle import waffle
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -69,7 +71,8 @@ def environment() -> Environment:
         listed=listed, decided=decided, by_test=by_test,
         level=level, remark=remark, with_setting=with_setting, of_what=wording.of_what,
         in_short=wording.in_short, here=here, trainer=trainer, at=at,
-        place=grid.in_words, square=grid.square, waffle=waffle,
+        place=grid.in_words, square=grid.square, counted=grid.counted, kinds=grid.KINDS,
+        waffle=waffle, together=wording.together, few=wording.FEW,
     )  # fmt: skip
     return env
 
@@ -224,22 +227,33 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
     script = _without_blank_lines((TEMPLATES / "page.js").read_text(encoding="utf-8")).strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     light, dark = page_variables()
-    beside = [name for c in study.claims if c.id == "X01" for name in c.by_environment]
+    starting = [claim for claim in study.claims if claim.id == "X01"]
+    measured = [
+        name
+        for claim in starting
+        for name, verdicts in claim.by_environment.items()
+        if set(verdicts.values()) != {"not tested"}
+    ]
+    where = {each.name: each.environment for each in study.machines}
     tested = {claim.id for claim in study.claims if claim.verdict != "not tested"}
-    environments = {each.name: each.environment for each in study.machines}
     return {
         "study": study,
         "figures": figures,
         "svg": {chart.name: Markup(chart.svg + chart.narrow) for chart in figures.all()},
         "repeat": repeat_context(study.repeat, figures.repeat),
-        "decisions": instead.decisions(instead.first_machine(study.loaders)),
+        "decisions": instead.decisions(
+            instead.first_machine(study.loaders), instead.first_machine(study.remote)
+        ),
         "slow_storage": instead.slow_storage(study.claims),
         "pixels": next((c.effect for c in study.claims if c.id == "C18" and c.effect), None),
         "boundaries": {claim.id: claim.boundary for claim in study.claims if claim.boundary},
         "how_sure": lambda claim: certainty.how_sure(claim, study),
         "furthest_apart": certainty.furthest_apart(study),
         "differing_verdicts": certainty.differing_verdicts(study.claims),
-        "further": instead.further([*environments.values(), *beside]),
+        "further": instead.further(measured),
+        "updating": environments.updating(
+            cell_record(cell) for claim in starting for cell in claim.evidence
+        ),
         "verdicts": {claim.id: claim.verdict for claim in study.claims},
         "words": glossary.WORDS,
         "word_id": glossary.anchor,
@@ -249,16 +263,17 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "facets": facets.facets(study),
         "presets": facets.presets(study),
         "elsewhere": sorted(
-            {
-                where
-                for claim in study.claims
-                for _, where, _ in wording.beside(claim, study.machines)
-            }
+            {name for claim in study.claims for _, name, _ in environments.beside(claim, study)}
         ),
-        "beside": lambda claim: wording.beside(claim, study.machines),
-        "tokens": lambda cell: facets.tokens(cell, environments),
+        "beside": lambda claim: environments.beside(claim, study),
+        "across": [
+            (environments.heading(each), environments.sentences(each)) for each in study.across
+        ],
+        "care": environments.CARE,
+        "tokens": lambda cell: facets.tokens(cell, where),
         "front_lead": LEAD,
         "steps": instead.STEPS,
+        "stored": instead.STORED,
         "passing": ceilings.passing,
         "ceiling_words": ceilings.WORDS,
         "sweeps": instead.sweeps(study.scale),

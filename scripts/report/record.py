@@ -1,52 +1,32 @@
-"""What `claims.json` holds, taken from a study field by field; its JSON schema lies beside it.
-
-Floats are rounded to four significant digits, and a number that is not finite becomes null: NaN is
-not JSON.
-"""
+"""What `claims.json` holds, taken from a study field by field; its JSON schema lies beside it."""
 
 from __future__ import annotations
 
 import json
-import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
-from scripts.judging.at_scale import Limit
 from scripts.judging.grid import outcome
 from scripts.judging.model import Cell, Outcome, Verdict
-from scripts.judging.pairing import level
 from scripts.report import reasons, repeat, wording
+from scripts.report.fields import (
+    Count,
+    Level,
+    Named,
+    Number,
+    Object,
+    Probability,
+    Quantity,
+    Share,
+    Texts,
+)
+from scripts.report.further_records import AcrossRecord, AtScaleRecord
 from scripts.report.instead import first_machine, instead
 from scripts.report.model import ClaimResult, Study
 
 
-def clean(value: Any) -> Any:
-    """A JSON value: numpy scalars unwrapped, floats to four significant digits, NaN to None."""
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, float):
-        return float(f"{value:.4g}") if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-Count = Annotated[int, Field(ge=0)]
-Number = Annotated[float | None, BeforeValidator(clean)]
-Probability = Annotated[Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(clean)]
-Share = Annotated[Annotated[float, Field(ge=0)] | None, BeforeValidator(clean)]
-Texts = dict[str, str]
-Scalar = str | int | float | bool | None
-Level = Annotated[Scalar, BeforeValidator(lambda value: clean(level(value)))]
-Named = Annotated[str, Field(min_length=1)]
-Quantity = Literal["ratio", "share", "slope", "amount", "value"]
-
-
-class _Object(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False, from_attributes=True
-    )
-
-
-class CorpusRecord(_Object):
+class CorpusRecord(Object):
     label: str
     resolution: Count
     count: Count
@@ -56,7 +36,7 @@ class CorpusRecord(_Object):
     skipped: list[str]
 
 
-class StudyRecord(_Object):
+class StudyRecord(Object):
     commit: str
     dirty: bool
     claims_hash: str = Field(
@@ -73,21 +53,21 @@ class StudyRecord(_Object):
     corpora: list[CorpusRecord]
 
 
-class MachineRecord(_Object):
+class MachineRecord(Object):
     name: str
     summary: str
     details: Texts
     warnings: list[str]
 
 
-class NoiseRecord(_Object):
+class NoiseRecord(Object):
     cells: Count
     false_alarms: Count
     rate: Probability
     widest: Share
 
 
-class EffectRecord(_Object):
+class EffectRecord(Object):
     metric: str
     arms: list[str]
     quantity: Quantity
@@ -98,7 +78,7 @@ class EffectRecord(_Object):
     high: Number
 
 
-class CellRecord(_Object):
+class CellRecord(Object):
     """One cell; every further property is a factor of the cell and its level."""
 
     model_config = ConfigDict(extra="allow")
@@ -151,7 +131,7 @@ def cell_record(cell: Cell) -> dict[str, Any]:
     return {**factors, **fixed, **(vars(cell.cold) if cell.cold else {})}
 
 
-class CountsRecord(_Object):
+class CountsRecord(Object):
     total: Count
     for_: Count = Field(validation_alias=AliasChoices("for", "for_"), serialization_alias="for")
     against: Count
@@ -159,13 +139,13 @@ class CountsRecord(_Object):
     skipped: Count
 
 
-class GridRecord(_Object):
+class GridRecord(Object):
     test: str
     levels: dict[str, Level] = Field(description="of the factors that tell; empty: all of the test")
     outcomes: dict[str, Outcome | Literal["mixed"]] = Field(description="by machine")
 
 
-class ClaimRecord(_Object):
+class ClaimRecord(Object):
     id: str = Field(pattern="^[CX][0-9]{2}$")
     title: Named
     section: str
@@ -202,7 +182,7 @@ class ClaimRecord(_Object):
         return {name: told.get(name, getattr(data, name, None)) for name in cls.model_fields}
 
 
-class FieldRecord(_Object):
+class FieldRecord(Object):
     source: Named
     url: str = Field(pattern="^https://")
     published: str
@@ -212,13 +192,13 @@ class FieldRecord(_Object):
     claim: str = Field(pattern="^([CX][0-9]{2})?$")
 
 
-class VerdictsRecord(_Object):
+class VerdictsRecord(Object):
     claim: str
     first: Verdict
     second: Verdict
 
 
-class RepeatRecord(_Object):
+class RepeatRecord(Object):
     first: str
     second: str
     verdicts: list[VerdictsRecord]
@@ -229,60 +209,12 @@ class RepeatRecord(_Object):
     decided_in_one_only: Count
 
 
-class SkipRecord(_Object):
+class SkipRecord(Object):
     what: str
     why: str
 
 
-class ConstantRecord(_Object):
-    name: str
-    us: Number = Field(description="microseconds an image")
-    low: Number
-    high: Number
-    benchmark: str
-    arm: str
-    factors: dict[str, Level]
-
-
-class ConvertingRecord(_Object):
-    set: str
-    images: Count
-    workers: Count
-    hours: Number
-    low: Number
-    high: Number
-    core_hours: Number
-    read: Number = Field(description="GB/s that storage must give so that no worker waits")
-    written: Number
-    limit: Limit
-
-
-class EpochRecord(_Object):
-    set: str
-    images: Count
-    trainers: Count
-    seconds: Number
-    low: Number
-    high: Number
-    share_gb: Number
-    fits: bool
-    limit: Limit
-
-
-class AtScaleRecord(_Object):
-    """Estimates from measured constants; no time here was measured."""
-
-    machine: str
-    px: Count
-    jpeg_bytes: Number
-    pixel_bytes: Count
-    memory_gb: Number
-    constants: list[ConstantRecord]
-    converting: list[ConvertingRecord]
-    epochs: list[EpochRecord]
-
-
-class Report(_Object):
+class Report(Object):
     """claims.json: verdicts of the study and the cells behind them."""
 
     study: StudyRecord
@@ -299,6 +231,9 @@ class Report(_Object):
     )
     at_scale: AtScaleRecord | None = Field(
         default=None, description="many more images on many machines, on paper; absent without"
+    )
+    across: list[AcrossRecord] | None = Field(
+        default=None, description="environments beside the references; absent without"
     )
 
 
@@ -320,6 +255,8 @@ def study_record(study: Study) -> dict[str, Any]:
         more["instead"] = instead(first_machine(study.loaders), study.claims)
     if study.at_scale:
         more["at_scale"] = AtScaleRecord.model_validate(study.at_scale)
+    if study.across:
+        more["across"] = [AcrossRecord.model_validate(each) for each in study.across]
     found = Report(
         study=StudyRecord.model_validate(study),
         machines=[MachineRecord.model_validate(each) for each in study.machines],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from datasets_impl.files.records import json_of
 from scripts.report.model import ClaimResult, Study
 
 DECIDED = ("supported", "challenged", "conditional")
@@ -17,7 +17,7 @@ def differences(study: Study, reference: Path) -> list[str]:
     `reference`: a `claims.json`. One that cannot be read is none: the study does not need it.
     """
     try:
-        record = json.loads(reference.read_text(encoding="utf-8"))
+        record = json_of(reference)
         known = {claim["id"]: claim for claim in record["claims"]}
         machines = ", ".join(machine["name"] for machine in record["machines"])
         return [

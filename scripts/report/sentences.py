@@ -10,6 +10,7 @@ beside what was measured. `claims.py` checks the names when the file is read.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ from scripts.judging.claims import Claim, Exact
 from scripts.judging.model import Cell, Effect, Lacking
 from scripts.report import reasons, wording
 
+UNMEASURED = "not measured"
+SENTENCES = re.compile(r"(?<=\.)\s+")
 METRIC_WORDS = {
     "epoch": "microseconds per image, one epoch",
     "epochs": "epochs until the construction has paid for itself",
@@ -50,7 +53,7 @@ METRIC_WORDS = {
 def finding(
     claim: Claim, cells: Sequence[Cell], effect: Effect | None, bandwidths: str = ""
 ) -> str:
-    """The filled template; without a headline effect, a sentence that says so."""
+    """The filled template, less the sentences of what was not measured."""
     measured = [cell for cell in cells if cell.estimate is not None]
     if not measured:
         return "Nothing was measured for this claim."
@@ -67,7 +70,8 @@ def finding(
         bandwidths=bandwidths,
     )
     try:
-        return claim.finding.format(**fields).strip()
+        told = [sentence.format(**fields) for sentence in SENTENCES.split(claim.finding.strip())]
+        return " ".join([one for one in told if UNMEASURED not in one] or told)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise StudyError(
             f"The finding of {claim.id} in the claims file has a field that cannot be filled "
@@ -104,9 +108,12 @@ def missing(lacking: Lacking, claim: Claim) -> str:
         )
     command = f"make {lacking.profile if lacking.profile in ('standard', 'full') else 'study'}"
     more, total = lacking.more, lacking.total
+    barred = any(reason.kind == "at the bar" for each in lacking.reasons for reason in each)
+    enough = " to decide enough of the others" if barred else ""
     remedy = {
         "samples": f"measure with samples: `{command}`.",
-        "rounds": f"measure {more} more round{'s'[: more != 1]}: `{command} ROUNDS={total}`.",
+        "rounds": f"measure {more} more round{'s'[: more != 1]}{enough}: "
+        f"`{command} ROUNDS={total}`.",
         "any rounds": "measure more rounds.",
         "effect": "more rounds alone would not decide enough of them.",
     }[lacking.kind]
@@ -138,7 +145,7 @@ def span(cells: Sequence[Cell]) -> str:
     """The smallest and the largest estimate; a break-even that never comes is named after them."""
     finite = [cell for cell in cells if math.isfinite(cell.estimate or 0.0)]
     if not finite:
-        return "never" if cells else "not measured"
+        return "never" if cells else UNMEASURED
     ordered = sorted(finite, key=lambda cell: cell.estimate or 0.0)
     ends = (ordered[0], ordered[-1])
     low, high = (wording.estimate(cell.estimate, cell.quantity) for cell in ends)

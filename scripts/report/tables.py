@@ -11,7 +11,7 @@ import io
 import json
 import re
 
-from scripts.report import wording
+from scripts.report import environments, wording
 from scripts.report.grid import in_a_line
 from scripts.report.model import Study
 from scripts.report.record import claim_record, study_record
@@ -45,7 +45,7 @@ def claims_csv(study: Study) -> str:
     head = ["id", "title", "section", "origin", "verdict", "finding", "boundary", "grid", "missing",
             "metric", "arms", "quantity", "unit", "estimate", "low", "high", "total", "for",
             "against", "unclear", "skipped"]  # fmt: skip
-    beside = [wording.beside(claim, study.machines) for claim in study.claims]
+    beside = [environments.beside(claim, study) for claim in study.claims]
     head += [f"verdict on {name}" for name in machines]
     head += [f"verdict on {name}, {other}" for name, other, _ in (beside or [[]])[0]]
     buffer = io.StringIO()

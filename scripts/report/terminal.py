@@ -13,7 +13,7 @@ from rich.text import Text
 
 from scripts.judging.readable import readable
 from scripts.report import wording
-from scripts.report.grid import in_words, square
+from scripts.report.grid import KINDS, counted, in_words, square
 from scripts.report.model import ClaimResult, Study
 from scripts.report.reference import differences
 from scripts.root import RESULTS
@@ -65,10 +65,12 @@ def verdict_table(study: Study, columns: int) -> Table:
 
 
 def grid_table(claim: ClaimResult, machines: Sequence[str]) -> Table:
-    """Where a conditional claim holds, a column a machine; with the effects of a single one."""
+    """Where a conditional claim holds, a column a machine; with the effects of a single one. Of
+    many machines, how many come to each outcome."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column(overflow="fold")
-    for name in machines:
+    many = len(machines) > wording.FEW
+    for name in KINDS.values() if many else machines:
         table.add_column(Text(name), min_width=len("against"), overflow="fold")
     test = ""
     for row in claim.grid:
@@ -76,7 +78,9 @@ def grid_table(claim: ClaimResult, machines: Sequence[str]) -> Table:
             table.add_row(Text(f"  {row.test}"))
         test = row.test
         words = [Text(f"    {in_words(row)}" if row.levels else f"  {test}")]
-        for name in machines:
+        if many:
+            words += [Text(str(len(names))) for _, names in counted(row, machines)]
+        for name in () if many else machines:
             found = square(row.cells.get(name, []))
             word = found.outcome if found.kind == "skipped" else found.kind
             effect = f" {wording.plain(found.effect)}" if len(machines) == 1 else ""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from datasets_impl.factors import FACTORS, OTHERS, Factor
-from scripts.judging.model import Bar, Cell, Effect, Measured, Run, Verdict
+from scripts.judging.model import Bar, Cell, Effect, Run, Verdict
 from scripts.judging.pairing import level
 from scripts.report.model import ClaimResult, Study
 
@@ -26,6 +26,7 @@ ICONS = {
     "not tested": DASH,
 }
 ROWS = {row.name: row for row in (*FACTORS, *OTHERS)}
+FEW = 4  # machines that are named and drawn one by one; more are counted
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
@@ -190,21 +191,13 @@ def noise_sentence(study: Study) -> str:
     noise = study.noise
     if noise.rate is None:
         return "no A/A arm was measured, so false alarms are unknown"
-    far = f". The farthest from equal is off by {100 * (noise.widest or 0):.1f}{NBSP}%"
-    widest = "" if noise.widest is None else far
+    far = (
+        f". The farthest is off by {100 * (noise.widest or 0):.1f}{NBSP}%, which its interval "
+        "covers: the margin is held against intervals, not estimates"
+    )
+    widest = "" if noise.widest is None else far if not noise.false_alarms else far.split(",")[0]
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"
     return f"{noise.false_alarms} of {noise.cells} A/A cells raised a false alarm ({rate}){widest}"
-
-
-def beside(claim: ClaimResult, machines: Sequence[Measured]) -> list[tuple[str, str, Verdict]]:
-    """(machine, environment, verdict) of what was measured beside each machine's reference."""
-    judged = {(machine.name, machine.environment) for machine in machines}
-    return [
-        (name, environment, verdict)
-        for environment, own in sorted(claim.by_environment.items())
-        for name, verdict in sorted(own.items())
-        if (name, environment) not in judged
-    ]
 
 
 def disagree(claim: ClaimResult) -> bool:
@@ -216,3 +209,27 @@ def tally(study: Study) -> dict[str, int]:
     """Claims per verdict, every verdict present, in the order of `ICONS`."""
     verdicts = [claim.verdict for claim in study.claims]
     return {name: verdicts.count(name) for name in ICONS}  # type: ignore[arg-type]
+
+
+def drawn(names: Iterable[str]) -> list[str]:
+    """The machines of a figure: more would be a wall."""
+    return sorted(set(names))[:FEW]
+
+
+def not_drawn(names: Iterable[str]) -> str:
+    """How many more there are than a figure shows; "" where it shows all."""
+    more = len(set(names)) - FEW
+    return f"{more} more machine{'s are' if more > 1 else ' is'} in the data." if more > 0 else ""
+
+
+def together(
+    claim: ClaimResult, others: Iterable[tuple[str, str, Verdict]]
+) -> list[tuple[Verdict, str, list[str]]]:
+    """(verdict, environment, machines): those of many machines; "" for their references."""
+    found: dict[tuple[str, Verdict], list[str]] = {}
+    references = [(name, "", verdict) for name, verdict in sorted(claim.by_machine.items())]
+    for name, environment, verdict in [*references, *others]:
+        found.setdefault((environment, verdict), []).append(name)
+    order = list(ICONS)
+    groups = sorted(found, key=lambda group: (group[0], order.index(group[1])))
+    return [(verdict, environment, found[environment, verdict]) for environment, verdict in groups]

@@ -14,7 +14,9 @@ from typing import Literal
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, describe_write_error, with_line_ends_of
+from datasets_impl.files.records import json_of, spoilt
 from datasets_impl.files.replacing import check_replaceable, remove_ours
+from scripts.judging.kept import check_apart
 
 LIST = "report-files.json"
 GENERATOR = "pytorch-dataset-study"
@@ -61,8 +63,7 @@ def check(out: Path, names: Iterable[str], kind: Kind, *, sources: Iterable[Path
             raise StudyError(f"{out} is a file; give a folder.")
     except OSError as error:  # a name that cannot be
         raise describe_write_error(error, out) from error
-    if (out / "benchmarks.json").exists() or _in_machine(out):
-        raise StudyError(f"{out} holds asv's results, which are only read; choose another folder.")
+    check_apart(out, report=kind == "report")
     other = _kind(out)
     if other not in ("", kind):
         raise StudyError(f"{out} holds a {other}; choose another folder for the {kind}.")
@@ -77,10 +78,6 @@ def check(out: Path, names: Iterable[str], kind: Kind, *, sources: Iterable[Path
             sources=sources,
             what=f"the {kind}",
         )
-
-
-def _in_machine(out: Path) -> bool:
-    return any((folder / "machine.json").exists() for folder in (out, *out.absolute().parents))
 
 
 def _digest(content: bytes) -> str:
@@ -121,12 +118,19 @@ def _record(out: Path) -> dict[str, dict[str, list[str]]]:
     if not path.exists() and not path.is_symlink():
         return {}
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json_of(path)
         whole = record["generator"] == GENERATOR and all(
-            isinstance(each, list) for each in record["files"].values()
+            isinstance(each, list) and _is_inside(name) for name, each in record["files"].items()
         )
     except (AttributeError, KeyError, OSError, TypeError, ValueError):
         whole = False
     if not whole or path.is_symlink():
-        raise StudyError(f"{path} was not written by this study; move it away.")
+        why = spoilt(path, "was not written by this study; move it away.")
+        raise StudyError(f"{path} {why}")
     return dict(record)
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name stays below the folder: what an edited list names elsewhere is nobody's."""
+    path = Path(name)
+    return not path.is_absolute() and ".." not in path.parts

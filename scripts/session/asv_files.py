@@ -10,11 +10,34 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from asv import util
+
+from datasets_impl.errors import StudyError
 from scripts.judging.runs import REPEAT
-from scripts.root import ROOT
+from scripts.root import ASV_CONFIG, ROOT
 
 Facts = Mapping[str, Any]  # a result's provenance
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow")  # whose versions decide what is measured
+
+
+def settings() -> dict[str, Any]:
+    """The project's own configuration of asv.
+
+    Raises:
+        StudyError: it cannot be read, or does not name the project.
+    """
+    try:
+        found: dict[str, Any] = util.load_json(str(ASV_CONFIG), js_comments=True)
+        if not isinstance(found["project"], str):
+            raise TypeError("its project is no text")
+    except (
+        LookupError, OSError, RecursionError, TypeError, ValueError, util.UserError
+    ) as error:  # fmt: skip
+        raise StudyError(
+            f"{ASV_CONFIG} cannot be used ({' '.join(str(error).split())[:200]}); mend it, or "
+            f"restore it with `git checkout -- {ASV_CONFIG.name}`."
+        ) from error
+    return found
 
 
 def machine(name: str, facts: Facts) -> dict[str, str]:
@@ -23,7 +46,6 @@ def machine(name: str, facts: Facts) -> dict[str, str]:
     told = {
         "machine": name,
         "os": known.get("kernel"),
-        "arch": known.get("arch"),
         "cpu": known.get("cpu"),
         "num_cpu": known.get("threads"),
         "ram": f"{known['ram_gb']} GB" if known.get("ram_gb") else None,

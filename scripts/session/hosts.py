@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.errors import MissingPackage, StudyError
+from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.replacing import check_replaceable
 from scripts.session import provenance, publishing
@@ -24,29 +24,6 @@ ASK = (
     "import json; from scripts.session import provenance as p; "
     "print(json.dumps({'name': p.machine_name(), 'claims': p.claims_hash(), **p.code_state()}))"
 )
-
-
-@contextmanager
-def connected(address: str) -> Iterator[Any]:
-    """A client of the cluster at `address`.
-
-    Raises:
-        StudyError: Dask is not installed, or none answers there.
-    """
-    try:
-        from distributed import Client
-    except ModuleNotFoundError as error:
-        raise MissingPackage.of("A Dask cluster", error.name or "distributed", "cluster") from error
-    try:
-        client = Client(address, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise StudyError(
-            f"No Dask scheduler answers at {address} ({error}); start one with dask scheduler."
-        ) from error
-    try:
-        yield client
-    finally:
-        client.close(timeout=5)
 
 
 def workers_by_host(client: Any) -> dict[str, str]:
@@ -119,7 +96,7 @@ def _held(client: Any, hosts: Mapping[str, Any]) -> Iterator[None]:
 
     with ExitStack() as held:
         for host in hosts:
-            lock = Lock(f"dataset-study-{host}")
+            lock = Lock(f"dataset-study-{host}", client.scheduler, client.loop)
             if not lock.acquire(timeout=2):
                 raise StudyError(f"Another study runs on {host}; wait for it.")
             held.callback(lock.release)
@@ -194,7 +171,9 @@ def _study() -> Callable[..., dict[str, bytes]]:
         if done.returncode:
             raise RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")
         results = out / "results"
-        files = (path for path in results.rglob("*") if path.is_file())
+        # Another name may have been this host's before, and its results stand there too.
+        sent = [results / "benchmarks.json", *(results / words[-1]).iterdir()]
+        files = (path for path in sent if path.is_file())
         return {str(path.relative_to(results)): path.read_bytes() for path in files}
 
     return study
@@ -214,9 +193,11 @@ def gather(found: Mapping[str, Files], target: Path, tell: Callable[[str], None]
         if odd := [name for name in files if not EXPECTED.fullmatch(name)]:
             tell(f"{host} is left out: it sent {odd[0]}, which is no file of results.")
             continue
-        (machine,) = {Path(name).parts[0] for name in files if name.endswith("/machine.json")}
-        own = [_pictures(json.loads(text)) for name, text in files.items()
-               if name.endswith(".provenance.jsonl")][-1]  # fmt: skip
+        try:
+            machine, own = _told(files)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            tell(f"{host} is left out: what it sent are no results of one machine.")
+            continue
         pictures = own if pictures is None else pictures
         if own != pictures:
             tell(f"{host} is left out: it measured other pictures than the first host.")
@@ -226,10 +207,26 @@ def gather(found: Mapping[str, Files], target: Path, tell: Callable[[str], None]
         for name, content in files.items():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             if name == "benchmarks.json":
-                content = publishing.benchmarks_of(content, _measured(files), target)
+                content = publishing.benchmarks_of(content, _parsed(files), target)
             atomic_write(target / name, content)
         taken.append(machine)
     return taken
+
+
+def _told(files: Files) -> tuple[str, Any]:
+    """The machine that results are of, and the pictures that it measured last.
+
+    Raises:
+        Exception: what was sent is of none, of several, or damaged.
+    """
+    (machine,) = {Path(name).parts[0] for name in files if "/" in name}
+    known = [json.loads(files[name]) for name in ("benchmarks.json", f"{machine}/machine.json")]
+    if known[1]["machine"] != machine:
+        raise ValueError("its folder bears another name")
+    if not all(isinstance(each, dict) for each in _parsed(files)):
+        raise ValueError("a file holds something else")
+    facts = [text for name, text in files.items() if name.endswith(".provenance.jsonl")]
+    return machine, _pictures(json.loads(facts[-1]))
 
 
 def _pictures(facts: Mapping[str, Any]) -> Any:
@@ -238,6 +235,5 @@ def _pictures(facts: Mapping[str, Any]) -> Any:
     )
 
 
-def _measured(files: Files) -> set[str]:
-    texts = [text for name, text in files.items() if name.endswith(".json") and "/" in name]
-    return {bench for text in texts for bench in json.loads(text).get("results", {})}
+def _parsed(files: Files) -> list[dict[str, Any]]:
+    return [json.loads(text) for name, text in files.items() if re.search(r"/.*\.json$", name)]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import PROFILES
-from datasets_impl.files.paths import user_path
+from datasets_impl.files.paths import home_folder, user_path
 from datasets_impl.files.replacing import inside_git, is_or_holds
+from scripts.judging.kept import check_apart
 from scripts.root import ROOT
 
 MOST_ROUNDS = 1000
@@ -56,16 +57,17 @@ def check_place(option: str, folder: Path) -> None:
 
     Raises:
         StudyError: it is or holds the user's home or this project, or is a folder of its code or
-            of git's.
+            of git's, or stands among results; only those of --results may be added to results.
     """
-    if folder.exists() and any(is_or_holds(folder, whole) for whole in (ROOT, Path.home())):
+    home = home_folder()
+    if folder.exists() and any(is_or_holds(folder, whole) for whole in (ROOT, home)):
         why = "is or holds your home folder or this project"
     elif _is_code(folder):
         why = "holds this project's own code"
     elif inside_git(folder):
         why = "is where git keeps its own files"
     else:
-        return
+        return check_apart(folder, results=option == "--results")
     raise StudyError(f"{option} is {folder}, which {why}; name a folder for results alone.")
 
 

@@ -39,32 +39,53 @@ PACKAGES = (
 # Measured only where they are installed: named then, and not called missing otherwise.
 OPTIONAL_PACKAGES = ("fsspec", "moto", "s3fs")
 CPUS = Path("/sys/devices/system/cpu")
-OF_ANOTHER_REPOSITORY = {  # as git sets them for its hooks
+OF_ANOTHER_REPOSITORY = {  # git sets some for its hooks; by all it would look elsewhere
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_NAMESPACE",
     "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_LITERAL_PATHSPECS",
+    "GIT_ICASE_PATHSPECS",
 }
+# What a user may have set for himself, and would change what a command says or which files it sees.
+SETTINGS = (
+    "core.fsmonitor=false",
+    "core.quotePath=false",
+    f"core.attributesFile={os.devnull}",
+    "color.ui=false",
+    "diff.relative=false",
+    "submodule.recurse=false",
+)
 MEASURED_CODE = ("datasets_impl", "benchmarks", "asv.conf.json", "requirements.txt")
 
 
+def own_environment() -> dict[str, str]:
+    """This process's environment, in which git finds the repository of the folder it runs in."""
+    return {name: os.environ[name] for name in os.environ.keys() - OF_ANOTHER_REPOSITORY}
+
+
 def git(*arguments: str) -> str:
-    """Output of a git command in the project.
+    """Output of a git command in the project, whatever the user's configuration says.
 
     Raises:
         StudyError: this is no git checkout, or git is missing.
     """
     try:
         done = subprocess.run(
-            ["git", *arguments],
+            ["git", *(word for each in SETTINGS for word in ("-c", each)), *arguments],
             cwd=ROOT,
-            env={name: os.environ[name] for name in os.environ.keys() - OF_ANOTHER_REPOSITORY},
+            env={**own_environment(), "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
             check=True,
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # names and code need not be UTF-8
         )
     except OSError as error:
         raise StudyError(
@@ -99,17 +120,31 @@ def code_state() -> dict[str, Any]:
             f"of the repository {top}; clone the project with git."
         )
     digest = hashlib.sha256()
-    # With -z names are as they are, and not quoted where they go beyond ASCII.
-    listed = git("ls-files", "-z", "-co", "--exclude-standard", "--", *MEASURED_CODE)
-    for name in filter(None, listed.split("\0")):
+    tracked, beside = _listed("-c"), _untracked()
+    for name in [*tracked, *beside]:
         path = ROOT / name
         if path.is_file():
-            digest.update(name.encode() + b"\0" + path.read_bytes())
+            digest.update(os.fsencode(name) + b"\0" + path.read_bytes())
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *MEASURED_CODE)
     return {
         "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--", *MEASURED_CODE)),
+        "dirty": bool(changed or beside),
         "hash": digest.hexdigest()[:16],
     }
+
+
+def _untracked() -> list[str]:
+    """Measured files that are in no commit: Python is imported also where only the user's own
+    list of what git ignores has it."""
+    ignored = _listed("-o", "--exclude-per-directory=.gitignore")
+    python = [name for name in ignored if name.endswith(".py")]
+    return sorted({*_listed("-o", "--exclude-standard"), *python})
+
+
+def _listed(*options: str) -> list[str]:
+    """Files of the measured code, as they are named: with -z nothing is quoted."""
+    listed = git("ls-files", "-z", *options, "--", *MEASURED_CODE)
+    return [name for name in listed.split("\0") if name]
 
 
 def claims_hash() -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,16 @@ from asv.results import Results
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import TOPICS
 from datasets_impl.files.atomic import atomic_write, describe_write_error, with_line_ends_of
-from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
+from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE, home_folder
+from datasets_impl.files.records import json_of
 from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
-from scripts.judging.runs import CONTEST
-from scripts.root import ASV_CONFIG, ROOT
+from scripts.judging.environments import Environment
+from scripts.judging.profiles import Standing, spoiled
+from scripts.root import ROOT
 from scripts.session import asv_files, provenance
 from scripts.session.child import run_child
 from scripts.session.rounds import Session
 
-BESIDE = {"standard", CONTEST}  # profiles with no cell in common: both may stand in one folder
 LIST = "study-pages.json"  # beside asv's pages: which files they are
 
 
@@ -37,22 +38,27 @@ def check_results(
     """Whether results of `machine` may be published to `target`; nothing is changed.
 
     Raises:
-        StudyError: they would replace what is not this study's, or results of another machine or
-            of a profile that measures the same cells, or whole results by a part.
+        StudyError: they would replace what is not this study's, or results of another machine, or
+            whole results by a part; or spoil those of another profile, see `judging.profiles`.
     """
     if target.exists() and not target.is_dir():
         raise StudyError(f"{target} is a file; name a folder for the results with --results.")
     check_replaceable(target / "benchmarks.json", _is_ours, what="this study's benchmarks.json")
     home = target / machine
     check_replaceable(home, lambda folder: is_home(folder, machine), what="results of a machine")
-    name = asv_files.environment_name(provenance.here(profile), repeat)
-    for path, facts in _provenance(target):
-        other = str(facts.get("profile", profile))
-        if other != profile and {other, profile} != BESIDE:
-            raise StudyError(
-                f"{target} holds results of the profile {other}, which those of "
-                f"{profile} would spoil; name another folder with --results."
-            )
+    told = provenance.here(profile)
+    name, known = asv_files.environment_name(told, repeat), list(_provenance(target))
+    other = spoiled(
+        Standing(machine, Environment.told(told), profile),
+        [Standing(path.parent.name, Environment.told(facts), str(facts.get("profile", profile)))
+         for path, facts in known],
+    )  # fmt: skip
+    if other:
+        raise StudyError(
+            f"{target} holds results of the profile {other.profile}, which those of "
+            f"{profile} would spoil; name another folder with --results."
+        )
+    for path, facts in known:
         same = path.name.endswith(f"-{name}.provenance.jsonl")
         if path.parent == home and same and partial and not facts.get("partial"):
             raise StudyError(
@@ -133,13 +139,18 @@ def put_pages(made: Path, pages: Path) -> None:
     Raises:
         StudyError: `pages` is somebody else's.
     """
-    (made / LIST).write_text(json.dumps({"files": _inside(made)}))
+    list_pages(made)
     put_in_place(made, pages, is_pages, what="asv's own pages")
+
+
+def list_pages(made: Path) -> None:
+    """Write down which files asv's pages in `made` are."""
+    (made / LIST).write_text(json.dumps({"files": _inside(made)}))
 
 
 def is_pages(folder: Path) -> bool:
     """Whether a folder holds asv's pages of this project, and nobody else's file."""
-    project = util.load_json(str(ASV_CONFIG), js_comments=True)["project"]
+    project = asv_files.settings()["project"]
     files = _object(folder / LIST).get("files")  # none of pages that were made before it was kept
     others = set(_inside(folder)) - {LIST, *files} if isinstance(files, list) else set()
     return not others and bool(_object(folder / "index.json").get("project") == project)
@@ -150,31 +161,65 @@ def _inside(folder: Path) -> list[str]:
 
 
 def _benchmarks(source: Path, target: Path) -> bytes:
+    return benchmarks_of((source / "benchmarks.json").read_bytes(), _results(source), target)
+
+
+def benchmarks_of(said: bytes, results: Iterable[Mapping[str, Any]], target: Path) -> bytes:
     """What asv says of the suite, in one file for all that `target` will have results of.
 
-    Of a benchmark that only others in `target` measured it keeps what it said: a run of another
-    profile changes nothing of theirs, and a former benchmark can still be read.
+    `said` is what the suite says that `results`, asv's files, are of. Of a benchmark that only
+    others in `target` measured it keeps what it said: a run of another profile changes nothing of
+    theirs, and a former benchmark can still be read. One that both measured has the levels of all:
+    asv's pages show no others.
     """
-    return benchmarks_of((source / "benchmarks.json").read_bytes(), _measured(source), target)
-
-
-def benchmarks_of(said: bytes, measured: set[str], target: Path) -> bytes:
-    """What `target` will say of the suite once results of `measured` are there; see above."""
     known = json.loads(said)
     former = _object(target / "benchmarks.json")
-    others = _measured(target) - measured
-    kept = {name: former[name] for name in former if name in others}
+    measured, others = _measured(results), _measured(_results(target))
+    for name in measured.keys() & others.keys() & known.keys():
+        known[name] = _with_levels(known[name], others[name])
+    kept = {name: former[name] for name in former if name in others.keys() - measured.keys()}
     return json.dumps(known | kept, indent=4, sort_keys=True).encode()
 
 
-def _measured(results: Path) -> set[str]:
-    """The benchmarks that a folder has results of."""
-    return {
-        name
-        for path in results.glob("*/*-*.json")
-        if isinstance(found := _object(path).get("results"), dict)
-        for name in found
-    }
+def _results(folder: Path) -> Iterator[dict[str, Any]]:
+    return (_object(path) for path in sorted(folder.glob("*/*-*.json")))
+
+
+def _measured(results: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """What each result says of a benchmark, by asv's names of its columns."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for data in results:
+        rows, columns = data.get("results"), data.get("result_columns")
+        for name, row in rows.items() if isinstance(rows, dict) else ():
+            whole = isinstance(row, list) and isinstance(columns, list)
+            told = dict(zip(columns, row, strict=False)) if whole else {}  # type: ignore[arg-type]
+            found.setdefault(name, []).append(told)
+    return found
+
+
+def _with_levels(entry: dict[str, Any], others: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """`entry` of a suite with the levels that results of its version have beside its own."""
+    found = [dict.fromkeys(own) for own in entry["params"]]
+    for told in others:
+        params: list[Any] = told.get("params") or []
+        alike = told.get("version") == entry.get("version")
+        if alike and len(params) == len(found):
+            for levels, more in zip(found, params, strict=True):
+                levels |= dict.fromkeys(map(str, more))
+    own = entry["params"]
+    params = [
+        before if len(before) == len(levels) else _in_order(list(levels))
+        for before, levels in zip(own, found, strict=True)
+    ]
+    return entry | {"params": params}
+
+
+def _in_order(levels: Sequence[str]) -> list[str]:
+    """Numbers by size; words as they come."""
+    try:
+        return sorted(levels, key=float)
+    except ValueError:
+        return list(levels)
 
 
 def _is_ours(benchmarks: Path) -> bool:
@@ -194,7 +239,7 @@ def is_home(folder: Path, machine: str) -> bool:
 def _object(path: Path) -> dict[str, Any]:
     """The JSON object in a file, empty where there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_of(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -213,7 +258,7 @@ def _without_paths(text: str, session: Session) -> str:
         str(session.folder.parent): "<out>",
         session.environment[CACHE_VARIABLE]: "<cache>",
         session.environment.get(IMAGES_VARIABLE, ""): "<images>",
-        str(Path.home()): "<home>",
+        str(home_folder()): "<home>",
     }
     for folder in sorted(folders, key=len, reverse=True):
         if len(Path(folder).parts) > 1:

@@ -17,11 +17,11 @@ from typing import Any
 from rich.console import Console
 
 from datasets_impl.errors import StudyError
-from scripts.session import provenance
-from scripts.session import rounds as asv_session
+from datasets_impl.files.pictures import seal
+from scripts.session import provenance, state
 from scripts.session.child import answer, run_child
 from scripts.session.provenance import git
-from scripts.session.rounds import Session
+from scripts.session.rounds import Session, expression, measurements_bar
 
 CODE = ("benchmarks", "datasets_impl")
 
@@ -46,15 +46,19 @@ def commit_of(name: str) -> str:
 
 def changed_files(base: str, head: str) -> list[str]:
     """Python files that are measured and differ; comments and docstrings do not count."""
-    listed = git("diff", "--name-only", "--no-renames", "-z", base, head, "--", *CODE)
+    listed = git("diff-tree", "-r", "--name-only", "--no-renames", "-z", base, head, "--", *CODE)
     files = [name for name in listed.split("\0") if name.endswith(".py")]
     return [name for name in files if _code(base, name) != _code(head, name)]
 
 
 def _code(commit: str, file: str) -> str:
     try:
-        tree = ast.parse(git("show", f"{commit}:{file}"))
-    except (StudyError, SyntaxError):  # it is not there, or no Python: the benchmark will say so
+        tree = ast.parse(git("cat-file", "blob", f"{commit}:{file}"))
+    except (
+        StudyError,
+        SyntaxError,
+        ValueError,
+    ):  # not there, or no Python: the benchmark says so
         return commit
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -89,11 +93,11 @@ def exported(commit: str, root: Path, profile: str) -> dict[str, str]:
     """Write the measured code of `commit` into the new folder `root`; how to measure it there."""
     root.mkdir()
     archive = root.with_suffix(".tar")
-    git("archive", f"--output={archive}", commit, "--", *CODE)
+    git("archive", "--format=tar", f"--output={archive}", commit, "--", *CODE)
     with tarfile.open(archive) as packed:
         packed.extractall(root, filter="data")
     archive.unlink()
-    variables = asv_session.environment(profile, None, root)
+    variables = state.environment(profile, None, root)
     # asv drops PYTHONPATH, and the package that is installed is the one of this folder.
     return variables | {"ASV_PYTHONPATH": variables["PYTHONPATH"], "TMPDIR": str(root.parent)}
 
@@ -107,10 +111,13 @@ def open_session(
     profile: str,
     rounds: int | None,
 ) -> Session:
-    """The session of `commit` in `folder`; its code lies in `root`, and its corpora are built."""
+    """The session of `commit` in `folder`; its code lies in `root`, and its corpora are built.
+
+    One of other benchmarks is another session: rounds of the two do not stand beside each other.
+    """
     corpora = root / "corpora.json"
     command = [sys.executable, "-P", "-m", "benchmarks.prepare", f"--manifests={corpora}"]
-    command += [f"--bench={asv_session.expression(plan['benchmarks'])}"]
+    command += [f"--bench={expression(plan['benchmarks'])}"]
     run_child(command, variables, what="Building the corpora", inherit_output=True)
     tree = git("rev-parse", f"{commit}^{{tree}}")
     return Session.open(
@@ -123,7 +130,7 @@ def open_session(
         corpora=corpora,
         environment=variables,
         root=root,
-        code={"commit": commit, "dirty": False, "hash": tree[:16]},
+        code={"commit": commit, "dirty": False, "hash": seal([tree, sorted(plan["benchmarks"])])},
     )
 
 
@@ -131,7 +138,7 @@ def measure_in_turn(sessions: Sequence[Session], console: Console) -> None:
     """Run the rounds that are missing; who goes first changes from round to round."""
     for session in sessions:
         session.register_machine()
-    with asv_session.measurements_bar(console) as progress:
+    with measurements_bar(console) as progress:
         for number in range(1, max(int(one.state["planned"]) for one in sessions) + 1):
             for session in sessions if number % 2 else reversed(sessions):
                 if session.state["done"] < number:

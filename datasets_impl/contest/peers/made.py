@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.pictures import beside, fingerprint, jpeg_files
+from datasets_impl.files.records import json_of
 from datasets_impl.files.whole import whole_folder
 
 NOTE = "made-of"  # what the files were made of, and their names
@@ -41,7 +42,7 @@ def made_once(root: Path, name: str, write: Callable[[Path], None]) -> Path:
 
 def _note(target: Path) -> dict[str, object]:
     try:
-        note = json.loads((target / NOTE).read_text())
+        note = json_of(target / NOTE)
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}

@@ -1,6 +1,7 @@
 """MosaicML Streaming 0.13: MDS shards, an iterable dataset in a DataLoader.
 
 Its default shuffle (py1e) mixes images within a window of shards, which is wider than these sets.
+From an object store it fetches shards ahead into a folder.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from torch.utils.data import DataLoader
 from datasets_impl.contest.model import BATCH_SIZE, Task
 from datasets_impl.contest.peers.made import made_once
 from datasets_impl.contest.peers.work import Work, kind_of, peer_arms
+from datasets_impl.contest.remote import SHARDS, remote_arm
 from datasets_impl.experiments.loops import cores
 from datasets_impl.formats import ensure_stored
 from datasets_impl.loading import ending_workers
+from datasets_impl.media.object_store import StoreAddress, in_environment
+from datasets_impl.media.workspaces import temporary_folder
 
 SETTINGS: tuple[dict[str, Any], ...] = tuple(
     {"num_workers": count} for count in sorted({0, 1, cores(), 2 * cores()})
@@ -26,17 +30,23 @@ SETTINGS: tuple[dict[str, Any], ...] = tuple(
 
 
 def _shards(root: Path, task: Task) -> Path:
-    images = ensure_stored(root, kind_of(task), "pack")
+    kind = kind_of(task)
+    images = ensure_stored(root, kind, "pack")
+    size: dict[str, Any] = {}
+    if task == "remote":
+        size = {"size_limit": int(images.index["length"].sum()) // SHARDS}
 
     def write(folder: Path) -> None:
         from streaming import MDSWriter
 
         out = folder / "shards"
-        with MDSWriter(out=str(out), columns={"image": "bytes"}, progress_bar=False) as writer:
+        with MDSWriter(
+            out=str(out), columns={"image": "bytes"}, progress_bar=False, **size
+        ) as writer:
             for index in range(len(images)):
                 writer.write({"image": bytes(images.read(index))})
 
-    return made_once(root, f"mds-{kind_of(task)}", write) / "shards"
+    return made_once(root, f"mds-{task if task == 'remote' else kind}", write) / "shards"
 
 
 class _Collate:
@@ -74,6 +84,26 @@ def _open(root: Path, task: Task, num_workers: int, **boxes: Any) -> Iterator[An
         yield from _batches(images, Work(task, shape, **boxes), num_workers)
 
 
+@contextmanager
+def _open_remote(address: StoreAddress, cache_bytes: int, num_workers: int) -> Iterator[Any]:
+    """Its window is wider than the set: a smaller cache would fetch each shard many times."""
+    from streaming import StreamingDataset
+    from streaming.base.util import clean_stale_shared_memory
+
+    clean_stale_shared_memory()
+    with in_environment(address), temporary_folder() as cache, _temporary_files():
+        images = StreamingDataset(
+            remote=address.url,
+            local=str(cache / "shards"),
+            shuffle=True,
+            batch_size=BATCH_SIZE,
+            replication=None,
+        )
+        for stream in images.streams:  # or forked workers share its connection, and get each
+            stream._downloader.clean_up()  # other's answers
+        yield from _batches(images, Work("decode"), num_workers)
+
+
 def _batches(images: Any, work: Work, num_workers: int) -> Iterator[Any]:
     loader: DataLoader[Any] = DataLoader(
         images,
@@ -91,12 +121,29 @@ def _files(root: Path, task: Task) -> list[Path]:
     return sorted(_shards(root, task).glob("*.mds"))
 
 
-ARMS = peer_arms(
-    "mosaicml",
-    _open,
-    _files,
-    SETTINGS,
-    order="shuffled within a window of shards (py1e)",
-    package="streaming",
-    about="MDS shards through a DataLoader",
+def _served(root: Path) -> Path:
+    return _shards(root, "remote")
+
+
+ORDER = "shuffled within a window of shards (py1e)"
+ARMS = (
+    *peer_arms(
+        "mosaicml",
+        _open,
+        _files,
+        SETTINGS,
+        order=ORDER,
+        package="streaming",
+        about="MDS shards through a DataLoader",
+    ),
+    remote_arm(
+        "mosaicml",
+        "peer",
+        _open_remote,
+        _served,
+        {"num_workers": 2 * cores()},
+        order=ORDER,
+        package="streaming",
+        about="MDS shards, fetched ahead for the workers of a DataLoader, and all kept",
+    ),
 )

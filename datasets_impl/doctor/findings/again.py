@@ -10,12 +10,12 @@ from typing import Any
 from rich.filesize import decimal
 
 from datasets_impl.doctor.findings.finding import (
-    CHEAP,
     LEAST_SHARE,
     MECHANISM,
     READ_TIMES,
     Finding,
     Probes,
+    cheap,
     share_of,
 )
 from datasets_impl.doctor.findings.mechanisms import lists_folder
@@ -26,6 +26,7 @@ WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
 LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
 LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
 TAKEN = 0.05  # of a sample's time, by a call that is counted at all
+MAKES = ".__init__"  # how the names of constructors end
 LONG_LIST = 100  # indices
 LISTINGS = ("os.listdir", "os.scandir", "glob.glob")
 LEAST_RESULT = 64  # bytes: what gives less is called for something else
@@ -47,8 +48,15 @@ def of_whole(seen: Probes) -> Iterator[Call]:
     for call in _calls(seen):
         if call["gives"] < max(LEAST_BYTES, WHOLE_TIMES * size) or again(call) < LEAST_AGAIN:
             continue
+        if call["full_name"].endswith(MAKES):  # what it reads is told by itself
+            continue
         if size and max(call["share"], share_of(seen, *READING)) >= LEAST_SHARE:
             yield call
+
+
+def of_row_groups(seen: Probes) -> Iterator[Call]:
+    """Of these, the calls that read row groups of a Parquet file."""
+    return (call for call in of_whole(seen) if call["chunk"].get("rows"))
 
 
 def of_storage(seen: Probes) -> Iterator[Call]:
@@ -88,7 +96,7 @@ def of_same(seen: Probes) -> Iterator[Call]:
 
 def _calls(seen: Probes) -> list[Call]:
     """None of samples that cost next to nothing."""
-    if seen.get("look", {}).get("cost", 0.0) < CHEAP:
+    if seen.get("look", {}).get("cost", 0.0) < cheap(seen):
         return []
     return [one for one in seen.get("repeats", {}).get("calls", []) if one["share"] >= TAKEN]
 
@@ -101,6 +109,8 @@ def read_whole(seen: Probes) -> Finding | None:
     """Much more is read than comes out."""
     size = seen.get("look", {}).get("bytes", 0.0)
     for call in of_whole(seen):
+        if call["chunk"].get("rows"):
+            return _large_row_groups(call, size)
         pictures = Path(call["path"]).suffix.lower() in PICTURES
         return _too_much(
             "Whole pictures are decoded for a part of each"
@@ -127,6 +137,19 @@ def read_whole(seen: Probes) -> Finding | None:
         "store with an index.",
         "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
         leading_to(seen, *FETCHING),
+    )
+
+
+def _large_row_groups(call: Call, size: float) -> Finding:
+    chunk = call["chunk"]
+    return _too_much(
+        "Row groups are far larger than what a sample takes of them",
+        f"{chunk['rows']:,} rows, {decimal(call['gives'])}, are read for a sample of "
+        f"{decimal(int(size))}: Parquet is read by row groups, and {chunk['of']:,} rows lie in "
+        f"{chunk['groups']:,}{_times(call)}.",
+        "Write the file again in small row groups, or read each of them once in each worker.",
+        "pq.write_table(table, path, row_group_size=1000)",
+        [place_of(call)],
     )
 
 
@@ -185,6 +208,18 @@ def same_work(seen: Probes) -> Finding | None:
     for call in of_same(seen):
         if call["full_name"] in LISTINGS and lists_folder(seen):  # which says what work it is
             continue
+        if call["full_name"].endswith(MAKES):
+            return Finding(
+                "same-work",
+                "An object is made anew for many samples, with the same arguments",
+                f"{call['name']} was made {call['calls']:,} times, with {call['distinct']:,} "
+                f"different arguments, and takes {call['share']:.0%} of a sample's time.",
+                "Make it once, in the dataset's constructor.",
+                MECHANISM + 0.7,
+                "C12",
+                f"self.made = {call['name']}(...)  # in __init__",
+                [place_of(call)],
+            )
         return Finding(
             "same-work",
             "The same work is done again for many samples",

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_impl.doctor.findings.time_account import account
+from datasets_impl.doctor.probes.thresholds import TURNS
 
 WRONG, MECHANISM, SHARE, NOTE = 3.0, 2.0, 1.0, 0.0
-CHEAP = 50e-6  # seconds: an item that takes less is no problem by itself
 OUTLIER_TIMES, OUTLIER_SHARE = 10.0, 0.2  # the slowest 1 % against the median, and of all time
 READ_TIMES = 8.0  # bytes read for an item over the bytes of its sample
 LARGE_PICKLE = 16 << 20
@@ -40,6 +40,11 @@ class Finding:
 
 
 Probes = dict[str, Any]  # probe -> its answer (one that failed is missing); the loader's settings
+
+
+def cheap(seen: Probes) -> float:
+    """Seconds: an item that takes less on this machine is no problem by itself."""
+    return TURNS * float(seen.get("look", {}).get("turn", 0.0))
 
 
 def share_of(seen: Probes, *causes: str) -> float:

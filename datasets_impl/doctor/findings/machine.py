@@ -22,6 +22,7 @@ REMOTE = {  # kinds of file system whose files are on another machine
     "smbfs", "virtiofs", "wekafs",
 }  # fmt: skip
 LAYERED = {"overlay", "aufs"}  # a container's image
+FROM_DISK = ("reading", "opening", "listing", "waiting")  # what a slow disk makes long
 LEAST_SWAPPED = 4 << 20  # bytes a second, read back from swap
 MANY = 2  # workers a core, which may still take turns without harm
 OPEN_ANYWAY = 64  # descriptors of a process that trains, beside those of batches
@@ -73,18 +74,22 @@ def few_descriptors(seen: Probes) -> Finding | None:
 
 
 def little_memory(seen: Probes) -> Finding | None:
-    """What workers have for themselves and what they have ready, against what is free."""
+    """What workers have for themselves and what they have ready, against what is free. Of
+    page-locked memory PyTorch takes the next power of two."""
     machine, workers, batches = _ahead(seen)
-    own = int(seen.get("growth", {}).get("few") or 0)
-    need, free = workers * own + batches * machine.get("batch_bytes", 0), machine.get("room", {})
+    own, size = int(seen.get("growth", {}).get("few") or 0), machine.get("batch_bytes", 0)
+    pinned = bool(machine.get("pinned")) and size > 0
+    ready = batches * (1 << (size - 1).bit_length() if pinned else size)
+    need, free = workers * own + ready, machine.get("room", {})
     if not workers or MEMORY not in free or need <= free[MEMORY]:
         return None
     return Finding(
         "memory",
         "Workers and their batches do not fit into memory",
-        f"{workers} workers take {decimal(own)} each and have {decimal(need - workers * own)} of "
-        f"batches ready; {decimal(free[MEMORY])} are free.",
-        "Take fewer workers, or let them share what each has now.",
+        f"{workers} workers take {decimal(own)} each and have {decimal(ready)} of batches ready"
+        f"{', in page-locked memory' if pinned else ''}; {decimal(free[MEMORY])} are free.",
+        "Take fewer workers, or let them share what each has now"
+        f"{', or do without pin_memory' if pinned else ''}.",
         WRONG + 0.2,
         "C09",
     )
@@ -124,9 +129,31 @@ def swaps(seen: Probes) -> Finding | None:
     )
 
 
+def slow_disk(seen: Probes) -> Finding | None:
+    """Data on a disk that spins, on a machine that has another; a note, since virtual disks are
+    often said to spin."""
+    machine, look = seen.get("machine", {}), seen.get("look", {})
+    slow = share_of(seen, *FROM_DISK)
+    size = int(look.get("bytes", 0.0) * (look.get("length") or 0))
+    others = [one for one in machine.get("quick_disks", []) if one[1] > size]
+    if slow < LEAST_SHARE or not machine.get("spins") or not others:
+        return None
+    place, free = max(others, key=lambda one: one[1])
+    return Finding(
+        "slow-disk",
+        "The data may lie on the slower of two disks",
+        f"{machine['spins'][0]} is on a disk that spins, as the kernel has it, and {place} on one "
+        f"that does not, with {decimal(free)} free; reading, opening and waiting take {slow:.0%} "
+        "of a sample's time.",
+        "Copy the data there before training.",
+        NOTE + 0.3,
+        "C03",
+    )
+
+
 def far_away(seen: Probes) -> Finding | None:
     """Data on another machine, or in the layers of a container's image."""
-    slow = sum(share_of(seen, cause) for cause in ("reading", "opening", "listing", "waiting"))
+    slow = share_of(seen, *FROM_DISK)
     for path, point, kind in seen.get("machine", {}).get("data", []):
         remote = kind in REMOTE or (kind.startswith("fuse.") and kind != "fuse.portal")
         if slow < LEAST_SHARE or not (remote or kind in LAYERED):

@@ -22,7 +22,7 @@ from datasets_impl.doctor.findings.finding import (
 )
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import leading_to
-from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK
+from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK, telling
 
 OPENING = 0.2  # of a sample's time
 LEAST_TENSORS = 64  # of a batch
@@ -135,11 +135,14 @@ def grows(seen: Probes) -> Finding | None:
     if not answer.get("private") or not lists:
         return None
     grown = answer["private"][0] - answer["few"]
-    if grown < LEAST_GROWTH or not answer["samples"]:
+    samples = answer["samples"]
+    if not samples or not telling(grown, samples, answer.get("of", samples)):
         return None
     path, count, element = lists[0]
     packed = answer.get("packed")
     proved = packed is not None and packed < grown / 2
+    if grown < LEAST_GROWTH and not proved:  # of few samples it may have come from anything
+        return None
     return Finding(
         "grows",
         "Workers copy a list of Python objects",

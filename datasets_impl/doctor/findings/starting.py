@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from datasets_impl.doctor.findings.finding import MECHANISM, Finding, Probes
 from datasets_impl.doctor.findings.user_lines import shown
 
@@ -10,6 +12,8 @@ LEAST_OF_EACH = 0.05  # seconds of what comes back in every epoch
 SHARE = 0.25  # of an epoch
 LONG = 10.0  # seconds, however long epochs are
 FIRST_TIMES = 50.0  # the first sample of a stream over a later one
+LEAST_PART = 0.01  # seconds before the first batch, that are told
+SENT = ("spawn", "forkserver")  # how workers start that are sent a pickle
 
 
 def _epoch(seen: Probes) -> float:
@@ -19,20 +23,49 @@ def _epoch(seen: Probes) -> float:
     return float(look.get("cost", 0.0) * samples)
 
 
+def before_first(seen: Probes) -> Iterator[tuple[str, float, bool]]:
+    """What passes before the first batch, its seconds, and whether it comes back in each epoch."""
+    start, batches, look = (seen.get(name, {}) for name in ("starting", "batches", "look"))
+    settings, inside = seen.get("settings", {}), seen.get("inside", {})
+    workers, anew = settings.get("num_workers") or 0, not settings.get("persistent_workers")
+    found = [
+        ("making the dataset", start.get("again", start.get("made", 0.0)), False),
+        ("the sampler", start.get("sampler", 0.0), True),
+    ]
+    if workers and batches.get("start_workers") == workers:
+        sent = 0.0
+        if inside.get("start_method") in SENT:
+            sent = workers * seen.get("pickled", {}).get("seconds", 0.0)
+        found += [
+            ("pickling it for workers", sent, anew),
+            ("starting workers", batches["starting"] - batches["preparing"], anew),
+            ("what workers prepare", batches["preparing"] - sent, anew),
+            ("the samples of the batch", batches["first_batch"] - batches["starting"], True),
+        ]
+    if look.get("iterable"):
+        found.append(("the first sample", look.get("first", 0.0) - look.get("cost", 0.0), True))
+    yield from (one for one in found if one[1] >= LEAST_PART)
+
+
 def slow_sampler(seen: Probes) -> Finding | None:
     start = seen.get("starting", {})
     seconds, epoch = start.get("sampler", 0.0), _epoch(seen)
     if seconds < LEAST_OF_EACH or seconds < SHARE * epoch:
         return None
+    replacing = start.get("replacing")
+    measured = "" if replacing is None else f" With replacement it needs {replacing:.2f} s."
+    weighted = start["kind"] == "WeightedRandomSampler"
     return Finding(
         "sampler",
         "The sampler takes the time",
         f"{start['kind']} needs {seconds:.2f} s before its first index, in every epoch; all "
-        f"samples of an epoch take {epoch:.2f} s.",
-        "Draw with replacement, draw fewer at a time, or keep what the sampler computes.",
+        f"samples of an epoch take {epoch:.2f} s.{measured}",
+        "Draw with replacement, draw fewer at a time, or keep what the sampler computes."
+        if weighted
+        else "Draw fewer at a time, or keep what the sampler computes.",
         MECHANISM + 0.95,
         "",
-        "WeightedRandomSampler(weights, count, replacement=True)",
+        "WeightedRandomSampler(weights, count, replacement=True)" if weighted else "",
         shown(start.get("sampler_lines", [])),
     )
 
@@ -77,7 +110,8 @@ def workers_restart(seen: Probes) -> Finding | None:
     if not workers or settings.get("persistent_workers"):
         return None
     epoch = _epoch(seen) / workers
-    if seconds < max(LEAST, epoch):
+    # Samples that take long by themselves take longer yet where workers share cores.
+    if seconds < max(LEAST, epoch, batches.get("first_samples", 0.0)):
         return _imports_again(seen, epoch)
     return Finding(
         "workers-restart",
@@ -88,6 +122,7 @@ def workers_restart(seen: Probes) -> Finding | None:
         MECHANISM + 0.84,
         "C02",
         "DataLoader(..., persistent_workers=True)",
+        shown(seen.get("inside", {}).get("worker_init_lines", [])),
     )
 
 
@@ -115,12 +150,20 @@ def stream_start(seen: Probes) -> Finding | None:
     first, usual = look.get("first", 0.0), look.get("cost", 0.0)
     if not look.get("iterable") or first < LEAST or first < FIRST_TIMES * usual:
         return None
+    buffer, measured, lines = seen.get("starting", {}).get("buffer"), "", ""
+    if buffer and buffer["seconds"] < first / 2:
+        name = f"{buffer['name']}={buffer['smaller']:,}"
+        measured = (
+            f" With {name} in place of {buffer['size']:,} it takes {buffer['seconds']:.2f} s."
+        )
+        lines = f"{look['type']}(..., {buffer['name']}={buffer['smaller']})"
     return Finding(
         "stream-start",
         "The first sample of a stream comes late",
         f"It takes {first:.2f} s and later ones {1e3 * usual:.2f} ms: as when a shuffle buffer is "
-        "filled first, in every worker and every epoch.",
+        f"filled first, in every worker and every epoch.{measured}",
         "Take a smaller buffer, or give samples while it fills; store the data shuffled.",
         MECHANISM + 0.97,
+        lines=lines,
         places=shown(seen.get("starting", {}).get("first_lines", [])),
     )

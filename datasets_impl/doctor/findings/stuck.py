@@ -54,7 +54,7 @@ def workers_hang(seen: Probes) -> Finding | None:
         "deadlock-after-fork",
         "Workers hang: they were forked while a lock was held",
         f"{stands}, which no thread of its own can let go: a fork copies a lock as it is, and not "
-        f"the thread that holds it.{_holder(hung)}",
+        f"the thread that holds it.{_holder(hung)}{_otherwise(seen)}",
         f"Start workers by forkserver or spawn{_pickled(seen)}, or begin in each worker what has "
         f"threads and locks.{_library(hung)}",
         WRONG + 0.98,
@@ -68,6 +68,14 @@ def _holder(hung: dict[str, Any]) -> str:
     if not hung["others"]:
         return ""
     return f" In the trainer's process another thread is at {hung['others'][0]['shown']}."
+
+
+def _otherwise(seen: Probes) -> str:
+    """What came of another start."""
+    other = seen.get("restarted")
+    if not other:
+        return ""
+    return f" By {other['method']} they gave their first batch after {other['seconds']:.1f} s."
 
 
 def _pickled(seen: Probes) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from datasets_impl.doctor.findings.finding import (
-    CHEAP,
     LARGEST_SHARE,
     LEAST_SHARE,
     NEAR,
     SHARE,
     Finding,
     Probes,
+    cheap,
 )
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import at_most, leading_to, loops
@@ -23,7 +23,7 @@ CAUSES = {  # cause -> title, remedy, claim
     "resizing": ("Resizing takes the time", "Decode at reduced size, or store resized.", "X08"),
     "converting": (
         "Converting between kinds of array takes the time",
-        "Convert once a batch.",
+        "Make one array of it first; convert once a batch.",
         "C13",
     ),
     "transforming": ("The transform takes the time", "Move it to the batch or the device.", "C05"),
@@ -58,11 +58,12 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "here every look is a request, and its answer is pickled.",
     "copying in depth": "Copy only what is changed, or keep records in arrays.",
     "regular expressions": "Do it once and store what it finds.",
-    "pandas look-ups": "Take columns as NumPy arrays once, in the constructor, and index these.",
+    "pandas look-ups": "Take columns as NumPy arrays once, in the constructor, and index these; "
+    "group the table once by what its rows are looked up by.",
     "drawing": "Draw once and store the pictures, or draw with OpenCV.",
     "decoding video": "Keep the file open in each worker and read frames in their order, store the "
     "frames that are used, or encode it with more key frames: a seek decodes all since the last.",
-    "drawing random numbers": "Draw fewer, or for a whole batch; float32 with "
+    "drawing random numbers": "Draw fewer, or those of a loop in one call; float32 with "
     "`rng.standard_normal(size, dtype=np.float32)`. A choice without replacement shuffles all "
     "there is: take `rng.choice(n, k, replace=False, shuffle=False)` of `np.random.default_rng()`.",
     "writing": "Write less, or not from a sample: a line of a log for each epoch, by the trainer.",
@@ -89,7 +90,7 @@ def time_causes(seen: Probes) -> list[Finding]:
     limit = seen.get("ceiling", {}).get("limit")
     own = seen.get("tried", {}).get("own") or [1e6 * whole.total]
     near = limit and limit < 1e6 * whole.total and float(np.median(own)) < NEAR * limit
-    if whole.total < CHEAP or near:
+    if not whole.total or whole.total < cheap(seen) or near:
         return []
     found = []
     largest = max(whole.parts.values(), default=0.0) / whole.total

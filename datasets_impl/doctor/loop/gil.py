@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from pathlib import Path
+
+from datasets_impl.doctor.probes import clock
 
 NAP = 1e-3  # seconds
 LATE = 0.5  # of a switch interval
@@ -44,9 +45,9 @@ class GilProbe:
         late = LATE * sys.getswitchinterval()
         with schedstat.open("rb", buffering=0) as file:
             while not self._stop.is_set():
-                queued, slept = _queued(file), time.perf_counter()
-                time.sleep(NAP)
-                over = time.perf_counter() - slept - NAP
+                queued, slept = _queued(file), clock.perf_counter()
+                clock.sleep(NAP)
+                over = clock.perf_counter() - slept - NAP
                 self.wakes += 1
                 self.late += over - (_queued(file) - queued) > late
 

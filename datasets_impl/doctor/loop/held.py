@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from datasets_impl.doctor.probes import clock
 
 BLOCK = 8  # steps in a row with the loader at rest, and as many before them as usual
 APART = 32  # steps from one block to the next: what the loader had ready by then is used up
@@ -72,22 +73,23 @@ def why_not(loader: Any, asked: bool) -> str:
     return ""
 
 
-def fetched(batches: Iterator[Any], many: int) -> tuple[list[Any], Exception | None]:
+def fetched(batches: Iterator[Any], many: int) -> tuple[list[Any], BaseException | None]:
     """Up to `many` batches, fewer where the epoch ends; and the error that ended it, if one did."""
     found: list[Any] = []
     try:
         found.extend(itertools.islice(batches, many))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also the end of the program, if the loader asks for it
         return found, error
     return found, None
 
 
 def wait_for_rest() -> bool:
     """Until the loader has filled up what it fetches ahead; whether it came to rest in time."""
-    until = time.perf_counter() + PATIENCE
     used = _cpu_seconds()
-    while time.perf_counter() < until:
-        time.sleep(REST)
+    for _ in range(round(PATIENCE / REST)):
+        clock.sleep(REST)
         before, used = used, _cpu_seconds()
         if used - before < REST / 5:
             return True

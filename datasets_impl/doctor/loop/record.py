@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from datasets_impl.doctor.probes.raised import said_by
+from datasets_impl.doctor.process.printable import shown
 
 MOST_KEPT = 1 << 20  # steps of which every time is kept; of longer loops the last so many
 
@@ -19,6 +24,7 @@ class Times:
         self.kept = array("d")
         self.count = 0
         self.total = 0.0
+        self.least = 0.0
 
     def add(self, seconds: float) -> None:
         if self.count < MOST_KEPT:
@@ -27,6 +33,8 @@ class Times:
             self.kept[self.count % MOST_KEPT] = seconds
         self.count += 1
         self.total += seconds
+        if seconds < self.least:
+            self.least = seconds
 
 
 @dataclass
@@ -57,6 +65,25 @@ class Record:
     sampler_epoch: Any = None  # that the sampler was told last
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def clock_runs(self) -> bool:
+        """Not where a user's own clock stands still, or goes backwards."""
+        times = (self.steps, self.waits, self.first_batches)
+        went = any(one.total for one in times) or not self.steps.count
+        return went and all(one.least >= 0.0 for one in times)
+
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+    def missed(self, what: str, error: Exception) -> None:
+        """Training goes on where something of it cannot be measured: a sentence for each thing."""
+        if not any(one.startswith(what) for one in self.notes):
+            self.note(f"{what} could not be measured ({shown(said_by(error))}).")
+
+    @contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.missed(what, error)

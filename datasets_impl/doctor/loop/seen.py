@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 from scipy import stats
 
 from datasets_impl.doctor.loop.record import Record, Times
+from datasets_impl.doctor.probes.raised import said_by
+from datasets_impl.doctor.process.printable import shown
 
 GENERATOR: Literal["datasets_impl.doctor.watch"] = "datasets_impl.doctor.watch"
 LEAST_PAIRS = 3  # blocks, for an interval
 LEAST_WAKES = 15  # for a share of them
+STOOD_STILL = (
+    "No time could be measured: time.perf_counter stood still or went backwards; import watch "
+    "before the clock is replaced."
+)
 FREE, BUSY = 0.05, 0.5  # of a thread's wakes: with fewer late ones the step lets others run
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Spread(_Model):
@@ -51,13 +60,13 @@ class Loop(_Model):
     loader: str
     batch_size: int | None
     batch_bytes: int
-    waits: float | None
+    waits: Share | None
     step: Spread | None
     wait: Spread | None
     first_batch: Spread | None
     free_step_ms: NonNegativeFloat | None
     if_free: Gain | None
-    gil: float | None
+    gil: Share | None
     notes: list[str]
 
     @property
@@ -77,6 +86,9 @@ class Watch(_Model):
 def loop_of(record: Record) -> Loop:
     gil = record.late_wakes / record.wakes if record.wakes >= LEAST_WAKES else None
     notes = list(record.notes)
+    if not record.clock_runs:
+        record = Record(record.name, batch_size=record.batch_size, batch_bytes=record.batch_bytes)
+        notes.append(STOOD_STILL)
     if not record.pairs and not notes:
         notes.append("The loop was too short to hold batches back.")
     spent = record.waits.total + record.steps.total
@@ -124,26 +136,32 @@ def _gain(record: Record) -> Gain | None:
     )
 
 
-def measured(batch: Any) -> tuple[int | None, int]:
-    """Samples and bytes of a batch: the length of its first tensor, and the sum over all."""
-    size, total = None, 0
+def measured(batch: Any) -> tuple[int | None, int, str]:
+    """Samples and bytes of a batch: the length of its first tensor, and the sum over all; and why
+    something is left out of these, "" where nothing is."""
+    size, total, why = None, 0, ""
     for leaf in leaves(batch):
-        shape, nbytes = getattr(leaf, "shape", None), getattr(leaf, "nbytes", None)
-        if shape is None or not isinstance(nbytes, int):
-            continue
-        total += nbytes
-        if size is None and len(shape):
-            size = int(shape[0])
-    return size, total
+        try:
+            shape = getattr(leaf, "shape", None)
+            if not isinstance(shape, tuple):
+                continue
+            if size is None and shape:
+                size = int(shape[0])
+            nbytes = getattr(leaf, "nbytes", None)
+            total += nbytes if isinstance(nbytes, int) else 0
+        except Exception as error:  # a sparse or nested tensor, or an object of the user's
+            why = why or shown(f"{type(leaf).__name__}: {said_by(error)}")
+    return size, total, why
 
 
 def leaves(batch: Any) -> Iterator[Any]:
-    """What stands in the dictionaries, lists and tuples of a batch."""
-    if isinstance(batch, dict):
-        for one in batch.values():
-            yield from leaves(one)
-    elif isinstance(batch, list | tuple):
-        for one in batch:
-            yield from leaves(one)
-    else:
-        yield batch
+    """What stands in the dictionaries, lists and tuples of a batch, each of which is opened once:
+    one may hold itself."""
+    found, opened = [batch], dict[int, Any]()
+    while found:
+        one = found.pop()
+        if not issubclass(type(one), dict | list | tuple):
+            yield one
+        elif id(one) not in opened:
+            opened[id(one)] = one
+            found += reversed([*(one.values() if isinstance(one, dict) else one)])

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
 
 from datasets_impl.doctor.loop.record import Record
 from datasets_impl.doctor.loop.seen import BUSY, FREE, GENERATOR, Loop, Spread, Watch, loop_of
+from datasets_impl.doctor.report.reading import read_as
 from datasets_impl.doctor.report.wording import amount
-from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, check_writable
+from datasets_impl.files.records import text_of
 from datasets_impl.files.replacing import check_replaceable
 
 WHAT = "what `watch` writes"
@@ -26,13 +26,13 @@ def check_place(path: Path) -> None:
     Raises:
         StudyError: it cannot be written, or something else stands there.
     """
-    check_replaceable(path, _is_ours, what=WHAT)
+    check_replaceable(path, is_ours, what=WHAT)
     check_writable(path)
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
     """The loops of this program. Written whole or not at all."""
-    check_replaceable(path, _is_ours, what=WHAT)
+    check_replaceable(path, is_ours, what=WHAT)
     loops = [loop_of(one) for one in records if one.steps.count]
     if loops:
         atomic_write(path, Watch(loops=loops).model_dump_json(indent=1) + "\n")
@@ -43,18 +43,13 @@ def read(path: Path) -> Watch:
     Raises:
         StudyError: it cannot be read, or `watch` did not write it.
     """
-    try:
-        return Watch.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        why = error.strerror if isinstance(error, OSError) else "watch did not write it"
-        raise StudyError(
-            f"{path} cannot be used ({why}); name the file that watch wrote."
-        ) from None
+    return read_as(Watch, path, MOST_BYTES, "the file that watch wrote")
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether `watch` wrote what stands there."""
     try:
-        return path.stat().st_size < MOST_BYTES and GENERATOR in path.read_text("utf-8")[:200]
+        return GENERATOR in text_of(path, MOST_BYTES)[:200]
     except (OSError, ValueError):
         return False
 
@@ -68,7 +63,7 @@ def tell(record: Record, out: Path | None) -> None:
     console.print(f"\n[bold]{verdict(loop)}[/bold]")
     for name, text in _rows(loop):
         console.print(f"  {name:<12} {text}", markup=False)
-    if out is not None:
+    if out is not None and loop.step is not None:
         console.print(
             f"Next: python -m datasets_impl.doctor TARGET --beside {out}",
             markup=False,
@@ -78,6 +73,8 @@ def tell(record: Record, out: Path | None) -> None:
 
 def verdict(loop: Loop) -> str:
     """The answer in one or two sentences."""
+    if loop.step is None:
+        return "Nothing could be measured of the loop."
     waits = (
         ""
         if loop.waits is None

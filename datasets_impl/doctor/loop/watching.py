@@ -7,7 +7,6 @@ import inspect
 import itertools
 import os
 import sys
-import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from datasets_impl import arguments
-from datasets_impl.doctor.loop import held
-from datasets_impl.doctor.loop.arrival import Arrival
-from datasets_impl.doctor.loop.gil import GilProbe
-from datasets_impl.doctor.loop.record import Pair, Record
-from datasets_impl.doctor.loop.seen import measured
-from datasets_impl.doctor.loop.told import check_place, tell, write
+from datasets_impl.doctor.loop.epoch import Epoch
+from datasets_impl.doctor.loop.place import Place
+from datasets_impl.doctor.loop.record import Record
+from datasets_impl.doctor.loop.told import tell
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.raised import said_by
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 
@@ -32,11 +31,11 @@ class Watched(Generic[T]):
     """A loader whose loop is timed. Everything else that is asked of it, the loader answers."""
 
     def __init__(
-        self, loader: Iterable[T], record: Record, out: Path | None, free: bool | None
+        self, loader: Iterable[T], record: Record, place: Place | None, free: bool | None
     ) -> None:
         self.loader = loader
         self.record = record
-        self.out = out
+        self.place = place
         self.free = free
 
     def __len__(self) -> int:
@@ -49,7 +48,7 @@ class Watched(Generic[T]):
 
     def report(self) -> None:
         """Say what was seen so far, and write it."""
-        _report(self.record, self.out)
+        _report(self.record, self.place)
 
     def __iter__(self) -> Iterator[T]:
         # Waiting is the time that loading takes from training: from the end of a step until the
@@ -58,112 +57,27 @@ class Watched(Generic[T]):
         # where that memory was mapped for one batch, it is kept until the step is over.
         # The clocks stand as close to `next` and `yield` as can be: what a step's bookkeeping
         # costs counts neither as training nor as waiting.
-        clock, record = time.perf_counter, self.record
-        asked = clock()
+        now, record = clock.perf_counter, self.record
+        asked = now()
         batches = iter(self.loader)
-        epoch = _Epoch(record, self.free, self.loader)
-        _look_at_sampler(record, self.loader)
+        epoch = Epoch(record, self.free, self.loader)
+        with record.trying("The order of the sampler"):
+            _look_at_sampler(record, self.loader)
         try:
             for batch in batches:
                 epoch.look(batch)
-                epoch.arrived(batch, clock() - asked)
-                began = clock()
+                epoch.arrived(batch, now() - asked)
+                began = now()
                 yield batch
-                ended = clock()
+                ended = now()
                 epoch.keep(batch)
-                released = clock() - ended
+                released = now() - ended
                 if epoch.trained(ended - began):  # with the batch before the block still held
                     yield from epoch.without_loading(batches)
                 del batch  # or this frame would hold it while the next one is asked for
-                asked = clock() - released
+                asked = now() - released
         finally:
             _after_epoch(self)
-
-
-class _Epoch:
-    """Writes one epoch down in the record of all."""
-
-    def __init__(self, record: Record, free: bool | None, loader: Any) -> None:
-        self.record = record
-        self.first = True
-        self.look = Arrival()
-        self.room, self.kept = False, None  # for a batch that is kept, and that batch
-        self.window = 0.0  # when the usual steps to compare with began
-        self.unsettled = 0  # steps that profit from what the loader fetched during a block
-        against = "" if free is False else held.why_not(loader, asked=bool(free))
-        self.free = free is not False and not against
-        if against:
-            record.note(against)
-
-    def arrived(self, batch: Any, waited: float) -> None:
-        if self.first:
-            self.first = False
-            self.record.first_batches.add(waited)
-            if self.record.batch_size is None:
-                self.record.batch_size, self.record.batch_bytes = measured(batch)
-            self.room = held.how_many(self.record.batch_bytes) > 0
-        elif not self.unsettled:
-            self.record.waits.add(waited)
-
-    def keep(self, batch: Any) -> None:
-        """For a step longer, instead of the one before, where its memory was mapped for it alone.
-
-        Giving back the one before takes its time here.
-        """
-        self.kept = batch if self.look.fresh and self.room else None
-
-    def trained(self, seconds: float) -> bool:
-        """Whether batches are to be held back now."""
-        record = self.record
-        record.seen += 1
-        if self.unsettled:
-            self.unsettled -= 1
-        else:
-            record.steps.add(seconds)
-        if not self.free:
-            return False
-        if held.starts_window(record.seen, record.blocks):
-            held.synchronize()
-            self.window = time.perf_counter()
-        return self.window > 0 and held.due(record.seen, record.blocks)
-
-    def without_loading(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Some batches straight after each other, with the loader at rest. They are kept until the
-        last, and the one before them: giving them back is a part of loading."""
-        record = self.record
-        held.synchronize()
-        usual = (time.perf_counter() - self.window) / held.BLOCK
-        self.window, many = 0.0, held.how_many(record.batch_bytes)
-        if not many:
-            self.free = False
-            record.note("A few batches do not fit into the memory that is free; none was held.")
-            return
-        found, failed = held.fetched(batches, many)
-        for number in range(len(found)):  # no name of this frame may keep a batch
-            self.look(found[number])
-        rested = held.wait_for_rest()
-        if not rested:
-            record.note("The loader, or another thread, was never at rest.")
-        probe = GilProbe() if held.looks_at_gil(record.blocks) and GilProbe.possible() else None
-        record.blocks += 1
-        self.unsettled = held.SETTLE
-        if probe:
-            probe.start()
-        held.synchronize()
-        begun, count = time.perf_counter(), len(found)
-        yield from found
-        held.synchronize()
-        each = (time.perf_counter() - begun) / max(count, 1)
-        found.clear()
-        if probe:
-            probe.stop()
-            record.wakes += probe.wakes
-            record.late_wakes += probe.late
-        elif rested and count >= held.LEAST_BLOCK:
-            record.pairs.append(Pair(usual, each))
-            record.free_steps.add(each)
-        if failed is not None:  # at the step where it would have come without `watch`
-            raise failed
 
 
 def _look_at_sampler(record: Record, loader: Any) -> None:
@@ -185,8 +99,9 @@ def _look_at_sampler(record: Record, loader: Any) -> None:
 _watched: dict[tuple[int, type], Record] = {}
 _left: dict[tuple[Any, ...], Record] = {}  # by place and settings: of loaders that are gone
 _numbers = itertools.count(1)
-_by_place: dict[Path, list[Record]] = {}
-_told: list[tuple[Record, Path | None]] = []  # at the end of the program
+_places: dict[Path, Place] = {}
+_given: dict[str, Path] = {}  # where each `out` led first
+_told: list[tuple[Record, Place | None]] = []  # at the end of the program
 
 
 def watch(
@@ -208,7 +123,9 @@ def watch(
     Args:
         loader: a DataLoader, or any other iterable of batches.
         out: where the numbers are written as JSON, after each epoch and at the end; None for
-            nowhere. The doctor reads them with `--beside`.
+            nowhere. A relative path stays where it first led to in this process, whatever its
+            current folder is then. The doctor reads the numbers with `--beside`. Where another
+            program writes there too, this one writes beside it, `watch-2.json`, and says so.
         free: now and then fetch a few batches ahead of time, so that the loop sees training
             without loading. The trainer waits for these first, at most ten times in all. Left
             out where a batch could be lost by it: for an iterator, which gives each batch once,
@@ -222,14 +139,22 @@ def watch(
     if isinstance(loader, Watched):
         return loader
     arguments.iterable("loader", loader, "a DataLoader, or another iterable of batches")
-    place = None if out is None or _is_other_rank() else user_path(out)
+    path = None if out is None or _is_other_rank() else _first_place(out)
     record = _record_of(loader)
-    if place is not None and record not in _by_place.setdefault(place, []):
-        check_place(place)
-        _by_place[place].append(record)
+    place = None
+    if path is not None:
+        place = _places.get(path) or _places.setdefault(path, Place(path))
+        if record not in place.records:
+            place.records.append(record)
     if not _is_other_rank() and (record, place) not in _told:
         _told.append((record, place))
     return Watched(loader, record, place, None if free is None else arguments.flag("free", free))
+
+
+def _first_place(out: str | Path) -> Path:
+    """A trainer may go to another folder between two epochs, each of which is watched anew."""
+    known = _given.get(str(out))
+    return known or _given.setdefault(str(out), user_path(out))
 
 
 def _record_of(loader: Any) -> Record:
@@ -262,42 +187,57 @@ def _settings(loader: Any) -> Iterator[Any]:
     """What makes loaders alike."""
     yield type(loader)
     for name in ("batch_size", "num_workers", "prefetch_factor", "pin_memory", "drop_last"):
-        value = getattr(loader, name, None)
-        yield value if isinstance(value, int | None) else type(value)
-    dataset = getattr(loader, "dataset", None)
-    yield type(dataset)
+        with suppress(Exception):  # the user's own
+            value = getattr(loader, name, None)
+            yield value if isinstance(value, int | None) else type(value)
     with suppress(Exception):  # the user's own, or there is none
+        dataset = getattr(loader, "dataset", None)
+        yield type(dataset)
         yield len(dataset)  # type: ignore[arg-type]
 
 
-def _report(record: Record, out: Path | None) -> None:
-    tell(record, out)
-    if out is not None:
-        write(out, _by_place[out])
+def _report(record: Record, place: Place | None) -> None:
+    _write(record, place)
+    tell(record, place.path if place else None)
+
+
+def _write(record: Record, place: Place | None) -> None:
+    """Training is not to end because what was seen of it cannot be written."""
+    if place is None:
+        return
+    try:
+        place.write()
+    except StudyError as error:
+        record.note(str(error))
+    except Exception as error:
+        record.missed("The loop", error)
 
 
 def _after_epoch(watched: Watched[Any]) -> None:
-    """Training is not to end because what was seen of it cannot be written."""
-    if watched.out is not None:
-        try:
-            write(watched.out, _by_place[watched.out])
-        except StudyError as error:
-            watched.record.note(str(error))
+    _write(watched.record, watched.place)
     if hasattr(sys, "ps1") or "ipykernel" in sys.modules:  # where no program ends
-        tell(watched.record, watched.out)
+        with suppress(Exception):
+            tell(watched.record, watched.place.path if watched.place else None)
 
 
 def _is_other_rank() -> bool:
-    """Of several processes that train together the first one speaks."""
-    return os.environ.get("RANK", "0") != "0"
+    """Of several processes that train together the first one speaks. What is no number, as an
+    empty text, says nothing of several."""
+    try:
+        return int(os.environ.get("RANK", "0")) > 0
+    except ValueError:
+        return False
 
 
 def _at_exit(owner: int = os.getpid()) -> None:
     if os.getpid() != owner:  # a worker that was forked
         return
-    for record, out in _told:
-        with suppress(Exception):  # the program's own end is not to be disturbed
-            _report(record, out)
+    for record, place in _told:
+        try:
+            _report(record, place)
+        except Exception as error:  # the program's own end is not to be disturbed
+            with suppress(Exception):
+                print(f"watch: {record.name} cannot be told: {said_by(error)}.", file=sys.stderr)
 
 
 atexit.register(_at_exit)

@@ -9,6 +9,7 @@ rule knows goes to the causes of their callers, in the proportion in which these
 from __future__ import annotations
 
 import cProfile
+import gc
 import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.profile import Attribution, Line, Profile
 from datasets_impl.doctor.probes.thresholds import LOOPED
 
+LEAST_SEEN = 0.1  # seconds: what takes the processor away once must not look like a cause
+MOST_ROUNDS = 1000
+SAME_QUEUE = 0.05  # share of the time
 BUSY = 0.1  # share of the time in the queue for a processor
 LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
@@ -32,6 +36,7 @@ ASKED_FOR_ONE = ("converting", "transforming")  # which say nothing of single nu
 LINES_OF, LINES_SECONDS = 8, 2.0  # items and seconds under the slow hooks, at most
 LEAST_LINES = 0.3  # seconds, for them to be read at all
 LINES_TIMES = 40.0  # times that an item takes without hooks, within which one is read under them
+MOST_QUEUED = 0.8  # share of the time in the queue, for which lines are given more of it
 
 
 def attribute(get: Callable[[Any], Any], inputs: Sequence[Any], rounds: int = 2) -> Attribution:
@@ -56,14 +61,23 @@ def in_turns(
 ) -> Attribution:
     """Profile `get` over `inputs` between passes of the same without the profiler.
 
-    Turns, since a neighbour that takes the processor for a second must not lengthen one side only.
-    From `until` on, by the clock, no pass is begun and no item more is read than has to be.
+    So many `rounds`, and more of quick items until enough was seen of them. Turns, since a
+    neighbour that takes the processor for a second must not lengthen one side only. From `until`
+    on, by the clock, no pass is begun and no item more is read than has to be.
     """
-    profiler, passes, queued, profiled = cProfile.Profile(), [], 0.0, 0
-    for number in range(rounds):
-        if number and clock.perf_counter() > until:
+    profiler, passes = cProfile.Profile(), list[Pass]()
+    queued, profiled, seen = 0.0, 0, 0.0
+    while len(passes) < rounds or seen < LEAST_SEEN:
+        if passes and (clock.perf_counter() > until or len(passes) >= MOST_ROUNDS):
             break
+        # Else the collector of garbage may come into every pass of one side and into none of the
+        # other. Quick items, of which there are many rounds, hardly call it.
+        first = len(passes) < rounds
+        if first:
+            gc.collect()
         passes.append(plainly())
+        if first:
+            gc.collect()
         with clocked() as taken:
             profiler.enable()
             try:
@@ -75,9 +89,10 @@ def in_turns(
             finally:
                 profiler.disable()
         queued += taken.queued
+        seen += passes[-1].wall + passes[-1].beside + taken.wall
     queued /= len(passes)
     # What disturbs a pass (a collector of garbage, a machine that stands still) makes it longer.
-    least = min(passes, key=lambda one: one.wall)
+    least = min(calm(passes), key=lambda one: one.wall)
     plain, blocked = least.wall / len(inputs), least.blocked / len(inputs)
     items = len(passes) * len(inputs)
     paged = sum(one.major_faults for one in passes) > 0.1 * items
@@ -85,6 +100,7 @@ def in_turns(
     longest = blocked if queued > BUSY else inf
     now = clock.perf_counter()
     left = min(LINES_SECONDS, max(until - now, LINES_TIMES * plain, LEAST_LINES))
+    left /= 1 - min(MOST_QUEUED, queued)  # of the clock, in which less is done
     watched = watch_lines(get, inputs[:LINES_OF], now + left)
     profile = Profile(profiler.getstats(), plain, profiled / (1 - min(0.99, queued)), blocked)
     found = profile.attributed(longest, watched)
@@ -94,12 +110,21 @@ def in_turns(
 @dataclass
 class Pass:
     """A run over all inputs: seconds, but for those that it stood in the queue for a processor
-    (`queued`, of all: a share), those in which nothing ran, and pages fetched from a disk."""
+    (`queued`, of all: a share), those in which nothing ran, and pages fetched from a disk; and the
+    seconds that a loader takes beside its items."""
 
     wall: float = 0.0
+    beside: float = 0.0
     queued: float = 0.0
     blocked: float = 0.0
     major_faults: int = 0
+
+
+def calm(passes: Sequence[Pass]) -> list[Pass]:
+    """Those that stood in the queue for the least share, about. It is told of a pass as a whole;
+    where it fell upon a part of one, that part was shortened by too much or by too little."""
+    least = min(one.queued for one in passes)
+    return [one for one in passes if one.queued <= least + SAME_QUEUE]
 
 
 @contextmanager
@@ -109,25 +134,28 @@ def clocked() -> Iterator[Pass]:
     faults = _faults()
     begun = _now()
     yield taken
-    whole, ran, queued = (after - before for after, before in zip(_now(), begun, strict=True))
+    whole, ran, queued, here = (after - before for after, before in zip(_now(), begun, strict=True))
+    # Of a short pass the kernel may tell more waiting than it had room for beside what it ran.
+    queued = max(0.0, min(queued, whole - here))
     taken.queued = min(1.0, queued / whole) if whole else 0.0
     taken.wall = whole * (1 - taken.queued)
     taken.blocked = max(0.0, whole - ran - queued)
     taken.major_faults = _faults() - faults
 
 
-def _now() -> tuple[float, float, float]:
-    """Seconds of the clock, of this process and in the queue; all of one moment, since another
-    process may come in between two of them and take longer than all that is measured."""
+def _now() -> tuple[float, float, float, float]:
+    """Seconds of the clock, of this process, in the queue and of this thread; all of one moment,
+    since another process may come in between two of them and take longer than all that is
+    measured."""
     for _ in range(LATE):
-        queued = _queued()
-        found = clock.perf_counter(), clock.process_time(), queued
-        if _queued() == queued:
+        queued = queue_seconds()
+        found = clock.perf_counter(), clock.process_time(), queued, clock.thread_time()
+        if queue_seconds() == queued:
             break
     return found
 
 
-def _queued() -> float:
+def queue_seconds() -> float:
     """Seconds that this thread could have run and had no processor; 0 where it is not told."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) * 1e-9

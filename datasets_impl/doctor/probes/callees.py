@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+from torch.utils.data import Dataset
+
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.target import Subject
@@ -22,6 +24,11 @@ from datasets_impl.doctor.probes.target import Subject
 MOST_MODULES, MOST_TEXT = 24, 1 << 20  # of the user's, and characters of one
 OPENERS = (("lmdb", "open"),)  # classes written in C, whose calls the profiler does not see
 CYTHON = "cython_function_or_method"  # a type
+# Module, class, method: reads a part of a file that holds many samples.
+METHODS = (
+    ("pyarrow.parquet.core", "ParquetFile", "read_row_group"),
+    ("pyarrow.parquet.core", "ParquetFile", "read_row_groups"),
+)
 # Module, class: `array[selection]` reads from a file, and is noted as a call.
 CONTAINERS = (
     ("h5py", "Dataset"),
@@ -44,14 +51,27 @@ class Callee:
         return getattr(self.owner, self.attribute)
 
     @property
+    def makes(self) -> bool:
+        """Whether it makes an object of the class `owner`, which is the first argument then."""
+        return self.attribute == "__init__"
+
+    @property
     def of_container(self) -> bool:
         return inspect.isclass(self.owner)
 
     @property
+    def replaceable(self) -> bool:
+        """Not so where it is only named: a method of an object that is written in C."""
+        return hasattr(self.owner, self.attribute)
+
+    @property
     def full_name(self) -> str:
-        """Where it comes from: `numpy.load`, though the code says `np.load`."""
-        home = getattr(self.owner, "__name__", "")
-        return f"{home}.{self.attribute}"
+        """Where it comes from: `numpy.load`, though the code says `np.load` or imports `load`."""
+        home, name = getattr(self.owner, "__name__", ""), self.attribute
+        if inspect.ismodule(self.owner) and is_users(getattr(self.owner, "__file__", None) or "<"):
+            name = getattr(self.function, "__name__", name)
+            home = _home_of(self.function, name) or home
+        return f"{home}.{name}"
 
 
 def callees(subject: Subject) -> list[Callee]:
@@ -66,10 +86,21 @@ def callees(subject: Subject) -> list[Callee]:
         owner = getattr(sys.modules.get(home), name, None)
         if inspect.isclass(owner):
             found[id(owner), "__getitem__"] = Callee(f"{name}[]", owner, "__getitem__")
+    for home, kind, name in METHODS:
+        owner = getattr(sys.modules.get(home), kind, None)
+        if inspect.isclass(owner):
+            found[id(owner), name] = Callee(f"{kind}.{name}", owner, name)
     for home, name in OPENERS:
         if home in sys.modules:
             found[id(sys.modules[home]), name] = Callee(f"{home}.{name}", sys.modules[home], name)
     return list(found.values())
+
+
+def _home_of(function: Any, name: str) -> str:
+    """The first module of its package that has it, as it is imported; "" where none has."""
+    steps = str(getattr(function, "__module__", None) or "").split(".")
+    homes = (".".join(steps[:end]) for end in range(1, len(steps) + 1))
+    return next((one for one in homes if getattr(sys.modules.get(one), name, None) is function), "")
 
 
 def users_modules(subject: Subject) -> list[ModuleType]:
@@ -134,7 +165,9 @@ def _resolved(name: str, module: ModuleType) -> Callee | None:
         if not isinstance(owner, ModuleType):
             return None
     function = getattr(owner, attribute, None)
-    if function is None or inspect.isclass(function) or not callable(function):
+    if inspect.isclass(function):
+        return _constructor(name, function)
+    if function is None or not callable(function):
         return None
     bare = getattr(function, "__func__", function)
     written_in_c = inspect.isbuiltin(bare) or type(bare).__name__ == CYTHON
@@ -144,3 +177,11 @@ def _resolved(name: str, module: ModuleType) -> Callee | None:
     ):
         return None
     return Callee(name, owner, attribute)
+
+
+def _constructor(name: str, made: type) -> Callee | None:
+    """Of a class of the user's, other than of datasets: what it does may take time."""
+    home = getattr(sys.modules.get(made.__module__), "__file__", None) or "<"
+    if not isinstance(vars(made).get("__init__"), FunctionType) or issubclass(made, Dataset):
+        return None
+    return Callee(name, made, "__init__") if is_users(home) else None

@@ -94,6 +94,7 @@ FETCHING: tuple[Cause, ...] = (
 )  # fmt: skip
 
 _RULES: tuple[tuple[Cause, str], ...] = (
+    ("writing", r"npyio\w*\.py:_?save|lib/_?format\w*\.py:_?write|torch/serialization\.py:_?save"),
     ("reading", r"torch/(serialization|_weights_only_unpickler)\.py:|PyTorchFileReader"),
     *_KINDS,
     # waiting: nothing is done meanwhile

@@ -27,7 +27,7 @@ from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.room import at_once
 from datasets_impl.doctor.probes.target import Subject
-from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK
+from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK, telling
 from datasets_impl.errors import Unsupported
 from datasets_impl.observe.memory import process_memory
 
@@ -69,7 +69,8 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
         "few": begun, "private": seen, "samples": count - few, "of": subject.length,
         "workers": workers,
     }  # fmt: skip
-    packed = _with_packed_list(subject, until) if grown - begun > LEAST_GROWTH else None
+    looked_into = telling(grown - begun, count - few, subject.length)
+    packed = _with_packed_list(subject, until) if looked_into else None
     if packed is not None:
         with _reading(packed, Part(packed, chosen), workers, collate) as after:
             begun = after(few)

@@ -19,7 +19,7 @@ from datasets_impl.doctor.probes.loaders import batch_size_of
 from datasets_impl.doctor.probes.own_code import source_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.randomness import is_called_to_store, is_random
-from datasets_impl.doctor.probes.source_lines import Line, of_part
+from datasets_impl.doctor.probes.source_lines import Line, of_part, within
 from datasets_impl.doctor.probes.target import Subject
 
 DEEP = 5  # levels of objects that are looked into
@@ -58,6 +58,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "batch_size": batch_size_of(subject),
         "worker_init": bool(getattr(subject.loader, "worker_init_fn", None)),
+        "worker_init_lines": within(getattr(subject.loader, "worker_init_fn", None)),
         "empty_batch": subject.empty_batch,
         "note": _note(subject),
     }

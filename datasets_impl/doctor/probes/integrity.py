@@ -199,6 +199,8 @@ def _rewriting(subject: Subject, index: int, path: str) -> list[Line]:
 
 def _print_of_row(row: Any) -> str:
     held = np.ascontiguousarray(np.asarray(row))
+    if held.dtype.hasobject:
+        return repr(row)
     return str(xxh3_64(held.reshape(-1).view(np.uint8).data).hexdigest())
 
 

@@ -55,7 +55,7 @@ def look(
             continue  # what the first of them made may be there for all others
         if clock.perf_counter() > until and (len(known.times) >= least or len(known.broken) >= 3):
             break
-    subject.cost, subject.nbytes = known.cost, known.nbytes
+    subject.cost, subject.nbytes, subject.turn = known.cost, known.nbytes, clock.turn()
     subject.avoid |= set(known.broken)
     return known.answer()
 
@@ -111,6 +111,7 @@ class _Looked:
             "iterable": self.subject.iterable,
             "seen": len(self.times),
             "cost": self.cost,
+            "turn": self.subject.turn,
             "first": self.times[0] if self.times else 0.0,
             "none": self.none,
             "nothing": self.nothing,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,12 @@ def machine(subject: Subject, seconds: float) -> dict[str, Any]:
         "by_descriptor": _strategy() == "file_descriptor",
         "ahead": int(subject.settings.get("prefetch_factor") or AHEAD),
         "batch_bytes": int(size * subject.nbytes),
+        "pinned": bool(subject.settings.get("pin_memory")) and torch.cuda.is_available(),
         "batch_tensors": _tensors(subject, size, seconds / 2),
         "room": room(where[0] if where else None),
         "data": [[str(path), *on] for path in where if (on := mounted(path))],
+        "spins": [str(path) for path in where if spins(path)],
+        "quick_disks": quick_disks(),
     }
     clock.sleep(max(0.0, seconds - (clock.perf_counter() - first.at)))
     load = between(first, snapshot())
@@ -95,6 +99,28 @@ def mounted(path: Path) -> list[str]:
             if path.is_relative_to(one.mountpoint) and len(one.mountpoint) >= len(best[0]):
                 best = (one.mountpoint, one.fstype)
     return list(best) if best[1] else []
+
+
+def spins(path: Path) -> bool | None:
+    """Whether it lies on a disk that spins, as the kernel has it; None where that is not known."""
+    with contextlib.suppress(OSError):
+        device = path.stat().st_dev
+        block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+        for place in (block, block.parent):  # of a partition its disk
+            told = place / "queue" / "rotational"
+            if told.exists():
+                return told.read_text().strip() == "1"
+    return None
+
+
+def quick_disks() -> list[list[Any]]:
+    """Where disks are mounted that do not spin and may be written to, and their free bytes."""
+    found = []
+    for one in psutil.disk_partitions():
+        with contextlib.suppress(OSError):
+            if "rw" in one.opts.split(",") and spins(Path(one.mountpoint)) is False:
+                found.append([one.mountpoint, shutil.disk_usage(one.mountpoint).free])
+    return found
 
 
 def _tensors(subject: Subject, size: int, seconds: float) -> int:

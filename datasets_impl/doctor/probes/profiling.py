@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.attribution import Pass, attribute, clocked, in_turns
+from datasets_impl.doctor.probes.attribution import Pass, attribute, calm, clocked, in_turns
 from datasets_impl.doctor.probes.loaders import (
     Part,
     Timed,
@@ -42,7 +42,7 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
     some = [subject.read(index) for index in chosen[: trial_batch_of(subject) or 1]]
     collate, unfit = collate_of(subject, some)
     timed = Timed(Part(subject, chosen))
-    collating: list[float] = []
+    epochs: list[Pass] = []
     with opened(subject, timed, 0, collate) as loader:
 
         def epoch() -> Pass:
@@ -50,18 +50,20 @@ def causes(subject: Subject, seconds: float) -> dict[str, Any]:
             with clocked() as taken:
                 whole = consume(loader)
             own = 1 - taken.queued
-            collating.append(own * max(0.0, whole - timed.seconds) / len(chosen))
+            taken.beside = own * max(0.0, whole - timed.seconds)
             taken.wall = own * timed.seconds
+            epochs.append(taken)
             return taken
 
         if passes > 3:
             epoch()  # caches are warm from here on
-            collating.clear()
+            epochs.clear()
         rounds = int(min(ROUNDS, max(1, passes / 3)))
         found = in_turns(subject.read, chosen, epoch, rounds, until)
-    lines = _of_collate(collate, some, min(collating), until)
+    collating = min(one.beside for one in calm(epochs)) / len(chosen)
+    lines = _of_collate(collate, some, collating, until)
     return _told(replace(found, lines=sorted([*found.lines, *lines], key=_dearest))) | {
-        "collating": min(collating),
+        "collating": collating,
         "not_collated": unfit,
         "samples": len(chosen),
     }

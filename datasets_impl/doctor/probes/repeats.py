@@ -16,12 +16,16 @@ import numpy as np
 import torch
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.attribution import queue_seconds
 from datasets_impl.doctor.probes.callees import Callee, callees
 from datasets_impl.doctor.probes.chunks import chunk_of
+from datasets_impl.doctor.probes.generators import Instead, callee_of, standing_in
+from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.queries import queries
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.samples import fingerprint, leaves
+from datasets_impl.doctor.probes.searching import searched
 from datasets_impl.doctor.probes.standing import (
     Key,
     all_replaced,
@@ -32,9 +36,10 @@ from datasets_impl.doctor.probes.standing import (
 from datasets_impl.doctor.probes.target import Subject
 
 PLACES = 12  # spread over the dataset; at each of them two samples that follow each other
-TIMED = 4  # samples, to see which calls take time
+TIMED = (12, 4, 1)  # samples, to see which calls take time; so many as there is time for
 LEAST_SHARE = 0.1  # of a sample's time, of a call that is looked at
 MOST_CALLS = 2000  # of one function, beyond which its arguments are not compared
+LEAST = 1e-9  # seconds of a sample
 LONG = 1e-4  # seconds of a call, whose result is looked at
 LARGE = 1 << 20  # bytes of a result, from which on it is looked at whatever the time it takes
 MEASURED = 9  # results whose bytes are counted
@@ -72,7 +77,7 @@ class Seen:
     def share(self, whole: Sequence[float]) -> float:
         """Of a sample's time, the usual one: a busy machine makes some of them longer."""
         shares = [self.spent.get(at, 0.0) / taken for at, taken in enumerate(whole) if taken > 0]
-        return float(np.median(shares)) if shares else 0.0
+        return min(1.0, float(np.median(shares))) if shares else 0.0
 
     def note(self, sample: int, place: tuple[str, int], seconds: float, result: Any) -> None:
         self.calls += 1
@@ -108,29 +113,31 @@ class Seen:
         if len(self.gives) < MEASURED:
             self.gives.append(bytes_of(result))
             self.held.append(storage_of(result))
-        if not self.chunk and self.callee.of_container:
+        if not self.chunk and self.callee.of_container and not self.callee.makes:
             self.chunk = chunk_of(arguments[0], arguments[1], result)
 
 
 def repeats(subject: Subject, seconds: float) -> dict[str, Any]:
     """The functions that take the time of samples, the most costly first; queries that read whole
-    tables."""
+    tables, and lists that are searched."""
+    found = {"calls": [], "queries": [], "searched": searched(subject)}
     if subject.iterable or not subject.count:
-        return {"calls": [], "queries": []}
-    return {"calls": calls(subject, seconds), "queries": queries(subject)}
+        return found
+    return found | {"calls": calls(subject, seconds), "queries": queries(subject)}
 
 
 def calls(subject: Subject, seconds: float) -> list[dict[str, Any]]:
     until = clock.perf_counter() + seconds
     chosen = side_by_side(subject, PLACES)
-    few = TIMED if TIMED * subject.cost < seconds / 4 else 1
+    few = next((one for one in TIMED if one * subject.cost < seconds / 4), TIMED[-1])
     whole, timed = _watched(subject, callees(subject), chosen[:few], until, compared=False)
-    costly = [one.callee for one in timed if _matters(one, whole)]
-    if not costly:
-        return []
-    whole, seen = _watched(subject, costly, chosen, until, compared=True)
-    seen = [one for one in seen if one.calls and _matters(one, whole)]
-    return [_told(one, whole) for one in sorted(seen, key=lambda one: -one.seconds)]
+    costly = [one for one in timed if _matters(one, whole)]
+    found = [_told(one, whole) for one in costly if one.calls and not one.callee.replaceable]
+    compared = [one.callee for one in costly if one.callee.replaceable]
+    if compared:
+        whole, seen = _watched(subject, compared, chosen, until, compared=True)
+        found += [_told(one, whole) for one in seen if one.calls and _matters(one, whole)]
+    return sorted(found, key=lambda one: -one["share"])
 
 
 def _matters(one: Seen, whole: Sequence[float]) -> bool:
@@ -154,15 +161,18 @@ def _watched(
     seen = [Seen(one) for one in looked_at]
     reading: list[int] = [0]
     apart = [0.0]  # seconds of comparing
-    pairs = [(one.callee, _noting(one, reading, apart, compared)) for one in seen]
+    pairs: list[Any] = [(one.callee, _noting(one, reading, apart, compared)) for one in seen]
+    if not compared:
+        pairs += standing_in(subject, _noting_draws(seen, reading))
     whole: list[float] = []
     with all_replaced(pairs):
         for number, index in enumerate(chosen):
             reading[0], apart[0] = number, 0.0
-            begun = clock.perf_counter()
+            begun, queued = clock.perf_counter(), queue_seconds()
             with contextlib.suppress(*RAISED):
                 subject.read(index)
-            whole.append(clock.perf_counter() - begun - apart[0])
+            queued = queue_seconds() - queued  # another program ran meanwhile
+            whole.append(max(LEAST, clock.perf_counter() - begun - apart[0] - queued))
             if clock.perf_counter() > until and number:
                 break
     return whole, seen
@@ -181,12 +191,45 @@ def _noting(
         place = frame.f_code.co_filename, frame.f_lineno
         seen.note(reading[0], place, ended - begun - apart[0] + before, result)
         if compared:
+            queued = queue_seconds()
             with contextlib.suppress(*RAISED):
-                seen.compare(reading[0], arguments, options, result)
-            apart[0] += clock.perf_counter() - ended
+                if seen.callee.makes:
+                    seen.compare(reading[0], arguments[1:], options, vars(arguments[0]))
+                else:
+                    seen.compare(reading[0], arguments, options, result)
+            apart[0] += clock.perf_counter() - ended - (queue_seconds() - queued)
         return result
 
     return for_users(seen.callee, noting)
+
+
+def _noting_draws(seen: list[Seen], reading: list[int]) -> Instead:
+    """Adds to `seen` what generators of NumPy are asked for."""
+    known: dict[str, Seen] = {}
+
+    def instead(generator: Any, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        callee = callee_of(generator, name)
+        if callee.full_name not in known:
+            seen.append(known.setdefault(callee.full_name, Seen(callee, differs=True)))
+        one = known[callee.full_name]
+
+        def noting(*arguments: Any, **options: Any) -> Any:
+            begun = clock.perf_counter()
+            result = method(*arguments, **options)
+            one.note(reading[0], _users_place(), clock.perf_counter() - begun, result)
+            return result
+
+        return noting
+
+    return instead
+
+
+def _users_place() -> tuple[str, int]:
+    """The innermost line of the user that led here."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and not is_users(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
 
 
 def file_of(arguments: Sequence[Any]) -> str:
@@ -213,6 +256,8 @@ def bytes_of(result: Any) -> int:
     if hasattr(result, "memory_usage"):  # of a pandas table
         usage = result.memory_usage()
         return int(usage.sum() if hasattr(usage, "sum") else usage)
+    if hasattr(result, "num_rows") and hasattr(result, "nbytes"):  # of Arrow
+        return int(result.nbytes)
     return sum(leaf.nbytes for leaf in leaves(result))
 
 

@@ -46,6 +46,16 @@ def of_function(function: Any) -> list[Line]:
     return [line_at(code.co_filename, code.co_firstlineno)]
 
 
+def within(function: Any) -> list[Line]:
+    """The first statement of a function of the user's; none where there is no such function."""
+    code = getattr(function, "__code__", None)
+    if code is None or not is_users(code.co_filename):
+        return []
+    numbers = (number for *_, number in code.co_lines() if number)
+    first = min((one for one in numbers if one > code.co_firstlineno), default=0)
+    return [line_at(code.co_filename, first)] if first else []
+
+
 def of_part(dataset: Any, path: str) -> list[Line]:
     """Where the part of a dataset that `inside.parts` calls so is set: put into its container, or
     else assigned. Where a library's object holds it, where that object is set."""

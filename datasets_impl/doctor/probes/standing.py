@@ -14,6 +14,7 @@ import torch
 
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parquet import KIND, SOURCE
 
 DEEP = 4  # levels of arguments that are followed
 MOST = 2000  # values of one
@@ -110,11 +111,13 @@ def identity_of(container: Any) -> str:
         return f"{container.file.filename}:{container.name}"
     if kind == "Array" and hasattr(container, "store_path"):
         return str(container.store_path)
+    if kind == KIND:
+        return str(getattr(container, SOURCE, ""))
     if kind == "NpzFile":
         return str(getattr(container.zip, "filename", None) or getattr(container.fid, "name", ""))
     if kind == "ArrayProxy" and isinstance(container.file_like, str | PathLike):
         return fspath(container.file_like)
-    if getattr(container, "filename", None) and hasattr(container, "tile"):  # a picture, undecoded
+    if hasattr(container, "tile") and getattr(container, "filename", None):  # a picture, undecoded
         return str(container.filename)
     return ""
 

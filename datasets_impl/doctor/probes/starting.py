@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections import Counter
-from types import FrameType
+import copy
+import re
 from typing import Any
 
-from torch.utils.data import BatchSampler
+from torch.utils.data import BatchSampler, WeightedRandomSampler
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import users_modules
-from datasets_impl.doctor.probes.own_lines import is_users, watch_lines
+from datasets_impl.doctor.probes.making import made_again
+from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.raised import RAISED
-from datasets_impl.doctor.probes.source_lines import Line, calls_of, line_at
+from datasets_impl.doctor.probes.source_lines import Line, calls_of
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.probes.tracing import costliest, filled_by
 
 LEAST = 0.05  # seconds that a line is looked for behind
 TRACED = 5.0  # seconds of a sampler that is followed line by line
-ASKED = 100  # reads whose asking lines are noted
+BUFFER = re.compile(r"buffer|shuffle|reservoir", re.IGNORECASE)  # attributes that hold its size
+LEAST_BUFFER, SMALLER = 16, 8  # samples; and times as small is the one that is tried
 
 
 def starting(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -40,43 +41,16 @@ def starting(subject: Subject, seconds: float) -> dict[str, Any]:
         found["kind"] = type(sampler).__name__
         if LEAST < found.get("sampler", 0.0) < seconds:
             found["sampler_lines"] = _of_sampler(subject, sampler)
+            if isinstance(sampler, WeightedRandomSampler) and not sampler.replacement:
+                with contextlib.suppress(*RAISED):
+                    found["replacing"] = _with_replacement(sampler)
     first = subject.answers.get("look", {}).get("first", 0.0)
     if subject.iterable and first > LEAST:
         found["first_lines"] = _before_first(subject, first, seconds)
-    if subject.make is None or not seconds / 20 < subject.made_seconds < 2 * seconds:
-        return found
-    reads, lines = 0, Counter[tuple[str, int]]()
-    method = getattr(type(subject.dataset), "__getitem__", None)
-    code = getattr(method, "__code__", None)
-
-    def count(frame: Any, event: str, _: Any) -> None:
-        nonlocal reads
-        if event != "call" or frame.f_code is not code:
-            return
-        reads += 1
-        if reads <= ASKED:
-            lines.update(_asking(frame))
-
-    begun = clock.perf_counter()
-    sys.setprofile(count)
-    try:
-        with contextlib.suppress(*RAISED):
-            subject.make()
-    finally:
-        sys.setprofile(None)
-    again = clock.perf_counter() - begun
-    asking = [line_at(*place) for place, _ in lines.most_common(1)]
-    return found | {
-        "again": min(again, subject.made_seconds), "reads": reads, "read_lines": asking,
-    }  # fmt: skip
-
-
-def _asking(frame: FrameType) -> list[tuple[str, int]]:
-    """The user's line that asks for a sample, outside of what reads it."""
-    asks = frame.f_back
-    while asks is not None and not is_users(asks.f_code.co_filename):
-        asks = asks.f_back
-    return [(asks.f_code.co_filename, asks.f_lineno)] if asks else []
+        found["buffer"] = _smaller_buffer(subject) if first < SMALLER * seconds else {}
+    if subject.make is not None and subject.made_seconds > seconds / 20:
+        found |= made_again(subject, 2 * seconds)
+    return found
 
 
 def _of_sampler(subject: Subject, sampler: Any) -> list[Line]:
@@ -87,6 +61,31 @@ def _of_sampler(subject: Subject, sampler: Any) -> list[Line]:
         seen = watch_lines(lambda _: next(iter(loader.batch_sampler), None), [0], until)
         return costliest(seen) or calls_of(type(sampler).__name__, users_modules(subject))
     return []
+
+
+def _with_replacement(sampler: WeightedRandomSampler) -> float:
+    """Seconds before the first index, of the same sampler that may draw one twice."""
+    other = copy.copy(sampler)
+    other.replacement = True
+    begun = clock.perf_counter()
+    next(iter(other), None)
+    return clock.perf_counter() - begun
+
+
+def _smaller_buffer(subject: Subject) -> dict[str, Any]:
+    """The attribute of the stream that seems to hold the size of its buffer, a smaller size, and
+    the seconds before the first sample with that; nothing where there is no such attribute."""
+    for name, size in list((getattr(subject.dataset, "__dict__", None) or {}).items()):
+        if type(size) is not int or size < LEAST_BUFFER or not BUFFER.search(name):
+            continue
+        other = copy.copy(subject.dataset)
+        with contextlib.suppress(*RAISED):
+            setattr(other, name, size // SMALLER)
+            begun = clock.perf_counter()
+            next(iter(other), None)
+            taken = clock.perf_counter() - begun
+            return {"name": name, "size": size, "smaller": size // SMALLER, "seconds": taken}
+    return {}
 
 
 def _before_first(subject: Subject, first: float, seconds: float) -> list[Line]:

@@ -21,6 +21,7 @@ from torch.utils.data import (
 
 from datasets_impl.doctor.probes import clock, reading
 from datasets_impl.doctor.probes.importing import attribute_of, imported
+from datasets_impl.doctor.probes.parquet import note_sources
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
@@ -37,6 +38,7 @@ class Subject:
     loader: DataLoader[Any] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     cost: float = 0.0  # seconds of reading a sample, about; 0 until some were looked at
+    turn: float = 0.0  # seconds that one of a Python loop takes; 0 until some were looked at
     nbytes: float = 0.0  # of a sample, about; 0 until some were looked at
     keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
     empty_batch: int | None = None  # its number, of the first that could not be collated
@@ -126,6 +128,7 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
             "package.module:object or file.py:object."
         )
     module = imported(where)
+    note_sources()
     named, begun = attribute_of(module, name, target), clock.perf_counter()
     found = made(target, named, kwargs)
     subject = with_samples(subject_of(target, found))
@@ -209,6 +212,7 @@ def _keys(loader: DataLoader[Any]) -> tuple[list[Any], int | None]:
 
 
 def subject_of(name: str, found: Any) -> Subject:
+    note_sources()  # of what is opened when a sample is read
     if isinstance(found, DataLoader):
         settings = {
             key: getattr(found, key)

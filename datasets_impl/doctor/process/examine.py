@@ -33,6 +33,7 @@ DUMPING = 1.0  # seconds, to write down where it stands
 OVER, END = 1.2, 1.3  # times the budget, after which nothing more is begun, and all is ended
 POLL = 0.05
 CONFIRMING = 5.0  # seconds
+RESTARTING = 12.0  # seconds, most of which workers take to import PyTorch
 MOST_STUCK = 2  # samples that may hang
 LONGEST_HEARD = 4000  # characters of a text: lines of code are long, and are not to be cut
 SLOWER = 20.0  # times a usual sample, before one that is still being read is taken to hang
@@ -68,6 +69,7 @@ def examine(
     if LOOK in heard.answers:
         heard.answers[LOOK]["stuck"] = heard.stuck
     _confirm(target, kwargs, heard)
+    _restart(target, kwargs, heard)
     return heard
 
 
@@ -84,6 +86,19 @@ def _confirm(target: str, kwargs: dict[str, Any], heard: Heard) -> None:
     ask = Ask("drawn", CONFIRMING, options={"index": answer["varied"]})
     _run(target, kwargs, [ask], heard.left, again, lambda _: None)
     answer["workers_equal"] = bool(again.answers.get("drawn"))
+
+
+def _restart(target: str, kwargs: dict[str, Any], heard: Heard) -> None:
+    """Where forked workers hang over a lock, whether those that are not forked would go on."""
+    sent = heard.answers.get("pickled", {"refused": True})
+    if LOOK not in heard.answers or not heard.hung.get("lock"):
+        return
+    if sent["refused"] or heard.left < RESTARTING / 2:
+        return
+    again = Heard(answers={LOOK: heard.answers[LOOK]}, until=heard.until)
+    ask = Ask("restarted", min(RESTARTING, heard.left))
+    _run(target, kwargs, [ask], heard.left, again, lambda _: None)
+    heard.answers |= {one: again.answers[one] for one in ["restarted"] if one in again.answers}
 
 
 def _run(

@@ -1,14 +1,14 @@
 """Where a user's code runs: a folder, processes and semaphores that are known as the doctor's.
 
-All of them bear the pid of the doctor, so that they go when it ends. Of a killed one its watchman
-removes them; where that was killed too, the next doctor that begins.
+All of them are named after the doctor's process, so that they go when it ends. Of a killed one its
+watchman removes them; where that was killed too, the next doctor that begins.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ import psutil
 
 from datasets_impl.doctor.probes.reading import FOLDER, PROCESSES
 from datasets_impl.doctor.process.watchman import Watchman, watchman
+from datasets_impl.media import workspaces as media
 from datasets_impl.media.workspaces import (
     RAM_DISK,
     own_folder,
@@ -27,7 +28,7 @@ from datasets_impl.media.workspaces import (
     sweep_semaphores,
     temporary_parent,
 )
-from datasets_impl.system.owners import PREFIX, owner_is_gone, owner_of
+from datasets_impl.system.owners import owner_is_gone, prefix_of
 from datasets_impl.system.running import processes
 
 # Programs that remove what others leave in shared memory, once all of those have ended.
@@ -75,7 +76,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 def name_semaphores(folder: Path) -> None:
     """Semaphores that this process and its workers make are named after the folder's owner."""
-    multiprocessing.current_process()._config["semprefix"] = f"/{PREFIX}{owner_of(folder.name)}"  # type: ignore[attr-defined]
+    media.name_semaphores(prefix_of(folder.name))
 
 
 def clear(folder: Path, session: int = 0) -> None:
@@ -91,8 +92,12 @@ def clear(folder: Path, session: int = 0) -> None:
 
 def _end_all_of(folder: Path, session: int = 0) -> None:
     """End the processes, and remove what they left in shared memory."""
-    ended = _end_processes(str(folder), session)
-    for path in (*RAM_DISK.glob(f"sem.{PREFIX}{owner_of(folder.name)}-*"), *_of_torch(ended)):
+    left = _end_processes(str(folder), session)
+    owner = prefix_of(folder.name)
+    left |= {
+        path for path in RAM_DISK.glob(f"sem.{owner or '-'}*") if prefix_of(path.name) == owner
+    }
+    for path in left:
         path.unlink(missing_ok=True)
 
 
@@ -112,17 +117,25 @@ def sweep_dead() -> None:
         sweep(parent)
 
 
-def _end_processes(folder: str, session: int) -> list[int]:
-    """Those whose work it was are killed; the janitors end by themselves when these are gone."""
+def _end_processes(folder: str, session: int) -> set[Path]:
+    """Those whose work it was are killed; the janitors end by themselves when these are gone.
+
+    Returns what of PyTorch they had in shared memory.
+    """
     mine = [
         process for process in processes()
         if process.pid != os.getpid()
         and (_folder_of(process) == folder or (session and _session_of(process) == session))
     ]  # fmt: skip
     janitors = [process for process in mine if _is_janitor(process)]
-    _kill([process for process in mine if process not in janitors])
+    others = [process for process in mine if process not in janitors]
+    for process in others:
+        with contextlib.suppress(psutil.Error):
+            process.suspend()  # it makes nothing more while it is looked at
+    left = {path for process in others for path in _of_torch(process.pid)}
+    _kill(others)
     _kill(psutil.wait_procs(janitors, TIDYING)[1])
-    return [process.pid for process in mine]
+    return left
 
 
 def _kill(processes: list[psutil.Process]) -> None:
@@ -153,7 +166,14 @@ def _is_janitor(process: psutil.Process) -> bool:
         return False
 
 
-def _of_torch(pids: list[int]) -> Iterator[Path]:
-    """Tensors in shared memory that a process was killed over before it had unlinked their name."""
-    for pid in pids:
-        yield from RAM_DISK.glob(f"torch_{pid}_*")
+def _of_torch(pid: int) -> Iterator[Path]:
+    """Tensors in shared memory whose name a process has not unlinked yet.
+
+    Not by their names, which hold its pid: another container's may have it too.
+    """
+    with contextlib.suppress(OSError):  # it has ended, or this is no Linux
+        used = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                used += f"{link.readlink()}\n"
+        yield from map(Path, re.findall(rf"{RAM_DISK}/torch_{pid}_[^\s/]+", used))

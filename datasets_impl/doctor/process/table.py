@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from datasets_impl.doctor.probes.batches import batches
+from datasets_impl.doctor.probes.batches import batches, restarted
 from datasets_impl.doctor.probes.ceiling import ceiling
 from datasets_impl.doctor.probes.growth import growth
 from datasets_impl.doctor.probes.inside import look_inside
@@ -44,6 +44,7 @@ _PROBES: dict[str, Callable[..., Any]] = {
     "pickled": pickled,
     "repeated": repeated,
     "drawn": drawn,
+    "restarted": restarted,
     "integrity": integrity,
     "starting": starting,
     "batches": batches,

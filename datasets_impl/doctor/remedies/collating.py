@@ -13,12 +13,16 @@ from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.samples import leaves, tensors_in
 from datasets_impl.doctor.probes.standing import all_replaced
-from datasets_impl.doctor.remedies.remedy import Context, Remedy
+from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed, used_by
 
-MAKERS = ("tensor", "as_tensor", "FloatTensor", "LongTensor")  # of PyTorch, from a list
+MAKERS = ("tensor", "as_tensor")  # of PyTorch, from a list
+IN_FILES = ("Dataset", "Array")  # of HDF5 and Zarr: a list of rows to PyTorch
+CAUSES = ("converting", "reading", "python", "decompressing")
 LEAST_TENSORS = 4  # of a sample, that cross to the trainer one by one
 STACKED = """def collate(samples):
     return torch.from_numpy(np.stack([array for array, *_ in samples]))  # for each field"""
+IN_ARRAY = """array = file[name][()]  # all of it, read once; of a list: np.stack(arrays)
+tensor = torch.from_numpy(array)"""
 PACKED = """def collate(samples):  # {many} tensors a batch become {few}
     return {{name: torch.stack([getattr(one, name) for one in samples])
             for name in vars(samples[0]) if torch.is_tensor(getattr(samples[0], name))}}"""
@@ -31,18 +35,49 @@ class Stacked:
         self.collate = collate
 
     def __call__(self, samples: Any) -> Any:
-        callees = [Callee(f"torch.{name}", torch, name) for name in MAKERS[:2]]
-        with all_replaced([(one, _stacking(one.function)) for one in callees]):
+        with all_replaced(_arrays_first(set())):
             return self.collate(samples)
 
 
-def _stacking(original: Any) -> Any:
+def _arrays_first(used: set[str]) -> list[tuple[Callee, Any]]:
+    """What makes tensors, given one array in place of many or of what lies in a file; `used` is
+    told of it."""
+    callees = [Callee(f"torch.{name}", torch, name) for name in MAKERS]
+    return [(one, _stacking(one.function, used)) for one in callees]
+
+
+def _stacking(original: Any, used: set[str]) -> Any:
     def made(data: Any, *given: Any, **options: Any) -> Any:
         if isinstance(data, list | tuple) and data and isinstance(data[0], np.ndarray):
             data = np.stack(data)
+            used.add("stacked")
+        elif type(data).__name__ in IN_FILES and getattr(data, "shape", None):
+            data = np.asarray(data[()])
+            used.add("read")
         return original(data, *given, **options)
 
     return made
+
+
+def arrays_first(at: Context) -> list[Remedy]:
+    """The same while a sample is read."""
+    if not set(CAUSES) & set(at.found):
+        return []
+    used = set[str]()
+    made = Instead(at.part, _arrays_first(used))
+    if not used_by(made, used) or not unharmed(at, made):
+        return []
+    return [
+        Remedy(
+            "arrays-first",
+            "Make one array before the tensor",
+            IN_ARRAY,
+            Instead(at.part, _arrays_first(set())),
+            at.subject.workers,
+            "C13",
+            mends=CAUSES,
+        )
+    ]
 
 
 def stacked_first(at: Context) -> list[Remedy]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +13,7 @@ from PIL import Image
 
 from datasets_impl.doctor.probes.pictures import used_size
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Patched, Remedy, alike
+from datasets_impl.errors import importable
 
 AS_ARRAY = """# in place of np.array(Image.open(path).convert("RGB"))
 with open(path, "rb") as file:
@@ -81,7 +81,7 @@ def open_by_simplejpeg(used: list[str]) -> Callable[..., Any]:
 
 
 def another_decoder(at: Context) -> list[Remedy]:
-    if not at.decoded or at.decoded[2] != "JPEG" or not importlib.util.find_spec("simplejpeg"):
+    if not at.decoded or at.decoded[2] != "JPEG" or not importable("simplejpeg"):
         return []
     used: list[str] = []
     if not alike(at, Patched(at.part, partial(open_by_simplejpeg, used))):

@@ -27,6 +27,7 @@ WORK = (*KINDS, "python", "decoding", "resizing", "transforming", "reading", "co
 ONCE = """@functools.lru_cache(maxsize={count})  # in each worker, {size} a result
 def once({given}):
     return {call}"""
+MADE = "self.made = {call}  # in __init__; samples use what is there"
 MAPPED = """np.save(stored, {call})  # once, for each file
 array = np.load(stored, mmap_mode="r")  # reads only what is taken of it"""
 STORED = """np.save(stored, {call})  # once, for each sample
@@ -47,6 +48,27 @@ class InMemory:
         if key not in self.kept:
             self.kept[key] = _read_only(self.original(*arguments, **options))
         return self.kept[key]
+
+
+class MadeOnce:
+    """Stands in for a constructor: objects made with the same arguments share what they hold."""
+
+    def __init__(self, callee: Callee) -> None:
+        self.original: Callable[..., Any] = callee.function
+        self.kept: dict[Key, dict[str, Any]] = {}
+
+    def __call__(self, made: Any, *arguments: Any, **options: Any) -> None:
+        key = key_of_call(arguments, options)
+        if key is None or key not in self.kept:
+            self.original(made, *arguments, **options)
+            if key is not None:
+                self.kept[key] = dict(vars(made))
+        else:
+            vars(made).update(self.kept[key])
+
+
+def in_memory(callee: Callee) -> Callable[..., Any]:
+    return MadeOnce(callee) if callee.makes else InMemory(callee)
 
 
 class InFiles:
@@ -115,17 +137,24 @@ def _part(stem: Path, number: int, kind: str, mapped: bool) -> Any:
 def read_once(at: Context) -> list[Remedy]:
     """What several samples have in common, kept in each worker."""
     calls = [*of_whole(at.seen), *of_same(at.seen)]
-    if not calls or not (made := instead(at, calls, InMemory)):
+    if not calls or not (made := instead(at, calls, in_memory)):
         return []
-    what = "Read each file once" if calls[0]["path"] else "Do it once"
-    title, many, size = f"{what} in each worker", files_of(calls[0]), calls[0]["gives"]
+    groups = calls[0]["chunk"].get("groups")
+    what = "Read each row group once" if groups else "Do it once"
+    given = "group" if groups else "..."
+    if calls[0]["path"] and not groups:
+        what, given = "Read each file once", "path"
+    title, size = f"{what} in each worker", calls[0]["gives"]
+    many = files_of(calls[0]) * (groups or 1)
+    lines = ONCE.format(count=many, size=decimal(size), given=given, call=_text(calls[0]))
+    if at.callees[calls[0]["name"]].makes:
+        title, lines = "Make it once", MADE.format(call=_text(calls[0]))
     needs = {MEMORY: max(1, at.subject.workers) * many * size}
-    given = "path" if calls[0]["path"] else "..."
     return [
         Remedy(
             "read-once",
             title,
-            ONCE.format(count=many, size=decimal(size), given=given, call=_text(calls[0])),
+            lines,
             made,
             at.subject.workers,
             "C12",
@@ -249,6 +278,8 @@ def _text(call: dict[str, Any]) -> str:
     name = call["name"].removesuffix("[]")
     if name == "NpzFile":
         return "np.load(path)[name]"
+    if call["chunk"].get("groups"):
+        return f"pq.{name}(group)".replace("ParquetFile", "ParquetFile(path)")
     if identified(call):
         return f"{name}(Image.open(path))"
     return f"{name}(path)" if call["path"] else f"{name}(...)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -100,7 +101,8 @@ class Opened:
 
 def _writes(given: tuple[Any, ...], options: dict[str, Any]) -> bool:
     mode = options.get("mode", given[1] if len(given) > 1 else "r")
-    return isinstance(mode, str) and bool(set(mode) & set("wax+"))
+    # What follows a colon or a bar is tarfile's name of a compression, such as "r:xz".
+    return isinstance(mode, str) and bool(set(re.split("[:|]", mode)[0]) & set("wax+"))
 
 
 def _same(at: Context, made: Instead) -> bool:

@@ -21,6 +21,7 @@ from datasets_impl.doctor.probes.loaders import AHEAD, Part, batch_size_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.room import DISK, MEMORY, SHARED, Bytes
 from datasets_impl.doctor.probes.samples import leaves, size_of
+from datasets_impl.doctor.probes.thresholds import TURNS
 from datasets_impl.doctor.remedies import recipes
 from datasets_impl.doctor.remedies.batched import OnBatch, Together, as_it_comes
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, alike
@@ -30,7 +31,6 @@ from datasets_impl.system.cores import cores
 LEAST_NEED = 10_000_000  # bytes that are worth a word, of batches
 QUICK = 1e-3  # seconds of a sample
 MOST_FIELDS = 8  # of a sample, whose batches are written to their place at once
-CHEAP = 50e-6  # seconds: storing what takes less to make gains nothing that is felt
 
 
 def worker_for_each_core(at: Context) -> list[Remedy]:
@@ -97,7 +97,7 @@ def cached(at: Context) -> list[Remedy]:
 
 
 def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Remedy]:
-    if not storable(at.samples) or at.cost < CHEAP:
+    if not storable(at.samples) or at.cost < TURNS * at.subject.turn:
         return []
     if at.may_change or not at.same_each_time:
         why = at.may_change or "samples differ from read to read"
@@ -133,7 +133,7 @@ def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Re
             cost="all samples",
             needs=needs,
             once_seconds=(made.seconds + reading) * at.times,
-            mends=mends if place == DISK else (),
+            mends=mends if place == DISK else ("asking another process",),
         )
     ]
 

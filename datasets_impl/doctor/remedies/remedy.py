@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -181,6 +181,16 @@ def unharmed(at: Context, other: Dataset[Any]) -> bool:
         return all(alike(at, other, exactly=True, draw=draw) for draw in DRAWS)
     except RAISED:
         return False
+
+
+def used_by(made: Dataset[Any], used: Collection[str]) -> bool:
+    """Whether a sample comes by what stands in, which notes that in `used`: read once, since the
+    samples of most datasets do not."""
+    try:
+        made[0]
+    except RAISED:
+        return False
+    return bool(used)
 
 
 def seeded(dataset: Dataset[Any], index: int, draw: int = 0) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from datasets_impl.doctor.probes.standing import for_users
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, alike, unharmed
+from datasets_impl.errors import importable
 
 LEAST_SHARE = 0.2  # of a sample's time, of calls that are worth replacing
 
@@ -148,7 +148,7 @@ def substitutes(at: Context) -> list[Remedy]:
             callee = at.callees.get(call["name"])
             if call["full_name"] != one.of or callee is None or call["share"] < LEAST_SHARE:
                 continue
-            if not importlib.util.find_spec(one.package):
+            if not importable(one.package):
                 continue
             pairs = [(callee, for_users(callee, one.make(callee.function)))]
             made = Instead(at.part, pairs)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from datasets_impl.doctor.remedies.clones import clones
-from datasets_impl.doctor.remedies.collating import one_tensor_a_field, stacked_first
+from datasets_impl.doctor.remedies.collating import (
+    arrays_first,
+    one_tensor_a_field,
+    stacked_first,
+)
 from datasets_impl.doctor.remedies.columns import columns
 from datasets_impl.doctor.remedies.decoding import another_decoder, reduced_size
+from datasets_impl.doctor.remedies.drawn import drawn
+from datasets_impl.doctor.remedies.grouped import grouped
+from datasets_impl.doctor.remedies.hashed import hashed
 from datasets_impl.doctor.remedies.indexed import indexed
 from datasets_impl.doctor.remedies.kept_results import read_once, stored_results, unpacked
 from datasets_impl.doctor.remedies.mapped import mapped
+from datasets_impl.doctor.remedies.on_batch import held_transforms
 from datasets_impl.doctor.remedies.opened_once import opened_once
 from datasets_impl.doctor.remedies.preloaded import preloaded
 from datasets_impl.doctor.remedies.rechunked import rechunked
@@ -25,10 +33,12 @@ from datasets_impl.doctor.remedies.remedies import (
     worker_for_each_core,
 )
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
+from datasets_impl.doctor.remedies.row_groups import row_groups
 from datasets_impl.doctor.remedies.sliced_first import sliced_first
 from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.uneven import uneven
+from datasets_impl.doctor.remedies.unwritten import unwritten
 
 REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     mapped,
@@ -38,14 +48,21 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     clones,
     unpacked,
     read_once,
+    row_groups,
     stored_results,
     substitutes,
     columns,
+    grouped,
+    hashed,
+    drawn,
+    unwritten,
+    arrays_first,
     opened_once,
     stacked_first,
     one_tensor_a_field,
     worker_for_each_core,
     transform_on_batch,
+    held_transforms,
     reduced_size,
     stored,
     threads,

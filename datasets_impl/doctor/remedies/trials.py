@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ URGENT = 3  # remedies for the cause that is named first
 SLOW_WORKERS = 2  # for each core, that slow samples are read by at the same time
 MAKING = 0.3  # share of the time in which remedies are made and compared with the user's way
 SETTING_UP = 0.5  # share of the time in which arms are made and warmed up
+LEAST_SAMPLES = 4  # that are looked at: fewer tell little of a batch
 OWN, KEPT = "own", "persistent"
 
 
@@ -58,7 +60,7 @@ def tried(subject: Subject, seconds: float, most: float = 0.0) -> dict[str, Any]
         return {"iterable": True}
     part, batch = _part(subject, chosen, seconds / 40)
     with noting_sizes() as sizes:
-        samples = [part[i] for i in range(min(len(part), batch, 16))]
+        samples = [part[i] for i in range(min(len(part), max(LEAST_SAMPLES, batch), 16))]
     collate, _ = collate_of(subject, samples)
     steady = all(len(set(seen)) <= 1 for _, seen in versions(subject, seconds / 30))
     with tempfile.TemporaryDirectory(prefix="stored-", ignore_cleanup_errors=True) as folder:
@@ -67,7 +69,9 @@ def tried(subject: Subject, seconds: float, most: float = 0.0) -> dict[str, Any]
             subject.cost, collate, there, Path(folder),
         )  # fmt: skip
         late: list[str] = []
-        arms, failed, inapplicable = _arms(at, begun + MAKING * most, late)
+        # Where all that came before took its time too, the first of them are still made.
+        until = max(begun + MAKING * most, clock.perf_counter() + MAKING * most / 2)
+        arms, failed, inapplicable = _arms(at, until, late)
         first = at.found[:1]
         arms.sort(key=lambda arm: (arm.name != OWN, not _mends(arm, first)))
         for arm in arms:
@@ -237,7 +241,11 @@ def _whole(
     subject: Subject, arm: Remedy, collate: Any, blocks: dict[str, list[float]], until: float
 ) -> bool:
     """An epoch with workers that are started for it, and one as the remedy has it: workers that
-    stay, or that start in another way. False where there was no time for two rounds."""
+    stay, or that start in another way. False where there was no time for two rounds.
+
+    The first finds no cache filled: what was read here before, workers would not have.
+    """
+    _empty_caches(subject)
     count = len(arm.dataset)  # type: ignore[arg-type]
     with ExitStack() as stack:
         kept, first, taken = None, 0.0, 0.0
@@ -247,6 +255,7 @@ def _whole(
             consume(kept)
             first = taken = clock.perf_counter() - begun
         for number in range(MOST_ROUNDS):
+            _empty_caches(subject)
             begun = clock.perf_counter()
             starts = 2 if number == 0 and not kept else 1
             if begun + max(taken, LEAST_ROUND) * starts > until:
@@ -260,6 +269,14 @@ def _whole(
         blocks.pop(arm.name, None)
         return False
     return True
+
+
+def _empty_caches(subject: Subject) -> None:
+    """Those that reading has filled, and that were empty when the dataset was made."""
+    filled = {path for path, _ in subject.answers.get("integrity", {}).get("caches", [])}
+    for path, value, _ in parts(subject.dataset):
+        if path in filled and subject.stores.get(path) == 0 and isinstance(value, MutableMapping):
+            value.clear()
 
 
 def _fresh(subject: Subject, arm: Remedy, collate: Any, changes: dict[str, Any]) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,10 +15,12 @@ from scipy import stats
 
 from datasets_impl.doctor.process.printable import shown
 from datasets_impl.doctor.report.model import Diagnosis, Found
+from datasets_impl.doctor.report.reading import read_as
 from datasets_impl.doctor.report.wording import amount, between, times_as
-from datasets_impl.errors import StudyError
+from datasets_impl.doctor.report.writing import MOST_BYTES
 
 CONFIDENCE = 0.95
+MOST_LOG = 700.0  # of a ratio that a number can hold
 LEAST_SHARE = 0.01  # of a sample's time, in either: smaller parts are not shown
 
 
@@ -44,27 +46,22 @@ def read_diagnosis(path: Path) -> Diagnosis:
         StudyError: it cannot be read, or the doctor did not write it.
     """
     path = path / "diagnosis.json" if path.is_dir() else path
-    try:
-        return Diagnosis.model_validate_json(path.read_bytes())
-    except OSError as error:
-        why = error.strerror or "it cannot be read"
-    except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        why = f"it is no diagnosis of this version{f': see its field {where}' if where else ''}"
-    raise StudyError(f"{path}: {why}; name the diagnosis.json that --out wrote.") from None
+    return read_as(Diagnosis, path, MOST_BYTES, "the diagnosis.json that --out wrote")
 
 
 def compared(before: Diagnosis, after: Diagnosis) -> Comparison:
     """The two were made one after the other, so rounds are not paired: Welch's interval on the log
     scale."""
     gain = low = high = None
-    if before.own_us and after.own_us:
+    if before.own_us and after.own_us and 0.0 < before.own_us / after.own_us < math.inf:
         gain = before.own_us / after.own_us
     rounds = before.own_rounds, after.own_rounds
     if min(map(len, rounds)) > 1 and min(map(min, rounds)) > 0:  # of a clock that stood still: 0
-        test = stats.ttest_ind(np.log(before.own_rounds), np.log(after.own_rounds), equal_var=False)
+        with warnings.catch_warnings(action="ignore"):  # of rounds that are all alike
+            logs = np.log(before.own_rounds), np.log(after.own_rounds)
+            test = stats.ttest_ind(*logs, equal_var=False)
         interval = test.confidence_interval(CONFIDENCE)
-        if math.isfinite(interval.low) and math.isfinite(interval.high):
+        if max(abs(interval.low), abs(interval.high)) < MOST_LOG:  # neither is "nan"
             low, high = math.exp(interval.low), math.exp(interval.high)
     names = {one.name for one in before.findings}, {one.name for one in after.findings}
     return Comparison(
@@ -95,6 +92,8 @@ def print_comparison(one: Comparison, console: Console) -> None:
         console.print(Text(f"  {label:<7} {each.dataset or each.target}: {shown(each.verdict)}"))
     if one.before.dataset != one.after.dataset:
         console.print(Text("  They are of different datasets.", style="yellow"))
+    if changed := changed_settings(one):
+        console.print(Text(f"  Other settings: {shown(', '.join(changed))}."))
     console.print("\n[bold]A sample[/bold] (one process)")
     console.print(_parts(one))
     for title, found in (("Gone", one.gone), ("New", one.new)):
@@ -102,6 +101,16 @@ def print_comparison(one: Comparison, console: Console) -> None:
             console.print(f"\n[bold]{title}[/bold]")
             for finding in found:
                 console.print(Text(f"  {finding.title}"))
+
+
+def changed_settings(one: Comparison) -> list[str]:
+    """Of the loaders, `num_workers 0 -> 2`: what else may have changed the time."""
+    before, after = one.before.settings, one.after.settings
+    return [
+        f"{name} {before.get(name)} -> {after.get(name)}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    ]
 
 
 def _parts(one: Comparison) -> Table:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from datasets_impl.doctor.findings.time_account import ORDER
 from datasets_impl.doctor.report.comparing import Comparison
 from datasets_impl.doctor.report.model import Diagnosis
 from datasets_impl.errors import BadArgument, StudyError
@@ -30,7 +31,8 @@ VALUES: dict[str, tuple[Value, str, str]] = {  # name -> value, unit, what it ta
     "hazards": (_hazards, "", ""),
 }
 SLOWER = "slower"  # of a comparison: percent, by the end of the interval that is surer
-_RULE = re.compile(r"\s*([a-z][a-z -]*?)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
+_RULE = re.compile(r"\s*([A-Za-z][A-Za-z -]*?)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)\s*")
+_NAMES = {one.lower(): one for one in (*VALUES, SLOWER, *ORDER)}
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Condition:
             raise BadArgument(
                 f'--fail-if must be like "waits>10%" or "decoding>50%", not {text[:80]!r}.'
             )
-        one = cls(found[1], float(found[2]), text.strip())
+        name = _NAMES.get(found[1].lower(), found[1])
+        one = cls(name, float(found[2]), text.strip())
         if found[3] and one.name in VALUES and not VALUES[one.name][1]:
             raise BadArgument(f"--fail-if {one.text}: no percentage; leave out the %.")
         if math.isinf(one.limit):
@@ -102,12 +105,12 @@ class Condition:
         return f"{self.text}: it is {value:.3g}{unit}" if value > self.limit else ""
 
 
-def known_causes(conditions: list[Condition], causes: set[str]) -> None:
+def check_known(conditions: list[Condition]) -> None:
     """
     Raises:
         BadArgument: one asks for what is never measured.
     """
     for one in conditions:
-        if one.name not in {*VALUES, SLOWER, *causes}:
-            known = ", ".join(sorted({*VALUES, SLOWER, *causes}))
+        if one.name not in _NAMES.values():
+            known = ", ".join(sorted(_NAMES.values(), key=str.lower))
             raise BadArgument(f"--fail-if knows no {one.name!r}; it knows {known}.")

@@ -10,6 +10,7 @@ from scipy import stats
 
 from datasets_impl.doctor.findings.finding import MECHANISM, SHARE, WORTH, WRONG, Finding
 from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.findings.starting import before_first
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.time_causes import CAUSES
 from datasets_impl.doctor.findings.user_lines import (
@@ -21,7 +22,16 @@ from datasets_impl.doctor.findings.user_lines import (
 )
 from datasets_impl.doctor.probes.room import MEMORY, Bytes, lacking, priced
 from datasets_impl.doctor.process.heard import Heard
-from datasets_impl.doctor.report.model import Ceiling, Diagnosis, Found, Part, Place, Step, Tried
+from datasets_impl.doctor.report.model import (
+    Ceiling,
+    Diagnosis,
+    Found,
+    Part,
+    Place,
+    Start,
+    Step,
+    Tried,
+)
 from datasets_impl.doctor.report.verdict import lower, not_done, verdict_of
 from datasets_impl.doctor.report.wording import times_as
 
@@ -30,8 +40,15 @@ STORED = "stored"  # the remedy that keeps finished samples, whatever takes thei
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 
-def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnosis:
-    """From the answers of the probes."""
+def diagnose(
+    target: str, heard: Heard, step_ms: float | None = None, gil: float | None = None
+) -> Diagnosis:
+    """From the answers of the probes.
+
+    Args:
+        step_ms: how long a training step takes.
+        gil: the share of the time in which it keeps the GIL from other threads, where that is much.
+    """
     seen = dict(heard.answers)
     inside, look, batches = (seen.get(name, {}) for name in ("inside", "look", "batches"))
     seen |= {"settings": inside.get("settings", {}), "hung": heard.hung}
@@ -44,7 +61,7 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         if why := lacking(one["title"], needs, there):
             left_out.append(why)
         else:
-            remedies.append(_tried(one, tried, look.get("length"), needs, there))
+            remedies.append(_beside(_tried(one, tried, look.get("length"), needs, there), gil))
     made = findings(seen)
     remedies = _ordered(remedies, made)
     found = _all_found(made, remedies, tried.get("late", []))
@@ -80,6 +97,10 @@ def diagnose(target: str, heard: Heard, step_ms: float | None = None) -> Diagnos
         own_rounds=tried.get("own", []),
         hand_over_us=None if whole.hand_over is None else 1e6 * whole.hand_over,
         first_batch_s=batches.get("first_batch"),
+        before_first=[
+            Start(part=part, seconds=seconds, each_epoch=each)
+            for part, seconds, each in before_first(seen)
+        ],
         findings=found,
         remedies=remedies,
         ceiling=Ceiling(us=limit["limit"], of=limit["of"], cores=limit["cores"],
@@ -119,11 +140,12 @@ def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> 
             remedy = _of_cause(one, remedies, late)
             fields["remedy"] = remedy if remedy != said else "The same helps here."
             said = remedy
-        if one.name == "decoded-larger" and not any(
-            each.name == "reduced-size" and each.recommended for each in remedies
-        ):  # not measured to help, or other pixels
-            fields |= {"lines": "", "remedy": "Store smaller pictures, or decode only the region "
-                       "that is used."}  # fmt: skip
+        if one.name == "decoded-larger":
+            smaller = [each for each in remedies if each.recommended and each.name != STORED
+                       and one.name in each.mends]  # fmt: skip
+            fields["lines"] = smaller[0].lines if smaller else ""
+            if not smaller:  # not measured to help, or other pixels
+                fields["remedy"] = "Store smaller pictures, or decode only the region that is used."
         made.append(Found(kind=_kind(one.rank), **fields))
     return made
 
@@ -179,6 +201,14 @@ def _tried(
         lines=one["lines"], claim=one["claim"], cost=cost, needs=needs, caution=one["caution"],
         once_seconds=once, break_even_epochs=even, mends=one.get("mends", []),
     )  # fmt: skip
+
+
+def _beside(one: Tried, gil: float | None) -> Tried:
+    """Threads of the trainer were tried without its step, which would keep them waiting."""
+    if gil is None or one.name != "threads-trainer":
+        return one
+    caution = f"your step keeps the GIL {gil:.0%} of the time, so they would wait for it"
+    return one.model_copy(update={"recommended": False, "caution": caution})
 
 
 def paired_gain(slow: list[float], fast: list[float]) -> tuple[float, float | None, float | None]:

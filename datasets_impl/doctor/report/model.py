@@ -98,6 +98,14 @@ class Step(_Model):
     enough_workers: int | None = None
 
 
+class Start(_Model):
+    """Of what passes before the first batch; `each_epoch`: it comes back with every epoch."""
+
+    part: str
+    seconds: float
+    each_epoch: bool
+
+
 class Diagnosis(_Model):
     """Everything the doctor says of one target. Times are microseconds per sample."""
 
@@ -118,6 +126,7 @@ class Diagnosis(_Model):
     own_rounds: list[Time] = []  # what `own_us` is the median of
     hand_over_us: float | None
     first_batch_s: float | None
+    before_first: list[Start] = []
     findings: list[Found]
     remedies: list[Tried]
     ceiling: Ceiling | None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from datasets_impl.doctor.findings.finding import WORTH
@@ -18,7 +16,7 @@ GENERATOR = '<meta name="generator" content="datasets_impl.doctor">'  # tells wh
 
 def page(found: Diagnosis) -> str:
     env = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=PackageLoader("datasets_impl.doctor.report", ""),  # a zip may hold it, or a wheel
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

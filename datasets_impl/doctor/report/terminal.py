@@ -101,12 +101,23 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
 
 
 def beside(one: Diagnosis) -> list[str]:
-    """What a loader with workers takes besides the samples themselves."""
+    """What a loader takes besides the samples themselves."""
     said = []
     if one.hand_over_us is not None:
         said.append(f"From a worker to the trainer: {amount(one.hand_over_us)} a sample.")
     if one.first_batch_s is not None:
         said.append(f"Workers give their first batch after {one.first_batch_s:.2f} s.")
+    once, again = (
+        ", ".join(
+            f"{part.part} {part.seconds:.2f} s"
+            for part in one.before_first
+            if part.each_epoch is each
+        )
+        for each in (False, True)
+    )
+    told = "; ".join(filter(None, [once, again and f"in each epoch {again}"]))
+    if told:
+        said.append(f"Before the first batch: {told}.")
     return said
 
 

@@ -35,7 +35,7 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
     """One sentence."""
     if why := heard.failures.get(LOOK):
         return f"No sample could be looked at: {why}."
-    if "causes" in heard.late and not any(one.kind == "wrong" for one in found):
+    if "causes" in heard.late and not any(one.kind in ("wrong", "mechanism") for one in found):
         slow = amount(1e6 * heard.answers[LOOK]["cost"])
         return (
             f"A sample takes {slow}, too long to find out why in this time: use a larger --budget."

@@ -21,6 +21,7 @@ from datasets_impl.doctor.report.terminal import print_diagnosis
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, check_writable
 from datasets_impl.files.paths import user_path
+from datasets_impl.files.records import text_of
 from datasets_impl.files.replacing import check_replaceable
 
 PICTURE_WIDTH = 96  # columns
@@ -98,10 +99,8 @@ def _check(path: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     """By what it says of itself."""
-    if path.stat().st_size > MOST_BYTES:
-        return False
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path, MOST_BYTES)
     except (OSError, ValueError):
         return False
     if path.suffix != ".json":

@@ -16,7 +16,8 @@ import numpy as np
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.formats.images import PartedImages
 from datasets_impl.formats.plan import Format, Plan
-from datasets_impl.formats.restart.jpeg import Unsuitable, with_restarts
+from datasets_impl.formats.restart.jpeg import Unsuitable
+from datasets_impl.formats.restart.writing import with_restarts
 from datasets_impl.formats.stored import Kind
 
 WORD = 4  # bytes of each number at the head of a part

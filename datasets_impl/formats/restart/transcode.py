@@ -1,4 +1,4 @@
-"""The inner loop of `restart_jpeg.with_restarts`: copy a scan bit by bit, with restart markers.
+"""The inner loop of `writing.with_restarts`: copy a scan bit by bit, with restart markers.
 
 Compiled by numba; in plain Python it would take seconds for an image. AC codes are copied as they
 are. DC differences are written with the standard's table, because an optimised table may lack the
@@ -170,7 +170,7 @@ def transcode(
         scan: bytes from behind the scan header on, with stuffing and what follows.
         mcus: how many the image has.
         blocks: component of each block of an MCU.
-        dc_tables, ac_tables: for each component the table of `restart_jpeg._lookup`.
+        dc_tables, ac_tables: for each component the table of `writing._lookup`.
         dc_codes: for each component code and length of each category to write.
         old_interval: restart interval of `scan`, 0 without one.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from scripts.report.figures.break_even import break_even
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.claims import claim_chart
+from scripts.report.figures.environments import environments_chart
 from scripts.report.figures.front import front_chart
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.figures.overview import OVERVIEW
@@ -28,10 +29,12 @@ class Figures:
     repeat: Chart | None = None  # of a study with a second run
     loaders: list[Chart] = field(default_factory=list)  # what to use instead
     front: Chart | None = None  # the README's
+    environments: Chart | str = ""  # what changes between releases, or why it is not drawn
 
     def all(self) -> list[Chart]:
-        last = [chart for chart in (self.repeat, self.front) if chart]
-        return [*self.by_claim.values(), *self.overview, *self.loaders, *last]
+        last = (self.repeat, self.front, self.environments)
+        drawn = [chart for chart in last if isinstance(chart, Chart)]
+        return [*self.by_claim.values(), *self.overview, *self.loaders, *drawn]
 
 
 def build(study: Study) -> Figures:
@@ -49,6 +52,7 @@ def build(study: Study) -> Figures:
             figures.missing.append(result)
     figures.loaders = loader_charts(study)
     figures.front = front_chart(study)
+    figures.environments = environments_chart(study)
     if study.repeat is not None:
         figures.repeat = repeat_chart(study.repeat)
     return figures

@@ -12,7 +12,7 @@ from scripts.judging.model import Cell
 from scripts.report import wording
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.labels import spread
-from scripts.report.figures.overview import chart, impl_order, style_of
+from scripts.report.figures.plots import chart, impl_order, style_of
 from scripts.report.figures.style import INK, TEXT, Layout, plain_axes
 from scripts.report.model import Study
 

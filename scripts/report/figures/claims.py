@@ -21,7 +21,7 @@ from scripts.report import wording
 from scripts.report.figures.boundary import draw_line_flips, flip_words
 from scripts.report.figures.chart import Chart, cell_table, source_line
 from scripts.report.figures.forest import draw_forest, height
-from scripts.report.figures.labels import legend_handles, spread
+from scripts.report.figures.labels import OUTCOMES, legend_handles, spread
 from scripts.report.figures.panels import LINES, REACH, Panel, panels_of, row_label
 from scripts.report.figures.style import (
     INK,
@@ -87,12 +87,18 @@ def _title(panel: Panel, layout: Layout) -> list[str]:
     return textwrap.wrap(words, layout.title)
 
 
-def draw_panels(name: str, panels: list[Panel], layout: Layout, colours: Mapping[str, str]) -> str:
-    """The figure in one layout, as matplotlib's SVG."""
+def draw_panels(
+    name: str,
+    panels: list[Panel],
+    layout: Layout,
+    colours: Mapping[str, str],
+    outcomes: Mapping[str, str] = OUTCOMES,
+) -> str:
+    """The figure in one layout, as matplotlib's SVG; `outcomes`: in words, for the legend."""
     plots = [LINES if p.over else height(p, layout) for p in panels]
     heads = [HEAD + LINE * len(_title(p, layout)) for p in panels]
-    handles = legend_handles([cell for panel in panels for cell in panel.cells], colours)
-    columns = (2 if colours else 3) if layout.above else 6
+    handles = legend_handles([cell for panel in panels for cell in panel.cells], colours, outcomes)
+    columns = (2 if colours else 3) if layout.above else 6 if len(colours) < 3 else 3
     legend = LEGEND + 0.22 * (-(-len(handles) // columns) - 1)
     whole = legend + sum(plots) + sum(heads) + sum(p.bottom for p in panels)
     with drawing(name):

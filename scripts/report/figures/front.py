@@ -9,7 +9,7 @@ import pandas as pd
 from scripts.judging.loaders import CEILING, PREFIX
 from scripts.judging.model import Loaders, ScaleRow
 from scripts.report.figures.chart import Chart
-from scripts.report.figures.overview import chart, lines
+from scripts.report.figures.plots import chart, lines
 from scripts.report.figures.style import FRONT, NARROW
 from scripts.report.figures.sweeps import select, with_throughput
 from scripts.report.model import Study

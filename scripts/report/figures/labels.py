@@ -11,6 +11,8 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from scripts.judging.model import Cell
 from scripts.report.figures.style import INK, OUTCOME_INK, OUTCOME_MARKER
 
+OUTCOMES = {"for": "for the claim", "against": "against it", "unclear": "unclear"}
+
 
 def spread(ends: list[tuple[float, str]], gap: float, label: int) -> dict[float, tuple[str, float]]:
     """Move labels apart to at least `gap`, keeping their order; new position -> (name, old).
@@ -34,9 +36,10 @@ def spread(ends: list[tuple[float, str]], gap: float, label: int) -> dict[float,
     return placed
 
 
-def legend_handles(cells: list[Cell], colours: Mapping[str, str]) -> list[Line2D]:
+def legend_handles(
+    cells: list[Cell], colours: Mapping[str, str], words: Mapping[str, str] = OUTCOMES
+) -> list[Line2D]:
     """Only the outcomes that occur, and the machines where they have colours."""
-    words = {"for": "for the claim", "against": "against it", "unclear": "unclear"}
     machines = [
         Line2D([], [], linestyle="none", marker="s", markersize=7, color=ink, label=name)
         for name, ink in colours.items()

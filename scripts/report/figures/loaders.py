@@ -52,6 +52,8 @@ def loader_charts(study: Study) -> list[Chart]:
 
 def _chart(study: Study, task: str, found: Sequence[Loaders]) -> Chart:
     name, title = f"loaders-{task}", TITLES[task]
+    names = [each.machine for each in found]
+    shown = [each for each in found if each.machine in wording.drawn(names)]
     lead = (
         "Images per second in batches of 64, with their 95 % intervals. The upright stroke in a "
         "row is its ceiling: the same decoding or copying without a loader, measured in the same "
@@ -60,19 +62,19 @@ def _chart(study: Study, task: str, found: Sequence[Loaders]) -> Chart:
     )
     svgs = []
     for layout in LAYOUTS:
-        heights = [HEAD + FOOT + layout.row * len(each.rows) for each in found]
+        heights = [HEAD + FOOT + layout.row * len(each.rows) for each in shown]
         with drawing(name + layout.suffix):
             figure = Figure(figsize=(layout.width, sum(heights)))
             top = sum(heights)
-            for each, height in zip(found, heights, strict=True):
+            for each, height in zip(shown, heights, strict=True):
                 _panel(figure, each, layout, top, height)
                 top -= height
             svgs.append(finish(to_svg(figure), name + layout.suffix, title, lead))
-    machines = sorted({each.machine for each in found})
+    more = f" {told}" if (told := wording.not_drawn(names)) else ""
     source = source_line(
-        study, [f"arms.{task.title()}"], sum(len(each.rows) for each in found), machines
+        study, [f"arms.{task.title()}"], sum(len(each.rows) for each in found), wording.drawn(names)
     )
-    return Chart(name, title, f"{lead} {source}", svgs[0], svgs[1], table(found))
+    return Chart(name, title, f"{lead}{more} {source}", svgs[0], svgs[1], table(found))
 
 
 def _panel(figure: Figure, each: Loaders, layout: Layout, top: float, height: float) -> None:

@@ -95,9 +95,11 @@ def by_outcome(cells: list[Cell]) -> list[Cell]:
 
 
 def panels_of(claim: ClaimResult) -> list[Panel]:
-    """Panels in the order of the evidence; lines of several machines get a panel each."""
+    """Panels in the order of the evidence, of a few machines; lines of several get a panel each."""
     panels = []
-    cells = [_unfolded(c) for c in claim.evidence if drawable(c)]
+    every = [_unfolded(c) for c in claim.evidence if drawable(c)]
+    names = wording.drawn(cell.machine for cell in every)
+    cells = [cell for cell in every if cell.machine in names]
     for test, quantity in dict.fromkeys((c.test, c.quantity) for c in cells):
         group = [c for c in cells if (c.test, c.quantity) == (test, quantity)]
         if quantity == "value" and (len(group) < 3 or any(c.reading for c in group)):
@@ -113,7 +115,10 @@ def panels_of(claim: ClaimResult) -> list[Panel]:
     slopes = {cell.test for cell in claim.evidence if cell.quantity == "slope"}
     for panel in panels:
         panel.grows = panel.test in slopes
-    return shared(within_reach(joined(panels)))
+    found = within_reach(joined(panels))
+    if found:
+        found[0].left_out += len(every) - len(cells)
+    return shared(found)
 
 
 def _unfolded(cell: Cell) -> Cell:

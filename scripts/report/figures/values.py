@@ -16,6 +16,7 @@ from scripts.report.figures.panels import Panel, ends, the_bar
 from scripts.report.figures.style import INK, OUTCOME_INK, OUTCOME_MARKER, SERIES
 
 APART = {"x": 0.45, "y": 0.18}  # inches from one tick to the next, so that labels do not meet
+EDGE = 0.06  # inches from the end of a level axis to a tick
 # Tick sets from fine to coarse: the finest with at most six ticks inside the limits is taken.
 TICKS: list[list[float]] = [
     [0.8, 0.85, 0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2],
@@ -43,7 +44,11 @@ def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
         figure = ax.get_figure()
         assert isinstance(figure, Figure)
         room = (ax.bbox.width if axis == "x" else ax.bbox.height) / figure.dpi
-        target.set_ticks(apart(ratio_ticks(low, high), APART[axis] * math.log(high / low) / room))
+        inch = math.log(high / low) / room
+        # Beside an upright axis labels have room; below a level one the last would leave a phone.
+        edge = math.exp(EDGE * inch) if axis == "x" else 1.0
+        inside = [t for t in ratio_ticks(low, high) if low * edge <= t <= high / edge]
+        target.set_ticks(apart(inside, APART[axis] * inch))
         sign = wording.TIMES if ratio else ""
         target.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}{sign}"))
         target.set_minor_formatter(NullFormatter())

@@ -68,7 +68,7 @@
     const total = $$("tr[data-claim]").length;
     $("#shown").textContent = shown < total || wanted.length ? `${shown} of ${total} claims have evidence in this selection${claims ? ` (of ${claims.join(", ")})` : ""}.` : "";
     for (const row of $$(".decisions tbody tr"))
-      row.hidden = [...asked].some(key => chosen[key] && row.dataset[key] && row.dataset[key] !== chosen[key]);
+      row.hidden = [...asked].some(key => chosen[key] && row.dataset[key] && !row.dataset[key].split(" ").includes(chosen[key]));
     for (const part of $$(".trainer")) part.hidden = chosen.trainer === "gil";
     if (chosen.sort) order($("table.glance"), Math.abs(chosen.sort), chosen.sort < 0);
     const target = chosen[""] && document.getElementById(chosen[""]);
@@ -156,14 +156,23 @@
   $("#drop").hidden = false;
   $("#drop input").addEventListener("change", event => event.target.files[0] && load(event.target.files[0]));
   addEventListener("dragover", event => event.preventDefault());
-  addEventListener("drop", event => {
+  // Chromium reads no entry of a folder for a page that is a file, but its handle.
+  const inside = async (folder, ...names) => {
+    for (const name of names) folder = await folder[name.endsWith(".json") ? "getFileHandle" : "getDirectoryHandle"](name);
+    return folder.getFile();
+  };
+  const entry = (folder, path) => new Promise((found, no) => folder.getFile(path, {}, one => one.file(found, no), no));
+  const held = item => item.getAsFileSystemHandle ? item.getAsFileSystemHandle().catch(() => null) : Promise.resolve(null);
+  addEventListener("drop", async event => {
     event.preventDefault();
-    const item = event.dataTransfer.items[0], folder = item && item.webkitGetAsEntry && item.webkitGetAsEntry();
-    const file = event.dataTransfer.files[0];
-    if (folder && folder.isDirectory)
-      folder.getFile("claims.json", {}, entry => entry.file(load), () =>
-        folder.getFile("report/claims.json", {}, entry => entry.file(load), () => tell(`${folder.name} holds no claims.json.`)));
-    else if (file) load(file);
+    const [item] = event.dataTransfer.items, [file] = event.dataTransfer.files;
+    const folder = item && item.webkitGetAsEntry && item.webkitGetAsEntry();
+    if (!folder || !folder.isDirectory) return file && load(file);
+    const handle = await held(item), name = "claims.json";
+    const ways = handle ? [[handle, name], [handle, "report", name]] : [];
+    const all = [...ways.map(way => () => inside(...way)), ...[name, `report/${name}`].map(path => () => entry(folder, path))];
+    for (const way of all) try { return load(await way()); } catch { /* it lies elsewhere, or is read another way */ }
+    tell(`${folder.name} holds no claims.json.`);
   });
 
   // In print everything is open; afterwards it is as it was.

@@ -1,0 +1,48 @@
+"""Lists in which each sample looks something up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from datasets_impl.doctor.findings.finding import LEAST_SHARE, MECHANISM, Finding, Probes, cheap
+from datasets_impl.doctor.findings.time_account import account
+from datasets_impl.doctor.findings.user_lines import UserLine, at_most, leading_to, user_lines
+
+PROVED = 0.3  # of what a line takes, that going through the list explains at most
+
+Search = dict[str, Any]
+
+
+def searches(seen: Probes) -> Iterator[tuple[Search, UserLine]]:
+    """Those that take much of a sample's time, by the lines that they stand in."""
+    whole = account(seen)
+    if whole.total < cheap(seen):
+        return
+    lines = {(one.file, one.line): one for one in user_lines(seen)}
+    for one in seen.get("repeats", {}).get("searched", []):
+        line = lines.get((one["file"], one["line"]))
+        own = line.causes.get("python", 0.0) if line else 0.0
+        if line is None or own < LEAST_SHARE * whole.total:
+            continue
+        if one["seconds"] * max(1.0, line.times) >= PROVED * own:
+            yield one, line
+
+
+def searches_list(seen: Probes) -> Finding | None:
+    for one, line in searches(seen):
+        share = line.causes["python"] / account(seen).total
+        name = one["name"]
+        return Finding(
+            "searches-list",
+            "A long list is searched for each sample",
+            f"{name} holds {one['length']:,} elements, and looking something up goes through them "
+            f"one by one; the line takes {share:.0%} of a sample's time, without it at most "
+            f"{at_most(share):.1f} times as fast.",
+            "Make a set of it once; or a dictionary, where the place of an element is wanted.",
+            MECHANISM + 0.72,
+            "C12",
+            f"{name} = set({name})  # once",
+            leading_to(seen, "python"),
+        )
+    return None

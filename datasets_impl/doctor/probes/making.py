@@ -1,0 +1,85 @@
+"""Making what the user named once more, in a process of its own that can be ended at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import multiprocessing
+import sys
+from collections import Counter
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.room import MEMORY, room
+from datasets_impl.doctor.probes.source_lines import Line, line_at
+from datasets_impl.doctor.probes.target import Subject
+
+ASKED = 100  # reads whose asking lines are noted
+Place = tuple[str, int]
+
+
+def made_again(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Seconds that it takes, samples that it reads, and the line that asks for them.
+
+    Where it takes longer than `seconds`, the first time is told, and about how many it read then.
+    Nothing where memory may not hold it twice.
+    """
+    if psutil.Process().memory_info().rss > room()[MEMORY] / 2:
+        return {}
+    reads: Any = (ctypes.c_int64 * 1).from_buffer(mmap.mmap(-1, 8))
+    context = multiprocessing.get_context("fork")
+    heard, told = context.Pipe(duplex=False)
+    child = context.Process(target=_make, args=(subject, reads, told))
+    begun = clock.perf_counter()
+    child.start()
+    told.close()
+    places, taken = list[Place](), 0.0
+    with contextlib.suppress(EOFError):
+        while (left := begun + seconds - clock.perf_counter()) > 0 and heard.poll(left):
+            places, taken = heard.recv()
+    spent = clock.perf_counter() - begun
+    child.kill()
+    child.join()
+    count = int(reads[0])
+    if not taken:
+        count = int(min(subject.length or count, count * max(1.0, subject.made_seconds / spent)))
+    lines: list[Line] = [line_at(*place) for place in places[:1]]
+    return {
+        "again": min(taken or subject.made_seconds, subject.made_seconds), "reads": count,
+        "read_lines": lines,
+    }  # fmt: skip
+
+
+def _make(subject: Subject, reads: Any, told: Any) -> None:
+    """Counts samples that are read, and tells which of the user's lines asked for most of them."""
+    code = getattr(getattr(type(subject.dataset), "__getitem__", None), "__code__", None)
+    lines = Counter[Place]()
+
+    def count(frame: Any, event: str, _: Any) -> None:
+        if event != "call" or frame.f_code is not code:
+            return
+        reads[0] += 1
+        if reads[0] <= ASKED:
+            lines.update(_asking(frame))
+            told.send(([place for place, _ in lines.most_common(1)], 0.0))
+
+    begun = clock.perf_counter()
+    sys.setprofile(count)
+    with contextlib.suppress(*RAISED):
+        subject.make and subject.make()
+    sys.setprofile(None)
+    told.send(([place for place, _ in lines.most_common(1)], clock.perf_counter() - begun))
+
+
+def _asking(frame: FrameType) -> list[Place]:
+    """The user's line that asks for a sample, outside of what reads it."""
+    asks = frame.f_back
+    while asks is not None and not is_users(asks.f_code.co_filename):
+        asks = asks.f_back
+    return [(asks.f_code.co_filename, asks.f_lineno)] if asks else []

@@ -1,0 +1,203 @@
+"""Rows of a pandas table by an index of a column, in place of comparing the whole column."""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from datasets_impl.doctor.probes.callees import Callee
+from datasets_impl.doctor.probes.room import MEMORY
+from datasets_impl.doctor.probes.searching import homes_of
+from datasets_impl.doctor.remedies.columns import CAUSE
+from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed
+
+NUMBER = 8  # bytes of a row's number
+LINES = """self.rows = {table}.groupby("{column}").indices  # in __init__
+# in __getitem__:
+part = {table}.iloc[self.rows[value]]  # in place of {how}"""
+COMPARED = '{table}[{table}["{column}"] == value]'
+GROUPED = '{table}.groupby("{column}").get_group(value)'
+
+
+class Grouped:
+    """A table that is asked for the rows in which a column has a value; all else it answers."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self._places: dict[str, dict[Any, Any]] = {}
+        self._groups: dict[str, Any] = {}
+        self._how = ""
+
+    def _where(self, column: str, value: Any) -> Any:
+        self._how = self._how or COMPARED
+        if column not in self._places:
+            self._places[column] = self._table.groupby(column, observed=True).indices
+        return self._table.take(self._places[column].get(value, []))
+
+    def groupby(self, *given: Any, **options: Any) -> Any:
+        self._how = self._how or GROUPED
+        key = repr((given, options))
+        if key not in self._groups:
+            self._groups[key] = self._table.groupby(*given, **options)
+            self._places[str(given[0] if given else options.get("by"))] = {}
+        return self._groups[key]
+
+    @property
+    def loc(self) -> Any:
+        return _ByMask(self)
+
+    def __getitem__(self, asked: Any) -> Any:
+        if isinstance(asked, _Mask):
+            return asked.rows()
+        found = self._table[asked]
+        return _Column(self, asked, found) if isinstance(asked, str) else found
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name] if name in self._table.columns else getattr(self._table, name)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+class _ByMask:
+    def __init__(self, table: Grouped) -> None:
+        self.table = table
+
+    def __getitem__(self, asked: Any) -> Any:
+        mask, *columns = asked if isinstance(asked, tuple) else (asked,)
+        if not isinstance(mask, _Mask):
+            return self.table._table.loc[asked]
+        rows = mask.rows()
+        return rows.loc[:, columns[0]] if columns else rows
+
+
+class _Column:
+    """A column; what it is compared with is kept until it is known what for."""
+
+    def __init__(self, table: Grouped, name: str, values: Any) -> None:
+        self._table, self._name, self._values = table, name, values
+
+    def _compared(self, how: Callable[[Any, Any], Any], value: Any) -> Any:
+        if getattr(value, "ndim", 0) or isinstance(value, list | tuple | _Column):
+            return how(self._values, getattr(value, "_values", value))
+        return _Mask(self._table, [(self._name, how, value)])
+
+    def __eq__(self, value: object) -> Any:
+        return self._compared(operator.eq, value)
+
+    def __ne__(self, value: object) -> Any:
+        return self._compared(operator.ne, value)
+
+    def __lt__(self, value: Any) -> Any:
+        return self._compared(operator.lt, value)
+
+    def __le__(self, value: Any) -> Any:
+        return self._compared(operator.le, value)
+
+    def __gt__(self, value: Any) -> Any:
+        return self._compared(operator.gt, value)
+
+    def __ge__(self, value: Any) -> Any:
+        return self._compared(operator.ge, value)
+
+    def __getitem__(self, asked: Any) -> Any:
+        return self._values[asked.plain() if isinstance(asked, _Mask) else asked]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._values, name)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __array__(self, *given: Any, **options: Any) -> Any:
+        return self._values.__array__(*given, **options)
+
+
+class _Mask:
+    """Comparisons that a row has to pass, all of them."""
+
+    def __init__(self, table: Grouped, passes: list[tuple[str, Any, Any]]) -> None:
+        self._table, self._passes = table, passes
+
+    def rows(self) -> Any:
+        """By the index of the first that asks for one value; the others are tried on what is left
+        over."""
+        exact = [one for one in self._passes if one[1] is operator.eq]
+        if not exact:
+            return self._table._table[self.plain()]
+        part = self._table._where(exact[0][0], exact[0][2])
+        for one in self._passes:
+            if one is not exact[0]:
+                part = part[one[1](part[one[0]], one[2])]
+        return part
+
+    def plain(self) -> Any:
+        table = self._table._table
+        whole = [how(table[name], value) for name, how, value in self._passes]
+        for other in whole[1:]:
+            whole[0] = whole[0] & other
+        return whole[0]
+
+    def __and__(self, other: Any) -> Any:
+        if isinstance(other, _Mask):
+            return _Mask(self._table, [*self._passes, *other._passes])
+        return self.plain() & other
+
+    def __or__(self, other: Any) -> Any:
+        return self.plain() | (other.plain() if isinstance(other, _Mask) else other)
+
+    def __invert__(self) -> Any:
+        return ~self.plain()
+
+    def __array__(self, *given: Any, **options: Any) -> Any:
+        return self.plain().__array__(*given, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.plain(), name)
+
+
+def grouped(at: Context) -> list[Remedy]:
+    """Where a sample is the rows in which a column has some value: they are found once for all."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or CAUSE not in at.found:
+        return []
+    pairs = list[tuple[Callee, Any]]()
+    for (_, kind), holders in homes_of(at.subject).items():
+        for holder in holders:
+            for name, value in list(getattr(holder, "__dict__", {}).items()):
+                if type(value) is pandas.DataFrame:
+                    shown = f"self.{name}" if kind else name
+                    pairs.append((Callee(shown, holder, name), Grouped(value)))
+    made = Instead(at.part, pairs)
+    if not pairs or not unharmed(at, made):
+        return []
+    used = [(callee, table) for callee, table in pairs if table._how]
+    if not used:
+        return []
+    callee, table = used[0]
+    title = "Find the rows of each group once"
+    size = sum(NUMBER * len(one) * max(1, len(one._places)) for _, one in used)
+    names = {"table": callee.name, "column": next(iter(table._places))}
+    return [
+        Remedy(
+            "grouped",
+            title,
+            LINES.format(**names, how=table._how.format_map(names)),
+            made,
+            at.subject.workers,
+            "C12",
+            needs=at.ask_for(title, {MEMORY: size * max(1, at.subject.workers)}),
+            mends=(CAUSE, "python"),
+        )
+    ]

@@ -1,0 +1,128 @@
+"""Every file of results that is damaged, of another suite or gone is named in one sentence."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasets_impl.errors import StudyError
+from scripts.judging.evidence import load_evidence
+from tests.commands import python, refused
+from tests.synthetic_results import (
+    Bench,
+    edit_json,
+    items,
+    observation,
+    steady,
+    write_results,
+)
+
+STEM = "lab/01234567-existing-py3.11"
+RESULT, LOG, FACTS = (STEM + end for end in (".json", ".observations.jsonl", ".provenance.jsonl"))
+SUITE, MACHINE = "benchmarks.json", "lab/machine.json"
+NAME = "item.ByImplementation.track_item"
+Change = Callable[[Path], object]  # of the folder of results
+
+
+def put(name: str, text: str) -> Change:
+    return lambda folder: (folder / name).write_text(text)
+
+
+def edited(name: str, change: Callable[[Any], object]) -> Change:
+    return lambda folder: edit_json(folder / name, change)
+
+
+def cut(name: str) -> Change:
+    def half(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+
+    return half
+
+
+def other_suite(folder: Path) -> None:
+    shutil.rmtree(folder)
+    write_results(folder, [Bench("sorting.Suite.track_swaps", {"n": [1, 2]}, lambda f: 1.0)])
+
+
+FILES = RESULT, LOG, FACTS, SUITE, MACHINE
+DAMAGE: dict[str, tuple[str, Change]] = {  # and the file that is named
+    **{f"{name} cut": (name, cut(name)) for name in FILES},
+    **{f"{name} {text!r}": (name, put(name, text))
+       for name, texts in {RESULT: ("{}", "[]", ""), LOG: ('"text"\n', '{"failed": "x"}\n'),
+                           FACTS: ("[1]",), MACHINE: ("{}", "[]")}.items() for text in texts},
+    "suite empty": (RESULT, put(SUITE, '{"version": 2}')),
+    "suite missing": (SUITE, lambda folder: (folder / SUITE).unlink()),
+    "suite of other factors": (
+        SUITE, edited(SUITE, lambda data: data[NAME]["param_names"].append("px2"))
+    ),
+    "another suite": (RESULT, other_suite),
+    "results a number": (RESULT, edited(RESULT, lambda data: data.update(results=3))),
+    "values without their parameters": (
+        RESULT, edited(RESULT, lambda data: data["results"].update({NAME: [3.5]}))
+    ),
+    "level that is no literal": (
+        RESULT, edited(RESULT, lambda data: data["results"][NAME][1][1].__setitem__(0, "open('x')"))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "spoil"), DAMAGE.values(), ids=DAMAGE)
+def test_damage_is_named_in_one_sentence(tmp_path: Path, name: str, spoil: Change) -> None:
+    folder = tmp_path / "results"
+    write_results(
+        folder,
+        [items(steady)],
+        observations=[observation(64, "naive", value="1")],
+        provenance={"profile": "quick"},
+    )
+    load_evidence([folder])  # whole, it loads
+    spoil(folder)
+    with pytest.raises(StudyError) as error:
+        load_evidence([folder])
+    text = str(error.value)
+    assert str(folder / name) in text
+    assert "\n" not in text and text.endswith(".")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("<<<<<<< HEAD\n", "\n=======\n{}\n>>>>>>> theirs\n", "conflict markers of git"),
+        ("\ufeff", "", "byte order mark (BOM); save it as UTF-8 without"),
+    ],
+)
+def test_what_git_or_an_editor_did_is_said(
+    tmp_path: Path, name: str, before: str, after: str, said: str
+) -> None:
+    facts = {"profile": "quick"}
+    seen = [observation(64, "naive", value="1")]
+    write_results(tmp_path, [items(steady)], observations=seen, provenance=facts)
+    text = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(before + text + after, encoding="utf-8")
+    with pytest.raises(StudyError) as error:
+        load_evidence([tmp_path])
+    assert str(tmp_path / name) in str(error.value) and said in str(error.value)
+
+
+def test_a_machine_folder_without_machine_json_is_not_dropped_silently(tmp_path: Path) -> None:
+    write_results(tmp_path, [items(steady)], machine="one")
+    write_results(tmp_path, [items(steady)], machine="two")
+    (tmp_path / "two" / "machine.json").unlink()
+    with pytest.raises(StudyError, match="two"):
+        load_evidence([tmp_path])
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_2_and_one_sentence(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    write_results(folder, [items(steady)])
+    cut(RESULT)(folder)
+    done = python("scripts/render_report.py", "--results", folder, "--out", tmp_path / "to")
+    refused(done, str(folder / RESULT))
+    assert not (tmp_path / "to").exists()

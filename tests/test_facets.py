@@ -1,0 +1,36 @@
+"""What can be selected on the page: every preset and every environment that a study can show."""
+
+from __future__ import annotations
+
+from scripts.report.facets import ASKED, facets, presets, tokens
+from scripts.report.instead import QUESTIONS, STORED
+from tests.synthetic_study import ENVIRONMENTS, IDS, MACHINES, cell, selectable
+
+
+def test_every_preset_selects_levels_that_there_are() -> None:
+    shown = [*facets(selectable()), *ASKED]
+    levels = {key: {value for value, _ in found} for key, _, found in shown} | {"claim": set(IDS)}
+    told = presets(selectable())
+    assert [words for words, _ in told] == [
+        "JPEG on a network disk", "pixels fit in memory", "many cores", "Python 3.14"
+    ]  # fmt: skip
+    for _, selection in told:
+        for key, _, value in (part.partition("=") for part in selection.split("&")):
+            assert value in levels[key] or set(value.split(",")) <= levels[key], selection
+
+
+def test_a_comma_in_a_name_is_none_between_levels() -> None:
+    (levels,) = [levels for key, _, levels in facets(selectable()) if key == "env"]
+    assert [words for _, words in levels] == list(ENVIRONMENTS)
+    where = dict(zip(MACHINES, ENVIRONMENTS, strict=True))
+    told = tokens(cell({"px": 256, "latency_ms": 10}, 1.2, "for"), where).split("|")
+    assert told == [f"machine:{MACHINES[0]}", f"env:{levels[0][0]}", "px:256",
+                    "medium:object-store"]  # fmt: skip
+    assert not [value for value, _ in levels if "," in value]
+
+
+def test_a_place_of_files_is_asked_for_and_has_words() -> None:
+    (asked,) = [levels for key, _, levels in ASKED if key == "storage"]
+    places = {question.storage for question in QUESTIONS}
+    assert places == set(STORED)
+    assert {word for place in places for word in place.split()} == {value for value, _ in asked}

@@ -1,0 +1,119 @@
+"""What a loader cannot mean is refused in one sentence, where `DataLoader` refuses it too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import (
+    DataLoader,
+)
+
+from datasets_impl.errors import BadArgument
+from datasets_impl.loaders.loader import ThreadedLoader
+from tests.samples import (
+    Made,
+    Stream,
+    everywhere,
+    same,
+)
+
+WRONG: list[tuple[Any, dict[str, Any]]] = [
+    (Made("tuple"), {"batch_size": 0}),
+    (Made("tuple"), {"batch_size": 2.5}),
+    (Made("tuple"), {"timeout": -1}),
+    (Made("tuple"), {"sampler": [0], "shuffle": True}),
+    (Made("tuple"), {"batch_sampler": [[0]], "batch_size": 2}),
+    (Made("tuple"), {"batch_sampler": [[0]], "shuffle": True}),
+    (Made("tuple"), {"batch_size": None, "drop_last": True}),
+    (Stream(), {"shuffle": True}),
+    (Stream(), {"sampler": [0]}),
+    (Stream(), {"batch_sampler": [[0]]}),
+]
+
+
+@pytest.mark.parametrize(("data", "given"), WRONG)
+def test_what_does_not_fit_together_is_refused_as_there(data: Any, given: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        DataLoader(data, **given)
+    with pytest.raises(BadArgument, match=r"\w.*\.$"):
+        ThreadedLoader(data, **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"threads": 0},
+        {"threads": 2.5},
+        {"where": "elsewhere"},
+        {"prefetch_factor": -1},
+        {"in_order": 1},
+        {"pin_memory": None},
+        {"overwrite": True},
+        {"overwrite": "yes"},
+        {"collate_fn": 5},
+        {"drop_last": "False"},
+        {"seed": 1, "sampler": [0]},
+        {"seed": "one"},
+        {"shuffle": "no"},
+        {"timeout": "5"},
+        {"timeout": None},
+        {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"timeout": 10**400},
+        {"generator": np.random.default_rng()},
+        {"generator": 5},
+        {"sampler": 5},
+        {"sampler": "012"},
+        {"sampler": {}},
+        {"batch_sampler": 5},
+        {"num_replicas": 2},
+        {"rank": 0},
+        {"num_replicas": 2, "rank": 2},
+        {"num_replicas": 2, "rank": 0, "batch_sampler": [[0]]},
+    ],
+)
+def test_what_cannot_be_meant_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(BadArgument):
+        ThreadedLoader(Made("tuple"), **given)
+
+
+@pytest.mark.parametrize("data", [None, "/photos", Made, iter([1]), 5])
+def test_what_is_no_dataset_is_refused(data: Any) -> None:
+    with pytest.raises(BadArgument, match=r"dataset is .*; give a dataset"):
+        ThreadedLoader(data)
+
+
+@everywhere
+def test_a_batch_sampler_that_gives_no_batches_is_refused(where: str) -> None:
+    with pytest.raises(BadArgument, match="a batch is 0; give indices"):
+        list(ThreadedLoader(Made("tensor"), batch_sampler=[0, 1], where=where))
+
+
+@everywhere
+@pytest.mark.parametrize("empty", [[], (), torch.arange(0)])
+def test_an_empty_batch_is_refused_unless_it_is_collated_by_the_users_own(
+    empty: Any, where: str
+) -> None:
+    order: Any = [[0, 1], empty]
+    made = iter(ThreadedLoader(Made("tensor"), batch_sampler=order, where=where))
+    assert len(next(made)) == 2
+    with pytest.raises(BadArgument, match=r"a batch is \[\]; give at least one index"):
+        next(made)
+    own: Any = ThreadedLoader(Made("tensor"), batch_sampler=order, where=where, collate_fn=len)
+    assert list(own) == [2, 0]
+
+
+class Many(Made):
+    def __getitems__(self, indices: Any) -> Any:
+        return [self[index] for index in indices]
+
+
+@everywhere
+@pytest.mark.parametrize("data", [Made("tensor"), Many("tensor")])
+def test_a_batch_sampler_may_give_whatever_can_be_iterated_over(data: Any, where: str) -> None:
+    views: list[Any] = [{0: 2, 1: 3}.keys(), {0: 2, 1: 3}.values(), memoryview(b"\4\5"), {6: 7}]
+    made = ThreadedLoader(data, batch_sampler=[*views, iter([8, 9])], where=where)
+    same(list(made), list(DataLoader(data, batch_sampler=[*views, [8, 9]])))

@@ -1,0 +1,105 @@
+"""Results of other profiles, machines or owners are not published into, and stay as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datasets_impl.errors import StudyError
+from scripts.root import RESULTS
+from scripts.session import asv_files, provenance, publishing
+from scripts.session.rounds import Session
+from tests.folders import snapshot
+from tests.sessions import (
+    FakeAsv,
+    opened,
+    published,
+)
+
+
+def refused(tmp_path: Path, text: str, **changes: object) -> None:
+    """Publishing again is refused with `text`, and changes nothing."""
+    target = tmp_path / "published"
+
+    before = snapshot(target)
+    settings: dict[str, Any] = {"machine": "lab", "profile": "quick", "partial": False}
+    with pytest.raises(StudyError, match=text):
+        publishing.check_results(target, **settings | changes)
+    assert snapshot(target) == before
+
+
+def test_results_of_another_profile_or_a_part_are_not_mixed_in(
+    asv: FakeAsv, tmp_path: Path
+) -> None:
+    published(tmp_path)
+    refused(tmp_path, "profile quick", profile="standard")
+    refused(tmp_path, "profile quick", profile="standard", machine="other")
+    refused(tmp_path, "whole profile", partial=True)
+    refused(tmp_path, "profile quick", profile="loaders")
+    publishing.check_results(tmp_path / "published", "other", "quick", partial=True)
+    publishing.check_results(tmp_path / "published", "lab", "quick", partial=True, repeat=True)
+
+
+def test_results_of_another_machine_of_the_same_name_are_kept(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published(tmp_path)
+    monkeypatch.setattr(provenance, "processor", lambda: {"cpu": "Other 1", "threads": 64})
+    refused(tmp_path, "results of another machine")
+
+
+@pytest.mark.parametrize("name", ["benchmarks.json", "lab"])
+def test_what_somebody_else_keeps_there_is_left(asv: FakeAsv, tmp_path: Path, name: str) -> None:
+    """Results of another asv suite, or notes in a folder that has the machine's name."""
+    target = tmp_path / "published"
+    mine = target / "benchmarks.json" if name == "benchmarks.json" else target / "lab" / "notes"
+    mine.parent.mkdir(parents=True)
+    mine.write_text(json.dumps({"time_suite.Other.time_x": {}, "version": 2}))
+    refused(tmp_path, "left as it is")
+
+
+def test_what_somebody_adds_to_asvs_pages_is_not_deleted_with_them(
+    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, pages = opened(tmp_path), tmp_path / "asv"
+    project = asv_files.settings()["project"]
+
+    def publish(*arguments: Any, **options: Any) -> None:
+        (session.folder / "pages").mkdir()
+        (session.folder / "pages" / "index.json").write_text(json.dumps({"project": project}))
+
+    monkeypatch.setattr(publishing, "run_child", publish)
+    monkeypatch.setattr(Session, "configure", lambda *arguments, **options: tmp_path)
+    for _ in range(2):
+        publishing.make_pages(session, tmp_path / "results", pages)
+    (pages / "notes.txt").write_text("years of work")
+    with pytest.raises(StudyError, match="holds something else than asv's own pages"):
+        publishing.make_pages(session, tmp_path / "results", pages)
+    assert (pages / "notes.txt").read_text() == "years of work"
+
+
+def test_results_are_not_published_to_a_file(asv: FakeAsv, tmp_path: Path) -> None:
+    (tmp_path / "published").write_text("mine")
+    refused(tmp_path, "is a file")
+
+
+def test_the_committed_results_are_taken_for_those_of_their_profile() -> None:
+    for profile in ("standard", "loaders"):
+        publishing.check_results(RESULTS, "another", profile, partial=False)
+    with pytest.raises(StudyError, match="profile standard"):
+        publishing.check_results(RESULTS, "another", "quick", partial=False)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"project": 3}', "[" * 100_000, None])
+def test_a_configuration_of_asv_that_cannot_be_used_is_one_sentence(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "asv.conf.json"
+    monkeypatch.setattr(asv_files, "ASV_CONFIG", config)
+    if content is not None:
+        config.write_text(content)
+    with pytest.raises(StudyError, match=r"asv.conf.json cannot be used .*; mend it, or restore"):
+        asv_files.settings()
