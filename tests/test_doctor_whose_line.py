@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import gc
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -167,6 +168,16 @@ def test_one_disturbance_makes_no_other_line_the_costliest(monkeypatch: pytest.M
     monkeypatch.setattr(cProfile, "Profile", Noting)
     first = causes(subject_of("x", Disturbed()), 4.0)["lines"][0]
     assert (first["file"], first["line"]) == marked("costly look-up, disturbed")
+
+
+def test_a_program_that_holds_many_objects_is_not_walked_over_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held, walked = [[] for _ in range(200_000)], list[int]()
+    monkeypatch.setattr(gc, "collect", lambda: walked.append(len(gc.get_objects())))
+    causes(subject_of("x", Rows()), 4.0)
+    assert walked and max(walked) < len(held) / 4
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_line_of_a_sampler_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,29 +67,30 @@ def in_turns(
     """
     profiler, passes = cProfile.Profile(), list[Pass]()
     queued, profiled, seen = 0.0, 0, 0.0
-    while len(passes) < rounds or seen < LEAST_SEEN:
-        if passes and (clock.perf_counter() > until or len(passes) >= MOST_ROUNDS):
-            break
-        # Else the collector of garbage may come into every pass of one side and into none of the
-        # other. Quick items, of which there are many rounds, hardly call it.
-        first = len(passes) < rounds
-        if first:
-            gc.collect()
-        passes.append(plainly())
-        if first:
-            gc.collect()
-        with clocked() as taken:
-            profiler.enable()
-            try:
-                for value in inputs:
-                    get(value)
-                    profiled += 1
-                    if clock.perf_counter() > until:
-                        break
-            finally:
-                profiler.disable()
-        queued += taken.queued
-        seen += passes[-1].wall + passes[-1].beside + taken.wall
+    with emptied_quickly():
+        while len(passes) < rounds or seen < LEAST_SEEN:
+            if passes and (clock.perf_counter() > until or len(passes) >= MOST_ROUNDS):
+                break
+            # Else the collector of garbage may come into every pass of one side and into none of
+            # the other. Quick items, of which there are many rounds, hardly call it.
+            first = len(passes) < rounds
+            if first:
+                gc.collect()
+            passes.append(plainly())
+            if first:
+                gc.collect()
+            with clocked() as taken:
+                profiler.enable()
+                try:
+                    for value in inputs:
+                        get(value)
+                        profiled += 1
+                        if clock.perf_counter() > until:
+                            break
+                finally:
+                    profiler.disable()
+            queued += taken.queued
+            seen += passes[-1].wall + passes[-1].beside + taken.wall
     queued /= len(passes)
     # What disturbs a pass (a collector of garbage, a machine that stands still) makes it longer.
     least = min(calm(passes), key=lambda one: one.wall)
@@ -105,6 +106,17 @@ def in_turns(
     profile = Profile(profiler.getstats(), plain, profiled / (1 - min(0.99, queued)), blocked)
     found = profile.attributed(longest, watched)
     return _looped(_with_hidden(found, blocked, "reading" if paged else "waiting"))
+
+
+@contextmanager
+def emptied_quickly() -> Iterator[None]:
+    """Emptying the collector of garbage takes as long as what was made since; else it walks over
+    all that the program holds, which may be millions of a dataset's records."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @dataclass
