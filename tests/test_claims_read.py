@@ -108,6 +108,7 @@ SECOND = GOOD[GOOD.index("[[claim]]") :]
         ('kind = "ratio"', 'kind = "exact"\nexpect = "about 2"', "C01.test.one.expect"),
         ('kind = "ratio"', 'kind = "exact"\nexpect = ">= 2.0.1"', "C01.test.one.expect"),
         ('kind = "ratio"', 'kind = "slope"\nbar = 0', "C01.test.one.over"),
+        ('finding = "f"', 'finding = "f"\ninstead = "x"', "Input should be a valid list"),
         ('benchmarks = ["item.ByStage"]', "benchmarks = []", "C01.test.one.benchmarks"),
         ('benchmarks = ["item.ByStage"]', 'benchmarks = "item.ByStage"', "C01.test.one.benchmarks"),
         ('baseline = { impl = "b" }', "baseline = { px = 3 }", "C01.test.one"),
@@ -142,7 +143,8 @@ def test_broken_toml_is_named_in_one_sentence(tmp_path: Path, content: bytes) ->
 
 
 def test_a_missing_file_and_a_folder_are_named_in_one_sentence(tmp_path: Path) -> None:
-    assert sentence(tmp_path / "none.toml") and sentence(tmp_path)
+    assert sentence(tmp_path / "none.toml").endswith("is missing; name the file of claims.")
+    assert sentence(tmp_path)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

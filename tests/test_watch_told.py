@@ -81,6 +81,17 @@ def test_a_short_loop_says_so(tmp_path: Path) -> None:
     assert loop.notes == ["The loop was too short to hold batches back."]
 
 
+def test_epochs_that_all_end_within_their_first_step_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched = watch(numbers(5), out=tmp_path / "watch.json")
+    for _epoch in range(3):
+        for _batch in watched:
+            break
+    watched.report()
+    assert "came to its end; nothing is written." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_epochs_of_one_order_are_told(tmp_path: Path, told: bool) -> None:
     data = TensorDataset(torch.arange(8))

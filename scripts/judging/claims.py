@@ -281,7 +281,9 @@ def load_claims(path: Path) -> Claims:
     try:
         data: dict[str, Any] = tomllib.loads(content_of(path, MOST_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
-        raise StudyError(f"{path} is missing; restore it with `git checkout -- {path}`.") from None
+        ours = path.resolve() == CLAIMS.resolve()
+        then = f"restore it with `git checkout -- {path}`" if ours else "name the file of claims"
+        raise StudyError(f"{path} is missing; {then}.") from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error.strerror}; mend its rights.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -293,7 +295,7 @@ def load_claims(path: Path) -> Claims:
         return Claims.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        what = first["msg"].removeprefix("Value error, ")
+        what = first["msg"].removeprefix("Value error, ").replace("valid tuple", "valid list")
         raise StudyError(
             f"{path} is wrong at {_place(data, first['loc'])}: {what}; mend that field."
         ) from error

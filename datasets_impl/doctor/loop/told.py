@@ -56,10 +56,15 @@ def is_ours(path: Path) -> bool:
 
 def tell(record: Record, out: Path | None) -> None:
     """Print what was seen, on the standard error stream."""
+    console = Console(stderr=True, highlight=False)
     if not record.steps.count:
+        if record.first_batches.count:
+            console.print(
+                f"watch: no step of {record.name} came to its end; nothing is written.",
+                markup=False,
+            )
         return
     loop = loop_of(record)
-    console = Console(stderr=True, highlight=False)
     console.print(f"\n[bold]{verdict(loop)}[/bold]")
     for name, text in _rows(loop):
         console.print(f"  {name:<12} {text}", markup=False)
