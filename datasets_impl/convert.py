@@ -82,10 +82,12 @@ POOLS = 3  # of workers that may break, or be lost, before it is given up
 
 
 class Converted(NamedTuple):
-    """`written` shards were missing, of `shards`."""
+    """`written` shards were missing, of `shards`. `replaced`: a whole set stood there of other
+    pictures, or of these before they changed."""
 
     written: int
     shards: int
+    replaced: bool = False
 
 
 def convert_to_shards(
@@ -103,6 +105,8 @@ def convert_to_shards(
     progress: bool = False,
 ) -> Converted:
     """Write the pictures of `source` to `target` as a set of shards, unless it is there.
+
+    A set of other pictures that stands there is replaced.
 
     Args:
         source: what `ensure_stored` takes, or an address of fsspec.
@@ -193,10 +197,12 @@ class _Run(NamedTuple):
     told: Any
 
     def by(self, submit: Submit) -> Converted:
+        before = self.place.current()
         found = convert_shards(
             self.plan, self.format, self.place, submit, size=self.size, progress=self.told
         )
-        return Converted(*found)
+        was_other = before is not None and before.fingerprint != self.plan.fingerprint
+        return Converted(*found, replaced=was_other)
 
     def by_executor(self, executor: Any) -> Converted:
         try:
@@ -304,6 +310,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
     if done.written:
         print(f"{options.target}: wrote {done.written:,} of {done.shards:,} shards")
+        if done.replaced:
+            print("They replaced a set of other pictures, or of these before they changed.")
     else:
         print(f"{options.target} is there and current; nothing was written")
     return 0
@@ -316,7 +324,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("source", metavar="SRC", help="a folder of JPEG files, or an address such as s3://…")
-    add("target", metavar="DST", help="a folder, or an address")
+    add("target", metavar="DST", help="a folder, or an address; a set that is there is replaced")
     add("--format", default="pack", metavar="NAME", help=f"one of {', '.join(FORMATS)}")
     add("--kind", metavar="KIND", help="jpeg (encoded bytes) or pixels (decoded, of one size)")
     add("--labelled", action="store_true", help="the folders of SRC are classes")

@@ -31,6 +31,11 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(command) == 0
     assert "nothing was written" in capsys.readouterr().out
     assert contents(open_stored(tmp_path / "set")) == expected(folder, "jpeg", "tar")
+    other = folder.with_name("other")
+    shutil.copytree(folder, other)
+    (min(other.glob("*.jpg"))).unlink()
+    assert main([str(other), *command[1:]]) == 0
+    assert "They replaced a set of other pictures" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

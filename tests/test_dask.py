@@ -148,7 +148,7 @@ def test_a_scheduler_that_stops_for_a_while_and_workers_that_are_killed_and_cut_
         cluster.workers[0].kill()
         cluster.workers[1].send_signal(signal.SIGSTOP)
         threading.Timer(10, cluster.workers[1].send_signal, [signal.SIGCONT]).start()
-        written, shards = running.result()
+        written, shards, _ = running.result()
     assert (written, shards) == (20, 20)
     assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
     assert shards <= cluster.count() - before <= 1.5 * shards
@@ -169,7 +169,7 @@ def test_a_scheduler_that_dies(
     assert not (tmp_path / "set").exists()
     cluster.end()
     cluster = start(2)
-    written, shards = convert_to_shards(photos, tmp_path / "set", shard_images=SIZE, on=cluster.on)
+    written, shards, _ = convert_to_shards(photos, tmp_path / "set", shard_images=SIZE, on=cluster.on)
     assert 0 < written < shards, "what was written was written again"
     assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
     assert cluster.count() <= 1.5 * shards

@@ -56,7 +56,7 @@ def test_the_same_bytes_for_one_worker_or_many(
         done = convert_to_shards(
             folder, tmp_path / f"set{count}", name, kind, shard_images=SIZE, executor=pool
         )
-        assert done == (3, 3)
+        assert done == (3, 3, False)
     here(folder, tmp_path / "set", name, kind)
     whole = snapshot(tmp_path / "set")
     assert {count: snapshot(tmp_path / f"set{count}") for count in pools} == dict.fromkeys(
