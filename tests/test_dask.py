@@ -169,7 +169,9 @@ def test_a_scheduler_that_dies(
     assert not (tmp_path / "set").exists()
     cluster.end()
     cluster = start(2)
-    written, shards, _ = convert_to_shards(photos, tmp_path / "set", shard_images=SIZE, on=cluster.on)
+    written, shards, _ = convert_to_shards(
+        photos, tmp_path / "set", shard_images=SIZE, on=cluster.on
+    )
     assert 0 < written < shards, "what was written was written again"
     assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
     assert cluster.count() <= 1.5 * shards

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio
 
 from datasets_impl.contest.model import CROP, Arm
 from datasets_impl.decoders import decoder
@@ -33,6 +32,8 @@ class Fidelity:
 
 def fidelity(arm: Arm, root: Path) -> Fidelity:
     """Over one epoch of all images in `root`, which should be few."""
+    from skimage.metrics import peak_signal_noise_ratio  # a second of every process of the suite
+
     known = references(arm, root)
     coarse = known[:, ::COARSE, ::COARSE].astype(np.int16)
     options: dict[str, Any] = dict(WHOLE) if arm.task == "train" else {}
