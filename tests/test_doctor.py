@@ -191,6 +191,7 @@ def test_a_dead_process_is_told(ward: Path) -> None:
         (["no_such_file.py:Thing"], "no file"),
         ([f"{GALLERY}:Missing"], "no 'Missing'"),
         ([f"{doctor_healthy.__file__}:Healthy"], "--kwargs"),
+        ([f"{doctor_healthy.__file__}:Healthy.__len__"], "is a method of a class"),
         ([f"{GALLERY}:COUNT"], "neither a dataset nor a DataLoader"),
         ([f"{STRANGERS}:Empty", "--kwargs", WARD], "holds no sample"),
         ([f"{STRANGERS}:BrokenLength", "--kwargs", WARD], "mend its __len__"),

@@ -34,6 +34,7 @@ IMPORTED = {  # at import -> what is said
     "input('Which folder? ')": "asks for input.*__main__",
     "import os\nos.environ['NO_SUCH_THING']": "KeyError: 'NO_SUCH_THING'.*environment variable",
     "import no_such_package": "no_such_package.*install",
+    "from . import x": "no known parent package.*name it as package.module:object",
     "import os\nos.chdir('/')": SURVIVED,
     "import os\nos.fork()": SURVIVED,
     "import sys\nsys.stdout.write('x' * 10_000_000)\nsys.stderr.write('y' * 10_000_000)": SURVIVED,

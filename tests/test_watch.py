@@ -66,6 +66,8 @@ def test_the_loader_answers_all_else(tmp_path: Path) -> None:
     assert len(watched) == STEPS
     assert watched.dataset is loader.dataset
     assert watch(watched) is watched
+    watched.epoch = 3
+    assert loader.epoch == 3  # type: ignore[attr-defined]
     with pytest.raises(AttributeError):
         watched.nothing_of_the_kind  # noqa: B018
     assert pickle.loads(pickle.dumps(loader)) is not loader

@@ -28,7 +28,10 @@ OUT = "watch.json"
 
 
 class Watched(Generic[T]):
-    """A loader whose loop is timed. Everything else that is asked of it, the loader answers."""
+    """A loader whose loop is timed. Everything else that is asked of it, the loader answers; and
+    what is set, is set there."""
+
+    OWN = ("loader", "record", "place", "free")
 
     def __init__(
         self, loader: Iterable[T], record: Record, place: Place | None, free: bool | None
@@ -45,6 +48,12 @@ class Watched(Generic[T]):
         if name.startswith("__") or "loader" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self.loader, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.OWN and name not in self.__dict__:
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.loader, name, value)
 
     def report(self) -> None:
         """Say what was seen so far, and write it."""

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.doctor.probes.raised import GUARD, RAISED, sentence
+from datasets_impl.doctor.probes.raised import GUARD, RAISED, sentence, text_of
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 
@@ -44,6 +44,8 @@ def _remedy_of_import(error: BaseException) -> str:
         return f"; it asks for input when it is imported: {GUARD}"
     if isinstance(error, ModuleNotFoundError):
         return "; install what is missing where the doctor runs, or run it where your code runs"
+    if isinstance(error, ImportError) and "no known parent package" in text_of(error):
+        return "; it is part of a package: name it as package.module:object in the folder above"
     if (
         isinstance(error, KeyError)
         and frames

@@ -183,6 +183,11 @@ def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
     try:
         inspect.signature(found).bind(**kwargs)
     except TypeError as error:
+        if "'self'" in str(error):
+            raise StudyError(
+                f"{target} is a method of a class; name the class, or a function that makes the "
+                "dataset."
+            ) from error
         raise StudyError(
             f"{target} could not be called ({error}); give its arguments with --kwargs as JSON."
         ) from error
