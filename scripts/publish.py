@@ -29,7 +29,7 @@ from datasets_impl.files.whole import whole_folder
 from datasets_impl.media.workspaces import sweep_all, temporary_folder
 from scripts.judging.readable import readable
 from scripts.judging.runs import every_run
-from scripts.render_report import render
+from scripts.render_report import FILES, render
 from scripts.report import written
 from scripts.report.study import load_study
 from scripts.root import CLAIMS, RESULTS, ROOT
@@ -57,8 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     check_place("--out", out)
     every_run([results])
     check_replaceable(out / "asv", publishing.is_pages, sources=[results], what="asv's own pages")
-    report = ("index.html", "claims.json")
-    written.check(out / "report", report, "report", sources=[results])
+    written.check(out / "report", FILES, "report", sources=[results])
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

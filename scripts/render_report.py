@@ -36,6 +36,9 @@ from scripts.report.record import schema
 from scripts.report.terminal import print_study
 from scripts.root import CLAIMS, RESULTS, ROOT
 
+TABLES = ("claims.json", "claims.schema.json", "claims.csv", "claims.md", "claims.tex")
+FILES = ("index.html", *TABLES)  # of every report
+
 
 def render(
     study: Study, out: Path, asv_pages: str = "", sources: Sequence[Path] = ()
@@ -91,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
 
     results = arguments.results or [RESULTS]
     sources = [*results, arguments.claims]
-    written.check(arguments.out, ["index.html", "claims.json"], "report", sources=sources)
+    written.check(arguments.out, FILES, "report", sources=sources)
     check_named(arguments.claims, results)
     study = load_study(results, arguments.claims)
     with fitting(results):

@@ -29,7 +29,7 @@ from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.observe import load
 from scripts.judging.known import check_named
 from scripts.judging.runs import CONTEST
-from scripts.render_report import render
+from scripts.render_report import FILES, render
 from scripts.report import written
 from scripts.report.study import load_study
 from scripts.report.terminal import print_study
@@ -152,7 +152,7 @@ def _check_targets(options: argparse.Namespace) -> None:
     ):
         check_replaceable(options.out / name, ours, sources=sources, what=what)
     _check_question(options)
-    written.check(options.out / "report", ("index.html", "claims.json"), "report", sources=sources)
+    written.check(options.out / "report", FILES, "report", sources=sources)
     publishing.check_results(
         options.results,
         options.machine,

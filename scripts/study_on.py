@@ -25,7 +25,7 @@ from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.system.scheduler import client_of
 from scripts.judging.claims import load_claims
 from scripts.judging.runs import CONTEST
-from scripts.render_report import render
+from scripts.render_report import FILES, render
 from scripts.report import written
 from scripts.report.study import load_study
 from scripts.report.terminal import print_study
@@ -69,8 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         refused.append(sentence)
         console.print(sentence, markup=False, soft_wrap=True)
 
-    report = ("index.html", "claims.json")
-    check = lambda: written.check(out / "report", report, "report")  # noqa: E731
+    check = lambda: written.check(out / "report", FILES, "report")  # noqa: E731
     with measuring(out, check), client_of(options.on) as client:
         workers = hosts.workers_by_host(client)
         console.print(f"One study on each of {len(workers)} hosts: {', '.join(workers)}.")

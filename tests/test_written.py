@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_impl.errors import StudyError
-from scripts import compare, publish, validate
+from scripts import compare, publish, render_report, validate
 from scripts.render_report import main as render_main
 from scripts.render_report import render
 from scripts.report import written
@@ -162,6 +162,16 @@ def test_results_are_not_written_into(tmp_path: Path, capsys: pytest.CaptureFixt
         assert command(results / "report") == 2
         assert "holds asv's results" in capsys.readouterr().err
     assert snapshot(results) == before
+
+
+@pytest.mark.parametrize("name", render_report.FILES)
+def test_a_users_file_is_refused_before_anything_is_judged(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(USER)
+    monkeypatch.setattr(render_report, "check_named", lambda *_: pytest.fail("it was judged"))
+    assert render_report.main(["--out", str(tmp_path)]) == 2
+    assert f"{name} holds something else" in capsys.readouterr().err
 
 
 def test_a_study_may_add_to_results(tmp_path: Path) -> None:
