@@ -286,6 +286,7 @@ def test_a_change_of_words_touches_nothing(clone: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_slow_change_is_found_from_end_to_end(clone: Path, tmp_path: Path) -> None:
     """Ten thousand times as much: in three rounds no load of a machine hides that."""
+    edit(clone, "benchmarks/common.py", "spoilt_by_load = True", "spoilt_by_load = False")
     edit(clone, "benchmarks/structures.py", '("label", "image")', '("label",)')
     edit(clone, "benchmarks/structures.py", '("list", "numpy", "tensor")', '("tensor",)')
     value = "value = scale * statistics.median(times) - loop"

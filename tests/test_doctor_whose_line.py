@@ -154,7 +154,7 @@ class Disturbed(Looked):
     def second(self, many: int) -> Any:
         if Disturbed.profiled:
             Disturbed.profiled = False
-            sum(range(300_000))
+            sum(range(10_000_000))
         return many
 
 

@@ -14,7 +14,9 @@ import resource
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import inf
+from statistics import fmean
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
@@ -26,6 +28,7 @@ from datasets_impl.doctor.probes.thresholds import LOOPED
 LEAST_SEEN = 0.1  # seconds: what takes the processor away once must not look like a cause
 MOST_ROUNDS = 1000
 SAME_QUEUE = 0.05  # share of the time
+DISTURBED = 3.0  # times as long as another pass with the profiler
 BUSY = 0.1  # share of the time in the queue for a processor
 LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
@@ -65,8 +68,7 @@ def in_turns(
     neighbour that takes the processor for a second must not lengthen one side only. From `until`
     on, by the clock, no pass is begun and no item more is read than has to be.
     """
-    profiler, passes = cProfile.Profile(), list[Pass]()
-    queued, profiled, seen = 0.0, 0, 0.0
+    passes, looks, seen = list[Pass](), list[Look](), 0.0
     with emptied_quickly():
         while len(passes) < rounds or seen < LEAST_SEEN:
             if passes and (clock.perf_counter() > until or len(passes) >= MOST_ROUNDS):
@@ -79,33 +81,55 @@ def in_turns(
             passes.append(plainly())
             if first:
                 gc.collect()
-            with clocked() as taken:
-                profiler.enable()
-                try:
-                    for value in inputs:
-                        get(value)
-                        profiled += 1
-                        if clock.perf_counter() > until:
-                            break
-                finally:
-                    profiler.disable()
-            queued += taken.queued
-            seen += passes[-1].wall + passes[-1].beside + taken.wall
-    queued /= len(passes)
+            looks.append(looked(get, inputs, until))
+            seen += passes[-1].wall + passes[-1].beside + looks[-1].taken.wall
+    looks = undisturbed(looks)
+    queued = fmean(look.taken.queued for look in looks)
     # What disturbs a pass (a collector of garbage, a machine that stands still) makes it longer.
     least = min(calm(passes), key=lambda one: one.wall)
     plain, blocked = least.wall / len(inputs), least.blocked / len(inputs)
-    items = len(passes) * len(inputs)
-    paged = sum(one.major_faults for one in passes) > 0.1 * items
+    paged = sum(one.major_faults for one in passes) > 0.1 * len(passes) * len(inputs)
     # On a busy machine a sleep ends late: to the profiler it is longer than it was meant to be.
     longest = blocked if queued > BUSY else inf
     now = clock.perf_counter()
     left = min(LINES_SECONDS, max(until - now, LINES_TIMES * plain, LEAST_LINES))
     left /= 1 - min(MOST_QUEUED, queued)  # of the clock, in which less is done
     watched = watch_lines(get, inputs[:LINES_OF], now + left)
-    profile = Profile(profiler.getstats(), plain, profiled / (1 - min(0.99, queued)), blocked)
+    profiled = sum(look.items for look in looks) / (1 - min(0.99, queued))
+    profile = Profile(chain.from_iterable(look.stats for look in looks), plain, profiled, blocked)
     found = profile.attributed(longest, watched)
     return _looped(_with_hidden(found, blocked, "reading" if paged else "waiting"))
+
+
+@dataclass
+class Look:
+    """What the profiler saw of the first so many items, and what that took."""
+
+    taken: Pass
+    stats: Sequence[Any]
+    items: int
+
+
+def undisturbed(looks: Sequence[Look]) -> list[Look]:
+    """Those that took no many times as long as another: whatever came in between fell upon one
+    function, which would look like the cause."""
+    least = min(look.taken.whole / look.items for look in looks)
+    return [look for look in looks if look.taken.whole / look.items <= DISTURBED * least]
+
+
+def looked(get: Callable[[Any], Any], inputs: Sequence[Any], until: float) -> Look:
+    profiler, items = cProfile.Profile(), 0
+    with clocked() as taken:
+        profiler.enable()
+        try:
+            for value in inputs:
+                get(value)
+                items += 1
+                if clock.perf_counter() > until:
+                    break
+        finally:
+            profiler.disable()
+    return Look(taken, profiler.getstats(), items)
 
 
 @contextmanager
@@ -126,9 +150,10 @@ def emptied_quickly() -> Iterator[None]:
 @dataclass
 class Pass:
     """A run over all inputs: seconds, but for those that it stood in the queue for a processor
-    (`queued`, of all: a share), those in which nothing ran, and pages fetched from a disk; and the
-    seconds that a loader takes beside its items."""
+    (`queued`, of all: a share), those in which nothing ran, and pages fetched from a disk; the
+    seconds that a loader takes beside its items; and `whole`, all by the clock."""
 
+    whole: float = 0.0
     wall: float = 0.0
     beside: float = 0.0
     queued: float = 0.0
@@ -153,6 +178,7 @@ def clocked() -> Iterator[Pass]:
     whole, ran, queued, here = (after - before for after, before in zip(_now(), begun, strict=True))
     # Of a short pass the kernel may tell more waiting than it had room for beside what it ran.
     queued = max(0.0, min(queued, whole - here))
+    taken.whole = whole
     taken.queued = min(1.0, queued / whole) if whole else 0.0
     taken.wall = whole * (1 - taken.queued)
     taken.blocked = max(0.0, whole - ran - queued)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import isinf
 from typing import Any
@@ -60,16 +60,44 @@ class Attribution:
         return self.total - sum(self.causes.values())
 
 
+@dataclass
+class Entry:
+    """A function, in all passes together; or the calls of one by another."""
+
+    code: Any
+    inlinetime: float = 0.0
+    totaltime: float = 0.0
+    below: dict[Key, Entry] = field(default_factory=dict)
+
+    @property
+    def calls(self) -> Iterable[Entry]:
+        return self.below.values()
+
+
+def together(stats: Iterable[Any]) -> dict[Key, Entry]:
+    """The profiler's entries, of one pass or more, by function."""
+    found: dict[Key, Entry] = {}
+    for each in stats:
+        entry = found.setdefault(key_of(each.code), Entry(each.code))
+        entry.inlinetime += each.inlinetime
+        entry.totaltime += each.totaltime
+        for call in each.calls or ():
+            inner = entry.below.setdefault(key_of(call.code), Entry(call.code))
+            inner.inlinetime += call.inlinetime
+            inner.totaltime += call.totaltime
+    return found
+
+
 class Profile:
     """What the profiler saw of so many `items`, which take `plain` seconds each without it and are
     `blocked` for a part of them."""
 
-    def __init__(self, stats: Sequence[Any], plain: float, items: float, blocked: float) -> None:
+    def __init__(self, stats: Iterable[Any], plain: float, items: float, blocked: float) -> None:
         self.plain, self.items, self.blocked = plain, items, blocked
-        self.entries = {key_of(entry.code): entry for entry in stats}
+        self.entries = together(stats)
         callers: dict[Key, dict[Key, float]] = defaultdict(dict)
         for key, entry in self.entries.items():
-            for call in entry.calls or ():
+            for call in entry.calls:
                 callers[key_of(call.code)][key] = max(call.inlinetime, 1e-9)
         self.shares = _Shares(self.entries, callers)
         self.native: Shares = defaultdict(float)
@@ -132,7 +160,7 @@ class Profile:
             seen = watched.own[key].parts(watched.items) or {first: 1.0}
             for line, part in seen.items():
                 lines[line]["python"] += part * own
-            for call in entry.calls or ():
+            for call in entry.calls:
                 inner = key_of(call.code)
                 if not isinstance(inner, str) and is_users(inner[0]):
                     continue
@@ -168,7 +196,7 @@ class Profile:
             found[asked] = self.threads * entry.inlinetime
             found[cause] -= found[asked]
         self.looking.add((key, asked))
-        for call in entry.calls or ():
+        for call in entry.calls:
             inner = key_of(call.code)
             if (inner, cause) in self.looking:  # it calls itself, by way of others perhaps
                 continue
@@ -184,7 +212,7 @@ class Profile:
 class _Shares:
     """The causes of a function: its own by a rule, else those of its callers."""
 
-    def __init__(self, entries: dict[Key, Any], callers: dict[Key, dict[Key, float]]) -> None:
+    def __init__(self, entries: dict[Key, Entry], callers: dict[Key, dict[Key, float]]) -> None:
         self.entries, self.callers = entries, callers
         self.known: dict[Key, Shares] = {}
 
