@@ -68,9 +68,9 @@ def in_turns(
     neighbour that takes the processor for a second must not lengthen one side only. From `until`
     on, by the clock, no pass is begun and no item more is read than has to be.
     """
-    passes, looks, seen = list[Pass](), list[Look](), 0.0
+    passes, looks = list[Pass](), list[Look]()
     with emptied_quickly():
-        while len(passes) < rounds or seen < LEAST_SEEN:
+        while len(passes) < rounds or _seconds(passes, looks) < LEAST_SEEN:
             if passes and (clock.perf_counter() > until or len(passes) >= MOST_ROUNDS):
                 break
             # Else the collector of garbage may come into every pass of one side and into none of
@@ -82,7 +82,6 @@ def in_turns(
             if first:
                 gc.collect()
             looks.append(looked(get, inputs, until))
-            seen += passes[-1].wall + passes[-1].beside + looks[-1].taken.wall
     looks = undisturbed(looks)
     queued = fmean(look.taken.queued for look in looks)
     # What disturbs a pass (a collector of garbage, a machine that stands still) makes it longer.
@@ -108,6 +107,12 @@ class Look:
     taken: Pass
     stats: Sequence[Any]
     items: int
+
+
+def _seconds(passes: Sequence[Pass], looks: Sequence[Look]) -> float:
+    """That were seen of the items, and of nothing else."""
+    plain = sum(one.wall + one.beside for one in passes)
+    return plain + sum(look.taken.wall for look in undisturbed(looks))
 
 
 def undisturbed(looks: Sequence[Look]) -> list[Look]:
