@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from datasets_impl.doctor.probes import attribution
-from datasets_impl.doctor.probes.attribution import Pass, attribute, in_turns
+from datasets_impl.doctor.probes.attribution import Pass, attribute, in_turns, looked
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.own_lines import Watched
 from datasets_impl.doctor.probes.profile import Profile
@@ -184,6 +184,15 @@ def test_lines_of_quick_samples_have_their_time_though_it_is_over(
     monkeypatch.setattr(attribution.clock, "perf_counter", lambda: 100.0)
     in_turns(lambda _: None, range(3), lambda: Pass(wall=3e-5), 1, until=99.0)
     assert given == [100.0 + attribution.LEAST_LINES]
+
+
+@pytest.mark.parametrize(("seconds", "least", "most"), [(0.0, 20, 10**6), (0.2, 1, 1)])
+def test_more_than_one_quick_item_is_seen_though_the_time_is_over(
+    seconds: float, least: int, most: int
+) -> None:
+    """The first finds caches cold: what it takes is not what an item takes."""
+    look = looked(lambda _: time.sleep(seconds), range(10**6), until=0.0)
+    assert least <= look.items <= most
 
 
 @pytest.mark.slow

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import time
 from collections.abc import Callable
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,21 @@ def test_samples_are_tried_in_the_order_that_training_has(
     subject = subject_of("x", numbers if shuffle is None else loader(numbers, shuffle=shuffle))
     found = part_of(subject, 0.5)
     assert (found == sorted(found)) is ordered and len(set(found)) == len(found) > 8
+
+
+def test_a_part_is_no_shorter_for_what_stood_still_while_the_first_were_timed() -> None:
+    """Of too few samples no growth of memory is seen, and a line that waited once looks costly."""
+    numbers, asked = Numbers(), count()
+
+    def read(index: Any) -> Any:
+        if next(asked) == 0:
+            time.sleep(0.5)
+        return numbers[index]
+
+    subject = subject_of("x", numbers)
+    many = len(part_of(subject, 0.1))
+    subject.read = read  # type: ignore[method-assign]
+    assert len(part_of(subject, 0.1)) == many == len(numbers)
 
 
 def test_a_worker_init_function_over_kept_samples_sees_the_users_dataset() -> None:
