@@ -28,6 +28,8 @@ export GIVEN_ROUNDS := $(value ROUNDS)
 export GIVEN_TARGET := $(value TARGET)
 export GIVEN_ON := $(value ON)
 export GIVEN_BASE := $(value BASE)
+# Else each of hundreds of processes compiles the project anew, and workers' starts are timed so.
+unexport PYTHONDONTWRITEBYTECODE
 STUDY = $(RUN) $(if $(value ON),scripts.study_on "--on=$$GIVEN_ON",scripts.study) $${GIVEN_IMAGES:+"--images=$$GIVEN_IMAGES"} \
   $${GIVEN_ROUNDS:+"--rounds=$$GIVEN_ROUNDS"} $(if $(OTHER),--beside)
 # Long files are shared out: a worker that has nothing left takes tests from another.
