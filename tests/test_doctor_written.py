@@ -150,6 +150,29 @@ def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     assert LOOK in html, "the look of the study's page"
 
 
+@pytest.mark.slow
+def test_no_compiled_files_are_left_beside_the_users(tmp_path: Path) -> None:
+    """Neither of what the doctor imports nor of what workers import that are spawned."""
+    (tmp_path / "helper.py").write_text("ROWS = 64\n")
+    (tmp_path / "train.py").write_text(
+        "import helper\n"
+        "import torch\n\n"
+        "class Rows(torch.utils.data.Dataset):\n"
+        "    def __len__(self):\n"
+        "        return helper.ROWS\n\n"
+        "    def __getitem__(self, index):\n"
+        "        return torch.full((8,), index)\n\n"
+        "def loader():\n"
+        "    return torch.utils.data.DataLoader(\n"
+        "        Rows(), batch_size=8, num_workers=1, multiprocessing_context='spawn')\n"
+    )
+    before = snapshot(tmp_path)
+    command = ("-m", "datasets_impl.doctor", str(tmp_path / "train.py:loader"), "--budget", "10")
+    done = python(*command, PYTHONDONTWRITEBYTECODE="")
+    assert done.returncode == 0, done.stderr
+    assert snapshot(tmp_path) == before
+
+
 def _started_by(test: Path, pid: int) -> bool:
     """Whether a process has the environment of a test, whoever its parent is by now."""
     try:

@@ -78,6 +78,9 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
             sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Python has it
     # As in a worker; and a second thread that a neighbour keeps from running makes the first wait.
     torch.set_num_threads(1)
+    # No compiled files beside the user's, neither by this process nor by workers that are spawned.
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     subject = load(request["target"], request["kwargs"])
     importing = clock.monotonic() - begun  # on a busy machine too long to be passed over
     subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
