@@ -27,7 +27,7 @@ from torch.utils.data import (
 from datasets_impl.doctor.probes import profiling
 from datasets_impl.doctor.probes.batches import batches
 from datasets_impl.doctor.probes.growth import PROOF, Packed, _grown, growth
-from datasets_impl.doctor.probes.loaders import There, collate_of, consume, opened
+from datasets_impl.doctor.probes.loaders import LATE, Part, There, collate_of, consume, opened
 from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.target import subject_of
@@ -123,6 +123,17 @@ def test_samples_are_tried_in_the_order_that_training_has(
     subject = subject_of("x", numbers if shuffle is None else loader(numbers, shuffle=shuffle))
     found = part_of(subject, 0.5)
     assert (found == sorted(found)) is ordered and len(set(found)) == len(found) > 8
+
+
+@pytest.mark.parametrize(("method", "more"), [("fork", False), ("spawn", True)])
+def test_workers_that_import_first_are_waited_for(method: str, more: bool) -> None:
+    """torch from a slow disk, or on a busy machine, takes longer than any sample should."""
+    subject = subject_of("x", loader(multiprocessing_context=method))
+    with opened(subject, Part(subject, [0]), 1, default_collate) as made:
+        assert (made.timeout > LATE) is more
+    other = {"multiprocessing_context": "forkserver"}
+    with opened(subject, Part(subject, [0]), 1, default_collate, **other) as made:
+        assert made.timeout > LATE
 
 
 def test_a_part_is_no_shorter_for_what_stood_still_while_the_first_were_timed() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datasets_impl.doctor.probes.loaders import batch_size_of
+from datasets_impl.doctor.probes.loaders import batch_size_of, start_method_of
 from datasets_impl.doctor.probes.own_code import source_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.randomness import is_called_to_store, is_random
@@ -52,8 +52,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "handle_lines": handle_lines(subject),
         "lengths": [],
         "settings": {k: v for k, v in subject.settings.items() if v is None or _plain(v)},
-        "start_method": subject.settings.get("start_method")
-        or torch.multiprocessing.get_start_method(),
+        "start_method": start_method_of(subject),
         "opencv_threads": _opencv_threads(),
         "torch_threads": torch.get_num_threads(),
         "batch_size": batch_size_of(subject),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_info
 from torch.utils.data._utils import worker as torch_worker
 
@@ -24,7 +25,8 @@ WORKERS = 2  # where the user has none, for what only workers show
 LEAST_BATCHES = 4  # in what is measured
 PAGE = 4096
 AHEAD = 2  # batches of each worker
-LATE = 20.0  # seconds without a batch, after which a worker is taken to hang
+LATE = 20.0  # seconds without a batch, after which a worker is taken to hang;
+STARTED_LATE = 90.0  # of one that imports torch and the user's modules first, on a busy machine
 
 
 class Part(Dataset[Any]):
@@ -147,6 +149,11 @@ def only_noted(worker: int) -> None:
     note_in_worker()
 
 
+def start_method_of(subject: Subject) -> str:
+    """Of the user's loader; the platform's where there is none, or it does not say."""
+    return str(subject.settings.get("start_method") or torch.multiprocessing.get_start_method())
+
+
 def initialised(subject: Subject) -> WorkerInit:
     return WorkerInit(subject.dataset, getattr(subject.loader, "worker_init_fn", None))
 
@@ -177,11 +184,12 @@ def opened(
     if options["batch_size"] is None:  # of a dataset that gives batches
         changes.pop("batch_size", None)
     if workers:
+        method = changes.get("multiprocessing_context") or start_method_of(subject)
         options |= {
             "persistent_workers": persistent,
             "prefetch_factor": settings.get("prefetch_factor") or AHEAD,
             "multiprocessing_context": settings.get("start_method"),
-            "timeout": LATE,
+            "timeout": LATE if method == "fork" else STARTED_LATE,
         }
     made: DataLoader[Any] = DataLoader(dataset, **options | changes)
     with ending_workers(made):
