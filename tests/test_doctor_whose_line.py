@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cProfile
 import gc
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, random_split
 
 from datasets_impl.doctor.findings.user_lines import shown
+from datasets_impl.doctor.probes import profiling
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.starting import starting
 from datasets_impl.doctor.probes.target import subject_of
@@ -175,12 +177,41 @@ def test_a_program_that_holds_many_objects_is_not_walked_over_again_and_again(
 ) -> None:
     held, walked, before = [[] for _ in range(200_000)], list[int](), gc.get_freeze_count()
     gc.unfreeze()  # as a user's program begins
-    monkeypatch.setattr(gc, "collect", lambda: walked.append(len(gc.get_objects())))
+    monkeypatch.setattr(gc, "collect", lambda _: walked.append(len(gc.get_objects())))
     causes(subject_of("x", Rows()), 4.0)
     assert walked and max(walked) < len(held) / 4
     assert gc.get_freeze_count() == 0
     if before:
         gc.freeze()
+
+
+def test_nor_is_what_it_made_after_it_had_frozen_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[int]()
+    if not gc.get_freeze_count():
+        gc.freeze()
+    monkeypatch.setattr(gc, "collect", asked.append)
+    causes(subject_of("x", Rows()), 4.0)
+    assert asked and max(asked) < 2 and gc.get_freeze_count()
+
+
+def test_the_lines_of_a_quick_collate_function_are_told_though_the_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else no line is told of what takes all of the time."""
+    slow = profiling.in_turns
+
+    def late(*given: Any) -> Any:
+        try:
+            return slow(*given)
+        finally:
+            now[0] = 100.0
+
+    now = [0.0]
+    monkeypatch.setattr(profiling, "in_turns", late)
+    real = time.perf_counter
+    monkeypatch.setattr(profiling.clock, "perf_counter", lambda: real() + now[0])
+    found = causes(subject_of("x", CASES["costly collate"]()), 4.0)["lines"]
+    assert (found[0]["file"], found[0]["line"]) == marked("costly collate")
 
 
 def test_the_line_of_a_sampler_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def in_turns(
     ones as many as `LEAST_SEEN` has room for.
     """
     passes, looks = list[Pass](), list[Look]()
-    with emptied_quickly():
+    with emptied_quickly() as oldest:
         while len(passes) < rounds or _seconds(passes, looks) < LEAST_SEEN:
             if passes and (clock.perf_counter() > until or len(passes) >= MOST_ROUNDS):
                 break
@@ -78,10 +78,10 @@ def in_turns(
             # the other. Quick items, of which there are many rounds, hardly call it.
             first = len(passes) < rounds
             if first:
-                gc.collect()
+                gc.collect(oldest)
             passes.append(plainly())
             if first:
-                gc.collect()
+                gc.collect(oldest)
             looks.append(looked(get, inputs, until))
     looks = undisturbed(looks)
     queued = fmean(look.taken.queued for look in looks)
@@ -140,15 +140,16 @@ def looked(get: Callable[[Any], Any], inputs: Sequence[Any], until: float) -> Lo
 
 
 @contextmanager
-def emptied_quickly() -> Iterator[None]:
-    """Emptying the collector of garbage takes as long as what was made since; else it walks over
-    all that the program holds, which may be millions of a dataset's records. What the program has
-    put out of its sight itself stays there."""
+def emptied_quickly() -> Iterator[int]:
+    """Gives the oldest generation of garbage to collect, so that this takes no longer than what was
+    made since; else the collector walks over all that the program holds, which may be millions of a
+    dataset's records. What the program has put out of its sight itself stays there, and then the
+    old ones are left alone."""
     own = gc.get_freeze_count() == 0
     if own:
         gc.freeze()
     try:
-        yield
+        yield 2 if own else 1
     finally:
         if own:
             gc.unfreeze()

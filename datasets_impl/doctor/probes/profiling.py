@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.attribution import Pass, attribute, calm, clocked, in_turns
+from datasets_impl.doctor.probes.attribution import (
+    LEAST_LINES,
+    Pass,
+    attribute,
+    calm,
+    clocked,
+    in_turns,
+)
 from datasets_impl.doctor.probes.loaders import (
     Part,
     Timed,
@@ -73,9 +80,10 @@ def _of_collate(collate: Any, some: list[Any], seconds: float, until: float) -> 
     """The lines of the user's own collate function, and their part of these seconds of a sample."""
     function = getattr(collate, "func", collate)
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    if code is None or not is_users(code.co_filename) or clock.perf_counter() > until:
+    left = max(LEAST_LINES, until - clock.perf_counter())
+    if code is None or not is_users(code.co_filename):
         return []
-    if PASSES_OF_COLLATE * len(some) * seconds > until - clock.perf_counter():
+    if PASSES_OF_COLLATE * len(some) * seconds > left:
         return []
     found = attribute(lambda samples: collate(list(samples)), [some] * 2, 1)
     part = seconds / max(1e-9, found.total)
