@@ -17,6 +17,9 @@ from scripts import install
 SHOWS = '#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done\n'
 ODD = """~/my 'best' "photos" $x $(touch gone) `touch gone` ; touch gone # & * \\ %s"""
 
+# What `make test PYTHON=…` was given is in the environment of its tests, too.
+OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "ARGS", "PYTHON", "TORCH", "IMAGES", "ROUNDS")
+
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 
 
@@ -35,7 +38,7 @@ def home(tmp_path: Path) -> Path:
 
 def words(home: Path, *given: str, **environment: str) -> list[str]:
     """The words that reach Python."""
-    plain = {name: text for name, text in os.environ.items() if name not in ("MAKEFLAGS", "ARGS")}
+    plain = {name: text for name, text in os.environ.items() if name not in OF_MAKE}
     done = subprocess.run(
         ["make", "--no-print-directory", *given],
         cwd=home,
