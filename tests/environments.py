@@ -53,9 +53,9 @@ def like_installed(folder: Path, extras: Iterable[str], project: Path) -> Path:
 
 def installed(folder: Path, extras: Iterable[str]) -> Path:
     """The interpreter of a virtual environment in `folder`, filled by pip alone."""
-    python = _empty(folder)
+    python, wanted = _empty(folder), ",".join(extras)
     _run([sys.executable, "-m", "pip", "--python", python, "install", "--quiet",
-          f"{ROOT}[{','.join(extras)}]"])  # fmt: skip
+          f"{ROOT}[{wanted}]" if wanted else ROOT])  # fmt: skip
     return python
 
 
