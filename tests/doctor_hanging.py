@@ -99,19 +99,22 @@ def begun(worker: int) -> None:
 
 
 def of(dataset: Any, **options: Any) -> DataLoader[Any]:
-    return DataLoader(dataset, batch_size=32, num_workers=2, **options)
+    """Workers that are forked: others import torch before they come to hang."""
+    return DataLoader(
+        dataset, batch_size=32, num_workers=2, multiprocessing_context="fork", **options
+    )
 
 
 def python_lock(folder: str) -> DataLoader[Any]:
-    return of(Journaled(folder), multiprocessing_context="fork")
+    return of(Journaled(folder))
 
 
 def lock_of_c(folder: str) -> DataLoader[Any]:
-    return of(InC(folder), multiprocessing_context="fork")
+    return of(InC(folder))
 
 
 def lock_that_is_not_sent(folder: str) -> DataLoader[Any]:
-    return of(CanBeSent(folder), multiprocessing_context="fork")
+    return of(CanBeSent(folder))
 
 
 def endless(folder: str) -> DataLoader[Any]:
