@@ -36,6 +36,7 @@ from scripts.root import CLAIMS, RESULTS, ROOT
 from scripts.session import asv_files, publishing
 from scripts.session.asv_assets import make_local
 from scripts.session.child import run_child
+from scripts.session.named_asv import ASV
 from scripts.session.places import check_place
 
 
@@ -88,7 +89,7 @@ def _asv_pages(results: Path, made: Path, temporary: Path) -> None:
               "benchmark_dir": ROOT / "benchmarks", "env_dir": temporary / "env"}  # fmt: skip
     config, log = temporary / "asv.conf.json", temporary / "asv.log"
     util.write_json(str(config), settings | {name: str(path) for name, path in places.items()})
-    command = [sys.executable, "-m", "asv", "publish", "--no-pull", "--config", str(config)]
+    command = [*ASV, "publish", "--no-pull", "--config", str(config)]
     try:
         run_child(command, os.environ, what="asv publish", output=log)
     except StudyError as error:

@@ -164,3 +164,20 @@ def test_the_images_are_one_line_whatever_their_number(
     assert prepare.main() == 0
     said = capfd.readouterr().err
     assert re.fullmatch(r"Images: 17 JPEG files, 16 to 24 px, \S+ kB, in 2 folders\.\n", said)
+
+
+def test_locks_of_asv_are_named_after_it_where_workers_are_not_forked(tmp_path: Path) -> None:
+    """A killed one leaves them in shared memory, where the next run sweeps them by these names."""
+    code = (
+        "import contextlib, multiprocessing, os, runpy, sys\n"
+        "multiprocessing.set_start_method('forkserver')\n"
+        "sys.argv = ['asv', 'machine', '--help']\n"
+        "with contextlib.suppress(SystemExit):\n"
+        "    runpy.run_module('scripts.session.named_asv', run_name='__main__')\n"
+        "from asv import util\n"
+        "from datasets_impl.system.owners import own_prefix\n"
+        "names = [one._semlock.name for one in util._global_locks.values()]\n"
+        "assert names and all(name.startswith('/' + own_prefix()) for name in names), names\n"
+    )
+    done = python("-c", code, HOME=tmp_path)
+    assert done.returncode == 0, done.stderr

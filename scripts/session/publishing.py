@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from scripts.judging.profiles import Standing, spoiled
 from scripts.root import ROOT
 from scripts.session import asv_files, provenance
 from scripts.session.child import run_child
+from scripts.session.named_asv import ASV
 from scripts.session.rounds import Session
 
 LIST = "study-pages.json"  # beside asv's pages: which files they are
@@ -125,7 +125,7 @@ def make_pages(session: Session, results: Path, pages: Path) -> None:
     remove_ours(made, lambda folder: True)  # all below the session's folder is the session's
     config = session.configure(results, made)
     run_child(
-        [sys.executable, "-m", "asv", "publish", "--no-pull", "--config", str(config)],
+        [*ASV, "publish", "--no-pull", "--config", str(config)],
         session.environment,
         what="Publishing asv's own pages",
         output=session.folder / "asv.log",

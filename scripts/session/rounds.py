@@ -23,6 +23,7 @@ from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
 from scripts.root import ROOT
 from scripts.session import asv_files, provenance
 from scripts.session.child import child, run_child
+from scripts.session.named_asv import ASV
 from scripts.session.state import State
 
 MACHINES = Path(".asv-machine.json")  # in the home folder: where asv keeps the names of machines
@@ -56,7 +57,7 @@ class Session(State):
                 f"{names}, where asv keeps the names of machines, is damaged; delete it or mend it."
             ) from error
         run_child(
-            [sys.executable, "-m", "asv", "machine", "--yes", "--machine", self.machine],
+            [*ASV, "machine", "--yes", "--machine", self.machine],
             self.environment,
             what=f"Registering this machine with asv in {names}",
             output=self.folder / "asv.log",
@@ -70,7 +71,7 @@ class Session(State):
         config = self.configure(results=attempt / "results", pages=self.folder / "pages")
         started = provenance.load_now()
         before = time.monotonic()
-        command = [sys.executable, "-m", "asv", "run", "--config", str(config)]
+        command = [*ASV, "run", "--config", str(config)]
         command += ["-E", f"existing:{sys.executable}"]
         command += ["--set-commit-hash", self.state["code"]["commit"]]
         command += ["--machine", self.machine, "--record-samples", "--attribute", "rounds=1"]
