@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.findings.mechanisms import workers_cost
 from datasets_impl.doctor.findings.time_causes import time_causes
+from datasets_impl.doctor.findings.user_lines import leading_to, place_of
 from datasets_impl.doctor.probes import own_lines
 from datasets_impl.doctor.probes.attribution import attribute
 from datasets_impl.doctor.probes.looking import look
@@ -278,6 +279,15 @@ def test_what_is_loaded_at_first_is_no_part_of_a_usual_sample() -> None:
             return index
 
     assert look(subject_of("lazy", Lazy([0] * 99)), 0.1)["cost"] < 0.1
+
+
+@pytest.mark.parametrize("code", ["for x in row:", "for x in row", "made = row[:]"])
+def test_one_colon_comes_between_a_line_and_what_it_takes(code: str) -> None:
+    causes = {"total": 1e-3, "causes": {"python": 9e-4}, "lines": [spent(code, python=9e-4)]}
+    told = [*leading_to({"causes": causes}, "python")]
+    told.append(place_of({"file": "train.py", "line": 41, "code": code, "share": 0.9}))
+    start = f"train.py:41  {code.removesuffix(':')}:"
+    assert told == [f"{start} 0.90 ms, 90%", f"{start} 90%"]
 
 
 @pytest.mark.parametrize("asks", [True, False])
