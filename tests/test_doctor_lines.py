@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import cProfile
 import csv
 import io
+import itertools
 import json
 import pickle
 import re
@@ -24,11 +26,15 @@ from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.findings.mechanisms import workers_cost
 from datasets_impl.doctor.findings.time_causes import time_causes
+from datasets_impl.doctor.findings.user_lines import leading_to, place_of
+from datasets_impl.doctor.probes import own_lines
 from datasets_impl.doctor.probes.attribution import attribute
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.own_lines import Spent, named_at, watch_lines
+from datasets_impl.doctor.probes.profile import Profile
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.target import subject_of
+from datasets_impl.doctor.probes.thresholds import LOOPED
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.page import page
@@ -137,7 +143,61 @@ def test_hooks_end_at_their_time_and_leave_those_of_others() -> None:
         sys.setprofile(None)
     assert after is look and sys.gettrace() is None
     assert seen.items == 0 and sum(seen.times.values()) < 10
-    assert not any(one.parts(seen.items) for one in seen.own.values()), "half an item tells nothing"
+
+
+def one_loop(values: range) -> int:
+    total = 0
+    for one in values:
+        total ^= one
+    return total
+
+
+def two_loops(values: range) -> int:
+    total = 0
+    for one in values:
+        total ^= one
+    for one in values:
+        total ^= one
+    return total
+
+
+def then_operators(values: range) -> int:
+    total = 0
+    for one in values:
+        total ^= one
+    return total * total
+
+
+def two_calls(values: range) -> int:
+    return one_loop(values[:99]) + one_loop(values)
+
+
+@pytest.mark.parametrize(
+    ("read", "seconds", "told"),
+    [
+        (one_loop, 1.0, True),
+        (two_calls, 1.0, True),
+        (two_loops, 1e-9, False),  # the other may be the longer one
+        (then_operators, 1.0, False),  # of large arrays, perhaps
+        (then_operators, 1e-5, True),  # there is hardly room for such
+    ],
+)
+def test_a_first_item_that_does_not_end_tells_its_lines_where_nothing_longer_may_follow(
+    read: Any, seconds: float, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = range(5000)
+    profiler = cProfile.Profile()
+    profiler.runcall(read, values)
+    moments = itertools.count()
+    monkeypatch.setattr(own_lines.clock, "perf_counter", lambda: float(next(moments)))
+    seen = watch_lines(read, [values], 4000.0)
+    assert seen.items == 0
+    found = Profile(profiler.getstats(), seconds, 1, 0.0).attributed(0.0, seen)
+    costly = {one.line: one.times for one in found.lines if one.seconds > 0.2 * seconds}
+    if told:
+        assert costly and all(times > LOOPED for times in costly.values()), found.lines
+    else:
+        assert list(costly) == [read.__code__.co_firstlineno], found.lines
 
 
 def test_what_ran_in_between_does_not_count_for_a_line() -> None:
@@ -219,6 +279,15 @@ def test_what_is_loaded_at_first_is_no_part_of_a_usual_sample() -> None:
             return index
 
     assert look(subject_of("lazy", Lazy([0] * 99)), 0.1)["cost"] < 0.1
+
+
+@pytest.mark.parametrize("code", ["for x in row:", "for x in row", "made = row[:]"])
+def test_one_colon_comes_between_a_line_and_what_it_takes(code: str) -> None:
+    causes = {"total": 1e-3, "causes": {"python": 9e-4}, "lines": [spent(code, python=9e-4)]}
+    told = [*leading_to({"causes": causes}, "python")]
+    told.append(place_of({"file": "train.py", "line": 41, "code": code, "share": 0.9}))
+    start = f"train.py:41  {code.removesuffix(':')}:"
+    assert told == [f"{start} 0.90 ms, 90%", f"{start} 90%"]
 
 
 @pytest.mark.parametrize("asks", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -24,6 +25,9 @@ from datasets_impl.doctor.probes.causes import FETCHING
 
 WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
 LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
+LEAST_ASKED = 1 << 20  # bytes for an item, to be worth a word
+# The same of a file that several samples come from; buffers of a few files are no proof.
+LEAST_OF_SHARED = max(1 << 16, 4 * io.DEFAULT_BUFFER_SIZE)
 LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
 TAKEN = 0.05  # of a sample's time, by a call that is counted at all
 MAKES = ".__init__"  # how the names of constructors end
@@ -127,7 +131,8 @@ def read_whole(seen: Probes) -> Finding | None:
     reading = share_of(seen, *FETCHING)
     others = (of_storage(seen), of_chunks(seen), of_lists(seen))
     special = next(chain(*others), None) or unindexed(seen)
-    if not size or asked < READ_TIMES * size or asked < 1 << 20 or reading < LEAST_SHARE or special:
+    least = max(READ_TIMES * size, LEAST_OF_SHARED if _shares_files(seen) else LEAST_ASKED)
+    if not size or asked < least or reading < LEAST_SHARE or special:
         return None
     return _too_much(
         "Far more is read than a sample holds",
@@ -138,6 +143,15 @@ def read_whole(seen: Probes) -> Finding | None:
         "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
         leading_to(seen, *FETCHING),
     )
+
+
+def _shares_files(seen: Probes) -> bool:
+    """Whether several samples that cost something come from a file: one that was opened for more
+    than one of them, or that stays open."""
+    if seen.get("look", {}).get("cost", 0.0) <= cheap(seen):
+        return False
+    items = seen.get("items", {})
+    return items.get("opens", 1.0) < 1 or any(times > 1 for _, times in items.get("opened", []))
 
 
 def _large_row_groups(call: Call, size: float) -> Finding:

@@ -86,12 +86,16 @@ def leading_to(seen: Probes, *causes: str) -> list[str]:
     spent = [(sum(one.causes.get(cause, 0.0) for cause in causes), one) for one in user_lines(seen)]
     spent = [each for each in spent if each[0] > LEAST_OF_SAMPLE * total]
     return [
-        f"{Path(one.file).name}:{one.line}  {short(one.code)}: {1e3 * seconds:.2f} ms, "
-        f"{seconds / total:.0%}"
+        f"{_at(one.file, one.line, one.code)} {1e3 * seconds:.2f} ms, {seconds / total:.0%}"
         for seconds, one in sorted(spent, key=lambda each: -each[0])[:NAMED]
     ]
 
 
 def place_of(call: dict[str, Any]) -> str:
     """The line of a call that was watched, as `leading_to` writes it, with its share of time."""
-    return f"{Path(call['file']).name}:{call['line']}  {short(call['code'])}: {call['share']:.0%}"
+    return f"{_at(call['file'], call['line'], call['code'])} {call['share']:.0%}"
+
+
+def _at(file: str, line: int, code: str) -> str:
+    """With one colon before what it takes, though the code ends with one."""
+    return f"{Path(file).name}:{line}  {short(code).removesuffix(':')}:"

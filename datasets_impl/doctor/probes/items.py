@@ -18,11 +18,11 @@ from datasets_impl.doctor.probes.target import Subject
 
 def items(subject: Subject, seconds: float) -> dict[str, Any]:
     """Seconds of each item, read twice; what was opened, listed and read meanwhile."""
+    before = _bytes_asked()  # which opens files itself
     seen = _Audit()
-    before = _bytes_asked()
     first = _timed(subject, seconds / 2)
-    asked = _bytes_asked() - before
     seen.stop()
+    asked = _bytes_asked() - before
     chosen = [index for index, _ in first]
     second = [] if subject.iterable else _again(subject, first, seconds)
     return {

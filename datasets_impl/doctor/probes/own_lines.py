@@ -21,6 +21,9 @@ from datasets_impl.doctor.probes.own_code import DOCTOR, is_own
 
 Key = Any  # of a function: see `key_of`
 C_NAME = re.compile(r"'(\w+)' of |[.<](\w+)>$|method (\w+)>$")
+LEAST_LINE = 20e-9  # seconds that beginning a line takes without hooks
+ENOUGH = 0.3  # share of a function's own time, seen up to where it was cut short
+LOOPS, COMPUTES = ("BACKWARD",), ("BINARY_OP", "COMPARE_OP", "UNARY_")  # parts of instructions
 
 
 def key_of(code: CodeType | str) -> Key:
@@ -49,6 +52,18 @@ def named_at(code: CodeType, called: Key) -> dict[int, float]:
     return {}
 
 
+def working(code: CodeType, kinds: tuple[str, ...]) -> set[int]:
+    """Lines that do such work themselves: of a loop, the one that it goes back to."""
+    line, at, found = 0, dict[int, int](), set[int]()
+    begin, all_of_it = dict(dis.findlinestarts(code)), list(dis.get_instructions(code))
+    for one in all_of_it:
+        line = at[one.offset] = begin.get(one.offset) or line
+    for one in all_of_it:
+        if any(kind in one.opname for kind in kinds):
+            found.add(at.get(one.argval, 0) if "BACKWARD" in one.opname else at[one.offset])
+    return found
+
+
 @lru_cache(maxsize=4096)
 def is_users(file: str) -> bool:
     """Neither a library's nor the doctor's."""
@@ -62,7 +77,19 @@ class Watched:
         self.own: dict[Key, Spent] = defaultdict(Spent)  # by the functions' own lines
         self.calls: dict[tuple[Key, Key], Spent] = defaultdict(Spent)  # of one by another
         self.times: dict[tuple[Key, int], int] = defaultdict(int)  # that a line was begun
+        self.ended: set[Key] = set()  # functions that were seen to their end, once or more
         self.items = 0  # that were read to their end
+
+    def tells(self, code: CodeType, seconds: float) -> bool:
+        """Whether what was seen of a function stands for all of it, of whose own time an item takes
+        so many seconds. A first item that does not end is seen up to some line: a loop that had not
+        begun by then may take far more, and so may operators where little was seen before."""
+        key = key_of(code)
+        if self.items or key in self.ended:
+            return True
+        begun = {line: times for (at, line), times in self.times.items() if at == key}
+        enough = LEAST_LINE * sum(begun.values()) > ENOUGH * seconds
+        return working(code, LOOPS if enough else LOOPS + COMPUTES) <= set(begun)
 
 
 class Spent:
@@ -75,11 +102,11 @@ class Spent:
         self.lines[line][item] += seconds
 
     def parts(self, items: int) -> dict[int, float]:
-        """Line -> its part of one; nothing where no item was read to its end. The longest of three
-        items or more does not count: something else ran in between."""
+        """Line -> its part of one: of those that were read to their end, else of the first so far.
+        The longest of three or more does not count: something else ran in between."""
         found = {}
         for line, spent in self.lines.items():
-            whole = [seconds for item, seconds in spent.items() if item < items]
+            whole = [seconds for item, seconds in spent.items() if item < max(1, items)]
             found[line] = sum(whole) - (max(whole) if items > 2 and len(whole) > 1 else 0.0)
         total = sum(found.values())
         return {line: seconds / total for line, seconds in found.items()} if total else {}
@@ -150,6 +177,8 @@ class _Hooks:
         own = frame_of is not None and is_users(frame_of.f_code.co_filename)
         if not own and (inside is None or not is_users(inside.co_filename)):
             return
+        if event == "return" and inside is not None:
+            self.seen.ended.add(key_of(inside))
         now = clock.perf_counter()
         self._stop_line(now)
         if own and event in ("call", "c_call"):

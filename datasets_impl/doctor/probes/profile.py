@@ -157,7 +157,8 @@ class Profile:
             lines: dict[int, Shares] = defaultdict(lambda: defaultdict(float))
             own = scale.get("python", 0.0) * entry.inlinetime / self.items
             first = entry.code.co_firstlineno
-            seen = watched.own[key].parts(watched.items) or {first: 1.0}
+            told = watched.tells(entry.code, own)
+            seen = (told and watched.own[key].parts(watched.items)) or {first: 1.0}
             for line, part in seen.items():
                 lines[line]["python"] += part * own
             for call in entry.calls:
@@ -166,7 +167,7 @@ class Profile:
                     continue
                 name = called_name(inner)
                 called_at = (
-                    watched.calls[key, name].parts(watched.items)
+                    (told and watched.calls[key, name].parts(watched.items))
                     or named_at(entry.code, name)
                     or seen
                 )

@@ -16,7 +16,6 @@ from torch.utils.data import default_collate
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.causes import KINDS
-from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.loaders import AHEAD, Part, batch_size_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.room import DISK, MEMORY, SHARED, Bytes
@@ -26,6 +25,7 @@ from datasets_impl.doctor.remedies import recipes
 from datasets_impl.doctor.remedies.batched import OnBatch, Together, as_it_comes
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, alike
 from datasets_impl.doctor.remedies.stored import Stored, Transformed, storable
+from datasets_impl.doctor.remedies.unopened import unopened
 from datasets_impl.system.cores import cores
 
 LEAST_NEED = 10_000_000  # bytes that are worth a word, of batches
@@ -53,11 +53,7 @@ def _foremost(at: Context) -> tuple[int, ...]:
 
 def _workers(at: Context, *counts: int) -> list[Remedy]:
     """Other numbers of workers than the user has."""
-    if not at.subject.workers and (handles := open_handles(at.subject)):
-        raise Inapplicable(
-            f"Workers were not tried, since they would share what is open ({handles[0]}): open it "
-            "in each worker, when its first sample is read"
-        )
+    part = unopened(at)
     by_epoch = "epoch" in at.may_change  # which workers that stay are not told
     found = []
     for count in counts:
@@ -69,7 +65,7 @@ def _workers(at: Context, *counts: int) -> list[Remedy]:
                 f"{count} workers" if count != 1 else "1 worker",
                 f"DataLoader(..., num_workers={count}"
                 + (", persistent_workers=True)" if count and not by_epoch else ")"),
-                at.part,
+                part,
                 count,
                 "C08" if count else "C07",
                 caution=f"start them anew each epoch ({at.may_change})" if by_epoch else "",

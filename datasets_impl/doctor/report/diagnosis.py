@@ -31,12 +31,14 @@ from datasets_impl.doctor.report.model import (
     Start,
     Step,
     Tried,
+    noisy,
 )
 from datasets_impl.doctor.report.verdict import lower, not_done, verdict_of
 from datasets_impl.doctor.report.wording import times_as
 
 CONFIDENCE = 0.95
 STORED = "stored"  # the remedy that keeps finished samples, whatever takes their time
+RESULTS = "stored-results"  # the one that keeps what a function of the user's gives
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 
@@ -113,12 +115,21 @@ def diagnose(
 
 def _ordered(remedies: list[Tried], found: list[Finding]) -> list[Tried]:
     """What mends the cause that is named first and was measured to help, storing all samples last
-    of it; then by gain. Keeping all samples in memory mends no cause, and comes after what does."""
+    of it; then by gain. Keeping all samples in memory mends no cause, and comes after what does.
+    Storing what a function gives asks for as much as storing samples: it comes after that where it
+    surely gains less."""
     first = found[0].name if found else ""
+    stored = max((one.low or 0.0 for one in remedies if one.name == STORED), default=0.0)
 
-    def place(one: Tried) -> tuple[bool, bool, float]:
-        mends = one.recommended and first in one.mends
-        return not mends, mends and one.name == STORED, -one.gain
+    def place(one: Tried) -> tuple[int, bool, float]:
+        order = 0
+        if not (one.recommended and first in one.mends):
+            order = 3
+        elif one.name == STORED:
+            order = 1
+        elif one.name == RESULTS and one.high is not None and one.high < stored:
+            order = 2
+        return order, one.noisy, -one.gain
 
     return sorted(remedies, key=place)
 
@@ -161,6 +172,8 @@ def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
         return f"{mending}Measured to help: {', '.join(helps[:3])}."
     if not remedies:
         return f"To try: {one.remedy}"
+    if any(each.noisy for each in remedies):
+        return f"What was tried did not help, or was too noisy to tell. To try: {one.remedy}"
     if late:
         return f"What there was time to try did not help. To try: {one.remedy}"
     return f"Nothing that was tried helped. What was not tried: {lower(one.remedy)}"
@@ -190,7 +203,7 @@ def _tried(
     there: Bytes,
 ) -> Tried:
     gain, low, high = paired_gain(one["beside"], one["blocks"])
-    worth = low is not None and low > WORTH
+    worth = low is not None and low > WORTH and not noisy(low, high)
     saved = (statistics.median(one["beside"]) - statistics.median(one["blocks"])) * 1e-6
     once = float(one["once_seconds"])
     even = once / (saved * (length or tried["samples"])) if once and saved > 0 else None
@@ -248,7 +261,7 @@ def _enough_workers(
     none of them does."""
     measured = {workers: batch_ms}
     for one in remedies:
-        if one.name.startswith("workers-"):
+        if one.name.startswith("workers-") and not one.noisy:
             measured[one.workers] = batch_ms / one.gain
     fed = [many for many, ms in measured.items() if _waits(ms, step_ms, many) <= IDLE]
     return min(fed, default=None)

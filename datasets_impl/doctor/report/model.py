@@ -6,11 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+NOISY = 20.0  # times its lower end, of an interval that tells nothing
 Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def noisy(low: float | None, high: float | None) -> bool:
+    """Whether an interval is too wide to tell anything."""
+    return low is not None and high is not None and high > NOISY * low
 
 
 class Part(_Model):
@@ -71,6 +77,11 @@ class Tried(_Model):
     once_seconds: float
     break_even_epochs: float | None
     mends: list[str] = []  # names of findings whose cause it takes away
+
+    @property
+    def noisy(self) -> bool:
+        """Rounds differ so much that they prove nothing, wherever their interval lies."""
+        return noisy(self.low, self.high)
 
 
 class Ceiling(_Model):

@@ -14,7 +14,7 @@ from rich.text import Text
 from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.report.model import Diagnosis, Found, Place, Step, Tried
-from datasets_impl.doctor.report.wording import amount, between, times_as
+from datasets_impl.doctor.report.wording import UNTOLD, amount, between, times_as
 
 BAR, LINES = 24, 5
 OWN_CODE = "your own code"
@@ -170,13 +170,15 @@ def _finding(number: int, found: Found, console: Console) -> None:
 def _remedies(remedies: list[Tried]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
     for one in remedies[:MOST]:
-        interval = between(one.low, one.high, "-")
+        gain, interval = f"{times_as(one.gain, 2)}x", between(one.low, one.high, "-")
+        if one.noisy:
+            gain, interval = "", UNTOLD
         mark = "[green]\u2713[/green]" if one.recommended else "\u2013"
         even = one.break_even_epochs
         pays = f"pays off after {even:.1f} epochs" if even and even >= 0.05 else ""
         cost = "; ".join(filter(None, [one.cost, pays, one.caution]))
         table.add_row(
-            f"  {mark}", escape(one.title), f"{times_as(one.gain, 2)}x", escape(interval),
+            f"  {mark}", escape(one.title), gain, escape(interval),
             Text(cost, style="dim"),
         )  # fmt: skip
     return table

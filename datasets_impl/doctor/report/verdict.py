@@ -63,6 +63,11 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
         return f"Nothing wrong was found; no remedy was tried.{knowing}"
     if heard.answers["tried"].get("late"):
         return f"Nothing wrong was found, and what there was time to try would not help.{knowing}"
+    if any(one.noisy for one in remedies):
+        return (
+            "Nothing wrong was found; what was tried would not help, or was too noisy to tell."
+            f"{knowing}"
+        )
     return f"Nothing wrong was found, and nothing that was tried would help.{knowing}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+UNTOLD = "too noisy to tell"  # in place of a gain
+
 
 def amount(us: float) -> str:
     """Microseconds in the unit that suits them."""

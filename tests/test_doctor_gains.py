@@ -1,0 +1,84 @@
+"""What is said of remedies, by what their rounds prove."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from datasets_impl.doctor.process.heard import Heard
+from datasets_impl.doctor.report.diagnosis import diagnose
+from datasets_impl.doctor.report.model import Diagnosis
+from datasets_impl.doctor.report.page import page
+from datasets_impl.doctor.report.terminal import print_diagnosis
+from datasets_impl.doctor.report.wording import times_as
+
+OWN = [100.0, 101.0, 99.0, 100.0]  # microseconds of a sample, by round
+
+
+def diagnosed(share: float = 0.9, **blocks: list[float]) -> Diagnosis:
+    """Of remedies that mend the cause, by name with what a sample takes with them."""
+    remedies = [
+        {"name": name.replace("_", "-"), "title": f"Use {name}", "blocks": taken, "beside": OWN,
+         "lines": "", "claim": "", "cost": "", "caution": "", "once_seconds": 0.0, "workers": 0,
+         "whole": False, "mends": ["python"]}
+        for name, taken in blocks.items()
+    ]  # fmt: skip
+    answers = {
+        "look": {"type": "Rows", "length": 10, "kinds": [], "bytes": 1.0},
+        "causes": {"total": 1e-4, "causes": {"python": share * 1e-4}},
+        "tried": {"own": OWN, "samples": 10, "remedies": remedies},
+    }
+    return diagnose("x", Heard(answers))
+
+
+def steadily(us: float) -> list[float]:
+    return [us, 1.02 * us, us, 0.98 * us]
+
+
+def test_rounds_that_differ_too_much_prove_nothing() -> None:
+    found = diagnosed(wild=[1.0, 180.0, 2.0, 40.0], fair=steadily(80.0))
+    fair, wild = found.remedies
+    assert (fair.title, wild.title) == ("Use fair", "Use wild"), "though its mean is the larger one"
+    assert wild.gain > fair.gain and wild.noisy and not wild.recommended and not fair.noisy
+    file = io.StringIO()
+    print_diagnosis(found, None, Console(width=80, file=file, highlight=False))
+    for said in (file.getvalue(), page(found)):
+        assert "too noisy to tell" in said and times_as(wild.gain, 2) not in said
+    assert found.verdict.endswith("What mends it: use fair (1.3x).")
+    assert Diagnosis.model_validate_json(found.model_dump_json()).remedies[1].gain == wild.gain
+
+
+def test_a_gain_above_the_bar_is_none_where_rounds_differ_too_much() -> None:
+    found = diagnosed(wild=[0.1, 8.0, 0.2, 20.0])
+    (wild,) = found.remedies
+    assert wild.low is not None and wild.low > 1.1 and not wild.recommended
+    assert "too noisy to tell" in found.findings[0].remedy and "mends" not in found.verdict
+
+
+def test_where_nothing_is_wrong_what_was_too_noisy_is_not_called_useless() -> None:
+    wild, none = [1.0, 180.0, 2.0, 40.0], steadily(100.0)
+    assert "or was too noisy to tell" in diagnosed(0.0, wild=wild, none=none).verdict
+    assert "nothing that was tried would help" in diagnosed(0.0, none=none).verdict
+
+
+@pytest.mark.parametrize(
+    ("results", "samples", "first"),
+    [
+        (20.0, 12.0, "stored-results"),  # nearly as much
+        (90.0, 12.0, "stored"),
+        (5.0, 12.0, "stored-results"),
+    ],
+)
+def test_of_two_ways_of_storing_the_one_that_gains_far_more_comes_first(
+    results: float, samples: float, first: str
+) -> None:
+    wide = [0.5, 2.0, 0.7, 1.4] if results == 20.0 else [1.0, 1.02, 1.0, 0.98]
+    found = diagnosed(stored_results=[results * one for one in wide], stored=steadily(samples))
+    assert found.remedies[0].name == first
+
+
+def test_what_mends_the_cause_itself_comes_before_storing_all_samples() -> None:
+    found = diagnosed(mapped=steadily(60.0), stored_results=steadily(80.0), stored=steadily(5.0))
+    assert [one.name for one in found.remedies] == ["mapped", "stored", "stored-results"]
