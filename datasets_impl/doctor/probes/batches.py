@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.in_turn import in_turn
 from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.loaders import (
     WORKERS,
@@ -19,6 +21,7 @@ from datasets_impl.doctor.probes.loaders import (
 )
 from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.preparing import Prepared, TimedInit, as_made, running
+from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.source_lines import assigned
 from datasets_impl.doctor.probes.target import Subject
@@ -47,6 +50,8 @@ def batches(subject: Subject, seconds: float) -> dict[str, Any]:
     if subject.workers or (seconds > 4 and not open_handles(subject)):
         found |= _hand_over(subject, some, collate, seconds / 6)
         found |= _least_start(subject, part, collate, len(some), seconds)
+        with contextlib.suppress(*RAISED):  # the user's, as of a lock that workers cannot share
+            found["in_turn"] = in_turn(subject, seconds / 6)
     return found
 
 
