@@ -118,4 +118,4 @@ BRIEF = (Counting, Once, OfEach)
 
 
 def loader_of(kind: type[Locked], folder: Path) -> DataLoader[Any]:
-    return DataLoader(kind(folder), batch_size=4, num_workers=4)
+    return DataLoader(kind(folder), batch_size=4, num_workers=2)

@@ -185,6 +185,18 @@ def test_workers_that_share_cores_have_no_shorter_epoch_for_it() -> None:
     assert workers_restart(seen | start | {"ceiling": {"cores": 2}} | waits) is not None
 
 
+def test_what_arrives_by_a_small_pickle_is_what_it_imports() -> None:
+    seen = {
+        "settings": {"num_workers": 2}, "look": {"cost": 1e-3, "length": 100},
+        "inside": {"start_method": "spawn"},
+        "batches": {"preparing": 2.0, "starting": 4.0, "prepared": {"sent": 1.9, "init": 0.1}},
+    }  # fmt: skip
+    told = workers_restart(seen)
+    assert told is not None and "import everything again" in told.title
+    told = workers_restart(seen | {"pickled": {"bytes": 1 << 30}})
+    assert told is not None and "most of it for unpickling the dataset" in told.evidence
+
+
 def test_a_start_that_was_held_up_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

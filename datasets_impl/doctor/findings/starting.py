@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from datasets_impl.doctor.findings.finding import (
+    LARGE_PICKLE,
     LEAST_SHARE,
     MECHANISM,
     Finding,
@@ -124,9 +125,11 @@ def workers_restart(seen: Probes) -> Finding | None:
         return _imports_again(seen, epoch)
     prepared = batches.get("prepared", {"init": seconds})
     most, inside = max(prepared, key=lambda one: prepared[one]), seen.get("inside", {})
+    if most == "sent" and seen.get("pickled", {}).get("bytes", 0) < LARGE_PICKLE:
+        return _imports_again(seen, epoch)
     sets = " and ".join(f"self.{name}" for name in batches.get("first_sets", [])[:2])
     what = {
-        "sent": "unpickling the dataset and importing what it needs",
+        "sent": "unpickling the dataset",
         "init": "worker_init_fn",
         "first": f"the first sample, which sets {sets}",
     }

@@ -34,7 +34,7 @@ from datasets_impl.doctor.probes.source_lines import line_at
 from datasets_impl.doctor.probes.target import Subject
 
 KINDS = (SemLock, AcquirerProxy)
-ON_FILES = ("flock", "lockf", "FileLock", "SoftFileLock", "UnixFileLock")  # as code calls them
+ON_FILES = ("flock", "lockf", "FileLock", "UnixFileLock")  # as code calls them
 TOGETHER, ROUNDS = 2, 2  # workers, and times that they are looked at
 SAMPLES, LEAST = 64, 4  # of the dataset, and that there must be time for in a round
 SOON, LATEST = 1e-3, 5.0  # seconds between looks whether the other is ready, and in all
