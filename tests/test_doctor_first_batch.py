@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,19 @@ from datasets_impl.doctor.findings.starting import (
 )
 from datasets_impl.doctor.probes import batches as batches_probe
 from datasets_impl.doctor.probes.inside import look_inside
+from datasets_impl.doctor.probes.loaders import Part
 from datasets_impl.doctor.probes.looking import look
+from datasets_impl.doctor.probes.preparing import Prepared, attributes
+from datasets_impl.doctor.probes.reads import seconds_of_items
 from datasets_impl.doctor.probes.starting import starting
-from datasets_impl.doctor.probes.target import subject_of
+from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.process.child import _starts_late
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.remedies import trials
 from datasets_impl.doctor.remedies.remedies import kept_workers
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.terminal import beside
-from tests import doctor_habits
+from tests import doctor_habits, doctor_remedied
 from tests.test_doctor_again import COST, LONG
 
 
@@ -69,8 +73,8 @@ def test_what_passes_before_the_first_batch_is_told_apart() -> None:
         ("making the dataset", 1.2, False),
         ("the sampler", 0.3, True),
         ("pickling it for workers", 0.2, True),
-        ("starting workers", 0.4, True),
-        ("what workers prepare", 0.3, True),
+        ("starting workers", 0.2, True),
+        ("what workers prepare", 0.5, True),
         ("the samples of the batch", 0.1, True),
     ]
     stays = {"num_workers": 2, "persistent_workers": True}
@@ -125,6 +129,72 @@ def test_slow_samples_are_no_preparation_of_workers() -> None:
     start = {"preparing": 1.0, "first_samples": 2.0}
     assert workers_restart(seen | {"batches": start}) is None
     assert workers_restart(seen | {"batches": start | {"first_samples": 0.1}}) is not None
+
+
+class Stacked:
+    """A collate function that takes long over a large batch."""
+
+    def __call__(self, samples: list[Any]) -> torch.Tensor:
+        time.sleep(0.4)
+        return torch.stack([number for (number,) in samples])
+
+
+def start_of(subject: Subject, few: int = 4) -> dict[str, Any]:
+    subject.attributes = attributes(subject.dataset)
+    first = seconds_of_items(subject, [0, 1])[0]
+    subject.answers["look"] = {"first": first, "cost": COST}
+    part = Part(subject, list(range(8)))
+    return batches_probe._start(subject, part, subject.loader.collate_fn, few)  # type: ignore[union-attr]
+
+
+def test_collating_the_first_batch_is_no_preparation() -> None:
+    data = TensorDataset(torch.zeros(16))
+    made = DataLoader(data, batch_size=4, num_workers=2, collate_fn=Stacked())
+    found = start_of(subject_of("x", made))
+    assert found["first_batch"] - found["starting"] > 0.3 > found["preparing"]
+    assert found["prepared"]["first"] == 0.0 and found["first_sets"] == []
+
+
+def test_what_the_first_sample_sets_is_set_in_each_worker_anew(tmp_path: Path) -> None:
+    """Though the trainer's own process has read samples before."""
+    subject = subject_of("x", doctor_remedied.annotated(tmp_path))
+    found = start_of(subject)
+    assert found["first_sets"] == ["notes"] and subject.dataset.notes is not None
+    assert max(found["prepared"], key=found["prepared"].get) == "first"
+    told = workers_restart({"batches": found | {"preparing": 2.0}, "settings": subject.settings})
+    assert told is not None and "sets self.notes" in told.evidence
+    assert "  self.notes = {" in told.places[0]
+
+
+@pytest.mark.parametrize(("lazy", "more"), [(True, 2.0), (False, 0.0)])
+def test_only_a_first_sample_that_sets_something_prepares(
+    lazy: bool, more: float, tmp_path: Path
+) -> None:
+    subject = subject_of("x", doctor_remedied.annotated(tmp_path))
+    noted = Prepared(Part(subject, [0, 1]))
+    noted.told[:] = torch.tensor([0.25, 0.5, 3.0, 1.0, 9.0])
+    assert noted.seconds(0.5, lazy) == {"sent": 0.25, "init": 0.5, "first": more}
+
+
+def test_workers_that_share_cores_have_no_shorter_epoch_for_it() -> None:
+    seen = {"settings": {"num_workers": 8}, "look": {"cost": 0.01, "length": 100}}
+    start = {"batches": {"preparing": 0.4}}
+    assert workers_restart(seen | start) is not None
+    assert workers_restart(seen | start | {"ceiling": {"cores": 2}}) is None
+    waits = {"causes": {"total": 0.01, "causes": {"waiting": 0.01}}}
+    assert workers_restart(seen | start | {"ceiling": {"cores": 2}} | waits) is not None
+
+
+def test_what_arrives_by_a_small_pickle_is_what_it_imports() -> None:
+    seen = {
+        "settings": {"num_workers": 2}, "look": {"cost": 1e-3, "length": 100},
+        "inside": {"start_method": "spawn"},
+        "batches": {"preparing": 2.0, "starting": 4.0, "prepared": {"sent": 1.9, "init": 0.1}},
+    }  # fmt: skip
+    told = workers_restart(seen)
+    assert told is not None and "import everything again" in told.title
+    told = workers_restart(seen | {"pickled": {"bytes": 1 << 30}})
+    assert told is not None and "most of it for unpickling the dataset" in told.evidence
 
 
 def test_a_start_that_was_held_up_does_not_count(

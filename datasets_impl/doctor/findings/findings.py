@@ -61,6 +61,7 @@ from datasets_impl.doctor.findings.mechanisms import (
     outlier,
     reopens,
     too_many_threads,
+    wait_in_turn,
     workers_cost,
 )
 from datasets_impl.doctor.findings.searching import searches_list
@@ -82,7 +83,7 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
     far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
     slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart,
-    searches_list, slow_disk,
+    searches_list, slow_disk, wait_in_turn,
 )  # fmt: skip
 
 

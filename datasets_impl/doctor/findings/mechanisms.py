@@ -18,14 +18,16 @@ from datasets_impl.doctor.findings.finding import (
     WORKERS_COST,
     Finding,
     Probes,
+    cheap,
     share_of,
 )
 from datasets_impl.doctor.findings.time_account import account
-from datasets_impl.doctor.findings.user_lines import leading_to
+from datasets_impl.doctor.findings.user_lines import leading_to, shown
 from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK, telling
 
 OPENING = 0.2  # of a sample's time
 LEAST_TENSORS = 64  # of a batch
+LEAST_WAIT, LEAST_MET = 0.2, 0.2  # of a sample's time, for a lock; samples that found it taken
 QUICK = 1e-3  # seconds: a sample that takes longer is what is slow, whatever workers cost
 
 
@@ -233,6 +235,31 @@ def many_tensors(seen: Probes) -> Finding | None:
         MECHANISM + 0.82,
         "X06",
         "batch = {name: torch.stack([getattr(one, name) for one in samples]) for name in fields}",
+    )
+
+
+def wait_in_turn(seen: Probes) -> Finding | None:
+    """Workers that read one after the other, since each holds what all of them need."""
+    answer, spent = seen.get("batches", {}).get("in_turn", {}), account(seen)
+    held, cores = answer.get("held", 0.0), seen.get("ceiling", {}).get("cores", 0)
+    workers = min(seen.get("settings", {}).get("num_workers") or 0, max(2, cores))
+    waits = 1 - 1 / max(1.0, workers * held)
+    if waits < LEAST_WAIT or answer["met"] < LEAST_MET or spent.total < cheap(seen):
+        return None
+    most = max([0.0, *map(spent.share, spent.parts)]) * (1 - waits)
+    return Finding(
+        "wait-in-turn",
+        "Workers wait for each other at a lock",
+        f"A sample holds the lock for {held:.0%} of its time, so that all workers together are at "
+        f"most {1 / held:.1f} times as fast as one. Of two, one found it taken for "
+        f"{answer['met']:.0%} of its samples.",
+        "Open files in each worker, which then needs no lock to read; else hold it only while what "
+        "is shared is changed.",
+        MECHANISM + (0.98 if waits >= most else 0.5),
+        "",
+        "if self.file is None:  # in __getitem__, without the lock: each worker has its own\n"
+        "    self.file = open(self.path, 'rb')",
+        shown(answer["lines"]),
     )
 
 

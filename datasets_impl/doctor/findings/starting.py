@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from datasets_impl.doctor.findings.finding import MECHANISM, Finding, Probes
+from datasets_impl.doctor.findings.finding import (
+    LARGE_PICKLE,
+    LEAST_SHARE,
+    MECHANISM,
+    Finding,
+    Probes,
+    share_of,
+)
 from datasets_impl.doctor.findings.user_lines import shown
 
 LEAST = 0.3  # seconds: less is no start-up that anyone waits for
@@ -38,8 +45,8 @@ def before_first(seen: Probes) -> Iterator[tuple[str, float, bool]]:
             sent = workers * seen.get("pickled", {}).get("seconds", 0.0)
         found += [
             ("pickling it for workers", sent, anew),
-            ("starting workers", batches["starting"] - batches["preparing"], anew),
-            ("what workers prepare", batches["preparing"] - sent, anew),
+            ("starting workers", batches["starting"] - batches["preparing"] - sent, anew),
+            ("what workers prepare", batches["preparing"], anew),
             ("the samples of the batch", batches["first_batch"] - batches["starting"], True),
         ]
     if look.get("iterable"):
@@ -109,20 +116,34 @@ def workers_restart(seen: Probes) -> Finding | None:
     seconds, workers = batches.get("preparing", 0.0), settings.get("num_workers") or 0
     if not workers or settings.get("persistent_workers"):
         return None
-    epoch = _epoch(seen) / workers
+    # Workers that wait do so at the same time; those that compute share the cores.
+    cores = seen.get("ceiling", {}).get("cores") or workers
+    at_once = workers if share_of(seen, "waiting") >= LEAST_SHARE else min(workers, cores)
+    epoch = _epoch(seen) / at_once
     # Samples that take long by themselves take longer yet where workers share cores.
     if seconds < max(LEAST, epoch, batches.get("first_samples", 0.0)):
         return _imports_again(seen, epoch)
+    prepared = batches.get("prepared", {"init": seconds})
+    most, inside = max(prepared, key=lambda one: prepared[one]), seen.get("inside", {})
+    if most == "sent" and seen.get("pickled", {}).get("bytes", 0) < LARGE_PICKLE:
+        return _imports_again(seen, epoch)
+    sets = " and ".join(f"self.{name}" for name in batches.get("first_sets", [])[:2])
+    what = {
+        "sent": "unpickling the dataset",
+        "init": "worker_init_fn",
+        "first": f"the first sample, which sets {sets}",
+    }
+    lines = {"init": inside.get("worker_init_lines", []), "first": batches.get("first_lines", [])}
     return Finding(
         "workers-restart",
         "Workers start anew in each epoch, and prepare for longer than it lasts",
-        f"Each takes {seconds:.2f} s before its first sample, beside what PyTorch itself takes; an "
-        f"epoch's samples take {epoch:.2f} s in {workers} workers.",
+        f"Each takes {seconds:.2f} s before its first sample, beside what PyTorch itself takes, "
+        f"most of it for {what[most]}; an epoch's samples take {epoch:.2f} s in {workers} workers.",
         "Keep workers from epoch to epoch, or prepare once, before they start.",
         MECHANISM + 0.84,
         "C02",
         "DataLoader(..., persistent_workers=True)",
-        shown(seen.get("inside", {}).get("worker_init_lines", [])),
+        shown(lines.get(most, [])),
     )
 
 

@@ -39,7 +39,7 @@ CAUSES = {  # cause -> title, remedy, claim
     ),
     "collating": (
         "Collating takes the time",
-        "Fetch whole batches into one piece of memory.",
+        "Write samples into one batch as they are read.",
         "X06",
     ),
     "opening": ("Opening files takes the time", "Open once in each worker.", "C12"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.in_turn import in_turn
 from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.loaders import (
     WORKERS,
@@ -18,11 +20,15 @@ from datasets_impl.doctor.probes.loaders import (
     trial_batch_of,
 )
 from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.preparing import Prepared, TimedInit, as_made, running
+from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
+from datasets_impl.doctor.probes.source_lines import assigned
 from datasets_impl.doctor.probes.target import Subject
 
 OTHER_START = "forkserver"  # of workers, in place of a fork
 LONG_START, AGAIN = 0.1, 3.0  # seconds that workers prepare, to be looked at again; of its time
+LONGEST_FIRST = 2.0  # seconds of the very first sample, that each worker is made to take again
 
 
 def batches(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -44,6 +50,8 @@ def batches(subject: Subject, seconds: float) -> dict[str, Any]:
     if subject.workers or (seconds > 4 and not open_handles(subject)):
         found |= _hand_over(subject, some, collate, seconds / 6)
         found |= _least_start(subject, part, collate, len(some), seconds)
+        with contextlib.suppress(*RAISED):  # the user's, as of a lock that workers cannot share
+            found["in_turn"] = in_turn(subject, seconds / 6)
     return found
 
 
@@ -102,29 +110,44 @@ def _least_start(
 
 
 def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, Any]:
-    """Seconds until the first batch of workers that are started for it, and what of them is not
-    its own `few` samples'."""
-    workers = subject.workers or WORKERS
-    batch = trial_batch_of(subject) or 1
-    begun = clock.perf_counter()
-    for index in range(few):
-        part[index]
-    own = clock.perf_counter() - begun
-    with opened(subject, part, workers, collate, batch_size=few) as loader:
+    """Seconds until the first batch of workers that are started for it, until its first sample is
+    begun, and what the worker itself takes for what it prepares."""
+    workers, batch = subject.workers or WORKERS, trial_batch_of(subject) or 1
+    asked: list[Any] = [list(range(few))] if hasattr(part, "__getitems__") else [*range(few)]
+    read: Any = getattr(part, "__getitems__", part.__getitem__)
+    own, usual = 0.0, 0.0
+    for one in asked:
+        begun, running_since = clock.perf_counter(), running()
+        read(one)
+        own += clock.perf_counter() - begun
+        usual = max(usual, running() - running_since)
+    fresh, names = as_made(subject) if _loads_at_first(subject) else (subject, [])
+    noted = Prepared(Part(fresh, part.indices, part.count))
+    init = TimedInit(fresh, noted.told)
+    with opened(fresh, noted, workers, collate, batch_size=few, worker_init_fn=init) as loader:
         begun = clock.perf_counter()
         next(iter(loader))
         first = clock.perf_counter() - begun
-    # The same without the dataset and what its workers call first: what PyTorch itself takes.
-    bare: dict[str, Any] = {"batch_size": 1, "worker_init_fn": only_noted}
-    with opened(subject, There([0] * workers, workers), workers, None, **bare) as loader:
-        begun = clock.perf_counter()
-        next(iter(loader))
-        empty = clock.perf_counter() - begun
+        began = noted.began - begun
+        prepared = noted.seconds(usual, bool(names))
+    preparing = sum(prepared.values())
+    starting = max(preparing, began + prepared["first"])
     more = max(0, min(batch, subject.length or batch) - few)  # samples of a whole batch
     return {
         "start_workers": workers,
-        "first_batch": first + own / few * more,
-        "starting": max(0.0, first - own),
-        "preparing": max(0.0, first - own - empty),
+        "first_batch": max(first, starting) + own / few * more,
+        "starting": starting,
+        "preparing": preparing,
+        "prepared": prepared,
+        "first_sets": names,
+        "first_lines": [line for name in names for line in assigned(subject.dataset, name)],
         "first_samples": own,
     }
+
+
+def _loads_at_first(subject: Subject) -> bool:
+    """Whether the very first sample took longer than others, and not so long that workers cannot be
+    made to load the same."""
+    looked = subject.answers.get("look", {})
+    first = float(looked.get("first", 0.0))
+    return first - looked.get("cost", 0.0) > LONG_START and first < LONGEST_FIRST

@@ -96,6 +96,12 @@ def callees(subject: Subject) -> list[Callee]:
     return list(found.values())
 
 
+def names_called(subject: Subject) -> set[str]:
+    """The last part of every name that functions of the user's modules call."""
+    files = [module.__file__ or "" for module in users_modules(subject)]
+    return {name.rpartition(".")[2] for file in files for name in _called(file)}
+
+
 def _home_of(function: Any, name: str) -> str:
     """The first module of its package that has it, as it is imported; "" where none has."""
     steps = str(getattr(function, "__module__", None) or "").split(".")

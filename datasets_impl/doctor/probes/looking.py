@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.inside import parts, store_sizes
+from datasets_impl.doctor.probes.preparing import attributes
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.doctor.probes.randomness import is_random, noting_calls
 from datasets_impl.doctor.probes.reads import LOOKED_AT, reads
@@ -31,6 +32,7 @@ def look(
     """
     until = clock.perf_counter() + seconds / 2
     subject.stores = store_sizes(subject.dataset)
+    subject.attributes = attributes(subject.dataset)
     known, least = _Looked(subject), 3 if subject.iterable else 2  # the first may be slow
     random = [value for path, value, _ in parts(subject.dataset)
               if is_random(path.rpartition(".")[2], value)]  # fmt: skip

@@ -66,7 +66,7 @@ def _make(subject: Subject, reads: Any, told: Any) -> None:
             return
         reads[0] += 1
         if reads[0] <= ASKED:
-            lines.update(_asking(frame))
+            lines.update(asking(frame))
             told.send(([place for place, _ in lines.most_common(1)], 0.0))
 
     begun = clock.perf_counter()
@@ -77,8 +77,8 @@ def _make(subject: Subject, reads: Any, told: Any) -> None:
     told.send(([place for place, _ in lines.most_common(1)], clock.perf_counter() - begun))
 
 
-def _asking(frame: FrameType) -> list[Place]:
-    """The user's line that asks for a sample, outside of what reads it."""
+def asking(frame: FrameType) -> list[Place]:
+    """The user's line that a function was called from, also by way of others."""
     asks = frame.f_back
     while asks is not None and not is_users(asks.f_code.co_filename):
         asks = asks.f_back

@@ -44,6 +44,7 @@ class Subject:
     empty_batch: int | None = None  # its number, of the first that could not be collated
     avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
     stores: dict[str, int] = field(default_factory=dict)  # elements, before a sample was read
+    attributes: dict[str, bool] | None = None  # of the dataset: which were set, the same
     make: Callable[[], Any] | None = None  # what the user named, once more
     made_seconds: float = 0.0  # that it took the first time
     answers: dict[str, Any] = field(default_factory=dict)  # of the probes that came before

@@ -1,4 +1,4 @@
-"""Whole batches: samples written to their place at once, and a transform that takes a batch."""
+"""Batches: samples, still read one by one, written to their place; transforms of whole batches."""
 
 from __future__ import annotations
 

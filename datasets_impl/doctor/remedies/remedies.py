@@ -188,7 +188,7 @@ def together(at: Context) -> list[Remedy]:
     return [
         Remedy(
             "batch-fetch",
-            "Fetch whole batches",
+            "Write samples into one batch",
             recipes.fetched(at.samples[0]),
             Together(at.part),
             at.subject.workers,
