@@ -6,6 +6,11 @@ from datasets_impl.doctor.findings.finding import NOTE, WRONG, Finding, Probes
 from datasets_impl.doctor.findings.user_lines import shown
 
 LEAST_AGAIN = 30  # reads of samples that were read before, for a transform to be called frozen
+SPLIT = """\
+info = torch.utils.data.get_worker_info()  # in __iter__
+first, step = (info.id, info.num_workers) if info else (0, 1)
+for path in self.paths[first::step]:  # before any of them is read
+    yield from self.read(path)"""
 
 
 def frozen(seen: Probes) -> Finding | None:
@@ -147,12 +152,10 @@ def all_from_each(seen: Probes) -> Finding | None:
         "Every worker gives all samples",
         "Two workers gave the same samples in the same order: an epoch has each of them as many "
         "times as there are workers.",
-        "Give each worker its part.",
+        "Give each worker its part of what is cheap (shards, paths, indices), before it is read.",
         WRONG + 0.85,
         "",
-        "info = torch.utils.data.get_worker_info()  # in __iter__\n"
-        "first, step = (info.id, info.num_workers) if info else (0, 1)\n"
-        "yield from itertools.islice(samples, first, None, step)",
+        SPLIT,
     )
 
 

@@ -15,6 +15,7 @@ from datasets_impl.doctor.probes.loaders import initialised, trial_batch_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import LOOKED_AT, indices
 from datasets_impl.doctor.probes.samples import fingerprint, leaves
+from datasets_impl.doctor.probes.splitting import split_late
 from datasets_impl.doctor.probes.target import Subject
 
 AGAIN = 8  # reads of one index; in each of two workers twice as many
@@ -37,13 +38,16 @@ def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]
 
 
 def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
-    """Is a sample the same each time, and in two workers? Can it be written to, and stays so?"""
+    """Is a sample the same each time, and in two workers? Can it be written to, and stays so?
+    Of a stream: do two workers give the same, or do the same work?"""
     if subject.iterable:
-        return {
-            "all_from_each": subject.workers > 1
-            and not subject.workers_hang
-            and _all_from_each(subject)
-        }
+        if subject.workers < 2 or subject.workers_hang:
+            return {}
+        if _all_from_each(subject):
+            return {"all_from_each": True}
+        with contextlib.suppress(*RAISED):
+            return {"split": split_late(subject, seconds / 2)}
+        return {}
     some = indices(subject, LOOKED_AT)
     if not some:
         return {}
