@@ -18,7 +18,7 @@ def frozen(seen: Probes) -> Finding | None:
     answer = seen.get("repeated", {})
     transforms = seen.get("inside", {}).get("random_transforms", [])
     again = answer.get("reads", 0) - answer.get("samples", 0)
-    if answer.get("distinct", 2) > 1 or not transforms or again < LEAST_AGAIN:
+    if answer.get("distinct", 2) > 1 or not transforms or again < LEAST_AGAIN or seeded(seen):
         return None
     # One that is not called at all may be for another mode of the dataset.
     called = seen.get("look", {}).get("random_called")
@@ -34,6 +34,26 @@ def frozen(seen: Probes) -> Finding | None:
         WRONG + 0.9,
         "C15",
         "def __getitem__(self, index):\n    return self.transform(self.stored[index])",
+    )
+
+
+def seeded(seen: Probes) -> Finding | None:
+    """A seed that is set in each read, always the same."""
+    found = seen.get("repeated", {}).get("seeded")
+    if not found:
+        return None
+    return Finding(
+        "seeded",
+        "Every read of a sample draws the same random numbers",
+        f"Each read sets the same seed ({', '.join(found['names'])}) whatever sample it reads; "
+        f"without it, {found['reads']} reads of one sample gave {found['versions']} versions.",
+        "Seed once, before training; where a read is to be repeatable, draw from a generator that "
+        "is seeded from the index and the epoch.",
+        WRONG + 0.92,
+        "C15",
+        "torch.manual_seed(0)  # once, before the loader is made: workers are seeded from it\n"
+        "rng = np.random.default_rng([index, epoch])  # or this, in __getitem__",
+        shown(found["lines"]),
     )
 
 

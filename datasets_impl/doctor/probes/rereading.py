@@ -15,6 +15,7 @@ from datasets_impl.doctor.probes.loaders import initialised, trial_batch_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import LOOKED_AT, indices
 from datasets_impl.doctor.probes.samples import fingerprint, leaves
+from datasets_impl.doctor.probes.seeding import seeded
 from datasets_impl.doctor.probes.splitting import split_late
 from datasets_impl.doctor.probes.target import Subject
 
@@ -43,10 +44,11 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
     if subject.iterable:
         if subject.workers < 2 or subject.workers_hang:
             return {}
+        until = clock.perf_counter() + seconds
         if _all_from_each(subject):
             return {"all_from_each": True}
         with contextlib.suppress(*RAISED):
-            return {"split": split_late(subject, seconds / 2)}
+            return {"split": split_late(subject, until - clock.perf_counter())}
         return {}
     some = indices(subject, LOOKED_AT)
     if not some:
@@ -57,8 +59,10 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         if len(set(seen)) > 1:
             varied = index
             break
+    same = varied is None and not changes_with_epoch(subject, some[0])
     return {
-        "distinct": 1 if varied is None and not changes_with_epoch(subject, some[0]) else 2,
+        "distinct": 1 if same else 2,
+        "seeded": seeded(subject, seconds / 3) if same else {},
         "reads": reads,
         "samples": samples,
         "varied": varied,
