@@ -15,6 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.probes.rereading import repeated
 from datasets_impl.doctor.probes.target import subject_of
+from datasets_impl.doctor.process.heard import Heard
+from datasets_impl.doctor.report.model import Found, Tried
+from datasets_impl.doctor.report.verdict import verdict_of
 
 TILES, SIDE = 12, 16
 LONG = 60.0  # seconds that no probe needs
@@ -160,3 +163,85 @@ def test_of_a_transform_and_its_seed_one_finding_is_made() -> None:
     inside = {"random_transforms": ["dataset.flip (RandomFlip)"]}
     seen = {"repeated": answer, "inside": inside, "look": {"random_called": True}}
     assert [one.name for one in findings(seen)] == ["seeded"]
+
+
+rng = np.random.RandomState(3)  # in a module
+
+
+class Noisy(Tiles):
+    """Drawn by NumPy's own generator, which PyTorch seeds in each worker."""
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(self.tiles[index] + np.random.normal(size=(SIDE, SIDE)))
+
+
+class Held(Tiles):
+    def __init__(self) -> None:
+        super().__init__()
+        self.draw = random.Random(5)  # held
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(self.tiles[index]) * self.draw.random()
+
+
+class OfModule(Tiles):
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(self.tiles[index]) * rng.random_sample()
+
+
+def alike(worker: int) -> None:
+    np.random.seed(99)  # in each
+
+
+def all_alike(worker: int, number: int = 4) -> None:
+    set_all_seeds(number=Tiles.seed)  # in each
+
+
+def apart(worker: int) -> None:
+    own = torch.initial_seed() % 2**32
+    np.random.seed(own)
+    random.seed(worker)
+
+
+def workers_of(kind: Callable[[], Any], function: Any = None) -> Any:
+    return subject_of("x", DataLoader(kind(), 4, num_workers=2, worker_init_fn=function))
+
+
+ALIKE = {
+    "a seed": (Noisy, alike, "# in each"),
+    "a function that seeds": (Noisy, all_alike, "# in each"),
+    "a lambda": (Noisy, lambda worker: np.random.seed(8), "np.random.seed(8)"),
+    "held": (Held, apart, "# held"),
+    "in a module": (OfModule, None, "# in a module"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ALIKE)
+def test_what_makes_workers_draw_the_same_is_told_and_mended(name: str) -> None:
+    kind, function, line = ALIKE[name]
+    seen = {"repeated": repeated(workers_of(kind, function), LONG)}
+    (found,) = findings(seen)
+    (_, _, first), *_ = seen["repeated"]["worker_seed"]["lines"]
+    assert found.name == "same-in-workers" and line in first
+    assert found.places[0].startswith("test_doctor_seeds.py:")
+    names = globals() if kind is OfModule else dict(globals())
+    exec(found.lines, names)
+    made = names[found.lines.partition("(")[0].removeprefix("def ")]
+    assert not repeated(workers_of(kind, made), LONG)["workers_equal"]
+
+
+def test_a_hazard_is_not_said_to_be_mended_by_what_saves_time() -> None:
+    hazard, slow = (
+        Found(kind=kind, name=kind, title=f"It is {kind}", evidence="", remedy="", lines="",
+              claim="", places=[]) for kind in ("wrong", "mechanism")
+    )  # fmt: skip
+    remedy = Tried(
+        name="persistent", title="Keep workers", gain=1.9, low=1.7, high=2.1, rounds=4, workers=2,
+        recommended=True, lines="", claim="", cost="", needs={}, caution="", once_seconds=0.0,
+        break_even_epochs=None,
+    )  # fmt: skip
+    assert verdict_of([hazard, slow], [remedy], None, Heard()) == "It is wrong."
+    assert "keep workers" in verdict_of([slow], [remedy], None, Heard())
+    mending = remedy.model_copy(update={"mends": ["wrong"]})
+    assert "What mends it: keep workers" in verdict_of([hazard], [mending], None, Heard())

@@ -12,6 +12,10 @@ first, step = (info.id, info.num_workers) if info else (0, 1)
 for path in self.paths[first::step]:  # before any of them is read
     yield from self.read(path)"""
 
+OWN_GENERATOR = """\
+if self.rng is None:  # in __getitem__; None in __init__
+    self.rng = np.random.default_rng(torch.initial_seed())"""
+
 
 def frozen(seen: Probes) -> Finding | None:
     """A random transform whose result never changes."""
@@ -61,16 +65,20 @@ def same_in_workers(seen: Probes) -> Finding | None:
     answer = seen.get("repeated", {})
     if answer.get("distinct", 1) < 2 or not answer.get("workers_equal"):
         return None
+    found = answer.get("worker_seed", {})
     return Finding(
         "same-in-workers",
         "Every worker draws the same random numbers",
         "Two reads in one process differ, and the same read in two workers does not.",
-        "Draw from torch's generator, or seed your own generator from `torch.initial_seed()` in "
-        "each worker.",
+        "Seed with what differs from worker to worker, or leave the seed out: PyTorch seeds "
+        "itself, `random` and NumPy in each of them."
+        if found.get("seeds")
+        else "Draw from torch's generator, or seed your own generator from `torch.initial_seed()` "
+        "in each worker.",
         WRONG + 0.8,
         "",
-        "def worker_init_fn(worker):\n"
-        "    get_worker_info().dataset.rng = np.random.default_rng(torch.initial_seed())",
+        found.get("code", OWN_GENERATOR),
+        shown(found.get("lines", [])),
     )
 
 

@@ -18,6 +18,7 @@ from datasets_impl.doctor.probes.samples import fingerprint, leaves
 from datasets_impl.doctor.probes.seeding import seeded
 from datasets_impl.doctor.probes.splitting import split_late
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.worker_seeds import seed_of_workers
 
 AGAIN = 8  # reads of one index; in each of two workers twice as many
 OTHERS = 4  # reads of other indices, to see a random transform that seldom does something
@@ -59,6 +60,7 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         if len(set(seen)) > 1:
             varied = index
             break
+    equal = varied is not None and not subject.workers_hang and drawn(subject, seconds / 3, varied)
     same = varied is None and not changes_with_epoch(subject, some[0])
     return {
         "distinct": 1 if same else 2,
@@ -66,9 +68,8 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         "reads": reads,
         "samples": samples,
         "varied": varied,
-        "workers_equal": varied is not None
-        and not subject.workers_hang
-        and drawn(subject, seconds / 3, varied),
+        "workers_equal": equal,
+        "worker_seed": seed_of_workers(subject) if equal else {},
         "shared": _lent(subject, some[0]),
     }
 

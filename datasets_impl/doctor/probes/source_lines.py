@@ -89,7 +89,7 @@ def calls_of(name: str, modules: Iterable[ModuleType]) -> list[Line]:
     found = []
     for module in modules:
         file = getattr(module, "__file__", None) or ""
-        for node in ast.walk(_parsed("".join(linecache.getlines(file)))):
+        for node in ast.walk(parsed("".join(linecache.getlines(file)))):
             if isinstance(node, ast.Call) and name_of(node.func) == name:
                 found.append(line_at(file, node.lineno))
     return found if len(found) == 1 else []
@@ -97,7 +97,7 @@ def calls_of(name: str, modules: Iterable[ModuleType]) -> list[Line]:
 
 def puts_something(file: str, number: int) -> bool:
     """Whether the statement of this line puts something into a container."""
-    tree = _parsed("".join(linecache.getlines(file)))
+    tree = parsed("".join(linecache.getlines(file)))
     return any(
         isinstance(node, ast.stmt) and node.lineno == number and not hasattr(node, "body")
         and any(_puts(inner, "") for inner in ast.walk(node))
@@ -138,12 +138,12 @@ def lines_of_class(kind: type, wanted: Callable[[ast.AST], bool], within: str = 
 
 
 def _functions(text: str, name: str) -> Iterator[ast.AST]:
-    for node in ast.walk(_parsed(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.FunctionDef) and name in ("", node.name):
             yield node
 
 
-def _parsed(text: str) -> ast.Module:
+def parsed(text: str) -> ast.Module:
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError):
