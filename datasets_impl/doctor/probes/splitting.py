@@ -41,7 +41,7 @@ class Spent(IterableDataset[float]):
 
 
 class OneOf:
-    """What a worker calls first, to be the first of so many to the user's code."""
+    """What a worker calls first: to the user's code it is one of so many then."""
 
     def __init__(self, workers: int, function: Any) -> None:
         self.workers, self.function = workers, function
