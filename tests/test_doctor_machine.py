@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from rich.console import Console
 from rich.filesize import decimal
 from torch.utils.data import DataLoader, Dataset
 
@@ -19,7 +20,8 @@ from datasets_impl.doctor.probes.machine import machine, mounted, places
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
-from datasets_impl.doctor.report.terminal import enough
+from datasets_impl.doctor.report.page import page
+from datasets_impl.doctor.report.terminal import enough, print_diagnosis
 
 GB = 1 << 30
 FINE: dict[str, Any] = {
@@ -176,6 +178,35 @@ def test_the_smallest_number_of_workers_that_feeds_the_step(
     assert step is not None
     assert step.enough_workers == workers
     assert str(workers if workers else "none" if workers == 0 else "No number") in enough(step)
+
+
+@pytest.mark.parametrize("step_ms", [None, 5.0, 500.0])
+def test_what_takes_time_is_no_finding_beside_a_step_that_is_fed(
+    step_ms: float | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A batch of ten takes 10 ms. What is wrong with samples stays a finding."""
+    settings = {"settings": {"num_workers": 2}, "batch_size": 10}
+    heard = Heard({
+        "look": {"turn": 1e-8, "type": "Tiles"},
+        "causes": {"total": 1e-3, "causes": {"transforming": 6e-4, "reading": 4e-4}},
+        "inside": settings | {"unsorted": "os.listdir(root)"},
+    })  # fmt: skip
+    made = diagnose("x", heard, step_ms=step_ms)
+    fed = step_ms == 500.0
+    kinds = [one.kind for one in made.findings]
+    assert kinds == (["note"] * 3 if fed else ["time", "time", "note"])
+    assert made.verdict.startswith("Your loader is fine") is fed
+    print_diagnosis(made, None, Console(width=100))
+    said = capsys.readouterr().out
+    assert ("1. The transform takes the time" in said) is not fed
+    assert ("- The transform takes the time" in said) is fed
+    html = page(made)
+    assert html.index("The order depends") > html.index("Worth knowing")
+    assert (html.index("<h3>The transform") > html.index("Worth knowing")) is fed
+
+    heard.answers["inside"]["empty_batch"] = 3
+    made = diagnose("x", heard, step_ms=step_ms)
+    assert made.findings[0].kind == "wrong" and "A batch is empty" in made.verdict
 
 
 def test_the_probe_sleeps_no_longer_than_it_may(

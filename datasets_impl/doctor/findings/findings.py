@@ -29,6 +29,7 @@ from datasets_impl.doctor.findings.hazards import (
     not_collated,
     nothing,
     same_in_workers,
+    seeded,
     shared,
     unsorted,
 )
@@ -60,6 +61,7 @@ from datasets_impl.doctor.findings.mechanisms import (
     many_tensors,
     outlier,
     reopens,
+    split_late,
     too_many_threads,
     wait_in_turn,
     workers_cost,
@@ -83,7 +85,7 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
     far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
     slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart,
-    searches_list, slow_disk, wait_in_turn,
+    searches_list, slow_disk, wait_in_turn, split_late, seeded,
 )  # fmt: skip
 
 

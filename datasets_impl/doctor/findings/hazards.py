@@ -6,6 +6,15 @@ from datasets_impl.doctor.findings.finding import NOTE, WRONG, Finding, Probes
 from datasets_impl.doctor.findings.user_lines import shown
 
 LEAST_AGAIN = 30  # reads of samples that were read before, for a transform to be called frozen
+SPLIT = """\
+info = torch.utils.data.get_worker_info()  # in __iter__
+first, step = (info.id, info.num_workers) if info else (0, 1)
+for path in self.paths[first::step]:  # before any of them is read
+    yield from self.read(path)"""
+
+OWN_GENERATOR = """\
+if self.rng is None:  # in __getitem__; None in __init__
+    self.rng = np.random.default_rng(torch.initial_seed())"""
 
 
 def frozen(seen: Probes) -> Finding | None:
@@ -13,7 +22,7 @@ def frozen(seen: Probes) -> Finding | None:
     answer = seen.get("repeated", {})
     transforms = seen.get("inside", {}).get("random_transforms", [])
     again = answer.get("reads", 0) - answer.get("samples", 0)
-    if answer.get("distinct", 2) > 1 or not transforms or again < LEAST_AGAIN:
+    if answer.get("distinct", 2) > 1 or not transforms or again < LEAST_AGAIN or seeded(seen):
         return None
     # One that is not called at all may be for another mode of the dataset.
     called = seen.get("look", {}).get("random_called")
@@ -32,20 +41,44 @@ def frozen(seen: Probes) -> Finding | None:
     )
 
 
+def seeded(seen: Probes) -> Finding | None:
+    """A seed that is set in each read, always the same."""
+    found = seen.get("repeated", {}).get("seeded")
+    if not found:
+        return None
+    return Finding(
+        "seeded",
+        "Every read of a sample draws the same random numbers",
+        f"Each read sets the same seed ({', '.join(found['names'])}) whatever sample it reads; "
+        f"without it, {found['reads']} reads of one sample gave {found['versions']} versions.",
+        "Seed once, before training; where a read is to be repeatable, draw from a generator that "
+        "is seeded from the index and the epoch.",
+        WRONG + 0.92,
+        "C15",
+        "torch.manual_seed(0)  # once, before the loader is made: workers are seeded from it\n"
+        "rng = np.random.default_rng([index, epoch])  # or this, in __getitem__",
+        shown(found["lines"]),
+    )
+
+
 def same_in_workers(seen: Probes) -> Finding | None:
     answer = seen.get("repeated", {})
     if answer.get("distinct", 1) < 2 or not answer.get("workers_equal"):
         return None
+    found = answer.get("worker_seed", {})
     return Finding(
         "same-in-workers",
         "Every worker draws the same random numbers",
         "Two reads in one process differ, and the same read in two workers does not.",
-        "Draw from torch's generator, or seed your own generator from `torch.initial_seed()` in "
-        "each worker.",
+        "Seed with what differs from worker to worker, or leave the seed out: PyTorch seeds "
+        "itself, `random` and NumPy in each of them."
+        if found.get("seeds")
+        else "Draw from torch's generator, or seed your own generator from `torch.initial_seed()` "
+        "in each worker.",
         WRONG + 0.8,
         "",
-        "def worker_init_fn(worker):\n"
-        "    get_worker_info().dataset.rng = np.random.default_rng(torch.initial_seed())",
+        found.get("code", OWN_GENERATOR),
+        shown(found.get("lines", [])),
     )
 
 
@@ -147,12 +180,10 @@ def all_from_each(seen: Probes) -> Finding | None:
         "Every worker gives all samples",
         "Two workers gave the same samples in the same order: an epoch has each of them as many "
         "times as there are workers.",
-        "Give each worker its part.",
+        "Give each worker its part of what is cheap (shards, paths, indices), before it is read.",
         WRONG + 0.85,
         "",
-        "info = torch.utils.data.get_worker_info()  # in __iter__\n"
-        "first, step = (info.id, info.num_workers) if info else (0, 1)\n"
-        "yield from itertools.islice(samples, first, None, step)",
+        SPLIT,
     )
 
 

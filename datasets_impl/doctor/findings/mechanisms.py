@@ -21,6 +21,7 @@ from datasets_impl.doctor.findings.finding import (
     cheap,
     share_of,
 )
+from datasets_impl.doctor.findings.hazards import SPLIT
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import leading_to, shown
 from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK, telling
@@ -28,6 +29,7 @@ from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK, tel
 OPENING = 0.2  # of a sample's time
 LEAST_TENSORS = 64  # of a batch
 LEAST_WAIT, LEAST_MET = 0.2, 0.2  # of a sample's time, for a lock; samples that found it taken
+DONE_AGAIN = 0.6  # of a sample's work, that each worker does for all others
 QUICK = 1e-3  # seconds: a sample that takes longer is what is slow, whatever workers cost
 
 
@@ -90,6 +92,28 @@ def reopens(seen: Probes) -> Finding | None:
         "if self.file is None:  # on first use, not in __init__\n"
         "    self.file = h5py.File(self.path)",
         leading_to(seen, "opening"),
+    )
+
+
+def split_late(seen: Probes) -> Finding | None:
+    """Workers of a stream that each read all of it, and give a part."""
+    split = seen.get("repeated", {}).get("split")
+    if not split or split["alone"] < cheap(seen):
+        return None
+    workers, alone, shared = split["workers"], split["alone"], split["shared"]
+    if shared / alone - 1 < DONE_AGAIN * (workers - 1):
+        return None
+    return Finding(
+        "split-late",
+        "Each worker does the work of all",
+        f"A sample that a worker gives takes it {1e3 * shared:.2f} ms as one of {workers}, and "
+        f"{1e3 * alone:.2f} ms alone: each makes all samples and throws away what others give.",
+        "Give each worker its part of what is cheap (shards, paths, indices, records that are not "
+        "decoded), before it is read.",
+        MECHANISM + 0.96,
+        "",
+        SPLIT,
+        shown(split["lines"]),
     )
 
 

@@ -58,7 +58,7 @@ def standing_in(subject: Subject, instead: Instead) -> Pairs:
     found: Pairs = [(one, StandIn(one.function, instead)) for one in _held(subject)]
     for callee in _makers(subject):
         kind, making = callee.function, _making(callee, instead)
-        made = _as_class(kind, making) if inspect.isclass(kind) else for_users(callee, making)
+        made = as_class(kind, making) if inspect.isclass(kind) else for_users(callee, making)
         found.append((callee, made))
     return found
 
@@ -73,7 +73,7 @@ def _making(callee: Callee, instead: Instead) -> Callable[..., Any]:
     return made
 
 
-def _as_class(original: Any, making: Callable[..., Any]) -> Any:
+def as_class(original: Any, making: Callable[..., Any]) -> Any:
     """What the user's code calls as it does the class; others make what they always made, and all
     may ask whether something is of that class."""
 

@@ -15,7 +15,10 @@ from datasets_impl.doctor.probes.loaders import initialised, trial_batch_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import LOOKED_AT, indices
 from datasets_impl.doctor.probes.samples import fingerprint, leaves
+from datasets_impl.doctor.probes.seeding import seeded
+from datasets_impl.doctor.probes.splitting import split_late
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.worker_seeds import seed_of_workers
 
 AGAIN = 8  # reads of one index; in each of two workers twice as many
 OTHERS = 4  # reads of other indices, to see a random transform that seldom does something
@@ -37,13 +40,17 @@ def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]
 
 
 def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
-    """Is a sample the same each time, and in two workers? Can it be written to, and stays so?"""
+    """Is a sample the same each time, and in two workers? Can it be written to, and stays so?
+    Of a stream: do two workers give the same, or do the same work?"""
     if subject.iterable:
-        return {
-            "all_from_each": subject.workers > 1
-            and not subject.workers_hang
-            and _all_from_each(subject)
-        }
+        if subject.workers < 2 or subject.workers_hang:
+            return {}
+        until = clock.perf_counter() + seconds
+        if _all_from_each(subject):
+            return {"all_from_each": True}
+        with contextlib.suppress(*RAISED):
+            return {"split": split_late(subject, until - clock.perf_counter())}
+        return {}
     some = indices(subject, LOOKED_AT)
     if not some:
         return {}
@@ -53,14 +60,16 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         if len(set(seen)) > 1:
             varied = index
             break
+    equal = varied is not None and not subject.workers_hang and drawn(subject, seconds / 3, varied)
+    same = varied is None and not changes_with_epoch(subject, some[0])
     return {
-        "distinct": 1 if varied is None and not changes_with_epoch(subject, some[0]) else 2,
+        "distinct": 1 if same else 2,
+        "seeded": seeded(subject, seconds / 3) if same else {},
         "reads": reads,
         "samples": samples,
         "varied": varied,
-        "workers_equal": varied is not None
-        and not subject.workers_hang
-        and drawn(subject, seconds / 3, varied),
+        "workers_equal": equal,
+        "worker_seed": seed_of_workers(subject) if equal else {},
         "shared": _lent(subject, some[0]),
     }
 

@@ -67,12 +67,12 @@ def of_part(dataset: Any, path: str) -> list[Line]:
 
 def put_into(holder: Any, name: str) -> list[Line]:
     """The lines of its class that put something into `self.<name>`."""
-    return _lines(type(holder), lambda node: _puts(node, name))
+    return lines_of_class(type(holder), lambda node: _puts(node, name))
 
 
 def assigned(holder: Any, name: str) -> list[Line]:
     """The lines of its class that set `self.<name>`, but for those that set it to None."""
-    return _lines(type(holder), lambda node: name in _set_by(node))
+    return lines_of_class(type(holder), lambda node: name in _set_by(node))
 
 
 def set_within(holder: Any, method: str) -> list[Line]:
@@ -81,7 +81,7 @@ def set_within(holder: Any, method: str) -> list[Line]:
     def sets(node: ast.AST) -> bool:
         return bool(_set_by(node))
 
-    return _lines(type(holder), sets, within=method)
+    return lines_of_class(type(holder), sets, within=method)
 
 
 def calls_of(name: str, modules: Iterable[ModuleType]) -> list[Line]:
@@ -89,15 +89,15 @@ def calls_of(name: str, modules: Iterable[ModuleType]) -> list[Line]:
     found = []
     for module in modules:
         file = getattr(module, "__file__", None) or ""
-        for node in ast.walk(_parsed("".join(linecache.getlines(file)))):
-            if isinstance(node, ast.Call) and _name_of(node.func) == name:
+        for node in ast.walk(parsed("".join(linecache.getlines(file)))):
+            if isinstance(node, ast.Call) and name_of(node.func) == name:
                 found.append(line_at(file, node.lineno))
     return found if len(found) == 1 else []
 
 
 def puts_something(file: str, number: int) -> bool:
     """Whether the statement of this line puts something into a container."""
-    tree = _parsed("".join(linecache.getlines(file)))
+    tree = parsed("".join(linecache.getlines(file)))
     return any(
         isinstance(node, ast.stmt) and node.lineno == number and not hasattr(node, "body")
         and any(_puts(inner, "") for inner in ast.walk(node))
@@ -118,7 +118,7 @@ def _holders(dataset: Any, path: str) -> list[tuple[Any, str, str]]:
     return found
 
 
-def _lines(kind: type, wanted: Callable[[ast.AST], bool], within: str = "") -> list[Line]:
+def lines_of_class(kind: type, wanted: Callable[[ast.AST], bool], within: str = "") -> list[Line]:
     """Of a class and those of the user's that it inherits from, in their order."""
     for base in kind.__mro__:
         with contextlib.suppress(OSError, TypeError):
@@ -138,12 +138,12 @@ def _lines(kind: type, wanted: Callable[[ast.AST], bool], within: str = "") -> l
 
 
 def _functions(text: str, name: str) -> Iterator[ast.AST]:
-    for node in ast.walk(_parsed(text)):
+    for node in ast.walk(parsed(text)):
         if isinstance(node, ast.FunctionDef) and name in ("", node.name):
             yield node
 
 
-def _parsed(text: str) -> ast.Module:
+def parsed(text: str) -> ast.Module:
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError):
@@ -175,7 +175,7 @@ def _puts(node: ast.AST, name: str) -> bool:
     """Whether it puts something into `self.<name>`, or where that is "" into anything."""
     if isinstance(node, ast.Subscript):
         into: ast.expr | None = node.value if isinstance(node.ctx, ast.Store) else None
-    elif isinstance(node, ast.Call) and _name_of(node.func) in PUTS:
+    elif isinstance(node, ast.Call) and name_of(node.func) in PUTS:
         into = node.func.value if isinstance(node.func, ast.Attribute) else node.func
     else:
         return False
@@ -184,9 +184,9 @@ def _puts(node: ast.AST, name: str) -> bool:
 
 def _own(node: ast.AST) -> str:
     """The name of an attribute of `self`."""
-    is_own = isinstance(node, ast.Attribute) and _name_of(node.value) == "self"
+    is_own = isinstance(node, ast.Attribute) and name_of(node.value) == "self"
     return node.attr if is_own and isinstance(node, ast.Attribute) else ""
 
 
-def _name_of(node: ast.AST) -> str:
+def name_of(node: ast.AST) -> str:
     return getattr(node, "attr", "") or getattr(node, "id", "")

@@ -30,7 +30,7 @@ from datasets_impl.errors import StudyError
 
 Tell = Callable[[dict[str, Any]], None]
 PATIENCE = 4.0  # times the seconds for looking at all samples, that one may take
-FROM_START = ("items", "causes", "pictures", "ceiling")  # of a stream
+FROM_START = ("items", "causes", "pictures", "ceiling", "repeated")  # of a stream
 
 
 def main(arguments: list[str]) -> int:

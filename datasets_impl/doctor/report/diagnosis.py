@@ -76,6 +76,9 @@ def diagnose(
         next((one for one in remedies if one.recommended), None),
         remedies,
     )
+    if step and step.fine:  # which waits for none of it
+        found = [one.model_copy(update={"kind": "note"}) if one.kind == "time" else one
+                 for one in found]  # fmt: skip
     return Diagnosis(
         target=target,
         verdict=verdict_of(found, remedies, step, heard),

@@ -61,10 +61,15 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         if one.places:
             console.print("\n[bold]Your lines that cost most[/bold], and times as fast without")
             _print_lines(one.places[:LINES], console)
-    if one.findings:
-        console.print("\n[bold]Found[/bold]")
-        for number, found in enumerate(one.findings[:MOST], start=1):
-            _finding(number, found, console)
+    shown = one.findings[:MOST]
+    for title, group, counted in (
+        ("Found", [found for found in shown if found.kind != "note"], True),
+        ("Worth knowing", [found for found in shown if found.kind == "note"], False),
+    ):
+        if group:
+            console.print(f"\n[bold]{title}[/bold]")
+        for number, found in enumerate(group, start=1):
+            _finding(f"{number}." if counted else " -", found, console)
     if one.remedies:
         console.print(
             "\n[bold]Tried on your samples[/bold], times as fast \\[95 % interval]; "
@@ -157,9 +162,9 @@ def _account(one: Diagnosis) -> Table:
     return table
 
 
-def _finding(number: int, found: Found, console: Console) -> None:
+def _finding(mark: str, found: Found, console: Console) -> None:
     claim = f" [dim]({found.claim})[/dim]" if found.claim else ""
-    console.print(f"{number}. [bold]{escape(found.title)}[/bold]{claim}")
+    console.print(f"{mark} [bold]{escape(found.title)}[/bold]{claim}")
     console.print(Padding(Text(found.evidence), (0, 0, 0, 3), expand=False))
     if found.remedy:
         console.print(Padding(Text(found.remedy, style="green"), (0, 0, 0, 3), expand=False))

@@ -75,6 +75,8 @@ def _best(one: Tried, ails: list[Found]) -> str:
     what = f"{lower(one.title)} ({times_as(one.gain)}x)"
     if ails and ails[0].name in one.mends:
         return f" What mends it: {what}."
+    if ails and ails[0].kind == "wrong":  # which no gain of time is a remedy of
+        return ""
     return f" Of what was tried, most is gained by: {what}."
 
 
