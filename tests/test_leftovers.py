@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import runpy
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +24,7 @@ import pytest
 
 from datasets_impl.corpus import Corpus
 from tests import leftovers
+from tests.killed import run
 from tests.test_compare_command import RULES, results
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,27 +77,9 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {  # and where each is killed
     "update_readme": (["-m", "scripts.update_readme"], ["1"]),
 }  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.converting", "matplotlib.pyplot", "pandas", "scipy.stats"])
-
-
-def run(words: list[str], home: Path, variables: dict[str, str]) -> None:
-    """What `python WORDS` does in the folder `home`."""
-    os.setsid()
-    os.chdir(home)
-    os.environ.clear()
-    os.environ.update(variables)
-    tempfile.tempdir = None
-    said = os.open(home.with_suffix(".said"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
-    sys.path.insert(0, str(home))
-    exec((home / "hanging" / "sitecustomize.py").read_text(), {})
-    kind, what, *arguments = words
-    sys.argv = [what, *arguments]
-    if kind == "-c":
-        exec(what, {"__name__": "__main__"})
-    else:
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
+FORKS.set_forkserver_preload(
+    ["tests.killed", "tests.converting", "matplotlib.pyplot", "pandas", "scipy.stats"]
+)
 
 
 def started(name: str, home: Path, **more: str) -> Any:
