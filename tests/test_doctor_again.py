@@ -55,7 +55,7 @@ from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.trials import may_change_of, tried
 from datasets_impl.doctor.remedies.uneven import uneven
-from tests import doctor_again, doctor_habits, doctor_lookups
+from tests import doctor_again, doctor_habits, doctor_lookups, doctor_sizes
 
 COST = 1e-3  # seconds of a sample, as if it had been measured
 LONG = 60.0  # seconds: as long as the probe needs
@@ -88,7 +88,7 @@ def with_share(cause: str) -> dict[str, Any]:
     return {"causes": {"total": COST, "causes": {cause: 0.9 * COST}}}
 
 
-HOMES = (doctor_again, doctor_habits, doctor_lookups)
+HOMES = (doctor_again, doctor_habits, doctor_lookups, doctor_sizes)
 
 
 def line_of(name: str) -> int:

@@ -18,6 +18,7 @@ from datasets_impl.doctor.remedies.hashed import hashed
 from datasets_impl.doctor.remedies.indexed import indexed
 from datasets_impl.doctor.remedies.kept_results import read_once, stored_results, unpacked
 from datasets_impl.doctor.remedies.mapped import mapped
+from datasets_impl.doctor.remedies.narrowed import narrowed
 from datasets_impl.doctor.remedies.on_batch import held_transforms
 from datasets_impl.doctor.remedies.opened_once import opened_once
 from datasets_impl.doctor.remedies.preloaded import preloaded
@@ -59,6 +60,7 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     arrays_first,
     opened_once,
     stacked_first,
+    narrowed,
     one_tensor_a_field,
     worker_for_each_core,
     transform_on_batch,

@@ -1,0 +1,99 @@
+"""Datasets whose samples are larger than what they say, or are made of far more than they hold; and
+healthy ones that look alike. As in `doctor_again`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tests.doctor_again import Frames
+
+TISSUES = 12
+
+
+class Drawn(Frames):
+    """Each sample of its own, the same each time."""
+
+    def drawn(self, index: int, high: int, *shape: int) -> np.ndarray[Any, Any]:
+        return np.random.default_rng(index).integers(0, high, shape)
+
+
+class Planes(Drawn):
+    """A plane for each tissue."""
+
+    def __getitem__(self, index: int) -> Any:
+        classes = torch.from_numpy(self.drawn(index, TISSUES, 160, 160))
+        return {"scan": torch.zeros(8), "tissue": F.one_hot(classes).permute(2, 0, 1).float()}
+
+
+class LastAxis(Drawn):
+    """The same of NumPy, with the planes along the last axis, in double precision."""
+
+    def __getitem__(self, index: int) -> Any:
+        return np.eye(TISSUES)[self.drawn(index, TISSUES, 160, 160)], index
+
+
+class WholeFloats(Drawn):
+    """Pixels as they are in the file, as float32."""
+
+    def __getitem__(self, index: int) -> Any:
+        return [torch.from_numpy(self.drawn(index, 256, 3, 400, 400)).float(), index]
+
+
+@dataclass
+class Pair:
+    scan: torch.Tensor
+    mask: np.ndarray[Any, Any]
+
+
+class Masks(Drawn):
+    """Masks of two kinds, as floats."""
+
+    def __getitem__(self, index: int) -> Any:
+        return Pair(torch.zeros(8), self.drawn(index, 2, 600, 600).astype(np.float32))
+
+
+class LongMaps(Drawn):
+    """Numbers of classes in eight bytes each, some of them to be left out."""
+
+    def __getitem__(self, index: int) -> Any:
+        return (torch.from_numpy(self.drawn(index, 400, 400, 400) - 1),)
+
+
+class Normalised(Drawn):
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(self.drawn(index, 256, 3, 400, 400) / 255.0 - 0.5).float()
+
+
+class Embedded(Drawn):
+    def __getitem__(self, index: int) -> Any:
+        return np.random.default_rng(index).standard_normal((500, 512), np.float32)
+
+
+class SmallLabels(Drawn):
+    """A small one-hot label beside pixels that are bytes."""
+
+    def __getitem__(self, index: int) -> Any:
+        label = F.one_hot(torch.tensor(index % 40), 40).float()
+        return torch.from_numpy(self.drawn(index, 256, 3, 600, 600).astype(np.uint8)), label
+
+
+class Blank(Drawn):
+    """A place that is filled later."""
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.zeros(3, 400, 400)
+
+
+class OnceWhole(Drawn):
+    """The first happens to hold whole numbers."""
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(
+            self.drawn(index, 256, 3, 400, 400) / (2.0 if index else 1.0)
+        ).float()

@@ -1,0 +1,93 @@
+"""Samples that are larger than what they say: named with how much smaller they could be, and
+tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.findings.sizes import wide_values
+from datasets_impl.doctor.probes.looking import look
+from datasets_impl.doctor.probes.samples import leaves
+from datasets_impl.doctor.probes.target import subject_of
+from datasets_impl.doctor.remedies.narrowed import narrowed
+from tests import doctor_sizes
+from tests.test_doctor_again import COST, context
+
+MOVED = {"total": COST / 4, "causes": {"python": COST / 4}, "collating": COST}
+LITTLE = {"total": COST, "causes": {"python": COST}, "collating": COST / 10}
+NOTHING: dict[str, Any] = {"calls": [], "queries": [], "searched": []}  # is done again
+BRIEF = 0.4  # seconds, in which two samples at least are looked at
+
+
+def looked_at(name: str, folder: Path, moved: dict[str, Any]) -> Any:
+    made = getattr(doctor_sizes, name)(folder)
+    seen = look(subject_of("made", made), BRIEF)
+    return context(made, folder, look=seen | {"turn": 0.0}, causes=moved, repeats=NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("name", "leaf", "says", "title"),
+    [
+        ("Planes", "['tissue']", "one of 12 planes is 1 at each place", "Give class numbers"),
+        ("LastAxis", "[0]", "its number in uint8 takes 25.6 kB", "Give class numbers"),
+        ("WholeFloats", "[0]", "whole numbers, which in uint8 take 480.0 kB", "Give uint8"),
+        ("Masks", ".mask", "whole numbers, which in bool take 360.0 kB", "Give bool"),
+        ("LongMaps", "[0]", "whole numbers, which in int16 take 320.0 kB", "Give int16"),
+    ],
+)
+def test_what_fewer_bytes_would_say_is_named_and_tried(
+    name: str, leaf: str, says: str, title: str, tmp_path: Path
+) -> None:
+    at = looked_at(name, tmp_path, MOVED)
+    first = findings(at.seen)[0]
+    assert first.name == "wide-values" and first.evidence.startswith(f"{leaf} is ")
+    assert says in first.evidence and "take 80% of the time" in first.evidence
+    assert [one.name for one in findings(at.seen)].count("float64") == 0
+    (remedy,) = narrowed(at)
+    assert remedy.title == title and first.name in remedy.mends and remedy.lines == first.lines
+    large, small = at.samples[3], remedy.dataset[3]
+    assert type(small) is type(large)
+    for own, made in zip(leaves(large), leaves(small), strict=True):
+        assert type(own.value) is type(made.value)
+        values = own.array
+        if own.path == leaf and "class" in title:
+            values = own.array.argmax(own.array.shape.index(doctor_sizes.TISSUES))
+        assert np.array_equal(values, made.array)
+    assert small is not large and size(large, leaf) >= 4 * size(small, leaf)
+
+
+def size(sample: Any, path: str) -> int:
+    return next(one.nbytes for one in leaves(sample) if one.path == path)
+
+
+def test_the_lines_run_and_give_what_was_there(tmp_path: Path) -> None:
+    at = looked_at("Planes", tmp_path, MOVED)
+    (remedy,) = narrowed(at)
+    batch = torch.stack([at.part[place]["tissue"] for place in range(3)])
+    known: dict[str, Any] = {"classes": batch.argmax(1), "F": torch.nn.functional}
+    known |= {"torch": torch, "device": "cpu"}
+    exec(remedy.lines, known)
+    assert torch.equal(known["planes"], batch) and known["planes"].dtype is batch.dtype
+
+
+@pytest.mark.parametrize("name", ["Normalised", "Embedded", "SmallLabels", "Blank", "OnceWhole"])
+def test_samples_that_need_their_bytes_are_left(name: str, tmp_path: Path) -> None:
+    at = looked_at(name, tmp_path, MOVED)
+    assert wide_values(at.seen) is None and narrowed(at) == []
+
+
+@pytest.mark.parametrize("name", ["Planes", "LongMaps"])
+def test_where_moving_takes_little_nothing_is_said(name: str, tmp_path: Path) -> None:
+    at = looked_at(name, tmp_path, LITTLE)
+    assert wide_values(at.seen) is None and narrowed(at) == []
+
+
+def test_beside_a_longer_cause_it_comes_later(tmp_path: Path) -> None:
+    at = looked_at("Planes", tmp_path, LITTLE | {"collating": COST / 2})
+    assert wide_values(at.seen).rank < 2.6  # type: ignore[union-attr]
