@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.ndimage
 import torch
 import torch.nn.functional as F
 
@@ -97,3 +98,29 @@ class OnceWhole(Drawn):
         return torch.from_numpy(
             self.drawn(index, 256, 3, 400, 400) / (2.0 if index else 1.0)
         ).float()
+
+
+class Enlarged(Frames):
+    """Far more bytes come of a small array than it has."""
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(scipy.ndimage.zoom(self.rows[index], 4, order=1))  # the costly line
+
+
+class InFunctional(Frames):
+    """PyTorch makes a tensor of a tensor."""
+
+    def __getitem__(self, index: int) -> Any:
+        frame = torch.from_numpy(self.rows[index])[None, None]
+        return F.avg_pool2d(frame, 2)  # the costly line
+
+
+class PlainFiles(Frames):
+    """Each array is stored already, as it is."""
+
+    def prepare(self) -> None:
+        for index, row in enumerate(self.rows):
+            np.save(self.folder / f"{index}.npy", row)
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.from_numpy(np.load(self.folder / f"{index}.npy"))  # the costly line

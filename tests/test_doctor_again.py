@@ -70,7 +70,9 @@ def context(made: Any, folder: Path, **answers: Any) -> Context:
     subject.answers = {"look": {"bytes": subject.nbytes, "cost": COST}, **answers}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("datasets_impl.doctor.probes.repeats.LEAST_SHARE", -1.0)
-        found = subject.answers.setdefault("repeats", repeats(subject, LONG))
+        if "repeats" not in subject.answers:
+            subject.answers["repeats"] = repeats(subject, LONG)
+    found = subject.answers["repeats"]
     marked = line_of(type(subject.dataset).__name__)
     for call in found["calls"]:
         call["share"] = 0.9 if call["line"] == marked else 0.01

@@ -15,9 +15,10 @@ from datasets_impl.doctor.findings.sizes import wide_values
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.samples import leaves
 from datasets_impl.doctor.probes.target import subject_of
+from datasets_impl.doctor.remedies.kept_results import stored_results
 from datasets_impl.doctor.remedies.narrowed import narrowed
 from tests import doctor_sizes
-from tests.test_doctor_again import COST, context
+from tests.test_doctor_again import COST, context, with_share
 
 MOVED = {"total": COST / 4, "causes": {"python": COST / 4}, "collating": COST}
 LITTLE = {"total": COST, "causes": {"python": COST}, "collating": COST / 10}
@@ -91,3 +92,11 @@ def test_where_moving_takes_little_nothing_is_said(name: str, tmp_path: Path) ->
 def test_beside_a_longer_cause_it_comes_later(tmp_path: Path) -> None:
     at = looked_at("Planes", tmp_path, LITTLE | {"collating": COST / 2})
     assert wide_values(at.seen).rank < 2.6  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["Enlarged", "InFunctional", "PlainFiles"])
+def test_what_would_be_no_quicker_to_read_is_not_stored(name: str, tmp_path: Path) -> None:
+    at = context(getattr(doctor_sizes, name)(tmp_path), tmp_path, **with_share("python"))
+    calls = [one for one in at.seen["repeats"]["calls"] if one["share"] == 0.9]
+    assert calls and all(one["gives"] > 0 and one["arrays"] for one in calls)
+    assert stored_results(at) == []

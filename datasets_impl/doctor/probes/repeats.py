@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.attribution import queue_seconds
@@ -45,6 +46,7 @@ LARGE = 1 << 20  # bytes of a result, from which on it is looked at whatever the
 MEASURED = 9  # results whose bytes are counted
 COMPARED = 2  # arguments whose results are compared
 ARRAYS = (np.ndarray, torch.Tensor, tuple)
+TAKEN = (np.ndarray, torch.Tensor, Image.Image)  # arguments that are data
 MOST_VALUES = 100  # of a result that is no array, whose size is estimated from these
 LONGEST = 120  # characters of a line
 
@@ -65,6 +67,7 @@ class Seen:
     arrays: bool = True  # every result is an array, or a tuple of arrays and numbers
     differs: bool = False  # it gave another result for the same arguments
     gives: list[int] = field(default_factory=list)
+    takes: int = 0  # in arrays, at most
     held: list[int] = field(default_factory=list)  # with the storage that tensors are a part of
     files: Counter[str] = field(default_factory=Counter)
     chunk: dict[str, Any] = field(default_factory=dict)
@@ -112,6 +115,8 @@ class Seen:
         )
         if len(self.gives) < MEASURED:
             self.gives.append(bytes_of(result))
+            given = [one for one in arguments if isinstance(one, TAKEN)]
+            self.takes = max(self.takes, bytes_of(given))
             self.held.append(storage_of(result))
         if not self.chunk and self.callee.of_container and not self.callee.makes:
             self.chunk = chunk_of(arguments[0], arguments[1], result)
@@ -298,6 +303,7 @@ def _told(one: Seen, whole: Sequence[float]) -> dict[str, Any]:
         "times": times,
         "files": len(one.files),
         "gives": sorted(one.gives)[len(one.gives) // 2] if one.gives else 0,
+        "takes": one.takes,
         "held": sorted(one.held)[len(one.held) // 2] if one.held else 0,
         "chunk": one.chunk,
     }
