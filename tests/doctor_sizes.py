@@ -11,10 +11,13 @@ import numpy as np
 import scipy.ndimage
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from torchvision.transforms import v2
 
 from tests.doctor_again import Frames
 
 TISSUES = 12
+SIDE, TILE = 400, 64  # pixels of a scene, and of what is taken of it
 
 
 class Drawn(Frames):
@@ -124,3 +127,98 @@ class PlainFiles(Frames):
 
     def __getitem__(self, index: int) -> Any:
         return torch.from_numpy(np.load(self.folder / f"{index}.npy"))  # the costly line
+
+
+def contrasted(scene: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return (np.sqrt(scene / 255.0) - 0.5) / 0.25  # the contrast
+
+
+class Contrast:
+    def __call__(self, scene: Any) -> Any:
+        return contrasted(scene)
+
+
+class Turned:
+    def __call__(self, scene: Any) -> Any:
+        return np.rot90(scene).copy()
+
+
+class Tile:
+    """A part, drawn for each sample."""
+
+    def __call__(self, scene: Any) -> Any:
+        y, x = np.random.randint(0, SIDE - TILE, 2)
+        return scene[y : y + TILE, x : x + TILE]  # the tile
+
+
+class Scene(Drawn):
+    """A large picture, of which a sample is a tile."""
+
+    steps: Any = ()
+
+    def scene(self, index: int) -> Any:
+        return self.drawn(index, 256, SIDE, SIDE, 3).astype(np.uint8)
+
+    def __getitem__(self, index: int) -> Any:
+        scene = self.scene(index)
+        for step in self.steps:
+            scene = step(scene)
+        return torch.from_numpy(scene.transpose(2, 0, 1).astype(np.float32))
+
+
+class TiledLast(Scene):
+    """All of the scene goes through what comes first."""
+
+    steps = ()
+
+    def prepare(self) -> None:
+        self.steps = [Contrast(), Turned(), Tile()]
+
+
+class TiledFirst(Scene):
+    def prepare(self) -> None:
+        self.steps = [Tile(), Contrast(), Turned()]
+
+
+class InOneFunction(Scene):
+    """The same written out, with a copy of the part."""
+
+    def __getitem__(self, index: int) -> Any:
+        scene = self.scene(index)
+        scene = contrasted(scene)
+        part = np.ascontiguousarray(scene[40 : 40 + TILE, 30 : 30 + TILE])  # the copy
+        return torch.from_numpy(part)
+
+
+class Composed(Scene):
+    """Transforms of a library, on tensors."""
+
+    def prepare(self) -> None:
+        self.transform = v2.Compose(
+            [v2.GaussianBlur(9), v2.ToDtype(torch.float32, scale=True), v2.RandomCrop(TILE)]
+        )
+
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(torch.from_numpy(self.scene(index)).permute(2, 0, 1))  # the library
+
+
+class DecodedLarge(Scene):
+    """Pictures are decoded large and made small at once."""
+
+    def prepare(self) -> None:
+        self.transform = v2.Compose([v2.RandomResizedCrop(TILE), v2.PILToTensor()])
+        for index in range(8):
+            Image.fromarray(self.scene(index)).save(self.folder / f"{index}.png")
+
+    def __getitem__(self, index: int) -> Any:
+        return self.transform(Image.open(self.folder / f"{index % 8}.png"))
+
+
+class Spectra(Drawn):
+    """All that is computed on goes into the sample."""
+
+    def __getitem__(self, index: int) -> Any:
+        wave = self.drawn(index, 99, 64, 2000) / 99.0
+        wave = wave - wave.mean()
+        power = np.abs(np.fft.rfft(wave, axis=1)) ** 2
+        return torch.from_numpy(power.reshape(64, 77, 13).mean(2))

@@ -3,6 +3,8 @@ tried."""
 
 from __future__ import annotations
 
+import inspect
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ import pytest
 import torch
 
 from datasets_impl.doctor.findings.findings import findings
-from datasets_impl.doctor.findings.sizes import wide_values
+from datasets_impl.doctor.findings.sizes import computes_too_much, wide_values
 from datasets_impl.doctor.probes.looking import look
-from datasets_impl.doctor.probes.samples import leaves
+from datasets_impl.doctor.probes.samples import leaves, signature
+from datasets_impl.doctor.probes.steps import steps
 from datasets_impl.doctor.probes.target import subject_of
+from datasets_impl.doctor.remedies.cropped_first import cropped_first
 from datasets_impl.doctor.remedies.kept_results import stored_results
 from datasets_impl.doctor.remedies.narrowed import narrowed
 from tests import doctor_sizes
@@ -100,3 +104,66 @@ def test_what_would_be_no_quicker_to_read_is_not_stored(name: str, tmp_path: Pat
     calls = [one for one in at.seen["repeats"]["calls"] if one["share"] == 0.9]
     assert calls and all(one["gives"] > 0 and one["arrays"] for one in calls)
     assert stored_results(at) == []
+
+
+def marked(text: str) -> int:
+    """The number of the line that ends with this comment."""
+    lines = inspect.getsource(doctor_sizes).splitlines()
+    (found,) = (number for number, line in enumerate(lines, 1) if line.endswith(f"# the {text}"))
+    return found
+
+
+def stepped(name: str, folder: Path, costly: str) -> Any:
+    """As after the probes, with the time in this line."""
+    made = getattr(doctor_sizes, name)(folder)
+    found = steps(subject_of("made", made), time.perf_counter() + 60)
+    for one in found.get("large", []):  # of a library, timed by themselves
+        one["seconds"] = 0.5 * found["whole"] if one["seconds"] else 0.0
+    line = {"file": doctor_sizes.__file__, "line": marked(costly), "function": "", "code": costly,
+            "causes": {"python": 0.8 * COST}, "times": 1.0}  # fmt: skip
+    profile = {"total": COST, "causes": {"python": COST}, "lines": [line]}
+    return context(made, folder, causes=profile, repeats=NOTHING | {"steps": found})
+
+
+@pytest.mark.parametrize(
+    ("name", "costly", "taker"),
+    [("TiledLast", "contrast", "tile"), ("InOneFunction", "contrast", "copy"),
+     ("Composed", "library", "")],
+)  # fmt: skip
+def test_steps_on_far_more_than_the_sample_are_named(
+    name: str, costly: str, taker: str, tmp_path: Path
+) -> None:
+    at = stepped(name, tmp_path, costly)
+    first = findings(at.seen)[0]
+    assert first.name == "computes-too-much" and "39 times fewer" in first.evidence
+    assert first.places[0].startswith(f"doctor_sizes.py:{marked(costly)}  ")
+    if taker:
+        assert first.places[-1].startswith(f"doctor_sizes.py:{marked(taker)}  ")
+    else:
+        assert "GaussianBlur" in first.evidence and "by RandomCrop" in first.evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "costly", "order"),
+    [("TiledLast", "contrast", "dataset.steps = [Tile, Contrast, Turned]"),
+     ("Composed", "library", "dataset.transform.transforms = [RandomCrop, GaussianBlur, ToDtype]")],
+)  # fmt: skip
+def test_the_part_is_taken_first(name: str, costly: str, order: str, tmp_path: Path) -> None:
+    at = stepped(name, tmp_path, costly)
+    (remedy,) = cropped_first(at)
+    assert remedy.lines.startswith(order) and "computes-too-much" in remedy.mends
+    assert signature(remedy.dataset[3]) == signature(at.part[3])
+    found = steps(remedy.dataset.subject, time.perf_counter() + 60)  # type: ignore[attr-defined]
+    assert found == {}, "nothing is done on the whole"
+    assert steps(at.subject, time.perf_counter() + 60), "the user's own is as it was"
+
+
+@pytest.mark.parametrize("name", ["TiledFirst", "DecodedLarge", "Spectra", "Normalised"])
+def test_steps_on_what_the_sample_holds_are_left(name: str, tmp_path: Path) -> None:
+    at = stepped(name, tmp_path, "contrast")
+    assert computes_too_much(at.seen) is None and cropped_first(at) == []
+
+
+def test_steps_that_take_little_are_left(tmp_path: Path) -> None:
+    at = stepped("InOneFunction", tmp_path, "copy")
+    assert computes_too_much(at.seen) is None

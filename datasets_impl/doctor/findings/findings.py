@@ -63,7 +63,7 @@ from datasets_impl.doctor.findings.mechanisms import (
     workers_cost,
 )
 from datasets_impl.doctor.findings.searching import searches_list
-from datasets_impl.doctor.findings.sizes import float64, wide_values
+from datasets_impl.doctor.findings.sizes import computes_too_much, float64, wide_values
 from datasets_impl.doctor.findings.starting import (
     reads_all_first,
     slow_sampler,
@@ -83,6 +83,7 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
     slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart,
     searches_list, slow_disk, wide_values,
+    computes_too_much,
 )  # fmt: skip
 
 

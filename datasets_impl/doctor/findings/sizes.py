@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.filesize import decimal
 
+from datasets_impl.doctor.findings.again import read_whole
 from datasets_impl.doctor.findings.finding import (
     LARGEST_SHARE,
     MECHANISM,
@@ -13,12 +14,16 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
     cheap,
 )
+from datasets_impl.doctor.findings.mechanisms import decoded_larger
 from datasets_impl.doctor.findings.time_account import account
-from datasets_impl.doctor.findings.user_lines import leading_to
+from datasets_impl.doctor.findings.user_lines import leading_to, shown, user_lines
+from datasets_impl.doctor.probes.causes import FETCHING
 
 TIMES = 4.0  # smaller that a leaf could be, and the whole sample to come first
 LEAST_SAMPLE = 1_000_000  # bytes of a sample that is large
 LEAST_PART = 0.5  # of a sample's bytes that could be saved, where that does not come first
+LEAST_COMPUTED = 0.3  # of a sample's time, that steps on more than it holds take
+NO_STEPS = (*FETCHING, "decoding", "listing", "waiting", "collating")
 MAKING = ("transforming", "converting", "python")  # causes of the lines that make such a leaf
 
 
@@ -92,3 +97,52 @@ def float64(seen: Probes) -> Finding | None:
         "return torch.from_numpy(image)  # uint8\n"
         "batch.to(device).float().div_(255)  # in the trainer",
     )
+
+
+def computes_too_much(seen: Probes) -> Finding | None:
+    """Steps on a whole of which a later one takes a part."""
+    steps, total = seen.get("repeats", {}).get("steps", {}), account(seen).total
+    if not steps or total < cheap(seen) or decoded_larger(seen) or read_whole(seen):
+        return None
+    large = {(one["file"], one["line"]) for one in steps["large"] if one["line"]}
+    lines = [
+        (sum(one for cause, one in line.causes.items() if cause not in NO_STEPS), line)
+        for line in user_lines(seen) if (line.file, line.line) in large
+    ]  # fmt: skip
+    by_name = {one["name"]: one["seconds"] / max(1e-9, steps["whole"])
+               for one in steps["large"] if one["name"] and one["seconds"]}  # fmt: skip
+    share = sum(seconds for seconds, _ in lines) / max(1e-9, total) + sum(by_name.values())
+    if share < LEAST_COMPUTED:
+        return None
+    lines.sort(key=lambda each: -each[0])
+    named = [name for name, part in by_name.items() if part >= LEAST_COMPUTED / 2]
+    places = shown([[one.file, one.line, one.code] for seconds, one in lines if seconds][:2])
+    places = places or leading_to(seen, *MAKING)[:1]
+    part, taker = steps["part"], steps["part"]["name"]
+    if part["line"]:
+        places += shown([[part["file"], part["line"], part["code"]]])
+    return Finding(
+        "computes-too-much",
+        "Far more is computed than a sample holds",
+        f"{steps['gives']:,} values go through {' and '.join(named) or 'what is done first'}, and "
+        f"{part['gives']:,} are taken of them{f' by {taker}' if taker else ''}, "
+        f"{steps['gives'] / part['gives']:,.0f} times fewer; steps on the whole take "
+        f"{min(share, 0.99):.0%} of a sample's time.",
+        "Take the part first, and do the rest on that; what needs the whole, such as its mean, "
+        "once for each file.",
+        MECHANISM + 0.58,
+        "C12",
+        reordered_line(steps) if steps["list"]
+        else "part = whole[y : y + size, x : x + size]  # first\npart = (part - mean) / std",
+        places,
+    )  # fmt: skip
+
+
+def in_order(names: list[Any], steps: dict[str, Any]) -> list[Any]:
+    """The steps of a list with the one that takes a part put before those on the whole."""
+    rest = [*names[: steps["from"]], *names[steps["from"] + 1 :]]
+    return [*rest[: steps["to"]], names[steps["from"]], *rest[steps["to"] :]]
+
+
+def reordered_line(steps: dict[str, Any]) -> str:
+    return f"{steps['list']} = [{', '.join(in_order(steps['names'], steps))}]  # in this order"

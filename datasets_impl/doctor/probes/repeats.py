@@ -34,6 +34,7 @@ from datasets_impl.doctor.probes.standing import (
     identity_of,
     key_of_call,
 )
+from datasets_impl.doctor.probes.steps import steps
 from datasets_impl.doctor.probes.target import Subject
 
 PLACES = 12  # spread over the dataset; at each of them two samples that follow each other
@@ -124,11 +125,12 @@ class Seen:
 
 def repeats(subject: Subject, seconds: float) -> dict[str, Any]:
     """The functions that take the time of samples, the most costly first; queries that read whole
-    tables, and lists that are searched."""
-    found = {"calls": [], "queries": [], "searched": searched(subject)}
+    tables, lists that are searched, and steps on more than a sample holds."""
+    found = {"calls": [], "queries": [], "searched": searched(subject), "steps": {}}
     if subject.iterable or not subject.count:
         return found
-    return found | {"calls": calls(subject, seconds), "queries": queries(subject)}
+    found |= {"calls": calls(subject, 0.8 * seconds), "queries": queries(subject)}
+    return found | {"steps": steps(subject, clock.perf_counter() + 0.2 * seconds)}
 
 
 def calls(subject: Subject, seconds: float) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from datasets_impl.doctor.remedies.collating import (
     stacked_first,
 )
 from datasets_impl.doctor.remedies.columns import columns
+from datasets_impl.doctor.remedies.cropped_first import cropped_first
 from datasets_impl.doctor.remedies.decoding import another_decoder, reduced_size
 from datasets_impl.doctor.remedies.drawn import drawn
 from datasets_impl.doctor.remedies.grouped import grouped
@@ -61,6 +62,7 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     opened_once,
     stacked_first,
     narrowed,
+    cropped_first,
     one_tensor_a_field,
     worker_for_each_core,
     transform_on_batch,
