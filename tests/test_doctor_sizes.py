@@ -167,3 +167,14 @@ def test_steps_on_what_the_sample_holds_are_left(name: str, tmp_path: Path) -> N
 def test_steps_that_take_little_are_left(tmp_path: Path) -> None:
     at = stepped("InOneFunction", tmp_path, "copy")
     assert computes_too_much(at.seen) is None
+
+
+@pytest.mark.parametrize(("other", "named"), [(0.1, 1), (0.8, 0)])
+def test_the_line_that_makes_it_is_named_where_no_other_could_be_it(
+    other: float, named: int, tmp_path: Path
+) -> None:
+    lines = [{"file": "a.py", "line": number, "function": "", "code": "", "times": 1.0,
+              "causes": {"python": part * COST}}
+             for number, part in enumerate([1.0, other])]  # fmt: skip
+    at = looked_at("Planes", tmp_path, MOVED | {"lines": lines})
+    assert len(wide_values(at.seen).places) == named  # type: ignore[union-attr]

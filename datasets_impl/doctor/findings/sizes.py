@@ -24,6 +24,7 @@ LEAST_SAMPLE = 1_000_000  # bytes of a sample that is large
 LEAST_PART = 0.5  # of a sample's bytes that could be saved, where that does not come first
 LEAST_COMPUTED = 0.3  # of a sample's time, that steps on more than it holds take
 NO_STEPS = (*FETCHING, "decoding", "listing", "waiting", "collating")
+MOSTLY = 0.6  # of what making a sample takes, by a line that is named for it
 MAKING = ("transforming", "converting", "python")  # causes of the lines that make such a leaf
 
 
@@ -62,8 +63,15 @@ def wide_values(seen: Probes) -> Finding | None:
         MECHANISM + (0.86 if first else 0.5),
         "X03",
         narrow_lines(leaf),
-        leading_to(seen, *MAKING)[:1],
+        _making(seen),
     )  # fmt: skip
+
+
+def _making(seen: Probes) -> list[str]:
+    """The line that makes the sample, where one takes most of that; else any could be it."""
+    spent = [sum(line.causes.get(one, 0.0) for one in MAKING) for line in user_lines(seen)]
+    clear = max(spent, default=0.0) > MOSTLY * sum(spent)
+    return leading_to(seen, *MAKING)[:1] if clear else []
 
 
 def narrow_lines(leaf: dict[str, Any]) -> str:
