@@ -55,7 +55,7 @@ from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.trials import may_change_of, tried
 from datasets_impl.doctor.remedies.uneven import uneven
-from tests import doctor_again, doctor_habits, doctor_lookups
+from tests import doctor_again, doctor_habits, doctor_lookups, doctor_sizes
 
 COST = 1e-3  # seconds of a sample, as if it had been measured
 LONG = 60.0  # seconds: as long as the probe needs
@@ -70,7 +70,9 @@ def context(made: Any, folder: Path, **answers: Any) -> Context:
     subject.answers = {"look": {"bytes": subject.nbytes, "cost": COST}, **answers}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("datasets_impl.doctor.probes.repeats.LEAST_SHARE", -1.0)
-        found = subject.answers.setdefault("repeats", repeats(subject, LONG))
+        if "repeats" not in subject.answers:
+            subject.answers["repeats"] = repeats(subject, LONG)
+    found = subject.answers["repeats"]
     marked = line_of(type(subject.dataset).__name__)
     for call in found["calls"]:
         call["share"] = 0.9 if call["line"] == marked else 0.01
@@ -88,7 +90,7 @@ def with_share(cause: str) -> dict[str, Any]:
     return {"causes": {"total": COST, "causes": {cause: 0.9 * COST}}}
 
 
-HOMES = (doctor_again, doctor_habits, doctor_lookups)
+HOMES = (doctor_again, doctor_habits, doctor_lookups, doctor_sizes)
 
 
 def line_of(name: str) -> int:

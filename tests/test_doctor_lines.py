@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from PIL import Image, ImageDraw
 from rich.console import Console
@@ -301,3 +302,27 @@ def test_workers_that_ask_one_process_in_turn_are_not_the_cause(asks: bool) -> N
     }
     assert (workers_cost(seen) is None) is asks
     assert "takes the time" in time_causes(seen)[0].title
+
+
+def test_a_package_whose_work_has_no_name_is_named() -> None:
+    table = scipy.sparse.random(300, 300, 0.2, "csr", random_state=0)
+
+    def of_rows(index: int) -> Any:
+        return [table[row].multiply(2.0).sum() for row in range(30)]
+
+    def of_arrays(index: int) -> Any:
+        return sum(np.sort(np.arange(5000)[::-1])[0] for _ in range(20))
+
+    found = attribute(of_rows, range(6)).packages
+    assert max(found, key=lambda one: found[one]) == "scipy.sparse" and found["scipy.sparse"] > 0.5
+    assert max(attribute(of_arrays, range(6)).packages.values(), default=0.0) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("share", "title"),
+    [(0.7, "shapely takes the time"), (0.4, "Your own operations take the time")],
+)
+def test_the_package_is_in_the_title_where_it_takes_most(share: float, title: str) -> None:
+    profile = {"total": 0.01, "causes": {"python": 0.009}, "packages": {"shapely": share, "x": 0.1}}
+    (found,) = time_causes({"causes": profile, "settings": {}})
+    assert (found.title, found.name) == (title, "python")

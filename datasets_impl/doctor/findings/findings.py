@@ -53,7 +53,6 @@ from datasets_impl.doctor.findings.machine import (
 )
 from datasets_impl.doctor.findings.mechanisms import (
     decoded_larger,
-    float64,
     grows,
     large_pickle,
     leaks,
@@ -67,6 +66,7 @@ from datasets_impl.doctor.findings.mechanisms import (
     workers_cost,
 )
 from datasets_impl.doctor.findings.searching import searches_list
+from datasets_impl.doctor.findings.sizes import computes_too_much, float64, wide_values
 from datasets_impl.doctor.findings.starting import (
     reads_all_first,
     slow_sampler,
@@ -85,7 +85,7 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
     far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
     slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart,
-    searches_list, slow_disk, wait_in_turn, split_late, seeded,
+    searches_list, slow_disk, wait_in_turn, split_late, seeded, wide_values, computes_too_much,
 )  # fmt: skip
 
 

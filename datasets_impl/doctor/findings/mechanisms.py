@@ -117,24 +117,6 @@ def split_late(seen: Probes) -> Finding | None:
     )
 
 
-def float64(seen: Probes) -> Finding | None:
-    wide = [leaf for leaf in seen.get("look", {}).get("example", [])
-            if " float64 " in leaf["kind"] and leaf["bytes"] >= 1 << 14]  # fmt: skip
-    if not wide:
-        return None
-    return Finding(
-        "float64",
-        "Samples are float64",
-        f"{wide[0]['path']} is {wide[0]['kind']}, {wide[0]['bytes'] / 1e6:,.2f} MB: twice what "
-        "float32 takes, eight times uint8, in every copy from worker to trainer.",
-        "Give uint8, and convert on the device.",
-        MECHANISM + 0.5,
-        "X03",
-        "return torch.from_numpy(image)  # uint8\n"
-        "batch.to(device).float().div_(255)  # in the trainer",
-    )
-
-
 def large_pickle(seen: Probes) -> Finding | None:
     size = seen.get("pickled", {}).get("bytes", 0)
     method = seen.get("inside", {}).get("start_method")

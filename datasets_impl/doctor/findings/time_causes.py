@@ -74,6 +74,8 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "decompressing": "Unpack once, into files that can be mapped or read in part.",
     "signal processing": "Do it once and store what comes of it, or on a whole batch.",
 }
+LEAST_OF_PACKAGE = 0.6  # of the time of the user's own operations, for a package to be named
+OF_PACKAGE = "Do it once and store what it gives, on a whole batch, or with arrays of NumPy."
 MANY = ("regular expressions", "pandas look-ups")  # kinds that are no work by their name
 CAUSES |= {
     kind: (f"{kind[:1].upper()}{kind[1:]} "
@@ -101,6 +103,8 @@ def time_causes(seen: Probes) -> list[Finding]:
         if share < least:
             continue
         title, remedy, claim = LOOP if cause == "python" and loops(seen) else CAUSES[cause]
+        if cause == "python" and title != LOOP[0] and (package := _package(seen)):
+            title, remedy = f"{package} takes the time", OF_PACKAGE
         evidence = (
             f"{share:.0%} of a sample's {1e3 * whole.total:.2f} ms; without it at most "
             f"{at_most(share):.1f} times as fast."
@@ -110,3 +114,10 @@ def time_causes(seen: Probes) -> list[Finding]:
         lines = leading_to(seen, cause)
         found.append(Finding(cause, title, evidence, remedy, rank, claim, places=lines))
     return found
+
+
+def _package(seen: Probes) -> str:
+    """The installed package that operations without a name of their own are those of."""
+    parts = seen.get("causes", {}).get("packages", {})
+    name = max(parts, key=lambda one: float(parts[one]), default="")
+    return str(name) if parts.get(name, 0.0) >= LEAST_OF_PACKAGE else ""

@@ -231,7 +231,7 @@ def _looped(found: Attribution) -> Attribution:
                     causes["python"] = causes.get("python", 0.0) + part
             line = _moved(line, dict.fromkeys(ASKED_FOR_ONE, 1.0), "python")
         lines.append(line)
-    return Attribution(found.total, causes, lines)
+    return replace(found, causes=causes, lines=lines)
 
 
 def _with_hidden(found: Attribution, blocked: float, cause: Cause) -> Attribution:
@@ -254,7 +254,8 @@ def _with_hidden(found: Attribution, blocked: float, cause: Cause) -> Attributio
             causes[place] -= part
             causes[cause] = causes.get(cause, 0.0) + part
             hidden -= part
-    return Attribution(found.total, causes, [_moved(one, moved, cause) for one in found.lines])
+    moved_lines = [_moved(one, moved, cause) for one in found.lines]
+    return replace(found, causes=causes, lines=moved_lines)
 
 
 def _moved(line: Line, shares: dict[Cause, float], to: Cause) -> Line:

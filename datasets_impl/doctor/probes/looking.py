@@ -11,6 +11,7 @@ import numpy as np
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.inside import parts, store_sizes
+from datasets_impl.doctor.probes.narrower import Narrower
 from datasets_impl.doctor.probes.preparing import attributes
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.doctor.probes.randomness import is_random, noting_calls
@@ -80,6 +81,7 @@ class _Looked:
         self.all_one = True
         self.called = False
         self.example: list[dict[str, Any]] = []
+        self.narrower = Narrower()
 
     def add(self, sample: Any, seconds: float) -> None:
         self.one = sample if not self.times else self.one
@@ -93,6 +95,7 @@ class _Looked:
             self.prints.add(fingerprint(sample) if self.compared else "")
         self.kinds[signature(sample)] += 1
         self.sizes.append(size_of(sample))
+        self.narrower.add(sample)
         self.example = self.example or [
             {"path": leaf.path, "kind": leaf.kind, "bytes": leaf.nbytes} for leaf in leaves(sample)
         ]
@@ -125,4 +128,5 @@ class _Looked:
             "kinds": [[list(kind), count] for kind, count in self.kinds.most_common(4)],
             "bytes": self.nbytes,
             "example": self.example[:20],
+            "narrower": self.narrower.answer(),
         }

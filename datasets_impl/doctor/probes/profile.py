@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,10 @@ from datasets_impl.doctor.probes.own_lines import (
 )
 
 Shares = dict[Cause, float]
+INSTALLED = "site-packages"
+EVERYWHERE = ("numpy", "torch", "builtins", "posix", "time", "math")
+LARGE = ("scipy", "skimage", "sklearn")  # packages of packages
+IN_C = re.compile(r"(?:of '|method )(\w+\.\w+)\.")  # `<built-in method scipy.sparse._tools.row>`
 DEEP = 60  # callers of callers
 LEAST_THREADS = 0.1  # share of the time, of waiting that is for threads that work meanwhile
 
@@ -54,6 +59,7 @@ class Attribution:
     total: float
     causes: dict[Cause, float]
     lines: list[Line] = field(default_factory=list)  # the most costly first
+    packages: dict[str, float] = field(default_factory=dict)  # parts of what is called "python"
 
     @property
     def unattributed(self) -> float:
@@ -147,7 +153,24 @@ class Profile:
         lines: dict[tuple[str, int], Line] = {}
         for one in self._lines(watched, scale):  # of several functions, such as a comprehension
             lines[one.file, one.line] = one.with_that_of(lines.get((one.file, one.line)))
-        return Attribution(self.plain, causes, sorted(lines.values(), key=lambda one: -one.seconds))
+        ordered = sorted(lines.values(), key=lambda one: -one.seconds)
+        return Attribution(self.plain, causes, ordered, self._packages())
+
+    def _packages(self) -> dict[str, float]:
+        """What of the time that no rule names goes by in installed packages."""
+        spent: Shares = defaultdict(float)
+        whole = 0.0
+        for key, entry in self.entries.items():
+            share = self.shares.of(key).get("python", 0.0)
+            whole += share * entry.inlinetime
+            package = package_of(entry.code)
+            spent[package] += share * entry.inlinetime
+            for call in entry.calls if package and not isinstance(entry.code, str) else ():
+                if isinstance(call.code, str) and not package_of(call.code):  # written in C
+                    spent[package] += self.shares.of(key_of(call.code)).get("python", 0.0) * (
+                        call.inlinetime
+                    )
+        return {name: part / whole for name, part in spent.items() if name and whole}
 
     def _lines(self, watched: Watched, scale: Shares) -> Iterator[Line]:
         """Of each function of the user's, its own time and that of what it called, by line."""
@@ -256,3 +279,17 @@ def name_of(code: Any) -> str:
     for library in LIBRARIES:
         file = file.removeprefix(library)
     return f"{file.lstrip('/')}:{code.co_name}"
+
+
+def package_of(code: Any) -> str:
+    """The installed package that a function belongs to, "" of what is everywhere: NumPy's arrays,
+    PyTorch's, and Python's own."""
+    name = name_of(code)
+    if isinstance(code, str):
+        match = IN_C.search(name)
+        steps = match[1].split(".") if match else [""]
+    else:
+        steps = name.split("/") if INSTALLED in code.co_filename else [""]
+    if steps[0] in LARGE and len(steps) > 2 - isinstance(code, str):
+        return ".".join(steps[:2])
+    return "" if steps[0] in EVERYWHERE else steps[0].partition(".py:")[0]

@@ -127,6 +127,7 @@ def _told(found: Attribution) -> dict[str, Any]:
     return {
         "total": found.total,
         "causes": found.causes,
+        "packages": found.packages,
         "lines": [
             {
                 "file": one.file,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.attribution import queue_seconds
@@ -33,6 +34,7 @@ from datasets_impl.doctor.probes.standing import (
     identity_of,
     key_of_call,
 )
+from datasets_impl.doctor.probes.steps import steps
 from datasets_impl.doctor.probes.target import Subject
 
 PLACES = 12  # spread over the dataset; at each of them two samples that follow each other
@@ -45,6 +47,7 @@ LARGE = 1 << 20  # bytes of a result, from which on it is looked at whatever the
 MEASURED = 9  # results whose bytes are counted
 COMPARED = 2  # arguments whose results are compared
 ARRAYS = (np.ndarray, torch.Tensor, tuple)
+TAKEN = (np.ndarray, torch.Tensor, Image.Image)  # arguments that are data
 MOST_VALUES = 100  # of a result that is no array, whose size is estimated from these
 LONGEST = 120  # characters of a line
 
@@ -65,6 +68,7 @@ class Seen:
     arrays: bool = True  # every result is an array, or a tuple of arrays and numbers
     differs: bool = False  # it gave another result for the same arguments
     gives: list[int] = field(default_factory=list)
+    takes: int = 0  # in arrays, at most
     held: list[int] = field(default_factory=list)  # with the storage that tensors are a part of
     files: Counter[str] = field(default_factory=Counter)
     chunk: dict[str, Any] = field(default_factory=dict)
@@ -112,6 +116,8 @@ class Seen:
         )
         if len(self.gives) < MEASURED:
             self.gives.append(bytes_of(result))
+            given = [one for one in arguments if isinstance(one, TAKEN)]
+            self.takes = max(self.takes, bytes_of(given))
             self.held.append(storage_of(result))
         if not self.chunk and self.callee.of_container and not self.callee.makes:
             self.chunk = chunk_of(arguments[0], arguments[1], result)
@@ -119,11 +125,12 @@ class Seen:
 
 def repeats(subject: Subject, seconds: float) -> dict[str, Any]:
     """The functions that take the time of samples, the most costly first; queries that read whole
-    tables, and lists that are searched."""
-    found = {"calls": [], "queries": [], "searched": searched(subject)}
+    tables, lists that are searched, and steps on more than a sample holds."""
+    found = {"calls": [], "queries": [], "searched": searched(subject), "steps": {}}
     if subject.iterable or not subject.count:
         return found
-    return found | {"calls": calls(subject, seconds), "queries": queries(subject)}
+    found |= {"calls": calls(subject, 0.8 * seconds), "queries": queries(subject)}
+    return found | {"steps": steps(subject, clock.perf_counter() + 0.2 * seconds)}
 
 
 def calls(subject: Subject, seconds: float) -> list[dict[str, Any]]:
@@ -298,6 +305,7 @@ def _told(one: Seen, whole: Sequence[float]) -> dict[str, Any]:
         "times": times,
         "files": len(one.files),
         "gives": sorted(one.gives)[len(one.gives) // 2] if one.gives else 0,
+        "takes": one.takes,
         "held": sorted(one.held)[len(one.held) // 2] if one.held else 0,
         "chunk": one.chunk,
     }

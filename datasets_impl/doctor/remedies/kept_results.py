@@ -225,7 +225,10 @@ def stored_results(at: Context) -> list[Remedy]:
 def _worth_storing(at: Context, call: dict[str, Any]) -> bool:
     if call["share"] < LEAST_SHARE or again(call) >= 0.5 or call["chunk"]:
         return False
-    return _gives_arrays(at, call) and call["gives"] > 0
+    if call["path"].endswith(".npy"):  # it is stored like that
+        return False
+    larger = call["takes"] and call["gives"] > WHOLE_TIMES * call["takes"]  # slower to read again
+    return _gives_arrays(at, call) and call["gives"] > 0 and not larger
 
 
 def _gives_arrays(at: Context, call: dict[str, Any]) -> bool:
@@ -234,8 +237,8 @@ def _gives_arrays(at: Context, call: dict[str, Any]) -> bool:
     name, callee = call["full_name"], at.callees.get(call["name"])
     if callee is None or call["differs"] or call["known"] < call["calls"]:
         return False
-    home, _, last = name.rpartition(".")
-    if home.partition(".")[0] in ("numpy", "torch") and home.count(".") < 2:
+    package, last = name.partition(".")[0], name.rpartition(".")[2]
+    if package in ("numpy", "torch"):
         return last in READS or identified(call)
     return bool(call["arrays"]) and not name.startswith(NEVER)
 

@@ -11,6 +11,7 @@ from datasets_impl.doctor.remedies.collating import (
     stacked_first,
 )
 from datasets_impl.doctor.remedies.columns import columns
+from datasets_impl.doctor.remedies.cropped_first import cropped_first
 from datasets_impl.doctor.remedies.decoding import another_decoder, reduced_size
 from datasets_impl.doctor.remedies.drawn import drawn
 from datasets_impl.doctor.remedies.grouped import grouped
@@ -18,6 +19,7 @@ from datasets_impl.doctor.remedies.hashed import hashed
 from datasets_impl.doctor.remedies.indexed import indexed
 from datasets_impl.doctor.remedies.kept_results import read_once, stored_results, unpacked
 from datasets_impl.doctor.remedies.mapped import mapped
+from datasets_impl.doctor.remedies.narrowed import narrowed
 from datasets_impl.doctor.remedies.on_batch import held_transforms
 from datasets_impl.doctor.remedies.opened_once import opened_once
 from datasets_impl.doctor.remedies.preloaded import preloaded
@@ -59,6 +61,8 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     arrays_first,
     opened_once,
     stacked_first,
+    narrowed,
+    cropped_first,
     one_tensor_a_field,
     worker_for_each_core,
     transform_on_batch,
