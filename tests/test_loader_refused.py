@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import (
 
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.loader import ThreadedLoader
+from tests.commands import ROOT, python
 from tests.samples import (
     Made,
     Stream,
@@ -117,3 +119,22 @@ def test_a_batch_sampler_may_give_whatever_can_be_iterated_over(data: Any, where
     views: list[Any] = [{0: 2, 1: 3}.keys(), {0: 2, 1: 3}.values(), memoryview(b"\4\5"), {6: 7}]
     made = ThreadedLoader(data, batch_sampler=[*views, iter([8, 9])], where=where)
     same(list(made), list(DataLoader(data, batch_sampler=[*views, [8, 9]])))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_program_that_starts_again_in_the_process_is_told_what_to_do(
+    method: str, tmp_path: Path
+) -> None:
+    """By forkserver, which is the usual way under Python 3.14, its server ends before it begins."""
+    (tmp_path / "train.py").write_text(
+        "import torch\n"
+        "from datasets_impl import ThreadedLoader\n"
+        "numbers = torch.utils.data.TensorDataset(torch.arange(8))\n"
+        f"for _ in ThreadedLoader(numbers, 4, where='process', start_method='{method}'):\n"
+        "    pass\n"
+    )
+    done = python("train.py", at=tmp_path, PYTHONPATH=ROOT)
+    *_, last = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and "what it printed before says why" in last, done.stderr
+    assert "if __name__ ==" in done.stderr

@@ -7,9 +7,10 @@ After `pip install '<this folder>[loaders,stores]'`:
 
     from datasets_impl import RandomCrops, ThreadedLoader, ensure_stored
 
-    crops = RandomCrops(ensure_stored("photos", "jpeg", "restart"), size=224)
-    for batch in ThreadedLoader(crops, 64, shuffle=True):  # uint8, images x 3 x 224 x 224
-        ...  # train
+    if __name__ == "__main__":  # else Python 3.14 runs all of the file again in the process
+        crops = RandomCrops(ensure_stored("photos", "jpeg", "restart"), size=224)
+        for batch in ThreadedLoader(crops, 64, shuffle=True):  # uint8, images x 3 x 224 x 224
+            ...  # train
 
 Datasets of images write their samples into a batch, with targets as torchvision's `ImageFolder` has
 them (`LabelledFolder`); any loader takes them:

@@ -23,8 +23,9 @@ def starting() -> Iterator[None]:
         yield
     except AssertionError as error:  # of a daemon, as are the workers of a `DataLoader`
         why, end = f"cannot be started here ({error})", ""
-    except BrokenPipeError:
-        why, end = "ended at once, and what it printed before says why", ""
+    except (BrokenPipeError, ConnectionResetError, EOFError):
+        why = "ended at once, and what it printed before says why"
+        end = ', or keep what your program runs below `if __name__ == "__main__":`'
     except OSError as error:  # no descriptor, process or memory is left
         why, end = f"cannot be started ({error.strerror or error})", " or raise that limit"
     except (AttributeError, TypeError, pickle.PicklingError) as error:
