@@ -217,6 +217,13 @@ def forked(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def forked_workers(nursery: Nursery, forked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of the user's are forked: under Python 3.14 they are not, so that what a fork brings
+    about is not there to be found, and each start takes seconds."""
+    monkeypatch.setattr(nursery, "workers", "fork")
+
+
+@pytest.fixture
 def own_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loops that a test watches are not told at the end of the session, and no test goes on with
     those of another, which is called from the same place."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import json
+import multiprocessing
 import os
 import runpy
 import signal
@@ -59,6 +60,7 @@ class Nursery:
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
+        self.workers = ""  # how they start where the user does not say; "" for the platform's way
 
     def begun(self, request: Path, said: IO[str], variables: dict[str, str]) -> Any:
         if self.process is None:
@@ -69,7 +71,7 @@ class Nursery:
         stdin, stdout = self.process.stdin, self.process.stdout
         assert stdin and stdout
         order = {"doctor": os.getpid(), "cwd": str(Path.cwd()), "variables": variables,
-                 "request": str(request), "said": said.name}  # fmt: skip
+                 "request": str(request), "said": said.name, "workers": self.workers}  # fmt: skip
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         try:
             print(json.dumps(order), file=stdin, flush=True)
@@ -98,7 +100,9 @@ def serve() -> None:
             become(**json.loads(line))
 
 
-def become(doctor: int, cwd: str, variables: dict[str, str], request: str, said: str) -> None:
+def become(
+    doctor: int, cwd: str, variables: dict[str, str], request: str, said: str, workers: str
+) -> None:
     """What `python -m` and `subprocess.Popen` give a new process."""
     while os.getppid() != doctor:
         time.sleep(1e-3)
@@ -112,6 +116,8 @@ def become(doctor: int, cwd: str, variables: dict[str, str], request: str, said:
         os.dup2(file, number)
     os.closerange(nothing, errors + 1)
     tempfile.tempdir = None
+    if workers:
+        multiprocessing.set_start_method(workers, force=True)
     sys.modules["torch"].default_generator.seed()  # the standard library's sees to itself
     if "numpy.random" in sys.modules:  # NumPy imports it when it is first asked for
         sys.modules["numpy.random"].seed()

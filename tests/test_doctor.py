@@ -31,7 +31,7 @@ from tests.doctor_strange import STRANGE
 HOMES = (doctor_gallery, doctor_hazards, doctor_healthy, doctor_strange)
 GALLERY, _, _, STRANGERS = (str(Path(one.__file__)) for one in HOMES)
 slow = pytest.mark.slow
-pytestmark = pytest.mark.usefixtures("forked")
+pytestmark = pytest.mark.usefixtures("forked_workers")
 WARD, NOT_PYTHON = "WARD", "not_python.py"
 KINDS_OF_WORK = {
     "ParsesText": "parsing JSON",
