@@ -45,7 +45,7 @@ def test_a_lock_that_is_held_for_most_of_a_sample_comes_first() -> None:
     ("held", "met", "workers", "cores", "says"),
     [
         (0.95, 0.4, 2, 8, True),
-        (0.95, 0.1, 2, 8, False),  # there are many locks
+        (0.95, 0.02, 2, 8, False),  # there are many locks
         (0.3, 0.3, 2, 8, False),
         (0.3, 0.3, 8, 8, True),
         (0.3, 0.3, 8, 2, False),  # there are no cores for eight at the same time

@@ -129,7 +129,7 @@ def test_what_is_saved_after_an_interrupt_says_what_was_given(resumed: bool) -> 
         else:
             assert found + more == first, was
         at += 1
-    assert at > 50
+    assert at > 10  # newer Pythons stop at fewer places
 
 
 class Interrupting(Made):
