@@ -64,6 +64,11 @@ def with_setting(code: str, setting: Mapping[str, Any]) -> str:
     workers = setting.get("num_workers", 0)
     if not workers or WORKERS not in code:
         return code
+    return guarded(code.replace(WORKERS, f"num_workers={workers}"))
+
+
+def guarded(code: str) -> str:
+    """`code` behind a guard: processes that are not forked, as under Python 3.14, run the file
+    again."""
     imports, _, body = code.partition("\n\n")
-    body = body.replace(WORKERS, f"num_workers={workers}")
     return f'{imports}\n\nif __name__ == "__main__":\n{textwrap.indent(body, "    ")}'

@@ -70,17 +70,20 @@ NEW = "Python 3.14"  # workers start by forkserver from here on
 _TRAINER = "What does your trainer do?"
 _PYTHON = "Does preloading work in your Python?"
 _PROCESS = """from datasets_impl import DecodedImages, ThreadedLoader
-batches = ThreadedLoader(DecodedImages("photos"), 64, shuffle=True)
-for images in batches:
-    ...  # your training step"""
+if __name__ == "__main__":  # Python 3.14 runs the file again
+    batches = ThreadedLoader(DecodedImages("photos"), 64, shuffle=True)
+    for images in batches:
+        ...  # your training step"""
 _LABELS = """from datasets_impl import LabelledFolder, StoredPixels, ThreadedLoader, ensure_stored
-pack = ensure_stored(LabelledFolder("photos"), "pixels", "pack")
-for images, targets in ThreadedLoader(StoredPixels(pack, preload=True), 64, shuffle=True):
-    ...  # your training step"""
+if __name__ == "__main__":  # Python 3.14 runs the file again
+    pack = ensure_stored(LabelledFolder("photos"), "pixels", "pack")
+    for images, targets in ThreadedLoader(StoredPixels(pack, preload=True), 64, shuffle=True):
+        ...  # your training step"""
 _DECODED_LABELS = """from datasets_impl import DecodedImages, LabelledFolder, ThreadedLoader
-photos = DecodedImages(LabelledFolder("photos"))
-for images, targets in ThreadedLoader(photos, 64, shuffle=True):
-    ...  # your training step"""
+if __name__ == "__main__":  # Python 3.14 runs the file again
+    photos = DecodedImages(LabelledFolder("photos"))
+    for images, targets in ThreadedLoader(photos, 64, shuffle=True):
+        ...  # your training step"""
 _MAPPED = """from torch.utils.data import DataLoader
 from datasets_impl import ReadOnlyMappedDataset
 batches = DataLoader(ReadOnlyMappedDataset("photos"), 64, shuffle=True)
