@@ -79,7 +79,7 @@ def test_the_remedy_for_the_cause_is_measured(
     subject = subject_with(name, tmp_path)
     seen = {**subject.answers, "settings": subject.settings}
     assert findings(seen)[0].name == cause
-    found = tried(subject, 2.0, most=8.0)  # seconds for each import of PyTorch
+    found = tried(subject, 2.0, most=40.0)  # seconds for each import of PyTorch, beside others
     measured = {one["name"]: one for one in found["remedies"]}
     assert offered <= measured.keys(), (found["late"], found["failed"], found["inapplicable"])
     for one in offered:
