@@ -19,7 +19,7 @@ from tests.doctor_gallery import Files, Rows
 
 
 def eight_workers(folder: str) -> DataLoader[Any]:
-    return DataLoader(Rows(folder), batch_size=32, num_workers=8)
+    return DataLoader(Rows(folder), batch_size=4, num_workers=8)
 
 
 class Mapped(Rows):
