@@ -37,7 +37,7 @@ from datasets_impl.streams import told_while_imported
 if __name__ == "__main__":
     told_while_imported("datasets_impl.convert")
 
-from datasets_impl.errors import BadArgument, StudyError, exit_on_study_error
+from datasets_impl.errors import BadArgument, exit_on_study_error
 from datasets_impl.files.paths import current_folder, user_path
 
 if __name__ == "__main__" and (code := exit_on_study_error(current_folder)()):
@@ -46,10 +46,9 @@ if __name__ == "__main__" and (code := exit_on_study_error(current_folder)()):
 import argparse
 import json
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -64,30 +63,18 @@ from datasets_impl.formats.addresses import (
     check_apart,
     is_address,
     local_part,
-    plan_address,
 )
-from datasets_impl.formats.cluster import connected
+from datasets_impl.formats.pictures_elsewhere import plan_address
 from datasets_impl.formats.places import Folder, Place
 from datasets_impl.formats.plan import Plan
-from datasets_impl.formats.shards import SHARD, Submit, convert_shards
+from datasets_impl.formats.shards import SHARD
 from datasets_impl.formats.stored import Kind
 from datasets_impl.formats.unfinished import WHAT
-from datasets_impl.formats.workers import CONTEXT, UNGUARDED, reads_the_program, submitting
+from datasets_impl.formats.where import Conversion, Converted
+from datasets_impl.formats.workers import UNGUARDED, reads_the_program
 from datasets_impl.labelled import FORMS, LabelledFolder, as_files
 from datasets_impl.system.cores import cores
-from datasets_impl.system.scheduler import NoScheduler
 from datasets_impl.system.termination import stopping_on_termination
-
-POOLS = 3  # of workers that may break, or be lost, before it is given up
-
-
-class Converted(NamedTuple):
-    """`written` shards were missing, of `shards`. `replaced`: a whole set stood there of other
-    pictures, or of these before they changed."""
-
-    written: int
-    shards: int
-    replaced: bool = False
 
 
 def convert_to_shards(
@@ -150,7 +137,7 @@ def convert_to_shards(
     else:
         place = Folder(user_path(target), sources)
     with _bar(str(place), progress) as told:
-        done = _Run(plan, format, place, size, told)
+        done = Conversion(plan, format, place, size, told)
         if executor is not None:
             return done.by_executor(executor)
         return done.locally(count) if on is None else done.by_dask(on)
@@ -187,93 +174,6 @@ def _plan(
         check_outside(user_path(target), files.folders(), WHAT)
     folders = [files.root] if files.root else sorted({Path(each).parent for each in files.paths})
     return Plan.of(files, kind), tuple(folders)
-
-
-class _Run(NamedTuple):
-    plan: Plan
-    format: str
-    place: Place
-    size: int
-    told: Any
-
-    def by(self, submit: Submit) -> Converted:
-        before = self.place.current()
-        found = convert_shards(
-            self.plan, self.format, self.place, submit, size=self.size, progress=self.told
-        )
-        was_other = before is not None and before.fingerprint != self.plan.fingerprint
-        return Converted(*found, replaced=was_other)
-
-    def by_executor(self, executor: Any) -> Converted:
-        try:
-            return self.by(executor.submit)
-        except Exception as error:  # in whichever words an executor has for it
-            if isinstance(error, StudyError):
-                raise
-            guard = (
-                f"; if it starts processes, {UNGUARDED}"
-                if isinstance(error, BrokenExecutor)
-                else ""
-            )
-            raise StudyError(
-                f"The executor cannot go on ({str(error) or type(error).__name__}); what was "
-                f"written is kept: run it again with another one{guard}."
-            ) from error
-
-    def locally(self, workers: int) -> Converted:
-        """A worker that is killed takes its pool with it; another pool goes on."""
-        for _ in range(POOLS):
-            try:
-                begun = CONTEXT.Semaphore(0)
-                with submitting(workers, begun) as submit:
-                    return self.by(submit)
-            except StudyError:
-                raise
-            except AssertionError as error:  # of a daemon
-                raise StudyError(
-                    f"Workers cannot be started here ({error}), as in a worker of a `DataLoader`; "
-                    "give an executor, such as a ThreadPoolExecutor."
-                ) from error
-            except BrokenExecutor as error:
-                if not begun.acquire(block=False):
-                    raise StudyError(
-                        "The workers ended when they read the program again, as each does first; "
-                        f"{UNGUARDED}."
-                    ) from error
-            except (EOFError, OSError, RuntimeError) as error:  # of `multiprocessing`
-                current_folder()  # in which they begin
-                why = getattr(error, "strerror", None) or "no process or thread is left"
-                raise StudyError(
-                    f"The workers cannot be started ({why}); raise that limit, or take fewer."
-                ) from error
-        raise StudyError(
-            f"Workers were ended {POOLS} times, perhaps for want of memory; what was written is "
-            "kept: run it again with fewer workers, or smaller shards."
-        )
-
-    def by_dask(self, address: str) -> Converted:
-        """A scheduler that did not answer for a while has forgotten what it was asked for."""
-        lost: Exception | None = None
-        for _ in range(POOLS):
-            try:
-                with connected(address) as submit:
-                    return self.by(submit)
-            except (OSError, CancelledError) as error:
-                lost = error
-            except NoScheduler as error:
-                if lost is None:
-                    raise
-                lost = error
-                break
-            except StudyError:
-                raise
-            except Exception as error:  # Dask's own, of a worker that cannot
-                lost = error
-                break
-        raise StudyError(
-            f"The cluster at {address} was lost or could not go on "
-            f"({type(lost).__name__}: {lost}); what was written is kept: run it again."
-        ) from lost
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from datasets_impl import convert
+from datasets_impl.convert import convert_to_shards
+from datasets_impl.formats import where
 from datasets_impl.formats.workers import submitting
 
 
@@ -38,5 +39,5 @@ def stuck(workers: int, begun: Any) -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    convert.submitting = stuck
-    convert.convert_to_shards(*sys.argv[1:], shard_images=5, workers=2)
+    where.submitting = stuck
+    convert_to_shards(*sys.argv[1:], shard_images=5, workers=2)

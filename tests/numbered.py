@@ -51,5 +51,5 @@ class Waiting(Numbered):
 
 
 def child_of(loader: ThreadedLoader[Any]) -> psutil.Process:
-    place: Any = loader._place
+    place: Any = loader._places.now
     return psutil.Process(place.process.pid)

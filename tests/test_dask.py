@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from datasets_impl import convert
 from datasets_impl.convert import convert_to_shards
 from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import jpeg_files
+from datasets_impl.formats import where
 from tests import counting_worker
 from tests.folders import snapshot
 
@@ -124,7 +124,7 @@ def test_a_scheduler_that_stops_for_a_while_and_workers_that_are_killed_and_cut_
     """Clients of the first are told that what they asked for is forgotten, and ask again."""
     convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
     cluster, submitted = start(3), [0]
-    real = convert.connected
+    real = where.connected
 
     @contextlib.contextmanager
     def forgetful(address: str) -> Iterator[Any]:
@@ -139,7 +139,7 @@ def test_a_scheduler_that_stops_for_a_while_and_workers_that_are_killed_and_cut_
             yield submitting
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convert, "connected", forgetful)
+        patch.setattr(where, "connected", forgetful)
         convert_to_shards(photos, tmp_path / "again", shard_images=SIZE, on=cluster.on)
     assert submitted[0] > 20
     assert snapshot(tmp_path / "again") == snapshot(tmp_path / "local")

@@ -36,7 +36,7 @@ def around(dataset: Constant, how: str) -> Any:
 
 
 def process_of(loader: ThreadedLoader[Any]) -> int | None:
-    return getattr(getattr(loader._place, "process", None), "pid", None)
+    return getattr(getattr(loader._places.now, "process", None), "pid", None)
 
 
 @pytest.mark.parametrize("where", ["process", "trainer"])
@@ -112,7 +112,7 @@ def test_a_process_that_ends_with_the_program_is_said_to_be_closed() -> None:
     loader = ThreadedLoader(Constant(), batch_size=1, prefetch_factor=1)
     iterator = iter(loader)
     next(iterator)
-    place: Any = loader._place
+    place: Any = loader._places.now
     place._close()  # as at the program's end, where another thread may go on
     with pytest.raises(LoaderFailed, match="closed in mid-epoch"):
         list(iterator)
@@ -173,10 +173,10 @@ def test_closing_ends_epochs_in_processes_that_were_replaced() -> None:
     loader = ThreadedLoader(dataset, batch_size=1, prefetch_factor=0)
     under_way = iter(loader)
     next(under_way)
-    first: Any = loader._place
+    first: Any = loader._places.now
     dataset.value = 2
     assert [batch.item() for batch in loader] == [2] * 4
-    assert loader._place is not first and first.runs()
+    assert loader._places.now is not first and first.runs()
     loader.close()
     assert not first.runs()
     with pytest.raises(LoaderFailed, match="closed in mid-epoch"):
@@ -190,7 +190,7 @@ def test_a_process_that_was_replaced_ends_with_its_last_epoch() -> None:
     with ThreadedLoader(dataset, batch_size=1) as loader:
         under_way = iter(loader)
         next(under_way)
-        first: Any = loader._place
+        first: Any = loader._places.now
         dataset.value = 2
         list(loader)
         assert [batch.item() for batch in under_way] == [1] * 3

@@ -81,7 +81,7 @@ def test_closing_ends_what_makes_batches(where: str) -> None:
         batches = iter(loader)
         kept = next(batches)
         before = kept.clone()
-        child = psutil.Process(made._place.process.pid) if where == "process" else None
+        child = psutil.Process(made._places.now.process.pid) if where == "process" else None
     with pytest.raises(LoaderFailed, match="closed in mid-epoch"):
         list(batches)
     assert torch.equal(kept, before)
@@ -168,7 +168,7 @@ def test_an_error_leaves_nothing_that_only_the_garbage_collector_finds(where: st
         made = ThreadedLoader(Refusing("tensor"), 2, where=where)
         with contextlib.suppress(KeyError):
             next(iter(made))
-        place: Any = weakref.ref(made._place)  # type: ignore[arg-type]
+        place: Any = weakref.ref(made._places.now)  # type: ignore[arg-type]
         del made
         assert until(lambda: place() is None)  # a thread of it may still be ending
     finally:
@@ -179,13 +179,13 @@ def test_closing_while_a_batch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
     made: Any = ThreadedLoader(Made("tuple"), 1, where="trainer", threads=1)
     batches = iter(made)
     next(batches)
-    start = made._place.start
+    start = made._places.now.start
 
     def closing(work: Any) -> None:
         made.close()
         start(work)
 
-    monkeypatch.setattr(made._place, "start", closing)
+    monkeypatch.setattr(made._places.now, "start", closing)
     with pytest.raises(LoaderFailed, match="closed in mid-epoch"):
         next(batches)
 
@@ -202,7 +202,7 @@ def test_the_garbage_collector_may_end_the_epoch_whose_batch_is_prepared() -> No
     made: Any = ThreadedLoader(Collecting(), 2, where="trainer", threads=1, prefetch_factor=1)
     list(made)
     begun, go = threading.Event(), threading.Event()
-    made._place._pool.submit(lambda: (begun.set(), go.wait(60)))
+    made._places.now._pool.submit(lambda: (begun.set(), go.wait(60)))
     assert begun.wait(60)
     gc.freeze()  # it looks at what this test makes
     try:

@@ -37,7 +37,7 @@ def test_a_batch_that_a_fork_keeps_is_not_filled_again() -> None:
     assert os.waitpid(fork, 0)[1] == 0
     os.close(reader)
     os.close(writer)
-    assert len(made._place.slots._mapped) <= 3, "its memory is let go"
+    assert len(made._places.now.slots._mapped) <= 3, "its memory is let go"
 
 
 class Waits(Sampler[int]):

@@ -95,7 +95,7 @@ def test_slots_hold_at_most_a_fifth_more_than_threads_here_do() -> None:
     for _ in range(4):
         for batch in there:
             assert batch[0].nbytes == nbytes
-    slots_bytes = sum(len(slot) for slot in there._place.slots._mapped.values())
+    slots_bytes = sum(len(slot) for slot in there._places.now.slots._mapped.values())
     most = (given["prefetch_factor"] + 2) * nbytes
     assert len(addresses) * nbytes <= most and slots_bytes <= 1.2 * most
 

@@ -22,10 +22,10 @@ import fsspec
 import psutil
 import pytest
 
-from datasets_impl import convert as module
 from datasets_impl.convert import convert_to_shards, main
 from datasets_impl.errors import StudyError
 from datasets_impl.formats import open_stored
+from datasets_impl.formats import where as module
 from datasets_impl.formats.workers import CONTEXT, submitting
 from datasets_impl.media.object_store import ObjectStore, object_store
 from tests.commands import ROOT

@@ -1,10 +1,8 @@
-"""What fsspec knows by an address (`s3://…`): pictures to plan, and a place for a set of shards."""
+"""A place for a set of shards that fsspec knows by an address (`s3://…`)."""
 
 from __future__ import annotations
 
 import functools
-import io
-import math
 import posixpath
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -13,39 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import numpy as np
 from pydantic import ValidationError
 
 from datasets_impl.errors import MissingPackage, StudyError
-from datasets_impl.files.packed import PackedPaths
-from datasets_impl.files.pictures import JPEG_SUFFIXES, decoded, seal, unreadable
 from datasets_impl.files.replacing import inside, somebody_elses
 from datasets_impl.formats.places import SCRATCH, Place
-from datasets_impl.formats.plan import Plan
-from datasets_impl.formats.stored import HEADER, INDEX, JOURNAL, Header, Kind, shard_name
+from datasets_impl.formats.stored import HEADER, INDEX, JOURNAL, Header, shard_name
 from datasets_impl.formats.unfinished import SHARD, WHAT, is_key, is_written
 
 P = ParamSpec("P")
 T = TypeVar("T")
 LOCAL = ("file", "local")
-
-
-@dataclass
-class AddressedPlan(Plan):
-    """A plan whose pictures are read by fsspec, those of a chunk at the same time."""
-
-    protocol: str = "file"
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def contents(self, indices: range) -> list[bytes]:
-        paths = [self.paths[index] for index in indices]
-        found = _read(file_system(f"{self.protocol}://", self.options), paths)
-        if self.kind == "pixels":
-            return [
-                self.pixels(decoded(io.BytesIO(data), path), path)
-                for data, path in zip(found, paths, strict=True)
-            ]
-        return [self.encoded(data, index) for data, index in zip(found, indices, strict=True)]
 
 
 def is_address(given: Any) -> bool:
@@ -57,52 +33,6 @@ def local_part(given: Any) -> Any:
     """A path where `file://` stands before it; all else as it is."""
     known = isinstance(given, str) and given.partition("://")[0] in LOCAL and "://" in given
     return given.partition("://")[2] if known else given
-
-
-def plan_address(url: str, kind: Kind, options: dict[str, Any], labelled: bool = False) -> Plan:
-    """The JPEG files under `url`, in order of their names; hidden folders are left out.
-
-    Args:
-        options: arguments of the file system (`storage_options` of pandas and Dask).
-        labelled: the folders under `url` are classes, as `LabelledFolder` takes them.
-
-    Raises:
-        StudyError: there is none, or the address cannot be read.
-        MissingPackage: fsspec's package for the protocol is not installed.
-    """
-    protocol = url.partition("://")[0]
-    system = file_system(url, options)
-    root = str(system._strip_protocol(url)).rstrip("/")
-    try:
-        system.invalidate_cache()
-        facts = system.find(root, detail=True)
-    except Exception as error:  # each file system has errors of its own
-        raise StudyError(f"{url} cannot be listed ({error}); name what may be read.") from error
-    paths = sorted(path for path in facts if _is_picture(path[len(root) + 1 :]))
-    if not paths:
-        raise StudyError(f"{url} has no JPEG file; name a place that holds some.")
-    unknown = next((path for path in paths if not isinstance(facts[path].get("size"), int)), None)
-    if unknown is not None:
-        raise StudyError(
-            f"{url} does not say how large {unknown} is, which is to be known before anything is "
-            "written; copy the pictures to a folder, or to a store that says it."
-        )
-    targets, classes = _classes(url, [path[len(root) + 1 :] for path in paths], labelled)
-    found = seal([[path[len(root) + 1 :], *_state(system, facts[path])] for path in paths])
-    shape: tuple[int, ...] = ()
-    if kind == "pixels":
-        shape = decoded(io.BytesIO(_read(system, paths[:1])[0]), paths[0]).shape
-    return AddressedPlan(
-        PackedPaths(paths),
-        kind,
-        found,
-        shape,
-        np.array([math.prod(shape) if shape else facts[path]["size"] for path in paths], np.uint64),
-        targets=targets,
-        classes=classes,
-        protocol=protocol,
-        options=options,
-    )
 
 
 def file_system(url: str, options: dict[str, Any]) -> Any:
@@ -142,43 +72,6 @@ def check_apart(target: str, source: str, options: dict[str, Any]) -> None:
     )
     if type(to) is type(of) and below != above and below.startswith(above):
         raise inside(target, source, WHAT)
-
-
-def _is_picture(name: str) -> bool:
-    hidden = any(part.startswith(".") for part in name.split("/")[:-1])
-    return name.lower().endswith(JPEG_SUFFIXES) and not hidden
-
-
-def _state(system: Any, facts: dict[str, Any]) -> list[str]:
-    """What changes with an object's content: its size, and its tag or its time."""
-    tag = facts.get("ETag") or facts.get("etag") or facts.get("mtime") or facts.get("LastModified")
-    return [str(facts["size"]), str(tag)]
-
-
-def _classes(
-    url: str, names: Sequence[str], labelled: bool
-) -> tuple[np.ndarray[Any, Any] | None, list[str] | None]:
-    if not labelled:
-        return None, None
-    bare = next((name for name in names if "/" not in name), None)
-    if bare is not None:
-        raise StudyError(f"{url}/{bare} is in no folder of a class; move it into one.")
-    classes, targets = np.unique([name.partition("/")[0] for name in names], return_inverse=True)
-    return targets.astype(np.int64), classes.tolist()
-
-
-def _read(system: Any, paths: Sequence[str]) -> list[bytes]:
-    """
-    Raises:
-        BadImage: one cannot be read.
-    """
-    found = system.cat(list(paths), on_error="return")
-    if len(paths) == 1 and not isinstance(found, dict):
-        found = {paths[0]: found}
-    for path in paths:
-        if isinstance(found[path], Exception):
-            raise unreadable(path, found[path]) from found[path]
-    return [found[path] for path in paths]
 
 
 def _named(method: Callable[P, T]) -> Callable[P, T]:

@@ -21,8 +21,9 @@ from datasets_impl import arguments
 from datasets_impl.arguments import flag, positive_int, refused
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.pictures import digest
-from datasets_impl.formats.addresses import file_system, plan_address
+from datasets_impl.formats.addresses import file_system
 from datasets_impl.formats.pack import DATA, PackFormat
+from datasets_impl.formats.pictures_elsewhere import plan_address
 from datasets_impl.formats.shard_cache import ShardCache
 from datasets_impl.formats.stored import HEADER, INDEX, TARGET, Header, shard_name, target_column
 from datasets_impl.indexing import position

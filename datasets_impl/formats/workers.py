@@ -16,7 +16,8 @@ from typing import Any
 from datasets_impl.system.termination import end_with_owner, end_with_parent
 
 CONTEXT = multiprocessing.get_context("forkserver")  # by a server: no thread is forked
-IMPORTED = ["datasets_impl.formats.shards", "datasets_impl.formats.addresses"]  # by the server
+# By the server:
+IMPORTED = ["datasets_impl.formats.shards", "datasets_impl.formats.pictures_elsewhere"]
 DESCRIPTORS = 16  # that server and pool take at most, beside one for each worker
 PATIENCE = 1.0  # seconds that workers get to end
 UNGUARDED = 'call convert_to_shards under `if __name__ == "__main__":`'

@@ -9,9 +9,7 @@ it is given (`WritesSamples`) is read straight into the batch, in memory that wa
 from __future__ import annotations
 
 import copy
-import os
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,17 +19,12 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 from datasets_impl import arguments
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders import given
-from datasets_impl.loaders.changes import Held
 from datasets_impl.loaders.epoch import Epoch, Unbegun
-from datasets_impl.loaders.here import Here
-from datasets_impl.loaders.memory import RecycledMemory
 from datasets_impl.loaders.order import length
-from datasets_impl.loaders.pinned import PinnedRun
+from datasets_impl.loaders.places import Places
 from datasets_impl.loaders.position import MOST_EPOCH, Order, Position
-from datasets_impl.loaders.reading import Collate, Reading
-from datasets_impl.loaders.separate import Separate
+from datasets_impl.loaders.reading import Collate
 from datasets_impl.loaders.threads import MOST_THREADS
-from datasets_impl.loaders.work import Run
 from datasets_impl.system.cores import cores
 from datasets_impl.system.threads import lock_anew_in_forks
 
@@ -148,13 +141,9 @@ class ThreadedLoader(Generic[T]):
         self._order = Order(given.samplers(self._plain), generator)
         self._position: Position | None = None
         self._resumed: Position | None = None
-        self._place: Here | Separate | None = None
         self._described: Described | None = None  # when a state is first asked for
-        self._sent: Held | None = None  # how the separate process knows the dataset
-        self._left: weakref.WeakSet[Separate] = weakref.WeakSet()  # where older epochs go on
-        self._pinned = False
+        self._places = Places()
         self._beginning = lock_anew_in_forks()
-        self._owner = 0  # the process whose threads these are: they do not survive a fork
 
     @property
     def dataset(self) -> Any:
@@ -189,14 +178,13 @@ class ThreadedLoader(Generic[T]):
         return self._plain.timeout
 
     def __getstate__(self) -> dict[str, Any]:
-        held = {**self.__dict__, "_place": None, "_owner": 0, "_sent": None, "_described": None}
-        del held["_beginning"], held["_left"]
+        held = {**self.__dict__, "_described": None}
+        del held["_beginning"], held["_places"]
         return held
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._beginning = lock_anew_in_forks()
-        self._left = weakref.WeakSet()
+        self._beginning, self._places = lock_anew_in_forks(), Places()
 
     def __len__(self) -> int:
         """Batches of an epoch.
@@ -226,11 +214,8 @@ class ThreadedLoader(Generic[T]):
     def _new_epoch(self, position: Position, resumed: bool) -> Epoch:
         position.begun, self._position = True, position
         indices, seed = self._order.resume(position) if resumed else self._order.begin()
-        run: Run = self._running().begin(self.epoch, seed, position.dataset)
-        if self._pinned and self.where == "process":
-            run = PinnedRun(run)
         return Epoch(
-            run,
+            self._places.begin(self, seed, position.dataset),
             self._order,
             indices,
             position,
@@ -299,56 +284,13 @@ class ThreadedLoader(Generic[T]):
         Batches stay as they are. An epoch under way ends with a LoaderFailed; a new one starts
         process or threads again. As a context manager the loader closes at the block's end.
         """
-        place, self._place = self._place, None
-        left, self._left = self._left, weakref.WeakSet()
-        if self._owner == os.getpid():
-            for each in (*left, *([] if place is None else [place])):
-                each.close()
+        self._places.close()
 
     def __enter__(self) -> ThreadedLoader[T]:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    def _running(self) -> Here | Separate:
-        place = self._place
-        mine = place is not None and self._owner == os.getpid()
-        if mine and isinstance(place, Separate):
-            mine = place.runs()
-            if mine and self._sent is not None and self._sent.differs(*self._held()):
-                place.leave()
-                self._left.add(place)
-                mine = False
-        if not mine:
-            self._sent = Held(*self._held()) if self.where == "process" else None
-            self._place = place = self._new_place()
-            self._owner = os.getpid()
-        assert place is not None
-        return place
-
-    def _held(self) -> tuple[Any, ...]:
-        return self.dataset, self.collate_fn, self.worker_init_fn
-
-    def _new_place(self) -> Here | Separate:
-        here = self.where == "trainer"
-        self._pinned = self.pin_memory and torch.cuda.is_available()
-        if self._pinned != self.pin_memory:
-            text = "pin_memory is ignored: there is no CUDA device."
-            warnings.warn(text, UserWarning, stacklevel=4)
-        reading = Reading(
-            self.dataset,
-            self.collate_fn,
-            self.batch_sampler is not None,
-            self.drop_last,
-            self.threads,
-            self._pinned and here,
-        )
-        in_memory = self.prefetch_factor + 2
-        if not here:
-            return Separate(reading, self.start_method, in_memory, self.worker_init_fn)
-        memory = RecycledMemory(self._pinned, in_memory, self.overwrite)
-        return Here(reading, memory, at_once=self.prefetch_factor == 0)
 
     def _describes(self) -> dict[str, Any]:
         return {
