@@ -15,8 +15,11 @@ if __name__ == "__main__":
     told_while_imported("scripts.study_on", "make study")
 
 import argparse
+import json
 import re
 import sys
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -30,7 +33,8 @@ from scripts.report import written
 from scripts.report.study import load_study
 from scripts.report.terminal import print_study
 from scripts.root import CLAIMS, ROOT
-from scripts.session import hosts, provenance
+from scripts.session import hosts, provenance, state
+from scripts.session.child import run_child
 from scripts.session.measuring import measuring
 from scripts.session.places import check_place, check_profile, parser_of, rounds_asked
 
@@ -70,16 +74,27 @@ def main(argv: list[str] | None = None) -> int:
         console.print(sentence, markup=False, soft_wrap=True)
 
     check = lambda: written.check(out / "report", FILES, "report")  # noqa: E731
-    with measuring(out, check), client_of(options.on) as client:
+    with measuring(out, check) as temporary, client_of(options.on) as client:
         workers = hosts.workers_by_host(client)
+        wanted = hosts.own() | {"pictures": _pictures(options, temporary)}
         console.print(f"One study on each of {len(workers)} hosts: {', '.join(workers)}.")
-        found = hosts.study_each(client, workers, folder, words, tell)
-        taken = hosts.gather(found, out / "results", tell)
+        found = hosts.study_each(client, workers, folder, words, wanted, tell)
+        taken = hosts.gather(found, wanted, out / "results", tell)
     if not taken:
         raise StudyError("No host gave results; what each lacked stands above.")
     study = load_study([out / "results"], CLAIMS)
     print_study(study, render(study, out / "report")[0])
     return 1 if refused else 0
+
+
+def _pictures(options: argparse.Namespace, temporary: Path) -> list[tuple[Any, ...]]:
+    """Those that a study of this clone measures, built before any host begins."""
+    made = temporary / "corpora.json"
+    command = [sys.executable, "-m", "benchmarks.prepare", f"--manifests={made}"]
+    command += [f"--bench={options.bench}"] if options.bench else []
+    environment = state.environment(options.profile, None)
+    run_child(command, environment, what="Building the corpora", inherit_output=True)
+    return hosts.pictures(json.loads(made.read_text()))
 
 
 if __name__ == "__main__":

@@ -24,43 +24,78 @@ from tests.clones import git
 from tests.commands import python
 from tests.folders import snapshot
 from tests.stand_in import without_torchvision
-from tests.synthetic_results import Bench, write_results
+from tests.synthetic_results import COMMIT, Bench, write_results
 
 ONE_CELL = "^structures.*'label', 'item', 'list'"
 PICTURES = [{"label": "crops", "resolution": 64, "content_hash": "a"}]
+OTHER = [{**PICTURES[0], "content_hash": "b"}]
+WANTED = {
+    "commit": COMMIT,
+    "hash": "x",
+    "claims": "y",
+    "pictures": hosts.pictures(PICTURES),
+}
 
 
 def sent(
-    folder: Path, machine: str, pictures: Any = PICTURES, value: float = 1.0
+    folder: Path, machine: str, value: float = 1.0, commit: str = COMMIT, **facts: Any
 ) -> dict[str, bytes]:
     bench = Bench("item.ByStage.track_item", {"px": [64]}, lambda factors: [value, value])
-    write_results(folder, [bench], machine=machine, provenance={"corpora": pictures})
+    told = {"commit": commit, "code_hash": "x", "claims_hash": "y", "corpora": PICTURES}
+    write_results(folder, [bench], machine=machine, commit=commit, provenance=told | facts)
     return snapshot(folder)
 
 
 def test_what_the_hosts_published_stands_together(tmp_path: Path) -> None:
     found = {name: sent(tmp_path / name, name) for name in ("one", "two")}
     told: list[str] = []
-    assert hosts.gather(found, tmp_path / "results", told.append) == ["one", "two"]
+    assert hosts.gather(found, WANTED, tmp_path / "results", told.append) == ["one", "two"]
     assert {each.name for each in load_evidence([tmp_path / "results"]).machines} == {"one", "two"}
     again = {"one": sent(tmp_path / "again", "one", value=3.0)}
-    assert hosts.gather(again, tmp_path / "results", told.append) == ["one"]
+    assert hosts.gather(again, WANTED, tmp_path / "results", told.append) == ["one"]
     cells = load_evidence([tmp_path / "results"]).cells
     assert dict(zip(cells["machine"], cells["median"], strict=True)) == {"one": 3.0, "two": 1.0}
     assert told == []
 
 
-def test_other_pictures_and_odd_files_are_refused(tmp_path: Path) -> None:
-    other = [{**PICTURES[0], "content_hash": "b"}]
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"corpora": OTHER}, "it measured other pictures than this clone does"),
+        ({"claims_hash": "other"}, "it judges by other rules"),
+        ({"code_hash": "other"}, "its measured code is not that of this clone"),
+    ],
+)
+def test_who_differs_from_this_clone_is_left_out_though_he_comes_first(
+    facts: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     found = {
-        "a": sent(tmp_path / "a", "one"),
-        "b": sent(tmp_path / "b", "two", other),
-        "c": {**sent(tmp_path / "c", "three"), "../escaped": b"x"},
+        "a": sent(tmp_path / "a", "one", **facts),
+        "b": sent(tmp_path / "b", "two"),
+        "c": sent(tmp_path / "c", "three"),
+        "d": {**sent(tmp_path / "d", "four"), "../escaped": b"x"},
     }
     told: list[str] = []
-    assert hosts.gather(found, tmp_path / "results", told.append) == ["one"]
-    assert "b is left out" in told[0] and "pictures" in told[0] and "../escaped" in told[1]
-    assert not (tmp_path / "escaped").exists() and not (tmp_path / "results" / "two").exists()
+    assert hosts.gather(found, WANTED, tmp_path / "results", told.append) == ["two", "three"]
+    assert told[0].startswith(f"a is left out: {words}") and "../escaped" in told[1]
+    assert not (tmp_path / "escaped").exists() and not (tmp_path / "results" / "one").exists()
+
+
+def test_what_a_host_measured_at_another_commit_stays_there(tmp_path: Path) -> None:
+    """In whichever order its folder is read, and of whichever pictures it was."""
+    told: list[str] = []
+    for before in ("0" * 40, "f" * 40):
+        sent(tmp_path / before, "one", commit=before, corpora=OTHER)
+        files = sent(tmp_path / before, "one")
+        for order in (sorted(files), sorted(files, reverse=True)):
+            found = {"a": {name: files[name] for name in order}}
+            assert hosts.gather(found, WANTED, tmp_path / "results", told.append) == ["one"]
+    names = {path.name for path in (tmp_path / "results" / "one").iterdir()}
+    assert {name[:8] for name in names - {"machine.json"}} == {COMMIT[:8]}
+    assert told == []
+    old = {"a": sent(tmp_path / "old", "one", commit="f" * 40)}
+    assert hosts.gather(old, WANTED, tmp_path / "results", told.append) == []
+    assert told == [f"a is left out: it sent no results of commit {COMMIT[:8]}."]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +116,7 @@ def test_other_pictures_and_odd_files_are_refused(tmp_path: Path) -> None:
 def test_a_host_that_sends_something_else_is_left_out(harm: Any, tmp_path: Path) -> None:
     found = {"a": harm(sent(tmp_path / "a", "one")), "b": sent(tmp_path / "b", "two")}
     told: list[str] = []
-    assert hosts.gather(found, tmp_path / "results", told.append) == ["two"]
+    assert hosts.gather(found, WANTED, tmp_path / "results", told.append) == ["two"]
     assert told == ["a is left out: what it sent are no results of one machine."]
     assert not (tmp_path / "results" / "one").exists()
 
@@ -105,7 +140,7 @@ def test_a_folder_of_somebody_else_is_left(tmp_path: Path) -> None:
     (tmp_path / "results" / "one").mkdir(parents=True)
     (tmp_path / "results" / "one" / "notes").write_text("mine")
     with pytest.raises(StudyError):
-        hosts.gather({"a": sent(tmp_path / "a", "one")}, tmp_path / "results", print)
+        hosts.gather({"a": sent(tmp_path / "a", "one")}, WANTED, tmp_path / "results", print)
 
 
 def test_a_host_is_asked_by_what_travels_by_value() -> None:

@@ -48,25 +48,30 @@ def workers_by_host(client: Any) -> dict[str, str]:
     return found
 
 
+def own() -> dict[str, Any]:
+    """What this clone measures and judges by, which every host is held against."""
+    return {"claims": provenance.claims_hash(), **provenance.code_state()}
+
+
 def study_each(
     client: Any,
     workers: Mapping[str, str],
     folder: str,
     words: Sequence[str],
+    wanted: Mapping[str, Any],
     tell: Callable[[str], None],
 ) -> dict[str, Files]:
     """Run the study with the options `words` on each host at the same time; its files, by host.
 
     It works in out/`folder` of the host's clone, where the next one goes on if this is stopped.
 
-    A host with another commit or other rules is refused before it measures, and one whose study
-    fails is left out; `tell` gets a sentence for each.
+    A host with another commit or other rules than `wanted` (see `own`) is refused before it
+    measures, and one whose study fails is left out; `tell` gets a sentence for each.
 
     Raises:
         StudyError: another study holds one of the hosts.
     """
     about = _on_each(client, _ask(), {host: (worker,) for host, worker in workers.items()}, tell)
-    wanted = {"claims": provenance.claims_hash(), **provenance.code_state()}
     calls: dict[str, tuple[Any, ...]] = {}
     names: list[str] = []
     for host, said in about.items():
@@ -179,61 +184,83 @@ def _study() -> Callable[..., dict[str, bytes]]:
     return study
 
 
-def gather(found: Mapping[str, Files], target: Path, tell: Callable[[str], None]) -> list[str]:
+def gather(
+    found: Mapping[str, Files],
+    wanted: Mapping[str, Any],
+    target: Path,
+    tell: Callable[[str], None],
+) -> list[str]:
     """Write what the hosts published into `target`; the machines taken in, as folders there.
 
-    The pictures of all must be those of the first; `tell` gets a sentence for one that is refused.
+    `wanted` is `own` with this clone's `pictures`. What a host has of other commits stays there,
+    and `tell` gets a sentence for one whose results are not of that code, those rules and pictures.
 
     Raises:
         StudyError: a file of somebody else is in the way, or `target` cannot be written.
     """
     taken: list[str] = []
-    pictures: Any = None
-    for host, files in found.items():
-        if odd := [name for name in files if not EXPECTED.fullmatch(name)]:
+    for host, sent in found.items():
+        if odd := [name for name in sent if not EXPECTED.fullmatch(name)]:
             tell(f"{host} is left out: it sent {odd[0]}, which is no file of results.")
             continue
         try:
-            machine, own = _told(files)
+            machine, files = _told(sent, wanted["commit"])
+            refusal = _measured_otherwise(files, wanted)
         except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
-            tell(f"{host} is left out: what it sent are no results of one machine.")
-            continue
-        pictures = own if pictures is None else pictures
-        if own != pictures:
-            tell(f"{host} is left out: it measured other pictures than the first host.")
+            refusal = "what it sent are no results of one machine"
+        if refusal:
+            tell(f"{host} is left out: {refusal}.")
             continue
         home = target / machine
         check_replaceable(home, lambda at: publishing.is_home(at, at.name), what="a machine's")
         for name, content in files.items():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             if name == "benchmarks.json":
-                content = publishing.benchmarks_of(content, _parsed(files), target)
+                content = publishing.benchmarks_of(content, _parsed(files).values(), target)
             atomic_write(target / name, content)
         taken.append(machine)
     return taken
 
 
-def _told(files: Files) -> tuple[str, Any]:
-    """The machine that results are of, and the pictures that it measured last.
+def _told(sent: Files, commit: str) -> tuple[str, Files]:
+    """The machine that results are of, and of its files those of `commit`, or of any.
 
     Raises:
         Exception: what was sent is of none, of several, or damaged.
     """
-    (machine,) = {Path(name).parts[0] for name in files if "/" in name}
-    known = [json.loads(files[name]) for name in ("benchmarks.json", f"{machine}/machine.json")]
+    (machine,) = {Path(name).parts[0] for name in sent if "/" in name}
+    known = [json.loads(sent[name]) for name in ("benchmarks.json", f"{machine}/machine.json")]
     if known[1]["machine"] != machine:
         raise ValueError("its folder bears another name")
-    if not all(isinstance(each, dict) for each in _parsed(files)):
+    of_all = {"benchmarks.json", f"{machine}/machine.json"}
+    begun = f"{machine}/{commit[:8]}-"
+    return machine, {
+        name: text for name, text in sent.items() if name in of_all or name.startswith(begun)
+    }
+
+
+def _measured_otherwise(files: Files, wanted: Mapping[str, Any]) -> str:
+    """Why one of the results is not what this clone measures, or ""."""
+    results = [name for name in _parsed(files) if not name.endswith("/machine.json")]
+    if not results:
+        return f"it sent no results of commit {wanted['commit'][:8]}"
+    for name in results:
+        facts = json.loads(files[name.removesuffix(".json") + ".provenance.jsonl"])
+        said = {"hash": facts["code_hash"], "claims": facts["claims_hash"], **facts}
+        if refusal := _refused(said, wanted):
+            return refusal
+        if pictures(facts["corpora"]) != wanted["pictures"]:
+            return "it measured other pictures than this clone does"
+    return ""
+
+
+def pictures(corpora: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    """What tells the pictures of one study from those of another, from their manifests."""
+    return sorted((one["label"], one["resolution"], one["content_hash"]) for one in corpora)
+
+
+def _parsed(files: Files) -> dict[str, dict[str, Any]]:
+    found = {name: json.loads(files[name]) for name in files if re.search(r"/.*\.json$", name)}
+    if not all(isinstance(each, dict) for each in found.values()):
         raise ValueError("a file holds something else")
-    facts = [text for name, text in files.items() if name.endswith(".provenance.jsonl")]
-    return machine, _pictures(json.loads(facts[-1]))
-
-
-def _pictures(facts: Mapping[str, Any]) -> Any:
-    return sorted(
-        (one["label"], one["resolution"], one["content_hash"]) for one in facts["corpora"]
-    )
-
-
-def _parsed(files: Files) -> list[dict[str, Any]]:
-    return [json.loads(text) for name, text in files.items() if re.search(r"/.*\.json$", name)]
+    return found
