@@ -18,6 +18,10 @@ ifneq ($(value TORCH),)
   VENV := $(VENV)-torch$(value TORCH)
 endif
 OTHER := $(filter-out .venv,$(VENV))
+ifneq ($(filter study standard full loaders peers repeat,$(or $(MAKECMDGOALS),study)),)
+  $(if $(value ON),$(if $(OTHER),$(error ON measures with the environment that each host has: leave \
+    PYTHON and TORCH out, or start the workers in such an environment)))
+endif
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := $(VENV)/.peers

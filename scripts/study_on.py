@@ -25,6 +25,7 @@ from rich.console import Console
 
 from datasets_impl.arguments import scheduler
 from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.files.paths import IMAGES_VARIABLE, images_dir
 from datasets_impl.system.scheduler import client_of
 from scripts.judging.claims import load_claims
 from scripts.judging.runs import CONTEST
@@ -39,6 +40,13 @@ from scripts.session.measuring import measuring
 from scripts.session.places import check_place, check_profile, parser_of, rounds_asked
 
 
+# What `scripts.study` takes and a cluster does not, and why.
+ALONE = {
+    "beside": "hosts measure with the environment that their workers run in",
+    "repeat": "start it again with another --out, and compare the two with scripts.compare",
+}
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = parser_of(
         "study_on",
@@ -47,12 +55,28 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "where it all goes (default: out/cluster-<profile>)",
     )
     parser.add_argument("--on", required=True, metavar="ADDRESS", help="the scheduler")
+    parser.add_argument("--images", help=argparse.SUPPRESS)
+    for name in ALONE:
+        parser.add_argument(f"--{name}", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
+
+
+def check_alone(options: argparse.Namespace) -> None:
+    """Raises `StudyError` for what a study takes on one machine only."""
+    if options.images or images_dir():
+        raise StudyError(
+            f"ON measures the bundled pictures, which every host has; leave IMAGES out, and unset "
+            f"{IMAGES_VARIABLE}."
+        )
+    for name, why in ALONE.items():
+        if getattr(options, name):
+            raise StudyError(f"ON takes no --{name}: {why}.")
 
 
 @exit_on_study_error
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
+    check_alone(options)
     scheduler("--on", options.on)
     check_profile(options.profile)
     rounds_asked(options.rounds)

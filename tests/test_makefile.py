@@ -129,6 +129,16 @@ def test_what_names_no_python_and_no_torch_is_refused(home: Path, given: str) ->
     assert [path.name for path in home.glob(".venv*")] == [".venv"]
 
 
+@pytest.mark.parametrize("target", ["", "standard", "loaders", "repeat"])
+def test_hosts_measure_with_the_environment_that_they_have(home: Path, target: str) -> None:
+    given = ["make", *filter(None, [target]), "ON=tcp://127.0.0.1:1", "TORCH=2.9.1"]
+    done = subprocess.run(given, cwd=home, capture_output=True, text=True)
+    assert done.returncode == 2 and "leave PYTHON and TORCH out" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not done.stdout
+    assert [path.name for path in home.glob(".venv*")] == [".venv"]
+    assert words(home, "help", *given[-2:]), "other targets take no ON"
+
+
 def test_what_has_no_wheel_is_left_out_with_the_reason() -> None:
     asked: list[list[str]] = []
 

@@ -209,6 +209,28 @@ def test_a_scheduler_that_is_not_there_is_one_sentence(
     assert "No Dask scheduler answers at nonsense://nowhere:1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--images=photos"], "leave IMAGES out"),
+        (["--beside"], "takes no --beside"),
+        (["--repeat"], "takes no --repeat"),
+        (None, "unset DATASET_STUDY_IMAGES"),
+    ],
+)
+def test_what_one_machine_alone_can_is_refused_in_one_sentence(
+    given: list[str] | None,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if given is None:
+        monkeypatch.setenv("DATASET_STUDY_IMAGES", "photos")
+    assert command.main(["--on=tcp://127.0.0.1:9", *(given or [])]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert words in said and "usage" not in said
+
+
 @contextmanager
 def started(home: Path, *words: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     with (home / "dask.log").open("ab") as log:
