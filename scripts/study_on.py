@@ -39,7 +39,6 @@ from scripts.session.child import run_child
 from scripts.session.measuring import measuring
 from scripts.session.places import check_place, check_profile, parser_of, rounds_asked
 
-
 # What `scripts.study` takes and a cluster does not, and why.
 ALONE = {
     "beside": "hosts measure with the environment that their workers run in",

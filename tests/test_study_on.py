@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -165,6 +166,16 @@ class Cluster:
     def scheduler_info(self, n_workers: int) -> dict[str, Any]:
         return {"workers": {name: {"host": name.split(":")[0]} for name in self.answers}}
 
+    status = "running"
+
+    def submit(self, *given: Any, workers: list[str], **more: Any) -> Any:
+        """A future that is never done."""
+
+        def result(timeout: float) -> None:
+            raise TimeoutError
+
+        return SimpleNamespace(status="pending", result=result)
+
     def processing(self) -> dict[str, list[str]]:
         return {name: ["task"] if name in self.busy else [] for name in self.answers}
 
@@ -182,6 +193,14 @@ def test_one_worker_of_each_host_measures() -> None:
 def test_a_cluster_that_cannot_measure_is_refused(cluster: Cluster, words: str) -> None:
     with pytest.raises(StudyError, match=words):
         hosts.workers_by_host(cluster)
+
+
+def test_a_host_whose_worker_is_gone_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker of that host cannot do what was asked of it alone."""
+    monkeypatch.setattr("datasets_impl.system.scheduler.LOOK_SECONDS", 0)
+    told: list[str] = []
+    assert hosts._on_each(Cluster({"a:2": 0}), print, {"a": ("a:1",)}, told.append) == {}
+    assert told == ["a is left out: its worker is gone, and did not come back in 0 s"]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from datasets_impl.errors import StudyError
 from datasets_impl.formats.shards import Submit
-from datasets_impl.system.scheduler import client_of
+from datasets_impl.system.scheduler import awaited, client_of, require_workers
 
-LOOK_SECONDS = 5  # between two looks at a scheduler that says nothing
 RETRIES = 3  # of a shard whose worker died
 
 
@@ -20,8 +20,10 @@ def connected(address: str) -> Iterator[Submit]:
     Raises:
         MissingPackage: Dask is not installed.
         NoScheduler: none answers there.
+        NoWorkers: it has none.
     """
     with client_of(address) as client:
+        require_workers(client)
         yield lambda *call: _Awaited(
             client, client.submit(_opened(), pickle.dumps(call), pure=False, retries=RETRIES)
         )
@@ -34,7 +36,7 @@ def _opened() -> Any:
 
 
 class _Awaited:
-    """A future of Dask whose `result` does not wait for a scheduler that is gone."""
+    """A future of Dask whose `result` waits for nobody who is gone."""
 
     def __init__(self, client: Any, future: Any) -> None:
         self.client, self.future = client, future
@@ -43,15 +45,17 @@ class _Awaited:
         """
         Raises:
             ConnectionError: the scheduler is gone.
+            NoWorkers: the workers are, and none came back.
+            StudyError: a worker cannot import what it is asked for.
         """
-        while True:
-            try:
-                return self.future.result(timeout=LOOK_SECONDS)
-            except TimeoutError:
-                if self.future.status == "error":  # the task's own
-                    raise
-                if self.client.status != "running":
-                    raise ConnectionError("the scheduler is gone") from None
+        try:
+            return awaited(self.client, self.future)
+        except ImportError as error:  # also of a package that is installed here
+            raise StudyError(
+                f"A worker of the cluster lacks a package ({str(error).rstrip('.')}); install this "
+                "project where the workers run, `pip install '<this folder>[cluster]'`, and start "
+                "them anew; what was written is kept: run it again."
+            ) from error
 
     def cancel(self) -> None:
         if self.client.status == "running":

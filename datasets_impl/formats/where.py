@@ -12,7 +12,7 @@ from datasets_impl.formats.places import Place
 from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.shards import Submit, convert_shards
 from datasets_impl.formats.workers import CONTEXT, UNGUARDED, submitting
-from datasets_impl.system.scheduler import NoScheduler
+from datasets_impl.system.scheduler import NoScheduler, NoWorkers
 
 POOLS = 3  # of workers that may break, or be lost, before it is given up
 
@@ -99,6 +99,11 @@ class Conversion(NamedTuple):
                     return self.by(submit)
             except (OSError, CancelledError) as error:
                 lost = error
+            except NoWorkers as error:
+                raise StudyError(
+                    f"The cluster at {address} has no workers ({error}); what was written is kept: "
+                    f"start some with `dask worker {address}`, and run it again."
+                ) from error
             except NoScheduler as error:
                 if lost is None:
                     raise

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from datasets_impl.errors import StudyError, importing
+
+LOOK_SECONDS = 5.0  # between two looks at a cluster that says nothing
+LOOKS = 12  # without a worker: one that was lost may come back, or another be started
+FIRST_LOOKS = 2  # before anything is asked of it
+
+
+class NoWorkers(Exception):
+    """Nobody is left who could do what is asked for; the text says since when."""
 
 
 class NoScheduler(StudyError):
@@ -39,3 +48,44 @@ def client_of(address: str) -> Iterator[Any]:
     finally:
         client.close(timeout=5)
         words.setLevel(before)
+
+
+def workers_of(client: Any) -> dict[str, Any]:
+    """What the scheduler knows of each worker, by address."""
+    found: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    return found
+
+
+def require_workers(client: Any) -> None:
+    """Raises `NoWorkers` unless there is one, or comes soon: else a task waits for ever."""
+    for _ in range(FIRST_LOOKS):
+        if workers_of(client):
+            return
+        time.sleep(LOOK_SECONDS)
+    if not workers_of(client):
+        raise NoWorkers(f"none came in {FIRST_LOOKS * LOOK_SECONDS:.0f} s")
+
+
+def awaited(client: Any, future: Any, only: str | None = None) -> Any:
+    """The result of a future, which Dask waits for though nobody is left to make it.
+
+    `only` is the one worker that may.
+
+    Raises:
+        ConnectionError: the scheduler is gone.
+        NoWorkers: no worker that may is there, nor came back.
+    """
+    looks = 0
+    while True:
+        try:
+            return future.result(timeout=LOOK_SECONDS)
+        except TimeoutError:
+            if future.status == "error":  # the task's own
+                raise
+            if client.status != "running":
+                raise ConnectionError("the scheduler is gone") from None
+            known = workers_of(client)
+            looks = 0 if (only in known if only else known) else looks + 1
+            if looks >= LOOKS:
+                gone = "its worker is gone, and did not come" if only else "all are gone, none came"
+                raise NoWorkers(f"{gone} back in {LOOKS * LOOK_SECONDS:.0f} s") from None

@@ -16,6 +16,7 @@ from typing import Any
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.replacing import check_replaceable
+from datasets_impl.system.scheduler import awaited, workers_of
 from scripts.session import provenance, publishing
 
 Files = Mapping[str, bytes]  # a results folder, by path in it
@@ -32,7 +33,7 @@ def workers_by_host(client: Any) -> dict[str, str]:
     Raises:
         StudyError: there is none, or one has other work.
     """
-    known = client.scheduler_info(n_workers=-1)["workers"]
+    known = workers_of(client)
     busy = {worker for worker, tasks in client.processing().items() if tasks}
     found: dict[str, str] = {}
     for worker in sorted(known):
@@ -124,7 +125,7 @@ def _on_each(
     found = {}
     for host, future in futures.items():
         try:
-            found[host] = future.result()
+            found[host] = awaited(client, future, only=calls[host][0])
         except Exception as error:  # whatever a host does, the others' results count
             said = str(error).strip().splitlines() or [type(error).__name__]
             tell(f"{host} is left out: {said[-1]}")
