@@ -1,4 +1,7 @@
-"""Conversion on a real Dask cluster on loopback, some of which dies meanwhile."""
+"""Conversion on a real Dask cluster, some of which dies meanwhile.
+
+Each worker has an address of Linux's loopback of its own.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ from tests import counting_worker
 from tests.folders import snapshot
 
 pytest.importorskip("distributed")
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="workers are addresses of its loopback"),
+]
 ROOT = Path(__file__).parents[1]
 SIZE, COPIES = 6, 10
 
@@ -38,6 +44,7 @@ class Cluster:
     def __init__(self, home: Path, workers: int) -> None:
         self.home, self.begun = home, home / "begun"
         self.begun.touch()
+        (home / "log").unlink(missing_ok=True)  # of a cluster before
         self.address = home / "scheduler.json"
         self.address.unlink(missing_ok=True)
         self.scheduler = self._started("scheduler", "--host", "127.0.0.1", "--port", "0")
@@ -47,11 +54,14 @@ class Cluster:
         preload = str(Path(counting_worker.__file__))
         self.workers = [
             self._started(
-                *("worker", "--no-nanny", "--nthreads", "1", "--host", "127.0.0.1"),
+                *("worker", "--no-nanny", "--nthreads", "1", "--host", f"127.0.0.{number}"),
                 *("--local-directory", str(home), "--preload", preload, "--death-timeout", "60"),
             )
-            for _ in range(workers)
+            for number in range(2, workers + 2)  # the scheduler is at the first
         ]
+        while (home / "log").read_text().count("Registered to") < workers:
+            assert all(worker.poll() is None for worker in self.workers)
+            time.sleep(0.1)
 
     def _started(self, *words: str) -> subprocess.Popen[bytes]:
         with (self.home / "log").open("ab") as log:
@@ -158,7 +168,7 @@ def test_a_scheduler_that_dies(
     photos: Path, tmp_path: Path, start: Callable[[int], Cluster], request: pytest.FixtureRequest
 ) -> None:
     convert_to_shards(photos, tmp_path / "local", shard_images=SIZE, workers=1)
-    cluster, told = start(2), logging.handlers.BufferingHandler(100)
+    cluster, told = start(3), logging.handlers.BufferingHandler(100)
     logging.getLogger("distributed.client").addHandler(told)
     request.addfinalizer(lambda: logging.getLogger("distributed.client").removeHandler(told))
     with cluster.converting(photos, tmp_path / "set", 8) as running:
@@ -168,7 +178,7 @@ def test_a_scheduler_that_dies(
     assert told.buffer == [], "Dask's own tracebacks"
     assert not (tmp_path / "set").exists()
     cluster.end()
-    cluster = start(2)
+    cluster = start(3)
     written, shards, _ = convert_to_shards(
         photos, tmp_path / "set", shard_images=SIZE, on=cluster.on
     )

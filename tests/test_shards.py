@@ -26,11 +26,12 @@ from PIL import Image
 from datasets_impl.convert import convert_to_shards, main
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.pictures import jpeg_files
-from datasets_impl.formats import ensure_stored, open_stored
+from datasets_impl.formats import conversion, ensure_stored, open_stored, places
 from datasets_impl.formats.places import Folder
 from datasets_impl.formats.plan import Plan
-from datasets_impl.formats.shards import write
+from datasets_impl.formats.shards import Task, write
 from datasets_impl.formats.stored import HEADER
+from datasets_impl.formats.unfinished import key_of
 from datasets_impl.labelled import LabelledFolder, as_files
 from datasets_impl.loaders.stored_pixels import StoredPixels
 from tests.converting import CONTEXT
@@ -153,6 +154,34 @@ def test_a_worker_that_comes_back_too_late_changes_nothing(folder: Path, tmp_pat
         late.submit(write, tasks[1]).result()
     assert snapshot(tmp_path) == before
     assert {path.name for path in tmp_path.glob("*set*")} == {"set"}
+
+
+def test_a_shard_of_a_conversion_that_was_given_up_is_put_whole_or_not_at_all(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one throws its files away while it is about to say which there are."""
+    images = as_files(folder)
+    assert images is not None
+    plan, place = Plan.of(images, "jpeg"), Folder(tmp_path / "set")
+    place.begin(key_of(plan, "pack", SIZE))
+    real = conversion.saved
+
+    def saved(index: Any) -> bytes:
+        def first_file(left: Path, **more: Any) -> None:
+            next(Path(left).rglob("data")).unlink()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(places.shutil, "rmtree", first_file)
+            place.begin(key_of(plan, "pack", SIZE))
+        return real(index)
+
+    monkeypatch.setattr(conversion, "saved", saved)
+    with pytest.raises(StudyError, match="Could not write|cannot be"):
+        write(Task(plan.part(range(SIZE)), "pack", place, 0))
+    assert not place.has(0)
+    monkeypatch.undo()
+    convert_to_shards(folder, tmp_path / "set", shard_images=SIZE, executor=Here())
+    assert contents(open_stored(tmp_path / "set")) == expected(folder, "jpeg", "pack")
 
 
 @pytest.fixture

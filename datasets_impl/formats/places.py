@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,8 +136,11 @@ class Folder(Place):
             self.partial.mkdir()
             atomic_write(journal, f"{key}\n")  # first: it says whose the folder is
         (self.partial / DATA).mkdir(exist_ok=True)
-        for left in self.partial.glob(f".{SCRATCH}*"):
-            shutil.rmtree(left, ignore_errors=True)  # of a worker that was killed
+        for left in self.partial.glob(f".{SCRATCH}*"):  # of a worker that was killed
+            # Or of one that still writes: half deleted, a shard would be taken for a whole one.
+            with suppress(FileNotFoundError):  # it has just ended
+                aside = left.rename(left.with_name(f"{left.name}.old.tmp"))
+                shutil.rmtree(aside, ignore_errors=True)
 
     def sizes(self) -> dict[str, int]:
         root = self.partial / DATA
