@@ -25,6 +25,7 @@ from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.records import json_of, spoilt
 from datasets_impl.files.replacing import check_replaceable
+from scripts.judging.environments import Environment
 from scripts.report import wording
 from scripts.report.environments import updating
 from scripts.report.record import Report
@@ -48,7 +49,12 @@ def python(report: dict[str, Any], links: str = "results/report/index.html") -> 
     cells = [
         cell for claim in report["claims"] if claim["id"] == "X01" for cell in claim["evidence"]
     ]
-    told = f"What changes when you update to Python 3.14: {updating(cells)} ([X01]({links}#X01))."
+    where = {
+        machine["name"]: str(Environment.of({"python": machine["details"].get("Python")}))
+        for machine in report["machines"]
+    }
+    changes = updating(cells, where)
+    told = f"What changes when you update to Python 3.14: {changes} ([X01]({links}#X01))."
     return textwrap.fill(told, 100)
 
 

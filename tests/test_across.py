@@ -192,7 +192,10 @@ TREE = {"benchmark": "memory.StartMethod.track_tree", "baseline": "fork"}
     [
         ([x01(), x01(n=1024, estimate=2.51), x01(**TREE, estimate=3.04)],
          "takes 2.5 times as long as from files, and all processes need 3.0 times the memory"),
+        ([x01(), x01(**TREE)], "(measured under Python 3.11, with forkserver); pixels in one"),
         ([x01(), x01(machine="two", estimate=9.0), x01(**TREE)], "takes 2.4 times"),
+        ([x01(), x01(**TREE, machine="two")], "under Python 3.11 and Python 3.14, with"),
+        ([x01(machine="odd"), x01(**TREE, machine="odd")], "under another Python, with"),
         ([x01(), x01(**TREE, estimate=None)], environments.UNMEASURED),
         ([x01(start_method="fork"), x01(**TREE)], environments.UNMEASURED),
         ([x01(estimate=0.9), x01(**TREE)], environments.UNMEASURED),
@@ -202,7 +205,7 @@ TREE = {"benchmark": "memory.StartMethod.track_tree", "baseline": "fork"}
 def test_what_changes_with_python_3_14_is_said_from_the_data(
     cells: list[dict[str, Any]], words: str
 ) -> None:
-    told = environments.updating(cells)
+    told = environments.updating(cells, {"lab": REFERENCE, "two": LATER, "odd": ""})
     assert words in told and told.startswith("workers start by forkserver")
     assert "`persistent_workers=True`" in told
 
@@ -210,4 +213,4 @@ def test_what_changes_with_python_3_14_is_said_from_the_data(
 def test_the_committed_results_tell_it_in_numbers() -> None:
     report = json.loads((RESULTS / "report" / "claims.json").read_text())
     (claim,) = (claim for claim in report["claims"] if claim["id"] == "X01")
-    assert environments.UNMEASURED not in environments.updating(claim["evidence"])
+    assert environments.UNMEASURED not in environments.updating(claim["evidence"], {})

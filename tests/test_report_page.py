@@ -202,18 +202,26 @@ def test_an_address_is_the_recorded_one_or_the_pages_own(
     assert "author = {Ada, L. and {A group}}" in entry and address in entry
 
 
+OLD, BOTH = "Python 3.11, torch 2.14", ["forkserver", "spawn"]
+
+
 @pytest.mark.parametrize(
-    ("environments", "expected"),
+    ("starts", "expected"),
     [
-        (["Python 3.11, torch 2.14"], "forkserver. Python 3.14 itself was not measured yet."),
-        (["Python 3.14", "Python 3.11"], "under Python 3.11 and Python 3.14, with forkserver."),
-        ([""], "Not measured."),
+        ({OLD: BOTH}, "3.11, with forkserver. Python 3.14 itself was not measured yet."),
+        ({OLD: BOTH, "Python 3.14": BOTH}, "under Python 3.11 and Python 3.14, with forkserver."),
+        ({OLD: BOTH, "Python 3.14, torch 2.14": ["spawn"]},
+         "under Python 3.11, with forkserver. How workers start was not measured yet under Python "
+         "3.14."),
+        ({OLD: BOTH, "Python 3.14, torch 2.14": []}, "was not measured yet under Python 3.14."),
+        ({OLD: ["spawn"], "Python 3.14": []}, "start late. Not measured."),
+        ({"": BOTH}, "Not measured."),
     ],
-)
+)  # fmt: skip
 def test_the_advice_for_a_python_says_which_was_measured(
-    environments: list[str], expected: str
+    starts: dict[str, list[str]], expected: str
 ) -> None:
-    told = [one.take for one in instead.further(environments) if one.key == "python"]
+    told = [one.take for one in instead.further(starts) if one.key == "python"]
     assert all(take.startswith("Yes") for take in told) and told[-1].endswith(expected)
 
 

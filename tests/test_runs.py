@@ -20,7 +20,7 @@ from scripts.report.page import page
 from scripts.report.study import load_study
 from scripts.report.tables import claims_csv
 from tests.claims_text import HEAD, RATIO, claim
-from tests.synthetic_results import Bench, Noise, edit_json, write_results
+from tests.synthetic_results import SKIPPED, Bench, Noise, edit_json, write_results
 
 ITEM, ARMS = "item.ByImplementation.track_item", "arms.Decode.track_decode"
 LEVELS = {"px": [64, 256], "impl": ["naive", "preloaded"]}
@@ -240,6 +240,25 @@ def test_the_reference_of_a_machine(versions: list[tuple[str, str]], expected: s
     assert str(reference(found)) == str(reference(found[::-1])) == expected
 
 
+def test_start_methods_are_those_that_have_a_number(tmp_path: Path) -> None:
+    claims = tmp_path / "claims.toml"
+    claims.write_text(HEAD + claim(RATIO))
+    for params, method, started in ((NEW, "fork", 0), (LATER, "forkserver", 1)):
+
+        def value(factors: dict[str, Any], method: str = method) -> Any:
+            return [1.0, 2.0] if factors["start_method"] == method else SKIPPED
+
+        levels = {**LEVELS, "start_method": ["fork", "forkserver"]}
+        write_results(
+            tmp_path / "results", [Bench(ITEM, levels, value)], started=1_700_000_000 + started,
+            environment=f"existing-py{params['python']}-standard", params=params,
+            commit=f"{started}" * 40, provenance={"profile": "standard"},
+        )  # fmt: skip
+    assert judge([tmp_path / "results"], claims).claims[0].starts == {
+        "Python 3.11, torch 2.14": {"fork"}, "Python 3.14, torch 2.14": {"forkserver"},
+    }  # fmt: skip
+
+
 def test_verdicts_of_other_environments_stand_beside(tmp_path: Path) -> None:
     """They change neither the verdict nor the cells of the reference."""
     results, claims = tmp_path / "results", tmp_path / "claims.toml"
@@ -260,6 +279,7 @@ def test_verdicts_of_other_environments_stand_beside(tmp_path: Path) -> None:
     }
     assert (found.verdict, found.by_machine) == ("supported", {"lab": "supported"})
     assert found.evidence == alone.evidence
+    assert found.starts == {"Python 3.11, torch 2.14": set(), "Python 3.14, torch 2.14": set()}
     study = load_study([results], claims)
     html = page(study, Figures(), "")
     assert "lab, Python 3.14, torch 2.14: challenged" in html

@@ -176,7 +176,7 @@ def test_a_shard_of_a_conversion_that_was_given_up_is_put_whole_or_not_at_all(
         return real(index)
 
     monkeypatch.setattr(conversion, "saved", saved)
-    with pytest.raises(StudyError, match="Could not write|cannot be"):
+    with pytest.raises(StudyError, match=r"Could not write|cannot be"):
         write(Task(plan.part(range(SIZE)), "pack", place, 0))
     assert not place.has(0)
     monkeypatch.undo()

@@ -103,8 +103,11 @@ def judge(results: Sequence[Path], claims: Path) -> Judgement:
     """
     known, runs = _rules(claims), find_runs(results)
     found, *others = (_judged(results, known, evidence_of(one)) for one in (runs, *runs.others))
-    claims_of = zip(*(one.claims for one in (found, *others)), strict=True)
-    told = [replace(same[0], by_environment=_beside(same, (found, *others))) for same in claims_of]
+    every = (found, *others)
+    told = [
+        replace(same[0], by_environment=_beside(same, every), starts=_starts(same, every))
+        for same in zip(*(one.claims for one in every), strict=True)
+    ]
     with fitting(results):
         quick = evidence_of(Runs(first=runs.quick)) if runs.quick else None
         compared = [one for other in others for one in across(found, other, quick)]
@@ -120,6 +123,19 @@ def _beside(
         for machine in judgement.machines:
             own = found.setdefault(machine.environment, {})
             own[machine.name] = claim.by_machine[machine.name]
+    return found
+
+
+def _starts(claims: Sequence[JudgedClaim], judgements: Sequence[Judgement]) -> dict[str, set[str]]:
+    """How workers were started where a cell of one claim has a number, by environment."""
+    found: dict[str, set[str]] = {}
+    for claim, judgement in zip(claims, judgements, strict=True):
+        where = {machine.name: machine.environment for machine in judgement.machines}
+        for environment in where.values():
+            found.setdefault(environment, set())
+        for cell in claim.evidence:
+            if cell.estimate is not None and "start_method" in cell.factors:
+                found[where[cell.machine]].add(cell.factors["start_method"])
     return found
 
 

@@ -188,6 +188,7 @@ class JudgedClaim:
     evidence: list[Cell]
     by_machine: dict[str, Verdict]
     by_environment: dict[str, dict[str, Verdict]] = field(default_factory=dict)  # then machine
+    starts: dict[str, set[str]] = field(default_factory=dict)  # start methods with a number, by it
     grid: list[GridRow] = field(default_factory=list)  # where a conditional claim holds
 
 

@@ -87,20 +87,26 @@ def beside(claim: ClaimResult, study: Study) -> list[tuple[str, str, Verdict]]:
     ]
 
 
-def updating(cells: Iterable[Mapping[str, Any]]) -> str:
+def updating(cells: Iterable[Mapping[str, Any]], environments: Mapping[str, str]) -> str:
     """What changes for a reader who updates to Python 3.14: the rest of a sentence that says so.
 
     `cells` are those of X01 as `claims.json` has them; without its numbers the sentence has none.
+    They need not have been measured under that Python: `environments` are those of the machines.
     """
     found = list(cells)
-    first = _times(found, "startup.BySize", "naive")
-    tree = _times(found, "memory.StartMethod", "fork")
-    costs = (
-        f"so the first batch takes {first} times as long as from files, and all processes need "
-        f"{tree} times the memory that they need under fork"
-        if first and tree
-        else UNMEASURED
-    )
+    first = _most_images(found, "startup.BySize", "naive")
+    tree = _most_images(found, "memory.StartMethod", "fork")
+    costs = UNMEASURED
+    if first and tree:
+        pythons = {
+            environments.get(cell["machine"], "").partition(",")[0] for cell in (first, tree)
+        }
+        under = " and ".join(sorted(pythons - {""})) or "another Python"
+        costs = (
+            f"so the first batch takes {_times(first)} times as long as from files, and all "
+            f"processes need {_times(tree)} times the memory that they need under fork (measured "
+            f"under {under}, with forkserver)"
+        )
     return (
         f"workers start by forkserver, and an array that you preloaded is pickled to each, {costs};"
         " pixels in one tensor are shared, and `persistent_workers=True` pays for the start once, "
@@ -108,9 +114,11 @@ def updating(cells: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-def _times(cells: Iterable[Mapping[str, Any]], benchmark: str, baseline: str) -> str:
+def _most_images(
+    cells: Iterable[Mapping[str, Any]], benchmark: str, baseline: str
+) -> Mapping[str, Any] | None:
     """By how much a preloaded array exceeds `baseline` under forkserver, of the most images on the
-    machine that comes first; "" where it was not measured, or does not."""
+    machine that comes first; None where it was not measured, or does not."""
     own = [
         cell
         for cell in cells
@@ -120,7 +128,8 @@ def _times(cells: Iterable[Mapping[str, Any]], benchmark: str, baseline: str) ->
         and (cell["estimate"] or 0) > 1
     ]
     first = [cell for cell in own if cell["machine"] == own[0]["machine"]]
-    if not first:
-        return ""
-    most = max(first, key=lambda cell: cell["n"])
-    return wording.estimate(most["estimate"], "ratio").removesuffix(wording.TIMES)
+    return max(first, key=lambda cell: cell["n"], default=None)
+
+
+def _times(cell: Mapping[str, Any]) -> str:
+    return wording.estimate(cell["estimate"], "ratio").removesuffix(wording.TIMES)

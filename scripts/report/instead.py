@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -156,17 +156,21 @@ class Decision:
     question: Question
 
 
-def further(environments: Sequence[str]) -> list[Advice]:
-    """The further questions; which Python was measured is said from `environments`."""
-    pythons = sorted({name.partition(",")[0] for name in environments} - {""})
-    old = [name for name in pythons if name != NEW]
+def further(starts: Mapping[str, Collection[str]]) -> list[Advice]:
+    """The further questions; which Python was measured is said from `starts`, the start methods
+    that were measured in each environment."""
+    known: dict[str, set[str]] = {}
+    for name, methods in starts.items():
+        known.setdefault(name.partition(",")[0], set()).update(methods)
+    old = [name for name in sorted(known) if name and name != NEW and known[name]]
+    new = [name for name in sorted(known) if name and "forkserver" in known[name]]
     told = {
         "old": f"Measured under {' and '.join(old)}." if old else "Not measured.",
-        "new": f"Measured under {' and '.join(pythons)}, with forkserver." if pythons else
-        "Not measured.",
-    }  # fmt: skip
-    if pythons and NEW not in pythons:
-        told["new"] += f" {NEW} itself was not measured yet."
+        "new": f"Measured under {' and '.join(new)}, with forkserver." if new else "Not measured.",
+    }
+    if new and NEW not in new:
+        lacking = "How workers start was" if NEW in known else f"{NEW} itself was"
+        told["new"] += f" {lacking} not measured yet" + (f" under {NEW}." if NEW in known else ".")
     return [replace(one, take=one.take.format(**told)) for one in FURTHER]
 
 

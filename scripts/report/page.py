@@ -228,12 +228,6 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     light, dark = page_variables()
     starting = [claim for claim in study.claims if claim.id == "X01"]
-    measured = [
-        name
-        for claim in starting
-        for name, verdicts in claim.by_environment.items()
-        if set(verdicts.values()) != {"not tested"}
-    ]
     where = {each.name: each.environment for each in study.machines}
     tested = {claim.id for claim in study.claims if claim.verdict != "not tested"}
     return {
@@ -250,9 +244,9 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "how_sure": lambda claim: certainty.how_sure(claim, study),
         "furthest_apart": certainty.furthest_apart(study),
         "differing_verdicts": certainty.differing_verdicts(study.claims),
-        "further": instead.further(measured),
+        "further": instead.further(starting[0].starts if starting else {}),
         "updating": environments.updating(
-            cell_record(cell) for claim in starting for cell in claim.evidence
+            (cell_record(cell) for claim in starting for cell in claim.evidence), where
         ),
         "verdicts": {claim.id: claim.verdict for claim in study.claims},
         "words": glossary.WORDS,
