@@ -2,14 +2,17 @@
 
 Every number follows from constants that were measured here, each with its cell and its interval; a
 time has the interval of the constant that limits it. Converting is one core for each worker, which
-decodes and writes pixels. A trainer is a machine like the one measured, and takes its share of the
-images. All read from one store, as fast as the disk that was measured cold; a trainer whose memory
-holds its share and the index reads from the store in its first epoch only.
+reads JPEG bytes, decodes them and writes pixels. A trainer is a machine like the one measured, and
+takes its share of the images: of the JPEG bytes in a pack, which it decodes, not of those pixels.
+All share one store, which gives bytes as fast as the disk that was measured cold, and takes them as
+fast at the same time; a trainer whose memory holds its share and the index reads from it in its
+first epoch only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from scripts.judging import inference
@@ -30,12 +33,13 @@ CELLS = {  # what a constant is -> the benchmark, the arm, and how many microsec
     "reading": ("arms.Decode", "ceiling-read-cold", 1.0),
     "loading": ("arms.Decode", LOADER, 1.0),
 }
-Limit = Literal["decoding", "store"]
+Limit = Literal["decoding", "reading", "writing"]
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Microseconds of an image, from one cell."""
+    """Microseconds of an image, from one cell; of writing, from the cell of reading and the bytes
+    of an image."""
 
     name: str
     us: float
@@ -64,7 +68,8 @@ class Converting:
 
 @dataclass(frozen=True)
 class Epoch:
-    """`fits`: whether a trainer's share, and the index of all, fit into its memory."""
+    """`fits`: whether a trainer's share, and the index of all, fit into its memory; then the first
+    epoch alone reads from the store, and `seconds` are those of each one after it."""
 
     set: str
     images: int
@@ -72,20 +77,26 @@ class Epoch:
     seconds: float
     low: float
     high: float
+    core_hours: float  # what is paid for, of `seconds`
     share_gb: float
     fits: bool
     limit: Limit
+    first_seconds: float
+    first_low: float
+    first_high: float
+    first_limit: Limit
 
 
 @dataclass(frozen=True)
 class AtScale:
-    """`jpeg_bytes`, `pixel_bytes`: of an image, as measured; `memory_gb`: of a trainer."""
+    """`jpeg_bytes`, `pixel_bytes`: of an image, as measured; `memory_gb`, `cores`: of a trainer."""
 
     machine: str
     px: int
     jpeg_bytes: float
     pixel_bytes: int
     memory_gb: float
+    cores: int
     constants: list[Constant]
     converting: list[Converting] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
@@ -99,9 +110,11 @@ def at_scale(evidence: Evidence, confidence: float) -> AtScale | None:
         if len(found) < len(CELLS) or len(sizes) > 1:
             continue
         (px, count) = sizes.pop()
-        jpeg, memory = _jpeg_bytes(machine, px, count), _memory_gb(machine)
-        if jpeg is not None and memory is not None:
-            known = AtScale(machine.name, px, jpeg, CHANNELS * px**2, memory, list(found.values()))
+        jpeg, trainer = _jpeg_bytes(machine, px, count), _trainer(machine)
+        if jpeg is not None and trainer is not None:
+            pixels = CHANNELS * px**2
+            found["writing"] = _scaled("writing", found["reading"], pixels / jpeg)
+            known = AtScale(machine.name, px, jpeg, pixels, *trainer, list(found.values()))
             known.converting.extend(_converting(known, found))
             known.epochs.extend(_epochs(known, found))
             return known
@@ -139,21 +152,44 @@ def _jpeg_bytes(machine: MachineResults, px: int, count: int) -> float | None:
     return fitting[0]["total_bytes"] / count if fitting else None
 
 
-def _memory_gb(machine: MachineResults) -> float | None:
-    found = machine.provenance.get("machine", {}).get("ram_gb")
-    return None if found is None else float(found)
+def _scaled(name: str, one: Constant, times: float) -> Constant:
+    return replace(one, name=name, us=times * one.us, low=times * one.low, high=times * one.high)
 
 
-def _converting(known: AtScale, constants: dict[str, Constant]) -> list[Converting]:
-    convert, read = constants["converting"], constants["reading"]
+def _trainer(machine: MachineResults) -> tuple[float, int] | None:
+    """Its memory and its cores."""
+    found = machine.provenance.get("machine", {})
+    memory, cores = found.get("ram_gb"), found.get("threads")
+    return None if memory is None or cores is None else (float(memory), int(cores))
+
+
+def _seconds(
+    images: int, steps: Mapping[Limit, tuple[Constant, int]]
+) -> tuple[Limit, float, float, float]:
+    """The slowest of the steps, and the time that it takes with its interval.
+
+    A step is the time of an image, and how many machines or cores share the images.
+    """
+    limit = max(steps, key=lambda name: steps[name][0].us / steps[name][1])
+    slow, by = steps[limit]
+    seconds, low, high = (images * us / by / 1e6 for us in (slow.us, slow.low, slow.high))
+    return limit, seconds, low, high
+
+
+def _converting(known: AtScale, constants: Mapping[str, Constant]) -> list[Converting]:
+    convert = constants["converting"]
     rows = []
     for name, images in SETS.items():
         for workers in WORKERS:
-            limit: Limit = "decoding" if convert.us / workers >= read.us else "store"
-            slow, share = (convert, workers) if limit == "decoding" else (read, 1)
-            hours, low, high = (
-                images * us / share / 1e6 / HOUR for us in (slow.us, slow.low, slow.high)
+            limit, *times = _seconds(
+                images,
+                {
+                    "decoding": (convert, workers),
+                    "reading": (constants["reading"], 1),
+                    "writing": (constants["writing"], 1),
+                },
             )
+            hours, low, high = (seconds / HOUR for seconds in times)
             rate = workers / convert.us * 1e6 / GB  # billions of images per second
             rows.append(
                 Converting(
@@ -172,16 +208,17 @@ def _converting(known: AtScale, constants: dict[str, Constant]) -> list[Converti
     return rows
 
 
-def _epochs(known: AtScale, constants: dict[str, Constant]) -> list[Epoch]:
-    load, read = constants["loading"], constants["reading"]
+def _epochs(known: AtScale, constants: Mapping[str, Constant]) -> list[Epoch]:
     rows = []
     for name, images in SETS.items():
         for trainers in TRAINERS:
             share = images * known.jpeg_bytes / trainers / GB
             fits = share + images * INDEX_BYTES / GB < known.memory_gb
-            limit: Limit = "decoding" if fits or load.us / trainers >= read.us else "store"
-            slow, by = (load, trainers) if limit == "decoding" else (read, 1)
-            seconds, low, high = (images * us / by / 1e6 for us in (slow.us, slow.low, slow.high))
+            decoding: dict[Limit, tuple[Constant, int]] = {
+                "decoding": (constants["loading"], trainers)
+            }
+            first = _seconds(images, {**decoding, "reading": (constants["reading"], 1)})
+            limit, seconds, low, high = _seconds(images, decoding) if fits else first
             rows.append(
                 Epoch(
                     set=name,
@@ -190,9 +227,14 @@ def _epochs(known: AtScale, constants: dict[str, Constant]) -> list[Epoch]:
                     seconds=seconds,
                     low=low,
                     high=high,
+                    core_hours=seconds / HOUR * trainers * known.cores,
                     share_gb=share,
                     fits=fits,
                     limit=limit,
+                    first_seconds=first[1],
+                    first_low=first[2],
+                    first_high=first[3],
+                    first_limit=first[0],
                 )
             )
     return rows

@@ -38,9 +38,14 @@ class EpochRecord(Object):
     seconds: Number
     low: Number
     high: Number
+    core_hours: Number = Field(description="of an epoch after the first: trainers, cores and time")
     share_gb: Number
-    fits: bool
+    fits: bool = Field(description="then the first epoch alone reads from the store")
     limit: Limit
+    first_seconds: Number
+    first_low: Number
+    first_high: Number
+    first_limit: Limit
 
 
 class AtScaleRecord(Object):
@@ -51,6 +56,7 @@ class AtScaleRecord(Object):
     jpeg_bytes: Number
     pixel_bytes: Count
     memory_gb: Number
+    cores: Count = Field(description="of a trainer, which is a machine like the one measured")
     constants: list[ConstantRecord]
     converting: list[ConvertingRecord]
     epochs: list[EpochRecord]
