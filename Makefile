@@ -2,7 +2,8 @@
 # Needs only Python >= 3.11 with pip and venv, git and make. IMAGES=folder measures on your pictures,
 # ROUNDS=n measures n blocks, or adds to those of the last run up to n; ARGS passes anything else on.
 # ON=tcp://scheduler:8786 measures once on each host of a Dask cluster, and gathers the results.
-# PYTHON=/path/to/python and TORCH=2.9.1 measure with these, in an environment of their own.
+# PYTHON=/path/to/python (python3.14t, too) and TORCH=2.9.1 measure with these, in an environment of
+# their own.
 PYTHON ?= python3
 VENV := .venv
 ifneq ($(filter command environment,$(firstword $(origin PYTHON))),)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from datasets_impl.errors import StudyError
 from scripts.root import ROOT
-from scripts.session import provenance, state
+from scripts.session import interpreter, provenance, state
 
 
 @pytest.fixture
@@ -123,3 +125,28 @@ def test_an_unreadable_frequency_is_no_error(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(provenance.psutil, "cpu_freq", unreadable)
     facts = provenance._machine_facts()
     assert facts["max_mhz"] is None and facts["mhz"] is None
+
+
+def test_whether_the_lock_is_on_is_asked_where_the_suite_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The build alone does not say it."""
+    asked: list[Any] = []
+
+    def answer(command: Any, *given: Any, **more: Any) -> str:
+        asked.append(command)
+        return f"{len(asked) == 1}\n"
+
+    monkeypatch.setattr(interpreter, "answer", answer)
+    if not interpreter.free_threaded():
+        assert interpreter.gil() and not asked
+    monkeypatch.setattr(interpreter.sysconfig, "get_config_var", lambda name: 1)
+    assert interpreter.python().endswith("t")
+    assert (provenance._machine_facts()["gil"], provenance._machine_facts()["gil"]) == (True, False)
+
+
+@pytest.mark.slow
+def test_the_suite_answers_it() -> None:
+    command = [sys.executable, "-c", interpreter.ASK]
+    on = getattr(sys, "_is_gil_enabled", lambda: True)()
+    assert interpreter.answer(command, os.environ, what="").strip() in {"True", str(on)}

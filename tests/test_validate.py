@@ -111,6 +111,8 @@ def test_a_clean_run_is_valid(tmp_path: Path) -> None:
         ("pictures", {"corpora": [{**CORPUS, "folder": "/home/me"}]}, "the measurer's own"),
         ("versions", {"versions": {"torch": "2.6.0", "asv": "0.6.6"}}, "torch 2.6.0 (pinned"),
         ("versions", {"versions": {}}, "not told"),
+        ("GIL", {"machine": {"python": "3.14.1t", "gil": True}}, "an extension turned it on"),
+        ("GIL", {"machine": {"python": "3.14.1t"}}, "is not told"),
     ],
 )
 def test_limits_of_the_provenance(
@@ -119,6 +121,16 @@ def test_limits_of_the_provenance(
     found = judged(tmp_path, provenance=provenance(**changed))
     assert (found.verdict, levels(found)) == (LIMITED, {check: "limits"})
     assert any(said in one.found for one in found.checks)
+
+
+@pytest.mark.parametrize("machine", [{"python": "3.14.1t", "gil": False}, {"python": "3.14.1"}])
+def test_a_python_with_the_lock_it_is_named_by_is_no_limit(
+    machine: dict[str, Any], tmp_path: Path
+) -> None:
+    found = judged(tmp_path, provenance=provenance(machine=machine))
+    assert (found.verdict, levels(found)) == (VALID, {})
+    named = [check.found for check in found.checks if check.name == "GIL"]
+    assert named == (["off once all was imported"] if "gil" in machine else [])
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def _checks(
         yield _rules(provenance, known)
         yield _pictures(provenance, known)
         yield _versions(provenance, known)
+        yield from _lock(provenance.get("machine", {}))
     if not machine.observations:
         yield Check("log", "voids", "no log says under which load, and from which cache", LOG)
     else:
@@ -176,6 +177,20 @@ def _versions(provenance: Mapping[str, Any], known: Reference) -> Check:
     if other:
         return Check(name, "limits", ", ".join(other), source)
     return Check(name, "holds", f"{len(told)} packages, as pinned", source)
+
+
+def _lock(machine: Mapping[str, Any]) -> Iterator[Check]:
+    """Of a Python that can do without the global lock: results name it by its build."""
+    if not str(machine.get("python", "")).endswith("t"):
+        return
+    name, source, on = "GIL", f"{PROVENANCE}: machine.python, machine.gil", machine.get("gil")
+    if on is None:
+        yield Check(name, "limits", "whether this Python ran without it is not told", source)
+    elif on:
+        found = "an extension turned it on in a Python that was built without it"
+        yield Check(name, "limits", found, source)
+    else:
+        yield Check(name, "holds", "off once all was imported", source)
 
 
 def _told(machine: MachineResults, evidence: Evidence) -> Check:

@@ -10,7 +10,6 @@ import platform
 import re
 import shlex
 import subprocess
-import sysconfig
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from datasets_impl.media.workspaces import filesystem
 from datasets_impl.observe import load
 from scripts.judging.claims import load_claims
 from scripts.root import CLAIMS, ROOT
+from scripts.session.interpreter import gil, python
 
 PACKAGES = (
     "torch",
@@ -220,6 +220,7 @@ def _machine_facts() -> dict[str, Any]:
         "disk_filesystem": filesystem(disk),
         "disk_device": _device_kind(disk),
         "python": python(),
+        "gil": gil(),
         "gpu": _gpu(),
     }
 
@@ -270,12 +271,6 @@ def _device_kind(path: Path) -> str:
         kind = "rotational" if rotational else "not rotational"
         return f"{folder.name}, says it is {kind}"
     return ""
-
-
-def python() -> str:
-    """The version of this interpreter; it ends in "t" without the global lock."""
-    free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    return platform.python_version() + ("t" if free else "")
 
 
 def versions() -> dict[str, str]:
