@@ -27,8 +27,9 @@ def break_(package: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatc
     """Put one that cannot be imported in the place of a package."""
     (folder / package).mkdir()
     (folder / package / "__init__.py").write_text(text)
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
-        monkeypatch.delitem(sys.modules, name)
+    for name in {package, *(n for n in sys.modules if n.partition(".")[0] == package)}:
+        monkeypatch.setitem(sys.modules, name, sys)  # then the broken one goes again, too
+        del sys.modules[name]
     monkeypatch.syspath_prepend(folder)
 
 
