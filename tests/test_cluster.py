@@ -87,6 +87,18 @@ def test_a_worker_that_comes_a_little_later_is_waited_for(
     assert snapshot(tmp_path / "set") == snapshot(tmp_path / "local")
 
 
+def test_workers_have_longer_to_come_back_to_a_scheduler_that_was_lost(
+    folder: Path, tmp_path: Path, serve: Callable[[Client], Client]
+) -> None:
+    def lost(opened: Any, call: bytes) -> Any:
+        client.does = runs
+        raise ConnectionError("the scheduler is gone")
+
+    client = serve(Client([1, *[0] * (scheduler.LOOKS - 1), 1], lost))
+    written, shards, _ = convert_to_shards(folder, tmp_path / "set", shard_images=6, on=ON)
+    assert written == shards
+
+
 def test_workers_that_are_gone_for_good_end_it_and_what_was_written_is_kept(
     folder: Path, tmp_path: Path, serve: Callable[[Client], Client]
 ) -> None:

@@ -137,8 +137,8 @@ def test_a_scheduler_that_stops_for_a_while_and_workers_that_are_killed_and_cut_
     real = where.connected
 
     @contextlib.contextmanager
-    def forgetful(address: str) -> Iterator[Any]:
-        with real(address) as submit:
+    def forgetful(address: str, looks: int) -> Iterator[Any]:
+        with real(address, looks) as submit:
 
             def submitting(*call: Any) -> Any:
                 submitted[0] += 1

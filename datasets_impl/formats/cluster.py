@@ -15,15 +15,16 @@ RETRIES = 3  # of a shard whose worker died
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Submit]:
-    """
+def connected(address: str, looks: int) -> Iterator[Submit]:
+    """`looks` is how often a first worker is looked for.
+
     Raises:
         MissingPackage: Dask is not installed.
         NoScheduler: none answers there.
         NoWorkers: it has none.
     """
     with client_of(address) as client:
-        require_workers(client)
+        require_workers(client, looks)
         yield lambda *call: _Awaited(
             client, client.submit(_opened(), pickle.dumps(call), pure=False, retries=RETRIES)
         )

@@ -12,7 +12,7 @@ from datasets_impl.formats.places import Place
 from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.shards import Submit, convert_shards
 from datasets_impl.formats.workers import CONTEXT, UNGUARDED, submitting
-from datasets_impl.system.scheduler import NoScheduler, NoWorkers
+from datasets_impl.system.scheduler import FIRST_LOOKS, LOOKS, NoScheduler, NoWorkers
 
 POOLS = 3  # of workers that may break, or be lost, before it is given up
 
@@ -95,7 +95,7 @@ class Conversion(NamedTuple):
         lost: Exception | None = None
         for _ in range(POOLS):
             try:
-                with connected(address) as submit:
+                with connected(address, LOOKS if lost else FIRST_LOOKS) as submit:
                     return self.by(submit)
             except (OSError, CancelledError) as error:
                 lost = error

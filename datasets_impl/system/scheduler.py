@@ -12,7 +12,7 @@ from datasets_impl.errors import StudyError, importing
 
 LOOK_SECONDS = 5.0  # between two looks at a cluster that says nothing
 LOOKS = 12  # without a worker: one that was lost may come back, or another be started
-FIRST_LOOKS = 2  # before anything is asked of it
+FIRST_LOOKS = 2  # before anything was asked of it
 
 
 class NoWorkers(Exception):
@@ -56,14 +56,14 @@ def workers_of(client: Any) -> dict[str, Any]:
     return found
 
 
-def require_workers(client: Any) -> None:
+def require_workers(client: Any, looks: int) -> None:
     """Raises `NoWorkers` unless there is one, or comes soon: else a task waits for ever."""
-    for _ in range(FIRST_LOOKS):
+    for _ in range(looks):
         if workers_of(client):
             return
         time.sleep(LOOK_SECONDS)
     if not workers_of(client):
-        raise NoWorkers(f"none came in {FIRST_LOOKS * LOOK_SECONDS:.0f} s")
+        raise NoWorkers(f"none came in {looks * LOOK_SECONDS:.0f} s")
 
 
 def awaited(client: Any, future: Any, only: str | None = None) -> Any:
