@@ -12,6 +12,14 @@ first, step = (info.id, info.num_workers) if info else (0, 1)
 for path in self.paths[first::step]:  # before any of them is read
     yield from self.read(path)"""
 
+OPENERS = {  # what is open -> how
+    "HDF5 dataset": "h5py.File(self.path)['data']",
+    "HDF5": "h5py.File(self.path)",
+    "LMDB": "lmdb.open(self.path, readonly=True, lock=False)",
+    "SQLite": "sqlite3.connect(self.path)",
+    "zip": "zipfile.ZipFile(self.path)",
+    "tar": "tarfile.open(self.path)",
+}
 OWN_GENERATOR = """\
 if self.rng is None:  # in __getitem__; None in __init__
     self.rng = np.random.default_rng(torch.initial_seed())"""
@@ -243,9 +251,19 @@ def handles(seen: Probes) -> Finding | None:
         "Open it in each worker, when its first sample is read.",
         WRONG + 0.1,
         "",
-        "if self.file is None:  # on first use, not in __init__\n"
-        "    self.file = h5py.File(self.path)",
+        opened_late(inside["handles"][0]),
         shown(inside.get("handle_lines", [])),
+    )
+
+
+def opened_late(handle: str) -> str:
+    """`dataset.file, an HDF5 file`, opened when the first sample is read."""
+    path, _, kind = handle.partition(", ")
+    name = path.removeprefix("dataset.")
+    name = name if name.isidentifier() else "file"
+    opened = next((how for one, how in OPENERS.items() if one in kind), "open(self.path, 'rb')")
+    return (
+        f"if self.{name} is None:  # in __getitem__; None in __init__\n    self.{name} = {opened}"
     )
 
 

@@ -39,6 +39,7 @@ from datasets_impl.doctor.report.wording import times_as
 CONFIDENCE = 0.95
 STORED = "stored"  # the remedy that keeps finished samples, whatever takes their time
 RESULTS = "stored-results"  # the one that keeps what a function of the user's gives
+NAMED = 3  # remedies under a cause
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 
@@ -66,6 +67,8 @@ def diagnose(
             remedies.append(_beside(_tried(one, tried, look.get("length"), needs, there), gil))
     made = findings(seen)
     remedies = _ordered(remedies, made)
+    if _wrong(made):  # time is no remedy of that, and what is stored would be wrong as well
+        remedies = [one.model_copy(update={"recommended": False}) for one in remedies]
     found = _all_found(made, remedies, tried.get("late", []))
     limit = seen.get("ceiling")
     step = _step(
@@ -150,6 +153,11 @@ def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> 
     made, said = [], ""
     for one in found:
         fields = {name: getattr(one, name) for name in Found.model_fields if name != "kind"}
+        if _wrong(found) and SHARE <= one.rank < WRONG:  # that is mended first
+            fields["lines"] = ""
+            fields["remedy"] = "" if one.name in CAUSES else one.remedy
+            made.append(Found(kind=_kind(one.rank), **fields))
+            continue
         if one.name in CAUSES:
             remedy = _of_cause(one, remedies, late)
             fields["remedy"] = remedy if remedy != said else "The same helps here."
@@ -166,13 +174,17 @@ def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> 
 
 def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
     helps = [
-        f"{each.title.lower()} ({times_as(each.gain)}x)"
-        for each in remedies
-        if each.recommended and each.name != "persistent"  # that spares the start of workers
-    ]
-    if helps:
+        each for each in remedies if each.recommended and each.name != "persistent"
+    ]  # that spares the start of workers
+    mends = [each for each in helps if one.name in each.mends][:NAMED]
+    also = [each for each in helps if each not in mends][: NAMED - len(mends)]
+    if mends:
         mending = f"{one.remedy} " if one.places else ""  # of a line that can be changed
-        return f"{mending}Measured to help: {', '.join(helps[:3])}."
+        return f"{mending}Measured to help: {_gains(mends)}." + (
+            f" Also: {_gains(also)}." if also else ""
+        )
+    if also:
+        return f"To try: {one.remedy} Also measured to help: {_gains(also)}."
     if not remedies:
         return f"To try: {one.remedy}"
     if any(each.noisy for each in remedies):
@@ -180,6 +192,14 @@ def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
     if late:
         return f"What there was time to try did not help. To try: {one.remedy}"
     return f"Nothing that was tried helped. What was not tried: {lower(one.remedy)}"
+
+
+def _gains(remedies: list[Tried]) -> str:
+    return ", ".join(f"{lower(one.title)} ({times_as(one.gain)}x)" for one in remedies)
+
+
+def _wrong(found: list[Finding]) -> bool:
+    return bool(found) and found[0].rank >= WRONG
 
 
 def _kind(rank: float) -> Literal["wrong", "mechanism", "time", "note"]:

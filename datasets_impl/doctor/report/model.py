@@ -144,3 +144,8 @@ class Diagnosis(_Model):
     step: Step | None
     room: dict[str, int]  # bytes that are free, by place
     not_done: list[str]
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something is wrong, beside which no time matters yet."""
+        return bool(self.findings) and self.findings[0].kind == "wrong"
