@@ -29,10 +29,10 @@ from datasets_impl.doctor.report.model import (
     Part,
     Place,
     Start,
-    Step,
     Tried,
     noisy,
 )
+from datasets_impl.doctor.report.step import step_of
 from datasets_impl.doctor.report.verdict import lower, not_done, verdict_of
 from datasets_impl.doctor.report.wording import times_as
 
@@ -40,7 +40,6 @@ CONFIDENCE = 0.95
 STORED = "stored"  # the remedy that keeps finished samples, whatever takes their time
 RESULTS = "stored-results"  # the one that keeps what a function of the user's gives
 NAMED = 3  # remedies under a cause
-IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 
 def diagnose(
@@ -71,13 +70,13 @@ def diagnose(
         remedies = [one.model_copy(update={"recommended": False}) for one in remedies]
     found = _all_found(made, remedies, tried.get("late", []))
     limit = seen.get("ceiling")
-    step = _step(
+    step = step_of(
         own or (1e6 * whole.total or None),
         inside.get("batch_size"),
         step_ms,
         int(seen["settings"].get("num_workers") or 0),
-        next((one for one in remedies if one.recommended), None),
         remedies,
+        seen.get("machine", {}).get("cores", limit["cores"] if limit else 0),
     )
     if step and step.fine:  # which waits for none of it
         found = [one.model_copy(update={"kind": "note"}) if one.kind == "time" else one
@@ -255,44 +254,3 @@ def paired_gain(slow: list[float], fast: list[float]) -> tuple[float, float | No
         return gain, None, None
     interval = stats.ttest_rel(before, after).confidence_interval(CONFIDENCE)
     return gain, float(np.exp(interval.low)), float(np.exp(interval.high))
-
-
-def _step(
-    us: float | None,
-    batch_size: int | None,
-    step_ms: float | None,
-    workers: int,
-    best: Tried | None,
-    remedies: list[Tried],
-) -> Step | None:
-    if step_ms is None or us is None:
-        return None
-    batch_ms = us * (batch_size or 1) / 1e3
-    waits = _waits(batch_ms, step_ms, workers)
-    return Step(
-        step_ms=step_ms, batch_ms=batch_ms, workers=workers, batch_size=batch_size or 1,
-        waits=waits, fine=waits <= IDLE, remedy=best.title if best else "",
-        waits_then=_waits(batch_ms / best.gain, step_ms, best.workers) if best else None,
-        enough_workers=_enough_workers(batch_ms, step_ms, workers, remedies),
-    )  # fmt: skip
-
-
-def _enough_workers(
-    batch_ms: float, step_ms: float, workers: int, remedies: list[Tried]
-) -> int | None:
-    """The fewest workers that keep the step fed, of the numbers that were measured; None where
-    none of them does."""
-    measured = {workers: batch_ms}
-    for one in remedies:
-        if one.name.startswith("workers-") and not one.noisy:
-            measured[one.workers] = batch_ms / one.gain
-    fed = [many for many, ms in measured.items() if _waits(ms, step_ms, many) <= IDLE]
-    return min(fed, default=None)
-
-
-def _waits(batch_ms: float, step_ms: float, workers: int) -> float:
-    """Workers load while the trainer steps, and make it wait for what they lack; without them
-    loading and stepping take turns."""
-    if workers:
-        return max(0.0, batch_ms - step_ms) / max(batch_ms, step_ms)
-    return batch_ms / (batch_ms + step_ms)

@@ -45,6 +45,12 @@ def enough(step: Step) -> str:
         return "No number of workers that was tried keeps this step fed: a sample must get cheaper."
     if step.enough_workers == 0:
         return "This step needs none."
+    if step.tried_workers and step.enough_workers not in step.tried_workers:
+        tried = ", ".join(map(str, step.tried_workers))
+        return (
+            f"About num_workers={step.enough_workers} keeps this step fed: an estimate, from what "
+            f"{tried} gave."
+        )
     return f"num_workers={step.enough_workers} is the smallest number that keeps this step fed."
 
 
