@@ -69,6 +69,24 @@ def stale_epoch(seen: Probes) -> Finding | None:
     )
 
 
+def same_order(seen: Probes) -> Finding | None:
+    """A sampler that draws its order, and seeds what it draws from anew for each epoch."""
+    alike = seen.get("starting", {}).get("alike")
+    if not alike:
+        return None
+    return Finding(
+        "same-order",
+        "Every epoch has the same order",
+        f"{alike['kind']} draws its order, and the first {alike['keys']:,} of two epochs were the "
+        "same.",
+        "Seed once, in its constructor, or from the epoch, which `set_epoch` tells it.",
+        WRONG + 0.3,
+        "",
+        "self.generator = torch.Generator().manual_seed(seed)  # in __init__ alone",
+        shown(alike["lines"]),
+    )
+
+
 def replaced(seen: Probes) -> Finding | None:
     """One sample in the place of others, as when bad ones are answered with it."""
     answer = seen.get("integrity", {})
