@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from datasets_impl.doctor.__main__ import main, questions
-from datasets_impl.doctor.findings.mechanisms import leaks
+from datasets_impl.doctor.findings.memory import leaks
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.samples import leaves
 from datasets_impl.doctor.process.examine import examine

@@ -54,9 +54,6 @@ from datasets_impl.doctor.findings.machine import (
 )
 from datasets_impl.doctor.findings.mechanisms import (
     decoded_larger,
-    grows,
-    large_pickle,
-    leaks,
     lists_folder,
     many_tensors,
     outlier,
@@ -66,6 +63,7 @@ from datasets_impl.doctor.findings.mechanisms import (
     wait_in_turn,
     workers_cost,
 )
+from datasets_impl.doctor.findings.memory import grows, large_pickle, leaks
 from datasets_impl.doctor.findings.searching import searches_list
 from datasets_impl.doctor.findings.sizes import computes_too_much, float64, wide_values
 from datasets_impl.doctor.findings.starting import (

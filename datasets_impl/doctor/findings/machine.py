@@ -15,6 +15,7 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
     share_of,
 )
+from datasets_impl.doctor.findings.user_lines import loader_places
 
 MEMORY, SHARED = "memory", "shared memory"
 REMOTE = {  # kinds of file system whose files are on another machine
@@ -113,6 +114,7 @@ def more_workers_than_cores(seen: Probes) -> Finding | None:
         NOTE + 0.25,
         "C20",
         f"DataLoader(..., num_workers={cores})  # len(os.sched_getaffinity(0)) sees no quota",
+        loader_places(seen),
     )
 
 

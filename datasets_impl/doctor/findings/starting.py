@@ -12,7 +12,7 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
     share_of,
 )
-from datasets_impl.doctor.findings.user_lines import shown
+from datasets_impl.doctor.findings.user_lines import loader_places, shown
 from datasets_impl.doctor.probes.thresholds import LEAST_OF_BATCH
 
 LEAST = 0.3  # seconds: less is no start-up that anyone waits for
@@ -142,6 +142,7 @@ def slow_to_make(seen: Probes) -> Finding | None:
         "Do it once and store what it gives; a listing or an index is read in a moment.",
         MECHANISM + 0.35,
         "C06",
+        places=shown(start.get("making_lines", [])),
     )
 
 
@@ -175,7 +176,7 @@ def workers_restart(seen: Probes) -> Finding | None:
         MECHANISM + 0.84,
         "C02",
         "DataLoader(..., persistent_workers=True)",
-        shown(lines.get(most, [])),
+        shown(lines.get(most, [])) or loader_places(seen),
     )
 
 
@@ -194,6 +195,7 @@ def _imports_again(seen: Probes, epoch: float) -> Finding | None:
         MECHANISM + 0.74,
         "C02",
         "DataLoader(..., persistent_workers=True)",
+        loader_places(seen),
     )
 
 

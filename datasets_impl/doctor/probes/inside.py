@@ -48,6 +48,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "random_transforms": [],
         "stored_by_random": False,
         "big_lists": [],
+        "big_list_lines": [],
         "handles": open_handles(subject),
         "handle_lines": handle_lines(subject),
         "lengths": [],
@@ -67,6 +68,9 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
             found["random_transforms"].append(f"{path} ({type(value).__name__})")
             found["stored_by_random"] |= is_called_to_store(name, owner)
         if isinstance(value, list | dict | tuple | set) and len(value) >= BIG:
+            if not found["big_lists"]:
+                found["big_list_lines"] = of_part(subject.dataset, path)
+                found["big_list_kind"] = _kind(value)
             found["big_lists"].append([path, len(value), _element(value)])
         if LABELS.search(name) and isinstance(value, Sized) and not NAMES.search(name):
             found["lengths"] += _other_length(path, value, owner)
@@ -136,6 +140,10 @@ def _are_paired(labels: Sized, owner: Any) -> bool:
         with contextlib.suppress(*RAISED):
             lengths.append(len(one) if not isinstance(one, str) else 0)
     return len(labels) in lengths
+
+
+def _kind(value: Any) -> str:
+    return next(one.__name__ for one in (dict, set, list, tuple) if isinstance(value, one))
 
 
 def _element(value: Any) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
+import sys
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from torch.utils.data import WeightedRandomSampler
@@ -36,7 +38,7 @@ def starting(
     everything once more, with the samples that this reads. A first time may have built files that
     are there now. What is known before more is tried is noted: that may take too long.
     """
-    found: dict[str, Any] = {"made": subject.made_seconds}
+    found: dict[str, Any] = {"made": subject.made_seconds, "loader_lines": loader_lines(subject)}
     loader = subject.loader
     if loader is not None and not subject.iterable and loader.batch_sampler is not None:
         sampler, batched = own_sampler(loader)
@@ -60,6 +62,16 @@ def starting(
     if subject.make is not None and subject.made_seconds > seconds / 20:
         found |= made_again(subject, 2 * seconds)
     return found
+
+
+def loader_lines(subject: Subject) -> list[Line]:
+    """Where the user's loader is made, by the function that was named or else in its module."""
+    if subject.loader is None:
+        return []
+    where, _, name = subject.name.rpartition(":")
+    home = sys.modules.get(Path(where).stem if where.endswith(".py") else where)
+    modules = dict.fromkeys([*([home] if home else []), *users_modules(subject)])
+    return calls_of(type(subject.loader).__name__, modules, name)
 
 
 def _asked(subject: Subject, seconds: float) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def diagnose(
     """
     seen = dict(heard.answers)
     inside, look, batches = (seen.get(name, {}) for name in ("inside", "look", "batches"))
-    seen |= {"settings": inside.get("settings", {}), "hung": heard.hung}
+    seen |= {"settings": inside.get("settings", {}), "hung": heard.hung, "step_ms": step_ms}
     whole, tried = account(seen), seen.get("tried", {})
     own = statistics.median(tried["own"]) if tried.get("own") else None
     there = tried.get("room", {})
