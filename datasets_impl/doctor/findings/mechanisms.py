@@ -25,7 +25,7 @@ OPENING = 0.2  # of a sample's time
 LEAST_TENSORS = 64  # of a batch
 LEAST_WAIT, LEAST_MET = 0.2, 0.05  # of a sample's time, for a lock; samples that found it taken
 DONE_AGAIN = 0.6  # of a sample's work, that each worker does for all others
-SHORT_STEP = 5.0  # milliseconds: few training steps take less
+SHORT_STEP = 10.0  # milliseconds: few training steps take less
 QUICK = 1e-3  # seconds: a sample that takes longer is what is slow, whatever workers cost
 
 
