@@ -206,6 +206,7 @@ def test_a_store_that_is_opened_for_each_sample_is_named_and_mended(tmp_path: Pa
     found = findings(at.seen)[0]
     line = f"doctor_again.py:{line_of('Environment')}  store = lmdb.open("
     assert found.name == "reopens" and found.places[0].startswith(line)
+    assert found.lines.endswith("self.file = lmdb.open(self.path, readonly=True, lock=False)")
     (remedy,) = opened_once(at)
     assert "reopens" in remedy.mends
     known = [fingerprint(seeded(at.part, index)) for index in range(8)]  # LMDB opens it once

@@ -13,7 +13,6 @@ for path in self.paths[first::step]:  # before any of them is read
     yield from self.read(path)"""
 
 OPENERS = {  # what is open -> how
-    "HDF5 dataset": "h5py.File(self.path)['data']",
     "HDF5": "h5py.File(self.path)",
     "LMDB": "lmdb.open(self.path, readonly=True, lock=False)",
     "SQLite": "sqlite3.connect(self.path)",
@@ -256,12 +255,13 @@ def handles(seen: Probes) -> Finding | None:
     )
 
 
-def opened_late(handle: str) -> str:
-    """`dataset.file, an HDF5 file`, opened when the first sample is read."""
+def opened_late(handle: str, code: str = "") -> str:
+    """`dataset.file, an HDF5 file`, or what `code` opens, opened when the first sample is read."""
     path, _, kind = handle.partition(", ")
     name = path.removeprefix("dataset.")
     name = name if name.isidentifier() else "file"
-    opened = next((how for one, how in OPENERS.items() if one in kind), "open(self.path, 'rb')")
+    known = (how for one, how in OPENERS.items() if one in kind or how.partition("(")[0] in code)
+    opened = next(known, "open(self.path, 'rb')")
     return (
         f"if self.{name} is None:  # in __getitem__; None in __init__\n    self.{name} = {opened}"
     )

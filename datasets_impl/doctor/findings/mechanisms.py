@@ -17,7 +17,7 @@ from datasets_impl.doctor.findings.finding import (
     cheap,
     share_of,
 )
-from datasets_impl.doctor.findings.hazards import SPLIT
+from datasets_impl.doctor.findings.hazards import SPLIT, opened_late
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import leading_to, loader_places, shown
 
@@ -86,9 +86,8 @@ def reopens(seen: Probes) -> Finding | None:
         "Open it once in each worker, when its first item is read.",
         MECHANISM + 0.6,
         "",
-        "if self.file is None:  # on first use, not in __init__\n"
-        "    self.file = h5py.File(self.path)",
-        leading_to(seen, "opening"),
+        opened_late("dataset.file", " ".join(places := leading_to(seen, "opening"))),
+        places,
     )
 
 
