@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datasets_impl.doctor.findings.again import (
     index_list,
     large_chunks,
+    packed_archive,
     read_whole,
     same_work,
     unindexed,
@@ -79,7 +80,8 @@ from datasets_impl.doctor.findings.time_causes import time_causes
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     no_samples, empty_batch, nothing, alike, cannot_start, stuck, workers_hang, all_from_each,
     frozen, same_in_workers, broken, lengths, not_collated, handles, outlier, read_whole,
-    whole_storage, large_chunks, index_list, same_work, unindexed, large_pickle, lists_folder,
+    whole_storage, large_chunks, packed_archive, index_list, same_work, unindexed, large_pickle,
+    lists_folder,
     grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
     shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
     far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
