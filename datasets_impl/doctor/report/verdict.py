@@ -73,7 +73,7 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
 
 def _best(helps: list[Tried], ails: list[Found]) -> str:
     if ails and ails[0].kind == "wrong":  # which no gain of time is a remedy of
-        return f" {ails[0].remedy}"
+        return ails[0].remedy and f" {ails[0].remedy}"
     if not helps:
         return ""
     what = f"{lower(helps[0].title)} ({times_as(helps[0].gain)}x)"
