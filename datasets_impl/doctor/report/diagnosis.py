@@ -67,7 +67,9 @@ def diagnose(
     made = findings(seen)
     remedies = _ordered(remedies, made)
     if _wrong(made):  # time is no remedy of that, and what is stored would be wrong as well
-        remedies = [one.model_copy(update={"recommended": False}) for one in remedies]
+        mending = [one for one in remedies if made[0].name in one.mends]
+        remedies = [one if one in mending else one.model_copy(update={"recommended": False})
+                    for one in remedies]  # fmt: skip
     found = _all_found(made, remedies, tried.get("late", []))
     limit = seen.get("ceiling")
     step = step_of(

@@ -72,13 +72,13 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
 
 
 def _best(helps: list[Tried], ails: list[Found]) -> str:
+    what = f"{lower(helps[0].title)} ({times_as(helps[0].gain)}x)" if helps else ""
+    if what and ails and ails[0].name in helps[0].mends:
+        return f" What mends it: {what}."
     if ails and ails[0].kind == "wrong":  # which no gain of time is a remedy of
         return ails[0].remedy and f" {ails[0].remedy}"
-    if not helps:
+    if not what:
         return ""
-    what = f"{lower(helps[0].title)} ({times_as(helps[0].gain)}x)"
-    if ails and ails[0].name in helps[0].mends:
-        return f" What mends it: {what}."
     return f" Of what was tried, most is gained by: {what}."
 
 
