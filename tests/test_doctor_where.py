@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import sys
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
 
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.mechanisms import many_tensors, too_many_threads, workers_cost
@@ -28,6 +31,7 @@ from datasets_impl.doctor.probes.starting import loader_lines
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
+from datasets_impl.doctor.report.terminal import print_diagnosis
 
 HERE = Path(__file__).name
 PLACE = [f"{HERE}:7  DataLoader(rows)"]
@@ -241,6 +245,48 @@ def test_beside_the_given_step_it_is_a_note() -> None:
     for step_ms, kind in ((None, "note"), (1.0, "mechanism"), (50.0, "note")):
         (found,) = diagnose("x", Heard(answers=dict(answers)), step_ms).findings
         assert found.kind == kind
+
+
+class Hazards(Dataset[Any]):
+    def __init__(self, folder: Path) -> None:
+        self.names = os.listdir(folder)  # noqa: PTH208 # listing
+        self.labels = [0] * 9  # the labels
+        self.change = v2.RandomHorizontalFlip()  # the transform
+        self.stored = [self.change(torch.zeros(1, 2, 2))] * 10
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.stored[index]
+
+
+def test_hazards_are_shown_with_what_they_come_from(tmp_path: Path) -> None:
+    seen = {
+        "inside": look_inside(subject_of("x", Hazards(tmp_path)), 1.0),
+        "repeated": {"reads": 80, "samples": 8, "distinct": 1},
+        "look": {"random_called": True},
+    }
+    found = {one.name: one.places[0] for one in findings(seen) if one.places}
+    assert found["lengths"].startswith(marked("the labels"))
+    assert found["frozen"].startswith(marked("the transform"))
+    assert found["unsorted"].startswith(marked("listing"))
+
+
+def test_code_that_a_finding_has_shown_is_not_shown_again() -> None:
+    none = {
+        "name": "workers-0", "title": "0 workers", "beside": [900.0, 901.0, 902.0],
+        "blocks": [30.0, 30.1, 30.2], "workers": 0, "lines": "DataLoader(..., num_workers=0)",
+        "claim": "", "cost": "", "caution": "", "once_seconds": 0.0, "needs": {},
+        "mends": ["workers-cost"],
+    }  # fmt: skip
+    own = {"own": [900.0, 901.0], "samples": 64, "batch": 32, "remedies": [none]}
+    inside = {"settings": {"num_workers": 4}, "batch_size": 32}
+    console = Console(width=100, file=io.StringIO())
+    one = diagnose("x", Heard({"inside": inside, "tried": own}))
+    print_diagnosis(one, None, console)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert one.remedies[0].recommended and told.count("DataLoader(..., num_workers=0)") == 1
 
 
 def test_settings_are_shown_where_the_loader_is_made() -> None:

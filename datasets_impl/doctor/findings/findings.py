@@ -32,7 +32,6 @@ from datasets_impl.doctor.findings.hazards import (
     same_in_workers,
     seeded,
     shared,
-    unsorted,
 )
 from datasets_impl.doctor.findings.integrity import (
     endless_cache,
@@ -43,6 +42,7 @@ from datasets_impl.doctor.findings.integrity import (
     rewritten,
     same_order,
     stale_epoch,
+    unsorted,
 )
 from datasets_impl.doctor.findings.machine import (
     far_away,

@@ -45,6 +45,7 @@ def frozen(seen: Probes) -> Finding | None:
         WRONG + 0.9,
         "C15",
         "def __getitem__(self, index):\n    return self.transform(self.stored[index])",
+        shown(seen.get("inside", {}).get("random_lines", [])),
     )
 
 
@@ -221,6 +222,7 @@ def lengths(seen: Probes) -> Finding | None:
         "Check how they were paired: from the first missing one on, labels belong to other "
         "samples.",
         WRONG + 0.6,
+        places=shown(seen["inside"].get("length_lines", [])),
     )
 
 
@@ -281,19 +283,4 @@ def shared(seen: Probes) -> Finding | None:
         NOTE,
         "X02",
         "return self.data[index].clone()",
-    )
-
-
-def unsorted(seen: Probes) -> Finding | None:
-    line = seen.get("inside", {}).get("unsorted", "")
-    if not line or seen.get("items", {}).get("listed", 0.0) >= 0.5:
-        return None
-    return Finding(
-        "unsorted",
-        "The order depends on the file system",
-        f"The class lists a folder without sorting: {line}",
-        "Sort, or index and label change from machine to machine.",
-        NOTE + 0.1,
-        "",
-        "self.paths = sorted(os.listdir(root))",
     )

@@ -71,6 +71,7 @@ def few_descriptors(seen: Probes) -> Finding | None:
         WRONG + 0.3,
         "",
         "ulimit -n 65536  # or torch.multiprocessing.set_sharing_strategy('file_system')",
+        loader_places(seen),
     )
 
 
@@ -93,6 +94,7 @@ def little_memory(seen: Probes) -> Finding | None:
         f"{', or do without pin_memory' if pinned else ''}.",
         WRONG + 0.2,
         "C09",
+        places=loader_places(seen),
     )
 
 

@@ -81,7 +81,9 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         left = len(one.remedies) - MOST
         if left > 0:
             console.print(f"  {left} more in the report (--out)", style="dim")
-        for remedy in [remedy for remedy in one.remedies if remedy.recommended][:1]:
+        known = [found.lines for found in one.findings[:MOST]]
+        helps = [remedy for remedy in one.remedies if remedy.recommended][:1]
+        for remedy in (remedy for remedy in helps if remedy.lines not in known):
             console.print(f"\n[bold]{escape(remedy.title)}[/bold]")
             _code(remedy.lines, "  ", console)
     if one.ceiling:
