@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from datasets_impl.doctor.__main__ import main, questions
-from datasets_impl.doctor.findings.mechanisms import leaks
+from datasets_impl.doctor.findings.memory import leaks
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.samples import leaves
 from datasets_impl.doctor.process.examine import examine
@@ -27,6 +27,7 @@ from tests.doctor_gallery import AILING
 from tests.doctor_hazards import HAZARDS
 from tests.doctor_healthy import HEALTHY
 from tests.doctor_strange import STRANGE
+from tests.folders import prints
 
 HOMES = (doctor_gallery, doctor_hazards, doctor_healthy, doctor_strange)
 GALLERY, _, _, STRANGERS = (str(Path(one.__file__)) for one in HOMES)
@@ -42,6 +43,7 @@ LINES = {  # the line that a hazard is shown with
     "opened_before": 'self.file = h5py.File(path, "r")',
     "spawned_lambda": "made.change = lambda row: row",
 }
+OWN = {"log.txt"}  # which a dataset of the gallery writes itself
 BUDGET = 11.0  # seconds
 QUICK = ("batches", "growth", "tried")  # left out where the cause needs no loader to be seen
 # Of which the trials, or the growth of memory, get a part; each starts workers several times.
@@ -62,7 +64,11 @@ def seen(
     name: str, ward: Path, budget: float, but: tuple[str, ...] = QUICK
 ) -> tuple[Diagnosis, Heard]:
     file = next(home.__file__ for home in HOMES if hasattr(home, name))
+    before = prints(ward)
     heard = examine(f"{file}:{name}", {"folder": str(ward)}, questions(budget, but))
+    after = prints(ward)
+    changed = [one for one, content in before.items() if after.get(one) != content]
+    assert set(changed) <= OWN, "a file of the user's is another one"
     assert not heard.user_error, heard.user_error
     return diagnose(name, heard), heard
 

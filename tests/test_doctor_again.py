@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, default_collate
 from datasets_impl.doctor.findings.again import (
     index_list,
     large_chunks,
+    packed_archive,
     read_whole,
     same_work,
     unindexed,
@@ -206,10 +207,27 @@ def test_a_store_that_is_opened_for_each_sample_is_named_and_mended(tmp_path: Pa
     found = findings(at.seen)[0]
     line = f"doctor_again.py:{line_of('Environment')}  store = lmdb.open("
     assert found.name == "reopens" and found.places[0].startswith(line)
+    assert found.lines.endswith("self.file = lmdb.open(self.path, readonly=True, lock=False)")
     (remedy,) = opened_once(at)
     assert "reopens" in remedy.mends
     known = [fingerprint(seeded(at.part, index)) for index in range(8)]  # LMDB opens it once
     assert [fingerprint(seeded(remedy.dataset, index)) for index in range(8)] == known
+
+
+def test_a_compressed_archive_is_told_with_its_sizes_and_those_of_a_member(tmp_path: Path) -> None:
+    at = context(doctor_again.Packed(tmp_path), tmp_path, **with_share("decompressing"))
+    found = packed_archive(at.seen)
+    assert found is not None and "for a member of 36.9 kB: all.tar.gz, " in found.evidence
+    line = f"doctor_again.py:{line_of('Packed')}  member = file.extractfile("
+    assert found.places[0].startswith(line)
+    names = [one.title for one in findings(at.seen) if one.name == "reads-too-much"]
+    assert names == [found.title], "and told once"
+
+
+@pytest.mark.parametrize("name", ["Tarred", "Zipped"])
+def test_an_archive_whose_members_lie_as_they_are_is_none(name: str, tmp_path: Path) -> None:
+    at = context(getattr(doctor_again, name)(tmp_path), tmp_path, **with_share("reading"))
+    assert packed_archive(at.seen) is None
 
 
 def test_what_a_function_draws_is_not_frozen_by_a_remedy(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ from tests import doctor_gallery
         ("<method 'read_low_memory' of 'pandas._libs.parsers.TextReader' objects>", "parsing CSV"),
         ("xml/etree/ElementTree.py:iterparse", "parsing XML"),
         ("copy.py:_deepcopy_list", "copying in depth"),
+        ("numpy/lib/_function_base_impl.py:append", "growing arrays"),
+        ("numpy/lib/function_base.py:insert", "growing arrays"),
         ("<method 'findall' of 're.Pattern' objects>", "regular expressions"),
         ("pandas/core/indexing.py:__getitem__", "pandas look-ups"),
         ("<fillPoly>", "drawing"),

@@ -97,6 +97,12 @@ class Work:
             ImageDraw.Draw(mask).ellipse((x, x, x + 90, x + 90), fill=255)  # drawing
         return mask.size
 
+    def grow(self, _: Any) -> Any:
+        made = np.zeros(0)
+        for number in range(300):
+            made = np.append(made, np.full(300, number))  # growing arrays
+        return made.sum()
+
     def encode(self, _: Any) -> Any:
         file = io.BytesIO()
         PICTURE.save(file, "jpeg")  # encoding pictures

@@ -180,6 +180,34 @@ def test_the_smallest_number_of_workers_that_feeds_the_step(
     assert str(workers if workers else "none" if workers == 0 else "No number") in enough(step)
 
 
+@pytest.mark.parametrize(
+    ("gains", "step_ms", "workers"),
+    [
+        ({16: 4.0, 32: 4.0, 0: 0.25, 1: 0.25}, 60.0, 7),
+        ({16: 2.0, 32: 2.0}, 60.0, 11),  # twelve more gave as much as four
+        ({16: 4.0}, 200.0, 2),
+        ({16: 4.0}, 100.0, 4),
+        ({1: 0.25}, 60.0, 7),  # more were not tried: as far as there are cores
+        ({1: 0.25}, 20.0, None),
+    ],
+)
+def test_numbers_of_workers_between_those_that_were_tried_are_estimated(
+    gains: dict[int, float], step_ms: float, workers: int | None
+) -> None:
+    """A batch takes 100 ms with 4 workers here, on 16 cores."""
+    tried = {
+        "own": [1000.0], "samples": 100, "batch": 100,
+        "remedies": [remedy(count, gain) for count, gain in gains.items()],
+    }  # fmt: skip
+    settings = {"batch_size": 100, "settings": {"num_workers": 4}}
+    heard = Heard({"tried": tried, "inside": settings, "look": {}, "machine": {"cores": 16}})
+    step = diagnose("x", heard, step_ms).step
+    assert step is not None and step.enough_workers == workers
+    assert step.tried_workers == sorted([4, *gains])
+    estimated = workers is not None and workers not in step.tried_workers
+    assert ("an estimate" in enough(step)) is estimated
+
+
 @pytest.mark.parametrize("step_ms", [None, 5.0, 500.0])
 def test_what_takes_time_is_no_finding_beside_a_step_that_is_fed(
     step_ms: float | None, capsys: pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from datasets_impl.doctor.findings.findings import findings
-from datasets_impl.doctor.findings.mechanisms import grows
+from datasets_impl.doctor.findings.memory import grows
 from datasets_impl.doctor.findings.starting import workers_restart
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.samples import size_of

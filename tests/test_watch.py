@@ -46,6 +46,29 @@ def test_all_steps_of_all_epochs_are_counted_once(tmp_path: Path) -> None:
     assert (loop.batch_size, loop.batch_bytes) == (2, 16)
 
 
+def calls_of_a_loop(steps: int) -> int:
+    """Functions that a watched loop over so many batches calls, the first step with them."""
+    batches, count = [torch.zeros(2) for _ in range(steps)], [0]
+
+    def called(_: Any, event: str, __: Any) -> None:
+        count[0] += event in ("call", "c_call")
+
+    watched, before = watch(batches, out=None, free=False), sys.getprofile()
+    sys.setprofile(called)
+    try:
+        for _batch in watched:
+            pass
+    finally:
+        sys.setprofile(before)
+    return count[0]
+
+
+def test_a_step_costs_a_few_calls_however_long_the_loop_is() -> None:
+    """Of the trainer's own thread; counted, since their time is the machine's."""
+    few, many, more = map(calls_of_a_loop, (100, 300, 900))
+    assert (many - few) / 200 < 30 and (more - many) / 600 < 30
+
+
 def test_a_relative_place_stays_when_the_trainer_goes_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

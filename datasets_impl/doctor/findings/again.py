@@ -20,7 +20,7 @@ from datasets_impl.doctor.findings.finding import (
     share_of,
 )
 from datasets_impl.doctor.findings.mechanisms import lists_folder
-from datasets_impl.doctor.findings.user_lines import leading_to, place_of
+from datasets_impl.doctor.findings.user_lines import leading_to, place_of, shown
 from datasets_impl.doctor.probes.causes import FETCHING
 
 WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
@@ -130,7 +130,7 @@ def read_whole(seen: Probes) -> Finding | None:
     asked = seen.get("items", {}).get("bytes_asked", 0.0)
     reading = share_of(seen, *FETCHING)
     others = (of_storage(seen), of_chunks(seen), of_lists(seen))
-    special = next(chain(*others), None) or unindexed(seen)
+    special = next(chain(*others), None) or unindexed(seen) or packed_archive(seen)
     least = max(READ_TIMES * size, LEAST_OF_SHARED if _shares_files(seen) else LEAST_ASKED)
     if not size or asked < least or reading < LEAST_SHARE or special:
         return None
@@ -197,6 +197,25 @@ def large_chunks(seen: Probes) -> Finding | None:
             "" if packed else f"chunks=({', '.join(map(str, chunk['taken']))},)",
             [place_of(call)],
         )  # fmt: skip
+    return None
+
+
+def packed_archive(seen: Probes) -> Finding | None:
+    """A compressed archive has no index, and is unpacked up to the member that is asked for."""
+    share = share_of(seen, *FETCHING)
+    for one in seen.get("repeats", {}).get("archives", []):
+        if share < LEAST_SHARE or one["unpacked"] < max(LEAST_BYTES, WHOLE_TIMES * one["member"]):
+            continue
+        return _too_much(
+            "A compressed archive is unpacked from its start for a member of it",
+            f"{decimal(one['unpacked'])} are unpacked for a member of {decimal(one['member'])}: "
+            f"{Path(one['path']).name}, {decimal(one['archive'])}, is read from its start; "
+            f"that takes {share:.0%} of a sample's time.",
+            "Unpack it once into files, or pack it as .zip, or as plain .tar, whose members can be "
+            "read by themselves.",
+            "tarfile.open(path).extractall(folder, filter='data')  # once, before training",
+            shown(one["lines"]),
+        )
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datasets_impl.doctor.findings.again import (
     index_list,
     large_chunks,
+    packed_archive,
     read_whole,
     same_work,
     unindexed,
@@ -31,7 +32,6 @@ from datasets_impl.doctor.findings.hazards import (
     same_in_workers,
     seeded,
     shared,
-    unsorted,
 )
 from datasets_impl.doctor.findings.integrity import (
     endless_cache,
@@ -40,7 +40,9 @@ from datasets_impl.doctor.findings.integrity import (
     paired,
     replaced,
     rewritten,
+    same_order,
     stale_epoch,
+    unsorted,
 )
 from datasets_impl.doctor.findings.machine import (
     far_away,
@@ -53,9 +55,6 @@ from datasets_impl.doctor.findings.machine import (
 )
 from datasets_impl.doctor.findings.mechanisms import (
     decoded_larger,
-    grows,
-    large_pickle,
-    leaks,
     lists_folder,
     many_tensors,
     outlier,
@@ -65,6 +64,7 @@ from datasets_impl.doctor.findings.mechanisms import (
     wait_in_turn,
     workers_cost,
 )
+from datasets_impl.doctor.findings.memory import grows, large_pickle, leaks
 from datasets_impl.doctor.findings.searching import searches_list
 from datasets_impl.doctor.findings.sizes import computes_too_much, float64, wide_values
 from datasets_impl.doctor.findings.starting import (
@@ -80,12 +80,14 @@ from datasets_impl.doctor.findings.time_causes import time_causes
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     no_samples, empty_batch, nothing, alike, cannot_start, stuck, workers_hang, all_from_each,
     frozen, same_in_workers, broken, lengths, not_collated, handles, outlier, read_whole,
-    whole_storage, large_chunks, index_list, same_work, unindexed, large_pickle, lists_folder,
+    whole_storage, large_chunks, packed_archive, index_list, same_work, unindexed, large_pickle,
+    lists_folder,
     grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
     shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
     far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
-    slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart,
-    searches_list, slow_disk, wait_in_turn, split_late, seeded, wide_values, computes_too_much,
+    same_order, slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors,
+    workers_restart, searches_list, slow_disk, wait_in_turn, split_late, seeded, wide_values,
+    computes_too_much,
 )  # fmt: skip
 
 

@@ -12,6 +12,13 @@ first, step = (info.id, info.num_workers) if info else (0, 1)
 for path in self.paths[first::step]:  # before any of them is read
     yield from self.read(path)"""
 
+OPENERS = {  # what is open -> how
+    "HDF5": "h5py.File(self.path)",
+    "LMDB": "lmdb.open(self.path, readonly=True, lock=False)",
+    "SQLite": "sqlite3.connect(self.path)",
+    "zip": "zipfile.ZipFile(self.path)",
+    "tar": "tarfile.open(self.path)",
+}
 OWN_GENERATOR = """\
 if self.rng is None:  # in __getitem__; None in __init__
     self.rng = np.random.default_rng(torch.initial_seed())"""
@@ -38,6 +45,7 @@ def frozen(seen: Probes) -> Finding | None:
         WRONG + 0.9,
         "C15",
         "def __getitem__(self, index):\n    return self.transform(self.stored[index])",
+        shown(seen.get("inside", {}).get("random_lines", [])),
     )
 
 
@@ -214,6 +222,7 @@ def lengths(seen: Probes) -> Finding | None:
         "Check how they were paired: from the first missing one on, labels belong to other "
         "samples.",
         WRONG + 0.6,
+        places=shown(seen["inside"].get("length_lines", [])),
     )
 
 
@@ -243,9 +252,20 @@ def handles(seen: Probes) -> Finding | None:
         "Open it in each worker, when its first sample is read.",
         WRONG + 0.1,
         "",
-        "if self.file is None:  # on first use, not in __init__\n"
-        "    self.file = h5py.File(self.path)",
+        opened_late(inside["handles"][0]),
         shown(inside.get("handle_lines", [])),
+    )
+
+
+def opened_late(handle: str, code: str = "") -> str:
+    """`dataset.file, an HDF5 file`, or what `code` opens, opened when the first sample is read."""
+    path, _, kind = handle.partition(", ")
+    name = path.removeprefix("dataset.")
+    name = name if name.isidentifier() else "file"
+    known = (how for one, how in OPENERS.items() if one in kind or how.partition("(")[0] in code)
+    opened = next(known, "open(self.path, 'rb')")
+    return (
+        f"if self.{name} is None:  # in __getitem__; None in __init__\n    self.{name} = {opened}"
     )
 
 
@@ -263,19 +283,4 @@ def shared(seen: Probes) -> Finding | None:
         NOTE,
         "X02",
         "return self.data[index].clone()",
-    )
-
-
-def unsorted(seen: Probes) -> Finding | None:
-    line = seen.get("inside", {}).get("unsorted", "")
-    if not line or seen.get("items", {}).get("listed", 0.0) >= 0.5:
-        return None
-    return Finding(
-        "unsorted",
-        "The order depends on the file system",
-        f"The class lists a folder without sorting: {line}",
-        "Sort, or index and label change from machine to machine.",
-        NOTE + 0.1,
-        "",
-        "self.paths = sorted(os.listdir(root))",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.filesize import decimal
 
-from datasets_impl.doctor.findings.finding import MECHANISM, WRONG, Finding, Probes
+from datasets_impl.doctor.findings.finding import MECHANISM, NOTE, WRONG, Finding, Probes
 from datasets_impl.doctor.findings.machine import MEMORY
 from datasets_impl.doctor.findings.user_lines import shown
 
@@ -69,6 +69,24 @@ def stale_epoch(seen: Probes) -> Finding | None:
     )
 
 
+def same_order(seen: Probes) -> Finding | None:
+    """A sampler that draws its order, and seeds what it draws from anew for each epoch."""
+    alike = seen.get("starting", {}).get("alike")
+    if not alike:
+        return None
+    return Finding(
+        "same-order",
+        "Every epoch has the same order",
+        f"{alike['kind']} draws its order, and the first {alike['keys']:,} of two epochs were the "
+        "same.",
+        "Seed once, in its constructor, or from the epoch, which `set_epoch` tells it.",
+        WRONG + 0.3,
+        "",
+        "self.generator = torch.Generator().manual_seed(seed)  # in __init__ alone",
+        shown(alike["lines"]),
+    )
+
+
 def replaced(seen: Probes) -> Finding | None:
     """One sample in the place of others, as when bad ones are answered with it."""
     answer = seen.get("integrity", {})
@@ -101,6 +119,22 @@ def paired(seen: Probes) -> Finding | None:
         "",
         "self.masks = [masks / f'{picture.stem}.png' for picture in self.pictures]",
         _lines(seen, "pairs"),
+    )
+
+
+def unsorted(seen: Probes) -> Finding | None:
+    line = seen.get("inside", {}).get("unsorted", "")
+    if not line or seen.get("items", {}).get("listed", 0.0) >= 0.5:
+        return None
+    return Finding(
+        "unsorted",
+        "The order depends on the file system",
+        f"The class lists a folder without sorting: {line}",
+        "Sort, or index and label change from machine to machine.",
+        NOTE + 0.1,
+        "",
+        "self.paths = sorted(os.listdir(root))",
+        shown(seen["inside"].get("unsorted_lines", [])),
     )
 
 

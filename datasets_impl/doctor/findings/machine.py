@@ -15,6 +15,7 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
     share_of,
 )
+from datasets_impl.doctor.findings.user_lines import loader_places
 
 MEMORY, SHARED = "memory", "shared memory"
 REMOTE = {  # kinds of file system whose files are on another machine
@@ -70,6 +71,7 @@ def few_descriptors(seen: Probes) -> Finding | None:
         WRONG + 0.3,
         "",
         "ulimit -n 65536  # or torch.multiprocessing.set_sharing_strategy('file_system')",
+        loader_places(seen),
     )
 
 
@@ -92,6 +94,7 @@ def little_memory(seen: Probes) -> Finding | None:
         f"{', or do without pin_memory' if pinned else ''}.",
         WRONG + 0.2,
         "C09",
+        places=loader_places(seen),
     )
 
 
@@ -113,6 +116,7 @@ def more_workers_than_cores(seen: Probes) -> Finding | None:
         NOTE + 0.25,
         "C20",
         f"DataLoader(..., num_workers={cores})  # len(os.sched_getaffinity(0)) sees no quota",
+        loader_places(seen),
     )
 
 

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from datasets_impl.doctor.findings.finding import (
-    LARGE_PICKLE,
     LARGER,
     LEAST_SHARE,
     MECHANISM,
     NOTE,
     OUTLIER_SHARE,
     OUTLIER_TIMES,
-    STEADY,
     WORKERS_COST,
     Finding,
     Probes,
     cheap,
     share_of,
 )
-from datasets_impl.doctor.findings.hazards import SPLIT
+from datasets_impl.doctor.findings.hazards import SPLIT, opened_late
 from datasets_impl.doctor.findings.time_account import account
-from datasets_impl.doctor.findings.user_lines import leading_to, shown
-from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK, telling
+from datasets_impl.doctor.findings.user_lines import leading_to, loader_places, shown
 
 OPENING = 0.2  # of a sample's time
 LEAST_TENSORS = 64  # of a batch
 LEAST_WAIT, LEAST_MET = 0.2, 0.05  # of a sample's time, for a lock; samples that found it taken
 DONE_AGAIN = 0.6  # of a sample's work, that each worker does for all others
+SHORT_STEP = 10.0  # milliseconds: few training steps take less
 QUICK = 1e-3  # seconds: a sample that takes longer is what is slow, whatever workers cost
 
 
@@ -53,6 +49,7 @@ def outlier(seen: Probes) -> Finding | None:
         f"the slowest 1 % take {share:.0%} of the time.",
         "Look at these samples first: every batch that holds one waits for it.",
         MECHANISM + 0.9,
+        places=shown(answer.get("slow_lines", [])),
     )
 
 
@@ -89,9 +86,8 @@ def reopens(seen: Probes) -> Finding | None:
         "Open it once in each worker, when its first item is read.",
         MECHANISM + 0.6,
         "",
-        "if self.file is None:  # on first use, not in __init__\n"
-        "    self.file = h5py.File(self.path)",
-        leading_to(seen, "opening"),
+        opened_late("dataset.file", " ".join(places := leading_to(seen, "opening"))),
+        places,
     )
 
 
@@ -114,71 +110,6 @@ def split_late(seen: Probes) -> Finding | None:
         "",
         SPLIT,
         shown(split["lines"]),
-    )
-
-
-def large_pickle(seen: Probes) -> Finding | None:
-    size = seen.get("pickled", {}).get("bytes", 0)
-    method = seen.get("inside", {}).get("start_method")
-    workers = seen.get("settings", {}).get("num_workers", 0)
-    if size < LARGE_PICKLE or not workers or method not in ("spawn", "forkserver"):
-        return None
-    return Finding(
-        "large-pickle",
-        f"Every worker is sent {size / 1e6:,.0f} MB",
-        f"The dataset pickles to {size / 1e6:,.0f} MB and workers start by {method}: each gets a "
-        "copy before its first batch.",
-        "Open mappings and stores in each worker, and share one tensor instead of arrays.",
-        MECHANISM + 0.75,
-        "X01",
-        "def __getstate__(self):\n"
-        "    return {**self.__dict__, 'data': None}  # opened again on first use",
-    )
-
-
-def grows(seen: Probes) -> Finding | None:
-    """Workers copy a list of Python objects by reading it."""
-    answer = seen.get("growth", {})
-    lists = seen.get("inside", {}).get("big_lists", [])
-    if not answer.get("private") or not lists:
-        return None
-    grown = answer["private"][0] - answer["few"]
-    samples = answer["samples"]
-    if not samples or not telling(grown, samples, answer.get("of", samples)):
-        return None
-    path, count, element = lists[0]
-    packed = answer.get("packed")
-    proved = packed is not None and packed < grown / 2
-    if grown < LEAST_GROWTH and not proved:  # of few samples it may have come from anything
-        return None
-    return Finding(
-        "grows",
-        "Workers copy a list of Python objects",
-        f"{path} holds {count:,} objects ({element}); each worker grew by "
-        f"{grown / 1e6:,.0f} MB over {answer['samples']:,} samples, since reading one changes "
-        "its reference count."
-        + (f" Packed into one array, they grew it by {packed / 1e6:,.0f} MB." if proved else ""),
-        "Keep the records in an array or a packed tensor." if proved else "",
-        MECHANISM + 0.65,
-        "C09",
-        "self.paths = np.array(paths, dtype=np.bytes_)  # one block, no counts inside",
-    )
-
-
-def leaks(seen: Probes) -> Finding | None:
-    """Memory that goes on growing when the same samples are read again."""
-    private = seen.get("growth", {}).get("private", [])
-    if len(private) < 3:
-        return None
-    steps = [later - earlier for earlier, later in pairwise(private)]
-    if min(steps) < LEAST_LEAK or min(steps) < STEADY * max(steps):
-        return None
-    return Finding(
-        "leaks",
-        "Workers grow with every epoch",
-        f"By {min(steps) / 1e6:,.0f} MB an epoch at least, over the same samples.",
-        "Look for what is appended to, or cached without a limit, when a sample is read.",
-        MECHANISM + 0.64,
     )
 
 
@@ -220,6 +151,7 @@ def too_many_threads(seen: Probes) -> Finding | None:
         NOTE + 0.2,
         "C20",
         "def worker_init_fn(worker):\n    cv2.setNumThreads(0)",
+        loader_places(seen),
     )
 
 
@@ -241,6 +173,7 @@ def many_tensors(seen: Probes) -> Finding | None:
         MECHANISM + 0.82,
         "X06",
         "batch = {name: torch.stack([getattr(one, name) for one in samples]) for name in fields}",
+        leading_to(seen, "collating") or loader_places(seen),
     )
 
 
@@ -281,12 +214,21 @@ def workers_cost(seen: Probes) -> Finding | None:
         return None
     if share_of(seen, "asking another process") >= LEAST_SHARE:  # which has them wait in turn
         return None
+    size = seen.get("inside", {}).get("batch_size") or 1
+    batch_ms = float(np.median(none[0]["beside"])) * size / 1e3
+    step_ms = seen.get("step_ms")
+    waits = batch_ms > (step_ms or SHORT_STEP)  # else a step goes on for longer than they take
     return Finding(
         "workers-cost",
         "Worker processes cost more than they do",
-        f"An epoch with {workers} workers takes {gain:.1f} times as long as one without.",
-        "Load in the trainer's own process, or fewer workers.",
-        MECHANISM + 0.6,
+        f"An epoch with {workers} workers takes {gain:.1f} times as long as one without; a batch "
+        f"takes {batch_ms:.2f} ms with them"
+        + ("." if waits else f", {'your' if step_ms else 'a usual'} training step longer."),
+        "Load in the trainer's own process, or fewer workers."
+        if waits
+        else "Both will do; without workers their memory and the time of their start are saved.",
+        MECHANISM + 0.6 if waits else NOTE + 0.28,
         "C07",
         "DataLoader(..., num_workers=0)",
+        loader_places(seen),
     )

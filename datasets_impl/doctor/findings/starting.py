@@ -12,7 +12,8 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
     share_of,
 )
-from datasets_impl.doctor.findings.user_lines import shown
+from datasets_impl.doctor.findings.user_lines import loader_places, shown
+from datasets_impl.doctor.probes.thresholds import LEAST_OF_BATCH
 
 LEAST = 0.3  # seconds: less is no start-up that anyone waits for
 LEAST_OF_EACH = 0.05  # seconds of what comes back in every epoch
@@ -28,6 +29,13 @@ def _epoch(seen: Probes) -> float:
     start, look = seen.get("starting", {}), seen.get("look", {})
     samples = start.get("batches", 0) * start.get("batch", 1) or look.get("length") or 0
     return float(look.get("cost", 0.0) * samples)
+
+
+def _at_once(seen: Probes) -> int:
+    """Workers that wait do so at the same time; those that compute share the cores."""
+    workers = int(seen.get("settings", {}).get("num_workers") or 1)
+    cores = int(seen.get("ceiling", {}).get("cores") or workers)
+    return workers if share_of(seen, "waiting") >= LEAST_SHARE else min(workers, cores)
 
 
 def before_first(seen: Probes) -> Iterator[tuple[str, float, bool]]:
@@ -57,6 +65,8 @@ def before_first(seen: Probes) -> Iterator[tuple[str, float, bool]]:
 def slow_sampler(seen: Probes) -> Finding | None:
     start = seen.get("starting", {})
     seconds, epoch = start.get("sampler", 0.0), _epoch(seen)
+    if (slow := _slow_batches(seen)) is not None:
+        return slow
     if seconds < LEAST_OF_EACH or seconds < SHARE * epoch:
         return None
     replacing = start.get("replacing")
@@ -73,6 +83,31 @@ def slow_sampler(seen: Probes) -> Finding | None:
         MECHANISM + 0.95,
         "",
         "WeightedRandomSampler(weights, count, replacement=True)" if weighted else "",
+        shown(start.get("sampler_lines", [])),
+    )
+
+
+def _slow_batches(seen: Probes) -> Finding | None:
+    """A sampler that takes its time for each batch, while the trainer waits."""
+    start, look = seen.get("starting", {}), seen.get("look", {})
+    each, size = start.get("sampler_each", 0.0), start.get("batch", 1)
+    batches = start.get("batches") or (look.get("length") or 0) // size
+    samples = float(look.get("cost", 0.0)) * size / _at_once(seen)
+    epoch = each * batches
+    if each < max(LEAST_OF_BATCH, SHARE * samples) or epoch < LEAST_OF_EACH:
+        return None
+    if start.get("sampler", 0.0) > epoch:  # most of it comes before the first
+        return None
+    return Finding(
+        "sampler",
+        "The sampler takes the time",
+        f"{start['kind']} needs {1e3 * each:.1f} ms for each batch, in the trainer's own process, "
+        f"{epoch:.1f} s in an epoch; the batch's samples take {1e3 * samples:.2f} ms.",
+        "Compute once, in its constructor or at the start of an epoch, what it computes for each "
+        "batch, or do it in the dataset, which workers read.",
+        MECHANISM + 0.95,
+        "",
+        "self.batches = [...]  # in __init__ or set_epoch\nyield from self.batches  # in __iter__",
         shown(start.get("sampler_lines", [])),
     )
 
@@ -107,6 +142,7 @@ def slow_to_make(seen: Probes) -> Finding | None:
         "Do it once and store what it gives; a listing or an index is read in a moment.",
         MECHANISM + 0.35,
         "C06",
+        places=shown(start.get("making_lines", [])),
     )
 
 
@@ -116,10 +152,7 @@ def workers_restart(seen: Probes) -> Finding | None:
     seconds, workers = batches.get("preparing", 0.0), settings.get("num_workers") or 0
     if not workers or settings.get("persistent_workers"):
         return None
-    # Workers that wait do so at the same time; those that compute share the cores.
-    cores = seen.get("ceiling", {}).get("cores") or workers
-    at_once = workers if share_of(seen, "waiting") >= LEAST_SHARE else min(workers, cores)
-    epoch = _epoch(seen) / at_once
+    epoch = _epoch(seen) / _at_once(seen)
     # Samples that take long by themselves take longer yet where workers share cores.
     if seconds < max(LEAST, epoch, batches.get("first_samples", 0.0)):
         return _imports_again(seen, epoch)
@@ -143,7 +176,7 @@ def workers_restart(seen: Probes) -> Finding | None:
         MECHANISM + 0.84,
         "C02",
         "DataLoader(..., persistent_workers=True)",
-        shown(lines.get(most, [])),
+        shown(lines.get(most, [])) or loader_places(seen),
     )
 
 
@@ -162,6 +195,7 @@ def _imports_again(seen: Probes, epoch: float) -> Finding | None:
         MECHANISM + 0.74,
         "C02",
         "DataLoader(..., persistent_workers=True)",
+        loader_places(seen),
     )
 
 

@@ -56,6 +56,8 @@ STORE = "Do it once and store what comes of it, as arrays in .npy or one mapped 
 KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done once and stored
     "asking another process": "Share one tensor, or one mapped array, that workers read directly: "
     "here every look is a request, and its answer is pickled.",
+    "growing arrays": "Each time all that is there is copied: append to a list and make an array "
+    "of it at the end, or write into one that is made at its full size.",
     "copying in depth": "Copy only what is changed, or keep records in arrays.",
     "regular expressions": "Do it once and store what it finds.",
     "pandas look-ups": "Take columns as NumPy arrays once, in the constructor, and index these; "

@@ -79,6 +79,11 @@ def shown(lines: list[list[Any]]) -> list[str]:
     return [f"{Path(file).name}:{number}  {short(text)}" for file, number, text in lines[:NAMED]]
 
 
+def loader_places(seen: Probes) -> list[str]:
+    """Where the user's loader is made, if that is known for sure."""
+    return shown(seen.get("starting", {}).get("loader_lines", []))
+
+
 def leading_to(seen: Probes, *causes: str) -> list[str]:
     """The lines that lead to these causes, with what that takes of a sample: `train.py:41
     json.load(file): 1.60 ms, 71 %`."""

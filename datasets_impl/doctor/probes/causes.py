@@ -30,6 +30,7 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
     ),
     ("parsing protocol buffers", r"google/protobuf/|google\._upb|'(Parse|Merge)FromString' of"),
     ("copying in depth", r"(^|/)copy\.py:(_?deepcopy|_reconstruct|_keep_alive)|:__deepcopy__$"),
+    ("growing arrays", r"numpy/lib/_?function_base\w*\.py:(append|insert)$"),
     ("pandas look-ups", r"(^|/)pandas/core/|pandas\._libs(?!\.parsers)"),
     (
         "drawing",

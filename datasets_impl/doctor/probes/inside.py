@@ -19,7 +19,7 @@ from datasets_impl.doctor.probes.loaders import batch_size_of, start_method_of
 from datasets_impl.doctor.probes.own_code import source_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.randomness import is_called_to_store, is_random
-from datasets_impl.doctor.probes.source_lines import Line, of_part, within
+from datasets_impl.doctor.probes.source_lines import Line, lines_of_class, of_part, within
 from datasets_impl.doctor.probes.target import Subject
 
 DEEP = 5  # levels of objects that are looked into
@@ -48,6 +48,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "random_transforms": [],
         "stored_by_random": False,
         "big_lists": [],
+        "big_list_lines": [],
         "handles": open_handles(subject),
         "handle_lines": handle_lines(subject),
         "lengths": [],
@@ -64,13 +65,21 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
     for path, value, owner in parts(subject.dataset):
         name = path.rpartition(".")[2]
         if is_random(name, value):
+            if not found["random_transforms"]:
+                found["random_lines"] = of_part(subject.dataset, path)
             found["random_transforms"].append(f"{path} ({type(value).__name__})")
             found["stored_by_random"] |= is_called_to_store(name, owner)
         if isinstance(value, list | dict | tuple | set) and len(value) >= BIG:
+            if not found["big_lists"]:
+                found["big_list_lines"] = of_part(subject.dataset, path)
+                found["big_list_kind"] = _kind(value)
             found["big_lists"].append([path, len(value), _element(value)])
         if LABELS.search(name) and isinstance(value, Sized) and not NAMES.search(name):
             found["lengths"] += _other_length(path, value, owner)
+    if found["lengths"]:
+        found["length_lines"] = of_part(subject.dataset, found["lengths"][0][0])
     found["unsorted"] = unsorted_listing(subject.dataset)
+    found["unsorted_lines"] = _listed_at(subject.dataset, found["unsorted"])
     found["torch_transform"] = _transform_of(subject.dataset)
     return found
 
@@ -136,6 +145,10 @@ def _are_paired(labels: Sized, owner: Any) -> bool:
         with contextlib.suppress(*RAISED):
             lengths.append(len(one) if not isinstance(one, str) else 0)
     return len(labels) in lengths
+
+
+def _kind(value: Any) -> str:
+    return next(one.__name__ for one in (dict, set, list, tuple) if isinstance(value, one))
 
 
 def _element(value: Any) -> str:
@@ -205,6 +218,18 @@ def unsorted_listing(dataset: Any) -> str:
         if _called(call) in LISTINGS and id(call) not in harmless:
             return (ast.get_source_segment(source, call) or "").strip()
     return ""
+
+
+def _listed_at(dataset: Any, call: str) -> list[Line]:
+    """The lines of its class with this call."""
+    if not call:
+        return []
+    text = ast.unparse(ast.parse(call))
+
+    def calls(node: ast.AST) -> bool:
+        return isinstance(node, ast.Call) and ast.unparse(node) == text
+
+    return lines_of_class(type(dataset), calls)
 
 
 def _called(call: ast.Call) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,9 +12,14 @@ import numpy as np
 import psutil
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import reads, seconds_of_items
+from datasets_impl.doctor.probes.source_lines import Line
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.tracing import costliest
+
+FEW, FAR = 20, 10.0  # samples, and times as slow as the usual one, for a sample to be looked at
 
 
 def items(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -25,7 +31,9 @@ def items(subject: Subject, seconds: float) -> dict[str, Any]:
     asked = _bytes_asked() - before
     chosen = [index for index, _ in first]
     second = [] if subject.iterable else _again(subject, first, seconds)
+    times = np.minimum(second, [taken for _, taken in first]) if second else np.empty(0)
     return {
+        "slow_lines": _slow_lines(subject, chosen, times, seconds / 4),
         "indices": chosen,
         "first": [taken for _, taken in first],
         "second": second,
@@ -63,6 +71,16 @@ def _again(subject: Subject, first: Sequence[tuple[Any, float]], seconds: float)
         more = seconds_of_items(subject, [first[place][0]] * 3)
         second[place] = min(second[place], *more)
     return second
+
+
+def _slow_lines(subject: Subject, chosen: Sequence[Any], times: Any, seconds: float) -> list[Line]:
+    """The costliest line of the slowest sample, where it is far slower than others."""
+    if len(times) < FEW or not FAR * float(np.median(times)) < times.max() < seconds:
+        return []
+    with contextlib.suppress(*RAISED):
+        slowest = [chosen[int(times.argmax())]]
+        return costliest(watch_lines(subject.read, slowest, clock.perf_counter() + seconds))
+    return []
 
 
 def _bytes_asked() -> int:

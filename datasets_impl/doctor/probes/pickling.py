@@ -20,6 +20,7 @@ from datasets_impl.doctor.probes.target import Subject
 
 DEEP = 4  # levels of what is pickled, that are looked into
 MOST = 100  # elements of one
+LARGE = 16 << 20  # bytes, of which the largest part is looked for
 
 
 class _Counted:
@@ -49,7 +50,26 @@ def pickled(subject: Subject, seconds: float) -> dict[str, Any]:
         except RAISED as error:
             refused.append([name, said_by(error)])
     lines = _lines(subject, refused[0][0]) if refused else []
-    return {"bytes": size, "seconds": taken, "refused": refused, "lines": lines}
+    largest = _largest(subject.dataset) if size >= LARGE and taken < seconds / 2 else []
+    return {
+        "bytes": size, "seconds": taken, "refused": refused, "lines": lines, "largest": largest,
+        "largest_lines": of_part(subject.dataset, f".{largest[0]}") if largest else [],
+    }  # fmt: skip
+
+
+def _largest(dataset: Any) -> list[Any]:
+    """The attribute that takes most of what is sent, and its bytes; of one that holds a dataset
+    the whole is told."""
+    found = {name: _size(value) for name, value in _sent(dataset) if name.startswith(".")}
+    name = max(found, key=lambda one: found[one], default="")
+    return [name[1:], found[name]] if name else []
+
+
+def _size(value: Any) -> int:
+    counted = _Counted()
+    with contextlib.suppress(*RAISED):
+        pickle.dump(value, counted, pickle.HIGHEST_PROTOCOL)
+    return counted.nbytes
 
 
 def _lines(subject: Subject, what: str) -> list[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 from dataclasses import replace
 from typing import Any
@@ -26,10 +27,12 @@ from datasets_impl.doctor.probes.loaders import (
 from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.profile import Attribution, Line
+from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.target import Subject
 
 ROUNDS = 3  # passes with and without the profiler
 PASSES_OF_COLLATE = 40  # that its lines take, with the slow hooks
+FEWEST = 2  # samples of a batch of which the lines of a costly one are told
 MOST_LINES, LONGEST = 20, 120  # lines of the user's, and characters of one
 
 
@@ -83,9 +86,12 @@ def _of_collate(collate: Any, some: list[Any], seconds: float, until: float) -> 
     left = max(LEAST_LINES, until - clock.perf_counter())
     if code is None or not is_users(code.co_filename):
         return []
-    if PASSES_OF_COLLATE * len(some) * seconds > left:
-        return []
-    found = attribute(lambda samples: collate(list(samples)), [some] * 2, 1)
+    # The costlier it is, the fewer samples it is given: of these its lines are told as well.
+    fit = int(left / max(1e-9, PASSES_OF_COLLATE * seconds))
+    batches = [some[: max(FEWEST, fit)]] * (2 if fit >= FEWEST else 1)
+    found = Attribution(0.0, {})
+    with contextlib.suppress(*RAISED):  # it may take whole batches only
+        found = attribute(lambda samples: collate(list(samples)), batches, 1)
     part = seconds / max(1e-9, found.total)
     return [replace(one, causes={"collating": part * one.seconds}) for one in found.lines]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.archives import archives
 from datasets_impl.doctor.probes.attribution import queue_seconds
 from datasets_impl.doctor.probes.callees import Callee, callees
 from datasets_impl.doctor.probes.calls import Seen
@@ -35,10 +36,13 @@ LARGE = 1 << 20  # bytes of a result, from which on it is looked at whatever the
 def repeats(subject: Subject, seconds: float) -> dict[str, Any]:
     """The functions that take the time of samples, the most costly first; queries that read whole
     tables, lists that are searched, and steps on more than a sample holds."""
-    found = {"calls": [], "queries": [], "searched": searched(subject), "steps": {}}
+    found: dict[str, Any] = {
+        "calls": [], "queries": [], "archives": [], "searched": searched(subject), "steps": {},
+    }  # fmt: skip
     if subject.iterable or not subject.count:
         return found
     found |= {"calls": calls(subject, 0.8 * seconds), "queries": queries(subject)}
+    found["archives"] = archives(subject)
     return found | {"steps": steps(subject, clock.perf_counter() + 0.2 * seconds)}
 
 

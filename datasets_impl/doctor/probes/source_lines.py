@@ -84,15 +84,21 @@ def set_within(holder: Any, method: str) -> list[Line]:
     return lines_of_class(type(holder), sets, within=method)
 
 
-def calls_of(name: str, modules: Iterable[ModuleType]) -> list[Line]:
-    """The lines of the user's modules that call what has this name; none where there are many."""
-    found = []
+def calls_of(name: str, modules: Iterable[ModuleType], within: str = "") -> list[Line]:
+    """The line of the user's modules that calls what has this name; of several, the one that is
+    `within` a function of that name. None where there are many."""
+    found, inner = dict[tuple[str, int], None](), dict[tuple[str, int], None]()
     for module in modules:
         file = getattr(module, "__file__", None) or ""
-        for node in ast.walk(parsed("".join(linecache.getlines(file)))):
-            if isinstance(node, ast.Call) and name_of(node.func) == name:
-                found.append(line_at(file, node.lineno))
-    return found if len(found) == 1 else []
+        tree = parsed("".join(linecache.getlines(file)))
+        for holder in (tree, *(one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef))):
+            for node in ast.walk(holder):
+                if isinstance(node, ast.Call) and name_of(node.func) == name:
+                    found[file, node.lineno] = None
+                    if within and getattr(holder, "name", "") == within:
+                        inner[file, node.lineno] = None
+    chosen = list(found if len(found) == 1 else inner)
+    return [line_at(*chosen[0])] if len(chosen) == 1 else []
 
 
 def puts_something(file: str, number: int) -> bool:

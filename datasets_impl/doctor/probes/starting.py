@@ -5,45 +5,56 @@ from __future__ import annotations
 import contextlib
 import copy
 import re
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from torch.utils.data import BatchSampler, WeightedRandomSampler
+from torch.utils.data import WeightedRandomSampler
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import users_modules
 from datasets_impl.doctor.probes.making import made_again
+from datasets_impl.doctor.probes.orders import drawn_alike, order_of, own_sampler
 from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.raised import RAISED
-from datasets_impl.doctor.probes.source_lines import Line, calls_of
+from datasets_impl.doctor.probes.source_lines import Line, calls_of, of_function
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.thresholds import LEAST_OF_BATCH
 from datasets_impl.doctor.probes.tracing import costliest, filled_by
 
 LEAST = 0.05  # seconds that a line is looked for behind
+BATCHES = 16  # that a sampler is timed over
 TRACED = 5.0  # seconds of a sampler that is followed line by line
 BUFFER = re.compile(r"buffer|shuffle|reservoir", re.IGNORECASE)  # attributes that hold its size
 LEAST_BUFFER, SMALLER = 16, 8  # samples; and times as small is the one that is tried
 
 
-def starting(subject: Subject, seconds: float) -> dict[str, Any]:
-    """Seconds until the sampler gives its first index, and of making everything once more, with
-    the samples that this reads. A first time may have built files that are there now."""
-    found: dict[str, Any] = {"made": subject.made_seconds}
+def starting(
+    subject: Subject, seconds: float, note: Callable[[dict[str, Any]], object] = lambda _: None
+) -> dict[str, Any]:
+    """Seconds until the sampler gives its first batch and for each later one, and of making
+    everything once more, with the samples that this reads. A first time may have built files that
+    are there now. What is known before more is tried is noted: that may take too long.
+    """
+    found: dict[str, Any] = {"made": subject.made_seconds, "loader_lines": loader_lines(subject)}
     loader = subject.loader
     if loader is not None and not subject.iterable and loader.batch_sampler is not None:
-        begun = clock.perf_counter()
+        sampler, batched = own_sampler(loader)
+        found["kind"] = type(sampler or loader.sampler).__name__
         with contextlib.suppress(*RAISED):
-            next(iter(loader.batch_sampler), None)
-            found["sampler"] = clock.perf_counter() - begun
-            found["batches"] = len(loader.batch_sampler)  # type: ignore[arg-type]
-            found["batch"] = int(getattr(loader.batch_sampler, "batch_size", 1) or 1)
-        own = type(loader.batch_sampler) is not BatchSampler
-        sampler = loader.batch_sampler if own else loader.sampler
-        found["kind"] = type(sampler).__name__
-        if LEAST < found.get("sampler", 0.0) < seconds:
-            found["sampler_lines"] = _of_sampler(subject, sampler)
-            if isinstance(sampler, WeightedRandomSampler) and not sampler.replacement:
-                with contextlib.suppress(*RAISED):
-                    found["replacing"] = _with_replacement(sampler)
+            found |= _asked(subject, seconds / 4)
+            with contextlib.suppress(*RAISED):  # it does not say
+                found["batches"] = len(loader.batch_sampler)  # type: ignore[arg-type]
+            note(found)
+            found["sampler_lines"] = _of_sampler(subject, sampler, found, seconds)
+            if sampler is not None and found["sampler"] < seconds:
+                found["alike"] = drawn_alike(sampler, subject.order, batched, seconds / 4)
+            weighted = isinstance(sampler, WeightedRandomSampler) and not sampler.replacement
+            if weighted and LEAST < found["sampler"] < seconds:
+                found["replacing"] = _with_replacement(sampler)
+            note(found)
     first = subject.answers.get("look", {}).get("first", 0.0)
     if subject.iterable and first > LEAST:
         found["first_lines"] = _before_first(subject, first, seconds)
@@ -53,14 +64,46 @@ def starting(subject: Subject, seconds: float) -> dict[str, Any]:
     return found
 
 
-def _of_sampler(subject: Subject, sampler: Any) -> list[Line]:
-    """The costliest line of a sampler of the user's, or where one of a library's is made."""
+def loader_lines(subject: Subject) -> list[Line]:
+    """Where the user's loader is made, by the function that was named or else in its module."""
+    if subject.loader is None:
+        return []
+    where, _, name = subject.name.rpartition(":")
+    home = sys.modules.get(Path(where).stem if where.endswith(".py") else where)
+    modules = dict.fromkeys([*([home] if home else []), *users_modules(subject)])
+    return calls_of(type(subject.loader).__name__, modules, name)
+
+
+def _asked(subject: Subject, seconds: float) -> dict[str, Any]:
+    """Of batches, also where the sampler gives one index after the other."""
     loader: Any = subject.loader
-    until = clock.perf_counter() + TRACED
-    with contextlib.suppress(*RAISED):
-        seen = watch_lines(lambda _: next(iter(loader.batch_sampler), None), [0], until)
-        return costliest(seen) or calls_of(type(sampler).__name__, users_modules(subject))
-    return []
+    order, whole = subject.order, own_sampler(loader)[1]
+    if not order.found:
+        order, whole = order_of(loader.batch_sampler, BATCHES, seconds), True
+    size = int(getattr(loader.batch_sampler, "batch_size", 0) or 0)
+    if whole:
+        size = sum(map(len, order.found)) // max(1, len(order.found))
+        return {"sampler": order.first, "sampler_each": order.each, "batch": size or 1}
+    first = order.first + order.each * (size - 1)
+    return {"sampler": first, "sampler_each": order.each * size, "batch": size}
+
+
+def _of_sampler(
+    subject: Subject, sampler: Any, found: dict[str, Any], seconds: float
+) -> list[Line]:
+    """The costliest line of a sampler of the user's, or where one of a library's is made; of one
+    that there is no time to ask again, where it begins."""
+    loader: Any = subject.loader
+    first, each = found["sampler"], found["sampler_each"]
+    if first <= LEAST and each <= LEAST_OF_BATCH:
+        return []
+    batches = 1 if first > LEAST else max(1, min(BATCHES, int(seconds / 4 / each)))
+    made = calls_of(type(sampler).__name__, users_modules(subject))
+    if first + each * (batches - 1) > seconds:
+        return made if sampler is None else of_function(type(sampler).__iter__) or made
+    until = clock.perf_counter() + min(TRACED, seconds)
+    seen = watch_lines(lambda _: list(islice(loader.batch_sampler, batches)), [0], until)
+    return costliest(seen) or made
 
 
 def _with_replacement(sampler: WeightedRandomSampler) -> float:

@@ -6,27 +6,20 @@ import inspect
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, islice
 from typing import Any
 
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    Dataset,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    default_collate,
-)
+from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from datasets_impl.doctor.probes import clock, reading
 from datasets_impl.doctor.probes.importing import attribute_of, imported
+from datasets_impl.doctor.probes.orders import Order, keys_of, order_of, own_sampler
 from datasets_impl.doctor.probes.parquet import note_sources
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 
 MOST_KEYS = 4096
+ASKING = 2.0  # seconds of a sampler, after its first key
 
 
 @dataclass
@@ -41,6 +34,7 @@ class Subject:
     turn: float = 0.0  # seconds that one of a Python loop takes; 0 until some were looked at
     nbytes: float = 0.0  # of a sample, about; 0 until some were looked at
     keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
+    order: Order = field(default_factory=Order)  # what a sampler of the user's asked for, as it did
     empty_batch: int | None = None  # its number, of the first that could not be collated
     avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
     stores: dict[str, int] = field(default_factory=dict)  # elements, before a sample was read
@@ -52,7 +46,7 @@ class Subject:
 
     def __getstate__(self) -> dict[str, Any]:
         """For workers, which read samples and need no loader."""
-        return {**self.__dict__, "loader": None, "make": None, "answers": {}}
+        return {**self.__dict__, "loader": None, "make": None, "answers": {}, "order": Order()}
 
     @property
     def iterable(self) -> bool:
@@ -197,24 +191,21 @@ def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
     return found(**kwargs)
 
 
-def _keys(loader: DataLoader[Any]) -> tuple[list[Any], int | None]:
-    """What a sampler of the user's asks for, in part, and the number of its first empty batch;
-    nothing for PyTorch's own orders."""
-    if isinstance(loader.dataset, IterableDataset):
-        return [], None
-    batched = type(loader.batch_sampler) not in (BatchSampler, type(None))
-    sampler = loader.batch_sampler if batched else loader.sampler
-    if sampler is None or type(sampler) in (SequentialSampler, RandomSampler):
-        return [], None
+def _keys(loader: DataLoader[Any]) -> tuple[list[Any], int | None, Order]:
+    """What a sampler of the user's asks for, in part, the number of its first empty batch, and how
+    it asked; nothing for PyTorch's own orders."""
+    sampler, batched = own_sampler(loader)
+    if isinstance(loader.dataset, IterableDataset) or sampler is None:
+        return [], None, Order()
     try:
-        found = list(islice(iter(sampler), MOST_KEYS))
+        order = order_of(sampler, MOST_KEYS, ASKING)
         if not batched:
-            return found, None
-        batches = list(map(list, found))
+            return order.found, None, order
+        order.found = list(map(list, order.found))
     except RAISED:  # it needs a training that goes on
-        return [], None
-    empty = next((number for number, batch in enumerate(batches) if not batch), None)
-    return list(chain.from_iterable(batches)), empty
+        return [], None, Order()
+    empty = next((number for number, batch in enumerate(order.found) if not batch), None)
+    return keys_of(order, batched), empty, order
 
 
 def subject_of(name: str, found: Any) -> Subject:
@@ -229,9 +220,11 @@ def subject_of(name: str, found: Any) -> Subject:
         }  # fmt: skip
         method = getattr(found.multiprocessing_context, "get_start_method", lambda: None)()
         settings["start_method"] = method
-        keys, empty = _keys(found)
+        keys, empty, order = _keys(found)
         empty = empty if found.collate_fn is default_collate else None
-        return Subject(name, found.dataset, found, settings, keys=keys, empty_batch=empty)
+        return Subject(
+            name, found.dataset, found, settings, keys=keys, order=order, empty_batch=empty
+        )
     if inspect.isgenerator(found):
         raise StudyError(
             f"{name} gives a generator, which can be gone over only once; name a dataset."

@@ -5,6 +5,7 @@ LEAST_GROWTH = 16e6  # bytes of a worker, over the samples that were tried
 LEAST_SEEN = (
     4e6  # the same, where fewer were tried than there are and all would take `LEAST_GROWTH`
 )
+LEAST_OF_BATCH = 1e-3  # seconds that a sampler takes for a batch: no step notices less
 LEAST_LEAK = 16e6  # bytes an epoch: freed memory that malloc keeps grows by less
 TURNS = 1000  # of a Python loop: an item that takes no longer is no problem by itself
 LOOPED = 50  # times that a line is begun for a sample, to be called a part of a loop

@@ -24,12 +24,13 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.reading import note_in
 from datasets_impl.doctor.process.examine import END, GRACE, LOADING, OVER
-from datasets_impl.doctor.process.heard import LOOK
+from datasets_impl.doctor.process.heard import LOOK, STARTING
 from datasets_impl.doctor.process.sandbox import name_semaphores
 from datasets_impl.errors import StudyError
 
 Tell = Callable[[dict[str, Any]], None]
 PATIENCE = 4.0  # times the seconds for looking at all samples, that one may take
+SOON = 0.1  # seconds, for what is over its time
 FROM_START = ("items", "causes", "pictures", "ceiling", "repeated")  # of a stream
 
 
@@ -117,6 +118,10 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
         begin(name, limit)
         if name == LOOK:
             options = {"note": lambda seen, limit=limit: begin(LOOK, limit, partial=seen)}
+        if name == STARTING:
+            ends = clock.monotonic() + limit
+            options = {"note": lambda seen, ends=ends: begin(
+                STARTING, max(SOON, ends - clock.monotonic()), partial=seen)}  # fmt: skip
         try:
             tell({"probe": name, "answer": PROBES[name](subject, seconds, **options)})
         except BaseException as error:  # SystemExit and KeyboardInterrupt are the user's as well

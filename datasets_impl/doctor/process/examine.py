@@ -246,6 +246,9 @@ class _Followed:
             why = death(self.child.returncode, self.folder / "said")
         if self.probe == LOOK and heard.partial:
             return _fail_looking(heard, why)
+        if late and heard.partial:
+            heard.answers[self.probe] = heard.partial
+            return
         if sample is not None and (not late or self.sample.age > self._patience):
             heard.stuck.append([sample, why])
             if len(heard.stuck) <= MOST_STUCK:

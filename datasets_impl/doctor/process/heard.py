@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LOOK = "look"  # the probe that tells of every sample that it begins to read
+STARTING = "starting"  # the one that tells what it knows before it tries more
 
 
 @dataclass(frozen=True)

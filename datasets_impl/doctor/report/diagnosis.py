@@ -29,17 +29,17 @@ from datasets_impl.doctor.report.model import (
     Part,
     Place,
     Start,
-    Step,
     Tried,
     noisy,
 )
+from datasets_impl.doctor.report.step import step_of
 from datasets_impl.doctor.report.verdict import lower, not_done, verdict_of
 from datasets_impl.doctor.report.wording import times_as
 
 CONFIDENCE = 0.95
 STORED = "stored"  # the remedy that keeps finished samples, whatever takes their time
 RESULTS = "stored-results"  # the one that keeps what a function of the user's gives
-IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
+NAMED = 3  # remedies under a cause
 
 
 def diagnose(
@@ -53,7 +53,7 @@ def diagnose(
     """
     seen = dict(heard.answers)
     inside, look, batches = (seen.get(name, {}) for name in ("inside", "look", "batches"))
-    seen |= {"settings": inside.get("settings", {}), "hung": heard.hung}
+    seen |= {"settings": inside.get("settings", {}), "hung": heard.hung, "step_ms": step_ms}
     whole, tried = account(seen), seen.get("tried", {})
     own = statistics.median(tried["own"]) if tried.get("own") else None
     there = tried.get("room", {})
@@ -66,15 +66,19 @@ def diagnose(
             remedies.append(_beside(_tried(one, tried, look.get("length"), needs, there), gil))
     made = findings(seen)
     remedies = _ordered(remedies, made)
+    if _wrong(made):  # time is no remedy of that, and what is stored would be wrong as well
+        mending = [one for one in remedies if made[0].name in one.mends]
+        remedies = [one if one in mending else one.model_copy(update={"recommended": False})
+                    for one in remedies]  # fmt: skip
     found = _all_found(made, remedies, tried.get("late", []))
     limit = seen.get("ceiling")
-    step = _step(
+    step = step_of(
         own or (1e6 * whole.total or None),
         inside.get("batch_size"),
         step_ms,
         int(seen["settings"].get("num_workers") or 0),
-        next((one for one in remedies if one.recommended), None),
         remedies,
+        seen.get("machine", {}).get("cores", limit["cores"] if limit else 0),
     )
     if step and step.fine:  # which waits for none of it
         found = [one.model_copy(update={"kind": "note"}) if one.kind == "time" else one
@@ -150,6 +154,11 @@ def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> 
     made, said = [], ""
     for one in found:
         fields = {name: getattr(one, name) for name in Found.model_fields if name != "kind"}
+        if _wrong(found) and SHARE <= one.rank < WRONG:  # that is mended first
+            fields["lines"] = ""
+            fields["remedy"] = "" if one.name in CAUSES else one.remedy
+            made.append(Found(kind=_kind(one.rank), **fields))
+            continue
         if one.name in CAUSES:
             remedy = _of_cause(one, remedies, late)
             fields["remedy"] = remedy if remedy != said else "The same helps here."
@@ -166,13 +175,17 @@ def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> 
 
 def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
     helps = [
-        f"{each.title.lower()} ({times_as(each.gain)}x)"
-        for each in remedies
-        if each.recommended and each.name != "persistent"  # that spares the start of workers
-    ]
-    if helps:
+        each for each in remedies if each.recommended and each.name != "persistent"
+    ]  # that spares the start of workers
+    mends = [each for each in helps if one.name in each.mends][:NAMED]
+    also = [each for each in helps if each not in mends][: NAMED - len(mends)]
+    if mends:
         mending = f"{one.remedy} " if one.places else ""  # of a line that can be changed
-        return f"{mending}Measured to help: {', '.join(helps[:3])}."
+        return f"{mending}Measured to help: {_gains(mends)}." + (
+            f" Also: {_gains(also)}." if also else ""
+        )
+    if also:
+        return f"To try: {one.remedy} Also measured to help: {_gains(also)}."
     if not remedies:
         return f"To try: {one.remedy}"
     if any(each.noisy for each in remedies):
@@ -180,6 +193,14 @@ def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
     if late:
         return f"What there was time to try did not help. To try: {one.remedy}"
     return f"Nothing that was tried helped. What was not tried: {lower(one.remedy)}"
+
+
+def _gains(remedies: list[Tried]) -> str:
+    return ", ".join(f"{lower(one.title)} ({times_as(one.gain)}x)" for one in remedies)
+
+
+def _wrong(found: list[Finding]) -> bool:
+    return bool(found) and found[0].rank >= WRONG
 
 
 def _kind(rank: float) -> Literal["wrong", "mechanism", "time", "note"]:
@@ -235,44 +256,3 @@ def paired_gain(slow: list[float], fast: list[float]) -> tuple[float, float | No
         return gain, None, None
     interval = stats.ttest_rel(before, after).confidence_interval(CONFIDENCE)
     return gain, float(np.exp(interval.low)), float(np.exp(interval.high))
-
-
-def _step(
-    us: float | None,
-    batch_size: int | None,
-    step_ms: float | None,
-    workers: int,
-    best: Tried | None,
-    remedies: list[Tried],
-) -> Step | None:
-    if step_ms is None or us is None:
-        return None
-    batch_ms = us * (batch_size or 1) / 1e3
-    waits = _waits(batch_ms, step_ms, workers)
-    return Step(
-        step_ms=step_ms, batch_ms=batch_ms, workers=workers, batch_size=batch_size or 1,
-        waits=waits, fine=waits <= IDLE, remedy=best.title if best else "",
-        waits_then=_waits(batch_ms / best.gain, step_ms, best.workers) if best else None,
-        enough_workers=_enough_workers(batch_ms, step_ms, workers, remedies),
-    )  # fmt: skip
-
-
-def _enough_workers(
-    batch_ms: float, step_ms: float, workers: int, remedies: list[Tried]
-) -> int | None:
-    """The fewest workers that keep the step fed, of the numbers that were measured; None where
-    none of them does."""
-    measured = {workers: batch_ms}
-    for one in remedies:
-        if one.name.startswith("workers-") and not one.noisy:
-            measured[one.workers] = batch_ms / one.gain
-    fed = [many for many, ms in measured.items() if _waits(ms, step_ms, many) <= IDLE]
-    return min(fed, default=None)
-
-
-def _waits(batch_ms: float, step_ms: float, workers: int) -> float:
-    """Workers load while the trainer steps, and make it wait for what they lack; without them
-    loading and stepping take turns."""
-    if workers:
-        return max(0.0, batch_ms - step_ms) / max(batch_ms, step_ms)
-    return batch_ms / (batch_ms + step_ms)

@@ -96,7 +96,8 @@ class Ceiling(_Model):
 class Step(_Model):
     """Beside a training step of so many milliseconds: the share of time a trainer would wait, and
     what it would with the remedy that helps most ("" and None where none does).
-    `enough_workers` is the smallest number of workers that was measured to keep the step fed."""
+    `enough_workers` is the smallest number of workers that keeps the step fed, an estimate where it
+    is none of `tried_workers`."""
 
     step_ms: float
     batch_ms: float
@@ -107,6 +108,7 @@ class Step(_Model):
     remedy: str
     waits_then: float | None
     enough_workers: int | None = None
+    tried_workers: list[int] = []
 
 
 class Start(_Model):
@@ -144,3 +146,8 @@ class Diagnosis(_Model):
     step: Step | None
     room: dict[str, int]  # bytes that are free, by place
     not_done: list[str]
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something is wrong, beside which no time matters yet."""
+        return bool(self.findings) and self.findings[0].kind == "wrong"

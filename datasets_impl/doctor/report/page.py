@@ -8,7 +8,7 @@ from markupsafe import Markup
 from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.report.model import Diagnosis
 from datasets_impl.doctor.report.terminal import LINES, account_of, beside, enough, then, what
-from datasets_impl.doctor.report.wording import UNTOLD, amount, between, times_as
+from datasets_impl.doctor.report.wording import RIGHT_FIRST, UNTOLD, amount, between, times_as
 from datasets_impl.files.look import LOOK
 
 GENERATOR = '<meta name="generator" content="datasets_impl.doctor">'  # tells whose a page is
@@ -29,6 +29,7 @@ def page(found: Diagnosis) -> str:
         "most_lines": LINES,
         "generator": Markup(GENERATOR),
         "untold": UNTOLD,
+        "right_first": RIGHT_FIRST,
     }
     env.globals["look"] = Markup(LOOK)
     return env.get_template("page.html.j2").render(one=found)

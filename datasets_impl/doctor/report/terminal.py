@@ -14,7 +14,8 @@ from rich.text import Text
 from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.report.model import Diagnosis, Found, Place, Step, Tried
-from datasets_impl.doctor.report.wording import UNTOLD, amount, between, times_as
+from datasets_impl.doctor.report.verdict import lower
+from datasets_impl.doctor.report.wording import RIGHT_FIRST, UNTOLD, amount, between, times_as
 
 BAR, LINES = 24, 5
 OWN_CODE = "your own code"
@@ -35,7 +36,7 @@ def then(one: Diagnosis) -> str:
     """What a trainer would wait with the remedy that helps most."""
     if one.step is None or one.step.waits_then is None:
         return ""
-    return f"; {one.step.waits_then:.0%} with: {one.step.remedy.lower()}"
+    return f"; {one.step.waits_then:.0%} with: {lower(one.step.remedy)}"
 
 
 def enough(step: Step) -> str:
@@ -44,6 +45,12 @@ def enough(step: Step) -> str:
         return "No number of workers that was tried keeps this step fed: a sample must get cheaper."
     if step.enough_workers == 0:
         return "This step needs none."
+    if step.tried_workers and step.enough_workers not in step.tried_workers:
+        tried = ", ".join(map(str, step.tried_workers))
+        return (
+            f"About num_workers={step.enough_workers} keeps this step fed: an estimate, from what "
+            f"{tried} gave."
+        )
     return f"num_workers={step.enough_workers} is the smallest number that keeps this step fed."
 
 
@@ -53,6 +60,8 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
     console.print(Text(what(one)))
     if one.note:
         console.print(Text(one.note, style="yellow"))
+    if one.wrong:  # before any time
+        _print_findings(one, console)
     if one.total_us:
         console.print(f"\n[bold]Where a sample's {amount(one.total_us)} go[/bold] (one process)")
         console.print(_account(one))
@@ -61,28 +70,22 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         if one.places:
             console.print("\n[bold]Your lines that cost most[/bold], and times as fast without")
             _print_lines(one.places[:LINES], console)
-    shown = one.findings[:MOST]
-    for title, group, counted in (
-        ("Found", [found for found in shown if found.kind != "note"], True),
-        ("Worth knowing", [found for found in shown if found.kind == "note"], False),
-    ):
-        if group:
-            console.print(f"\n[bold]{title}[/bold]")
-        for number, found in enumerate(group, start=1):
-            _finding(f"{number}." if counted else " -", found, console)
+    if not one.wrong:
+        _print_findings(one, console)
     if one.remedies:
+        ticked = "" if one.wrong else f"; \u2713 where the whole interval is above {WORTH}"
         console.print(
-            "\n[bold]Tried on your samples[/bold], times as fast \\[95 % interval]; "
-            f"\u2713 where the whole interval is above {WORTH}"
+            f"\n[bold]Tried on your samples[/bold], times as fast \\[95 % interval]{ticked}"
         )
         console.print(_remedies(one.remedies))
         left = len(one.remedies) - MOST
         if left > 0:
             console.print(f"  {left} more in the report (--out)", style="dim")
-        for remedy in [remedy for remedy in one.remedies if remedy.recommended][:1]:
+        known = [found.lines for found in one.findings[:MOST]]
+        helps = [remedy for remedy in one.remedies if remedy.recommended][:1]
+        for remedy in (remedy for remedy in helps if remedy.lines not in known):
             console.print(f"\n[bold]{escape(remedy.title)}[/bold]")
-            for line in remedy.lines.splitlines():  # whole, so that they can be copied
-                console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
+            _code(remedy.lines, "  ", console)
     if one.ceiling:
         times = ""
         if one.ceiling.times and one.ceiling.times >= 1:
@@ -162,6 +165,25 @@ def _account(one: Diagnosis) -> Table:
     return table
 
 
+def _print_findings(one: Diagnosis, console: Console) -> None:
+    shown = one.findings[:MOST]
+    for title, group, counted in (
+        ("Found", [found for found in shown if found.kind != "note"], True),
+        ("Worth knowing", [found for found in shown if found.kind == "note"], False),
+    ):
+        if group:
+            console.print(f"\n[bold]{title}[/bold]")
+        for number, found in enumerate(group, start=1):
+            _finding(f"{number}." if counted else " -", found, console)
+    if one.wrong and (one.remedies or one.total_us):
+        console.print(f"\n{RIGHT_FIRST}")
+
+
+def _code(lines: str, indent: str, console: Console) -> None:
+    for line in lines.splitlines():  # whole, so that they can be copied
+        console.print(Text(f"{indent}{line}", style="cyan"), soft_wrap=True)
+
+
 def _finding(mark: str, found: Found, console: Console) -> None:
     claim = f" [dim]({found.claim})[/dim]" if found.claim else ""
     console.print(f"{mark} [bold]{escape(found.title)}[/bold]{claim}")
@@ -170,6 +192,7 @@ def _finding(mark: str, found: Found, console: Console) -> None:
         console.print(Padding(Text(found.remedy, style="green"), (0, 0, 0, 3), expand=False))
     for place in found.places:
         console.print(f"   {escape(place)}", style="dim", soft_wrap=True)
+    _code(found.lines, "   ", console)
 
 
 def _remedies(remedies: list[Tried]) -> Table:

@@ -47,7 +47,7 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
     ails = [one for one in found if one.kind != "note"]
     if step and step.fine and not any(one.kind == "wrong" for one in ails):
         return "Your loader is fine: the step is the bottleneck."
-    best = _best(helps[0], ails) if helps else ""
+    best = _best(helps, ails)
     if ails:
         where = ails[0].places[0].partition("  ")[0] if ails[0].places else ""
         return f"{ails[0].title}{where and f' ({where})'}.{best}"
@@ -58,7 +58,7 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
         return f"{WHAT[probe].capitalize()} failed: {why}.{best}"
     knowing = f" Worth knowing: {lower(found[0].title)}." if found else ""
     if helps:
-        return f"Nothing is wrong; it can still be faster: {helps[0].title.lower()}.{knowing}"
+        return f"Nothing is wrong; it can still be faster: {lower(helps[0].title)}.{knowing}"
     if "tried" not in heard.answers or heard.answers["tried"].get("iterable"):
         return f"Nothing wrong was found; no remedy was tried.{knowing}"
     if heard.answers["tried"].get("late"):
@@ -71,16 +71,22 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
     return f"Nothing wrong was found, and nothing that was tried would help.{knowing}"
 
 
-def _best(one: Tried, ails: list[Found]) -> str:
-    what = f"{lower(one.title)} ({times_as(one.gain)}x)"
-    if ails and ails[0].name in one.mends:
+def _best(helps: list[Tried], ails: list[Found]) -> str:
+    what = f"{lower(helps[0].title)} ({times_as(helps[0].gain)}x)" if helps else ""
+    if what and ails and ails[0].name in helps[0].mends:
         return f" What mends it: {what}."
     if ails and ails[0].kind == "wrong":  # which no gain of time is a remedy of
+        return ails[0].remedy and f" {ails[0].remedy}"
+    if not what:
         return ""
     return f" Of what was tried, most is gained by: {what}."
 
 
 def lower(title: str) -> str:
+    """As it stands within a sentence: names such as OpenCV keep their letters."""
+    first = title.partition(" ")[0].rstrip(",;:")
+    if first[1:] != first[1:].lower() or not first.isalpha():
+        return title
     return title[:1].lower() + title[1:]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 UNTOLD = "too noisy to tell"  # in place of a gain
+RIGHT_FIRST = "Times matter once what is wrong is mended: then look again."
 
 
 def amount(us: float) -> str:
