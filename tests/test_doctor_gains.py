@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from datasets_impl.doctor.process.heard import Heard
+from datasets_impl.doctor.remedies.remedies import other_workers, worker_for_each_core
+from datasets_impl.doctor.remedies.threads import HANDS_OVER
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.model import Diagnosis
 from datasets_impl.doctor.report.page import page
 from datasets_impl.doctor.report.terminal import print_diagnosis
 from datasets_impl.doctor.report.wording import times_as
+from tests import doctor_again
+from tests.test_doctor_again import context
 
 OWN = [100.0, 101.0, 99.0, 100.0]  # microseconds of a sample, by round
 
 
-def diagnosed(share: float = 0.9, **blocks: list[float]) -> Diagnosis:
-    """Of remedies that mend the cause, by name with what a sample takes with them."""
+def diagnosed(
+    share: float = 0.9, mends: dict[str, Sequence[str]] | None = None, **blocks: list[float]
+) -> Diagnosis:
+    """Of remedies, by name with what a sample takes with them, which mend the cause where `mends`
+    names no other."""
     remedies = [
         {"name": name.replace("_", "-"), "title": f"Use {name}", "blocks": taken, "beside": OWN,
          "lines": "", "claim": "", "cost": "", "caution": "", "once_seconds": 0.0, "workers": 0,
-         "whole": False, "mends": ["python"]}
+         "whole": False, "mends": (mends or {}).get(name, ["python"])}
         for name, taken in blocks.items()
     ]  # fmt: skip
     answers = {
@@ -82,3 +91,17 @@ def test_of_two_ways_of_storing_the_one_that_gains_far_more_comes_first(
 def test_what_mends_the_cause_itself_comes_before_storing_all_samples() -> None:
     found = diagnosed(mapped=steadily(60.0), stored_results=steadily(80.0), stored=steadily(5.0))
     assert [one.name for one in found.remedies] == ["mapped", "stored", "stored-results"]
+
+
+def test_loading_without_workers_hands_nothing_over(tmp_path: Path) -> None:
+    """Where it gains more than threads do, it is what is advised."""
+    at = context(doctor_again.things(tmp_path), tmp_path, repeats={"calls": [], "queries": []})
+    (none,) = (one for one in [*worker_for_each_core(at), *other_workers(at)] if not one.workers)
+    assert {"many-tensors", "workers-cost"} <= set(none.mends) and "waiting" not in none.mends
+    mends = {"workers_0": none.mends, "threads_trainer": HANDS_OVER}
+    found = diagnosed(
+        mends=mends, workers_0=steadily(2.0), threads_trainer=steadily(5.0), other=steadily(1.0)
+    )
+    assert found.findings[0].name == "python" and found.remedies[0].name == "other"
+    names = [one.name for one in found.remedies if set(one.mends) & set(HANDS_OVER)]
+    assert names == ["workers-0", "threads-trainer"]

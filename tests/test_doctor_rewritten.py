@@ -73,6 +73,7 @@ def dict_of(attributes: Any) -> dict[str, str]:
     return {name: repr(value) for name, value in attributes.items() if name != "REFERENCE_LIST"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [(40, 96, 96), None])
 def test_a_zarr_store_is_written_again_with_all_that_it_holds(
     shards: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
