@@ -33,12 +33,19 @@ from datasets_impl.doctor.report.model import (
     Tried,
     noisy,
 )
-from datasets_impl.doctor.report.verdict import lower, not_done, verdict_of
-from datasets_impl.doctor.report.wording import times_as
+from datasets_impl.doctor.report.verdict import (
+    HELD,
+    KEEPS,
+    RESULTS,
+    gaining,
+    lower,
+    not_done,
+    unsure,
+    verdict_of,
+)
 
 CONFIDENCE = 0.95
-STORED = "stored"  # the remedy that keeps finished samples, whatever takes their time
-RESULTS = "stored-results"  # the one that keeps what a function of the user's gives
+STORED = KEEPS[0]
 IDLE = 0.05  # share of the time that a trainer may wait and its loader still be fine
 
 
@@ -117,8 +124,8 @@ def diagnose(
 
 
 def _ordered(remedies: list[Tried], found: list[Finding]) -> list[Tried]:
-    """What mends the cause that is named first and was measured to help, storing all samples last
-    of it; then by gain. Keeping all samples in memory mends no cause, and comes after what does.
+    """What mends the cause that is named first, surely or perhaps, storing all samples after that;
+    then by gain. Keeping all samples in memory mends no cause, and comes after what does.
     Storing what a function gives asks for as much as storing samples: it comes after that where it
     surely gains less."""
     first = found[0].name if found else ""
@@ -126,12 +133,16 @@ def _ordered(remedies: list[Tried], found: list[Finding]) -> list[Tried]:
 
     def place(one: Tried) -> tuple[int, bool, float]:
         order = 0
-        if not (one.recommended and first in one.mends):
-            order = 3
-        elif one.name == STORED:
+        if first == HELD and one.name in KEEPS:
+            order = 5
+        elif first not in one.mends or not (one.recommended or unsure(one)):
+            order = 4
+        elif not one.recommended:
             order = 1
-        elif one.name == RESULTS and one.high is not None and one.high < stored:
+        elif one.name in KEEPS:
             order = 2
+        elif one.name == RESULTS and one.high is not None and one.high < stored:
+            order = 3
         return order, one.noisy, -one.gain
 
     return sorted(remedies, key=place)
@@ -166,13 +177,17 @@ def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> 
 
 def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
     helps = [
-        f"{each.title.lower()} ({times_as(each.gain)}x)"
+        gaining(each)
         for each in remedies
         if each.recommended and each.name != "persistent"  # that spares the start of workers
     ]
+    perhaps = [gaining(each) for each in remedies if one.name in each.mends and unsure(each)]
     if helps:
         mending = f"{one.remedy} " if one.places else ""  # of a line that can be changed
-        return f"{mending}Measured to help: {', '.join(helps[:3])}."
+        more = f" Perhaps too: {perhaps[0]}." if perhaps else ""
+        return f"{mending}Measured to help: {', '.join(helps[:3])}.{more}"
+    if perhaps:
+        return f"Perhaps helps: {perhaps[0]}. To try: {one.remedy}"
     if not remedies:
         return f"To try: {one.remedy}"
     if any(each.noisy for each in remedies):
