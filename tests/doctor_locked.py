@@ -12,6 +12,8 @@ from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import torch
 from filelock import FileLock
 from torch.utils.data import DataLoader
@@ -113,6 +115,68 @@ class OfEach(Locked):
             return self.unpacked(index)
 
 
+class Filed(Telescope):
+    """Frames lie in one file, which is opened before workers are started."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.path = self.folder / "frames.raw"
+        self.path.write_bytes(self.rows.tobytes())
+        self.file: Any = self.path.open("rb")
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with self.lock:
+            self.file.seek(index * self.rows[0].nbytes)
+            frame = np.frombuffer(self.file.read(self.rows[0].nbytes), np.float32)
+        return torch.from_numpy(frame.copy())
+
+
+class Stored(Telescope):
+    """In HDF5, which an object inside reads; the lock is a file's."""
+
+    def prepare(self) -> None:
+        self.path = self.folder / "frames.h5"
+        with h5py.File(self.path, "w") as file:
+            file["frames"] = self.rows
+        self.reader = Reader(self.path)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with self.reader.lock:
+            return torch.from_numpy(self.reader.frames[index])
+
+
+class Reader:
+    def __init__(self, path: Path) -> None:
+        self.frames = h5py.File(path)["frames"]
+        self.lock = FileLock(path.with_suffix(".lock"))
+
+
+class Counted(Filed):
+    """What workers share and change needs its lock."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.read = torch.zeros(1).share_memory_()  # type: ignore[no-untyped-call]
+
+
+class Kept(Filed):
+    """The file is held in another place too, where it would still be shared."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.same = Reader.__new__(Reader)
+        self.same.frames, self.same.lock = self.file, None  # type: ignore[assignment]
+
+
+class InTurn(Filed):
+    """Reads on from where the last sample ended."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with self.lock:
+            return torch.frombuffer(bytearray(self.file.read(64)), dtype=torch.uint8)
+
+
+OPENED_ANEW, LEFT = (Filed, Stored), (Telescope, Counted, Kept, InTurn)
 HELD = (Telescope, Asked, Managed, OnFile, Flocked)
 BRIEF = (Counting, Once, OfEach)
 

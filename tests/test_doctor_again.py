@@ -56,7 +56,13 @@ from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.trials import may_change_of, tried
 from datasets_impl.doctor.remedies.uneven import uneven
-from tests import doctor_again, doctor_habits, doctor_lookups, doctor_sizes
+from tests import (
+    doctor_again,
+    doctor_habits,
+    doctor_lookups,
+    doctor_rewritten,
+    doctor_sizes,
+)
 
 COST = 1e-3  # seconds of a sample, as if it had been measured
 LONG = 60.0  # seconds: as long as the probe needs
@@ -91,7 +97,7 @@ def with_share(cause: str) -> dict[str, Any]:
     return {"causes": {"total": COST, "causes": {cause: 0.9 * COST}}}
 
 
-HOMES = (doctor_again, doctor_habits, doctor_lookups, doctor_sizes)
+HOMES = (doctor_again, doctor_habits, doctor_lookups, doctor_rewritten, doctor_sizes)
 
 
 def line_of(name: str) -> int:
@@ -185,7 +191,7 @@ def test_a_store_is_written_again_in_chunks_of_a_sample(
 ) -> None:
     at = context(getattr(doctor_again, name)(tmp_path), tmp_path)
     (remedy,) = rechunked(at)
-    assert f"chunks={chunk}" in remedy.lines
+    assert f"{chunk}, 0, 40)" in remedy.lines, "all of it at once where it is small"
     place = tmp_path / "tried" / "rechunked" / "array-0"
     made = h5py.File(place)["data"] if name == "Movie" else zarr.open_array(str(place), mode="r")
     assert made.chunks == chunk

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from datasets_impl.doctor.process.heard import Heard
+from datasets_impl.doctor.remedies.remedies import other_workers, worker_for_each_core
+from datasets_impl.doctor.remedies.threads import HANDS_OVER
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.model import Diagnosis
 from datasets_impl.doctor.report.page import page
 from datasets_impl.doctor.report.terminal import print_diagnosis
 from datasets_impl.doctor.report.wording import times_as
+from tests import doctor_again
+from tests.test_doctor_again import context
 
 OWN = [100.0, 101.0, 99.0, 100.0]  # microseconds of a sample, by round
 
 
-def diagnosed(share: float = 0.9, **blocks: list[float]) -> Diagnosis:
-    """Of remedies that mend the cause, by name with what a sample takes with them."""
+def diagnosed(
+    share: float = 0.9, mends: dict[str, Sequence[str]] | None = None, more: Any = None,
+    **blocks: list[float],
+) -> Diagnosis:  # fmt: skip
+    """Of remedies, by name with what a sample takes with them, which mend the cause where `mends`
+    names no other."""
     remedies = [
         {"name": name.replace("_", "-"), "title": f"Use {name}", "blocks": taken, "beside": OWN,
          "lines": "", "claim": "", "cost": "", "caution": "", "once_seconds": 0.0, "workers": 0,
-         "whole": False, "mends": ["python"]}
+         "whole": False, "needs": {"disk": 1_500_000_000},
+         "mends": (mends or {}).get(name, ["python"])}
         for name, taken in blocks.items()
     ]  # fmt: skip
     answers = {
@@ -30,7 +42,7 @@ def diagnosed(share: float = 0.9, **blocks: list[float]) -> Diagnosis:
         "causes": {"total": 1e-4, "causes": {"python": share * 1e-4}},
         "tried": {"own": OWN, "samples": 10, "remedies": remedies},
     }
-    return diagnose("x", Heard(answers))
+    return diagnose("x", Heard(answers | (more or {})))
 
 
 def steadily(us: float) -> list[float]:
@@ -82,3 +94,64 @@ def test_of_two_ways_of_storing_the_one_that_gains_far_more_comes_first(
 def test_what_mends_the_cause_itself_comes_before_storing_all_samples() -> None:
     found = diagnosed(mapped=steadily(60.0), stored_results=steadily(80.0), stored=steadily(5.0))
     assert [one.name for one in found.remedies] == ["mapped", "stored", "stored-results"]
+
+
+def test_loading_without_workers_hands_nothing_over(tmp_path: Path) -> None:
+    """Where it gains more than threads do, it is what is advised."""
+    at = context(doctor_again.things(tmp_path), tmp_path, repeats={"calls": [], "queries": []})
+    (none,) = (one for one in [*worker_for_each_core(at), *other_workers(at)] if not one.workers)
+    assert {"many-tensors", "workers-cost"} <= set(none.mends) and "waiting" not in none.mends
+    mends = {"workers_0": none.mends, "threads_trainer": HANDS_OVER}
+    found = diagnosed(
+        mends=mends, workers_0=steadily(2.0), threads_trainer=steadily(5.0), other=steadily(1.0)
+    )
+    assert found.findings[0].name == "python" and found.remedies[0].name == "other"
+    names = [one.name for one in found.remedies if set(one.mends) & set(HANDS_OVER)]
+    assert names == ["workers-0", "threads-trainer"]
+
+
+NEARLY = [70.0, 60.0, 95.0, 62.0]  # 1.4 times as fast, from 1.02 to 1.9 times
+
+
+def test_what_mends_the_cause_is_named_before_storing_samples_also_where_it_is_not_sure() -> None:
+    found = diagnosed(clones=NEARLY, stored=steadily(2.0), cached=steadily(1.0))
+    clones, stored, _ = found.remedies
+    assert (clones.name, stored.name) == ("clones", "cached") and not clones.recommended
+    assert "What may mend it: use clones (1.4x; not sure, as its rounds differ). Of what was" in (
+        found.verdict
+    )
+    assert found.verdict.endswith("by: use cached (100x; takes 1.5 GB of disk).")
+    assert "Perhaps too: use clones (1.4x; not sure" in found.findings[0].remedy
+    only = diagnosed(clones=NEARLY)
+    assert only.verdict.endswith("What may mend it: use clones (1.4x; not sure, as its rounds "
+                                 "differ).")  # fmt: skip
+    assert only.findings[0].remedy.startswith("Perhaps helps: use clones")
+
+
+def test_what_surely_mends_the_cause_needs_no_other_word() -> None:
+    found = diagnosed(clones=steadily(70.0), perhaps=NEARLY, stored=steadily(2.0))
+    assert [one.name for one in found.remedies] == ["clones", "perhaps", "stored"]
+    assert found.verdict.endswith("What mends it: use clones (1.4x).")
+    loses = diagnosed(clones=[40.0, 160.0, 45.0, 150.0], stored=steadily(2.0))
+    assert loses.verdict.endswith("What mends it: use stored (50.0x; takes 1.5 GB of disk).")
+
+
+def test_storing_samples_is_no_remedy_of_a_lock() -> None:
+    """It would be the lock that is to be given up, for what it lets the workers do one by one."""
+    answer = {"held": 0.95, "met": 0.4, "lines": [[__file__, 3, "with self.lock:"]]}
+    seen = {
+        "batches": {"in_turn": answer}, "ceiling": {"cores": 2, "limit": 1e-3, "of": ""},
+        "inside": {"settings": {"num_workers": 4}},
+    }  # fmt: skip
+    mends = {"unlocked": ["wait-in-turn"]}
+    given = {"stored": steadily(2.0), "cached": steadily(2.0)}
+    for blocks in (given, {**given, "unlocked": steadily(50.0)}):
+        found = diagnosed(mends=mends, more=seen, **blocks)
+        assert found.findings[0].name == "wait-in-turn"
+        assert "use stored" not in found.verdict and "use cached" not in found.verdict
+        first = found.remedies[0].name == "unlocked"
+        assert (
+            first
+            is ("What mends it: use unlocked (2.0x)" in found.verdict)
+            is ("unlocked" in blocks)
+        )

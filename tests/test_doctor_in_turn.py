@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import inspect
+import os
 from collections import Counter
 from multiprocessing.managers import AcquirerProxy  # type: ignore[attr-defined]
 from multiprocessing.synchronize import SemLock
@@ -17,9 +18,14 @@ from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.mechanisms import wait_in_turn
 from datasets_impl.doctor.probes import in_turn as probe
 from datasets_impl.doctor.probes.in_turn import Noted, in_turn, shares
+from datasets_impl.doctor.probes.loaders import as_list, opened
+from datasets_impl.doctor.probes.samples import fingerprint
 from datasets_impl.doctor.probes.target import subject_of
+from datasets_impl.doctor.remedies.remedy import Context
+from datasets_impl.doctor.remedies.unlocked import unlocked
 from tests import doctor_locked
-from tests.doctor_locked import BRIEF, HELD, WORK, Locked, loader_of
+from tests.doctor_locked import BRIEF, HELD, LEFT, OPENED_ANEW, WORK, Locked, loader_of
+from tests.test_doctor_again import context
 
 SLOW = {
     "causes": {"total": 0.01, "causes": {"reading": 0.01}}, "look": {"turn": 1e-8},
@@ -141,3 +147,43 @@ def test_datasets_without_a_lock_are_left_alone(
     monkeypatch.setattr(probe, "names_called", lambda _: set())
     subject.cost = WORK
     assert in_turn(subject, 2.0) == {}
+
+
+def locked(kind: type[Locked], folder: Path) -> Context:
+    answer = {"held": 0.95, "met": 0.4, "lines": [LINE]}
+    nothing: dict[str, Any] = {"calls": [], "queries": []}
+    seen = SLOW | {"batches": {"in_turn": answer}, "repeats": nothing}
+    made = loader_of(kind, folder)
+    return context(made, folder, **{key: one for key, one in seen.items() if key != "look"})
+
+
+@pytest.mark.parametrize("kind", OPENED_ANEW, ids=lambda one: one.__name__)
+def test_a_file_that_each_worker_opens_is_read_without_the_lock(
+    kind: type[Locked], tmp_path: Path
+) -> None:
+    at = locked(kind, tmp_path)
+    (remedy,) = unlocked(at)
+    assert "wait-in-turn" in remedy.mends and remedy.workers == 2
+    lock = getattr(at.subject.dataset, "reader", at.subject.dataset).lock
+    expected = [fingerprint(at.part[index]) for index in range(8)]
+    # A worker would wait for it without an end.
+    with lock, opened(at.subject, remedy.dataset, 2, as_list, batch_size=4) as loader:
+        found = [fingerprint(one) for batch in loader for one in batch]
+    assert found[:8] == expected
+    assert [fingerprint(at.part[index]) for index in range(8)] == expected, "as it was"
+
+
+def test_the_lines_open_the_file_anew(tmp_path: Path) -> None:
+    at = locked(doctor_locked.Filed, tmp_path)
+    made, (remedy,) = at.subject.dataset, unlocked(at)
+    known, first, lines = [made.file], remedy.lines.partition("\n")[0], remedy.lines
+    exec(first, space := {"self": made, "os": os})
+    for _ in range(2):
+        exec(lines.partition("\n")[2], space)
+        known.append(made.file)
+    assert known[0] is not known[1] is known[2] and known[2].name == known[0].name
+
+
+@pytest.mark.parametrize("kind", LEFT, ids=lambda one: one.__name__)
+def test_a_lock_is_kept_where_it_may_be_needed(kind: type[Locked], tmp_path: Path) -> None:
+    assert unlocked(locked(kind, tmp_path)) == []

@@ -57,6 +57,47 @@ def test_rows_are_found_by_an_index(
         assert not kept, "the user's own table is in its place again"
 
 
+@pytest.mark.parametrize(
+    ("ask", "further"),
+    [
+        (lambda one, p, _: one[one["patient"] == p], ""),
+        (lambda one, p, _: one[(one["patient"] == p) & (one["value"] < 0.5)], '["value"] < 0.5]'),
+        (lambda one, p, day: one[(one.day >= day) & (one.patient == p)], '["day"] >= other]'),
+        (
+            lambda one, p, _: one.loc[(one.patient == p) & (one.day != 3) & (one.value <= 0.9)],
+            '(part["day"] != 3) & (part["value"] <= 0.9)]',
+        ),
+        (lambda one, p, _: one.groupby("patient").get_group(p), ""),
+        (lambda one, p, _: one.groupby("patient")["value"].get_group(p), '["value"]  # in place'),
+        (lambda one, p, _: one.groupby("patient")[["value"]].get_group(p), "[['value']]"),
+    ],
+)
+def test_lines_keep_what_else_is_asked_of_rows(ask: Any, further: str, tmp_path: Path) -> None:
+    made = doctor_lookups.Masked(tmp_path)
+    table = made.visits.iloc[::-1]
+    asked = Grouped(table)
+    for day in (4000, 9000):
+        ask(asked, "patient-007", day)
+    assert asked._used is not None
+    first, _, others = asked._used.lines("self.visits").partition("\n")
+    assert further in others
+    made.visits = table
+    space = {"self": made}
+    exec(first, space)
+    for patient in ("patient-003", "patient-399", "nobody"):
+        if patient != "nobody" or "get_group" not in others:
+            exec(others, space | {"value": patient, "other": 4000}, found := {})
+            assert ask(table, patient, 4000).equals(found["part"])
+
+
+def test_rows_that_are_grouped_for_something_else_are_left() -> None:
+    table = pd.DataFrame({"a": [1, 2, 1], "c": range(3)})
+    asked = Grouped(table)
+    assert asked.groupby("a")["c"].sum().equals(table.groupby("a")["c"].sum())
+    assert asked.groupby(["a", "c"]).get_group((1, 2)).equals(table.iloc[2:])
+    assert asked._used is None
+
+
 @pytest.mark.parametrize("name", ["Counted", "TokeniserAnew"])
 def test_where_no_value_is_looked_up_nothing_is_grouped(name: str, tmp_path: Path) -> None:
     at = context(getattr(doctor_lookups, name)(tmp_path), tmp_path, **LOOKING_UP)

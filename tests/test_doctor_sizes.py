@@ -21,6 +21,7 @@ from datasets_impl.doctor.probes.target import subject_of
 from datasets_impl.doctor.remedies.cropped_first import cropped_first
 from datasets_impl.doctor.remedies.kept_results import stored_results
 from datasets_impl.doctor.remedies.narrowed import narrowed
+from datasets_impl.doctor.remedies.substitutes import substitutes
 from tests import doctor_sizes
 from tests.test_doctor_again import COST, context, with_share
 
@@ -178,3 +179,14 @@ def test_the_line_that_makes_it_is_named_where_no_other_could_be_it(
              for number, part in enumerate([1.0, other])]  # fmt: skip
     at = looked_at("Planes", tmp_path, MOVED | {"lines": lines})
     assert len(wide_values(at.seen).places) == named  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("name", "count"), [("Thumbnails", 1), ("Drawings", 0)])
+def test_only_jpeg_pictures_are_decoded_at_a_part_of_their_size(
+    name: str, count: int, tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_sizes, name)(tmp_path), tmp_path, **with_share("decoding"))
+    made = substitutes(at)
+    assert len(made) == count
+    for one in made:
+        assert "cv2.IMREAD_REDUCED_COLOR_8" in one.lines and "decoded-larger" in one.mends

@@ -38,7 +38,7 @@ from datasets_impl.doctor.remedies.remedies import (
 )
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Patched, alike, seeded
 from datasets_impl.doctor.remedies.stored import Stored
-from datasets_impl.doctor.remedies.trials import may_change_of, tried
+from datasets_impl.doctor.remedies.trials import _part, may_change_of, tried
 from tests import doctor_gallery, doctor_hazards, doctor_healthy
 
 ASKED = [("items", 5.0), ("causes", 7.0), ("growth", 7.0), ("tried", 17.0)]
@@ -79,6 +79,26 @@ def test_of_slow_samples_the_trial_shows_what_workers_give() -> None:
     found = tried(Subject("slow", Slow()), 4.0, most=40.0)
     assert {"workers-2"} <= {one["name"] for one in found["remedies"]}
     assert found["samples"] >= 2 * 2 * found["batch"], "two batches for each of two workers"
+
+
+@pytest.mark.parametrize(
+    ("cost", "hand_over", "batch", "samples"),
+    [
+        (20e-6, 0.0, 64, 256),
+        (20e-6, 2e-3, 64, 192),  # fewer of them, as they are
+        (20e-6, 20e-3, 64, 128),  # a batch for each worker
+        (20e-3, 0.0, 5, 20),  # less than the user's
+        (20e-3, 20e-3, 2, 10),
+    ],
+)
+def test_batches_that_are_slow_to_hand_over_stay_as_large(
+    cost: float, hand_over: float, batch: int, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets_impl.doctor.remedies.trials.cores", lambda: 1)
+    subject = subject_of("", DataLoader(Slow(), batch_size=64, num_workers=2))
+    subject.cost, subject.answers = cost, {"batches": {"hand_over": hand_over}}
+    part, found = _part(subject, list(range(64)), 0.4)
+    assert (found, len(part)) == (batch, samples)
 
 
 def seldom(row: torch.Tensor) -> torch.Tensor:

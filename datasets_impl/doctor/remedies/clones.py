@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from datasets_impl.doctor.findings.again import of_storage
 from datasets_impl.doctor.probes.callees import Callee
@@ -16,7 +17,8 @@ from datasets_impl.doctor.probes.standing import key_of_call
 from datasets_impl.doctor.remedies.kept_results import files_of, instead, new_folder
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
 
-CLONED = "torch.save(torch.load(path).clone(), path)  # once, for each file"
+CLONED = """from torch.utils._pytree import tree_map_only  # goes through dictionaries and lists
+torch.save(tree_map_only(torch.Tensor, torch.clone, torch.load(path)), new)  # each file once"""
 
 
 class Cloned:
@@ -34,17 +36,9 @@ class Cloned:
         if not path.exists():
             made = self.original(source, *arguments, **options)
             own = path.with_suffix(f".{os.getpid()}")
-            torch.save(_cloned(made), own)
+            torch.save(tree_map_only(torch.Tensor, torch.clone, made), own)
             own.replace(path)
         return self.original(path, *arguments, **options)
-
-
-def _cloned(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.clone()
-    if isinstance(value, dict):
-        return {name: _cloned(one) for name, one in value.items()}
-    return type(value)(map(_cloned, value)) if type(value) in (list, tuple) else value
 
 
 def clones(at: Context) -> list[Remedy]:

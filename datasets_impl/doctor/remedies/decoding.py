@@ -132,7 +132,7 @@ def reduced_size(at: Context) -> list[Remedy]:
             Patched(at.part, partial(open_drafted, *used)),
             at.subject.workers,
             "X07",
-            mends=("decoded-larger", "decoding"),
+            mends=("decoded-larger", "decoding", "resizing"),
             caution="pixels differ a little from those that are resized from the whole picture",
         )
     ]

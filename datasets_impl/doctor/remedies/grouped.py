@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_impl.doctor.probes.callees import Callee
@@ -13,12 +14,54 @@ from datasets_impl.doctor.probes.searching import homes_of
 from datasets_impl.doctor.remedies.columns import CAUSE
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed
 
+MOST = 64  # values that a column was compared with, to see whether they are one
 NUMBER = 8  # bytes of a row's number
-LINES = """self.rows = {table}.groupby("{column}").indices  # in __init__
+LINES = """self.rows = {table}.groupby({column}).indices  # in __init__
 # in __getitem__:
-part = {table}.iloc[self.rows[value]]  # in place of {how}"""
-COMPARED = '{table}[{table}["{column}"] == value]'
-GROUPED = '{table}.groupby("{column}").get_group(value)'
+part = {table}.iloc[{found}]{then}  # in place of {how}"""
+FURTHER = "\npart = part[{conditions}]  # the other conditions, asked of these rows alone"
+COMPARED = "{table}[{table}[{column}] == value]"
+GROUPED = "{table}.groupby({column}){then}.get_group(value)"
+SIGNS = {
+    operator.eq: "==", operator.ne: "!=", operator.lt: "<", operator.le: "<=", operator.gt: ">",
+    operator.ge: ">=",
+}  # fmt: skip
+PLAIN = (str, int, float, bool)
+
+
+@dataclass
+class Used:
+    """How a table was asked for rows, and by which column. `further` are the other conditions: a
+    column, a sign and the values that it was compared with."""
+
+    column: Any
+    how: str
+    then: str = ""  # columns that are taken of a group
+    further: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+
+    def lines(self, table: str) -> str:
+        names = {"table": table, "column": _quoted(self.column), "then": self.then}
+        # A comparison of a value that no row has gives no row.
+        found = "self.rows.get(value, [])" if self.how == COMPARED else "self.rows[value]"
+        made = LINES.format(**names, how=self.how.format(**names), found=found)
+        if not self.further:
+            return made
+        asked = [
+            f"part[{_quoted(column)}] {sign} {_value(values, number)}"
+            for number, ((column, sign), values) in enumerate(self.further.items())
+        ]
+        conditions = asked[0] if len(asked) == 1 else " & ".join(f"({one})" for one in asked)
+        return made + FURTHER.format(conditions=conditions)
+
+
+def _quoted(column: Any) -> str:
+    return f'"{column}"' if isinstance(column, str) else repr(column)
+
+
+def _value(values: list[Any], number: int) -> str:
+    """As the code has it, where it is always the same."""
+    same = isinstance(values[0], PLAIN) and len({repr(one) for one in values}) == 1
+    return repr(values[0]) if same else f"other{number or ''}"
 
 
 class Grouped:
@@ -28,21 +71,24 @@ class Grouped:
         self._table = table
         self._places: dict[str, dict[Any, Any]] = {}
         self._groups: dict[str, Any] = {}
-        self._how = ""
+        self._used: Used | None = None
 
-    def _where(self, column: str, value: Any) -> Any:
-        self._how = self._how or COMPARED
+    def _where(self, column: str, value: Any, others: list[tuple[str, Any, Any]]) -> Any:
+        self._used = self._used or Used(column, COMPARED)
+        for other, how, compared in others:
+            known = self._used.further.setdefault((other, SIGNS[how]), [])
+            known += [compared] if len(known) < MOST else []
         if column not in self._places:
             self._places[column] = self._table.groupby(column, observed=True).indices
         return self._table.take(self._places[column].get(value, []))
 
     def groupby(self, *given: Any, **options: Any) -> Any:
-        self._how = self._how or GROUPED
         key = repr((given, options))
         if key not in self._groups:
             self._groups[key] = self._table.groupby(*given, **options)
-            self._places[str(given[0] if given else options.get("by"))] = {}
-        return self._groups[key]
+        by: Any = given[0] if given else options.get("by")
+        plain = isinstance(by, str) and len(given) + len(options) == 1
+        return _Groups(self, self._groups[key], by) if plain else self._groups[key]
 
     @property
     def loc(self) -> Any:
@@ -61,6 +107,31 @@ class Grouped:
 
     def __len__(self) -> int:
         return len(self._table)
+
+
+class _Groups:
+    """Those of a column; of which one is taken is noted."""
+
+    def __init__(self, table: Grouped, groups: Any, by: str, then: str = "") -> None:
+        self._table, self._groups, self._by, self._then = table, groups, by, then
+
+    def get_group(self, value: Any) -> Any:
+        self._table._used = self._table._used or Used(self._by, GROUPED, self._then)
+        return self._groups.get_group(value)
+
+    def __getitem__(self, asked: Any) -> Any:
+        return _Groups(self._table, self._groups[asked], self._by, f"[{_quoted(asked)}]")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._groups)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._groups, name)
 
 
 class _ByMask:
@@ -134,10 +205,10 @@ class _Mask:
         exact = [one for one in self._passes if one[1] is operator.eq]
         if not exact:
             return self._table._table[self.plain()]
-        part = self._table._where(exact[0][0], exact[0][2])
-        for one in self._passes:
-            if one is not exact[0]:
-                part = part[one[1](part[one[0]], one[2])]
+        others = [one for one in self._passes if one is not exact[0]]
+        part = self._table._where(exact[0][0], exact[0][2], others)
+        for column, how, value in others:
+            part = part[how(part[column], value)]
         return part
 
     def plain(self) -> Any:
@@ -182,18 +253,17 @@ def grouped(at: Context) -> list[Remedy]:
     made = Instead(at.part, pairs)
     if not pairs or not unharmed(at, made):
         return []
-    used = [(callee, table) for callee, table in pairs if table._how]
+    used = [(callee, table) for callee, table in pairs if table._used is not None]
     if not used:
         return []
     callee, table = used[0]
     title = "Find the rows of each group once"
     size = sum(NUMBER * len(one) * max(1, len(one._places)) for _, one in used)
-    names = {"table": callee.name, "column": next(iter(table._places))}
     return [
         Remedy(
             "grouped",
             title,
-            LINES.format(**names, how=table._how.format_map(names)),
+            table._used.lines(callee.name),
             made,
             at.subject.workers,
             "C12",

@@ -30,6 +30,8 @@ def once({given}):
 MADE = "self.made = {call}  # in __init__; samples use what is there"
 MAPPED = """np.save(stored, {call})  # once, for each file
 array = np.load(stored, mmap_mode="r")  # reads only what is taken of it"""
+OF_ARCHIVE = """zipfile.ZipFile(path).extractall(folder)  # once, for each file: its arrays as .npy
+array = np.load(folder / f"{{name}}.npy"{mode})"""
 STORED = """np.save(stored, {call})  # once, for each sample
 array = np.load(stored)"""
 
@@ -177,7 +179,7 @@ def unpacked(at: Context) -> list[Remedy]:
         Remedy(
             "unpacked",
             title,
-            MAPPED.format(call=_text(call)),
+            _stored(call, MAPPED),
             made,
             at.subject.workers,
             "C11",
@@ -210,7 +212,7 @@ def stored_results(at: Context) -> list[Remedy]:
         Remedy(
             "stored-results",
             title,
-            STORED.format(call=_text(calls[0])),
+            _stored(calls[0], STORED),
             made,
             at.subject.workers,
             "C06",
@@ -275,6 +277,13 @@ def new_folder(at: Context) -> Path:
     made = at.folder / f"results-{next(_folders)}"
     made.mkdir()
     return made
+
+
+def _stored(call: dict[str, Any], lines: str) -> str:
+    """An archive of NumPy's holds its arrays as files, which are kept all."""
+    if call["name"] != "NpzFile[]":
+        return lines.format(call=_text(call))
+    return OF_ARCHIVE.format(mode=', mmap_mode="r"' if lines is MAPPED else "")
 
 
 def _text(call: dict[str, Any]) -> str:

@@ -2,144 +2,143 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from datasets_impl.doctor.findings.again import of_chunks
-from datasets_impl.doctor.probes.chunks import selected
+from datasets_impl.doctor.findings.again import LEAST_BYTES, WHOLE_TIMES, of_chunks
+from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.chunks import chunk_of, selected
 from datasets_impl.doctor.probes.room import DISK
 from datasets_impl.doctor.probes.standing import all_replaced, for_users, identity_of
 from datasets_impl.doctor.remedies.kept_results import files_of
-from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed
+from datasets_impl.doctor.remedies.remedy import (
+    FEW,
+    Context,
+    Inapplicable,
+    Instead,
+    Remedy,
+    seeded,
+    unharmed,
+)
+from datasets_impl.doctor.remedies.rewriting import Again, InH5, InZarr, Unpacked
 
-H5 = """with h5py.File(path) as old, h5py.File(new, "w") as file:
-    file.create_dataset({name!r}, data=old[{name!r}], chunks={chunk}, compression={packed!r})"""
-ZARR = """old = zarr.open_array(path, mode="r")
-new = zarr.create_array(new_path, shape=old.shape, dtype=old.dtype, chunks={chunk})
-new[:] = old[:]"""
-MAPPED = """np.save(new, np.asarray(nibabel.load(path).dataobj))  # once, for each volume
-volume = np.load(new, mmap_mode="r")  # reads only the slice that is taken"""
-
-
-class Again(ABC):
-    """What samples take of one array, written to `place` in chunks of that size."""
-
-    lines = ""
-
-    def __init__(self, old: Any, chunk: tuple[int, ...], place: Path) -> None:
-        self.shape, self.chunk, self.place = tuple(old.shape), chunk, place
-        self.opened: Any = None
-        self.owner = 0  # a handle is not shared with the processes that are forked from this one
-
-    @abstractmethod
-    def create(self, old: Any, dtype: Any) -> Any: ...
-
-    @abstractmethod
-    def open(self) -> Any: ...
-
-    def close(self) -> None:
-        """What is written is there to be read."""
-        if self.opened is not None:
-            with contextlib.suppress(AttributeError):
-                self.opened.file.close()
-        self.opened = None
-
-    def write(self, old: Any, selection: Any, made: Any) -> None:
-        if self.opened is None:
-            self.opened = self.create(old, np.asarray(made).dtype)
-        self.opened[selection] = made
-
-    def read(self, selection: Any) -> Any:
-        if self.opened is None or self.owner != os.getpid():
-            self.opened, self.owner = self.open(), os.getpid()
-        return self.opened[selection]
+KINDS: dict[str, type[Again]] = {"Dataset": InH5, "Array": InZarr, "ArrayProxy": Unpacked}
+MOST_BYTES, MOST_SECONDS = 1 << 28, 4.0  # of what a sample may take; that writing all may take
+LOOKED = 4  # times that a few samples are read, to see what they take other parts of
+TOO_MUCH = (
+    "Other chunks were not tried: samples take another part of the store each time, and to write "
+    "all that they may take is too much for a trial"
+)
+Box = tuple[tuple[int, int], ...]  # from where to where along each axis
 
 
-class InH5(Again):
-    lines = H5
+class Taken:
+    """Stands in for reading by an index, and notes the axes along which samples take another part
+    each time."""
 
-    def create(self, old: Any, dtype: Any) -> Any:
-        import h5py
+    def __init__(self, original: Callable[..., Any], kind: type[Again]) -> None:
+        self.original, self.kind = original, kind
+        self.noted: list[tuple[str, Box]] = []
+        self.free: dict[str, set[int]] = defaultdict(set)
 
-        file = h5py.File(self.place, "w")
-        return file.create_dataset(
-            "data", self.shape, dtype, chunks=self.chunk, compression=old.compression,
-            shuffle=old.shuffle,
-        )  # fmt: skip
+    def __call__(self, container: Any, selection: Any, *more: Any) -> Any:
+        if box := _box(container, selection):
+            self.noted.append((self.kind.inner(container), box))
+        return self.original(container, selection, *more)
 
-    def open(self) -> Any:
-        import h5py
-
-        return h5py.File(self.place, "r")["data"]
-
-
-class InZarr(Again):
-    lines = ZARR
-
-    def create(self, old: Any, dtype: Any) -> Any:
-        import zarr
-
-        return zarr.open_array(
-            str(self.place), mode="w", shape=self.shape, chunks=self.chunk, dtype=old.dtype
-        )
-
-    def open(self) -> Any:
-        import zarr
-
-        return zarr.open_array(str(self.place), mode="r")
-
-
-class InMapping(Again):
-    lines = MAPPED
-
-    def create(self, old: Any, dtype: Any) -> Any:
-        return np.lib.format.open_memmap(self.place, "w+", dtype=dtype, shape=self.shape)
-
-    def open(self) -> Any:
-        return np.load(self.place, mmap_mode="c")
-
-
-KINDS: dict[str, type[Again]] = {"Dataset": InH5, "Array": InZarr, "ArrayProxy": InMapping}
+    def compare(self, reads: Iterable[Callable[[], Any]]) -> None:
+        """Of the same sample."""
+        known = list[tuple[str, Box]]()
+        for read in reads:
+            self.noted = []
+            read()
+            for (name, box), (before, other) in zip(self.noted, known, strict=False):
+                if name == before:
+                    pairs = enumerate(zip(box, other, strict=True))
+                    self.free[name] |= {axis for axis, (one, two) in pairs if one != two}
+            known = known or self.noted
 
 
 class Rewritten:
-    """Stands in for reading by an index. While it is `writing` it keeps what is read, afterwards it
-    gives that."""
+    """Stands in for reading by an index. While it is `writing` it keeps all that a sample may take
+    of arrays whose chunks are too large, afterwards it gives that."""
 
-    def __init__(self, original: Callable[..., Any], kind: type[Again], folder: Path) -> None:
-        self.original, self.kind, self.folder = original, kind, folder
+    def __init__(
+        self, original: Callable[..., Any], kind: type[Again], folder: Path,
+        free: dict[str, set[int]],
+    ) -> None:  # fmt: skip
+        self.original, self.kind, self.folder, self.free = original, kind, folder, free
         self.arrays: dict[str, Again] = {}
-        self.written: set[tuple[str, str]] = set()
-        self.writing = True
+        self.inner: dict[str, Again] = {}  # one of each name, as lines name them
+        self.written: set[tuple[str, Box]] = set()
+        self.some: Any = None
+        self.writing, self.until = True, clock.perf_counter() + MOST_SECONDS
 
     def __call__(self, container: Any, selection: Any, *more: Any) -> Any:
         name = identity_of(container)
-        asked = (name, repr(selection))
-        if not self.writing and asked in self.written:
-            return self.arrays[name].read(selection)
+        known = self.arrays.get(name)
+        if known is None and not self.writing:
+            return self.original(container, selection, *more)
+        box = _box(container, selection) if name else ()
+        there = known and (known.whole or (name, self._fixed(container, box)) in self.written)
+        if known and box and there and not self.writing:
+            return known.read(selection)
         made = self.original(container, selection, *more)
-        if self.writing and name and not isinstance(selection, str) and container.ndim:
-            self._keep(container, name, selection, made)
-            self.written.add(asked)
+        if self.writing and box and not there:
+            self._keep(container, name, selection, box, made)
         return made
 
-    def _keep(self, container: Any, name: str, selection: Any, made: Any) -> None:
+    def _fixed(self, container: Any, box: Box) -> Box:
+        free = self.free.get(self.kind.inner(container), ())
+        return tuple(one for axis, one in enumerate(box) if axis not in free)
+
+    def _keep(self, container: Any, name: str, selection: Any, box: Box, made: Any) -> None:
+        inner = self.kind.inner(container)
         if name not in self.arrays:
-            chunk = tuple(stop - start for start, stop in selected(selection, container.shape))
+            nbytes, read = np.asarray(made).nbytes, chunk_of(container, selection, made)
+            if read.get("bytes", 0) <= max(WHOLE_TIMES * nbytes, LEAST_BYTES):
+                return
+            chunk = tuple(stop - start for start, stop in box)
             place = self.folder / f"array-{len(self.arrays)}"
             self.arrays[name] = self.kind(container, chunk, place)
+            self.inner.setdefault(inner, self.arrays[name])
+            self.some = container if self.some is None else self.some
+        free = self.free.get(inner, set())
+        if free or np.size(made) != math.prod(stop - start for start, stop in box):
+            region = [
+                slice(0, size) if axis in free else slice(*one)
+                for axis, (one, size) in enumerate(zip(box, container.shape, strict=True))
+            ]
+            size = math.prod(one.stop - one.start for one in region) * container.dtype.itemsize
+            if size > MOST_BYTES or clock.perf_counter() > self.until:
+                raise Inapplicable(TOO_MUCH)
+            selection = tuple(region)
+            made = made if self.arrays[name].whole else self.original(container, selection)
         self.arrays[name].write(container, selection, made)
+        self.written.add((name, self._fixed(container, box)))
 
-    def finish(self) -> None:
+    def finish(self) -> str:
+        """The lines for what was written."""
         self.writing = False
         for one in self.arrays.values():
             one.close()
+        return self.kind.lines(self.some, list(self.inner.items())) if self.inner else ""
+
+
+def _box(container: Any, selection: Any) -> Box:
+    """() of what is no box of an array."""
+    if isinstance(selection, str) or not getattr(container, "ndim", 0):
+        return ()
+    try:
+        return tuple(selected(selection, tuple(container.shape)))
+    except (TypeError, ValueError, IndexError):  # a list, a mask, a field, nothing at all
+        return ()
 
 
 def rechunked(at: Context) -> list[Remedy]:
@@ -151,33 +150,35 @@ def rechunked(at: Context) -> list[Remedy]:
         return []
     chunk = call["chunk"]
     dtype = np.dtype(chunk["dtype"])
-    packed = kind is InMapping
     title = (
-        "Unpack each file once, and map what comes of it" if packed
+        "Unpack each file once, and read slices of what comes of it" if kind is Unpacked
         else "Write the store again, with chunks of a sample"
     )  # fmt: skip
-    size = int(np.prod(chunk["shape"])) * dtype.itemsize * (files_of(call) if packed else 1)
+    of_files = files_of(call) if kind is Unpacked else 1
+    size = int(np.prod(chunk["shape"])) * dtype.itemsize * of_files
     needs = at.ask_for(title, {DISK: size})
     folder = at.folder / "rechunked"
     folder.mkdir(exist_ok=True)
-    stand_in = Rewritten(callee.function, kind, folder)
+    taken = Taken(callee.function, kind)
+    if at.may_change or not at.same_each_time:
+        with all_replaced([(callee, for_users(callee, taken))]):
+            for place in range(min(FEW, len(at.part.indices))):
+                taken.compare(partial(seeded, at.part, place, draw) for draw in range(LOOKED))
+    stand_in = Rewritten(callee.function, kind, folder, taken.free)
     pairs = [(callee, for_users(callee, stand_in))]
     with all_replaced(pairs):
         for place in range(len(at.part.indices)):
             at.part[place]
-    stand_in.finish()
+    lines = stand_in.finish()
     made = Instead(at.part, pairs)
-    if not unharmed(at, made):
+    if not lines or not unharmed(at, made):
         return []
     of_all = size / max(1, chunk["bytes"])  # chunks, each of which is read once
-    taken = tuple(chunk["taken"])
     return [
         Remedy(
             "rechunked",
             title,
-            kind.lines.format(
-                chunk=taken, name=call["path"].rpartition(":")[2], packed=chunk.get("compression")
-            ),
+            lines,
             made,
             at.subject.workers,
             "C11",

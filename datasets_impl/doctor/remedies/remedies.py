@@ -25,6 +25,7 @@ from datasets_impl.doctor.remedies import recipes
 from datasets_impl.doctor.remedies.batched import OnBatch, Together, as_it_comes
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, alike
 from datasets_impl.doctor.remedies.stored import Stored, Transformed, storable
+from datasets_impl.doctor.remedies.threads import HANDS_OVER, WAITS
 from datasets_impl.doctor.remedies.unopened import unopened
 from datasets_impl.system.cores import cores
 
@@ -70,7 +71,7 @@ def _workers(at: Context, *counts: int) -> list[Remedy]:
                 "C08" if count else "C07",
                 caution=f"start them anew each epoch ({at.may_change})" if by_epoch else "",
                 cost=f"{count} process{'es' if count > 1 else ''}" if count else "",
-                mends=("waiting", "far-away") if count else ("workers-cost",),
+                mends=WAITS if count else HANDS_OVER,
                 needs=_ahead(at, count, at.subject.settings.get("prefetch_factor") or AHEAD),
             )
         )

@@ -38,7 +38,10 @@ MOST_SECONDS = 4.0  # that rewriting a file may take
 LEAST_GROUP = 1 << 16  # bytes of a row group: each has a cost of its own
 STEPS = 64  # row groups that are written before the clock is looked at
 TOO_LONG = f"Smaller row groups were not tried: to write them takes more than {MOST_SECONDS:.0f} s"
-LINES = "pq.write_table(pq.read_table(path), new, row_group_size={rows})"
+LINES = """old = pq.ParquetFile(path)
+with pq.ParquetWriter(new, old.schema_arrow, compression={packed}) as file:
+    for batch in old.iter_batches({many}):  # piece by piece
+        file.write_batch(batch, row_group_size={rows})"""
 
 
 class Elsewhere:
@@ -59,7 +62,6 @@ class Elsewhere:
         return original(path, *given, **options)
 
     def _written(self, path: Path) -> str:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         begun = clock.perf_counter()
@@ -68,20 +70,11 @@ class Elsewhere:
         if copied.exists():  # another worker has written it
             return str(copied)
         own, old = copied.with_suffix(f".{os.getpid()}"), pq.ParquetFile(path)
-        packed = old.metadata.row_group(0).column(0).compression if old.num_row_groups else "NONE"
-        with pq.ParquetWriter(own, old.schema_arrow, compression=packed) as file:
-            rest = old.schema_arrow.empty_table()  # all groups are equally long
-            for group in range(old.num_row_groups):
-                table = pa.concat_tables([rest, old.read_row_group(group)])
-                whole = table.num_rows - table.num_rows % self.rows
-                for start in range(0, whole, STEPS * self.rows):
-                    part = table.slice(start, min(STEPS * self.rows, whole - start))
-                    file.write_table(part, row_group_size=self.rows)
-                    if clock.perf_counter() - begun > MOST_SECONDS:
-                        raise Inapplicable(TOO_LONG)
-                rest = table.slice(whole)
-            if rest.num_rows:
-                file.write_table(rest)
+        with pq.ParquetWriter(own, old.schema_arrow, compression=_packed(old)) as file:
+            for batch in old.iter_batches(STEPS * self.rows):  # of several groups, where need be
+                file.write_batch(batch, row_group_size=self.rows)
+                if clock.perf_counter() - begun > MOST_SECONDS:
+                    raise Inapplicable(TOO_LONG)
         own.replace(copied)
         self.seconds += clock.perf_counter() - begun
         return str(copied)
@@ -111,7 +104,7 @@ def row_groups(at: Context) -> list[Remedy]:
         Remedy(
             "row-groups",
             title,
-            LINES.format(rows=rows),
+            LINES.format(rows=rows, many=STEPS * rows, packed=_of_file(call["path"])),
             anew,
             at.subject.workers,
             "C11",
@@ -121,6 +114,23 @@ def row_groups(at: Context) -> list[Remedy]:
             mends=("reads-too-much", "reading", "decompressing", "converting"),
         )
     ]
+
+
+def _packed(file: Any) -> Any:
+    """How its columns are compressed, as the writer is told it."""
+    if not file.num_row_groups:
+        return "NONE"
+    group = file.metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    found = {one.path_in_schema: one.compression.replace("UNCOMPRESSED", "NONE") for one in columns}
+    return found if len(set(found.values())) > 1 else next(iter(found.values()), "NONE")
+
+
+def _of_file(path: str) -> str:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return repr(_packed(file))
 
 
 def _same(at: Context, anew: Instead) -> bool:

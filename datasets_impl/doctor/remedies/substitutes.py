@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from datasets_impl.doctor.probes.standing import for_users
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, alike, unharmed
 from datasets_impl.errors import importable
 
+JPEG = b"\xff\xd8\xff"  # of other pictures all pixels are decoded, whatever is asked for
 LEAST_SHARE = 0.2  # of a sample's time, of calls that are worth replacing
 
 
@@ -27,6 +29,7 @@ class Substitute:
     mends: tuple[str, ...]
     exact: bool = True
     caution: str = ""
+    files: bytes = b""  # how those begin that it is for
 
 
 def _filled_polygon(_: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,7 +135,8 @@ SUBSTITUTES = (
         Substitute(
             "cv2.imread", f"Decode at {'an eighth' if times == 8 else 'a quarter'} of the size",
             f"picture = cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_{times})", "cv2",
-            _reduced(times), ("decoded-larger", "decoding"), exact=False,
+            _reduced(times), ("decoded-larger", "decoding", "resizing"), exact=False,
+            files=JPEG,
             caution="pixels differ a little from those of the whole picture",
         )
         for times in (8, 4)
@@ -149,6 +153,8 @@ def substitutes(at: Context) -> list[Remedy]:
             if call["full_name"] != one.of or callee is None or call["share"] < LEAST_SHARE:
                 continue
             if not importable(one.package):
+                continue
+            if one.files and not _begins(call["path"], one.files):
                 continue
             pairs = [(callee, for_users(callee, one.make(callee.function)))]
             made = Instead(at.part, pairs)
@@ -167,6 +173,14 @@ def substitutes(at: Context) -> list[Remedy]:
             )
             break
     return found
+
+
+def _begins(path: str, how: bytes) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(how)) == how
+    except OSError:
+        return False
 
 
 def _near(at: Context, made: Instead) -> bool:

@@ -40,6 +40,7 @@ from datasets_impl.doctor.remedies.sliced_first import sliced_first
 from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.uneven import uneven
+from datasets_impl.doctor.remedies.unlocked import unlocked
 from datasets_impl.doctor.remedies.unwritten import unwritten
 
 REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
@@ -60,6 +61,7 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     unwritten,
     arrays_first,
     opened_once,
+    unlocked,
     stacked_first,
     narrowed,
     cropped_first,

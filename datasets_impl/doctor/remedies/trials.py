@@ -134,16 +134,19 @@ def _part(subject: Subject, chosen: list[int], seconds: float) -> tuple[Part, in
     """What an epoch of a trial goes over, in about `seconds`, and the size of its batches.
 
     Whole batches of slow samples do not fit in, so these are smaller: with less than a batch for
-    each of them, workers could not show what they give.
+    each of them, workers could not show what they give. Where samples are quick and only handing
+    them over takes long, there are fewer batches, of the user's size: what a batch costs to hand
+    over does not fall with its samples, and what is saved there would look small.
     """
     batch = trial_batch_of(subject, 2 * cores()) or 1
     subject.cost = subject.cost or sum(seconds_of_items(subject, chosen)) / len(chosen)
-    cost = subject.cost + subject.handing
     count = max(len(chosen), min(LEAST_BATCHES * batch, 8 * len(chosen)))
-    if cost * count <= seconds:
-        return Part(subject, chosen, count), batch
+    fit = int(seconds / max(1e-9, subject.cost + subject.handing))
+    if subject.cost * count <= seconds:
+        batches = max(fit // batch, subject.workers, 1)
+        return Part(subject, chosen, min(count, batches * batch)), batch
     each = max(subject.workers, SLOW_WORKERS * cores())
-    count = max(each, int(seconds / cost))
+    count = max(each, fit)
     return Part(subject, chosen, count), max(1, min(batch, count // (2 * each)))
 
 

@@ -33,12 +33,19 @@ from datasets_impl.doctor.report.model import (
     noisy,
 )
 from datasets_impl.doctor.report.step import step_of
-from datasets_impl.doctor.report.verdict import lower, not_done, verdict_of
-from datasets_impl.doctor.report.wording import times_as
+from datasets_impl.doctor.report.verdict import (
+    HELD,
+    KEEPS,
+    RESULTS,
+    gaining,
+    lower,
+    not_done,
+    unsure,
+    verdict_of,
+)
 
 CONFIDENCE = 0.95
-STORED = "stored"  # the remedy that keeps finished samples, whatever takes their time
-RESULTS = "stored-results"  # the one that keeps what a function of the user's gives
+STORED = KEEPS[0]
 NAMED = 3  # remedies under a cause
 
 
@@ -121,8 +128,8 @@ def diagnose(
 
 
 def _ordered(remedies: list[Tried], found: list[Finding]) -> list[Tried]:
-    """What mends the cause that is named first and was measured to help, storing all samples last
-    of it; then by gain. Keeping all samples in memory mends no cause, and comes after what does.
+    """What mends the cause that is named first, surely or perhaps, storing all samples after that;
+    then by gain. Keeping all samples in memory mends no cause, and comes after what does.
     Storing what a function gives asks for as much as storing samples: it comes after that where it
     surely gains less."""
     first = found[0].name if found else ""
@@ -130,12 +137,16 @@ def _ordered(remedies: list[Tried], found: list[Finding]) -> list[Tried]:
 
     def place(one: Tried) -> tuple[int, bool, float]:
         order = 0
-        if not (one.recommended and first in one.mends):
-            order = 3
-        elif one.name == STORED:
+        if first == HELD and one.name in KEEPS:
+            order = 5
+        elif first not in one.mends or not (one.recommended or unsure(one)):
+            order = 4
+        elif not one.recommended:
             order = 1
-        elif one.name == RESULTS and one.high is not None and one.high < stored:
+        elif one.name in KEEPS:
             order = 2
+        elif one.name == RESULTS and one.high is not None and one.high < stored:
+            order = 3
         return order, one.noisy, -one.gain
 
     return sorted(remedies, key=place)
@@ -175,17 +186,23 @@ def _all_found(found: list[Finding], remedies: list[Tried], late: list[str]) -> 
 
 def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
     helps = [
-        each for each in remedies if each.recommended and each.name != "persistent"
-    ]  # that spares the start of workers
+        each
+        for each in remedies
+        if each.recommended and each.name != "persistent"  # that spares the start of workers
+    ]
     mends = [each for each in helps if one.name in each.mends][:NAMED]
-    also = [each for each in helps if each not in mends][: NAMED - len(mends)]
+    others = [each for each in helps if each not in mends][: NAMED - len(mends)]
+    perhaps = [gaining(each) for each in remedies if one.name in each.mends and unsure(each)]
     if mends:
         mending = f"{one.remedy} " if one.places else ""  # of a line that can be changed
-        return f"{mending}Measured to help: {_gains(mends)}." + (
-            f" Also: {_gains(also)}." if also else ""
-        )
+        more = f" Perhaps too: {perhaps[0]}." if perhaps else ""
+        also = f" Also: {_gains(others)}." if others else ""
+        return f"{mending}Measured to help: {_gains(mends)}.{more}{also}"
+    also = f" Also measured to help: {_gains(others)}." if others else ""
+    if perhaps:
+        return f"Perhaps helps: {perhaps[0]}. To try: {one.remedy}{also}"
     if also:
-        return f"To try: {one.remedy} Also measured to help: {_gains(also)}."
+        return f"To try: {one.remedy}{also}"
     if not remedies:
         return f"To try: {one.remedy}"
     if any(each.noisy for each in remedies):
@@ -196,7 +213,7 @@ def _of_cause(one: Finding, remedies: list[Tried], late: list[str]) -> str:
 
 
 def _gains(remedies: list[Tried]) -> str:
-    return ", ".join(f"{lower(one.title)} ({times_as(one.gain)}x)" for one in remedies)
+    return ", ".join(map(gaining, remedies))
 
 
 def _wrong(found: list[Finding]) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.probes.reading import HANG
+from datasets_impl.doctor.probes.room import priced
 from datasets_impl.doctor.process.heard import LOOK, Heard
 from datasets_impl.doctor.report.model import Found, Step, Tried
 from datasets_impl.doctor.report.wording import amount, times_as
 
+KEEPS = ("stored", "cached")  # remedies that keep finished samples, whatever takes their time
+RESULTS = "stored-results"  # the one that keeps what a function of the user's gives
+HELD = "wait-in-turn"  # a finding
 FOREIGN_CORES = 0.5  # used by other programs, from which on times are too long
 
 WHAT = {  # probe -> what it does, as a person would say it
@@ -43,11 +48,14 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
     for probe, why in heard.failures.items():
         if why.startswith("its process"):  # it would end a training too
             return f"{WHAT[probe].capitalize()} failed: {why}."
-    helps = [one for one in remedies if one.recommended]
     ails = [one for one in found if one.kind != "note"]
+    first = ails[0].name if ails else ""
+    # What keeps finished samples leaves the lock, and whatever else it guards, as it is.
+    helps = [one for one in remedies
+             if one.recommended and not (first == HELD and one.name in KEEPS)]  # fmt: skip
     if step and step.fine and not any(one.kind == "wrong" for one in ails):
         return "Your loader is fine: the step is the bottleneck."
-    best = _best(helps, ails)
+    best = _best(helps, remedies, ails)
     if ails:
         where = ails[0].places[0].partition("  ")[0] if ails[0].places else ""
         return f"{ails[0].title}{where and f' ({where})'}.{best}"
@@ -71,15 +79,35 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
     return f"Nothing wrong was found, and nothing that was tried would help.{knowing}"
 
 
-def _best(helps: list[Tried], ails: list[Found]) -> str:
-    what = f"{lower(helps[0].title)} ({times_as(helps[0].gain)}x)" if helps else ""
-    if what and ails and ails[0].name in helps[0].mends:
-        return f" What mends it: {what}."
+def _best(helps: list[Tried], remedies: list[Tried], ails: list[Found]) -> str:
+    """What mends the cause itself comes before what keeps all samples, also where it is not sure
+    how much it gains."""
+    first, said = ails[0].name if ails else "", ""
+    if not helps or first not in helps[0].mends or helps[0].name in KEEPS:
+        mending = [one for one in remedies if first in one.mends and unsure(one)]
+        said = f" What may mend it: {gaining(mending[0])}." if mending else ""
+    if helps and first in helps[0].mends and not said:
+        return f" What mends it: {gaining(helps[0])}."
     if ails and ails[0].kind == "wrong":  # which no gain of time is a remedy of
-        return ails[0].remedy and f" {ails[0].remedy}"
-    if not what:
-        return ""
-    return f" Of what was tried, most is gained by: {what}."
+        return said or (ails[0].remedy and f" {ails[0].remedy}")
+    if not helps:
+        return said
+    return f"{said} Of what was tried, most is gained by: {gaining(helps[0])}."
+
+
+def unsure(one: Tried) -> bool:
+    """Whether a remedy gains, but not surely: by how much its rounds differ it may be too little,
+    though no loss to speak of."""
+    missed = one.low is None or 1 / WORTH < one.low <= WORTH
+    return missed and one.gain > WORTH and not one.noisy and one.name not in (*KEEPS, RESULTS)
+
+
+def gaining(one: Tried) -> str:
+    """A remedy with what it gains, and what that costs of those that keep all samples."""
+    cost = priced(one.needs, {}) if one.name in KEEPS else ""
+    doubt = "not sure, as its rounds differ" if unsure(one) else ""
+    told = "; ".join(filter(None, [f"{times_as(one.gain)}x", doubt, cost and f"takes {cost}"]))
+    return f"{lower(one.title)} ({told})"
 
 
 def lower(title: str) -> str:
