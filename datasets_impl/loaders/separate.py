@@ -141,9 +141,9 @@ class Separate:
         """
         Raises:
             TimeoutError: nothing came for this run in so many seconds.
-            LoaderFailed: the process has ended.
+            LoaderFailed: the process has ended, or the run.
         """
-        inbox = self._inboxes[run]
+        inbox = self._inboxes.get(run, Inbox())
         until = None if timeout is None else time.monotonic() + timeout
         waits = False  # then a signal leaves nothing half done
         try:
@@ -154,6 +154,7 @@ class Separate:
                 if self._receiving.acquire(timeout=aside):
                     try:
                         if not inbox:
+                            self._require(run)
                             waits = True
                             self._wait(left)
                             waits = False
@@ -174,6 +175,11 @@ class Separate:
                 raise LoaderFailed(self.broken or CLOSED) from error
             raise
         return inbox.popleft()
+
+    def _require(self, run: int) -> None:
+        """That it has not ended, as another thread may have it end."""
+        if run not in self._inboxes and not self.broken:
+            raise LoaderFailed(CLOSED)
 
     def _wait(self, timeout: float | None) -> None:
         """Until a message is there."""
