@@ -28,6 +28,7 @@ from datasets_impl.loaders.slots import Reserved, Slots, send_descriptor
 from datasets_impl.loaders.threads import lone_threads
 from datasets_impl.loaders.wire import Kind, Message
 from datasets_impl.loaders.work import Outcome, Work
+from datasets_impl.loaders.worker import tell_worker
 from datasets_impl.system.termination import Owner
 
 
@@ -46,7 +47,8 @@ def main(
         trainer: its process number.
         theirs: the other end of the connection, where it came along by a fork.
         usual: slots that are in use at once.
-        init: called with 0 at the beginning of each epoch, as `worker_init_fn` of `DataLoader`.
+        init: called with 0 at the beginning of each epoch, as `worker_init_fn` of `DataLoader`;
+            what it sets in the dataset of `get_worker_info()` holds for that epoch's reading.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer hears it too, and ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -91,9 +93,10 @@ class _Child:
             random.seed(seed)
             torch.manual_seed(seed)
             np.random.seed(_generate_state(seed, 0))  # type: ignore[no-untyped-call]
+            feed = Feed(self.reading, epoch, not self.feeds, state)
+            tell_worker(seed, feed.dataset)
             if self.init is not None:
                 self.init(0)
-            feed = Feed(self.reading, epoch, not self.feeds, state)
         except Exception as error:
             self.feeds[message.run] = error
         else:

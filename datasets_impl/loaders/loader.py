@@ -54,9 +54,10 @@ class ThreadedLoader(Generic[T]):
         start_method: of that process: fork, forkserver or spawn; the default of `multiprocessing`
             where it is left out.
         worker_init_fn: called with 0 in that process when an epoch begins. Python's, NumPy's and
-            PyTorch's random numbers begin there as in the first worker of a `DataLoader`. With
-            `threads=1` a dataset that draws from them gives what it gives there; more threads
-            draw in an order that is not the same each time.
+            PyTorch's random numbers begin there as in the first worker of a `DataLoader`, and
+            `torch.utils.data.get_worker_info()` says 0 of one worker, however many threads; in the
+            trainer's process it says None. With `threads=1` a dataset that draws from them gives
+            what it gives there; more threads draw in an order that is not the same each time.
         prefetch_factor: batches that are being made while the trainer works on one. Memory holds
             two more. 0 makes each batch when it is asked for.
         pin_memory: batches in page-locked memory, where there is a CUDA device.
