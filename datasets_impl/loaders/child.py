@@ -22,6 +22,7 @@ from torch.utils.data._utils.worker import _generate_state
 
 from datasets_impl.errors import StudyError
 from datasets_impl.loaders.carried import carry
+from datasets_impl.loaders.drawn import Drawn
 from datasets_impl.loaders.parcel import pack
 from datasets_impl.loaders.reading import Feed, Reading
 from datasets_impl.loaders.slots import Reserved, Slots, send_descriptor
@@ -88,7 +89,7 @@ class _Child:
             answers[message.kind](message)
 
     def _begin(self, message: Message) -> None:
-        epoch, seed, state = pickle.loads(message.data)
+        epoch, seed, state, drawn = pickle.loads(message.data)
         try:
             random.seed(seed)
             torch.manual_seed(seed)
@@ -97,6 +98,8 @@ class _Child:
             tell_worker(seed, feed.dataset)
             if self.init is not None:
                 self.init(0)
+            if drawn is not None:
+                Drawn(*drawn).restore()
         except Exception as error:
             self.feeds[message.run] = error
         else:
@@ -141,7 +144,8 @@ class _Child:
         data, error = b"", outcome.error
         if error is None:
             try:
-                data = pack((outcome.value, outcome.ended, outcome.state), memory)
+                drawn = tuple(Drawn.now()) if self.reading.draws_in_order else None
+                data = pack((outcome.value, outcome.ended, outcome.state, drawn), memory)
             except BaseException as failure:  # it does not pickle, or there is no memory for it
                 error = failure
         if error is None:

@@ -216,7 +216,7 @@ class ThreadedLoader(Generic[T]):
         position.begun, self._position = True, position
         indices, seed = self._order.resume(position) if resumed else self._order.begin()
         return Epoch(
-            self._places.begin(self, seed, position.dataset),
+            self._places.begin(self, seed, position.dataset, position.drawn),
             self._order,
             indices,
             position,
@@ -245,6 +245,11 @@ class ThreadedLoader(Generic[T]):
         An iterable dataset needs `state_dict` and `load_state_dict` for that. Without them the
         batches that were handed out are read again and left out, and a RuntimeWarning says so.
         The state of PyTorch's own generator is the trainer's to restore.
+
+        A dataset that draws from the generators of Python, NumPy or PyTorch, as torchvision's
+        transforms do, draws what it would have drawn in the separate process with `threads=1`.
+        Several threads, the trainer's process and a stream draw anew. There, let what is random
+        depend on index and epoch (`set_epoch`) alone, as in this package's `RandomCrops`.
 
         Compared are batch size, order and number of samples; the dataset's class, and of a `Subset`
         or `ConcatDataset` those inside; the `seed` of this package's datasets; and which samples

@@ -107,10 +107,10 @@ class Separate:
     def runs(self) -> bool:
         return not self.broken and self.process.is_alive()
 
-    def begin(self, epoch: int, seed: int, state: Any = None) -> SeparateRun:
+    def begin(self, epoch: int, seed: int, state: Any = None, drawn: Any = None) -> SeparateRun:
         number = next(self._numbers)
         self._inboxes[number] = deque()
-        self.send(Message(Kind.BEGIN, number, data=pickled((epoch, seed, state))))
+        self.send(Message(Kind.BEGIN, number, data=pickled((epoch, seed, state, drawn))))
         return SeparateRun(self, number)
 
     def send(self, message: Message) -> None:
@@ -266,8 +266,8 @@ def _outcome(message: Message, held: Bytes) -> Outcome:
     try:
         if message.kind is Kind.FAILED:
             return Outcome(error=arrive(message.data))
-        value, ended, state = unpack(message.data, held)
-        return Outcome(value, None, ended, state)
+        value, ended, state, drawn = unpack(message.data, held)
+        return Outcome(value, None, ended, state, drawn)
     except Exception as error:  # what a batch is made of cannot be imported here, or the like
         return Outcome(error=error)
 
