@@ -100,6 +100,43 @@ def test_slots_hold_at_most_a_fifth_more_than_threads_here_do() -> None:
     assert len(addresses) * nbytes <= most and slots_bytes <= 1.2 * most
 
 
+def test_one_slot_fewer_where_the_trainer_keeps_no_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many batches as threads here hold: its own and those in advance."""
+    monkeypatch.setattr(slots, "PATIENCE", 60.0)  # which a busy machine does not reach
+    made: Any = ThreadedLoader(Numbered(), 2, threads=1, prefetch_factor=2, start_method="fork")
+    for _ in range(3):
+        for _batch in made:
+            pass
+    assert len(made._places.now.slots._mapped) == 3
+
+
+def test_a_slot_that_is_about_to_come_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    made: list[int] = []
+    waited: list[bool] = []
+
+    def readable(descriptor: int, seconds: float) -> bool:
+        waited.append(comes)
+        if comes:
+            os.write(writer, NUMBER.pack(0))
+        return comes
+
+    monkeypatch.setattr(slots, "readable", readable)
+    held = Slots(reader, lambda number, nbytes, file: made.append(number), [].append, 4)
+    taken = [held.take(4096) for _ in range(3)]
+    comes = True
+    assert held.take(4096) is taken[0] and made == [0, 1, 2] and waited == [True]
+    comes = False
+    for _ in range(3):
+        held.take(4096)
+    assert made == [0, 1, 2, 3, 4, 5] and waited == [True, False], "once in vain"
+    few = Slots(reader, lambda *slot: None, [].append, 2)
+    few.take(4096), few.take(4096)
+    assert len(waited) == 2, "without batches in advance the trainer holds one while it waits"
+    os.close(reader)
+    os.close(writer)
+
+
 class Growing(Dataset[torch.Tensor]):
     """Each batch is larger than the one before, and then smaller again."""
 
