@@ -74,9 +74,9 @@ def test_a_unit_is_timed_in_a_process_of_its_own_and_kept(
     monkeypatch.setattr(torch, "__version__", "0.0")
     trainers.us_per_unit(TRAINERS[name])
     assert len(answers) == 2, "another version may need another time"
-    monkeypatch.setenv(LOG_VARIABLE, "/out/attempt-2/observations.jsonl")
+    monkeypatch.setenv(LOG_VARIABLE, "/out/attempt-5/observations.jsonl")
     trainers.us_per_unit(TRAINERS[name])
-    assert len(answers) == 3, "and another round of a study"
+    assert len(answers) == 3, "and so may another study"
 
 
 def test_a_timing_that_was_disturbed_does_not_stay(

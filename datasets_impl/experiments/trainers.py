@@ -1,7 +1,7 @@
 """Trainers that use the machine as real ones do, so that a loader is judged beside them (X10, X11).
 
 A trainer's step is a number of units of its work. How many fill a step of so many milliseconds is
-found once a round, in a process of its own, so that every loader has the same work beside it, and
+found once a study, in a process of its own, so that every loader has the same work beside it, and
 again where a step proves shorter than was asked. The step is timed alone and beside the loader; the
 ratio is its slow-down.
 
@@ -117,7 +117,7 @@ TRAINERS: dict[str, Trainer] = {row.name: row for row in _ROWS}
 def us_per_unit(trainer: Trainer, anew: bool = False) -> float:
     """Microseconds that a unit takes alone, found in a process of its own and kept in the cache.
 
-    Of what is found `anew` for the same round and what was known, the shorter time is kept.
+    Of what is found `anew` in the same study and what was known, the shorter time is kept.
 
     Raises:
         StudyError: that process failed.
@@ -125,7 +125,7 @@ def us_per_unit(trainer: Trainer, anew: bool = False) -> float:
     if trainer.work is wait:
         return 1.0
     key = [trainer.name, trainer.threads, torch.__version__, sys.version, platform.node()]
-    key.append(os.environ.get(LOG_VARIABLE, ""))  # each round of a study has a log of its own
+    key.append(os.environ.get(LOG_VARIABLE, ""))  # each run of a study has a log of its own
     path, kept = cache_dir() / "trainers" / f"{trainer.name}.json", math.inf
     try:
         known = json.loads(path.read_text())
