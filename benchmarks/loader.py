@@ -1,8 +1,11 @@
-"""What the loader's own mechanisms give: hand-written loop, defaults, tuned (C02)."""
+"""What the loader's own mechanisms give: hand-written loop, defaults, tuned (C02); targets."""
 
-from .common import _Benchmark, tracked
+from functools import partial
+
+from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, star
 from .measures.loops import loop_epoch
+from .measures.targets import with_targets
 
 FACTORS = ["n", "px", "loop"]
 
@@ -15,3 +18,13 @@ class ByLoop(_Benchmark):
     params = star(FACTORS, px=GRID.px_pair, loop=GRID.loops)
 
     track_epoch = tracked(loop_epoch, "us")
+
+
+class Targets(_Sparse):
+    """What it costs that the one loader hands out targets, too."""
+
+    param_names = ["n", "px"]
+    params = star(param_names, px=(256,) if GRID.limits else ())  # quick has no time for it
+
+    track_jpeg_targets = tracked(partial(with_targets, task="decode"), "%")
+    track_pixels_targets = tracked(partial(with_targets, task="raw"), "%")

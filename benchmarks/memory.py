@@ -41,7 +41,7 @@ class StartMethod(_Memory):
         GRID.counts_started,
         (256,),
         START_METHODS,
-        STORED,
+        STORED if GRID.limits else ("mapped",),  # the quick profile has no time for more
     ]
 
     track_tree = tracked(photograph_tree, "MB")

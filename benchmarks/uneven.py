@@ -7,6 +7,7 @@ from .grids import GRID, star
 from .measures.uneven import uneven
 
 FACTORS = ["n", "px", "mix", "impl"]
+MIXED = tuple(MIXES) if GRID.limits else ("slow-samples",)  # quick has no time for both
 
 
 class ByMix(_Sparse):
@@ -14,6 +15,6 @@ class ByMix(_Sparse):
 
     also = ("p99",)
     param_names = FACTORS
-    params = star(FACTORS, px=(224,), mix=tuple(MIXES), impl=tuple(LOADERS) if GRID.limits else ())
+    params = star(FACTORS, px=(224,), mix=MIXED, impl=tuple(LOADERS))
 
     track_epoch = tracked(uneven, "us")

@@ -21,6 +21,7 @@ from standard_suite import imported
 
 from benchmarks import plan, prepare
 from benchmarks.grids import CENTRE, PROFILE_VARIABLE, PROFILES, Cell, star
+from benchmarks.measures.costs import SEPARATE
 from datasets_impl import registry
 from datasets_impl.contest.beside import WAYS
 from datasets_impl.contest.ceilings import CEILINGS
@@ -105,7 +106,19 @@ def test_asv_accepts_every_benchmark(suite: ModuleType) -> None:
     classes = {f"{module_of(each)}.{each.__name__}" for each in suite.benchmark_classes()}
     assert {benchmark.name.rpartition(".")[0] for benchmark in found} == classes
     left_out = os.environ[PROFILE_VARIABLE] in ("quick", "loaders")
-    assert ("memory.StartMethod" in classes) != left_out
+    assert ("epoch.ByStartMethod" in classes) != left_out
+
+
+def test_what_the_newest_python_starts_workers_by_is_measured_in_every_profile() -> None:
+    """And each claim about loaders beside trainers and uneven samples has a few cells."""
+    for profile in ("quick", "standard", "full"):
+        with imported(profile) as prepare:
+            cells = prepare.plan(None)["benchmarks"]
+            levels = {
+                (one.__module__, one.__name__): one.params for one in prepare.benchmark_classes()
+            }
+        assert {"uneven.ByMix", "trainers.Training", "memory.StartMethod"} <= cells.keys(), profile
+        assert {"fork", "forkserver"} <= set(levels["benchmarks.startup", "BySize"][3]), profile
 
 
 def test_every_cell_can_be_built(suite: ModuleType) -> None:
@@ -132,7 +145,7 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
             for name, level in given.items():
                 assert level in known.get(name, (level,)), f"{where}: {name}={level}"
             if module_of(benchmark) in ("arms", "remote"):
-                name = given["impl"].removesuffix(AGAIN)
+                name = given["impl"].removesuffix(AGAIN).removesuffix(SEPARATE)
                 tasks = {task for task, known_name in ARMS if known_name == name}
                 metrics = {
                     m.removeprefix("track_") for m in dir(benchmark) if m.startswith("track")

@@ -82,9 +82,9 @@ def accelerate_loop(loader: Any) -> list[float]:
     accelerator = accelerate.Accelerator(cpu=True)
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    if isinstance(loader, DataLoader):  # any other loader is iterated as it is
-        loader = accelerator.prepare(loader)
-    model, optimizer = accelerator.prepare(model, optimizer)
+    given = loader
+    loader, model, optimizer = accelerator.prepare(loader, model, optimizer)
+    assert (loader is given) is not isinstance(given, DataLoader), "any other is iterated as it is"
     losses = []
     for _ in range(EPOCHS):
         for batch in loader:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import (
+    Dataset,
     DistributedSampler,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    default_collate,
 )
 
 from datasets_impl.errors import BadArgument
@@ -108,6 +113,57 @@ def test_what_remains_comes_after_a_stop(name: str, after: int) -> None:
         same(list(resumed), expected[1])
 
 
+class Drawing(Dataset[Any]):
+    """Samples with numbers from each of the generators that all of a process share."""
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, index: int) -> Any:
+        return index, random.random(), np.random.rand(), torch.rand(2)
+
+
+def and_drawn(samples: list[Any]) -> Any:
+    return default_collate(samples), random.random()
+
+
+def begun(worker: int) -> None:
+    random.seed(torch.initial_seed() + worker)
+
+
+@pytest.mark.parametrize("after", [1, 3, 6])
+@pytest.mark.parametrize("ahead", [0, 4])
+@pytest.mark.parametrize(
+    "given", [{}, {"worker_init_fn": begun}, {"collate_fn": and_drawn}, {"shuffle": True}], ids=str
+)
+def test_what_remains_is_drawn_as_it_would_have_been(
+    given: dict[str, Any], ahead: int, after: int
+) -> None:
+    """However many batches were made in advance of the stop."""
+
+    def build() -> Any:
+        more: Any = {"threads": 1, "prefetch_factor": ahead, "start_method": "fork"}
+        torch.manual_seed(3)
+        return ThreadedLoader(Drawing(), 2, **given, **more)
+
+    made = build()
+    batches = iter(made)
+    for _ in range(after):
+        next(batches)
+    state = made.state_dict()
+    file = io.BytesIO()
+    torch.save(state, file)
+    remains = list(batches)
+    resumed = build()
+    torch.manual_seed(8)  # as it may stand where the state is loaded
+    resumed.load_state_dict(torch.load(io.BytesIO(file.getvalue()), weights_only=True))
+    found, state = stopped(resumed, 1)
+    again = build()
+    again.load_state_dict(state)
+    if remains:  # else that was the epoch's end
+        same(found + list(again), remains)
+
+
 ORDERS: dict[str, dict[str, Any]] = {
     "seed": {"shuffle": True, "seed": 3},
     "other seed": {"shuffle": True, "seed": 4},
@@ -172,6 +228,9 @@ def test_a_state_of_before_is_taken() -> None:
         {"generators": [torch.zeros(3, dtype=torch.uint8)]},
         {"beyond": None},
         {"beyond": {"3": None}},
+        {"drawn": 5},
+        {"drawn": (1, 2, 3)},
+        {"drawn": ((3, b"0", None), ("MT19937", b"0", 1, 0, 0.0), b"0")},
         {"describes": None},
         {"describes": {}},
         {"order": 5},

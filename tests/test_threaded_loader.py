@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
+from datasets_impl.loaders import places
 from datasets_impl.loaders.loader import ThreadedLoader
+from datasets_impl.loaders.reading import Reading
 from tests.samples import (
     COUNT,
     REFUSED,
@@ -79,18 +81,78 @@ def every_kind(kinds: dict[str, Any]) -> list[list[tuple[int, int]]]:
     ]
 
 
+def padded_or_listed(samples: list[Any]) -> Any:
+    ragged = len({getattr(sample, "shape", None) for sample in samples}) > 1
+    return padded(samples) if ragged else samples
+
+
+RAGGED = len(SAMPLES) + list(REFUSED).index("ragged")
+ONE_BY_ONE: dict[str, Any] = {"batch_size": None}
+COLLATED: dict[str, Any] = {"collate_fn": padded_or_listed}
+TURNS: list[tuple[Any, dict[str, Any], Callable[[], Any]]] = [
+    (Everything(), {}, lambda: every_kind(SAMPLES)),
+    (Everything(), {}, lambda: []),
+    (Everything(), {}, lambda: [[(5, 0)]]),
+    (Made("tuple"), {}, lambda: BatchSampler(RandomSampler(range(COUNT)), 4, False)),
+    (Everything(), COLLATED, lambda: every_kind(SAMPLES)),
+    (Everything(), COLLATED, lambda: [[(RAGGED, at) for at in batch] for batch in ([0, 3], [2])]),
+    (Everything(), ONE_BY_ONE, lambda: [(at, i) for at in range(len(SAMPLES)) for i in (0, 3)]),
+    (Made("tuple"), ONE_BY_ONE, lambda: RandomSampler(range(COUNT))),
+    (Made("tuple"), ONE_BY_ONE, lambda: []),
+    (Written(), {}, lambda: BatchSampler(RandomSampler(range(COUNT)), 3, True)),
+    (Everything(), {}, lambda: every_kind(REFUSED)),
+]
+
+
+def plain(turn: int) -> DataLoader[Any]:
+    """The `DataLoader` of epoch `turn`."""
+    data, given, order = TURNS[turn]
+    return DataLoader(
+        data, **given, **{"sampler" if given is ONE_BY_ONE else "batch_sampler": order()}
+    )
+
+
+class InTurn:
+    """What each epoch's sampler gives."""
+
+    def __init__(self) -> None:
+        self.turn = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.turn += 1
+        return iter(TURNS[self.turn - 1][2]())
+
+
+class ReadInTurn(Reading):
+    """Reads each epoch as another loader would: to start a process for each takes seconds."""
+
+    def at_epoch(self, epoch: int, alone: bool) -> Any:
+        like = plain(epoch)
+        batched = like.batch_sampler is not None
+        super().__init__(like.dataset, like.collate_fn, batched, False, threads=3)
+        return super().at_epoch(epoch, alone)
+
+
 @pytest.mark.parametrize(
-    ("method", "collate"),
-    [("fork", None), ("fork", listed), ("forkserver", None), ("spawn", None)],
+    "method",
+    ["fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("forkserver", "spawn"))],
 )
-def test_the_same_batches_in_a_separate_process(method: str, collate: Any) -> None:
-    """And the same refusals, after which the next batch comes."""
-    order: dict[str, Any] = {"batch_sampler": every_kind(SAMPLES), "collate_fn": collate}
-    made = ThreadedLoader(Everything(), **order, threads=3, start_method=method)
-    expect(made, DataLoader(Everything(), **order))
-    if collate is None:
-        order["batch_sampler"] = every_kind(REFUSED)
-        refused(ThreadedLoader(Everything(), **order, start_method=method), Everything(), order)
+def test_the_same_batches_in_a_separate_process(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In any order and number; and the same refusals, after which the next batch comes."""
+    monkeypatch.setattr(places, "Reading", ReadInTurn)
+    order: Any = InTurn()
+    with ThreadedLoader(Everything(), batch_sampler=order, start_method=method) as made:
+        for turn in range(len(TURNS) - 1):
+            like = plain(turn)
+            if isinstance(like.dataset, Written):
+                like.dataset.set_epoch(turn)
+            torch.manual_seed(turn)
+            expected = list(like)
+            torch.manual_seed(turn)
+            same(list(made), expected)
+        refused(made, Everything(), {"batch_sampler": every_kind(REFUSED)})
 
 
 def test_ragged_empty_single_and_unbatched_in_a_separate_process() -> None:
@@ -168,7 +230,8 @@ def test_few_samples(count: int, where: str) -> None:
     made = ThreadedLoader(Made("tuple", count), **given, where=where)
     expect(made, DataLoader(Made("tuple", count), **given))
     ragged = {"batch_size": 4, "collate_fn": padded}
-    expect(ThreadedLoader(Made("ragged"), **ragged), DataLoader(Made("ragged"), **ragged))
+    made = ThreadedLoader(Made("ragged"), **ragged, where=where)
+    expect(made, DataLoader(Made("ragged"), **ragged))
 
 
 def test_pickles() -> None:

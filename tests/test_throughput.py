@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from benchmarks.arms import MOVED
 from benchmarks.grids import Cell
 from benchmarks.measures import arms
+from benchmarks.measures import costs as measure_costs
 from benchmarks.measures import scale as measure_scale
+from benchmarks.measures import targets as measure_targets
 from benchmarks.measures.arms import throughput
 from benchmarks.measures.costs import costs
 from benchmarks.measures.scale import augmented, counted, made_up_pack, parallel_by, scaled
@@ -147,6 +151,38 @@ def test_augmentation_is_measured_in_each_place(place: str) -> None:
     else:
         value, state = augmented(cell(place))
         assert value > 0 and state["batches"] >= BATCHES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["decode", "raw"])
+def test_costs_of_an_arm_in_a_separate_process(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory of both processes; what it reads is the same."""
+    seen: list[int] = []
+    peak = measure_costs.PeakMemory
+    monkeypatch.setattr(
+        measure_costs, "PeakMemory", lambda: (seen.append(len(active_children())), peak())[1]
+    )
+    value, state = costs(cell(f"{MOVED[task]}{measure_costs.SEPARATE}"), task)
+    assert value > 0 and state["arm"] and seen == [1]
+    assert state["where"] == "process" and "psnr" not in state
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["decode", "raw"])
+def test_the_same_pictures_with_targets_and_without(task: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(measure_targets, "PASS_BATCHES", 3)
+    seen: list[str] = []
+
+    def told(arm: Any) -> None:
+        batches = list(arm)
+        assert len(batches) == 3
+        seen.append("without" if isinstance(batches[0], torch.Tensor) else "with")
+
+    monkeypatch.setattr(measure_targets, "run_epoch", told)
+    value, state = measure_targets.with_targets(cell("naive"), task)
+    assert value > 0 and len(state["pairs"]) == measure_targets.PAIRS
+    first, second = ["without", "with"], ["with", "without"]
+    assert seen == [*first, *second, *first, *second, *first], "each goes first as often"
 
 
 def test_costs_of_an_arm() -> None:

@@ -33,6 +33,7 @@ from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loading import Shuffled
 from datasets_impl.observe.load import tree_seconds
+from datasets_impl.observe.log import LOG_VARIABLE
 from tests.with_cells import records, tiny
 
 pytestmark = pytest.mark.usefixtures("threads_as_before")
@@ -73,6 +74,30 @@ def test_a_unit_is_timed_in_a_process_of_its_own_and_kept(
     monkeypatch.setattr(torch, "__version__", "0.0")
     trainers.us_per_unit(TRAINERS[name])
     assert len(answers) == 2, "another version may need another time"
+    monkeypatch.setenv(LOG_VARIABLE, "/out/attempt-5/observations.jsonl")
+    trainers.us_per_unit(TRAINERS[name])
+    assert len(answers) == 3, "and so may another study"
+
+
+def test_a_timing_that_was_disturbed_does_not_stay(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine whose clock says that a unit takes 2 µs alone; the disturbed timing said 3."""
+    answers = [3.0, 2.0, 9.0, 9.0]
+    took = {"us": 2.0}
+
+    def answered(*_: Any, **__: Any) -> Any:
+        return subprocess.CompletedProcess([], 0, f"{answers.pop(0)}\n", "")
+
+    monkeypatch.setattr(subprocess, "run", answered)
+    monkeypatch.setattr(trainers, "seconds_of", lambda work, units: units * took["us"] / 1e6)
+    launching = TRAINERS["launching"]
+    assert launching.verified_units(5) == 2500 and answers == [9.0, 9.0], "timed anew"
+    assert launching.verified_units(20) == 10_000 and len(answers) == 2, "it is as long as asked"
+    took["us"] = 4.0  # while something else runs
+    assert launching.verified_units(20) == 10_000 and len(answers) == 2
+    took["us"] = 1.0
+    assert launching.verified_units(5) == 2500, "of two timings the shorter counts"
 
 
 def test_a_process_that_cannot_time_a_unit_is_one_sentence(
@@ -225,7 +250,7 @@ def short(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_beside, "ALONE_STEPS", 3)
     monkeypatch.setattr(measure_beside, "TRIED_BATCHES", 2)
     monkeypatch.setattr(measure_beside, "PASS_BATCHES", 5)
-    monkeypatch.setattr(trainers, "us_per_unit", lambda trainer: 10.0)
+    monkeypatch.setattr(trainers, "us_per_unit", lambda trainer, anew=False: 10.0)
     monkeypatch.setattr(measure_training, "EPOCHS", 2)
 
 

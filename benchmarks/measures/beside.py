@@ -83,7 +83,7 @@ def beside(cell: Cell, task: Task) -> Measured:
     """
     trainer, impl, root = TRAINERS[cell.trainer], cell.impl.removesuffix(AGAIN), home_of(cell)
     torch.set_num_threads(trainer.threads)
-    units = trainer.units(cell.step_ms)
+    units = trainer.verified_units(cell.step_ms)
 
     def step() -> None:
         trainer.work(units)

@@ -28,6 +28,7 @@ from .epochs import corpus_of
 FEW = 64  # images whose pixels are compared
 MB = 1e6
 LEAST_MB = 0.1
+SEPARATE = "-process"  # ends the name of an arm whose threads are in a separate process
 
 
 def costs(cell: Cell, task: Task) -> Measured:
@@ -35,28 +36,32 @@ def costs(cell: Cell, task: Task) -> Measured:
 
     Without the page cache, which the kernel can take back. The state has the seconds of a
     conversion from the photographs, the bytes that an epoch reads, and how near pixels are to the
-    reference (see `datasets_impl.contest.fidelity`).
+    reference (see `datasets_impl.contest.fidelity`); all that is the same in a separate process.
 
     Raises:
         Unsupported: what the arm needs is not installed.
     """
-    arm = ARMS[task, cell.impl]
+    arm = ARMS[task, cell.impl.removesuffix(SEPARATE)]
     if not arm.available:
         raise Unsupported(f"the package {arm.package} is not installed")
     torch.set_num_threads(cores())
+    state: dict[str, Any] = {"arm": arm.described()}
+    if cell.impl != arm.name:
+        state["where"] = "process"
+        return max(LEAST_MB, _held(arm, home_of(cell), where="process") / MB), state
     held = _held(arm, home_of(cell))  # first: the rest would leave memory behind
-    state = {"arm": arm.described()} | _converted(arm, cell) | _fidelity(arm, cell)
+    state |= _converted(arm, cell) | _fidelity(arm, cell)
     return max(LEAST_MB, held / MB), state
 
 
-def _held(arm: Arm, root: Path) -> int:
+def _held(arm: Arm, root: Path, **options: Any) -> int:
     """Bytes held at the peak of an epoch above those before the arm was opened."""
     arm.prepare(root)
     setting, _ = tuned(arm, root, root.parent / "tuned")
     gc.collect()
     unshare_memory()
     before = tree_memory().summed.held
-    with arm.open(root, **setting) as batches:
+    with arm.open(root, **setting, **options) as batches:
         run_epoch(batches)  # its workers start here, and must not while samples are taken
         with PeakMemory() as peak:
             run_epoch(batches)

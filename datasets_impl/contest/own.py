@@ -40,9 +40,10 @@ def opened(
     threads: int | None = None,
     ahead: int = 2,
     overwrite: bool = False,
+    where: str = "trainer",
     **options: Any,
 ) -> Iterator[Iterable[torch.Tensor]]:
-    """Batches of `dataset(source, **options)`, made by threads of this process, `ahead` early.
+    """Batches of `dataset(source, **options)`, made by threads in the place `where`, `ahead` early.
 
     The source is the folder itself, or what is stored of it as `kind` in the format `form`.
     """
@@ -53,7 +54,7 @@ def opened(
         shuffle=True,
         seed=0,
         threads=threads,
-        where="trainer",
+        where=where,
         prefetch_factor=ahead,
         overwrite=overwrite,
     ) as made:

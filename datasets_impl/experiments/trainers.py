@@ -1,8 +1,9 @@
 """Trainers that use the machine as real ones do, so that a loader is judged beside them (X10, X11).
 
 A trainer's step is a number of units of its work. How many fill a step of so many milliseconds is
-found once, in a process of its own, so that every loader has the same work beside it. The step is
-timed alone and beside the loader; the ratio is its slow-down.
+found once a study, in a process of its own, so that every loader has the same work beside it, and
+again where a step proves shorter than was asked. The step is timed alone and beside the loader; the
+ratio is its slow-down.
 
     python -m datasets_impl.experiments.trainers NAME    # prints microseconds a unit
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import os
 import platform
 import subprocess
 import sys
@@ -23,14 +26,13 @@ import torch
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import cache_dir
+from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.system.cores import cores
 
 SIDE = 256  # of the multiplied matrices, float32
 ELEMENTS = 64  # of the tensor of a small operation
-BURSTS, BURST_SECONDS = (
-    9,
-    0.02,
-)  # timed to find what a unit takes; the fastest is the least disturbed
+BURSTS, BURST_SECONDS = 9, 0.02  # to find what a unit takes; the fastest is the least disturbed
+OFF = 0.15  # of a step, by which it may be shorter than was asked
 
 
 def wait(units: int) -> None:
@@ -87,6 +89,21 @@ class Trainer:
         """
         return max(1, round(1e3 * milliseconds / us_per_unit(self)))
 
+    def verified_units(self, milliseconds: float) -> int:
+        """The same, once a step of so many is seen to last so long in this process.
+
+        Whatever disturbs a timing makes a unit seem longer, and the steps made of it too short. A
+        step that is too long was disturbed itself.
+
+        Raises:
+            StudyError: it cannot be found out.
+        """
+        units = self.units(milliseconds)
+        if self.work is wait or 1e3 * fastest(self.work, units) >= (1 - OFF) * milliseconds:
+            return units
+        us_per_unit(self, anew=True)
+        return self.units(milliseconds)
+
 
 _ROWS = (
     Trainer("waiting", wait, cores(), "a GPU computes"),
@@ -97,8 +114,10 @@ _ROWS = (
 TRAINERS: dict[str, Trainer] = {row.name: row for row in _ROWS}
 
 
-def us_per_unit(trainer: Trainer) -> float:
+def us_per_unit(trainer: Trainer, anew: bool = False) -> float:
     """Microseconds that a unit takes alone, found in a process of its own and kept in the cache.
+
+    Of what is found `anew` in the same study and what was known, the shorter time is kept.
 
     Raises:
         StudyError: that process failed.
@@ -106,18 +125,20 @@ def us_per_unit(trainer: Trainer) -> float:
     if trainer.work is wait:
         return 1.0
     key = [trainer.name, trainer.threads, torch.__version__, sys.version, platform.node()]
-    path = cache_dir() / "trainers" / f"{trainer.name}.json"
+    key.append(os.environ.get(LOG_VARIABLE, ""))  # each run of a study has a log of its own
+    path, kept = cache_dir() / "trainers" / f"{trainer.name}.json", math.inf
     try:
         known = json.loads(path.read_text())
-        if known["key"] == key:
-            return float(known["us"])
+        kept = float(known["us"]) if known["key"] == key else kept
     except (OSError, ValueError, KeyError, TypeError):
         pass
+    if kept < math.inf and not anew:
+        return kept
     asked = [sys.executable, "-m", __name__, trainer.name]
     answer = subprocess.run(asked, capture_output=True, text=True)
     if answer.returncode:
         raise StudyError(f"The trainer {trainer.name} cannot be timed: {answer.stderr.strip()}.")
-    us = float(answer.stdout)
+    us = min(kept, float(answer.stdout))
     atomic_write(path, json.dumps({"key": key, "us": us}))
     return us
 
@@ -129,13 +150,18 @@ def seconds_of(work: Callable[[int], None], units: int) -> float:
     return time.perf_counter() - begun
 
 
+def fastest(work: Callable[[int], None], units: int) -> float:
+    """Seconds of the fastest of several times."""
+    return min(seconds_of(work, units) for _ in range(BURSTS))
+
+
 def timed_unit(trainer: Trainer) -> float:
     """Microseconds a unit takes in this process."""
     torch.set_num_threads(trainer.threads)
     units = 1
     while seconds_of(trainer.work, units) < BURST_SECONDS:
         units *= 2
-    return 1e6 * min(seconds_of(trainer.work, units) for _ in range(BURSTS)) / units
+    return 1e6 * fastest(trainer.work, units) / units
 
 
 if __name__ == "__main__":

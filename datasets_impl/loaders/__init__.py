@@ -25,6 +25,15 @@ them (`LabelledFolder`); any loader takes them:
 
 A part of a folder is what `torch.utils.data.random_split(LabelledFolder(folder), …)` gives.
 
+Lightning and Accelerate iterate over the loader as it is. A Lightning `Trainer` takes it for
+`train_dataloaders`, moves batches to the device, says the epoch to its samplers and keeps its state
+in checkpoints. `accelerator.prepare(loader)` gives the same loader back: move batches with
+`.to(accelerator.device)`, and let the number of batches be a multiple of
+`gradient_accumulation_steps`. Neither shards it. Among several processes give
+`num_replicas=accelerator.num_processes, rank=accelerator.process_index` and a `seed`; or, where
+each process must have equally many batches, as `DistributedDataParallel` wants it, a
+`torch.utils.data.DistributedSampler` as `sampler`.
+
 `memory` lends what the trainer's own process uses again, and `slots` what it shares with the
 separate one. `datasets_impl.formats` says what a stored set is; the report shows this loader beside
 specialised ones and the machine's own limit. It imports the decoders, the sources and the stored

@@ -22,12 +22,14 @@ from torch.utils.data._utils.worker import _generate_state
 
 from datasets_impl.errors import StudyError
 from datasets_impl.loaders.carried import carry
+from datasets_impl.loaders.drawn import Drawn
 from datasets_impl.loaders.parcel import pack
 from datasets_impl.loaders.reading import Feed, Reading
 from datasets_impl.loaders.slots import Reserved, Slots, send_descriptor
 from datasets_impl.loaders.threads import lone_threads
 from datasets_impl.loaders.wire import Kind, Message
 from datasets_impl.loaders.work import Outcome, Work
+from datasets_impl.loaders.worker import tell_worker
 from datasets_impl.system.termination import Owner
 
 
@@ -46,7 +48,8 @@ def main(
         trainer: its process number.
         theirs: the other end of the connection, where it came along by a fork.
         usual: slots that are in use at once.
-        init: called with 0 at the beginning of each epoch, as `worker_init_fn` of `DataLoader`.
+        init: called with 0 at the beginning of each epoch, as `worker_init_fn` of `DataLoader`;
+            what it sets in the dataset of `get_worker_info()` holds for that epoch's reading.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the trainer hears it too, and ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -86,14 +89,17 @@ class _Child:
             answers[message.kind](message)
 
     def _begin(self, message: Message) -> None:
-        epoch, seed, state = pickle.loads(message.data)
+        epoch, seed, state, drawn = pickle.loads(message.data)
         try:
             random.seed(seed)
             torch.manual_seed(seed)
             np.random.seed(_generate_state(seed, 0))  # type: ignore[no-untyped-call]
+            feed = Feed(self.reading, epoch, not self.feeds, state)
+            tell_worker(seed, feed.dataset)
             if self.init is not None:
                 self.init(0)
-            feed = Feed(self.reading, epoch, not self.feeds, state)
+            if drawn is not None:
+                Drawn(*drawn).restore()
         except Exception as error:
             self.feeds[message.run] = error
         else:
@@ -138,7 +144,8 @@ class _Child:
         data, error = b"", outcome.error
         if error is None:
             try:
-                data = pack((outcome.value, outcome.ended, outcome.state), memory)
+                drawn = tuple(Drawn.now()) if self.reading.draws_in_order else None
+                data = pack((outcome.value, outcome.ended, outcome.state, drawn), memory)
             except BaseException as failure:  # it does not pickle, or there is no memory for it
                 error = failure
         if error is None:

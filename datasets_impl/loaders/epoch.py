@@ -78,12 +78,12 @@ class Epoch(Iterator[Any]):
                 break
             if self._position.has(number) and outcome.error is None:
                 continue
-            position, value, error = self._position, outcome.value, _raisable(outcome.error)
-            after = position.after(number, state, outcome.state)
+            at, value, error = self._position, outcome.value, _raisable(outcome.error)
+            after = *at.after(number, state), outcome.state, outcome.drawn
             del outcome  # an error holds this frame, which would hold it
             # Calls nothing from here on: a signal that is heard at a call's end would have the
             # batch counted and not handed out.
-            position.given, position.beyond, position.order, position.dataset = after
+            at.given, at.beyond, at.order, at.dataset, at.drawn = after
             self._within = free
             if error is not None:
                 try:

@@ -33,7 +33,8 @@ class Here:
         self._runs: weakref.WeakSet[HereRun] = weakref.WeakSet()
         self.closed = False
 
-    def begin(self, epoch: int, seed: int, state: Any = None) -> HereRun:
+    def begin(self, epoch: int, seed: int, state: Any = None, drawn: Any = None) -> HereRun:
+        """`drawn` counts for nothing: the trainer draws from its generators too."""
         feed = Feed(self.reading, epoch, not self.running, state)
         self.running += 1
         run = HereRun(self, feed)

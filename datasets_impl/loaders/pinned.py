@@ -15,7 +15,7 @@ from torch.utils.data._utils import pin_memory
 
 from datasets_impl.loaders.work import Outcome, Run
 
-LOOK = 0.2  # seconds between two looks at whether the run has ended
+LOOK = 0.2  # seconds between two looks at whether the run has ended, while a batch is made
 
 
 def pinned(batch: Any) -> Any:
@@ -27,6 +27,9 @@ class PinnedRun:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._ready: queue.SimpleQueue[tuple[int, Outcome] | BaseException] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[None] = (
+            queue.SimpleQueue()
+        )  # one for each batch, and the end
         self._ended = threading.Event()
         self._device = torch.cuda.current_device()
         self._thread = threading.Thread(target=self._pin, name="pin-memory", daemon=True)
@@ -34,6 +37,7 @@ class PinnedRun:
 
     def submit(self, number: int, indices: Any) -> None:
         self._run.submit(number, indices)
+        self._asked.put(None)
 
     def receive(self, timeout: float | None) -> tuple[int, Outcome]:
         try:
@@ -46,20 +50,27 @@ class PinnedRun:
         return found
 
     def end(self) -> None:
+        """Waits for nothing: the thread ends at once, or when it has looked for the batch that is
+        being made. It takes no lock, since the garbage collector may come here in any thread."""
         self._ended.set()
-        if self._thread is not threading.current_thread():  # whose garbage collector may come here
-            self._thread.join()
+        self._asked.put(None)
         self._run.end()
 
     def _pin(self) -> None:
         try:
             torch.cuda.set_device(self._device)
-            while not self._ended.is_set():
-                try:
-                    number, outcome = self._run.receive(LOOK)
-                except TimeoutError:
-                    continue
+            while self._asked.get() is None and not self._ended.is_set():
+                number, outcome = self._received()
                 self._ready.put((number, outcome._replace(value=pinned(outcome.value))))
                 del outcome
         except BaseException as error:  # whatever it is, the trainer must not wait for ever
-            self._ready.put(error)
+            if not self._ended.is_set():
+                self._ready.put(error)
+
+    def _received(self) -> tuple[int, Outcome]:
+        while True:
+            try:
+                return self._run.receive(LOOK)
+            except TimeoutError:
+                if self._ended.is_set():
+                    raise

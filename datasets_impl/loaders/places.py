@@ -31,9 +31,9 @@ class Places:
         self._pinned = False
         self._owner = 0  # the process whose threads these are: they do not survive a fork
 
-    def begin(self, loader: ThreadedLoader[Any], seed: int, state: Any) -> Run:
+    def begin(self, loader: ThreadedLoader[Any], seed: int, state: Any, drawn: Any) -> Run:
         """What makes the batches of the loader's next epoch."""
-        run: Run = self._running(loader).begin(loader.epoch, seed, state)
+        run: Run = self._running(loader).begin(loader.epoch, seed, state, drawn)
         return PinnedRun(run) if self._pinned and loader.where == "process" else run
 
     def close(self) -> None:

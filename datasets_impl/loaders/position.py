@@ -12,6 +12,7 @@ import torch
 
 from datasets_impl.arguments import flag, whole_number
 from datasets_impl.errors import BadArgument
+from datasets_impl.loaders.drawn import Drawn
 from datasets_impl.loaders.reading import stateful
 
 MOST_EPOCH = 2**62  # that seeds of 64 bits are made from, and counted on from
@@ -24,7 +25,8 @@ class Position:
     All of the first `given` batches were handed out, and those in `beyond` that were ready before
     an earlier one. `generators` are the states, before the first draw, of PyTorch's own generator
     and of those that the samplers use; `order` and `dataset` are what those said that have a
-    `state_dict` of their own.
+    `state_dict` of their own. `drawn` is where the generators stood that the dataset draws from,
+    where that is known (`Drawn`).
     """
 
     epoch: int
@@ -35,20 +37,21 @@ class Position:
     beyond: dict[int, Any] = field(default_factory=dict)
     order: Any = None
     dataset: Any = None
+    drawn: Any = None
     describes: dict[str, Any] = field(default_factory=dict)
 
     def has(self, number: int) -> bool:
         """Whether batch `number` has been handed out."""
         return number < self.given or number in self.beyond
 
-    def after(self, number: int, order: Any, dataset: Any) -> tuple[int, dict[int, Any], Any, Any]:
-        """`given`, `beyond`, `order` and `dataset` once batch `number` is handed out, from what the
-        sampler and the dataset said after it."""
+    def after(self, number: int, order: Any) -> tuple[int, dict[int, Any], Any]:
+        """`given`, `beyond` and `order` once batch `number` is handed out, from what the sampler
+        said after it."""
         given, beyond, last = self.given, {**self.beyond, number: order}, self.order
         while given in beyond:
             last = beyond.pop(given)
             given += 1
-        return given, beyond, last, dataset
+        return given, beyond, last
 
     @classmethod
     def of(cls, state: Any, describes: dict[str, Any]) -> Position:
@@ -89,6 +92,8 @@ class Position:
             whole_number("beyond", number, 0)
         first, *_ = self.generators
         torch.Generator().set_state(first)
+        if self.drawn is not None:
+            Drawn(*self.drawn).require_kinds()
         if not self.describes or not isinstance(self.describes, dict):
             raise ValueError("it describes no loader")
 

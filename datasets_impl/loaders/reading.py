@@ -54,6 +54,9 @@ class Reading:
         in_place = batched and plain and not self.streams
         self.writes = in_place and writes_samples(dataset)
         self.gathers = self.writes and writes_many(dataset)
+        # What a batch draws then comes after all that those before it drew. A stream may draw when
+        # it begins, and does so again where it goes on.
+        self.draws_in_order = threads == 1 and not self.streams and not self.writes
         self._layout: BatchLayout | None = None  # of the batch before
 
     def collate(self, samples: Any, memory: Memory) -> Any:

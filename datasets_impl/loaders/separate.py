@@ -107,10 +107,10 @@ class Separate:
     def runs(self) -> bool:
         return not self.broken and self.process.is_alive()
 
-    def begin(self, epoch: int, seed: int, state: Any = None) -> SeparateRun:
+    def begin(self, epoch: int, seed: int, state: Any = None, drawn: Any = None) -> SeparateRun:
         number = next(self._numbers)
         self._inboxes[number] = deque()
-        self.send(Message(Kind.BEGIN, number, data=pickled((epoch, seed, state))))
+        self.send(Message(Kind.BEGIN, number, data=pickled((epoch, seed, state, drawn))))
         return SeparateRun(self, number)
 
     def send(self, message: Message) -> None:
@@ -141,9 +141,9 @@ class Separate:
         """
         Raises:
             TimeoutError: nothing came for this run in so many seconds.
-            LoaderFailed: the process has ended.
+            LoaderFailed: the process has ended, or the run.
         """
-        inbox = self._inboxes[run]
+        inbox = self._inboxes.get(run, Inbox())
         until = None if timeout is None else time.monotonic() + timeout
         waits = False  # then a signal leaves nothing half done
         try:
@@ -154,6 +154,7 @@ class Separate:
                 if self._receiving.acquire(timeout=aside):
                     try:
                         if not inbox:
+                            self._require(run)
                             waits = True
                             self._wait(left)
                             waits = False
@@ -174,6 +175,11 @@ class Separate:
                 raise LoaderFailed(self.broken or CLOSED) from error
             raise
         return inbox.popleft()
+
+    def _require(self, run: int) -> None:
+        """That it has not ended, as another thread may have it end."""
+        if run not in self._inboxes and not self.broken:
+            raise LoaderFailed(CLOSED)
 
     def _wait(self, timeout: float | None) -> None:
         """Until a message is there."""
@@ -260,8 +266,8 @@ def _outcome(message: Message, held: Bytes) -> Outcome:
     try:
         if message.kind is Kind.FAILED:
             return Outcome(error=arrive(message.data))
-        value, ended, state = unpack(message.data, held)
-        return Outcome(value, None, ended, state)
+        value, ended, state, drawn = unpack(message.data, held)
+        return Outcome(value, None, ended, state, drawn)
     except Exception as error:  # what a batch is made of cannot be imported here, or the like
         return Outcome(error=error)
 

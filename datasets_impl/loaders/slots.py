@@ -12,6 +12,7 @@ import itertools
 import math
 import mmap
 import os
+import select
 import socket
 import struct
 import tempfile
@@ -33,6 +34,7 @@ from datasets_impl.system.hierarchy import memory_left
 
 NUMBER = struct.Struct("<q")
 HAS_MEMFD = hasattr(os, "memfd_create")
+PATIENCE = 0.02  # seconds to wait for a slot rather than make the last of the usual ones
 
 
 class Slot:
@@ -69,6 +71,7 @@ class Slots:
         self._free: deque[Slot] = deque()
         self._lock = threading.Lock()
         self._made = 0
+        self._waits = usual > 2
 
     def take(self, nbytes: int) -> Slot:
         """
@@ -78,6 +81,12 @@ class Slots:
         with self._lock:
             self.usual_bytes = nbytes = max(nbytes, self.usual_bytes)
             self._take_back()
+            if not self._free and self._waits and len(self._all) == self.usual - 1:
+                # A trainer asks for one batch more just before it lets go of the one it had, whose
+                # slot is back in a moment, while other batches are ready. So waiting takes no time
+                # and saves the memory of a batch. One that keeps its batches is waited for once.
+                self._waits = readable(self.returned, PATIENCE)
+                self._take_back()
             while self._free:
                 slot = self._free.pop()
                 if slot.nbytes >= nbytes:
@@ -244,6 +253,13 @@ class MappedSlots:
         if number < 0:
             return np.empty(0, np.uint8)
         return self.returns.lease(self._mapped[number], nbytes, number)
+
+
+def readable(descriptor: int, seconds: float) -> bool:
+    """Whether there is something to read within so many seconds."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1e3 * seconds))
 
 
 def send_descriptor(connection: Any, descriptor: int) -> None:

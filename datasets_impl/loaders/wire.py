@@ -14,7 +14,7 @@ HEADER = struct.Struct("<5q")
 class Kind(IntEnum):
     """The first four go to the process, the others come from it."""
 
-    BEGIN = 0  # a run: data are the epoch, its seed, and where a stream goes on
+    BEGIN = 0  # a run: data are the epoch, its seed, where it goes on
     MAKE = 1  # a batch of the run: data are its indices
     END = 2  # of a run
     STOP = 3  # the process

@@ -15,13 +15,15 @@ from typing import Any, NamedTuple, Protocol
 class Outcome(NamedTuple):
     """What became of a batch: a value or an error; or the dataset has `ended`.
 
-    `state` is where an iterable dataset stood after it.
+    `state` is where an iterable dataset stood after it, and `drawn` where the generators did that
+    all datasets share.
     """
 
     value: Any = None
     error: BaseException | None = None
     ended: bool = False
     state: Any = None
+    drawn: Any = None
 
 
 CLOSED = "The loader was closed in mid-epoch; begin a new epoch."

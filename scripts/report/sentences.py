@@ -24,6 +24,8 @@ UNMEASURED = "not measured"
 SENTENCES = re.compile(r"(?<=\.)\s+")
 METRIC_WORDS = {
     "epoch": "microseconds per image, one epoch",
+    "jpeg_targets": "time with targets, of that without, JPEG files",
+    "pixels_targets": "time with targets, of that without, stored pixels",
     "epochs": "epochs until the construction has paid for itself",
     "item": "microseconds per item",
     "item_share": "share of a single-process epoch",
