@@ -60,11 +60,12 @@ def of_the_trainer(code: str) -> str:
 
 
 def with_setting(code: str, setting: Mapping[str, Any]) -> str:
-    """`code` with the number of workers of `setting`; behind a guard, which spawn needs."""
-    workers = setting.get("num_workers", 0)
-    if not workers or WORKERS not in code:
-        return code
-    return guarded(code.replace(WORKERS, f"num_workers={workers}"))
+    """`code` with the number of workers of `setting`; behind a guard where it starts processes, or
+    does without what `of_the_trainer` finds in it."""
+    workers = setting.get("num_workers", 0) if WORKERS in code else 0
+    if workers:
+        code = code.replace(WORKERS, f"num_workers={workers}")
+    return guarded(code) if workers or "ThreadedLoader(" in code else code
 
 
 def guarded(code: str) -> str:
