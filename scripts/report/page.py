@@ -22,6 +22,7 @@ from scripts.judging.model import Cell, Repeat
 from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
 from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
+from scripts.judging.targets import target
 from scripts.report import (
     ceilings,
     certainty,
@@ -150,9 +151,12 @@ def mini(claim: ClaimResult) -> list[tuple[str, int]]:
 
 
 def decided(claim: ClaimResult) -> str:
-    """The cells in words: "8 for, 2 against of 12"."""
-    words = [f"{count} {name}" for name, count in mini(claim)]
-    return f"{', '.join(words)} (of {claim.cells.total})" if words else "no cells"
+    """The cells in words: "8 for, 2 against (of 10 measured), 2 skipped"."""
+    counts = dict(mini(claim))
+    skipped = counts.pop("skipped", 0)
+    measured = f" (of {sum(counts.values())} measured)" if counts else ""
+    words = ", ".join(f"{count} {name}" for name, count in counts.items()) + measured
+    return ", ".join([words] * bool(words) + [f"{skipped} skipped"] * (skipped > 0)) or "no cells"
 
 
 def remark(cell: Cell, shared_bar: str) -> str:
@@ -285,6 +289,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "differing": differing_details(study.machines),
         "noisy": study.noise.rate is not None and study.noise.rate > 0.05,
         "commit": wording.short_commit(study),
+        "target": target(study.profile),
         "groups": [
             ("claims", "The post\u2019s claims", [c for c in study.claims if c.origin == "post"]),
             ("beyond", "Beyond the post", [c for c in study.claims if c.origin == "beyond"]),
