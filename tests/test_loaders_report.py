@@ -23,7 +23,7 @@ from scripts.judging.noise import noise_floor
 from scripts.judging.prospects import prospects
 from scripts.render_report import render
 from scripts.report.ceilings import ceilings_json
-from scripts.report.figures.front import IMPLS, front_chart
+from scripts.report.figures.front import IMPLS, front_chart, lead
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.instead import QUESTIONS, STEPS, decisions, instead
 from scripts.report.model import ClaimResult, Study
@@ -272,3 +272,22 @@ def test_the_front_figure_has_the_datasets_and_the_best_exact_loader(found: list
     assert best["value"].item() == row(found, "threaded-pack").images_per_second
     empty = study.measurements.iloc[:0]
     assert front_chart(replace(study, measurements=empty)) is None
+
+
+def test_the_front_figure_speaks_of_what_it_draws(found: list[Loaders]) -> None:
+    study = build()
+    machine = study.machines[0]
+    here = replace(found[0], machine=machine.name)
+    peers = replace(here, rows=[one for one in here.rows if one.origin != "variant"])
+    for loaders_, words in (
+        ([], {"best loaders": False, "limit": False}),
+        ([replace(here, ceilings={})], {"best loaders": True, "limit": False}),
+        ([peers], {"best loaders": False, "limit": True}),
+        ([here], {"best loaders": True, "limit": True}),
+    ):
+        drawn = front_chart(replace(study, loaders=loaders_))
+        assert drawn is not None
+        assert {word: word in drawn.caption for word in words} == words
+        told = lead(machine, drawn.data["impl"])
+        assert f"on {machine.name}, with {machine.details['cores']} cores" in told
+        assert drawn.caption.startswith(told)

@@ -18,7 +18,7 @@ from scripts.report.facets import IN_MEMORY
 from scripts.report.instead import QUESTIONS
 from scripts.report.model import Study
 from scripts.root import RESULTS
-from tests.synthetic_study import ENVIRONMENTS, MACHINES, build, drawing_less, selectable
+from tests.synthetic_study import ENVIRONMENTS, IDS, MACHINES, build, drawing_less, selectable
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -136,8 +136,14 @@ def test_page_fits_and_has_no_violation(
         )
         assert max(ends[:2]) <= 900 and ends[2] <= 1800
     else:
-        links = "[...document.querySelectorAll('nav a')].map(a => a.getBoundingClientRect().right)"
-        assert max(page.evaluate(links)) <= width, "the whole navigation is seen"
+        page.evaluate("scrollTo(0, 3000)")
+        nav = page.locator("nav.contents").bounding_box()
+        assert nav["y"] == 0 and nav["height"] <= 48, "one line, which stays"
+        list_ = "document.querySelector('nav.contents ul')"
+        assert page.evaluate(f"{list_}.scrollWidth > {list_}.clientWidth"), "and scrolls in itself"
+        page.locator("nav.contents a").last.focus()
+        last = page.locator("nav.contents a").last.bounding_box()
+        assert 0 <= last["x"] and last["x"] + last["width"] <= width
     # Folded tables are the widest content: open, they must scroll inside their own frame.
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -317,6 +323,17 @@ def test_tables_sort_by_a_column_and_back(page: Any) -> None:
         "cells => cells.map(c => Number(c.dataset.e))"
     )
     assert effects == sorted(effects)
+    # Without a sort in the address the table is as it was: by "Show all", a preset, or going back.
+    by_id = page.locator("tr[data-claim]").evaluate_all("rows => rows.map(r => r.dataset.claim)")
+    assert by_id != IDS
+    page.get_by_role("button", name="Show all").click()
+    assert claims(page) == IDS and page.locator("table.glance [aria-sort]").count() == 0
+    go(page, "", "sort=3")
+    assert claims(page) != IDS
+    page.go_back()
+    until(page, "location.hash === ''")
+    page.evaluate("new Promise(done => setTimeout(done))")
+    assert claims(page) == IDS and page.locator("table.glance [aria-sort]").count() == 0
 
 
 def test_an_anchor_opens_its_card_and_what_it_lies_in(page: Any, address: str) -> None:

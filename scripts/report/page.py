@@ -40,7 +40,7 @@ from scripts.report import (
 from scripts.report.answer import headline_cell
 from scripts.report.figures import Figures
 from scripts.report.figures.chart import Chart
-from scripts.report.figures.front import LEAD
+from scripts.report.figures.front import lead
 from scripts.report.figures.style import page_variables
 from scripts.report.model import ClaimResult, Machine, Study
 from scripts.report.record import cell_record
@@ -275,7 +275,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         ],
         "care": environments.CARE,
         "tokens": lambda cell: facets.tokens(cell, where),
-        "front_lead": LEAD,
+        "front_lead": lead(study.machines[0], figures.front.data["impl"]) if figures.front else "",
         "steps": instead.STEPS,
         "stored": instead.STORED,
         "passing": ceilings.passing,

@@ -5,6 +5,7 @@
   const selects = forms.flatMap(form => $$("select", form));
   const asked = new Set($$("#ask select").map(s => s.name));
   const open = el => { for (; el; el = el.parentElement) if (el.localName === "details") el.open = true; };
+  const glance = $("table.glance"), unsorted = $$("tbody tr", glance);
   const make = (name, text) => Object.assign(document.createElement(name), {textContent: text ?? ""});
 
   // The address: #C07, or #key=level,level&key=level, or both joined by &.
@@ -70,7 +71,11 @@
     for (const row of $$(".decisions tbody tr"))
       row.hidden = [...asked].some(key => chosen[key] && row.dataset[key] && !row.dataset[key].split(" ").includes(chosen[key]));
     for (const part of $$(".trainer")) part.hidden = chosen.trainer === "gil";
-    if (chosen.sort) order($("table.glance"), Math.abs(chosen.sort), chosen.sort < 0);
+    if (chosen.sort) order(glance, Math.abs(chosen.sort), chosen.sort < 0);
+    else if ($("[aria-sort]", glance)) {
+      $$("[aria-sort]", glance).forEach(head => head.removeAttribute("aria-sort"));
+      glance.tBodies[0].append(...unsorted);
+    }
     const target = chosen[""] && document.getElementById(chosen[""]);
     if (target) { open(target); target.scrollIntoView(); }
   };
