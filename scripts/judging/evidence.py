@@ -44,6 +44,7 @@ class MachineResults:
     measured: int = 0  # when its last benchmark started, in milliseconds since 1970
     rounds: int = 1  # blocks of its benchmarks that run in every round
     contest: str = ""  # the commit of the run of the loaders that is judged with it
+    loaders: dict[str, Any] = field(default_factory=dict)  # the provenance of that run
     environment: str = ""  # in words: "Python 3.11, torch 2.14"
 
 
@@ -56,6 +57,7 @@ class Evidence:
 
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
+    unused: tuple[str, ...] = ()  # second runs that are compared with nothing, by their files
 
     @property
     def newest(self) -> MachineResults:
@@ -85,8 +87,8 @@ class Evidence:
         for machine in self.machines:
             more = joining.pop(machine.name, None)
             log = [*machine.observations, *(more.observations if more else [])]
-            contest = more.commit if more else ""
-            machines.append(replace(machine, observations=log, contest=contest))
+            contest, run = (more.commit, more.provenance) if more else ("", {})
+            machines.append(replace(machine, observations=log, contest=contest, loaders=run))
         machines += joining.values()
         return Evidence(pd.concat([self.cells, other.cells], ignore_index=True), machines)
 
@@ -117,8 +119,10 @@ def evidence_of(runs: Runs, beside: Mapping[str, str] | None = None) -> Evidence
         StudyError: a file is damaged, or of another suite.
     """
     versions = newest_versions([runs.versions, beside or {}])
-    first = _read(runs.first, versions)
-    return first.joined(_read(runs.contest, versions)) if runs.contest else first
+    found = _read(runs.first, versions)
+    if runs.contest:
+        found = found.joined(_read(runs.contest, versions))
+    return replace(found, unused=tuple(one.path.stem for one in runs.unused))
 
 
 def _read(files: Sequence[ResultFile], versions: Mapping[str, str]) -> Evidence:

@@ -22,6 +22,10 @@ def how_sure(claim: ClaimResult, study: Study) -> list[str]:
     if blocks := sorted({cell.blocks for cell in counted if cell.low is not None}):
         span = " to ".join(map(str, dict.fromkeys((blocks[0], blocks[-1]))))
         told.append(f"Each rests on {span} rounds in fresh processes.")
+    old = sum((cell.machine, cell.benchmark) in study.earlier for cell in counted)
+    if old:
+        some = "All" if old == len(counted) else f"{old} of them"
+        told.append(f"{some} were measured by an earlier version of the benchmark.")
     tested = {name: v for name, v in claim.by_machine.items() if v != "not tested"}
     if len(tested) == 1:
         told.append(f"Only one machine tested it, {next(iter(tested))}.")
