@@ -18,6 +18,7 @@ from scripts.report.facets import IN_MEMORY
 from scripts.report.instead import QUESTIONS
 from scripts.report.model import Study
 from scripts.root import RESULTS
+from tests.shown import as_shown
 from tests.synthetic_study import ENVIRONMENTS, IDS, MACHINES, build, drawing_less, selectable
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -143,7 +144,7 @@ def test_page_fits_and_has_no_violation(
         assert page.evaluate(f"{list_}.scrollWidth > {list_}.clientWidth"), "and scrolls in itself"
         page.locator("nav.contents a").last.focus()
         last = page.locator("nav.contents a").last.bounding_box()
-        assert 0 <= last["x"] and last["x"] + last["width"] <= width
+        assert last["x"] >= 0 and last["x"] + last["width"] <= width
     # Folded tables are the widest content: open, they must scroll inside their own frame.
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -285,8 +286,8 @@ def test_an_object_store_is_asked_for_apart(page: Any) -> None:
         page.locator("#ask select[name=storage]").select_option(level)
         assert bool(shown.count()) is some
     page.locator("#ask select[name=storage]").select_option("object")
-    either = page.locator(".decisions tr[data-storage='network object']:visible")
-    assert either.count() and page.locator(".decisions tr[data-storage=local]:visible").count() == 0
+    rows = page.locator(".decisions tr[data-storage]:visible")
+    assert rows.count() == shown.count(), "a folder is no object store"
 
 
 def test_the_questions_lead_to_a_class_and_its_code(page: Any) -> None:
@@ -300,12 +301,21 @@ def test_the_questions_lead_to_a_class_and_its_code(page: Any) -> None:
     page.locator("#ask select[name=trainer]").select_option("gil")
     told = page.locator(".further tr[data-trainer]:visible").inner_text()
     assert '"process" is the default' in told
-    assert "batches = Y(1)" in rows.locator("pre").inner_text(), "the code does what the row says"
+    shown = rows.locator("pre").inner_text()
+    assert "batches = Y(1)" in shown, "the code does what the row says"
+    assert shown == as_shown(rows.locator("pre").inner_html(), gil=True), "as it is run"
     page.locator("#ask select[name=python]").select_option("new")
     told = page.locator(".further tr[data-python]:visible").inner_text()
     assert "Yes, with the pixels in one tensor" in told and "Not measured" in told
     page.locator("#ask select[name=labels]").select_option("yes")
-    assert page.locator(".further tr[data-labels]:visible").count() == 2
+    labels = page.locator(".further tr[data-labels]:visible")
+    for crops, fits, words in (
+        ("yes", "no", "RandomCrops"), ("no", "no", "DecodedImages"), ("no", "yes", "StoredPixels"),
+    ):  # fmt: skip
+        page.locator("#ask select[name=crops]").select_option(crops)
+        page.locator("#ask select[name=fits]").select_option(fits)
+        assert labels.count() == 1 and f"{words}(" in labels.locator("pre").text_content()
+    assert "X11" not in labels.inner_text(), "it says nothing of labels"
 
 
 def test_tables_sort_by_a_column_and_back(page: Any) -> None:

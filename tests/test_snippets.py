@@ -9,14 +9,13 @@ import re
 import runpy
 import shutil
 from collections.abc import Callable, Iterator
-from html import unescape
 from pathlib import Path
 
 import pytest
 
 import datasets_impl
 from datasets_impl import corrected, loaders, variants
-from datasets_impl.contest.code import HOMES, guarded, of_the_trainer, with_setting
+from datasets_impl.contest.code import FROM_STORE, HOMES, guarded, of_the_trainer, with_setting
 from datasets_impl.contest.model import Arm, Task
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.convert import convert_to_shards
@@ -27,10 +26,13 @@ from scripts.judging.claims import load_claims
 from scripts.report.instead import FURTHER, QUESTIONS
 from scripts.report.page import trainer
 from scripts.root import CLAIMS, ROOT
+from tests.shown import as_shown
 
-SHOWN = {(question.task, question.arm) for question in QUESTIONS} | {
-    claim.instead[:2] for claim in load_claims(CLAIMS).claim if claim.instead
-}
+SHOWN = {
+    (question.task, question.arm)
+    for question in QUESTIONS
+    if (question.task, question.arm) in ARMS or question.arm not in FROM_STORE
+} | {claim.instead[:2] for claim in load_claims(CLAIMS).claim if claim.instead}
 WRITTEN = [
     pytest.param(
         arm,
@@ -107,6 +109,14 @@ def test_so_does_the_code_of_further_questions(
     assert images.shape[0] == 70 - 64
 
 
+@pytest.mark.parametrize("code", FROM_STORE.values(), ids=FROM_STORE)
+def test_so_does_the_advice_for_an_object_store(
+    code: str, here: Path, store: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert '"photos"' not in code, "what lies in an object store is no local folder"
+    assert ran(store(guarded(code)), here, monkeypatch) == 70 - 64
+
+
 @pytest.mark.parametrize("name", ["pack-batched", "pack-items"])
 def test_so_it_does_with_the_workers_that_were_fastest(
     name: str, here: Path, monkeypatch: pytest.MonkeyPatch
@@ -114,14 +124,6 @@ def test_so_it_does_with_the_workers_that_were_fastest(
     code = with_setting(ARMS["raw", name].code, {"num_workers": 2})
     assert "num_workers=2" in code and "__main__" in code
     assert ran(code, here, monkeypatch) == 70 - 64
-
-
-def as_shown(html: str, gil: bool) -> str:
-    """What a browser shows of `page.trainer`; beside a trainer that holds the GIL it hides spans of
-    the class `trainer`, as the script of the page says."""
-    if gil:
-        html = re.sub('<span class="trainer">.*?</span>', "", html)
-    return unescape(re.sub("<.*?>", "", html))
 
 
 @pytest.mark.parametrize("gil", [False, True], ids=["waits", "gil"])

@@ -29,7 +29,7 @@ ASKED: list[tuple[str, str, Levels]] = [
     ("crops", "Random crops?", [("no", "no"), ("yes", "yes")]),
     ("labels", "Labels?", [("no", "no"), ("yes", "yes")]),
     ("trainer", "What does your trainer do?",
-     [("waits", "waits for a GPU"), ("gil", "holds the GIL, or computes")]),
+     [("waits", "waits for a GPU, or computes"), ("gil", "holds the GIL")]),
     ("python", "Which Python?", [("old", "3.13 or older"), ("new", "3.14, or spawn")]),
 ]  # fmt: skip
 IN_MEMORY = "C04,C06,C07,C11,C14,C15,C17,X03,X04"  # claims about pixels that are decoded once

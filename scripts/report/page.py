@@ -262,7 +262,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "words": glossary.WORDS,
         "word_id": glossary.anchor,
         "first_use": glossary.FirstUses(),
-        "untested": lambda one: one.claims and not tested.intersection(one.claims),
+        "untested": lambda one: not tested.intersection(one.claims),
         "asked": facets.ASKED,
         "facets": facets.facets(study),
         "presets": facets.presets(study),
