@@ -43,7 +43,7 @@ def test_a_claim_of_another_run_and_of_an_earlier_version_is_named(tmp_path: Pat
         f"X06 and every figure of the loaders come from another run of lab: of commit {'a' * 10}, "
         f"where the rest is of {'b' * 10}."
     )
-    assert old.startswith("`arms` measured by version 1 of the benchmark, which is at version 2")
+    assert old.startswith("Benchmarks of `arms` that are at version 2 today were measured at ")
     assert old.endswith("in X06.") and set(study.apart) <= set(study.notes)
     assert any("The loaders of lab were measured when claims.toml" in one for one in study.notes)
     first, contest = study.claims

@@ -24,6 +24,7 @@ from scripts.judging.noise import noise_floor
 from scripts.judging.prospects import prospects
 from scripts.render_report import render
 from scripts.report.ceilings import ceilings_json
+from scripts.report.figures.chart import source_line
 from scripts.report.figures.front import IMPLS, front_chart, lead
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.instead import QUESTIONS, STEPS, decisions, instead
@@ -312,3 +313,19 @@ def test_the_front_figure_speaks_of_what_it_draws(found: list[Loaders]) -> None:
         told = lead(machine, drawn.data["impl"])
         assert f"on {machine.name}, with {machine.details['cores']} cores" in told
         assert drawn.caption.startswith(told)
+
+
+def test_a_figure_names_the_commit_that_measured_it(found: list[Loaders]) -> None:
+    """The loaders may be of another run than the rest."""
+    study = build()
+    machine = replace(study.machines[0], contest="c0ffee" * 7)
+    study = replace(study, machines=[machine])
+    commits = {
+        name: source_line(study, [name], 1, [machine.name]).partition("commit ")[2]
+        for name in ("arms.Decode", "trainers.Decode", "epoch.ByWorkers")
+    }
+    rest = f"{machine.commit[:10]}."
+    assert commits == {"arms.Decode": "c0ffeec0ff.", "trainers.Decode": rest,
+                       "epoch.ByWorkers": rest}  # fmt: skip
+    both = source_line(study, ["arms.Raw", "epoch.ByWorkers"], 1, [machine.name])
+    assert both.endswith(f"commits c0ffeec0ff and {rest}")

@@ -75,6 +75,14 @@ def _same_place(cell: Cell, other: Cell) -> bool:
     return alike and cell.estimate is not None and cell.estimate > 0
 
 
+def tested_twice(claims: Sequence[ClaimResult]) -> int:
+    """Claims that two machines or more tested."""
+    untested = [list(claim.by_machine.values()).count("not tested") for claim in claims]
+    return sum(
+        len(claim.by_machine) - count > 1 for claim, count in zip(claims, untested, strict=True)
+    )
+
+
 def differing_verdicts(claims: Sequence[ClaimResult]) -> list[str]:
     """Ids of the claims on which two machines that tested it came to different verdicts."""
     return [claim.id for claim in claims if wording.disagree(claim)]

@@ -253,6 +253,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "boundaries": {claim.id: claim.boundary for claim in study.claims if claim.boundary},
         "how_sure": lambda claim: certainty.how_sure(claim, study),
         "furthest_apart": certainty.furthest_apart(study),
+        "tested_twice": certainty.tested_twice(study.claims),
         "differing_verdicts": certainty.differing_verdicts(study.claims),
         "further": instead.further(measured),
         "updating": environments.updating(
@@ -274,6 +275,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
             (environments.heading(each), environments.sentences(each)) for each in study.across
         ],
         "care": environments.CARE,
+        "under": lambda claim: facets.beside(claim, study),
         "tokens": lambda cell: facets.tokens(cell, where),
         "front_lead": lead(study.machines[0], figures.front.data["impl"]) if figures.front else "",
         "steps": instead.STEPS,

@@ -219,8 +219,8 @@ def apart(evidence: Evidence, judged: Sequence[JudgedClaim]) -> list[str]:
         topics = sorted({f"`{name.partition('.')[0]}`" for _, name in places})
         ids = _resting_on(places, judged)
         told.append(
-            f"{join(topics)} measured by version {versions[0]} of the benchmark, which is at "
-            f"version {versions[1]} today; its cells are judged all the same"
+            f"Benchmarks of {join(topics)} that are at version {versions[1]} today were measured "
+            f"at version {versions[0]}; their cells are judged all the same"
             f"{f', in {join(ids)}' if ids else ''}."
         )
     return told

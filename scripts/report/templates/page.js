@@ -58,13 +58,17 @@
         any ||= !cell.hidden;
         if (!cell.hidden && cell.dataset.o) counts[cell.dataset.o] = (counts[cell.dataset.o] || 0) + 1;
       }
-      const verdict = row.dataset.v.split("|")[column] ?? row.dataset.v.split("|")[0];
-      const hidden = !any || Boolean(verdicts && !verdicts.includes(verdict)) || Boolean(claims && !claims.includes(id));
+      // Of an environment beside the reference the page has verdicts, and no cells.
+      const under = Object.fromEntries((row.dataset.env || "").split("|").map(one => one.split("=")));
+      const there = (chosen.env || "").split(",").map(name => under[name]).filter(Boolean).join(", ");
+      if (wanted.length === 1) any ||= Boolean(there);
+      const verdict = there || (row.dataset.v.split("|")[column] ?? row.dataset.v.split("|")[0]);
+      const hidden = !any || Boolean(verdicts && !verdict.split(", ").some(one => verdicts.includes(one))) || Boolean(claims && !claims.includes(id));
       row.hidden = card.hidden = hidden;
       shown += !hidden;
       const told = numbers(counts), words = Object.keys(told).filter(o => told[o]).map(o => `${told[o]} ${o}`);
       $(".chosen", card).textContent = wanted.length && !hidden
-        ? `In this selection: ${words.join(", ") || "nothing counted"}${column ? `; verdict there: ${verdict}` : ""}.` : "";
+        ? `In this selection: ${words.join(", ") || "nothing counted"}${column || there ? `; verdict there: ${verdict}` : ""}.` : "";
     }
     const total = $$("tr[data-claim]").length;
     $("#shown").textContent = shown < total || wanted.length ? `${shown} of ${total} claims have evidence in this selection${claims ? ` (of ${claims.join(", ")})` : ""}.` : "";
