@@ -12,6 +12,10 @@ from typing import Any
 
 AGAIN = "-again"  # ends the second name of an arm that is measured twice (A/A)
 PROFILES = ("quick", "standard", "full", "loaders")
+# What the profile of the loaders measures, and the standard one does not: topics and benchmarks.
+OF_LOADERS = ("arms", "remote", "trainers.Raw", "trainers.Train")
+# Specialised loaders, which `make peers` installs; an arm of one begins with its name.
+PEERS = ("dali", "ffcv", "grain", "huggingface", "litdata", "mosaicml", "spdl", "webdataset")
 TOPICS = (
     "arms",
     "controls",

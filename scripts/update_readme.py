@@ -13,6 +13,7 @@ if __name__ == "__main__":
     told_while_imported("scripts.update_readme", "make report")
 
 import argparse
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -97,14 +98,26 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
 
 
 def number(claim: dict[str, Any]) -> str:
-    """The headline effect and what is compared; the finding's first sentence where it is a count
-    or an amount of two arms."""
-    effect = claim["effect"]
-    arms = " / ".join(effect["arms"]) if effect else ""
-    if not effect or effect["quantity"] == "value" or (effect["quantity"] == "amount" and arms):
+    """The headline effect, and of what; where it is a word, how many cells are for the claim."""
+    effect, told = claim["effect"], claim["headline"]
+    if not effect:
         return wording.in_short("", claim["finding"])
-    of = arms if len(effect["arms"]) > 1 else f"{effect['metric']}{', ' * bool(arms)}{arms}"
-    return f"{claim['headline']} {of}"
+    metric, arms = effect["metric"].removeprefix(f"{effect['unit']} "), " / ".join(effect["arms"])
+    if effect["quantity"] == "value":
+        if not re.search(r"\d", told):
+            return f"{_cells_for(claim)}: {metric}"
+        metric = "" if re.search(r"[a-z]{3}", told) else metric  # "0 opened per image" says it
+    elif len(effect["arms"]) > 1 and effect["quantity"] != "amount":
+        metric = ""
+    of = ", ".join(filter(None, (metric, arms)))
+    return f"{told}{' ' if metric or effect['low'] is not None else ', '}{of}"
+
+
+def _cells_for(claim: dict[str, Any]) -> str:
+    """Of one machine: another answers an exact question the same way."""
+    counted = [c for c in claim["evidence"] if c["counts"] and c["outcome"] != "skipped"]
+    own = [cell["outcome"] for cell in counted if cell["machine"] == counted[0]["machine"]]
+    return f"{own.count('for')} of {len(own)} cells for it"
 
 
 def _cell(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -37,3 +39,11 @@ def in_a_terminal(study: Study, tmp_path: Path, columns: int = 80) -> str:
         console = Console(width=columns, record=True, file=log)
         terminal.print_study(study, Path("index.html"), console)
         return console.export_text()
+
+
+def as_shown(html: str, gil: bool) -> str:
+    """What a browser shows of `page.trainer`; beside a trainer that holds the GIL it hides spans of
+    the class `trainer`, as the script of the page says."""
+    if gil:
+        html = re.sub('<span class="trainer"[^>]*>.*?</span>', "", html)
+    return unescape(re.sub("<.*?>", "", html))

@@ -71,3 +71,8 @@ def test_the_files_of_one_number_are_in_their_rooms_and_at_most_twenty() -> None
 
 def test_lines_fit_a_hundred_columns() -> None:
     assert [x for x in TEXT.splitlines() if len(x) > 100 and not x.startswith("|")] == []
+
+
+def test_the_quick_profile_takes_as_long_wherever_it_is_said() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "Makefile"):
+        assert "five to eight minutes" in (ROOT / name).read_text(encoding="utf-8"), name

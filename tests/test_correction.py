@@ -123,7 +123,7 @@ def test_blocks_of_slow_benchmarks_take_three_rounds(
     rounds: int, blocks: int, more: int, expected: int
 ) -> None:
     one = replace(cell(0.2), blocks=blocks, more_rounds=more)
-    (found,) = in_rounds([one], {one.machine: rounds})
+    (found,) = in_rounds([one], {(one.machine, one.benchmark): rounds})
     assert found.more_rounds == expected
     assert -(-(rounds + expected) // (1 if blocks == rounds else SPARSE)) >= blocks + more
 
@@ -131,7 +131,7 @@ def test_blocks_of_slow_benchmarks_take_three_rounds(
 def test_a_block_of_what_runs_in_every_second_round_takes_two() -> None:
     """Four blocks of seven rounds (1, 3, 5, 7): the next one comes with the ninth."""
     one = replace(cell(0.2), blocks=4, more_rounds=1)
-    assert in_rounds([one], {one.machine: 7})[0].more_rounds == 2
+    assert in_rounds([one], {(one.machine, one.benchmark): 7})[0].more_rounds == 2
 
 
 def test_more_rounds_by_hand() -> None:

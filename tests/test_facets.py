@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from scripts.report.facets import ASKED, facets, presets, tokens
+from dataclasses import replace
+from urllib.parse import unquote
+
+from scripts.report.facets import ASKED, UNTESTED, beside, facets, presets, tokens
 from scripts.report.instead import QUESTIONS, STORED
 from tests.synthetic_study import ENVIRONMENTS, IDS, MACHINES, cell, selectable
 
@@ -15,8 +18,24 @@ def test_every_preset_selects_levels_that_there_are() -> None:
         "JPEG on a network disk", "pixels fit in memory", "many cores", "Python 3.14"
     ]  # fmt: skip
     for _, selection in told:
-        for key, _, value in (part.partition("=") for part in selection.split("&")):
+        for key, _, value in (part.partition("=") for part in unquote(selection).split("&")):
             assert value in levels[key] or set(value.split(",")) <= levels[key], selection
+
+
+def test_an_environment_whose_verdicts_stand_on_cards_is_a_level() -> None:
+    base, other = selectable(), "Python 3.13, torch 2.14"
+    machines = [replace(machine, environment=ENVIRONMENTS[0]) for machine in base.machines]
+    none = {MACHINES[0]: UNTESTED}
+    told = {ENVIRONMENTS[0]: {MACHINES[0]: "supported"}, other: {MACHINES[0]: "challenged"}}
+    first = replace(base.claims[0], by_environment={**told, "Python 3.15": none})
+    study = replace(base, machines=machines, claims=[first, *base.claims[1:]])
+    (levels,) = [levels for key, _, levels in facets(study) if key == "env"]
+    assert [words for _, words in levels] == [ENVIRONMENTS[0], other], "what nobody tested is none"
+    assert beside(first, study) == "Python 3.13 torch 2.14=challenged"
+    assert not beside(base.claims[1], study)
+    # Cells of another Python are not called by the name of one that was not measured.
+    (last,) = [one for one in presets(study) if "start=" in one[1]]
+    assert last == ("forkserver, as Python 3.14 starts workers", "start=forkserver&python=new")
 
 
 def test_a_comma_in_a_name_is_none_between_levels() -> None:

@@ -190,7 +190,9 @@ def test_rounds_without_a_number_are_told_apart_by_their_order(tmp_path: Path) -
 def test_a_disturbed_sparse_round_takes_as_long_to_make_again(tmp_path: Path) -> None:
     cell = Cell("t", "ratio", {}, 1.1, 0.9, 1.4, "unclear", 5, "b.B.track_b", "lab", more_rounds=2,
                 loaded=(3,))  # fmt: skip
-    assert in_rounds([cell], {"lab": 6})[0].more_rounds == 2, "five and one are all six rounds"
+    assert in_rounds([cell], {("lab", "b.B.track_b"): 6})[0].more_rounds == 2, (
+        "five and one are all six rounds"
+    )
 
 
 def test_many_flagged_cells_are_cut_short() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
+from datasets_impl.contest.code import FROM_STORE
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.factors import NAMES as FACTORS
 from scripts.judging.claims import load_claims
@@ -23,7 +24,8 @@ from scripts.judging.noise import noise_floor
 from scripts.judging.prospects import prospects
 from scripts.render_report import render
 from scripts.report.ceilings import ceilings_json
-from scripts.report.figures.front import IMPLS, front_chart
+from scripts.report.figures.chart import source_line
+from scripts.report.figures.front import IMPLS, front_chart, lead
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.instead import QUESTIONS, STEPS, decisions, instead
 from scripts.report.model import ClaimResult, Study
@@ -170,7 +172,24 @@ def test_decisions_end_in_code_and_a_measured_factor(found: list[Loaders]) -> No
     assert pack.take == "ThreadedLoader(DecodedImages)" and pack.question.storage == "local"
     assert pack.gain.startswith("4.0") and "ThreadedLoader(DecodedImages" in pack.code
     assert decisions([]) == []
-    assert [one.arm for one in made] == ["threaded-pack"], "what was not measured is left out"
+    others = [one for one in made if one.arm != "threaded-pack"]
+    assert {one.question.storage for one in others} == {"object"}, "what was not measured is out"
+    for one in others:
+        assert one.advice and not one.gain, "or said to be advice"
+        assert "s3://bucket/" in one.code and '"photos"' not in one.code.partition("\n\n")[2]
+
+
+def test_advice_for_a_network_is_in_the_code(found: list[Loaders]) -> None:
+    """Reads wait there; whatever was measured from a local disk keeps its own setting."""
+    files = replace(
+        found[0].rows[0], arm="threaded-files", code=ARMS["decode", "threaded-files"].code
+    )
+    (task,) = [each for each in found if each.task == "decode"]
+    made = decisions([replace(task, rows=[*task.rows, files])])
+    (row_,) = [one for one in made if one.arm == "threaded-files"]
+    assert "threads=64" in row_.code and "`threads=`" in row_.advice and not row_.gain
+    (local,) = [one for one in made if one.arm == "threaded-pack"]
+    assert "threads=" not in local.code and not local.advice
 
 
 def test_steps_add_one_thing_each(found: list[Loaders]) -> None:
@@ -245,6 +264,9 @@ def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
 
 def test_every_decision_names_arms_that_exist() -> None:
     for question in QUESTIONS:
+        if (question.task, question.arm) not in ARMS:
+            assert question.arm in FROM_STORE and question.advice, "nobody measures it"
+            continue
         arm: Any = ARMS[question.task, question.arm]  # type: ignore[index]
         assert (question.task, question.usual) in ARMS and arm.origin != "peer" and arm.code
 
@@ -272,3 +294,38 @@ def test_the_front_figure_has_the_datasets_and_the_best_exact_loader(found: list
     assert best["value"].item() == row(found, "threaded-pack").images_per_second
     empty = study.measurements.iloc[:0]
     assert front_chart(replace(study, measurements=empty)) is None
+
+
+def test_the_front_figure_speaks_of_what_it_draws(found: list[Loaders]) -> None:
+    study = build()
+    machine = study.machines[0]
+    here = replace(found[0], machine=machine.name)
+    peers = replace(here, rows=[one for one in here.rows if one.origin != "variant"])
+    for loaders_, words in (
+        ([], {"best loaders": False, "limit": False}),
+        ([replace(here, ceilings={})], {"best loaders": True, "limit": False}),
+        ([peers], {"best loaders": False, "limit": True}),
+        ([here], {"best loaders": True, "limit": True}),
+    ):
+        drawn = front_chart(replace(study, loaders=loaders_))
+        assert drawn is not None
+        assert {word: word in drawn.caption for word in words} == words
+        told = lead(machine, drawn.data["impl"])
+        assert f"on {machine.name}, with {machine.details['cores']} cores" in told
+        assert drawn.caption.startswith(told)
+
+
+def test_a_figure_names_the_commit_that_measured_it(found: list[Loaders]) -> None:
+    """The loaders may be of another run than the rest."""
+    study = build()
+    machine = replace(study.machines[0], contest="c0ffee" * 7)
+    study = replace(study, machines=[machine])
+    commits = {
+        name: source_line(study, [name], 1, [machine.name]).partition("commit ")[2]
+        for name in ("arms.Decode", "trainers.Decode", "epoch.ByWorkers")
+    }
+    rest = f"{machine.commit[:10]}."
+    assert commits == {"arms.Decode": "c0ffeec0ff.", "trainers.Decode": rest,
+                       "epoch.ByWorkers": rest}  # fmt: skip
+    both = source_line(study, ["arms.Raw", "epoch.ByWorkers"], 1, [machine.name])
+    assert both.endswith(f"commits c0ffeec0ff and {rest}")

@@ -11,6 +11,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import jsonschema
 import pytest
@@ -121,12 +122,29 @@ def test_readme_gets_one_number_of_a_claim(report: Path) -> None:
     assert "a &lt;b> \\| c" in line and line.endswith(f"| {first['headline']} slow / fast |")
     first["effect"] |= {"arms": ["slow"], "metric": "what it is"}
     assert update_readme.number(first).endswith("] what it is, slow")
-    first["finding"] = "It pays after 2.1 epochs [1.9\u20132.3]; here 3. And so on."
-    for quantity in ("amount", "value"):
-        first["effect"]["quantity"] = quantity
-        assert update_readme.number(first) == "It pays after 2.1 epochs [1.9\u20132.3]."
     first["effect"] |= {"quantity": "amount", "arms": []}
     assert update_readme.number(first).endswith("] what it is")
+
+
+@pytest.mark.parametrize(
+    ("headline", "effect", "expected"),
+    [
+        ("1.4 epochs [1.3\u20131.5]",
+         {"quantity": "amount", "unit": "epochs", "metric": "epochs until it pays", "low": 1.3,
+          "arms": ["a", "b"]}, "1.4 epochs [1.3\u20131.5] until it pays, a / b"),
+        ("1 of 20", {"metric": "versions in 20 epochs"}, "1 of 20 versions in 20 epochs, a"),
+        ("0 opened per image", {"metric": "files opened"}, "0 opened per image, a"),
+        ("changed", {"metric": "stored data changed"}, "1 of 2 cells for it: stored data changed"),
+    ],
+)  # fmt: skip
+def test_it_is_a_number_and_no_sentence(
+    headline: str, effect: dict[str, Any], expected: str
+) -> None:
+    cells = [{"machine": machine, "outcome": outcome, "counts": True}
+             for machine in "xy" for outcome in ("for", "against", "skipped")]  # fmt: skip
+    usual = {"quantity": "value", "unit": "", "low": None, "arms": ["a"]}
+    claim = {"headline": headline, "finding": "Not this.", "evidence": cells}
+    assert update_readme.number({**claim, "effect": usual | effect}) == expected
 
 
 def test_out_that_is_a_file_is_one_sentence(

@@ -78,6 +78,10 @@ def test_a_machine_that_tested_nothing_disagrees_with_nobody(
     text = Page(page.page(study, figures.build(build(missing=True)), "")).text
     assert ("The machines disagree." in text) is differ
     assert ("machines disagree" in in_a_terminal(study, tmp_path)) is differ
+    both = len(IDS) if "not tested" not in verdicts else 0
+    words = f"Of {both} claims that both tested, " if both else "No claim was tested on both."
+    assert words in text
+    assert (f"Of {both} claims that both tested, verdicts differ on" in text) is differ
 
 
 def test_where_a_conditional_claim_holds_is_on_page_terminal_and_in_the_data(

@@ -42,19 +42,37 @@ def test_the_terminal_says_where_the_committed_results_differ_and_why(
     record = study_record(study)
     first, second = record["claims"][0], record["claims"][5]
     first["verdict"] = second["verdict"] = "conditional"
-    first["cells"]["total"] += 9
+    total = study.claims[0].cells.total
+    more = [cell | {"machine": "elsewhere"} for cell in first["evidence"]]
+    first["evidence"] = [*more, *more[:1], *first["evidence"]]  # of another machine, one cell more
     record["machines"][0]["name"] = "elsewhere"
+    record["claims"][1]["verdict"] = "inconclusive"
+    opened = next(one for one in record["claims"] if one["verdict"] == "not tested")
+    opened["verdict"] = "supported"
     path = tmp_path / "claims.json"
     path.write_text(json.dumps(record), encoding="utf-8")
-    total = study.claims[0].cells.total
-    assert differences(study, path) == [
+    told = differences(study, path)
+    assert told[:2] == [
         f"C01: supported here, conditional in the committed results; the {study.profile} profile "
-        f"has {total} of its {total + 9} cells.",
+        f"measured {total} of the {total + 1} cells of a machine.",
         "C06: supported here, conditional in the committed results; bench-a is another machine "
         "than elsewhere.",
     ]
+    assert told[3:] == [f"Decided in the committed results alone: {opened['id']}."]
+    assert told[2].startswith("Decided here alone: C02"), "what is open in one of them is named"
     monkeypatch.setattr(terminal, "REFERENCE", path)
     assert "Other than the committed results" in in_a_terminal(study, tmp_path)
+    # A name within another's is another machine; the same one is compared with itself.
+    record["machines"][0]["name"] = "bench-a-2"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert "bench-a is another machine than bench-a-2." in differences(study, path)[1]
+    record["machines"].append({"name": "bench-a"})
+    second["by_machine"] = {"bench-a": "challenged", "bench-a-2": "supported"}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    found = [one for one in differences(study, path) if one.startswith("C0")]
+    assert found == [
+        "C06: supported here, challenged in the committed results; the rounds differ."
+    ], "the other machine's cells are not those of this one"
     for text in ("{", "[]", '{"claims": [1], "machines": []}'):
         path.write_text(text, encoding="utf-8")
         assert differences(study, path) == []

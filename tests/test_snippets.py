@@ -15,7 +15,7 @@ import pytest
 
 import datasets_impl
 from datasets_impl import corrected, loaders, variants
-from datasets_impl.contest.code import HOMES, guarded, of_the_trainer, with_setting
+from datasets_impl.contest.code import FROM_STORE, HOMES, guarded, of_the_trainer, with_setting
 from datasets_impl.contest.model import Arm, Task
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.convert import convert_to_shards
@@ -24,11 +24,15 @@ from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.media.object_store import environment_of, object_store
 from scripts.judging.claims import load_claims
 from scripts.report.instead import FURTHER, QUESTIONS
+from scripts.report.page import trainer
 from scripts.root import CLAIMS, ROOT
+from tests.shown import as_shown
 
-SHOWN = {(question.task, question.arm) for question in QUESTIONS} | {
-    claim.instead[:2] for claim in load_claims(CLAIMS).claim if claim.instead
-}
+SHOWN = {
+    (question.task, question.arm)
+    for question in QUESTIONS
+    if (question.task, question.arm) in ARMS or question.arm not in FROM_STORE
+} | {claim.instead[:2] for claim in load_claims(CLAIMS).claim if claim.instead}
 WRITTEN = [
     pytest.param(
         arm,
@@ -105,6 +109,14 @@ def test_so_does_the_code_of_further_questions(
     assert images.shape[0] == 70 - 64
 
 
+@pytest.mark.parametrize("code", FROM_STORE.values(), ids=FROM_STORE)
+def test_so_does_the_advice_for_an_object_store(
+    code: str, here: Path, store: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert '"photos"' not in code, "what lies in an object store is no local folder"
+    assert ran(store(guarded(code)), here, monkeypatch) == 70 - 64
+
+
 @pytest.mark.parametrize("name", ["pack-batched", "pack-items"])
 def test_so_it_does_with_the_workers_that_were_fastest(
     name: str, here: Path, monkeypatch: pytest.MonkeyPatch
@@ -114,24 +126,31 @@ def test_so_it_does_with_the_workers_that_were_fastest(
     assert ran(code, here, monkeypatch) == 70 - 64
 
 
+@pytest.mark.parametrize("gil", [False, True], ids=["waits", "gil"])
 @pytest.mark.parametrize(
     "place", sorted(place for place in SHOWN if of_the_trainer(ARMS[place].code))
 )
-def test_so_it_does_beside_a_trainer_that_holds_the_gil(
+def test_what_the_page_shows_for_each_trainer_runs(
     place: tuple[Task, str],
+    gil: bool,
     here: Path,
     store: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    code = store(ARMS[place].code)
-    code = guarded(code.replace(of_the_trainer(code), ""))
-    assert "where=" not in code and ran(code, here, monkeypatch) == 70 - 64
+    """Also where the file runs again in each process that is started, as under Python 3.14."""
+    shown = as_shown(trainer(with_setting(ARMS[place].code, {})), gil)
+    assert ("where=" in shown) is not gil
+    code = store(shown)
+    assert ran(code, here, monkeypatch) == 70 - 64
+    again = runpy.run_path(str(here / "program.py"), run_name="__mp_main__")
+    assert "batches" not in again and "batch" not in again
 
 
-def test_a_setting_without_workers_changes_nothing() -> None:
+def test_a_setting_without_workers_starts_nothing() -> None:
     for setting in ({}, {"num_workers": 0}, {"threads": 4}):
         for arm in ARMS.values():
-            assert with_setting(arm.code, setting) == arm.code
+            shown = with_setting(arm.code, setting)
+            assert shown == (guarded(arm.code) if "ThreadedLoader(" in arm.code else arm.code)
 
 
 def test_every_arm_that_the_page_leads_to_has_code() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 HOMES = {  # name -> where a user imports it from
     "BatchedDecodingDataset": "datasets_impl.variants.decoding",
     "BatchedStoredDataset": "datasets_impl.variants.stored_pixels",
+    "CachedDataset": "datasets_impl",
     "DataLoader": "torch.utils.data",
     "DecodedImages": "datasets_impl",
     "DecodingDataset": "datasets_impl.variants.decoding",
@@ -26,6 +27,7 @@ HOMES = {  # name -> where a user imports it from
 EPOCHS = "for epoch in range(3):\n    for batch in batches:\n        ...  # your training step"
 WORKERS = "num_workers=0"
 TRAINER = ', where="trainer"'  # without it the threads live in a process of their own
+MANY = 64  # threads, which wait for most of their time
 
 
 def main_class(code: str) -> str:
@@ -52,6 +54,11 @@ def loader_program(dataset: str, batched: bool = False) -> str:
     )
 
 
+def with_many(code: str) -> str:
+    """`code` with more threads than there are cores: reads from afar wait."""
+    return code.replace(", 64, shuffle=True", f", 64, shuffle=True, threads={MANY}")
+
+
 def of_the_trainer(code: str) -> str:
     """The arguments that `code` leaves out where the threads live in a process of their own; "" if
     it has none."""
@@ -60,11 +67,12 @@ def of_the_trainer(code: str) -> str:
 
 
 def with_setting(code: str, setting: Mapping[str, Any]) -> str:
-    """`code` with the number of workers of `setting`; behind a guard, which spawn needs."""
-    workers = setting.get("num_workers", 0)
-    if not workers or WORKERS not in code:
-        return code
-    return guarded(code.replace(WORKERS, f"num_workers={workers}"))
+    """`code` with the number of workers of `setting`; behind a guard where it starts processes, or
+    does without what `of_the_trainer` finds in it."""
+    workers = setting.get("num_workers", 0) if WORKERS in code else 0
+    if workers:
+        code = code.replace(WORKERS, f"num_workers={workers}")
+    return guarded(code) if workers or "ThreadedLoader(" in code else code
 
 
 def guarded(code: str) -> str:
@@ -72,3 +80,32 @@ def guarded(code: str) -> str:
     again."""
     imports, _, body = code.partition("\n\n")
     return f'{imports}\n\nif __name__ == "__main__":\n{textwrap.indent(body, "    ")}'
+
+
+OBJECTS = 'RemoteFolder("s3://bucket/photos")'
+_S3 = "# pip install s3fs"
+_ONCE = f"{_S3}; once: python -m datasets_impl.convert photos s3://bucket/packed --format pack"
+_AHEAD = 'pack = RemotePack("s3://bucket/packed", cache="shards", cache_bytes=10**9)'
+FROM_STORE = {  # what reads from an object store, by arm; the last two are none
+    "threaded-objects": program(
+        _S3,
+        f"source = {OBJECTS}",
+        with_many(f"batches = ThreadedLoader(DecodedImages(source), 64, shuffle=True{TRAINER})"),
+    ),
+    "threaded-ranges": program(
+        _ONCE,
+        'source = RemotePack("s3://bucket/packed")',
+        with_many(f"batches = ThreadedLoader(DecodedImages(source), 64, shuffle=True{TRAINER})"),
+    ),
+    "shards-ahead": program(
+        _ONCE, _AHEAD, f"batches = ThreadedLoader(ShardsAhead(DecodedImages(pack)), 64{TRAINER})"
+    ),
+    "crops-ahead": program(
+        _ONCE, _AHEAD, f"batches = ThreadedLoader(ShardsAhead(RandomCrops(pack)), 64{TRAINER})"
+    ),
+    "cached-objects": program(
+        _S3,
+        f"source = CachedDataset(DecodedImages({OBJECTS}))",
+        with_many(f"batches = ThreadedLoader(source, 64, shuffle=True{TRAINER})"),
+    ),
+}

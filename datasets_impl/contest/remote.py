@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from datasets_impl.contest.code import TRAINER, loader_program, program
+from datasets_impl.contest.code import FROM_STORE, MANY, OBJECTS, loader_program
 from datasets_impl.contest.model import BATCH_SIZE, Arm, Batches, Origin
 from datasets_impl.contest.plain import data_loader
 from datasets_impl.experiments.loops import cores
@@ -38,7 +38,6 @@ from datasets_impl.media.workspaces import temporary_folder
 SHARDS = 16  # of a set
 CACHE = 2  # a cache holds one byte of so many
 FAST = 10_000.0  # MB/s: no line at all
-MANY = 64  # threads, which wait for most of their time
 Connect = Callable[..., Batches]
 
 
@@ -164,9 +163,6 @@ def remote_arm(
     )
 
 
-PHOTOS = 'RemoteFolder("s3://bucket/photos")'
-S3 = "# pip install s3fs"
-ONCE = f"{S3}; once: python -m datasets_impl.convert photos s3://bucket/packed --format pack"
 ARMS: tuple[Arm, ...] = (
     remote_arm(
         "dataloader-objects",
@@ -177,7 +173,7 @@ ARMS: tuple[Arm, ...] = (
         layout="NCHW",
         package="s3fs",
         about="DataLoader over s3fs, an object for each image",
-        code=loader_program(f"DecodedImages({PHOTOS})"),
+        code=loader_program(f"DecodedImages({OBJECTS})"),
     ),
     remote_arm(
         "threaded-objects",
@@ -188,12 +184,7 @@ ARMS: tuple[Arm, ...] = (
         layout="NCHW",
         package="s3fs",
         about="many threads over s3fs, an object for each image",
-        code=program(
-            S3,
-            f"source = {PHOTOS}",
-            f"batches = ThreadedLoader(DecodedImages(source), 64, shuffle=True, threads={MANY}"
-            f"{TRAINER})",
-        ),
+        code=FROM_STORE["threaded-objects"],
     ),
     remote_arm(
         "threaded-ranges",
@@ -204,12 +195,7 @@ ARMS: tuple[Arm, ...] = (
         layout="NCHW",
         package="s3fs",
         about="many threads over s3fs, a range of a pack for each image",
-        code=program(
-            ONCE,
-            'source = RemotePack("s3://bucket/packed")',
-            f"batches = ThreadedLoader(DecodedImages(source), 64, shuffle=True, threads={MANY}"
-            f"{TRAINER})",
-        ),
+        code=FROM_STORE["threaded-ranges"],
     ),
     remote_arm(
         "shards-ahead",
@@ -221,10 +207,6 @@ ARMS: tuple[Arm, ...] = (
         package="s3fs",
         order="shards shuffled, images of a few shards mixed",
         about="shards fetched ahead into a bounded cache, decoded by threads",
-        code=program(
-            ONCE,
-            'pack = RemotePack("s3://bucket/packed", cache="shards", cache_bytes=10**9)',
-            f"batches = ThreadedLoader(ShardsAhead(DecodedImages(pack)), 64{TRAINER})",
-        ),
+        code=FROM_STORE["shards-ahead"],
     ),
 )

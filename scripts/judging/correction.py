@@ -92,8 +92,8 @@ def _more_rounds(family: Sequence[Cell], rules: Rules) -> list[int | None]:
     return found
 
 
-def in_rounds(cells: Sequence[Cell], rounds: Mapping[str, int]) -> list[Cell]:
-    """`cells` with `more_rounds` in rounds of the study, of which each machine has had `rounds`.
+def in_rounds(cells: Sequence[Cell], rounds: Mapping[tuple[str, str], int]) -> list[Cell]:
+    """`cells` with `more_rounds` in rounds of the run that measured them, which has had `rounds`.
 
     Slow benchmarks run in every `SPARSE`-th round only, or in every second, so a block of theirs
     takes as many.
@@ -101,7 +101,7 @@ def in_rounds(cells: Sequence[Cell], rounds: Mapping[str, int]) -> list[Cell]:
     found = []
     for cell in cells:
         if cell.more_rounds is not None and cell.blocks:
-            had = rounds[cell.machine]
+            had = rounds[cell.machine, cell.benchmark]
             known = cell.blocks + len(cell.loaded)
             every = (
                 1 if known >= had else 2 if known == -(-had // 2) > -(-had // SPARSE) else SPARSE

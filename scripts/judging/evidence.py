@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from asv.results import Results
@@ -42,7 +42,9 @@ class MachineResults:
     observations: list[dict[str, Any]]
     sampled: bool
     measured: int = 0  # when its last benchmark started, in milliseconds since 1970
+    rounds: int = 1  # blocks of its benchmarks that run in every round
     contest: str = ""  # the commit of the run of the loaders that is judged with it
+    loaders: dict[str, Any] = field(default_factory=dict)  # the provenance of that run
     environment: str = ""  # in words: "Python 3.11, torch 2.14"
 
 
@@ -51,22 +53,21 @@ class Evidence:
     """`cells`: columns machine, benchmark, metric, unit, version, the factors, samples (list or
     None; NaN for a block that other programs disturbed), median, other (asv's result is not the
     median of asv's samples), q25, q75, repeat, status ("ok", "skipped", "failed", "incomplete"),
-    reason (a `Reason`, or None)."""
+    reason (a `Reason`, or None), rounds and profile of the run that measured it."""
 
     cells: pd.DataFrame
     machines: list[MachineResults] = field(default_factory=list)
+    unused: tuple[str, ...] = ()  # second runs that are compared with nothing, by their files
 
     @property
     def newest(self) -> MachineResults:
         """The machine that was measured last."""
         return max(self.machines, key=lambda machine: machine.measured)
 
-    def rounds(self) -> dict[str, int]:
-        """Rounds of each machine: the blocks of its benchmarks that run in every one."""
-        return {
-            str(machine): max((len(cell) for cell in group["samples"] if cell), default=1)
-            for machine, group in self.cells.groupby("machine")
-        }
+    def of_runs(self, what: Literal["rounds", "profile"]) -> dict[tuple[str, str], Any]:
+        """Rounds or profile of the run that measured a benchmark, by machine and name in asv."""
+        runs = self.cells.drop_duplicates(["machine", "name"])
+        return dict(zip(zip(runs["machine"], runs["name"], strict=True), runs[what], strict=True))
 
     def joined(self, other: Evidence) -> Evidence:
         """Both together; of a machine in both, this one's provenance and the logs of both.
@@ -86,8 +87,8 @@ class Evidence:
         for machine in self.machines:
             more = joining.pop(machine.name, None)
             log = [*machine.observations, *(more.observations if more else [])]
-            contest = more.commit if more else ""
-            machines.append(replace(machine, observations=log, contest=contest))
+            contest, run = (more.commit, more.provenance) if more else ("", {})
+            machines.append(replace(machine, observations=log, contest=contest, loaders=run))
         machines += joining.values()
         return Evidence(pd.concat([self.cells, other.cells], ignore_index=True), machines)
 
@@ -118,8 +119,10 @@ def evidence_of(runs: Runs, beside: Mapping[str, str] | None = None) -> Evidence
         StudyError: a file is damaged, or of another suite.
     """
     versions = newest_versions([runs.versions, beside or {}])
-    first = _read(runs.first, versions)
-    return first.joined(_read(runs.contest, versions)) if runs.contest else first
+    found = _read(runs.first, versions)
+    if runs.contest:
+        found = found.joined(_read(runs.contest, versions))
+    return replace(found, unused=tuple(one.path.stem for one in runs.unused))
 
 
 def _read(files: Sequence[ResultFile], versions: Mapping[str, str]) -> Evidence:
@@ -127,7 +130,8 @@ def _read(files: Sequence[ResultFile], versions: Mapping[str, str]) -> Evidence:
     machines = []
     for one in files:
         found = _cells_of(one, versions)
-        rows += found
+        rounds = max((len(row["samples"]) for row in found if row["samples"]), default=1)
+        rows += [row | {"rounds": rounds, "profile": one.profile} for row in found]
         machines.append(
             MachineResults(
                 name=one.machine,
@@ -138,6 +142,7 @@ def _read(files: Sequence[ResultFile], versions: Mapping[str, str]) -> Evidence:
                 # Also where no cell counts, for example since its benchmark changed its meaning.
                 sampled=any(any(cells or ()) for cells in one.results._samples.values()),
                 measured=one.started,
+                rounds=rounds,
                 environment=str(one.environment),
             )
         )

@@ -170,7 +170,7 @@ def _judgement(known: Claims, evidence: Evidence) -> Judgement:
         commit=newest.commit,
         dirty=bool(newest.provenance.get("dirty", False)),
         profile=newest.provenance.get("profile", "plain asv run"),
-        rounds=max(evidence.rounds().values(), default=1),
+        rounds=max((machine.rounds for machine in evidence.machines), default=1),
         machines=[measured(machine) for machine in evidence.machines],
         noise=noise,
         claims=[_judge(claim, evidence, known, noise, (flags, states)) for claim in known.claim],
@@ -237,7 +237,7 @@ def _judge(
             marked(judge_test(test, evidence.cells, rules), test, flags), test, states
         )
     ])  # fmt: skip
-    cells = in_rounds(corrected(judged, rules), evidence.rounds())
+    cells = in_rounds(corrected(judged, rules), evidence.of_runs("rounds"))
     counted = [cell for cell in cells if cell.counts]
     noisy = noisy_machines(noise, rules)
     verdict = _verdict(claim, counted, rules, noisy)

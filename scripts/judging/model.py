@@ -161,19 +161,19 @@ class Lacking:
 
     `kind`: "needs", what the claims file says; "evidence", for `reasons` or because none of
     `benchmarks` was run; "quiet", `machines` had too many false alarms; "samples", there are only
-    medians; "rounds", `more` of them, to `total`; "any rounds", it is not known how many; "effect",
-    more rounds alone would not decide it. `profile` measured the newest results.
+    medians; "rounds", `more` of them; "any rounds", it is not known how many; "effect", more rounds
+    alone would not decide it. `targets` of `make` measure it, each up to so many rounds where that
+    is known, else 0.
     """
 
     kind: Literal["needs", "evidence", "quiet", "samples", "rounds", "any rounds", "effect"]
     benchmarks: tuple[str, ...] = ()
+    targets: tuple[tuple[str, int], ...] = ()
     machines: tuple[str, ...] = ()
     unclear: int = 0
     counted: int = 0
     reasons: frozenset[tuple[Reason, ...]] = frozenset()  # of each cell, without repetitions
     more: int = 0
-    total: int = 0
-    profile: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

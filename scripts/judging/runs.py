@@ -96,6 +96,7 @@ class Runs:
     # The newest of each benchmark: of these runs, or of a suite that none has run yet.
     versions: dict[str, str] = field(default_factory=dict)
     quick: list[ResultFile] = field(default_factory=list)  # beside a wider one, and not judged
+    unused: list[ResultFile] = field(default_factory=list)  # second runs of something else
     others: list[Runs] = field(default_factory=list)
 
     def add(self, runs: Sequence[ResultFile]) -> None:
@@ -108,7 +109,9 @@ class Runs:
         self.first.append(first)
         self.contest += [_newest(contest)] if others and contest else []
         self.quick += [one for one in others if wider and one.profile == QUICK][-1:]
-        self.second += [one for one in runs if one.again(first)][-1:]
+        second = [one for one in runs if one.again(first)][-1:]
+        self.second += second
+        self.unused += [one for one in runs if one.repeats and one not in (first, *second)]
 
 
 def find_runs(folders: Sequence[Path]) -> Runs:
@@ -128,6 +131,7 @@ def find_runs(folders: Sequence[Path]) -> Runs:
         for environment, runs in environments.items():
             others.setdefault(str(environment), Runs()).add(runs)
     found.others = [others[name] for name in sorted(others)]
+    found.unused += [one for other in found.others for one in other.unused]
     _tell_versions(found, files)
     return found
 

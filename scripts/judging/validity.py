@@ -109,7 +109,7 @@ def _checks(
         yield _load(machine)
         yield _cold(machine)
     yield _noise(evidence, known)
-    yield _rounds(evidence, machine)
+    yield _rounds(machine)
     yield _cells(evidence)
 
 
@@ -255,14 +255,13 @@ def _noise(evidence: Evidence, known: Reference) -> Check:
     return Check("A/A arms", "holds", found, source)
 
 
-def _rounds(evidence: Evidence, machine: MachineResults) -> Check:
+def _rounds(machine: MachineResults) -> Check:
     name, source = "rounds", f"{RESULT}: samples"
     if not machine.sampled:
         return Check(name, "limits", "only medians, no samples: nothing can be paired", source)
-    count = evidence.rounds().get(machine.name, 1)
-    level: Level = "holds" if count >= GOOD_ROUNDS else "limits"
-    level = "voids" if count < LEAST_ROUNDS else level
-    return Check(name, level, f"{count} of at least {GOOD_ROUNDS}", source)
+    level: Level = "holds" if machine.rounds >= GOOD_ROUNDS else "limits"
+    level = "voids" if machine.rounds < LEAST_ROUNDS else level
+    return Check(name, level, f"{machine.rounds} of at least {GOOD_ROUNDS}", source)
 
 
 def _cells(evidence: Evidence) -> Check:

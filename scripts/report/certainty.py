@@ -22,6 +22,10 @@ def how_sure(claim: ClaimResult, study: Study) -> list[str]:
     if blocks := sorted({cell.blocks for cell in counted if cell.low is not None}):
         span = " to ".join(map(str, dict.fromkeys((blocks[0], blocks[-1]))))
         told.append(f"Each rests on {span} rounds in fresh processes.")
+    old = sum((cell.machine, cell.benchmark) in study.earlier for cell in counted)
+    if old:
+        some = "All" if old == len(counted) else f"{old} of them"
+        told.append(f"{some} were measured by an earlier version of the benchmark.")
     tested = {name: v for name, v in claim.by_machine.items() if v != "not tested"}
     if len(tested) == 1:
         told.append(f"Only one machine tested it, {next(iter(tested))}.")
@@ -69,6 +73,14 @@ def _same_place(cell: Cell, other: Cell) -> bool:
     names = ("test", "treatment", "baseline", "benchmark", "factors", "quantity")
     alike = all(getattr(cell, name) == getattr(other, name) for name in names)
     return alike and cell.estimate is not None and cell.estimate > 0
+
+
+def tested_twice(claims: Sequence[ClaimResult]) -> int:
+    """Claims that two machines or more tested."""
+    untested = [list(claim.by_machine.values()).count("not tested") for claim in claims]
+    return sum(
+        len(claim.by_machine) - count > 1 for claim, count in zip(claims, untested, strict=True)
+    )
 
 
 def differing_verdicts(claims: Sequence[ClaimResult]) -> list[str]:

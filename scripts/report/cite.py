@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from scripts.judging.targets import of_loaders
 from scripts.report import wording
 from scripts.report.model import ClaimResult, Machine, Study
 from scripts.report.tables import escape_tex
@@ -16,8 +17,6 @@ from scripts.root import ROOT
 
 HERE = "the address of this page"  # where none is recorded; the script of the page knows it
 PAGE = "results/report/index.html"
-# What the profile `loaders` measures, where the standard one does not.
-CONTEST = ("arms.", "remote.", "trainers.Raw.", "trainers.Train.")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def runs(study: Study, claim: ClaimResult) -> list[tuple[str, list[str]]]:
     found = []
     for machine in study.machines:
         measured = {
-            _commit(machine, cell.benchmark)
+            commit_of(machine, cell.benchmark)
             for cell in claim.evidence
             if cell.machine == machine.name and cell.estimate is not None
         }
@@ -72,8 +71,9 @@ def runs(study: Study, claim: ClaimResult) -> list[tuple[str, list[str]]]:
     return found
 
 
-def _commit(machine: Machine, benchmark: str) -> str:
-    return (benchmark.startswith(CONTEST) and machine.contest) or machine.commit
+def commit_of(machine: Machine, benchmark: str) -> str:
+    """Of the run that measured a benchmark there."""
+    return (of_loaders(benchmark) and machine.contest) or machine.commit
 
 
 def _measured(study: Study, claim: ClaimResult) -> str:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from scripts.judging.grid import order
-from scripts.judging.model import VERDICTS, Cell
+from scripts.judging.model import VERDICTS, Cell, Verdict
 from scripts.judging.pairing import level
 from scripts.report import wording
-from scripts.report.model import Study
+from scripts.report.instead import NEW
+from scripts.report.model import ClaimResult, Study
 
 Levels = list[tuple[str, str]]  # value in the address, and in words
+UNTESTED: Verdict = "not tested"
 SLOW = "throttled,object-store"
 FACTORS = {  # key in the address -> factor, and what it is called
     "px": ("px", "Resolution"),
@@ -29,7 +32,7 @@ ASKED: list[tuple[str, str, Levels]] = [
     ("crops", "Random crops?", [("no", "no"), ("yes", "yes")]),
     ("labels", "Labels?", [("no", "no"), ("yes", "yes")]),
     ("trainer", "What does your trainer do?",
-     [("waits", "waits for a GPU"), ("gil", "holds the GIL, or computes")]),
+     [("waits", "waits for a GPU, or computes"), ("gil", "holds the GIL")]),
     ("python", "Which Python?", [("old", "3.13 or older"), ("new", "3.14, or spawn")]),
 ]  # fmt: skip
 IN_MEMORY = "C04,C06,C07,C11,C14,C15,C17,X03,X04"  # claims about pixels that are decoded once
@@ -40,7 +43,7 @@ def facets(study: Study) -> list[tuple[str, str, Levels]]:
     cells = [cell for claim in study.claims for cell in claim.evidence]
     found = [
         ("machine", "Machine", _alike(machine.name for machine in study.machines)),
-        ("env", "Environment", _alike(filter(None, (m.environment for m in study.machines)))),
+        ("env", "Environment", _alike(filter(None, _environments(study)))),
         *((key, label, _levels(cells, key)) for key, (_, label) in FACTORS.items()),
         ("verdict", "Verdict", _alike(VERDICTS)),
     ]
@@ -55,9 +58,33 @@ def presets(study: Study) -> list[tuple[str, str]]:
         told.insert(0, ("JPEG on a network disk", f"medium={SLOW}&fits=no&storage=network"))
     if many := next((value for value in levels.get("workers", ()) if "," in value), ""):
         told.append(("many cores", f"workers={many}"))
-    if "forkserver" in levels.get("start", ()):
-        told.append(("Python 3.14", "start=forkserver&python=new"))
+    if new := next((value for value in sorted(levels["env"]) if value.startswith(NEW)), ""):
+        told.append((NEW, f"env={quote(new)}&python=new"))
+    elif "forkserver" in levels.get("start", ()):
+        told.append((f"forkserver, as {NEW} starts workers", "start=forkserver&python=new"))
     return told
+
+
+def _environments(study: Study) -> list[str]:
+    """Those of the reference, then those whose verdicts stand beside it on the cards."""
+    others = {
+        name
+        for claim in study.claims
+        for name, own in claim.by_environment.items()
+        if set(own.values()) != {UNTESTED}
+    }
+    return [*(machine.environment for machine in study.machines), *sorted(others)]
+
+
+def beside(claim: ClaimResult, study: Study) -> str:
+    """Verdicts of environments beside each machine's reference, as the script reads them; their
+    cells are not on the page."""
+    usual = {machine.name: machine.environment for machine in study.machines}
+    told = {
+        name: sorted({v for at, v in own.items() if v != UNTESTED and usual.get(at) != name})
+        for name, own in sorted(claim.by_environment.items())
+    }
+    return "|".join(f"{_key(name)}={', '.join(own)}" for name, own in told.items() if own)
 
 
 def tokens(cell: Cell, environments: Mapping[str, str]) -> str:

@@ -6,7 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from datasets_impl.contest.code import with_setting
+from datasets_impl.contest.code import (
+    FROM_STORE,
+    guarded,
+    main_class,
+    with_many,
+    with_setting,
+)
 from scripts.judging.model import LoaderRow, Loaders, RemoteLine, RemoteRow, ScaleRow
 from scripts.report import wording
 from scripts.report.model import ClaimResult
@@ -24,30 +30,38 @@ class Question:
     arm: str
     usual: str
     but: str = ""  # what else has to be so
+    advice: str = ""  # what to do besides, or why to take it where it was not measured
 
 
+MANY_READS = "raise `threads=`."
+AHEAD = "read a `RemotePack`."
+ONE_BY_ONE = "the pictures one by one"  # a second way, which needs its number
 QUESTIONS = (
     Question("yes", "local", "no", "raw", "gathered", "raw-files"),
-    Question("yes", "network object", "no", "raw", "gathered-preloaded", "raw-files",
-             "the pixels are read once"),
+    Question("yes", "network", "no", "raw", "gathered-preloaded", "raw-files",
+             "pixels read once"),
+    Question("yes", "object", "no", "remote", "cached-objects", "dataloader-objects",
+             advice="read a `RemoteFolder`."),
     Question("yes", "local", "no", "raw", "pack-batched", "raw-files",
-             "it has to stay a Dataset for a DataLoader"),
+             "for your DataLoader"),
     Question("no", "local", "no", "decode", "threaded-pack", "dataloader-pil"),
-    Question("no", "network object", "no", "decode", "threaded-files", "dataloader-pil",
-             "or there is no room for a copy"),
+    Question("no", "network", "no", "decode", "threaded-files", "dataloader-pil",
+             "or no room for a copy", MANY_READS),
     Question("no", "object", "no", "remote", "shards-ahead", "dataloader-objects",
-             "as a pack in shards"),
+             "as a pack in shards", AHEAD),
     Question("no", "object", "no", "remote", "threaded-objects", "dataloader-objects",
-             "the pictures one by one"),
+             ONE_BY_ONE),
     Question("no", "local", "no", "decode", "batched-simplejpeg", "dataloader-pil",
-             "it has to stay a Dataset for a DataLoader"),
+             "for your DataLoader"),
     Question("", "local", "yes", "train", "threaded-regions", "dataloader-pil"),
-    Question("", "network object", "yes", "train", "threaded-crops-files", "dataloader-pil",
-             "or there is no room for a copy"),
+    Question("", "network", "yes", "train", "threaded-crops-files", "dataloader-pil",
+             "or no room for a copy", MANY_READS),
+    Question("", "object", "yes", "remote", "crops-ahead", "dataloader-objects",
+             "as a pack in shards", AHEAD),
 )  # fmt: skip
 STORED = {  # where the files are -> in words
     "local": "local disk",
-    "network object": "network (NFS) or object storage",
+    "network": "network (NFS)",
     "object": "object storage",
 }
 LINE = (20, 250)  # ms to the first byte and MB/s of the line that these rows are told for
@@ -64,11 +78,13 @@ class Advice:
     take: str
     claims: tuple[str, ...] = ()
     code: str = ""
+    fits: str = ""  # the answers to other questions with which it stands, as in `Question`
+    crops: str = ""
 
 
 NEW = "Python 3.14"  # workers start by forkserver from here on
-_TRAINER = "What does your trainer do?"
-_PYTHON = "Does preloading work in your Python?"
+_TRAINER = "Your trainer?"
+_PYTHON = "Preloading works?"
 _PROCESS = """from datasets_impl import DecodedImages, ThreadedLoader
 if __name__ == "__main__":  # Python 3.14 runs the file again
     batches = ThreadedLoader(DecodedImages("photos"), 64, shuffle=True)
@@ -90,17 +106,18 @@ batches = DataLoader(ReadOnlyMappedDataset("photos"), 64, shuffle=True)
 for images in batches:
     ...  # your training step"""
 FURTHER = (
-    Advice("labels", "yes", "Labels?", "A folder for each class; the pixels fit in memory",
-           "`ThreadedLoader(StoredPixels)` of a `LabelledFolder`: pairs of images and targets.",
-           ("X11",),
-           _LABELS),
-    Advice("labels", "yes", "Labels?", "A folder for each class; they do not fit",
-           "`ThreadedLoader` of `DecodedImages` or `RandomCrops` of a `LabelledFolder`.", ("X11",),
-           _DECODED_LABELS),
-    Advice("trainer", "waits", _TRAINER, "It waits for a GPU",
+    Advice("labels", "yes", "Labels?", "A folder for each class; pixels fit",
+           "`ThreadedLoader(StoredPixels)` of a `LabelledFolder`.", (),
+           _LABELS, fits="yes", crops="no"),
+    Advice("labels", "yes", "Labels?", "A folder for each class; they do not",
+           "`ThreadedLoader(DecodedImages)` of a `LabelledFolder`.", (),
+           _DECODED_LABELS, fits="no", crops="no"),
+    Advice("labels", "yes", "Labels?", "A folder for each class; random crops",
+           "`ThreadedLoader(RandomCrops)` of a `LabelledFolder`.", (),
+           _DECODED_LABELS.replace("DecodedImages", "RandomCrops"), crops="yes"),
+    Advice("trainer", "waits", _TRAINER, "It waits for a GPU, or computes on the CPU",
            "Threads in its own process: `where=\"trainer\"`, as above.", ("X10",)),
-    Advice("trainer", "gil", _TRAINER,
-           "It holds the GIL, launches many small operations, or computes on the CPU",
+    Advice("trainer", "gil", _TRAINER, "It holds the GIL, or launches many small operations",
            "The same class, with its threads in a process of their own: leave `where` out, "
            "`\"process\"` is the default.",
            ("X11", "X10"), _PROCESS),
@@ -145,7 +162,7 @@ SWEEPS = {  # benchmark -> what it varies
 @dataclass(frozen=True)
 class Decision:
     """`gain`: images per second over the usual way, which `usual` names, with the line to an object
-    store where there is one; "" from any other network."""
+    store where there is one; "" where it was not measured, and then `advice` says what to do."""
 
     arm: str
     take: str  # the class, or the arm where it is built on none of this project's
@@ -154,6 +171,7 @@ class Decision:
     gain: str
     usual: str
     question: Question
+    advice: str = ""
 
 
 def further(starts: Mapping[str, Collection[str]]) -> list[Advice]:
@@ -212,7 +230,12 @@ def decisions(found: Sequence[Loaders], lines: Sequence[RemoteLine] = ()) -> lis
             rows = {row.arm: row for row in over.rows}
         if question.arm in rows and question.usual in rows:
             made.append(_decision(question, rows[question.arm], rows[question.usual]))
-    return made
+        elif question.storage == "object" and question.but != ONE_BY_ONE:
+            code = FROM_STORE[question.arm]
+            made.append(Decision(question.arm, main_class(code), "", guarded(code), "", "",
+                                 question, question.advice))  # fmt: skip
+    # Advice alone, with nothing measured beside it, is no table.
+    return made if any(one.usual for one in made) else []
 
 
 def instead(found: Sequence[Loaders], claims: Sequence[ClaimResult]) -> dict[str, str]:
@@ -243,12 +266,15 @@ def _decision(
     over = ""
     if isinstance(row, RemoteRow):
         over = f", {LINE[0]} ms from the store, over {LINE[1]} MB/s"
+    measured = bool(over) or question.storage == "local"
+    code = with_many(row.code) if question.advice and not measured else row.code
     return Decision(
         arm=row.arm,
         take=row.uses or row.arm,
         about=row.about,
-        code=with_setting(row.code, row.setting),
-        gain=_gain(row, usual) if over or question.storage == "local" else "",
+        code=with_setting(code, row.setting),
+        gain=_gain(row, usual) if measured else "",
         usual=f"{usual.about}{over}",
         question=question,
+        advice="" if measured else question.advice,
     )

@@ -91,6 +91,9 @@ class Study(Run):
     skips: list[tuple[str, str]] = field(default_factory=list)  # what was skipped, and why
     field_rows: list[FieldRow] = field(default_factory=list)
     repeat: Repeat | None = None
+    apart: list[str] = field(default_factory=list)  # of the notes, what another run measured
+    # (machine, benchmark) whose numbers are of an earlier version of the benchmark.
+    earlier: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def answer(self) -> str:

@@ -22,6 +22,7 @@ from scripts.judging.model import Cell, Repeat
 from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
 from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
+from scripts.judging.targets import target
 from scripts.report import (
     ceilings,
     certainty,
@@ -39,7 +40,7 @@ from scripts.report import (
 from scripts.report.answer import headline_cell
 from scripts.report.figures import Figures
 from scripts.report.figures.chart import Chart
-from scripts.report.figures.front import LEAD
+from scripts.report.figures.front import lead
 from scripts.report.figures.style import page_variables
 from scripts.report.model import ClaimResult, Machine, Study
 from scripts.report.record import cell_record
@@ -150,9 +151,12 @@ def mini(claim: ClaimResult) -> list[tuple[str, int]]:
 
 
 def decided(claim: ClaimResult) -> str:
-    """The cells in words: "8 for, 2 against of 12"."""
-    words = [f"{count} {name}" for name, count in mini(claim)]
-    return f"{', '.join(words)} (of {claim.cells.total})" if words else "no cells"
+    """The cells in words: "8 for, 2 against (of 10 measured), 2 skipped"."""
+    counts = dict(mini(claim))
+    skipped = counts.pop("skipped", 0)
+    measured = f" (of {sum(counts.values())} measured)" if counts else ""
+    words = ", ".join(f"{count} {name}" for name, count in counts.items()) + measured
+    return ", ".join([words] * bool(words) + [f"{skipped} skipped"] * (skipped > 0)) or "no cells"
 
 
 def remark(cell: Cell, shared_bar: str) -> str:
@@ -243,6 +247,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "boundaries": {claim.id: claim.boundary for claim in study.claims if claim.boundary},
         "how_sure": lambda claim: certainty.how_sure(claim, study),
         "furthest_apart": certainty.furthest_apart(study),
+        "tested_twice": certainty.tested_twice(study.claims),
         "differing_verdicts": certainty.differing_verdicts(study.claims),
         "further": instead.further(starting[0].starts if starting else {}),
         "updating": environments.updating(
@@ -252,7 +257,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "words": glossary.WORDS,
         "word_id": glossary.anchor,
         "first_use": glossary.FirstUses(),
-        "untested": lambda one: one.claims and not tested.intersection(one.claims),
+        "untested": lambda one: not tested.intersection(one.claims),
         "asked": facets.ASKED,
         "facets": facets.facets(study),
         "presets": facets.presets(study),
@@ -264,8 +269,9 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
             (environments.heading(each), environments.sentences(each)) for each in study.across
         ],
         "care": environments.CARE,
+        "under": lambda claim: facets.beside(claim, study),
         "tokens": lambda cell: facets.tokens(cell, where),
-        "front_lead": LEAD,
+        "front_lead": lead(study.machines[0], figures.front.data["impl"]) if figures.front else "",
         "steps": instead.STEPS,
         "stored": instead.STORED,
         "passing": ceilings.passing,
@@ -279,6 +285,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "differing": differing_details(study.machines),
         "noisy": study.noise.rate is not None and study.noise.rate > 0.05,
         "commit": wording.short_commit(study),
+        "target": target(study.profile),
         "groups": [
             ("claims", "The post\u2019s claims", [c for c in study.claims if c.origin == "post"]),
             ("beyond", "Beyond the post", [c for c in study.claims if c.origin == "beyond"]),

@@ -97,37 +97,33 @@ def missing(lacking: Lacking, claim: Claim) -> str:
     if lacking.kind == "needs":
         return f"Needs {claim.needs}."
     if lacking.kind == "evidence":
-        if told:
-            return f"Evidence is missing: {'; '.join(told)}."
-        return (
-            f"Evidence is missing: no results of {', '.join(lacking.benchmarks)}; measure them: "
-            f"{_commands(lacking.benchmarks)}."
-        )
+        why = "; ".join(told) or f"no results of {', '.join(lacking.benchmarks)}"
+        return f"Evidence is missing: {why}. What measures it: {commands(lacking, False)}."
     if lacking.kind == "quiet":
         return (
             f"The A/A arms on {', '.join(lacking.machines)} raised more false alarms than the "
-            "rules allow; measure again on a quieter machine."
+            f"rules allow; measure again on a quieter machine: {commands(lacking, False)}."
         )
-    command = f"make {lacking.profile if lacking.profile in ('standard', 'full') else 'study'}"
-    more, total = lacking.more, lacking.total
+    more = lacking.more
     barred = any(reason.kind == "at the bar" for each in lacking.reasons for reason in each)
     enough = " to decide enough of the others" if barred else ""
     remedy = {
-        "samples": f"measure with samples: `{command}`.",
-        "rounds": f"measure {more} more round{'s'[: more != 1]}{enough}: "
-        f"`{command} ROUNDS={total}`.",
-        "any rounds": "measure more rounds.",
+        "samples": f"measure with samples: {commands(lacking, False)}.",
+        "rounds": f"measure {more} more round{'s'[: more != 1]}{enough}: {commands(lacking)}.",
+        "any rounds": f"measure more rounds: {commands(lacking, False)}.",
         "effect": "more rounds alone would not decide enough of them.",
     }[lacking.kind]
     why = f" Reasons: {'; '.join(told)}." if told else ""
     remedy = f"{remedy[0].upper()}{remedy[1:]}"
-    return f"{lacking.unclear} of {lacking.counted} cells are unclear.{why} {remedy}"
+    return f"{lacking.unclear} of {lacking.counted} measured cells are unclear.{why} {remedy}"
 
 
-def _commands(benchmarks: Sequence[str]) -> str:
-    """What measures them; beside trainers and in the contest a part is a profile of its own."""
-    more = any(name.startswith(("arms.", "trainers.")) for name in benchmarks)
-    return "`make standard`" + (", then `make loaders`" if more else "")
+def commands(lacking: Lacking, rounds: bool = True) -> str:
+    """What to run, one after the other, with the `rounds` that it is to reach."""
+    return ", then ".join(
+        f"`make {name}{f' ROUNDS={total}' * (rounds and total > 0)}`"
+        for name, total in lacking.targets
+    )
 
 
 class _OfTests:

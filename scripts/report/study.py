@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scripts.judging import field
 from scripts.judging.claims import Claim
+from scripts.judging.declared import earlier
 from scripts.judging.judge import Judgement, fitting, judge, judge_repeat
 from scripts.judging.measurements import measurements
 from scripts.judging.model import JudgedClaim, Run
@@ -42,6 +43,7 @@ def described(judgement: Judgement) -> Study:
     log = [entry for each in evidence.machines for entry in each.observations]
     corpora = surroundings.corpora_of(evidence.machines)
     numbers = {name: getattr(judgement, name) for name in Run.__dataclass_fields__}
+    apart = surroundings.apart(evidence, judgement.claims)
     return Study(
         **numbers
         | {
@@ -54,8 +56,13 @@ def described(judgement: Judgement) -> Study:
         corpora=corpora,
         measurements=measurements(evidence.cells),
         points=answer(claims),
-        notes=surroundings.limits(evidence, judgement.noise, known)
-        + surroundings.untested(known, judgement.claims),
+        notes=[
+            *surroundings.limits(evidence, judgement.noise, known),
+            *apart,
+            *surroundings.untested(known, judgement.claims),
+        ],
+        apart=apart,
+        earlier=set(earlier(evidence.cells)),
         skips=surroundings.skips_of(evidence.cells),
         field_rows=field_rows(field.compared(evidence.cells, log)),
     )

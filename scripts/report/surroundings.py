@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,11 +13,13 @@ from datasets_impl.factors import NAMES
 from scripts.judging import inference
 from scripts.judging.cache_state import was_cold
 from scripts.judging.claims import Claims
+from scripts.judging.declared import earlier
 from scripts.judging.evidence import Evidence, MachineResults
 from scripts.judging.judge import measured
 from scripts.judging.model import JudgedClaim, Noise
+from scripts.judging.runs import CONTEST
 from scripts.report import log_words, reasons
-from scripts.report.level_words import among
+from scripts.report.level_words import among, join
 from scripts.report.model import Corpus, Machine
 
 GIT_HASH = 40  # digits; the hash of the rules has more
@@ -134,6 +136,11 @@ def limits(evidence: Evidence, noise: Noise, claims: Claims) -> list[str]:
     ]
     for machine in evidence.machines:
         notes += _machine_limits(machine, claims)
+    notes += [
+        f"`{name}` is compared with nothing: it is a second run of other code, or of another "
+        "profile, than the run that is judged."
+        for name in evidence.unused
+    ]
     skipped, lost = (evidence.cells["status"].isin(names).sum() for names in WITHOUT_RESULT)
     if skipped:
         notes.append(f"{_cells(skipped)} could not be measured here; they are listed above.")
@@ -188,17 +195,57 @@ def _cells(count: int) -> str:
     return f"{count:,} cell{'s' if count != 1 else ''}"
 
 
+def apart(evidence: Evidence, judged: Sequence[JudgedClaim]) -> list[str]:
+    """Which claims rest on another run than the rest, or on an earlier version of a benchmark."""
+    profiles, told = evidence.of_runs("profile"), []
+    for machine in evidence.machines:
+        here, there = (
+            [run.get(name) for name in ("code_hash", "claims_hash")]
+            for run in (machine.provenance, machine.loaders)
+        )
+        if machine.loaders and here != there:
+            of_loaders = {
+                place for place, profile in profiles.items()
+                if place[0] == machine.name and profile == CONTEST
+            }  # fmt: skip
+            ids = [*_resting_on(of_loaders, judged), "every figure of the loaders"]
+            told.append(
+                f"{join(ids)} come from another run of {machine.name}: of commit "
+                f"{machine.contest[:10]}, where the rest is of {machine.commit[:10]}."
+            )
+    old = earlier(evidence.cells)
+    for versions in sorted(set(old.values())):
+        places = {place for place, own in old.items() if own == versions}
+        topics = sorted({f"`{name.partition('.')[0]}`" for _, name in places})
+        ids = _resting_on(places, judged)
+        told.append(
+            f"Benchmarks of {join(topics)} that are at version {versions[1]} today were measured "
+            f"at version {versions[0]}; their cells are judged all the same"
+            f"{f', in {join(ids)}' if ids else ''}."
+        )
+    return told
+
+
+def _resting_on(places: Collection[tuple[str, str]], judged: Sequence[JudgedClaim]) -> list[str]:
+    """Ids of the claims that count a cell of one of these machines and benchmarks."""
+    return [
+        one.id for one in judged
+        if any(cell.counts and (cell.machine, cell.benchmark) in places for cell in one.evidence)
+    ]  # fmt: skip
+
+
 def _machine_limits(machine: MachineResults, claims: Claims) -> list[str]:
     """What a reader must know about one machine's results."""
     notes = []
-    known = machine.provenance.get("claims_hash")
-    if known and known != claims.rules_hash:
-        # Earlier sessions kept the hash that git gives the whole file, with its wording.
-        measured = "when claims.toml had the git hash" if len(known) == GIT_HASH else "by the rules"
-        notes.append(
-            f"The results of {machine.name} were measured {measured} {known[:12]}, and are judged "
-            f"by the rules {claims.rules_hash[:12]}."
-        )
+    for what, provenance in (("results", machine.provenance), ("loaders", machine.loaders)):
+        known = provenance.get("claims_hash")
+        if known and known != claims.rules_hash:
+            # Earlier sessions kept the hash that git gives the whole file, with its wording.
+            by = "when claims.toml had the git hash" if len(known) == GIT_HASH else "by the rules"
+            notes.append(
+                f"The {what} of {machine.name} were measured {by} {known[:12]}, and are judged by "
+                f"the rules {claims.rules_hash[:12]}."
+            )
     if not machine.sampled:
         margin = claims.rules.margin * inference.UNPAIRED_MARGIN_FACTOR
         notes.append(

@@ -27,6 +27,7 @@ ICONS = {
 }
 ROWS = {row.name: row for row in (*FACTORS, *OTHERS)}
 FEW = 4  # machines that are named and drawn one by one; more are counted
+DIRTY = " (dirty work tree)"
 
 
 def number(value: float | None, decimals: int | None = None) -> str:
@@ -176,7 +177,7 @@ def bar(found: Bar | None) -> str:
 
 
 def short_commit(run: Run) -> str:
-    return run.commit[:10] + (" (dirty work tree)" if run.dirty else "")
+    return run.commit[:10] + DIRTY * run.dirty
 
 
 def measured_year(study: Study) -> str:

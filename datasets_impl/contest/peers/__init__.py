@@ -1,8 +1,8 @@
 """Specialised loaders beside this project's own: one small adapter a package, a row for each task.
 
-Adding a peer takes a file here with a tuple `ARMS`, and its name below. Packages are imported when
-an arm is prepared or opened, so what is not installed is reported as such and nothing else fails.
-`make peers` installs them (see `requirements-peers.txt`).
+Adding a peer takes a file here with a tuple `ARMS`, and its name in `factors.PEERS`. Packages are
+imported when an arm is prepared or opened, so what is not installed is reported as such and nothing
+else fails. `make peers` installs them (see `requirements-peers.txt`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,9 @@ from __future__ import annotations
 from importlib import import_module
 
 from datasets_impl.contest.model import Arm
-
-NAMES = (
-    "dali",
-    "ffcv",
-    "grain",
-    "huggingface",
-    "litdata",
-    "mosaicml",
-    "spdl",
-    "webdataset",
-)
+from datasets_impl.factors import PEERS
 
 
 def arms() -> tuple[Arm, ...]:
     """Every arm of every peer."""
-    return tuple(arm for name in NAMES for arm in import_module(f"{__name__}.{name}_peer").ARMS)
+    return tuple(arm for name in PEERS for arm in import_module(f"{__name__}.{name}_peer").ARMS)

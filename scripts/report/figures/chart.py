@@ -8,9 +8,10 @@ import pandas as pd
 
 from scripts.judging.model import Cell
 from scripts.judging.pairing import level
+from scripts.report.cite import commit_of
 from scripts.report.figures.style import standalone
 from scripts.report.model import Study
-from scripts.report.wording import short_commit
+from scripts.report.wording import DIRTY, FEW, short_commit
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,19 @@ class Chart:
 def source_line(study: Study, benchmarks: list[str], cells: int, machines: list[str]) -> str:
     """The provenance that ends every caption."""
     plural = "s" if len(benchmarks) > 1 else ""
+    commits = dict.fromkeys(
+        commit_of(machine, name)[:10]
+        for machine in study.machines if machine.name in machines for name in benchmarks
+    )  # fmt: skip
+    known = [commit for commit in commits if commit]
+    told = f"commit{'s' * (len(known) > 1)} {' and '.join(known)}{DIRTY * study.dirty}"
+    if not known:
+        told = f"commit {short_commit(study)}"
+    elif len(known) > FEW:
+        told = f"{len(known)} commits"
     return (
         f"Benchmark{plural} {', '.join(benchmarks)}; {cells} cells; "
-        f"machine {', '.join(machines)}; commit {short_commit(study)}."
+        f"machine {', '.join(machines)}; {told}."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -12,15 +12,10 @@ from scripts.report.figures.chart import Chart
 from scripts.report.figures.plots import chart, lines
 from scripts.report.figures.style import FRONT, NARROW
 from scripts.report.figures.sweeps import select, with_throughput
-from scripts.report.model import Study
+from scripts.report.model import Machine, Study
 
 IMPLS = ("naive", "preloaded", "mapped")
 BEST = {"decode": ("JPEG", "arms.ByResolution"), "raw": ("pixels", "")}  # its name, its sweep
-LEAD = (
-    "Images per second on two cores; higher is better. The datasets feed a DataLoader without "
-    "workers, from memory or a warm disk. The best loaders use the cores as they like; the limit "
-    "is what the machine does without any loader."
-)
 
 
 def front_chart(study: Study) -> Chart | None:
@@ -29,18 +24,19 @@ def front_chart(study: Study) -> Chart | None:
     rows = rows[rows["impl"].isin(IMPLS)]
     if rows.empty or rows["px"].nunique() < 2:
         return None
-    machine = study.machines[0].name
-    rows = rows[rows["machine"] == machine]
+    first = study.machines[0]
+    rows = rows[rows["machine"] == first.name]
     best = [
         _best(each, study.scale)
-        for each in study.loaders if each.machine == machine and each.task in BEST
+        for each in study.loaders if each.machine == first.name and each.task in BEST
     ]  # fmt: skip
+    rows = pd.concat([rows, *best], ignore_index=True)
     return chart(
         study,
         "images-per-second",
         "Images per second by resolution",
-        LEAD,
-        pd.concat([rows, *best], ignore_index=True),
+        lead(first, rows["impl"]),
+        rows,
         ["px"],
         lambda ax, part, layout: lines(ax, part, layout, "px", []),
         "images per second, log scale",
@@ -48,20 +44,37 @@ def front_chart(study: Study) -> Chart | None:
     )
 
 
+def lead(machine: Machine, impls: Iterable[str]) -> str:
+    """What the figure shows: of which machine, and of loaders and limits those that are there."""
+    drawn = "|".join(set(impls))
+    cores = machine.details.get("cores", "?")
+    told = (
+        f"Images per second on {machine.name}, with {cores} core{'s' * (cores != '1')}; higher is "
+        "better. The datasets feed a DataLoader without workers, from memory or a warm disk."
+    )
+    if "best loader" in drawn:
+        told += " The best loaders use the cores as they like."
+    if "limit" in drawn:
+        told += " The limit is what the machine does without any loader."
+    return told
+
+
 def _best(found: Loaders, scale: Sequence[ScaleRow]) -> pd.DataFrame:
     """The fastest loader of this project whose pixels equal Pillow's, and the limit beside it.
 
     At the resolution of the comparison, and at others where a sweep measured the loader there.
     """
-    row = next(row for row in found.rows if row.origin == "variant" and row.exact)
     name, sweep = BEST[found.task]
-    points = [(f"best loader, {name}", found.px, row.images_per_second, row.low, row.high)]
-    points += [
-        (f"best loader, {name}", int(one.level), one.images_per_second, one.low, one.high)
-        for one in scale
-        if (one.machine, one.benchmark, one.arm) == (found.machine, sweep, row.arm)
-        and one.level != found.px
-    ]
+    points: list[tuple[str, int, float, float | None, float | None]] = []
+    row = next((row for row in found.rows if row.origin == "variant" and row.exact), None)
+    if row is not None:
+        points = [(f"best loader, {name}", found.px, row.images_per_second, row.low, row.high)]
+        points += [
+            (f"best loader, {name}", int(one.level), one.images_per_second, one.low, one.high)
+            for one in scale
+            if (one.machine, one.benchmark, one.arm) == (found.machine, sweep, row.arm)
+            and one.level != found.px
+        ]
     if limit := found.ceilings.get(CEILING[found.task].removeprefix(PREFIX)):  # type: ignore[index]
         points.append((f"limit, {name}", found.px, limit, None, None))
     cells = [
@@ -69,4 +82,5 @@ def _best(found: Loaders, scale: Sequence[ScaleRow]) -> pd.DataFrame:
          "px": float(px), "value": value, "value_low": low, "value_high": high}
         for impl, px, value, low, high in points
     ]  # fmt: skip
-    return pd.DataFrame(cells).astype({"value_low": float, "value_high": float})
+    columns = ["benchmark", "machine", "impl", "px", "value", "value_low", "value_high"]
+    return pd.DataFrame(cells, columns=columns).astype({"value_low": float, "value_high": float})

@@ -5,6 +5,7 @@
   const selects = forms.flatMap(form => $$("select", form));
   const asked = new Set($$("#ask select").map(s => s.name));
   const open = el => { for (; el; el = el.parentElement) if (el.localName === "details") el.open = true; };
+  const glance = $("table.glance"), unsorted = $$("tbody tr", glance);
   const make = (name, text) => Object.assign(document.createElement(name), {textContent: text ?? ""});
 
   // The address: #C07, or #key=level,level&key=level, or both joined by &.
@@ -57,20 +58,28 @@
         any ||= !cell.hidden;
         if (!cell.hidden && cell.dataset.o) counts[cell.dataset.o] = (counts[cell.dataset.o] || 0) + 1;
       }
-      const verdict = row.dataset.v.split("|")[column] ?? row.dataset.v.split("|")[0];
-      const hidden = !any || Boolean(verdicts && !verdicts.includes(verdict)) || Boolean(claims && !claims.includes(id));
+      // Of an environment beside the reference the page has verdicts, and no cells.
+      const under = Object.fromEntries((row.dataset.env || "").split("|").map(one => one.split("=")));
+      const there = (chosen.env || "").split(",").map(name => under[name]).filter(Boolean).join(", ");
+      if (wanted.length === 1) any ||= Boolean(there);
+      const verdict = there || (row.dataset.v.split("|")[column] ?? row.dataset.v.split("|")[0]);
+      const hidden = !any || Boolean(verdicts && !verdict.split(", ").some(one => verdicts.includes(one))) || Boolean(claims && !claims.includes(id));
       row.hidden = card.hidden = hidden;
       shown += !hidden;
       const told = numbers(counts), words = Object.keys(told).filter(o => told[o]).map(o => `${told[o]} ${o}`);
       $(".chosen", card).textContent = wanted.length && !hidden
-        ? `In this selection: ${words.join(", ") || "nothing counted"}${column ? `; verdict there: ${verdict}` : ""}.` : "";
+        ? `In this selection: ${words.join(", ") || "nothing counted"}${column || there ? `; verdict there: ${verdict}` : ""}.` : "";
     }
     const total = $$("tr[data-claim]").length;
     $("#shown").textContent = shown < total || wanted.length ? `${shown} of ${total} claims have evidence in this selection${claims ? ` (of ${claims.join(", ")})` : ""}.` : "";
     for (const row of $$(".decisions tbody tr"))
       row.hidden = [...asked].some(key => chosen[key] && row.dataset[key] && !row.dataset[key].split(" ").includes(chosen[key]));
     for (const part of $$(".trainer")) part.hidden = chosen.trainer === "gil";
-    if (chosen.sort) order($("table.glance"), Math.abs(chosen.sort), chosen.sort < 0);
+    if (chosen.sort) order(glance, Math.abs(chosen.sort), chosen.sort < 0);
+    else if ($("[aria-sort]", glance)) {
+      $$("[aria-sort]", glance).forEach(head => head.removeAttribute("aria-sort"));
+      glance.tBodies[0].append(...unsorted);
+    }
     const target = chosen[""] && document.getElementById(chosen[""]);
     if (target) { open(target); target.scrollIntoView(); }
   };
