@@ -168,9 +168,7 @@ def test_the_table_is_80_columns_wide_and_the_exit_code_says_slower(tmp_path: Pa
     assert code == 0 and "no change beyond 5%" in text and "Slower: 0" in text
 
 
-def test_rounds_are_measured_in_turn(
-    asv: FakeAsv, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_rounds_are_measured_in_turn(asv: FakeAsv, tmp_path: Path) -> None:
     code = {"commit": "f" * 40, "dirty": False, "hash": "x"}
     (tmp_path / "b").mkdir()
     sessions = [opened(tmp_path), opened(tmp_path / "b", code=code, root=tmp_path / "b")]

@@ -128,9 +128,7 @@ def test_no_repetition_that_asv_would_cut_short(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("reason", [Unsupported, MissingPackage])
-def test_a_skip_is_not_repeated(
-    monkeypatch: pytest.MonkeyPatch, log: Path, reason: type[Exception]
-) -> None:
+def test_a_skip_is_not_repeated(log: Path, reason: type[Exception]) -> None:
     """Also for what an environment lacks: with an older torch one decoder has no release."""
 
     def measure(cell: Cell) -> tuple[float, dict[str, Any]]:

@@ -112,7 +112,7 @@ def switches_during(name: str, units: int) -> int:
     return counted
 
 
-def test_only_bookkeeping_keeps_the_interpreter_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_bookkeeping_keeps_the_interpreter_to_itself() -> None:
     """With a switch interval that no step reaches, another thread runs where the GIL is given."""
     before = trainers.sys.getswitchinterval()
     trainers.sys.setswitchinterval(1000)
