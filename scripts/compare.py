@@ -29,7 +29,7 @@ from rich.text import Text
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
-from scripts.judging.known import check_named
+from scripts.check_claims import check_named
 from scripts.judging.model import Repeat
 from scripts.judging.readable import readable
 from scripts.judging.repeat import repeat_of
