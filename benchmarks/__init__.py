@@ -1,5 +1,10 @@
 """asv benchmarks, one topic a file; CONTRIBUTING.md says how to add one.
 
+Topics: `item`, `epoch`, `loader`, `startup`, `storage`, `structures`, `transport`, `memory`,
+`stall`, `exact`; `arms`, `remote`, `trainers` and `uneven` of loaders; `controls`, the same under
+two names. `grids` holds the levels, `common` the base, `measures` how numbers are made. Commands:
+`prepare` the corpora, `plan` and `touched` say what there is to measure.
+
 How a number is made
 --------------------
 Arms that are compared run one after the other, each in a fresh process. A round of all arms is a

@@ -82,11 +82,16 @@ def _datasets(benchmark: type[_Benchmark]) -> set[str]:
     """The modules of the datasets that its levels name."""
     rows = [registry.IMPLEMENTATIONS.get(str(level).removesuffix(AGAIN))
             for level in _levels(benchmark)]  # fmt: skip
-    classes = [
-        vars(registry).get(name) for row in rows if row for name in row.build.__code__.co_names
-    ]
+    classes = [one for row in rows if row for one in _named(row.build)]
     modules = {str(getattr(one, "__module__", "")) for one in classes}
     return {module for module in modules if module.startswith(DATASETS)}
+
+
+def _named(build: Any) -> list[Any]:
+    """A class, or what a function of the table names."""
+    if isinstance(build, type):
+        return [build]
+    return [vars(registry).get(name) for name in build.__code__.co_names]
 
 
 def _levels(benchmark: type[_Benchmark]) -> list[Any]:

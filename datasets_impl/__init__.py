@@ -10,13 +10,17 @@ and PyTorch with it, when it is first asked for (SPEC 1 of Scientific Python). T
 | `documented` | the three datasets under test, with their flaws |
 | `corrected` | the smallest correct version of each, and a cache |
 | `variants` | datasets with one idea each; `registry` lists all that is measured |
+| `labelled`, `sources`, `indexing` | files and their targets, where bytes come from, indices |
+| `decoders`, `transforms` | JPEG decoders in one table, and what is done to each item |
 | `loaders` | what delivers whole batches where a `DataLoader` is the limit; images with targets |
 | `formats` | stored sets: packs, LMDB, HDF5, Zarr, tar, Arrow, JPEG with restart markers |
 | `convert` | `python -m datasets_impl.convert SRC DST`: stored sets in shards, on many machines |
 | `doctor` | `python -m datasets_impl.doctor TARGET`: why a dataset is slow |
 | `corpus`, `media` | the photographs and the storage that the study measures on |
 | `observe`, `experiments`, `contest` | what the study measures beside datasets |
+| `loading`, `factors` | the one epoch loop, and names that measuring and judging share |
 | `files`, `system` | what all of these need of files and of the machine |
+| `arguments`, `errors`, `streams` | what is refused, how it is said, and where it is printed |
 
 What the package requires stands in `pyproject.toml`; each extra there is named for what it adds.
 """

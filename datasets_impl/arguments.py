@@ -7,6 +7,7 @@ argument, the value and what would be right. NumPy's and PyTorch's whole numbers
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import re
@@ -83,6 +84,18 @@ def storage_options(value: Any, name: str = "storage_options") -> dict[str, Any]
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise refused(name, value, "a dictionary, such as {'anon': True}")
     return dict(found)
+
+
+def json_object(name: str, text: str, example: str) -> dict[str, Any]:
+    """What a text of JSON says, by name."""
+    why = ""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        found, why = None, f" ({error})" if isinstance(error, json.JSONDecodeError) else ""
+    if not isinstance(found, dict):
+        raise refused(name, text, f"a JSON object, such as {example}{why}")
+    return found
 
 
 def iterable(name: str, value: Any, right: str) -> None:

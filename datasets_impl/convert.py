@@ -44,7 +44,6 @@ if __name__ == "__main__" and (code := exit_on_study_error(current_folder)()):
     sys.exit(code)  # before PyTorch is imported
 
 import argparse
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +54,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datasets_impl import arguments
-from datasets_impl.arguments import flag, one_of, positive_int, refused, scheduler
+from datasets_impl.arguments import flag, json_object, one_of, positive_int, refused, scheduler
 from datasets_impl.files.replacing import check_outside
 from datasets_impl.formats import FORMATS
 from datasets_impl.formats.addresses import (
@@ -195,6 +194,7 @@ def _bar(name: str, shown: bool) -> Iterator[Any]:
 @exit_on_study_error
 def main(arguments: list[str] | None = None) -> int:
     options = _arguments(arguments)
+    given = json_object("--storage-options", options.storage_options, '{"anon": true}')
     with stopping_on_termination():
         done = convert_to_shards(
             options.source,
@@ -205,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
             shard_images=options.shard_images,
             workers=options.workers,
             on=options.on,
-            storage_options=_options(options.storage_options),
+            storage_options=given,
             progress=True,
         )
     if done.written:
@@ -241,16 +241,6 @@ def _count(text: str) -> Any:
         return int(text)
     except ValueError:
         return text
-
-
-def _options(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise refused("--storage-options", text, 'a JSON object, such as {"anon": true}')
-    return found
 
 
 if __name__ == "__main__":

@@ -43,20 +43,20 @@ def _no_files(dataset: Any) -> list[Path]:
 class Implementation:
     """How to build a dataset and what its samples are.
 
-    `build(root, process)` returns a map-style dataset over the JPEG files in `root`; `process` is
-    a uint8 tensor transform or None. `files(dataset)` are the files an epoch reads, so that their
-    page-cache state can be set and verified; with `one_file_per_item` they stand in index order.
+    `build(root)` returns a map-style dataset over the JPEG files in `root`; what `takes_transform`
+    is given a second argument, a transform of uint8 tensors or None. `files(dataset)` are the files
+    an epoch reads, so that their page-cache state can be set and verified; with
+    `one_file_per_item` they stand in index order.
     """
 
     name: str
-    build: Callable[[Path, Any], Dataset[Any]]
+    build: Callable[..., Dataset[Any]]
     origin: Literal["documented", "corrected", "variant"]
     layout: Literal["HWC", "CHW"]
     files: Callable[[Any], list[Path]] = _no_files
     sample: Literal["tensor", "tuple"] = "tensor"
     dtype: torch.dtype = torch.uint8  # of floating point: from 0 to 1
     takes_transform: bool = False
-    pickles_pixels: bool = False
     one_file_per_item: bool = False
     fills_on_access: bool = False  # its first epoch is another one than those that follow
 
@@ -68,7 +68,7 @@ def _image_files(dataset: Any) -> list[Path]:
 _ROWS = (
     Implementation(
         "naive",
-        lambda root, process: InefficientDataset(root, process),
+        InefficientDataset,
         "documented",
         "HWC",
         files=_image_files,
@@ -76,63 +76,44 @@ _ROWS = (
         sample="tuple",
         takes_transform=True,
     ),
-    Implementation(
-        "preloaded",
-        lambda root, process: ImprovedDataset(root, ToUint8()),
-        "documented",
-        "HWC",
-        pickles_pixels=True,
-    ),
+    Implementation("preloaded", lambda root: ImprovedDataset(root, ToUint8()), "documented", "HWC"),
     Implementation(
         "mapped",
-        lambda root, process: MemoryMappedDataset(root),
+        MemoryMappedDataset,
         "documented",
         "HWC",
         files=lambda dataset: [Path(dataset.root_dir) / DATA_FILE],
-        pickles_pixels=True,
     ),
     Implementation(
         "naive-fixed",
-        lambda root, process: JpegDataset(root, process),
+        JpegDataset,
         "corrected",
         "HWC",
         files=_image_files,
         one_file_per_item=True,
         takes_transform=True,
     ),
-    Implementation(
-        "preloaded-fixed",
-        lambda root, process: PreloadedDataset(root, process),
-        "corrected",
-        "HWC",
-        takes_transform=True,
-        pickles_pixels=True,
-    ),
+    Implementation("preloaded-fixed", PreloadedDataset, "corrected", "HWC", takes_transform=True),
     Implementation(
         "mapped-fixed",
-        lambda root, process: ReadOnlyMappedDataset(root),
+        ReadOnlyMappedDataset,
         "corrected",
         "HWC",
         files=lambda dataset: [dataset.data_file],
     ),
     Implementation(
-        "preloaded-chw",
-        lambda root, process: ImprovedDataset(root, v2.PILToTensor()),
-        "variant",
-        "CHW",
-        pickles_pixels=True,
+        "preloaded-chw", lambda root: ImprovedDataset(root, v2.PILToTensor()), "variant", "CHW"
     ),
     Implementation(
         "preloaded-float",
-        lambda root, process: ImprovedDataset(root, ToTensor()),
+        lambda root: ImprovedDataset(root, ToTensor()),
         "variant",
         "CHW",
         dtype=torch.float32,
-        pickles_pixels=True,
     ),
     Implementation(
         "pil-to-tensor",
-        lambda root, process: PilToTensorDataset(root),
+        PilToTensorDataset,
         "variant",
         "CHW",
         files=_image_files,
@@ -140,7 +121,7 @@ _ROWS = (
     ),
     Implementation(
         "decode-image",
-        lambda root, process: DecodeImageDataset(root),
+        DecodeImageDataset,
         "variant",
         "CHW",
         files=_image_files,
@@ -148,72 +129,43 @@ _ROWS = (
     ),
     Implementation(
         "decode-torchcodec",
-        lambda root, process: TorchCodecDataset(root),
+        TorchCodecDataset,
         "variant",
         "CHW",
         files=_image_files,
         one_file_per_item=True,
     ),
-    Implementation(
-        "preloaded-array",
-        lambda root, process: PreloadedArrayDataset(root),
-        "variant",
-        "HWC",
-        pickles_pixels=True,
-    ),
-    Implementation(
-        "preloaded-tensor",
-        lambda root, process: PreloadedTensorDataset(root),
-        "variant",
-        "HWC",
-        pickles_pixels=True,
-    ),
-    Implementation(
-        "preloaded-shared",
-        lambda root, process: PreloadedSharedDataset(root),
-        "variant",
-        "HWC",
-        pickles_pixels=True,
-    ),
+    Implementation("preloaded-array", PreloadedArrayDataset, "variant", "HWC"),
+    Implementation("preloaded-tensor", PreloadedTensorDataset, "variant", "HWC"),
+    Implementation("preloaded-shared", PreloadedSharedDataset, "variant", "HWC"),
     Implementation(
         "lazy-cache",
-        lambda root, process: CachedDataset(JpegDataset(root), process),
+        lambda root, process=None: CachedDataset(JpegDataset(root), process),
         "variant",
         "HWC",
         takes_transform=True,
-        pickles_pixels=True,
         fills_on_access=True,
     ),
     Implementation(
         "raw-files",
-        lambda root, process: RawFileDataset(root),
+        RawFileDataset,
         "variant",
         "HWC",
         files=lambda dataset: [Path(file) for file in dataset.files],
     ),
     Implementation(
-        "row-loop",
-        lambda root, process: RowLoopDataset(root),
-        "variant",
-        "HWC",
-        files=_image_files,
-        one_file_per_item=True,
+        "row-loop", RowLoopDataset, "variant", "HWC", files=_image_files, one_file_per_item=True
     ),
     Implementation(
         "relisting",
-        lambda root, process: RelistingDataset(root),
+        RelistingDataset,
         "variant",
         "HWC",
         files=lambda dataset: [Path(path) for path in jpeg_files(dataset.root_dir)],
         one_file_per_item=True,
     ),
     Implementation(
-        "reheader",
-        lambda root, process: ReheaderDataset(root),
-        "variant",
-        "HWC",
-        files=_image_files,
-        one_file_per_item=True,
+        "reheader", ReheaderDataset, "variant", "HWC", files=_image_files, one_file_per_item=True
     ),
 )
 
@@ -239,7 +191,11 @@ def build(name: str, root: Path, transform: str = "none", px: int = 0) -> Datase
     entry = implementation(name)
     if transform != "none" and not entry.takes_transform:
         raise ValueError(f"{name} is measured without a transform, not with {transform!r}")
-    return entry.build(root, make_transform(transform, px))
+    return (
+        entry.build(root, make_transform(transform, px))
+        if entry.takes_transform
+        else (entry.build(root))
+    )
 
 
 def pixels(entry: Implementation, sample: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -18,7 +18,6 @@ if __name__ == "__main__":
     told_while_imported("scripts.check_attribution", "make report")
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -29,7 +28,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from datasets_impl.arguments import refused
+from datasets_impl.arguments import json_object, refused
 from datasets_impl.doctor.probes.attribution import attribute
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.own_code import LIBRARIES, is_own
@@ -55,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not 0 < options.seconds <= MOST_SECONDS:  # neither is "nan"
         limit = f"a number above 0, up to {MOST_SECONDS:,}"
         raise refused("--seconds", options.seconds, limit)
-    kwargs = _kwargs(options.kwargs)
+    kwargs = json_object("--kwargs", options.kwargs, '{"root": "photos"}')
     if options.loop:
         return _loop(options.target, kwargs, options.seconds)
     left = own_shares(options.target, kwargs)
@@ -64,20 +63,6 @@ def main(arguments: list[str] | None = None) -> int:
     for cause in sorted(left.keys() | right.keys()):
         print(f"{cause:14}{left.get(cause, 0.0):8.0%}{right.get(cause, 0.0):8.0%}")
     return int(furthest(left, right) > APART)
-
-
-def _kwargs(text: str) -> dict[str, object]:
-    """
-    Raises:
-        BadArgument: it is no JSON object.
-    """
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise refused("--kwargs", text, 'a JSON object, such as {"root": "photos"}')
-    return found
 
 
 def furthest(left: dict[str, float], right: dict[str, float]) -> float:

@@ -29,7 +29,7 @@ from rich.text import Text
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
-from scripts.judging.known import check_named
+from scripts.check_claims import check_named
 from scripts.judging.model import Repeat
 from scripts.judging.readable import readable
 from scripts.judging.repeat import repeat_of
@@ -93,9 +93,9 @@ def html(titles: Mapping[str, str], compared: Repeat, chart: Chart | None) -> st
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"
 
 
-def show(compared: Repeat, where: Path, console: Console | None = None) -> None:
+def show(compared: Repeat, where: Path) -> None:
     """What differs, in a terminal of 80 columns, then how far both agree."""
-    console = console or Console(highlight=False)
+    console = Console(highlight=False)
     first, second = repeat.both(compared)
     console.print(Text(f"first:  {first}\nsecond: {second}\n"))
     if compared.verdicts:

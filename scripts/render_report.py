@@ -25,8 +25,8 @@ if __name__ == "__main__":
 
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.files.paths import user_path
+from scripts.check_claims import check_named
 from scripts.judging.judge import fitting
-from scripts.judging.known import check_named
 from scripts.report import figures as figures_module
 from scripts.report import tables, written
 from scripts.report.ceilings import ceilings_json

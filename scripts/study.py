@@ -27,7 +27,7 @@ from datasets_impl.factors import PROFILES
 from datasets_impl.files.paths import cache_dir, images_dir, user_path
 from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.observe import load
-from scripts.judging.known import check_named
+from scripts.check_claims import check_named
 from scripts.judging.runs import CONTEST
 from scripts.render_report import FILES, render
 from scripts.report import written

@@ -33,6 +33,7 @@ from scripts.report.record import Report
 from scripts.report.tables import escape_md
 from scripts.root import RESULTS, ROOT
 
+PAGE = "results/report/index.html"
 BEGIN = "<!-- {}: written by scripts/update_readme.py -->"
 END = "<!-- end of {} -->"
 
@@ -45,7 +46,7 @@ def answer(report: dict[str, Any]) -> str:
     )
 
 
-def python(report: dict[str, Any], links: str = "results/report/index.html") -> str:
+def python(report: dict[str, Any]) -> str:
     """What changes with Python 3.14."""
     cells = [
         cell for claim in report["claims"] if claim["id"] == "X01" for cell in claim["evidence"]
@@ -55,17 +56,17 @@ def python(report: dict[str, Any], links: str = "results/report/index.html") -> 
         for machine in report["machines"]
     }
     changes = updating(cells, where)
-    told = f"What changes when you update to Python 3.14: {changes} ([X01]({links}#X01))."
+    told = f"What changes when you update to Python 3.14: {changes} ([X01]({PAGE}#X01))."
     return textwrap.fill(told, 100)
 
 
-def table(report: dict[str, Any], links: str = "results/report/index.html") -> str:
+def table(report: dict[str, Any]) -> str:
     """The judged claims as Markdown, each with one number, then the ids of those not tested."""
     judged = [claim for claim in report["claims"] if claim["verdict"] != "not tested"]
     rest = [claim["id"] for claim in report["claims"] if claim["verdict"] == "not tested"]
     lines = ["| Claim, restated | Verdict | One number |", "| --- | --- | --- |"]
     for claim in judged:
-        name = f"**[{claim['id']}]({links}#{claim['id']})** {_cell(claim['title'])}"
+        name = f"**[{claim['id']}]({PAGE}#{claim['id']})** {_cell(claim['title'])}"
         lines.append(f"| {name} | {claim['verdict']} | {_cell(number(claim))} |")
     study, noise = report["study"], report["noise"]
     names = [escape_md(machine["name"]) for machine in report["machines"]]
@@ -85,7 +86,7 @@ def table(report: dict[str, Any], links: str = "results/report/index.html") -> s
         again = report["repeat"]
         lines += [
             "",
-            f"A [second run]({links}#repeat) agrees in {again['verdicts_agreeing']} of "
+            f"A [second run]({PAGE}#repeat) agrees in {again['verdicts_agreeing']} of "
             f"{len(again['verdicts'])} verdicts; {again['flips'] or 'none'} went from supported to "
             "challenged or back.",
         ]

@@ -27,9 +27,9 @@ from rich.text import Text
 
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.files.paths import user_path
+from scripts.check_claims import check_named
 from scripts.judging.claims import load_claims
 from scripts.judging.judge import fitting
-from scripts.judging.known import check_named
 from scripts.judging.readable import readable
 from scripts.judging.runs import ResultFile, every_run
 from scripts.judging.validity import LIMITED, VALID, VOID, Level, Validity, reference, validity

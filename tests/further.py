@@ -20,7 +20,7 @@ from datasets_impl.variants.stored_pixels import BatchedStoredDataset, StoredPix
 def _decoding(name: str) -> Implementation:
     return Implementation(
         name,
-        lambda root, process: DecodingDataset(root, name),
+        lambda root: DecodingDataset(root, name),
         "variant",
         "HWC",
         files=lambda dataset: [Path(path) for path in dataset.image_paths],
@@ -31,7 +31,7 @@ def _decoding(name: str) -> Implementation:
 def _stored(name: str) -> Implementation:
     return Implementation(
         f"{name}-pixels",
-        lambda root, process: StoredPixelsDataset(ensure_stored(root, "pixels", name)),
+        lambda root: StoredPixelsDataset(ensure_stored(root, "pixels", name)),
         "variant",
         "HWC",
         files=lambda dataset: dataset.images.files,
@@ -48,7 +48,7 @@ FURTHER = {
     **{f"{name}-pixels": _stored(name) for name, row in FORMATS.items() if "pixels" in row.kinds},
     "batched-decoding": Implementation(
         "batched-decoding",
-        lambda root, process: BatchedDecodingDataset(root),
+        BatchedDecodingDataset,
         "variant",
         "HWC",
         files=lambda dataset: [Path(path) for path in dataset.image_paths],
@@ -56,7 +56,7 @@ FURTHER = {
     ),
     "batched-pixels": Implementation(
         "batched-pixels",
-        lambda root, process: BatchedStoredDataset(ensure_stored(root, "pixels", "pack")),
+        lambda root: BatchedStoredDataset(ensure_stored(root, "pixels", "pack")),
         "variant",
         "HWC",
         files=lambda dataset: dataset.images.files,

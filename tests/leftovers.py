@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from datasets_impl.system.owners import PREFIX, own_prefix
+from datasets_impl.system.owners import PREFIX, here
 
 SHARED = Path("/dev/shm")
 PATIENCE = 60  # seconds; only what is left takes them
@@ -130,4 +130,4 @@ def ended() -> int:
 
 def of_ended() -> str:
     """How names begin of what a process left that has ended."""
-    return own_prefix(ended())
+    return f"{PREFIX}{ended()}-{here()}-"

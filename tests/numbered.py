@@ -18,8 +18,8 @@ COUNT = 24
 class Numbered(Dataset[Any]):
     """A picture and an array that say which sample and epoch they are of, and a word."""
 
-    def __init__(self, side: int = 160) -> None:
-        self.side, self.epoch = side, 0
+    def __init__(self) -> None:
+        self.epoch = 0
 
     def __len__(self) -> int:
         return COUNT
@@ -29,7 +29,7 @@ class Numbered(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         value = index + 100 * self.epoch
-        return torch.full((3, self.side, self.side), value), value, f"{value}"
+        return torch.full((3, 160, 160), value), value, f"{value}"
 
 
 class Raising(Numbered):

@@ -15,12 +15,11 @@ import pytest
 from rich.console import Console
 
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
-from scripts.judging.evidence import load_evidence
 from scripts.root import ROOT
 from scripts.session import provenance, publishing, state
 from scripts.session import rounds as asv_session
 from scripts.session.rounds import Session
-from tests.synthetic_results import COMMIT, Bench, edit_json, write_results
+from tests.synthetic_results import COMMIT, Bench, edit_json, load_evidence, write_results
 
 IMPL = ["naive", "preloaded"]
 NAME = "item.ByImplementation.track_item"

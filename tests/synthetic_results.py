@@ -1,4 +1,4 @@
-"""A small asv results folder with known numbers, written through asv's own API."""
+"""A small asv results folder with known numbers, written through asv's own API; read again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from asv.benchmarks import Benchmarks
 from asv.machine import Machine
 from asv.results import Results
 from standard_suite import standard_suite
+
+from scripts.judging.evidence import Evidence, evidence_of
+from scripts.judging.runs import find_runs
 
 SKIPPED = math.nan  # what asv stores for a cell that was skipped
 FAILED = None  # and for one that failed
@@ -92,6 +95,11 @@ def write_results(
     return path
 
 
+def load_evidence(folders: Sequence[Path]) -> Evidence:
+    """What is judged of everything below `folders`."""
+    return evidence_of(find_runs(folders))
+
+
 def _measured(bench: Bench) -> SimpleNamespace:
     values, samples = [], []
     for levels in itertools.product(*bench.levels.values()):
@@ -154,16 +162,12 @@ class Noise:
         return [float(sample) for sample in value * self.drift * noise]
 
 
-def whole_suite(
-    value: Callable[[str, dict[str, Any]], Value],
-    without: Callable[[str], bool] = lambda name: False,
-) -> list[Bench]:
+def whole_suite(value: Callable[[str, dict[str, Any]], Value]) -> list[Bench]:
     """Every benchmark of the real suite with its factors and levels in the standard profile."""
     benches = []
     for name, benchmark in standard_suite().items():
         for metric, unit in benchmark.units.items():
             full = f"{name}.track_{metric}"
-            if not without(full):
-                measured = lambda factors, full=full: value(full, factors)  # noqa: E731
-                benches.append(Bench(full, benchmark.levels, measured, unit))
+            measured = lambda factors, full=full: value(full, factors)  # noqa: E731
+            benches.append(Bench(full, benchmark.levels, measured, unit))
     return benches

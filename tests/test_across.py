@@ -142,9 +142,7 @@ def test_where_nothing_can_be_drawn_there_is_a_reason(study: Study) -> None:
 
 
 @pytest.mark.slow
-def test_it_stands_on_the_page_and_in_the_data(
-    tmp_path: Path, claims: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_stands_on_the_page_and_in_the_data(tmp_path: Path, claims: Path) -> None:
     study = load_study([measured(tmp_path / "results")], claims)
     with drawing_less():
         render(study, tmp_path / "report")

@@ -13,8 +13,8 @@ from synthetic_results import FAILED, SKIPPED, Bench, Noise, write_results
 
 from scripts.judging import bandwidth
 from scripts.judging.bandwidth import BreakEven, crossing, in_turns, overlapped, prediction
-from scripts.judging.evidence import load_evidence
 from scripts.report.bandwidths import in_words
+from tests.synthetic_results import load_evidence
 
 PX = 256
 RAW_BYTES, JPEG_BYTES = 3 * PX**2, 40_000.0

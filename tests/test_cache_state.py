@@ -13,19 +13,11 @@ from scripts.report.log_words import in_words
 from scripts.report.page import remark
 from scripts.report.record import Report, cell_record, study_record
 from scripts.report.study import load_study
-from tests.claims_text import HEAD, claim
+from tests.claims_text import HEAD, RATIO, claim
 from tests.synthetic_results import Bench, write_results
 
-RATIO = """
-[claim.test.ratio]
-label = "naive / mapped"
-kind = "ratio"
-metric = "epoch"
-benchmarks = ["epoch.ByStorage"]
-treatment = { impl = "naive" }
-baseline = { impl = "mapped" }
-direction = "above"
-"""
+STORED = RATIO.replace("preloaded", "mapped").replace('"item"', '"epoch"')
+STORED = STORED.replace("item.ByImplementation", "epoch.ByStorage") + 'direction = "above"\n'
 
 
 def record(impl: str, medium: str = "disk-cold", **more: Any) -> dict[str, Any]:
@@ -54,7 +46,7 @@ def test_the_worst_of_arms_and_rounds_reaches_page_and_tables(tmp_path: Path) ->
     levels = {"medium": ["disk-warm", "disk-cold"], "impl": ["naive", "mapped"]}
     results, claims = tmp_path / "results", tmp_path / "claims.toml"
     write_results(results, [Bench("epoch.ByStorage.track_epoch", levels, value)], observations=log)
-    claims.write_text(HEAD + claim(RATIO, headline='{ medium = "disk-cold" }'))
+    claims.write_text(HEAD + claim(STORED, headline='{ medium = "disk-cold" }'))
     study = load_study([results], claims)
     by_medium = {cell.factors["medium"]: cell for cell in study.claims[0].evidence}
     state = ColdState(resident_before=0.01, read_share=0.99)

@@ -95,9 +95,7 @@ def test_version_2_at_its_root(system: Callable[..., Path], tmp_path: Path) -> N
     assert find("io", proc) == Place(2, tmp_path / "cg", tmp_path / "cg")
 
 
-def test_controllers_of_version_1_win_over_an_empty_version_2(
-    system: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_controllers_of_version_1_win_over_an_empty_version_2(system: Callable[..., Path]) -> None:
     proc = system(V1_MOUNTS, V1_GROUPS, {"unified/cgroup.controllers": "memory io"})
     assert find("memory", proc).version == 1
 

@@ -11,6 +11,7 @@ from standard_suite import standard_suite
 from datasets_impl.contest.model import Arm
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.factors import ALSO
+from scripts.check_claims import check_known
 from scripts.judging.claims import (
     Amount,
     Barred,
@@ -21,7 +22,6 @@ from scripts.judging.claims import (
     load_claims,
 )
 from scripts.judging.claims import Test as ClaimTest
-from scripts.judging.known import check_known
 from scripts.root import CLAIMS, RESULTS
 
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
+from scripts import check_claims
+from scripts.check_claims import main
 from scripts.compare import main as compare
-from scripts.judging import known
-from scripts.judging.claims import Amount, Barred, BreakEven, Claims, Paired, load_claims, main
+from scripts.judging.claims import Amount, Barred, BreakEven, Claims, Paired, load_claims
 from scripts.render_report import main as render
 from scripts.root import CLAIMS
 from scripts.validate import main as validate
@@ -349,8 +350,8 @@ def test_other_rules_have_another_hash(tmp_path: Path, old: str, new: str) -> No
 def test_the_command_prints_the_hash_and_what_it_is_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known, "suite", dict)
-    monkeypatch.setattr(known, "check_known", lambda *given: None)  # its arms are made up
+    monkeypatch.setattr(check_claims, "suite", dict)
+    monkeypatch.setattr(check_claims, "check_known", lambda *given: None)  # its arms are made up
     path = written(tmp_path, FAMILY)
     assert main([str(path)]) == 0
     printed = capsys.readouterr().out
@@ -387,15 +388,15 @@ def test_a_test_of_what_the_suite_does_not_measure_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = written(tmp_path, GOOD)
-    known.check_known(load_claims(path), path, LEVELS, TRACKED)
+    check_claims.check_known(load_claims(path), path, LEVELS, TRACKED)
     path = written(tmp_path, GOOD.replace(old, new))
     said = f"wrong at C01.test.one: .*{what}; mend that name"
     with pytest.raises(StudyError, match=said):
-        known.check_known(load_claims(path), path, LEVELS, TRACKED)
+        check_claims.check_known(load_claims(path), path, LEVELS, TRACKED)
     # So do the commands that judge by them, where neither results nor suite know the name.
     results = written_results(tmp_path / "results")
-    monkeypatch.setattr(known, "suite", lambda: LEVELS)
-    monkeypatch.setattr(known, "metrics", lambda: TRACKED)
+    monkeypatch.setattr(check_claims, "suite", lambda: LEVELS)
+    monkeypatch.setattr(check_claims, "metrics", lambda: TRACKED)
     for command, given in (
         (render, ["--results", results, "--out", tmp_path / "out"]),
         (validate, [results]),
@@ -417,24 +418,24 @@ def test_rules_that_are_committed_and_names_that_were_measured_need_no_suite(
     def asked() -> Any:
         raise AssertionError("the suite takes seconds to answer")
 
-    monkeypatch.setattr(known, "suite", asked)
-    known.check_named(CLAIMS, [])
-    known.check_named(written(tmp_path, GOOD), [written_results(tmp_path / "results")])
+    monkeypatch.setattr(check_claims, "suite", asked)
+    check_claims.check_named(CLAIMS, [])
+    check_claims.check_named(written(tmp_path, GOOD), [written_results(tmp_path / "results")])
     with pytest.raises(AssertionError):
-        known.check_named(written(tmp_path, GOOD), [])
+        check_claims.check_named(written(tmp_path, GOOD), [])
 
 
 def test_the_metrics_are_those_of_the_suite() -> None:
     tracked = {unit for one in standard_suite().values() for unit in (*one.units, *one.also)}
-    assert tracked <= known.metrics()
-    assert not {"", "itme", "x"} & known.metrics()
+    assert tracked <= check_claims.metrics()
+    assert not {"", "itme", "x"} & check_claims.metrics()
 
 
 @pytest.mark.slow
 def test_the_command_asks_the_suite_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(known, "PROFILES", known.PROFILES[:1])  # a process for each
+    monkeypatch.setattr(check_claims, "PROFILES", check_claims.PROFILES[:1])  # a process for each
     wrong = CLAIMS.read_text(encoding="utf-8").replace('impl = "preloaded"', 'impl = "preload"')
     assert main([str(written(tmp_path, wrong))]) == 2
     assert "has no impl = 'preload'; mend that name" in capsys.readouterr().err

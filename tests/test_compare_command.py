@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from scripts import compare
-from scripts.judging.evidence import load_evidence
 from scripts.judging.model import Cell
 from scripts.judging.repeat import repeat_of
 from scripts.render_report import main as render_main
@@ -22,7 +21,7 @@ from scripts.report.model import Study
 from scripts.root import CLAIMS
 from tests.claims_text import HEAD, RATIO, claim
 from tests.repeats import again
-from tests.synthetic_results import Bench, Noise, write_results
+from tests.synthetic_results import Bench, Noise, load_evidence, write_results
 from tests.synthetic_study import NASTY, build
 
 
@@ -146,9 +145,7 @@ def repeated(tmp_path: Path) -> Path:
     return results(tmp_path / "repeated", 2, **again)
 
 
-def test_the_report_finds_a_second_run(
-    repeated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_report_finds_a_second_run(repeated: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run_with(render_main, tmp_path, "--results", repeated, "--out", out) == 0
     record = json.loads((out / "claims.json").read_text())

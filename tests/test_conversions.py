@@ -145,7 +145,7 @@ def test_two_processes_at_once(name: str, kind: Any, many: Path) -> None:
 
 
 def test_a_relative_folder_and_the_home_folder(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(folder.parent))
     monkeypatch.chdir(folder)

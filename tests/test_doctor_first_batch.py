@@ -139,12 +139,12 @@ class Stacked:
         return torch.stack([number for (number,) in samples])
 
 
-def start_of(subject: Subject, few: int = 4) -> dict[str, Any]:
+def start_of(subject: Subject) -> dict[str, Any]:
     subject.attributes = attributes(subject.dataset)
     first = seconds_of_items(subject, [0, 1])[0]
     subject.answers["look"] = {"first": first, "cost": COST}
     part = Part(subject, list(range(8)))
-    return batches_probe._start(subject, part, subject.loader.collate_fn, few)  # type: ignore[union-attr]
+    return batches_probe._start(subject, part, subject.loader.collate_fn, 4)  # type: ignore[union-attr]
 
 
 def test_collating_the_first_batch_is_no_preparation() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.judging.evidence import Evidence, evidence_of, load_evidence
+from scripts.judging.evidence import Evidence, evidence_of
 from scripts.judging.model import Reason
 from scripts.judging.runs import find_runs
 from scripts.report.reasons import in_words
@@ -22,6 +22,7 @@ from tests.synthetic_results import (
     Bench,
     edit_json,
     items,
+    load_evidence,
     observation,
     steady,
     write_results,

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts.judging.evidence import load_evidence
 from tests.commands import python, refused
 from tests.synthetic_results import (
     Bench,
     edit_json,
     items,
+    load_evidence,
     observation,
     steady,
     write_results,

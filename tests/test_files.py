@@ -377,7 +377,7 @@ def broken_png(path: Path) -> None:
 
 READERS: dict[str, Callable[[Path], Any]] = {
     **{
-        name: lambda root, row=row: row.build(root, None)[0]  # type: ignore[misc,index]
+        name: lambda root, row=row: row.build(root)[0]  # type: ignore[misc,index]
         for name, row in EVERY.items()
         if available(name)
         and name not in ("naive", "preloaded", "preloaded-chw", "preloaded-float", "mapped")
@@ -446,7 +446,7 @@ def test_two_sizes_name_both_pictures(make: Callable[[Path], Any], tmp_path: Pat
 @pytest.mark.parametrize("name", [name for name in READERS if name in EVERY])
 def test_indices_of_every_dataset(name: str, nested: Path) -> None:
     shutil.rmtree(nested / ".cache")
-    dataset: Any = EVERY[name].build(nested / "cat", None)
+    dataset: Any = EVERY[name].build(nested / "cat")
     assert (registry.pixels(EVERY[name], dataset[-1]) >= 0).all()
     with pytest.raises(NoSuchItem, match=r"no item 1 .* only 1 \(0 to 0\)"):
         dataset[1]

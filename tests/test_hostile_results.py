@@ -251,7 +251,7 @@ def test_wrong_rules_are_one_sentence(
     named: str,
 ) -> None:
     suite = {name: one.levels for name, one in standard_suite().items()}
-    monkeypatch.setattr("scripts.judging.known.suite", lambda: suite)  # a process takes seconds
+    monkeypatch.setattr("scripts.check_claims.suite", lambda: suite)  # a process takes seconds
     text = RULES.replace(old, new)
     if old.startswith("{ impl"):
         text = text.replace('baseline = { impl = "preloaded" }', 'baseline = { colour = "b" }')

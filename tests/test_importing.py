@@ -69,8 +69,9 @@ def test_watch_and_the_doctor_name_what_is_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_("scipy", BROKEN[0], tmp_path, monkeypatch)
-    for name in ("seen", "told", "place", "epoch", "watching"):
-        monkeypatch.delitem(sys.modules, f"datasets_impl.doctor.loop.{name}", raising=False)
+    for name in ("loop.seen", "loop.told", "loop.place", "loop.epoch", "loop.watching",
+                 "report.paired"):  # fmt: skip
+        monkeypatch.delitem(sys.modules, f"datasets_impl.doctor.{name}", raising=False)
     said = r"watch needs the package 'scipy'.*RuntimeError: made for another.*\[doctor\]'"
     with pytest.raises(MissingPackage, match=said):
         from datasets_impl.doctor import watch  # noqa: F401

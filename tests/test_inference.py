@@ -28,20 +28,15 @@ TOLERANCE = 4 * math.sqrt(0.95 * 0.05 / TRIALS)
 Arms = tuple[np.ndarray, np.ndarray]
 
 
-def blocks(
-    random: np.random.Generator,
-    true: float,
-    count: int = 7,
-    spread: float = 0.05,
-) -> Arms:
+def blocks(random: np.random.Generator, true: float, count: int = 7) -> Arms:
     """Two arms measured side by side: drift shared within a block, noise of each arm its own."""
     drift = random.normal(0, 0.3, count)
-    arms = random.normal(0, spread, (2, count))
+    arms = random.normal(0, 0.05, (2, count))
     return true * np.exp(drift + arms[0]), np.exp(drift + arms[1])
 
 
-def rate(hits: Callable[[np.random.Generator], bool], seed: int = 20250130) -> float:
-    random = np.random.default_rng(seed)
+def rate(hits: Callable[[np.random.Generator], bool]) -> float:
+    random = np.random.default_rng(20250130)
     return sum(hits(random) for _ in range(TRIALS)) / TRIALS
 
 

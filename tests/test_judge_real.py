@@ -11,17 +11,12 @@ import pytest
 
 from datasets_impl.factors import ALSO
 from scripts.judging.claims import load_claims
-from scripts.judging.evidence import Evidence, load_evidence
+from scripts.judging.evidence import Evidence
 from scripts.judging.judge import _judgement
 from scripts.report.model import Study
 from scripts.report.study import described, load_study
 from scripts.root import CLAIMS
-from tests.synthetic_results import (
-    Noise,
-    Value,
-    whole_suite,
-    write_results,
-)
+from tests.synthetic_results import Noise, Value, load_evidence, whole_suite, write_results
 
 # ---------------------------------------------------------------------------- the real claims
 

@@ -9,14 +9,14 @@ import pytest
 
 from scripts.judging import load as load_report
 from scripts.judging.correction import in_rounds
-from scripts.judging.evidence import MachineResults, load_evidence
+from scripts.judging.evidence import MachineResults
 from scripts.judging.model import Cell, Reason
 from scripts.report import log_words, page
 from scripts.report.reasons import in_words
 from scripts.report.study import load_study
 from scripts.report.surroundings import describe_machine
 from tests.claims_text import HEAD, RATIO, SLOPE, claim
-from tests.synthetic_results import SKIPPED, Bench, Noise, write_results
+from tests.synthetic_results import SKIPPED, Bench, Noise, load_evidence, write_results
 
 
 def entry(px: int, number: int | None = None, **more: Any) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def test_rounds_without_a_number_are_told_apart_by_their_order(tmp_path: Path) -
     assert judged(tmp_path, log, SLOW).blocks == 5
 
 
-def test_a_disturbed_sparse_round_takes_as_long_to_make_again(tmp_path: Path) -> None:
+def test_a_disturbed_sparse_round_takes_as_long_to_make_again() -> None:
     cell = Cell("t", "ratio", {}, 1.1, 0.9, 1.4, "unclear", 5, "b.B.track_b", "lab", more_rounds=2,
                 loaded=(3,))  # fmt: skip
     assert in_rounds([cell], {("lab", "b.B.track_b"): 6})[0].more_rounds == 2, (

@@ -15,7 +15,7 @@ from datasets_impl.errors import MissingPackage, StudyError, Unsupported
 from datasets_impl.observe import load
 from datasets_impl.observe.load import RETRIES_VARIABLE, Load
 from datasets_impl.observe.log import ROUND_VARIABLE
-from tests.commands import python
+from tests.standard_suite import imported
 from tests.with_cells import records
 
 QUIET = Load(seconds=1.0, foreign=0.0, steal=0.0, stolen=0.0)
@@ -128,9 +128,7 @@ def test_no_repetition_that_asv_would_cut_short(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("reason", [Unsupported, MissingPackage])
-def test_a_skip_is_not_repeated(
-    monkeypatch: pytest.MonkeyPatch, log: Path, reason: type[Exception]
-) -> None:
+def test_a_skip_is_not_repeated(log: Path, reason: type[Exception]) -> None:
     """Also for what an environment lacks: with an older torch one decoder has no release."""
 
     def measure(cell: Cell) -> tuple[float, dict[str, Any]]:
@@ -148,11 +146,7 @@ def test_the_study_names_the_round(monkeypatch: pytest.MonkeyPatch, log: Path) -
     assert [record["round"] for record in records(log)] == [4, 4]
 
 
-@pytest.mark.slow
 def test_exact_findings_are_counts() -> None:
-    """Asked in an interpreter of its own: other tests import the suite under other profiles."""
-    code = (
-        "from benchmarks.prepare import benchmark_classes as b; "
-        "print(*[c.spoilt_by_load for c in b() if 'exact' in c.__module__])"
-    )
-    assert set(python("-c", code).stdout.split()) == {"False"}
+    with imported("standard") as prepare:
+        exact = [one for one in prepare.benchmark_classes() if "exact" in one.__module__]
+    assert {one.spoilt_by_load for one in exact} == {False}

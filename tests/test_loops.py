@@ -26,11 +26,11 @@ every_loop = pytest.mark.parametrize("name", loops.LOOPS)
 BATCH = 5  # does not divide COUNT, so that the last batch is a short one
 
 
-def epochs_of(name: str, folder: Path, count: int = 2) -> list[list[Any]]:
-    """The batches of the first epochs, each copied out of shared memory."""
+def epochs_of(name: str, folder: Path) -> list[list[Any]]:
+    """The batches of the first two epochs, each copied out of shared memory."""
     dataset = loops.loop(name).dataset(folder)
     with loops.looping(name, dataset) as batches:
-        return [[batch[0].clone() for batch in batches] for _ in range(count)]
+        return [[batch[0].clone() for batch in batches] for _ in range(2)]
 
 
 def images(batches: list[Any]) -> list[bytes]:

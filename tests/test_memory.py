@@ -298,7 +298,7 @@ def test_peak_is_seen_although_it_has_passed() -> None:
 
 
 def test_an_error_while_sampling_is_raised_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(pid: int | None) -> None:
+    def refuse() -> None:
         raise Unsupported("no such file")
 
     with pytest.raises(Unsupported, match="no such file"), PeakMemory(interval=0.001) as peak:

@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 
 from scripts.judging.claims import Rules
-from scripts.judging.evidence import load_evidence
 from scripts.judging.model import Noise as Floor
 from scripts.judging.noise import noise_floor, noisy_machines
-from tests.synthetic_results import SKIPPED, Bench, Noise, Value, whole_suite, write_results
+from tests.synthetic_results import (
+    SKIPPED,
+    Bench,
+    Noise,
+    Value,
+    load_evidence,
+    whole_suite,
+    write_results,
+)
 
 RULES = Rules(margin=0.05, confidence=0.95, decided_share=0.8, false_alarm_gate=0.05)
 

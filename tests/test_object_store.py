@@ -173,8 +173,7 @@ def size_of(impl: str, corpus: Corpus) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("impl", ["naive", "raw-files"])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("impl", "workers"), [("naive", 0), ("naive", 2), ("raw-files", 0)])
 def test_epoch_logs_what_was_served(
     impl: str, workers: int, log: Callable[[], dict[str, Any]], corpus: Corpus
 ) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from datasets_impl.errors import StudyError
 from scripts.judging.environments import Environment, reference
-from scripts.judging.evidence import load_evidence
 from scripts.judging.judge import judge, judge_both, judge_repeat
 from scripts.judging.runs import Runs, find_runs
 from scripts.report.figures import Figures
@@ -20,7 +19,7 @@ from scripts.report.page import page
 from scripts.report.study import load_study
 from scripts.report.tables import claims_csv
 from tests.claims_text import HEAD, RATIO, claim
-from tests.synthetic_results import SKIPPED, Bench, Noise, edit_json, write_results
+from tests.synthetic_results import SKIPPED, Bench, Noise, edit_json, load_evidence, write_results
 
 ITEM, ARMS = "item.ByImplementation.track_item", "arms.Decode.track_decode"
 LEVELS = {"px": [64, 256], "impl": ["naive", "preloaded"]}

@@ -20,7 +20,7 @@ COMMANDS = [
     ["-m", "scripts.validate"], ["-m", "scripts.compare"], ["-m", "scripts.study"],
     ["-m", "scripts.compare_revisions"], ["-m", "scripts.publish"], ["-m", "scripts.study_on"],
     ["-m", "scripts.update_readme"], ["-m", "scripts.check_attribution"],
-    ["-m", "scripts.judging.claims"], ["scripts/render_report.py"],
+    ["-m", "scripts.check_claims"], ["scripts/render_report.py"],
     ["-m", "datasets_impl.doctor"], ["-m", "datasets_impl.convert"],
 ]  # fmt: skip
 each_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[-1])

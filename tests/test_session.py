@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts.judging.evidence import load_evidence
 from scripts.root import ROOT
 from scripts.session import provenance, state
 from scripts.session import rounds as asv_session
@@ -32,7 +31,7 @@ from tests.sessions import (
     run,
     samples,
 )
-from tests.synthetic_results import COMMIT
+from tests.synthetic_results import COMMIT, load_evidence
 
 
 def test_a_session_runs_its_rounds(asv: FakeAsv, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from scripts.judging.evidence import load_evidence
 from scripts.judging.runs import RESULT, find_runs
 from scripts.root import RESULTS, ROOT
 from scripts.session import asv_files, provenance, publishing
@@ -28,7 +27,7 @@ from tests.sessions import (
     run,
     samples,
 )
-from tests.synthetic_results import COMMIT, Bench, edit_json, write_results
+from tests.synthetic_results import COMMIT, Bench, edit_json, load_evidence, write_results
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 HERE = provenance.processor()

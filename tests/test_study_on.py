@@ -19,13 +19,12 @@ import pytest
 
 from datasets_impl.errors import StudyError
 from scripts import study_on as command
-from scripts.judging.evidence import load_evidence
 from scripts.session import hosts
 from tests.clones import git
 from tests.commands import python
 from tests.folders import snapshot
 from tests.stand_in import without_torchvision
-from tests.synthetic_results import COMMIT, Bench, write_results
+from tests.synthetic_results import COMMIT, Bench, load_evidence, write_results
 
 ONE_CELL = "^structures.*'label', 'item', 'list'"
 PICTURES = [{"label": "crops", "resolution": 64, "content_hash": "a"}]

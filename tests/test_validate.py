@@ -18,7 +18,16 @@ from scripts.judging.runs import every_run
 from scripts.judging.validity import LIMITED, VALID, VOID, Validity, reference, validity
 from scripts.root import CLAIMS, RESULTS, ROOT
 from scripts.validate import main, validate
-from tests.synthetic_results import COMMIT, SKIPPED, Bench, Noise, Value, edit_json, write_results
+from tests.synthetic_results import (
+    COMMIT,
+    SKIPPED,
+    Bench,
+    Noise,
+    Value,
+    edit_json,
+    load_evidence,
+    write_results,
+)
 
 CLAIMS_KNOWN = load_claims(CLAIMS)
 CORPUS = {
@@ -204,7 +213,7 @@ def test_what_an_earlier_version_of_a_benchmark_measured_limits(tmp_path: Path) 
 
 @pytest.mark.parametrize("changed", ["result", "samples", "log", "half of the log"])
 def test_numbers_that_the_log_does_not_hold_void(
-    changed: str, written: Callable[..., Path], tmp_path: Path
+    changed: str, written: Callable[..., Path]
 ) -> None:
     (run,) = every_run([written()])
     lines = run.beside.log.read_text().splitlines(keepends=True)
@@ -301,8 +310,6 @@ def test_bad_input(
 
 def test_false_alarms_are_those_of_the_judge() -> None:
     (run, *_) = every_run([RESULTS / "intel-xeon-2-cores"])
-    from scripts.judging.evidence import load_evidence
-
     noise = noise_floor(load_evidence([run.path.parent]).cells, CLAIMS_KNOWN.rules)
     (found,) = validate(run.path.parent)
     (check,) = [each for each in found.checks if each.name == "A/A arms"]

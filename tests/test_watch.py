@@ -83,7 +83,7 @@ def test_a_relative_place_stays_when_the_trainer_goes_elsewhere(
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_the_loader_answers_all_else(tmp_path: Path) -> None:
+def test_the_loader_answers_all_else() -> None:
     loader = numbers()
     watched = watch(loader, out=None)
     assert len(watched) == STEPS
@@ -140,8 +140,8 @@ def test_what_cannot_be_iterated_is_refused(bad: Any) -> None:
 
 def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)  # as where it is not installed
-    for name in ("held", "told", "seen", "watching"):
-        monkeypatch.delitem(sys.modules, f"datasets_impl.doctor.loop.{name}")
+    for name in ("loop.held", "loop.told", "loop.seen", "loop.watching", "report.paired"):
+        monkeypatch.delitem(sys.modules, f"datasets_impl.doctor.{name}")
     with pytest.raises(MissingPackage, match=r"watch needs the package 'scipy': .*\[doctor\]'"):
         from datasets_impl.doctor import watch  # noqa: F401
 

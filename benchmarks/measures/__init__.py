@@ -1,1 +1,7 @@
-"""How each number is made; the benchmarks beside this folder say which."""
+"""How each number is made; the benchmarks beside this folder say which.
+
+Times: `epochs`, `loops`, `samples`, `shares` of an item, `training`; `throttled` and `objects` for
+slow storage. Of loaders: `arms`, `scale`, `costs`, `remote`, `beside` a trainer, `uneven` samples,
+`targets`.
+Memory: `tree`.
+"""

@@ -22,15 +22,13 @@ if __name__ == "__main__":
     told_while_imported("datasets_impl.doctor", extra="doctor")
 
 import argparse
-import json
 from math import nan
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from datasets_impl.arguments import refused
+from datasets_impl.arguments import json_object, refused
 from datasets_impl.errors import (
     BAD_INPUT,
     INTERRUPTED,
@@ -97,7 +95,7 @@ def _main(arguments: list[str] | None) -> int:
         between = compared(*map(read_diagnosis, options.compare))
         print_comparison(between, Console(highlight=False))
         return _exit_code([one.failed_between(between) for one in options.fail_if])
-    kwargs = _kwargs(options.kwargs)
+    kwargs = json_object("--kwargs", options.kwargs, '{"root": "photos"}')
     console = Console(stderr=True, highlight=False)
     asked = questions(options.budget)
     check_places(options.target, options.out, options.svg)
@@ -228,18 +226,6 @@ def _number(name: str, text: str, least: float, most: float, unit: str) -> float
     if not least <= number <= most:  # neither is "nan"
         raise refused(name, text, f"a number of {unit} from {least:g} to {most:,.0f}")
     return number
-
-
-def _kwargs(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StudyError(
-            f'--kwargs is not JSON ({error}); write it like \'{{"root": "a"}}\'.'
-        ) from None
-    if not isinstance(found, dict):
-        raise StudyError('--kwargs must be a JSON object, such as \'{"root": "photos"}\'.')
-    return found
 
 
 if __name__ == "__main__":

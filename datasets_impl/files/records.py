@@ -83,13 +83,13 @@ def text_of(path: Path, most: int = MOST_BYTES) -> str:
     return content_of(path, most).decode()
 
 
-def json_of(path: Path, most: int = MOST_BYTES) -> Any:
+def json_of(path: Path) -> Any:
     """What a file of JSON says.
 
     Raises:
         OSError, ValueError: see `text_of`; or it is no JSON, or nested too deep.
     """
-    text = text_of(path, most)
+    text = text_of(path)
     try:
         return json.loads(text)
     except RecursionError:

@@ -9,8 +9,14 @@ an ending. It keeps targets and the classes' names, in every format in the same 
 machine or by a cluster; it is opened and read like any other. `RemotePack` reads one where it
 stands, in an object store: image by image, or whole shards into a bounded cache.
 
-All formats stand in one table. Adding one takes a file here and a row; one test covers all. A
-format's library is imported with its module, so only when it is asked for.
+A `plan` says what a set will be, `conversion` makes it from files, `unfinished` is its folder until
+then, `stored` what a reader is promised, and `images` the reader. Shards: `shards` writes them,
+`where` by `workers` of this machine or a `cluster`, to `places` such as `addresses`, of files or
+`pictures_elsewhere`; `remote` reads them there, through a `shard_cache`.
+
+All formats stand in one table: `pack`, `lmdb`, `hdf5`, `zarr`, `tar`, `arrow`, `restart`. Adding
+one takes a file here and a row; one test covers all. A format's library is imported with its
+module, so only when it is asked for.
 """
 
 from __future__ import annotations

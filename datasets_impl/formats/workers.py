@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Semaphore
 from typing import Any
 
-from datasets_impl.system.termination import end_with_owner, end_with_parent
+from datasets_impl.system.termination import end_with_owner, end_with_parent, raise_on_termination
 
 CONTEXT = multiprocessing.get_context("forkserver")  # by a server: no thread is forked
 # By the server:
@@ -77,15 +77,11 @@ class _Ended(SystemExit):
 def _begin(begun: Semaphore) -> None:
     begun.release()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever began it ends it
-    signal.signal(signal.SIGTERM, _asked_to_end)
+    raise_on_termination(lambda number: _Ended(128 + number))
     end_with_parent()  # the server, which lives as long as one of its workers
     owner = multiprocessing.parent_process()
     if owner is not None and owner.pid is not None:
         end_with_owner(owner.pid, PATIENCE)
-
-
-def _asked_to_end(signum: int, frame: object) -> None:
-    raise _Ended(128 + signum)
 
 
 def _call(function: Callable[[Any], int], task: Any) -> int:

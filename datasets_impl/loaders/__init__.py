@@ -34,8 +34,18 @@ in checkpoints. `accelerator.prepare(loader)` gives the same loader back: move b
 each process must have equally many batches, as `DistributedDataParallel` wants it, a
 `torch.utils.data.DistributedSampler` as `sampler`.
 
-`memory` lends what the trainer's own process uses again, and `slots` what it shares with the
-separate one. `datasets_impl.formats` says what a stored set is; the report shows this loader beside
-specialised ones and the machine's own limit. It imports the decoders, the sources and the stored
-sets of this package.
+`loader` is the class: `given` says what its arguments mean together, `order` what comes when, and
+`position` where it stands (`described`, `changes`: is it still the same dataset?). An `epoch` asks
+for `work`: how batches are read is `reading`, of what is in a `layout` into its place, of other
+samples by `stacking`; `parts` are of a dataset. The `places` of its `threads` are `here` or
+`separate`: a process by `starting`, whose side of it is `child`, told that it is the one `worker`,
+with random numbers `drawn` in it; a `wire` takes `parcel` and `carried` errors across. `memory`
+lends what the trainer's own process uses again, `slots` what it shares with the separate one;
+`pinned` copies for a device.
+
+Datasets of `images` decode by `decoding`, cut by `crops` and resize by `resizing`: `random_crops`,
+`centre_crops`, `decoded_images`; `stored_pixels` and `shards_ahead` do not.
+`datasets_impl.formats` says what a stored set is; the report shows this loader beside specialised
+ones and the machine's own limit. It imports the decoders, the sources and the stored sets of this
+package.
 """

@@ -22,7 +22,7 @@ from pathlib import Path
 from datasets_impl.errors import Unsupported, VoidMeasurement
 from datasets_impl.observe.page_cache import evict, warm
 from datasets_impl.system.hierarchy import NAMES, Place, device_of, find, words
-from datasets_impl.system.owners import PREFIX, own_prefix, owner_is_gone
+from datasets_impl.system.owners import own_prefix, swept
 
 # The kernel grants a throttled group its bytes in slices, of a tenth of a second on a disk that
 # says it rotates: a short read may pass unthrottled, any other is off by up to one slice.
@@ -151,11 +151,7 @@ def _dissolve(folder: Path, home: Path, seconds: float = 2.0) -> bool:
 
 
 def _sweep(place: Place) -> int:
-    removed = 0
-    for folder in place.parent.glob(f"{PREFIX}*-*"):
-        if owner_is_gone(folder.name):
-            removed += _dissolve(folder, place.current, seconds=0.1)
-    return removed
+    return swept(place.parent, lambda folder: _dissolve(folder, place.current, seconds=0.1))
 
 
 def sweep() -> int:

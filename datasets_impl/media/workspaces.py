@@ -12,7 +12,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import signal
 import stat
 import tempfile
 import time
@@ -27,7 +26,8 @@ from datasets_impl.errors import Unsupported
 from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.media import cgroup
-from datasets_impl.system.owners import PREFIX, is_elsewhere, own_prefix, owner_is_gone
+from datasets_impl.system.owners import is_elsewhere, own_prefix, swept
+from datasets_impl.system.termination import stopping_on_termination
 
 MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 NOTE = ".working-folder"  # in each working folder, by which it is known
@@ -116,16 +116,11 @@ def _place(source: Path, target: Path, link: bool) -> None:
 @contextmanager
 def _removed_on_termination(folder: Path) -> Iterator[None]:
     """Remove `folder` at the end of the block, also when the process is asked to stop."""
-
-    def stop(signum: int, frame: object) -> None:
-        raise SystemExit(128 + signum)
-
-    previous = signal.signal(signal.SIGTERM, stop)
     owner = os.getpid()
     try:
-        yield
+        with stopping_on_termination(lambda number: SystemExit(128 + number)):
+            yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
         if os.getpid() == owner:  # forked workers run this too when they unwind
             remove(folder)
 
@@ -196,14 +191,14 @@ def sweep(parent: Path) -> int:
     A folder of such a name without the note is somebody else's if it holds any file. Without one a
     process made it again that outlived its folder, as libraries do that make theirs with all above.
     """
-    removed = 0
-    for folder in parent.glob(f"{PREFIX}*-*"):
-        if folder.is_symlink() or not (owner_is_gone(folder.name) or _comes_no_more(folder)):
-            continue
-        if (folder / NOTE).is_file() or _holds_no_file(folder):
-            remove(folder)
-            removed += 1
-    return removed
+    return swept(parent, _removed, or_gone=_comes_no_more)
+
+
+def _removed(folder: Path) -> bool:
+    ours = (folder / NOTE).is_file() or _holds_no_file(folder)
+    if ours := ours and not folder.is_symlink():
+        remove(folder)
+    return ours
 
 
 def _comes_no_more(folder: Path) -> bool:
@@ -239,13 +234,15 @@ def name_semaphores(prefix: str = "") -> None:
 
 def sweep_semaphores() -> int:
     """Remove semaphores whose owner no longer runs; another user's stay. Returns how many."""
-    removed = 0
-    for path in RAM_DISK.glob(f"sem.{PREFIX}*-*"):
-        if owner_is_gone(path.name):
-            with suppress(OSError):  # it is another user's, or has just gone
-                path.unlink()
-                removed += 1
-    return removed
+    return swept(RAM_DISK, _unlinked, "sem.")
+
+
+def _unlinked(path: Path) -> bool:
+    try:
+        path.unlink()
+    except OSError:  # it is another user's, or has just gone
+        return False
+    return True
 
 
 def sweep_all() -> int:

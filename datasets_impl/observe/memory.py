@@ -185,8 +185,7 @@ class PeakMemory:
         Unsupported: this kernel does not tell.
     """
 
-    def __init__(self, pid: int | None = None, interval: float = INTERVAL) -> None:
-        self.pid = pid
+    def __init__(self, interval: float = INTERVAL) -> None:
         self.interval = interval
         self.samples = 0
         self.peak = Memory()
@@ -220,7 +219,7 @@ class PeakMemory:
             self._error = error
 
     def _sample(self) -> None:
-        now = tree_memory(self.pid).summed
+        now = tree_memory().summed
         self.samples += 1
         if now.total > self.peak.total:
             self.peak = now

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def here() -> str:
     return hashlib.sha256("\n".join(facts).encode(errors="replace")).hexdigest()[:8]
 
 
-def own_prefix(pid: int | None = None, place: str | None = None) -> str:
-    """How names begin that this process gives to what goes with it, or process `pid` in `place`."""
-    return f"{PREFIX}{os.getpid() if pid is None else pid}-{here() if place is None else place}-"
+def own_prefix() -> str:
+    """How names begin that this process gives to what goes with it."""
+    return f"{PREFIX}{os.getpid()}-{here()}-"
 
 
 def prefix_of(name: str) -> str:
@@ -60,3 +61,18 @@ def owner_is_gone(name: str) -> bool:
     """Whether a name is ours, and its process ran here and does not any more."""
     found = NAMED.fullmatch(name)
     return found is not None and found[3] == here() and not runs(int(found[2]))
+
+
+def swept(
+    parent: Path,
+    remove: Callable[[Path], bool],
+    kind: str = "",
+    or_gone: Callable[[Path], bool] = lambda path: False,
+) -> int:
+    """`remove` what stands in `parent` under such names, with `kind` before them, and whose owner
+    is gone. Returns how many it says it has."""
+    return sum(
+        remove(path)
+        for path in parent.glob(f"{kind}{PREFIX}*-*")
+        if owner_is_gone(path.name) or or_gone(path)
+    )

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -19,26 +19,33 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 LOOK = 2.0  # seconds between two looks at whether an owner lives, where none can wait for it
 
 
-@contextmanager
-def stopping_on_termination() -> Iterator[None]:
-    """Treat SIGTERM and a closed terminal like Ctrl-C, so that children and folders are cleaned.
+def raise_on_termination(error: Callable[[int], BaseException]) -> dict[int, Any]:
+    """Let SIGTERM and a closed terminal raise `error` of the signal's number.
 
-    What whoever started this process told it to ignore, as `nohup` does, stays ignored.
+    What whoever started this process told it to ignore, as `nohup` does, stays ignored. Returns the
+    handlers that were there.
     """
 
     def stop(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        raise error(signum)
 
-    signals = [
-        number
+    return {
+        number: signal.signal(number, stop)
         for number in (signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(number) is not signal.SIG_IGN
-    ]
-    previous = [signal.signal(number, stop) for number in signals]
+    }
+
+
+@contextmanager
+def stopping_on_termination(
+    error: Callable[[int], BaseException] = lambda number: KeyboardInterrupt(),
+) -> Iterator[None]:
+    """The same inside the block, like Ctrl-C by default: children and folders are cleaned."""
+    previous = raise_on_termination(error)
     try:
         yield
     finally:
-        for number, handler in zip(signals, previous, strict=True):
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 

@@ -1,8 +1,20 @@
 """Results -> numbers: no sentence for a reader, and nothing of the report.
 
-In the order in which a number passes: `runs` (which of asv's files count, with what lies `beside`
-them), `evidence`, the rules (`claims.toml`, by `claims` and `families`; `known` says whether the
-suite measures what they name), `pairing`, `cells`, `inference`, `correction`, `judge`. Of single
-claims: `break_even`, `bandwidth`. What the log says: `load`, `cache_state` (by `observed`). Beside
-the claims: `noise`, `loaders` with `ladder` and `prospects`, `field`, `repeat`.
+In the order in which a number passes:
+
+- files: `kept` (where they lie), `runs` (which count), `profiles` (which may stand together),
+  `environments` (with what they were made), `beside` (what lies beside each),
+  `declared` (today's versions of benchmarks);
+- rows: `evidence`, `further` (numbers that the log holds), `measurements` (all of them, as a
+  table);
+- the rules: `claims.toml`, by `claims` and `families`;
+- a claim's cells: `pairing`, `cells`, `inference`, `correction`; `break_even` and `bandwidth` for
+  single claims;
+- verdicts: `judge`, in the terms of `model`; `headline` (which cell stands for a claim), `grid`
+  (where it holds), `lacking` (what would decide it, by `targets` of `make`).
+
+What the log says of a cell: `observed`, which `load` and `cache_state` ask. Beside the claims:
+`noise`; `arms`, `loaders` with `ladder` and `prospects`, `remote`, `at_scale`; `field` (others'
+figures). Of several runs: `repeat`, `revisions`, `across` (environments). Before all: `validity`
+(may a run stand at all), `readable` (text that every page can show).
 """

@@ -1,24 +1,10 @@
-"""Read and check `claims.toml`: the claims, their tests and the rules of judgement.
-
-    python -m scripts.judging.claims [FILE] [--rules]
-
-Checks the file, also that the suite measures what it names, and prints the hash of the rules, as
-the report shows it; with --rules, the text that it is the SHA-256 of: rules, ids, headlines and
-tests, without the wording.
-"""
+"""Read and check `claims.toml`: the claims, their tests and the rules of judgement."""
 
 from __future__ import annotations
 
-from datasets_impl.streams import told_while_imported
-
-if __name__ == "__main__":
-    told_while_imported("scripts.judging.claims", "make report")
-
-import argparse
 import hashlib
 import json
 import re
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.files.paths import user_path
+from datasets_impl.errors import StudyError
 from datasets_impl.files.records import content_of, spoilt
 from scripts.judging.families import expanded
 from scripts.root import CLAIMS
@@ -310,27 +295,3 @@ def _place(data: dict[str, Any], location: tuple[int | str, ...]) -> str:
         inside = [part for at, part in enumerate(location[2:]) if at != 2 or part not in KINDS]
         return ".".join([str(identifier), *map(str, inside)])
     return ".".join(map(str, location)) or "the top level"
-
-
-@exit_on_study_error
-def main(argv: list[str] | None = None) -> int:
-    from scripts.judging.known import check_known, metrics, suite  # it imports this module
-
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.judging.claims",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("file", type=user_path, nargs="?", default=CLAIMS, metavar="FILE")
-    parser.add_argument("--rules", action="store_true", help="the hashed text, not its hash")
-    options = parser.parse_args(argv)
-    known = load_claims(options.file)
-    check_known(known, options.file, suite(), metrics())
-    print(known.canonical() if options.rules else f"{known.rules_hash}\n", end="")
-    return 0
-
-
-if __name__ == "__main__":
-    from scripts.judging.claims import main as command  # whose classes are those of all others
-
-    sys.exit(command())

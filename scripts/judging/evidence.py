@@ -12,7 +12,6 @@ import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -25,7 +24,7 @@ from scripts.judging.further import further
 from scripts.judging.model import Reason
 from scripts.judging.observed import Place
 from scripts.judging.readable import readable
-from scripts.judging.runs import ResultFile, Runs, find_runs, newest_versions
+from scripts.judging.runs import ResultFile, Runs, newest_versions
 
 MOST_CELLS = 100_000  # of a benchmark: asv lists all that its levels make, whatever the memory
 TIMES = ("ns", "us", "ms", "s")  # units of benchmarks that time something
@@ -98,15 +97,6 @@ class Evidence:
             self.cells[self.cells["machine"].isin(names)],
             [machine for machine in self.machines if machine.name in names],
         )
-
-
-def load_evidence(folders: Sequence[Path]) -> Evidence:
-    """What is judged of everything below `folders`; see `runs`.
-
-    Raises:
-        StudyError: a folder is missing, holds no results of this suite, or a file is damaged.
-    """
-    return evidence_of(find_runs(folders))
 
 
 def evidence_of(runs: Runs, beside: Mapping[str, str] | None = None) -> Evidence:

@@ -133,7 +133,7 @@ def _short(run: ResultFile) -> str:
 
 def _rules(provenance: Mapping[str, Any], known: Reference) -> Check:
     told, now = str(provenance.get("claims_hash", "")), known.claims.rules_hash
-    source = f"{PROVENANCE}: claims_hash; python -m scripts.judging.claims"
+    source = f"{PROVENANCE}: claims_hash; python -m scripts.check_claims"
     if told == now:
         return Check("rules", "holds", f"measured and judged by {now[:12]}", source)
     found = f"measured under {told[:12] or 'unknown ones'}, judged by {now[:12]}"

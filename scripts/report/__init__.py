@@ -1,8 +1,14 @@
 """Numbers -> words, tables, figures and the page.
 
-`study` puts a judgement in words: of a claim in `sentences` and `grid`, of the whole in
-`answer`, of what surrounds it in `surroundings`. How a number, a level, a reason reads: `wording`,
-`level_words`, `reasons`. The page is `page` over `templates/`; the data are `record`, `tables`.
+`study` puts a judgement in words, in the terms of `model`: of a claim in `sentences` and `grid`, of
+the whole in `answer` and `certainty`, of what surrounds it in `surroundings`. Beside the claims:
+`instead` and `ceilings` (what to use), `bandwidths`, `field` (others' figures), `environments`,
+`repeat` (a second run), `reference` (the committed results). How a number, a level, a reason, a
+log reads: `wording`, `level_words`, `reasons`, `log_words`.
+
+The page is `page` over `templates/`, with `figures`, `waffle` (a card's small picture), `facets`
+(what can be selected), `glossary` and `cite`. The data are `record` (of the kinds in `fields`, with
+`further_records`) and `tables`; `written` puts all of it into a folder, `terminal` on a screen.
 """
 
 import os

@@ -60,26 +60,26 @@ def onward(factor: str, value: Any, alone: bool) -> str:
     return f"from {_amount(factor, value)} on" if not alone else at(factor, value)
 
 
-def among(factor: str, values: Sequence[Any], last: str = "and") -> str:
+def among(factor: str, values: Sequence[Any]) -> str:
     """Several levels: "at 64 and 256 px", "on ramdisk and disk-warm"."""
     ordered = sorted(values, key=lambda value: order(factor, value))
     alike = all(is_number(x) for x in ordered) or all(isinstance(x, str) for x in ordered)
     if len(ordered) == 1 or not alike or any(_unlimited(factor, x) for x in ordered):
-        return join([at(factor, value) for value in ordered], last)
+        return join([at(factor, value) for value in ordered])
     if isinstance(ordered[0], str):
-        return _place(factor, join([_row(factor).words.get(x, x) for x in ordered], last))
+        return _place(factor, join([_row(factor).words.get(x, x) for x in ordered]))
     if factor == "workers":
-        return f"with {join([_number(factor, x) for x in ordered], last)} workers"
-    return f"at {_with_unit(factor, join([_number(factor, x) for x in ordered], last))}"
+        return f"with {join([_number(x) for x in ordered])} workers"
+    return f"at {_with_unit(factor, join([_number(x) for x in ordered]))}"
 
 
-def _number(factor: str, value: Any) -> str:
+def _number(value: Any) -> str:
     value = level(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _amount(factor: str, value: Any) -> str:
-    return _with_unit(factor, _number(factor, value))
+    return _with_unit(factor, _number(value))
 
 
 def _with_unit(factor: str, numbers: str) -> str:
@@ -93,4 +93,4 @@ def _place(factor: str, levels: str) -> str:
 
 
 def _workers(value: Any) -> str:
-    return f"{_number('workers', value)} worker{'s' if value != 1 else ''}"
+    return f"{_number(value)} worker{'s' if value != 1 else ''}"

@@ -41,7 +41,7 @@ class StudyRecord(Object):
     dirty: bool
     claims_hash: str = Field(
         description="SHA-256 of the rules in claims.toml (ids, headlines, tests and bars, not the "
-        "wording), fixed before the numbers; python -m scripts.judging.claims prints it"
+        "wording), fixed before the numbers; python -m scripts.check_claims prints it"
     )
     corpus_hash: str
     profile: str

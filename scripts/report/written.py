@@ -38,7 +38,7 @@ def write_all(
     encoded = {name: text.encode("utf-8", "backslashreplace") for name, text in contents.items()}
     check(out, encoded, kind, sources=sources)
     known = _known(out)
-    new = {name: [_digest(content)] for name, content in encoded.items()}
+    new = {name: [digest(content)] for name, content in encoded.items()}
     # Old and new at first: a run that is killed half-way leaves some of each.
     both = {name: known.get(name, []) + new.get(name, []) for name in known | new}
     _list(out, kind, both)
@@ -80,7 +80,7 @@ def check(out: Path, names: Iterable[str], kind: Kind, *, sources: Iterable[Path
         )
 
 
-def _digest(content: bytes) -> str:
+def digest(content: bytes) -> str:
     """Of text, whatever its line ends."""
     return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()[:16]
 
@@ -89,7 +89,7 @@ def _is_ours(path: Path, digests: list[str]) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     try:
-        return _digest(path.read_bytes()) in digests
+        return digest(path.read_bytes()) in digests
     except OSError:
         return False  # what cannot be read cannot be known
 

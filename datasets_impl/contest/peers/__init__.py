@@ -1,8 +1,9 @@
 """Specialised loaders beside this project's own: one small adapter a package, a row for each task.
 
-Adding a peer takes a file here with a tuple `ARMS`, and its name in `factors.PEERS`. Packages are
-imported when an arm is prepared or opened, so what is not installed is reported as such and nothing
-else fails. `make peers` installs them (see `requirements-peers.txt`).
+Adding a peer takes a file `<name>_peer` here with a tuple `ARMS`, and its name in `factors.PEERS`;
+`work` is what one that takes any function is given, and `made` keeps the files that it writes.
+Packages are imported when an arm is prepared or opened, so what is not installed is reported as
+such and nothing else fails. `make peers` installs them (see `requirements-peers.txt`).
 """
 
 from __future__ import annotations

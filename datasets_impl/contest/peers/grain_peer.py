@@ -13,9 +13,8 @@ from typing import Any
 import torch
 
 from datasets_impl.contest.model import BATCH_SIZE, Task
-from datasets_impl.contest.peers.work import collated, kind_of, peer_arms, work_of
+from datasets_impl.contest.peers.work import collated, files_of_pack, packed, peer_arms, work_of
 from datasets_impl.experiments.loops import cores
-from datasets_impl.formats import ensure_stored
 from datasets_impl.formats.images import StoredImages
 
 SETTINGS: tuple[dict[str, Any], ...] = tuple(
@@ -53,19 +52,15 @@ class _Epochs:
 def _open(root: Path, task: Task, threads: int, buffer: int, **boxes: Any) -> Iterator[_Epochs]:
     import grain
 
-    images = ensure_stored(root, kind_of(task), "pack")
+    images = packed(root, task)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=buffer)
     yield _Epochs(images, work_of(task, images, **boxes), options)
-
-
-def _files(root: Path, task: Task) -> list[Path]:
-    return ensure_stored(root, kind_of(task), "pack").files
 
 
 ARMS = peer_arms(
     "grain",
     _open,
-    _files,
+    files_of_pack,
     SETTINGS,
     package="grain",
     about="threads make images one by one, from a pack",

@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader
 
 from datasets_impl.contest.model import BATCH_SIZE, Task
-from datasets_impl.contest.peers.work import Work, kind_of, peer_arms, work_of
+from datasets_impl.contest.peers.work import Collate, Work, kind_of, peer_arms, work_of
 from datasets_impl.contest.remote import in_parts, remote_arm
 from datasets_impl.experiments.loops import cores
 from datasets_impl.formats import ensure_stored
@@ -83,14 +83,6 @@ class _Stream:
         yield from self.loader
 
 
-class _Collate:
-    def __init__(self, work: Work) -> None:
-        self.work = work
-
-    def __call__(self, samples: list[dict[str, bytes]]) -> torch.Tensor:
-        return self.work.batch([sample[COLUMN] for sample in samples])
-
-
 @contextmanager
 def _open_remote(address: StoreAddress, cache_bytes: int, num_workers: int) -> Iterator[_Stream]:
     """Nothing is kept: it reads files as they come."""
@@ -110,7 +102,7 @@ def _open_remote(address: StoreAddress, cache_bytes: int, num_workers: int) -> I
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         multiprocessing_context="fork" if num_workers else None,
-        collate_fn=_Collate(Work("decode")),
+        collate_fn=Collate(Work("decode"), COLUMN),
     )
     with ending_workers(loader):
         yield _Stream(loader, images)

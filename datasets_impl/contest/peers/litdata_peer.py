@@ -13,10 +13,9 @@ from typing import Any
 
 from datasets_impl.contest.model import BATCH_SIZE, Task
 from datasets_impl.contest.peers.made import made_once
-from datasets_impl.contest.peers.work import Work, kind_of, peer_arms
+from datasets_impl.contest.peers.work import Collate, Work, kind_of, packed, peer_arms, work_of
 from datasets_impl.contest.remote import remote_arm, shard_images
 from datasets_impl.experiments.loops import cores
-from datasets_impl.formats import ensure_stored
 from datasets_impl.loading import ending_workers
 from datasets_impl.media.object_store import StoreAddress, in_environment
 from datasets_impl.media.workspaces import temporary_folder
@@ -29,7 +28,7 @@ CHUNK_BYTES = "64MB"  # what its documentation uses
 
 def _chunks(root: Path, task: Task) -> Path:
     kind = kind_of(task)
-    images = ensure_stored(root, kind, "pack")
+    images = packed(root, task)
     size: dict[str, Any] = {"chunk_bytes": CHUNK_BYTES}
     if task == "remote":
         size = {"chunk_size": shard_images(len(images))}
@@ -48,21 +47,13 @@ def _chunks(root: Path, task: Task) -> Path:
     return made_once(root, f"litdata-{task if task == 'remote' else kind}", write) / "chunks"
 
 
-class _Collate:
-    def __init__(self, work: Work) -> None:
-        self.work = work
-
-    def __call__(self, samples: list[dict[str, bytes]]) -> Any:
-        return self.work.batch([sample["image"] for sample in samples])
-
-
 @contextmanager
 def _open(root: Path, task: Task, num_workers: int, **boxes: Any) -> Iterator[Any]:
     from litdata import StreamingDataset
 
-    shape = tuple(ensure_stored(root, kind_of(task), "pack").header.shape)
+    work = work_of(task, packed(root, task), **boxes)
     images = StreamingDataset(str(_chunks(root, task)), shuffle=True, drop_last=False)
-    yield from _batches(images, Work(task, shape, **boxes), num_workers)
+    yield from _batches(images, work, num_workers)
 
 
 @contextmanager
@@ -91,7 +82,7 @@ def _batches(images: Any, work: Work, num_workers: int) -> Iterator[Any]:
         batch_size=BATCH_SIZE,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
-        collate_fn=_Collate(work),
+        collate_fn=Collate(work),
     )
     with ending_workers(loader):
         yield loader

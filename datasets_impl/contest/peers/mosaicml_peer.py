@@ -16,10 +16,9 @@ from torch.utils.data import DataLoader
 
 from datasets_impl.contest.model import BATCH_SIZE, Task
 from datasets_impl.contest.peers.made import made_once
-from datasets_impl.contest.peers.work import Work, kind_of, peer_arms
+from datasets_impl.contest.peers.work import Collate, Work, kind_of, packed, peer_arms, work_of
 from datasets_impl.contest.remote import SHARDS, remote_arm
 from datasets_impl.experiments.loops import cores
-from datasets_impl.formats import ensure_stored
 from datasets_impl.loading import ending_workers
 from datasets_impl.media.object_store import StoreAddress, in_environment
 from datasets_impl.media.workspaces import temporary_folder
@@ -31,7 +30,7 @@ SETTINGS: tuple[dict[str, Any], ...] = tuple(
 
 def _shards(root: Path, task: Task) -> Path:
     kind = kind_of(task)
-    images = ensure_stored(root, kind, "pack")
+    images = packed(root, task)
     size: dict[str, Any] = {}
     if task == "remote":
         size = {"size_limit": int(images.index["length"].sum()) // SHARDS}
@@ -47,14 +46,6 @@ def _shards(root: Path, task: Task) -> Path:
                 writer.write({"image": bytes(images.read(index))})
 
     return made_once(root, f"mds-{task if task == 'remote' else kind}", write) / "shards"
-
-
-class _Collate:
-    def __init__(self, work: Work) -> None:
-        self.work = work
-
-    def __call__(self, samples: list[dict[str, bytes]]) -> Any:
-        return self.work.batch([sample["image"] for sample in samples])
 
 
 @contextmanager
@@ -75,13 +66,13 @@ def _open(root: Path, task: Task, num_workers: int, **boxes: Any) -> Iterator[An
     from streaming.base.util import clean_stale_shared_memory
 
     clean_stale_shared_memory()
-    shape = tuple(ensure_stored(root, kind_of(task), "pack").header.shape)
+    work = work_of(task, packed(root, task), **boxes)
     shards = str(_shards(root, task))
     with _temporary_files():
         images = StreamingDataset(
             local=shards, shuffle=True, batch_size=BATCH_SIZE, replication=None
         )
-        yield from _batches(images, Work(task, shape, **boxes), num_workers)
+        yield from _batches(images, work, num_workers)
 
 
 @contextmanager
@@ -111,7 +102,7 @@ def _batches(images: Any, work: Work, num_workers: int) -> Iterator[Any]:
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         multiprocessing_context="fork" if num_workers else None,
-        collate_fn=_Collate(work),
+        collate_fn=Collate(work),
     )
     with ending_workers(loader):
         yield loader

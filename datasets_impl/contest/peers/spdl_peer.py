@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from datasets_impl.contest.model import BATCH_SIZE, Task
-from datasets_impl.contest.peers.work import Work, kind_of, peer_arms, work_of
+from datasets_impl.contest.peers.work import Work, files_of_pack, packed, peer_arms, work_of
 from datasets_impl.experiments.loops import cores
-from datasets_impl.formats import ensure_stored
 from datasets_impl.formats.images import StoredImages
 from datasets_impl.loaders.order import ShardedShuffle
 
@@ -52,18 +51,14 @@ class _Epochs:
 
 @contextmanager
 def _open(root: Path, task: Task, threads: int, buffer: int, **boxes: Any) -> Iterator[_Epochs]:
-    images = ensure_stored(root, kind_of(task), "pack")
+    images = packed(root, task)
     yield _Epochs(images, work_of(task, images, **boxes), threads, buffer)
-
-
-def _files(root: Path, task: Task) -> list[Path]:
-    return ensure_stored(root, kind_of(task), "pack").files
 
 
 ARMS = peer_arms(
     "spdl",
     _open,
-    _files,
+    files_of_pack,
     SETTINGS,
     package="spdl",
     about="thread pools, a batch made by one thread, from a pack",

@@ -17,6 +17,7 @@ import torch
 
 from datasets_impl.contest.model import CROP, Arm, Task
 from datasets_impl.decoders import decoder
+from datasets_impl.formats import ensure_stored
 from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.stored import Kind
 from datasets_impl.loaders.crops import RATIO, SCALE, random_box
@@ -65,6 +66,25 @@ class Work:
         for row, data in zip(made.numpy()[1:], pieces[1:], strict=True):
             self(data, row)
         return made
+
+
+class Collate:
+    """Makes a batch of samples that hold their image's stored bytes."""
+
+    def __init__(self, work: Work, name: str = "image") -> None:
+        self.work, self.name = work, name
+
+    def __call__(self, samples: list[dict[str, bytes]]) -> torch.Tensor:
+        return self.work.batch([sample[self.name] for sample in samples])
+
+
+def packed(root: Path, task: Task) -> StoredImages:
+    """The images as this project's pack, for a peer that leaves storage to its user."""
+    return ensure_stored(root, kind_of(task), "pack")
+
+
+def files_of_pack(root: Path, task: Task) -> list[Path]:
+    return packed(root, task).files
 
 
 def work_of(task: Task, images: StoredImages, **boxes: tuple[float, float]) -> Work:

@@ -1,1 +1,6 @@
-"""What the answers of the probes tell: hazards, mechanisms, and causes of a sample's time."""
+"""What the answers of the probes tell: hazards, mechanisms, and causes of a sample's time.
+
+`findings` has all of them in order, and `finding` says what one is. Harm: `hazards`, `integrity`,
+`stuck`. Time: `mechanisms`, `memory`, `again`, `searching`, `sizes`, `starting`, `machine`. A
+sample's time: `time_account` adds it up, `time_causes` says what to do, `user_lines` where it is.
+"""

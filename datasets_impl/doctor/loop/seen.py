@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
-from scipy import stats
 
 from datasets_impl.doctor.loop.record import Record, Times
 from datasets_impl.doctor.probes.raised import said_by
 from datasets_impl.doctor.process.printable import shown
+from datasets_impl.doctor.report.paired import paired_gain
 
 GENERATOR: Literal["datasets_impl.doctor.watch"] = "datasets_impl.doctor.watch"
 LEAST_PAIRS = 3  # blocks, for an interval
@@ -123,17 +122,12 @@ def _spread(times: Times) -> Spread | None:
 
 
 def _gain(record: Record) -> Gain | None:
-    """Geometric mean over blocks, with Student's interval on the log scale."""
-    logs = np.log([pair.usual / pair.free for pair in record.pairs if pair.free > 0])
-    if len(logs) < LEAST_PAIRS:
+    pairs = [pair for pair in record.pairs if pair.free > 0]
+    if len(pairs) < LEAST_PAIRS:
         return None
-    test = stats.ttest_1samp(logs, 0.0)
-    low, high = test.confidence_interval(0.95)
-    if math.isnan(low):  # all blocks alike, to the last digit
-        low = high = float(logs.mean())
-    return Gain(
-        times=math.exp(logs.mean()), low=math.exp(low), high=math.exp(high), blocks=len(logs)
-    )
+    times, *ends = paired_gain([pair.usual for pair in pairs], [pair.free for pair in pairs])
+    low, high = (times if end is None else end for end in ends)  # all blocks are alike
+    return Gain(times=times, low=low, high=high, blocks=len(pairs))
 
 
 def measured(batch: Any) -> tuple[int | None, int, str]:

@@ -1,7 +1,17 @@
 """What is asked of a dataset: each probe takes the subject and the seconds it may use, and answers
 with plain values.
 
-`target` finds the subject, `looking` reads its first samples, `items`, `profiling` and `pictures`
-say where a sample's time goes, `rereading` whether it stays the same, `batches`, `growth` and
-`pickling` what workers cost, `inside` what its parts are, `ceiling` what the machine could reach.
+- the subject: `target` finds it, in `importing` or as a `folder`; `making` makes it anew, `loaders`
+  builds loaders over a `part` of it; `inside` says what its parts are, `looking` reads its first
+  samples (`reads`, `reading`, `raised`), `samples` says what they are made of;
+- where a sample's time goes: `items`, `profiling` and `profile`, `attribution` by `causes`;
+  `own_code`, `own_lines`, `source_lines`, `tracing` and `steps` say under which of the user's
+  lines;
+- calls that are seen by `standing` in for them (`callees`, `calls`): `pictures`, `repeats`,
+  `searching`, `queries`, `generators`, `in_turn` (locks); `chunks`, `parquet` and
+  `archives` in files;
+- whether samples are right: `integrity`, `randomness`, `rereading`, `seeding`, `worker_seeds`,
+  `splitting`; `narrower`, whether fewer bytes would hold them;
+- what workers cost: `batches`, `orders` (samplers), `preparing`, `starting`, `growth`, `pickling`;
+- what there is: `machine`, `ceiling`, `room`, `clock`, and `thresholds` that findings know, too.
 """

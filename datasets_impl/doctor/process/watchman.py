@@ -60,7 +60,7 @@ def main() -> int:
         session, _, folder = line.rstrip(b"\n").partition(b" ")
         begun[folder] = int(session)
     # Not before: it takes longer to import than a doctor may take to examine.
-    from datasets_impl.doctor.process.sandbox import clear
+    from datasets_impl.doctor.process.clearing import clear
 
     for folder, session in begun.items():  # also one that the next doctor has swept before
         clear(Path(os.fsdecode(folder)), session)

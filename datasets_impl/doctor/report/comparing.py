@@ -15,11 +15,11 @@ from scipy import stats
 
 from datasets_impl.doctor.process.printable import shown
 from datasets_impl.doctor.report.model import Diagnosis, Found
+from datasets_impl.doctor.report.paired import CONFIDENCE
 from datasets_impl.doctor.report.reading import read_as
 from datasets_impl.doctor.report.wording import amount, between, times_as
 from datasets_impl.doctor.report.writing import MOST_BYTES
 
-CONFIDENCE = 0.95
 MOST_LOG = 700.0  # of a ratio that a number can hold
 LEAST_SHARE = 0.01  # of a sample's time, in either: smaller parts are not shown
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import statistics
 from typing import Any, Literal
 
-import numpy as np
-from scipy import stats
-
 from datasets_impl.doctor.findings.finding import MECHANISM, SHARE, WORTH, WRONG, Finding
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.starting import before_first
@@ -32,6 +29,7 @@ from datasets_impl.doctor.report.model import (
     Tried,
     noisy,
 )
+from datasets_impl.doctor.report.paired import paired_gain
 from datasets_impl.doctor.report.step import step_of
 from datasets_impl.doctor.report.verdict import (
     HELD,
@@ -44,7 +42,6 @@ from datasets_impl.doctor.report.verdict import (
     verdict_of,
 )
 
-CONFIDENCE = 0.95
 STORED = KEEPS[0]
 NAMED = 3  # remedies under a cause
 
@@ -263,13 +260,3 @@ def _beside(one: Tried, gil: float | None) -> Tried:
         return one
     caution = f"your step keeps the GIL {gil:.0%} of the time, so they would wait for it"
     return one.model_copy(update={"recommended": False, "caution": caution})
-
-
-def paired_gain(slow: list[float], fast: list[float]) -> tuple[float, float | None, float | None]:
-    """How many times as fast, within rounds: the geometric mean and its Student's t interval."""
-    before, after = np.log(slow), np.log(fast)
-    gain = float(np.exp((before - after).mean()))
-    if len(slow) < 2 or np.ptp(before - after) < 1e-12:
-        return gain, None, None
-    interval = stats.ttest_rel(before, after).confidence_interval(CONFIDENCE)
-    return gain, float(np.exp(interval.low)), float(np.exp(interval.high))

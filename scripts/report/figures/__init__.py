@@ -2,6 +2,11 @@
 
 `build(study)` returns them with their data and captions. What cannot be drawn is left out with a
 sentence in `Figures.missing`, never an error: a quick profile or an old result lacks whole sweeps.
+
+A claim's figure is `claims`: cells sorted by `panels`, each a `forest` or lines on the axis of
+`values`, with its `boundary`. Measured values are `overview`, `sweeps`, `break_even`, `loaders`,
+`environments`, `repeat` and `front` (the README's). All are a `chart`, drawn with `plots` and
+`labels` in one `style`.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def _chart(study: Study, task: str, found: Sequence[Loaders]) -> Chart:
             figure = Figure(figsize=(layout.width, sum(heights)))
             top = sum(heights)
             for each, height in zip(shown, heights, strict=True):
-                _panel(figure, each, layout, top, height)
+                _panel(figure, each, layout, top)
                 top -= height
             svgs.append(finish(to_svg(figure), name + layout.suffix, title, lead))
     more = f" {told}" if (told := wording.not_drawn(names)) else ""
@@ -77,7 +77,7 @@ def _chart(study: Study, task: str, found: Sequence[Loaders]) -> Chart:
     return Chart(name, title, f"{lead}{more} {source}", svgs[0], svgs[1], table(found))
 
 
-def _panel(figure: Figure, each: Loaders, layout: Layout, top: float, height: float) -> None:
+def _panel(figure: Figure, each: Loaders, layout: Layout, top: float) -> None:
     whole = float(figure.get_figheight())
     left, right = layout.forest
     rows = layout.row * len(each.rows)

@@ -56,12 +56,12 @@ def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
             span(0.95, 1.05, facecolor=INK["band"], edgecolor="none", zorder=0)
         if ratio:
             line(1, color=INK["muted"], linewidth=1, zorder=1)
-        draw_bar(ax, line, bar if bar and not (ratio and 0.94 < bar < 1.06) else None)
+        draw_bar(line, bar if bar and not (ratio and 0.94 < bar < 1.06) else None)
     elif panel.quantity == "share":
         limits(0, max(1.0, *values))
         target.set_ticks([0, 0.25, 0.5, 0.75, 1])
         target.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g} %"))
-        draw_bar(ax, line, bar)
+        draw_bar(line, bar)
     else:
         low, high = min(0.0, *values), max(0.0, *values)
         pad = 0.06 * (high - low or 1)
@@ -69,7 +69,7 @@ def set_value_axis(ax: Axes, panel: Panel, axis: str) -> None:
         target.set_major_locator(MaxNLocator(4))
         target.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,g}"))
         line(0, color=INK["muted"], linewidth=1, zorder=1)
-        draw_bar(ax, line, bar if bar else None)
+        draw_bar(line, bar if bar else None)
 
 
 def ratio_ticks(low: float, high: float) -> list[float]:
@@ -89,7 +89,7 @@ def apart(ticks: Sequence[float], least: float) -> list[float]:
     return sorted(kept)
 
 
-def draw_bar(ax: Axes, line: Callable[..., object], bar: float | None) -> None:
+def draw_bar(line: Callable[..., object], bar: float | None) -> None:
     """The claim's own bar, dashed, when it is another than the margin."""
     if bar is not None:
         line(bar, color=INK["ink"], linewidth=1, linestyle=(0, (4, 3)), zorder=1)

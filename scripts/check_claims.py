@@ -1,11 +1,21 @@
-"""Whether what claims name is measured at all: their benchmarks, metrics, factors and arms.
+"""Check that what `claims.toml` names is measured at all: benchmarks, metrics, factors and arms.
+
+    python -m scripts.check_claims [FILE] [--rules]
 
 What is mistyped has no cells, and would leave its claim "not tested" without a word. The suite is
-asked in a process of its own; nothing here imports it.
+asked in a process of its own; nothing here imports it. Prints the hash of the rules, as the report
+shows it; with --rules, the text that it is the SHA-256 of: rules, ids, headlines and tests, without
+the wording.
 """
 
 from __future__ import annotations
 
+from datasets_impl.streams import told_while_imported
+
+if __name__ == "__main__":
+    told_while_imported("scripts.check_claims", "make report")
+
+import argparse
 import ast
 import json
 import os
@@ -16,12 +26,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.factors import ALSO
+from datasets_impl.files.paths import user_path
 from datasets_impl.files.records import json_of
 from scripts.judging.claims import Claims, Level, Paired, Slope, Test, load_claims
 from scripts.judging.runs import every_run
-from scripts.root import RESULTS, ROOT
+from scripts.root import CLAIMS, RESULTS, ROOT
 
 PROFILES = ("standard", "loaders")  # which claims are written for
 TRACK = re.compile(r"\btrack_(\w+)")
@@ -132,3 +143,23 @@ def _missing(test: Test, levels: Levels | None, tracked: Collection[str] | None)
         yield from (f"has no {factor} = {level!r}" for level in plain if level not in known)
     if isinstance(test, Slope) and test.over not in levels:
         yield f"has no factor {test.over!r}"
+
+
+@exit_on_study_error
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.check_claims",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=user_path, nargs="?", default=CLAIMS, metavar="FILE")
+    parser.add_argument("--rules", action="store_true", help="the hashed text, not its hash")
+    options = parser.parse_args(argv)
+    claims = load_claims(options.file)
+    check_known(claims, options.file, suite(), metrics())
+    print(claims.canonical() if options.rules else f"{claims.rules_hash}\n", end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
