@@ -113,7 +113,7 @@ class Cleaned(Frames):
     def __getitem__(self, index: int) -> torch.Tensor:
         word = f"word-{index}"
         kept = word not in RARE and "a" in self.vocabulary.few
-        return torch.tensor([kept * self.vocabulary.words.index(word)])
+        return torch.tensor([kept * self.vocabulary.words.index(word)])  # the costly line
 
 
 class RowGroups(Frames):

@@ -133,7 +133,8 @@ class Recording(Frames):
 
     def __getitem__(self, index: int) -> Any:
         found = np.load(self.folder / "r.npz")
-        return torch.from_numpy(found["frames"][index])  # the costly line
+        frames, flow = found["frames"], found["flow"]  # the costly line
+        return torch.from_numpy(frames[index] + flow[index])
 
 
 class Bundles(Frames):

@@ -136,18 +136,19 @@ def test_what_surely_mends_the_cause_needs_no_other_word() -> None:
     assert loses.verdict.endswith("What mends it: use stored (50.0x; takes 1.5 GB of disk).")
 
 
-def test_storing_samples_is_no_remedy_of_a_lock() -> None:
+@pytest.mark.parametrize("handles", [[], ["dataset.file, an open file"]])
+def test_storing_samples_is_no_remedy_of_a_lock(handles: list[str]) -> None:
     """It would be the lock that is to be given up, for what it lets the workers do one by one."""
     answer = {"held": 0.95, "met": 0.4, "lines": [[__file__, 3, "with self.lock:"]]}
     seen = {
         "batches": {"in_turn": answer}, "ceiling": {"cores": 2, "limit": 1e-3, "of": ""},
-        "inside": {"settings": {"num_workers": 4}},
+        "inside": {"settings": {"num_workers": 4}, "start_method": "fork", "handles": handles},
     }  # fmt: skip
-    mends = {"unlocked": ["wait-in-turn"]}
+    mends = {"unlocked": ["wait-in-turn", "handles"]}
     given = {"stored": steadily(2.0), "cached": steadily(2.0)}
     for blocks in (given, {**given, "unlocked": steadily(50.0)}):
         found = diagnosed(mends=mends, more=seen, **blocks)
-        assert found.findings[0].name == "wait-in-turn"
+        assert found.findings[bool(handles)].name == "wait-in-turn"
         assert "use stored" not in found.verdict and "use cached" not in found.verdict
         first = found.remedies[0].name == "unlocked"
         assert (

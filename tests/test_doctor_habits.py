@@ -22,6 +22,7 @@ from datasets_impl.doctor.probes.samples import leaves, signature
 from datasets_impl.doctor.probes.searching import homes_of, places_of, searched
 from datasets_impl.doctor.probes.standing import all_replaced
 from datasets_impl.doctor.probes.target import Subject, subject_of
+from datasets_impl.doctor.remedies import hashed as hashed_module
 from datasets_impl.doctor.remedies.collating import arrays_first
 from datasets_impl.doctor.remedies.drawn import drawn
 from datasets_impl.doctor.remedies.hashed import HashedList, HashedTuple, hashed
@@ -155,7 +156,8 @@ def test_a_list_that_is_searched_is_named_and_a_set_tried(tmp_path: Path) -> Non
     assert found.name == "searches-list" and "self.train holds 20,000 elements" in found.evidence
     assert found.places[0].startswith(line("Split")) and "10.0 times as fast" in found.evidence
     (remedy,) = hashed(at)
-    assert "self.train = set(self.train)" in remedy.lines and found.name in remedy.mends
+    assert remedy.lines.startswith("self.train_set = set(self.train)  # once")
+    assert found.name in remedy.mends
     same_samples(at, remedy)
 
 
@@ -172,6 +174,20 @@ def test_lists_of_a_module_and_of_what_the_dataset_holds_are_seen(tmp_path: Path
     for name in found:
         places = list(places_of(homes_of(at.subject), "tests.doctor_habits", "Cleaned", name))
         assert [attribute for _, attribute, _ in places] == [name.rpartition(".")[2]]
+
+
+@pytest.mark.parametrize("asked", ["whether", "where"])
+def test_lines_leave_the_list_to_what_else_asks_it(asked: str, tmp_path: Path) -> None:
+    made = doctor_habits.Cleaned(tmp_path)
+    line = line_of("Cleaned") if asked == "where" else 1
+    told = {"name": "self.vocabulary.words", "file": doctor_habits.__file__, "line": line}
+    words = made.vocabulary.words = ("a", "b", "a")
+    once, ask = hashed_module._lines(told).splitlines()
+    exec(once, space := {"self": made})
+    assert made.vocabulary.words is words, "in its order, and as often"
+    for value, found in (("a", 0), ("b", 1)):
+        space["value"] = value
+        assert eval(ask, space) == (found if asked == "where" else True)
 
 
 @pytest.mark.parametrize("kind", [HashedList, HashedTuple])

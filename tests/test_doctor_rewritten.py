@@ -3,6 +3,7 @@ they write is compared."""
 
 from __future__ import annotations
 
+import functools
 import gzip
 import shutil
 import zipfile
@@ -19,7 +20,7 @@ import zarr
 from datasets_impl.doctor.remedies import rechunked as module
 from datasets_impl.doctor.remedies import row_groups as row_groups_module
 from datasets_impl.doctor.remedies.clones import clones
-from datasets_impl.doctor.remedies.kept_results import unpacked
+from datasets_impl.doctor.remedies.kept_results import read_once, unpacked
 from datasets_impl.doctor.remedies.rechunked import rechunked
 from datasets_impl.doctor.remedies.remedy import Inapplicable, seeded
 from datasets_impl.doctor.remedies.rewriting import piece_of
@@ -174,6 +175,13 @@ def test_all_arrays_of_an_archive_are_unpacked(tmp_path: Path) -> None:
     assert isinstance(made["array"], np.memmap)
     for name, array in np.load(tmp_path / "r.npz").items():
         assert np.array_equal(np.load(tmp_path / "r" / f"{name}.npy"), array)
+
+
+def test_each_array_of_an_archive_is_read_once(tmp_path: Path) -> None:
+    once = run(lines_of(read_once, "Recording", tmp_path), functools=functools)["once"]
+    for name, array in np.load(tmp_path / "r.npz").items():
+        assert np.array_equal(once(tmp_path / "r.npz", name), array)
+    assert once.cache_info().maxsize == 2, "both that samples take stay"
 
 
 def test_what_else_a_file_of_tensors_holds_is_saved_too(tmp_path: Path) -> None:

@@ -143,11 +143,13 @@ def read_once(at: Context) -> list[Remedy]:
         return []
     groups = calls[0]["chunk"].get("groups")
     what = "Read each row group once" if groups else "Do it once"
-    given = "group" if groups else "..."
+    given, parts = "group" if groups else "...", groups or 1
     if calls[0]["path"] and not groups:
         what, given = "Read each file once", "path"
+    if calls[0]["name"] == "NpzFile[]":  # each array of it is one result
+        given, parts = "path, name", -(-calls[0]["distinct"] // max(1, calls[0]["files"]))
     title, size = f"{what} in each worker", calls[0]["gives"]
-    many = files_of(calls[0]) * (groups or 1)
+    many = files_of(calls[0]) * parts
     lines = ONCE.format(count=many, size=decimal(size), given=given, call=_text(calls[0]))
     if at.callees[calls[0]["name"]].makes:
         title, lines = "Make it once", MADE.format(call=_text(calls[0]))

@@ -143,7 +143,7 @@ def unlocked(at: Context) -> list[Remedy]:
             at.subject.workers,
             "C12",
             caution="keep the lock for what workers share and change",
-            mends=(CAUSE,),
+            mends=(CAUSE, "handles"),  # what is open before workers are forked
         )
     ]
 

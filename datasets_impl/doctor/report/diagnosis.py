@@ -130,11 +130,12 @@ def _ordered(remedies: list[Tried], found: list[Finding]) -> list[Tried]:
     Storing what a function gives asks for as much as storing samples: it comes after that where it
     surely gains less."""
     first = found[0].name if found else ""
+    slow = next((one.name for one in found if one.rank < WRONG), "")
     stored = max((one.low or 0.0 for one in remedies if one.name == STORED), default=0.0)
 
     def place(one: Tried) -> tuple[int, bool, float]:
         order = 0
-        if first == HELD and one.name in KEEPS:
+        if slow == HELD and one.name in KEEPS:
             order = 5
         elif first not in one.mends or not (one.recommended or unsure(one)):
             order = 4

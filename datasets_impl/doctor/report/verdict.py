@@ -49,10 +49,10 @@ def verdict_of(found: list[Found], remedies: list[Tried], step: Step | None, hea
         if why.startswith("its process"):  # it would end a training too
             return f"{WHAT[probe].capitalize()} failed: {why}."
     ails = [one for one in found if one.kind != "note"]
-    first = ails[0].name if ails else ""
+    slow = next((one.name for one in ails if one.kind != "wrong"), "")
     # What keeps finished samples leaves the lock, and whatever else it guards, as it is.
     helps = [one for one in remedies
-             if one.recommended and not (first == HELD and one.name in KEEPS)]  # fmt: skip
+             if one.recommended and not (slow == HELD and one.name in KEEPS)]  # fmt: skip
     if step and step.fine and not any(one.kind == "wrong" for one in ails):
         return "Your loader is fine: the step is the bottleneck."
     best = _best(helps, remedies, ails)
