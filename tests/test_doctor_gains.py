@@ -16,7 +16,7 @@ from datasets_impl.doctor.remedies.threads import HANDS_OVER
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.model import Diagnosis
 from datasets_impl.doctor.report.page import page
-from datasets_impl.doctor.report.terminal import print_diagnosis
+from datasets_impl.doctor.report.terminal import helping, print_diagnosis
 from datasets_impl.doctor.report.wording import times_as
 from tests import doctor_again
 from tests.test_doctor_again import context
@@ -122,6 +122,7 @@ def test_what_mends_the_cause_is_named_before_storing_samples_also_where_it_is_n
     )
     assert found.verdict.endswith("by: use cached (100x; takes 1.5 GB of disk).")
     assert "Perhaps too: use clones (1.4x; not sure" in found.findings[0].remedy
+    assert [one.name for one in helping(found)] == ["clones", "cached", "stored"], "with its code"
     only = diagnosed(clones=NEARLY)
     assert only.verdict.endswith("What may mend it: use clones (1.4x; not sure, as its rounds "
                                  "differ).")  # fmt: skip

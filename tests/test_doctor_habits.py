@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.findings.again import read_whole
 from datasets_impl.doctor.findings.findings import findings
-from datasets_impl.doctor.findings.searching import searches_list
+from datasets_impl.doctor.findings.searching import lines_of, searches_list
 from datasets_impl.doctor.probes.callees import Callee, callees
 from datasets_impl.doctor.probes.generators import StandIn, standing_in
 from datasets_impl.doctor.probes.profiling import causes
@@ -22,7 +22,6 @@ from datasets_impl.doctor.probes.samples import leaves, signature
 from datasets_impl.doctor.probes.searching import homes_of, places_of, searched
 from datasets_impl.doctor.probes.standing import all_replaced
 from datasets_impl.doctor.probes.target import Subject, subject_of
-from datasets_impl.doctor.remedies import hashed as hashed_module
 from datasets_impl.doctor.remedies.collating import arrays_first
 from datasets_impl.doctor.remedies.drawn import drawn
 from datasets_impl.doctor.remedies.hashed import HashedList, HashedTuple, hashed
@@ -182,7 +181,7 @@ def test_lines_leave_the_list_to_what_else_asks_it(asked: str, tmp_path: Path) -
     line = line_of("Cleaned") if asked == "where" else 1
     told = {"name": "self.vocabulary.words", "file": doctor_habits.__file__, "line": line}
     words = made.vocabulary.words = ("a", "b", "a")
-    once, ask = hashed_module._lines(told).splitlines()
+    once, ask = lines_of(told).splitlines()
     exec(once, space := {"self": made})
     assert made.vocabulary.words is words, "in its order, and as often"
     for value, found in (("a", 0), ("b", 1)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,11 @@ from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import UserLine, at_most, leading_to, user_lines
 
 PROVED = 0.3  # of what a line takes, that going through the list explains at most
+
+IN = """{name}_set = set({name})  # once; the list itself stays, for whatever else asks it
+value in {name}_set  # in place of {name}"""
+WHERE = """{name}_places = {{one: at for at, one in reversed([*enumerate({name})])}}  # once
+{name}_places[value]  # in place of {name}.index(value)"""
 
 Search = dict[str, Any]
 
@@ -42,7 +48,13 @@ def searches_list(seen: Probes) -> Finding | None:
             "Make a set of it once; or a dictionary, where the place of an element is wanted.",
             MECHANISM + 0.72,
             "C12",
-            f"{name} = set({name})  # once",
+            lines_of(one),
             leading_to(seen, "python"),
         )
     return None
+
+
+def lines_of(one: Search) -> str:
+    """For what the line asks: whether it is there, or where."""
+    asks = linecache.getline(one["file"], one["line"])
+    return (WHERE if f"{one['name']}.index(" in asks else IN).format(name=one["name"])

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import linecache
 from typing import Any
 
-from datasets_impl.doctor.findings.searching import searches
+from datasets_impl.doctor.findings.searching import lines_of, searches
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.room import MEMORY
 from datasets_impl.doctor.probes.searching import homes_of, places_of
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed
 
 ENTRY = 100  # bytes of an element in a set, about
-IN = """{name}_set = set({name})  # once; the list itself stays, for whatever else asks it
-value in {name}_set  # in place of {name}"""
-WHERE = """{name}_places = {{one: at for at, one in reversed([*enumerate({name})])}}  # once
-{name}_places[value]  # in place of {name}.index(value)"""
 
 
 class _Hashed:
@@ -74,7 +69,7 @@ def hashed(at: Context) -> list[Remedy]:
         Remedy(
             "hashed",
             title,
-            _lines(found[0]),
+            lines_of(found[0]),
             made_so,
             at.subject.workers,
             "C12",
@@ -82,9 +77,3 @@ def hashed(at: Context) -> list[Remedy]:
             mends=("searches-list", "python"),
         )
     ]
-
-
-def _lines(one: dict[str, Any]) -> str:
-    """For what the line asks: whether it is there, or where."""
-    asks = linecache.getline(one["file"], one["line"])
-    return (WHERE if f"{one['name']}.index(" in asks else IN).format(name=one["name"])

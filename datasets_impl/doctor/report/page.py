@@ -7,7 +7,15 @@ from markupsafe import Markup
 
 from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.report.model import Diagnosis
-from datasets_impl.doctor.report.terminal import LINES, account_of, beside, enough, then, what
+from datasets_impl.doctor.report.terminal import (
+    LINES,
+    account_of,
+    beside,
+    enough,
+    helping,
+    then,
+    what,
+)
 from datasets_impl.doctor.report.wording import RIGHT_FIRST, UNTOLD, amount, between, times_as
 from datasets_impl.files.look import LOOK
 
@@ -22,7 +30,7 @@ def page(found: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (account_of, amount, beside, between, enough, then, times_as, what):
+    for function in (account_of, amount, beside, between, enough, helping, then, times_as, what):
         env.globals[function.__name__] = function
     env.globals |= {
         "worth": WORTH,

@@ -14,7 +14,7 @@ from rich.text import Text
 from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.report.model import Diagnosis, Found, Place, Step, Tried
-from datasets_impl.doctor.report.verdict import lower
+from datasets_impl.doctor.report.verdict import lower, unsure
 from datasets_impl.doctor.report.wording import RIGHT_FIRST, UNTOLD, amount, between, times_as
 
 BAR, LINES = 24, 5
@@ -82,8 +82,7 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         if left > 0:
             console.print(f"  {left} more in the report (--out)", style="dim")
         known = [found.lines for found in one.findings[:MOST]]
-        helps = [remedy for remedy in one.remedies if remedy.recommended][:1]
-        for remedy in (remedy for remedy in helps if remedy.lines not in known):
+        for remedy in (remedy for remedy in helping(one)[:1] if remedy.lines not in known):
             console.print(f"\n[bold]{escape(remedy.title)}[/bold]")
             _code(remedy.lines, "  ", console)
     if one.ceiling:
@@ -193,6 +192,14 @@ def _finding(mark: str, found: Found, console: Console) -> None:
     for place in found.places:
         console.print(f"   {escape(place)}", style="dim", soft_wrap=True)
     _code(found.lines, "   ", console)
+
+
+def helping(one: Diagnosis) -> list[Tried]:
+    """Remedies whose code is shown: those that help surely, and what mends the cause perhaps."""
+    first = one.findings[0].name if one.findings and not one.wrong else None
+    return [
+        each for each in one.remedies if each.recommended or (first in each.mends and unsure(each))
+    ]
 
 
 def _remedies(remedies: list[Tried]) -> Table:
