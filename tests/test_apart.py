@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from scripts.judging.declared import declared, earlier
-from scripts.judging.evidence import load_evidence
 from scripts.judging.runs import find_runs
 from scripts.report import certainty
 from scripts.report.study import load_study
 from tests.claims_text import HEAD, RATIO, claim
 from tests.standard_suite import imported
+from tests.synthetic_results import load_evidence
 from tests.test_runs import wrote
 
 CONTEST = RATIO.replace("item.ByImplementation", "arms.Decode").replace('"item"', '"decode"')
