@@ -1,4 +1,4 @@
-"""Example 2 of the post: decode and transform everything while the dataset is built.
+"""Example 2 of the post, *preloaded*: decode and transform everything while the dataset is built.
 
 Serves C04, C07, C14, C15, C17 and X02. A sample is whatever the transform made of the PIL image;
 the study passes `ToUint8`, so it is a uint8 tensor, height x width x channel, 0-255.

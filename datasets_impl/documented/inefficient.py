@@ -1,4 +1,4 @@
-"""Example 1 of the post: open and decode the JPEG each time an item is asked for.
+"""Example 1 of the post, *naive*: open and decode the JPEG each time an item is asked for.
 
 Serves C01-C05, C08, C13 and C20. A sample is a 1-tuple holding a uint8 tensor, height x width x
 channel, 0-255. Construction lists the folder and opens nothing; memory holds the path strings.

@@ -1,4 +1,4 @@
-"""Example 3 of the post: decode everything into one memory-mapped array on disk.
+"""Example 3 of the post, *mapped*: decode everything into one memory-mapped array on disk.
 
 Serves C07, C16-C19 and X02. A sample is a uint8 tensor, height x width x channel, 0-255, that
 shares its memory with the mapping. Construction opens every image twice and writes

@@ -1,1 +1,1 @@
-"""Where bytes live while they are measured."""
+"""Where bytes live while they are measured: `workspaces` has all media but the object store."""

@@ -1,7 +1,8 @@
 """Numbers -> words, tables, figures and the page.
 
-`study` puts a judgement in words, in the terms of `model`: of a claim in `sentences` and `grid`, of
-the whole in `answer` and `certainty`, of what surrounds it in `surroundings`. Beside the claims:
+`study` puts a judgement in words, in the terms of `model`: the verdict of a claim says which, and
+`sentences` and `grid` fill them in; of the whole in `answer` and `certainty`, of what surrounds it
+in `surroundings`. Beside the claims:
 `instead` and `ceilings` (what to use), `bandwidths`, `field` (others' figures), `environments`,
 `repeat` (a second run), `reference` (the committed results). How a number, a level, a reason, a
 log reads: `wording`, `level_words`, `reasons`, `log_words`.

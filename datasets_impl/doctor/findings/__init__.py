@@ -1,6 +1,7 @@
 """What the answers of the probes tell: hazards, mechanisms, and causes of a sample's time.
 
 `findings` has all of them in order, and `finding` says what one is. Harm: `hazards`, `integrity`,
-`stuck`. Time: `mechanisms`, `memory`, `again`, `searching`, `sizes`, `starting`, `machine`. A
-sample's time: `time_account` adds it up, `time_causes` says what to do, `user_lines` where it is.
+`stuck`. Time: `mechanisms`, `memory`, `again` (files read whole, large chunks, work done twice),
+`searching`, `sizes`, `starting`, `machine`. A sample's time: `time_account` adds it up,
+`time_causes` says what to do, `user_lines` where it is.
 """

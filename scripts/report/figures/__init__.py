@@ -5,8 +5,8 @@ sentence in `Figures.missing`, never an error: a quick profile or an old result 
 
 A claim's figure is `claims`: cells sorted by `panels`, each a `forest` or lines on the axis of
 `values`, with its `boundary`. Measured values are `overview`, `sweeps`, `break_even`, `loaders`,
-`environments`, `repeat` and `front` (the README's). All are a `chart`, drawn with `plots` and
-`labels` in one `style`.
+`environments`, `repeat` and `front` (the page's first, and the README's). All are a `chart`, drawn
+with `plots` and `labels` in one `style`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The README's figure: images per second by resolution, the best loaders beside the datasets."""
+"""The page's first figure, and the README's: images per second by resolution, with best loaders."""
 
 from __future__ import annotations
 
