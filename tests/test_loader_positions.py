@@ -134,7 +134,9 @@ def begun(worker: int) -> None:
 @pytest.mark.parametrize("after", [1, 3, 6])
 @pytest.mark.parametrize("ahead", [0, 4])
 @pytest.mark.parametrize(
-    "given", [{}, {"worker_init_fn": begun}, {"collate_fn": and_drawn}, {"shuffle": True}], ids=str
+    "given",
+    [{}, {"worker_init_fn": begun}, {"collate_fn": and_drawn}, {"shuffle": True}],
+    ids=lambda given: "".join(given) or "plain",
 )
 def test_what_remains_is_drawn_as_it_would_have_been(
     given: dict[str, Any], ahead: int, after: int
