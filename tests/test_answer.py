@@ -75,7 +75,7 @@ def text(claims: list[ClaimResult]) -> str:
 def test_full_evidence_answers_in_five_sentences_with_a_number_and_a_claim_each() -> None:
     points = answer(ALL)
     assert [point.claim for point in points] == ["C03", "C04", "C07", "C08", "X05"]
-    order = ["at most 28", "45.1 times slower", "13.8 times", "0.80 of its", "100 MB/s"]
+    order = ["at most 28", "45.1 times as long", "13.8 times", "0.80 of its", "100 MB/s"]
     assert points[0].measured == "2\u00a0% to 28\u00a0%, 64\u2013256 px, lab-0, lab-1"
     assert points[4].measured == "256 px, lab"
     for point, part in zip(points, order, strict=True):
@@ -140,7 +140,7 @@ def test_an_effect_that_points_the_other_way_gives_no_advice(
 def test_what_is_undecided_is_said_to_be() -> None:
     """A sentence of its own, with its subject."""
     found = text([claim("C08", effect(1.3), "inconclusive")])
-    assert found.startswith("While you decode, two workers take 1.30 times")
+    assert found.startswith("If items decode, two workers take 1.30 times")
     assert found.endswith("(undecided: measure more rounds).")
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -389,11 +390,19 @@ def test_a_word_leads_to_what_it_means(page: Any, address: str) -> None:
     assert len(linked) == len(set(linked)), "a word is linked once"
 
 
-def test_a_citation_has_the_pages_own_address(page: Any, address: str) -> None:
-    page.locator("details[data-claim=C04] > summary").click()
-    page.locator("#C04 .cite summary").click()
-    entry = page.locator("#C04 .cite pre").inner_text()
-    assert f"{address}#C04" in entry and "author" in entry
+def test_a_citation_has_the_address_that_others_reach_the_page_by(
+    context: Any, page: Any, address: str
+) -> None:
+    elsewhere, text = "https://example.org/study/", Path(url2pathname(urlsplit(address).path))
+    published = context.new_page()
+    published.route(elsewhere, lambda asked: asked.fulfill(path=text, content_type="text/html"))
+    published.goto(elsewhere)
+    for opened, expected in ((published, f"{elsewhere}#C04"), (page, "{the address of this page}")):
+        opened.locator("details[data-claim=C04] > summary").click()
+        opened.locator("#C04 .cite summary").click()
+        entry = opened.locator("#C04 .cite pre").inner_text()
+        assert expected in entry and "author" in entry and "file:" not in entry
+    published.close()
 
 
 def test_keyboard_alone_reaches_and_opens(page: Any) -> None:

@@ -215,10 +215,10 @@ OLD, BOTH = "Python 3.11, torch 2.14", ["forkserver", "spawn"]
         ({OLD: BOTH}, "3.11, with forkserver. Python 3.14 itself was not measured yet."),
         ({OLD: BOTH, "Python 3.14": BOTH}, "under Python 3.11 and Python 3.14, with forkserver."),
         ({OLD: BOTH, "Python 3.14, torch 2.14": ["spawn"]},
-         "under Python 3.11, with forkserver. How workers start was not measured yet under Python "
-         "3.14."),
+         "under Python 3.11, with forkserver. The start of workers was not measured yet under "
+         "Python 3.14."),
         ({OLD: BOTH, "Python 3.14, torch 2.14": []}, "was not measured yet under Python 3.14."),
-        ({OLD: ["spawn"], "Python 3.14": []}, "start late. Not measured."),
+        ({OLD: ["spawn"], "Python 3.14": []}, "may not start. Not measured."),
         ({"": BOTH}, "Not measured."),
     ],
 )  # fmt: skip

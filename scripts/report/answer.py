@@ -127,7 +127,7 @@ def _end(claim: ClaimResult | None) -> str:
 def _cached(claim: ClaimResult | None) -> str:
     return _either(
         claim,
-        "Decode once if the pixels fit in memory: an epoch that decodes is {times} slower",
+        "Decode once if the pixels fit in memory: an epoch that decodes takes {times} as long",
         "An epoch that decodes takes {times} as long as one in memory",
     )
 
@@ -135,7 +135,7 @@ def _cached(claim: ClaimResult | None) -> str:
 def _cheap(claim: ClaimResult | None) -> str:
     return _either(
         claim,
-        "For pixels in memory use no workers: two make an epoch {times} slower",
+        "For pixels in memory use no workers: two make an epoch take {times} as long",
         "For pixels in memory, two workers take {times} as long as none",
     )
 
@@ -156,10 +156,10 @@ def _expensive(claim: ClaimResult | None) -> str:
     length = wording.estimate(effect.estimate, "ratio").removesuffix(wording.TIMES)
     if effect.estimate < 1:
         return (
-            "While you decode, use a worker per core: two shorten an epoch to "
+            "If items decode, use a worker per core: two cut an epoch to "
             f"{length} of its time{_end(claim)}"
         )
-    return f"While you decode, two workers take {_times(effect)} as long as none{_end(claim)}"
+    return f"If items decode, two workers take {_times(effect)} as long as none{_end(claim)}"
 
 
 def _slow_storage(claim: ClaimResult | None) -> str:

@@ -12,14 +12,14 @@ WORDS = {
     "mapped": "The post's third: pixels in one file on disk, mapped into memory (`np.memmap`).",
     "mapped-fixed": "Our corrected twin of it, `ReadOnlyMappedDataset`: each worker opens the "
     "mapping itself, and each item is a copy.",
-    "pack": "One file that holds all images, one behind the other, as JPEG or as pixels.",
+    "pack": "One file that holds all images back to back, as JPEG or as pixels.",
     "arm": "One of the ways that are compared: a dataset, or a loader with its setting.",
     "cell": "One setting in which a claim is tried: size, number of images, workers, storage.",
     "block": "One round of the measurement, in fresh processes. Intervals are over blocks.",
     "for": "The whole interval of a cell lies on the claim's side of the bar; *against* on the "
     "other side; *unclear* on both.",
     "ceiling": "What the machine does with the bare work and no loader around it. Its decoder runs "
-    "in threads from memory; it is measured too, so a loader can pass it by the noise.",
+    "in threads from memory; it is measured too, so noise can put a loader slightly above it.",
     "A/A": "A dataset compared with itself; whatever that finds is a false alarm.",
 }
 

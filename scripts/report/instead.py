@@ -102,9 +102,9 @@ if __name__ == "__main__":  # Python 3.14 runs the file again
         ...  # your training step"""
 _MAPPED = """from torch.utils.data import DataLoader
 from datasets_impl import ReadOnlyMappedDataset
-batches = DataLoader(ReadOnlyMappedDataset("photos"), 64, shuffle=True)
-for images in batches:
-    ...  # your training step"""
+if __name__ == "__main__":  # Python 3.14 runs the file again
+    for images in DataLoader(ReadOnlyMappedDataset("photos"), 64, shuffle=True, num_workers=2):
+        ...  # your training step"""
 FURTHER = (
     Advice("labels", "yes", "Labels?", "A folder for each class; pixels fit",
            "`ThreadedLoader(StoredPixels)` of a `LabelledFolder`.", (),
@@ -124,8 +124,9 @@ FURTHER = (
     Advice("python", "old", _PYTHON, "3.13 or older, on Linux",
            "Yes: workers are forked and share preloaded pixels. {old}", ("X01",)),
     Advice("python", "new", _PYTHON, "3.14 (forkserver), or spawn anywhere",
-           "Yes, with the pixels in one tensor, or in a mapping that each worker opens. Workers "
-           "copy a list of tensors, an array or an open mapping, or start late. {new}", ("X01",),
+           "Yes, with the pixels in one tensor, or in a mapping that each worker opens. An array "
+           "or an open mapping is copied to each worker; with a list of many tensors workers may "
+           "not start. {new}", ("X01",),
            _MAPPED),
 )  # fmt: skip
 # What an arm of `judging/ladder.py` does that the one before it does not.
@@ -187,7 +188,7 @@ def further(starts: Mapping[str, Collection[str]]) -> list[Advice]:
         "new": f"Measured under {' and '.join(new)}, with forkserver." if new else "Not measured.",
     }
     if new and NEW not in new:
-        lacking = "How workers start was" if NEW in known else f"{NEW} itself was"
+        lacking = "The start of workers was" if NEW in known else f"{NEW} itself was"
         told["new"] += f" {lacking} not measured yet" + (f" under {NEW}." if NEW in known else ".")
     return [replace(one, take=one.take.format(**told)) for one in FURTHER]
 

@@ -137,8 +137,8 @@ def limits(evidence: Evidence, noise: Noise, claims: Claims) -> list[str]:
     for machine in evidence.machines:
         notes += _machine_limits(machine, claims)
     notes += [
-        f"`{name}` is compared with nothing: it is a second run of other code, or of another "
-        "profile, than the run that is judged."
+        f"The second run `{name}` is compared with nothing: its code or its profile differs from "
+        "those of the run that is judged."
         for name in evidence.unused
     ]
     skipped, lost = (evidence.cells["status"].isin(names).sum() for names in WITHOUT_RESULT)

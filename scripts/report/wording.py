@@ -193,8 +193,8 @@ def noise_sentence(study: Study) -> str:
     if noise.rate is None:
         return "no A/A arm was measured, so false alarms are unknown"
     far = (
-        f". The farthest is off by {100 * (noise.widest or 0):.1f}{NBSP}%, which its interval "
-        "covers: the margin is held against intervals, not estimates"
+        f". The worst of them differs by {100 * (noise.widest or 0):.1f}{NBSP}%, but its interval "
+        "includes no difference: verdicts rest on intervals, not on estimates"
     )
     widest = "" if noise.widest is None else far if not noise.false_alarms else far.split(",")[0]
     rate = f"{100 * noise.rate:.1f}".removesuffix(".0") + NBSP + "%"

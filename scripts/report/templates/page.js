@@ -90,7 +90,7 @@
     form.addEventListener("reset", event => { event.preventDefault(); write({}); });
   }
   addEventListener("hashchange", apply);
-  for (const place of $$(".here")) place.textContent = `${location.href.split("#")[0]}#${place.dataset.id}`;
+  if (location.protocol !== "file:") for (const place of $$(".here")) place.textContent = `${location.href.split("#")[0]}#${place.dataset.id}`;
   // A click on the anchor that the address names already changes nothing: open it all the same.
   document.addEventListener("click", event => {
     const link = event.target.closest("a[href^='#']");
