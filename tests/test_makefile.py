@@ -36,16 +36,21 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def words(home: Path, *given: str, **environment: str) -> list[str]:
-    """The words that reach Python."""
+def make(home: Path, *given: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As from a shell, also where `make` itself runs the tests."""
     plain = {name: text for name, text in os.environ.items() if name not in OF_MAKE}
-    done = subprocess.run(
+    return subprocess.run(
         ["make", "--no-print-directory", *given],
         cwd=home,
         env=plain | environment,
         capture_output=True,
         text=True,
     )
+
+
+def words(home: Path, *given: str, **environment: str) -> list[str]:
+    """The words that reach Python."""
+    done = make(home, *given, **environment)
     assert done.returncode == 0, done.stderr
     assert not (home / "gone").exists()
     return done.stdout.splitlines()
@@ -124,15 +129,15 @@ def test_another_python_or_torch_has_an_environment_of_its_own(
     ["TORCH=new", "TORCH=2.9 1", "TORCH='2.9'", "TORCH=$(shell touch made)", "PYTHON=./none"],
 )
 def test_what_names_no_python_and_no_torch_is_refused(home: Path, given: str) -> None:
-    done = subprocess.run(["make", "study", given], cwd=home, capture_output=True, text=True)
+    done = make(home, "study", given)
     assert done.returncode == 2 and "***" in done.stderr
     assert [path.name for path in home.glob(".venv*")] == [".venv"]
 
 
 @pytest.mark.parametrize("target", ["", "standard", "loaders", "repeat"])
 def test_hosts_measure_with_the_environment_that_they_have(home: Path, target: str) -> None:
-    given = ["make", *filter(None, [target]), "ON=tcp://127.0.0.1:1", "TORCH=2.9.1"]
-    done = subprocess.run(given, cwd=home, capture_output=True, text=True)
+    given = [*filter(None, [target]), "ON=tcp://127.0.0.1:1", "TORCH=2.9.1"]
+    done = make(home, *given)
     assert done.returncode == 2 and "leave PYTHON and TORCH out" in done.stderr
     assert len(done.stderr.splitlines()) == 1 and not done.stdout
     assert [path.name for path in home.glob(".venv*")] == [".venv"]
