@@ -35,8 +35,8 @@ def prepare(folder: Path) -> None:
 
 
 class Files(Dataset[Any]):
-    def __init__(self, folder: str) -> None:
-        self.paths = sorted(str(path) for path in (Path(folder) / "jpeg").iterdir())
+    def __init__(self, folder: str, name: str = "jpeg") -> None:
+        self.paths = sorted(str(path) for path in (Path(folder) / name).iterdir())
 
     def __len__(self) -> int:
         return len(self.paths)
