@@ -210,7 +210,7 @@ def test_a_dead_process_is_told(ward: Path) -> None:
         ([str(Path(__file__).parent), "--out", "/proc/none"], "/proc/none"),
         ([str(Path(__file__).parent), "--svg", "/"], "is a folder"),
         ([f"{STRANGERS}:NotMade", "--kwargs", '{"folder": "x"}'], "the index is missing"),
-        (["x", "--kwargs", "{"], "not JSON"),
+        (["x", "--kwargs", "{"], "give a JSON object"),
         (["x", "--kwargs", "[]"], "JSON object"),
         (["x", "--budget", "1"], "from 10 to"),
         (["x", "--step-ms", "-1"], "from 0.001 to"),

@@ -181,7 +181,7 @@ def test_the_users_text_is_shown_escaped_everywhere(tmp_path: Path) -> None:
     source = f"def broken(): raise OSError({text})" + MAP.format(
         sample="broken() if index == 99 else {" + text + ": torch.full((9,), index)}"
     )
-    found = examined(source, tmp_path, BUDGET, *LATER)
+    found = examined(source, tmp_path, 3 * BUDGET, *LATER)
     data = json.loads(found.model_dump_json())
     assert any(one["name"] == "broken-sample" for one in data["findings"])
     shown = page(found)
