@@ -55,8 +55,8 @@ class Training(_Sparse):
     param_names = ["n", "px", "impl"]
     params = star(
         param_names,
-        n=(1280,) if GRID.limits else (640,),  # quick has no time for more
-        px=(128,),
+        n=(1280,) if GRID.limits else (640,),  # quick has no time for more, nor for larger ones
+        px=(128,) if GRID.limits else (64,),
         impl=WAYS if "decode" in GRID.tasks_beside else (),
     )
 

@@ -7,7 +7,8 @@ from .grids import GRID, star
 from .measures.uneven import uneven
 
 FACTORS = ["n", "px", "mix", "impl"]
-MIXED = tuple(MIXES) if GRID.limits else ("slow-samples",)  # quick has no time for both
+# Quick has no time for both mixes, nor for larger pictures.
+MIXED, PX = (tuple(MIXES), (224,)) if GRID.limits else (("slow-samples",), (64,))
 
 
 class ByMix(_Sparse):
@@ -15,6 +16,6 @@ class ByMix(_Sparse):
 
     also = ("p99",)
     param_names = FACTORS
-    params = star(FACTORS, px=(224,), mix=MIXED, impl=tuple(LOADERS))
+    params = star(FACTORS, px=PX, mix=MIXED, impl=tuple(LOADERS))
 
     track_epoch = tracked(uneven, "us")
