@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
 import datasets_impl
@@ -70,6 +71,8 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ca
 
     def at_hand(code: str) -> str:
         if "s3://" in code:
+            # One that is kept knows the address of an earlier store, which may be gone.
+            fsspec.get_filesystem_class("s3").clear_instance_cache()
             for name, value in request.getfixturevalue("bucket").items():
                 monkeypatch.setenv(name, value)
         return code.replace("s3://bucket", "s3://study")
