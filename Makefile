@@ -43,7 +43,7 @@ TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 .PHONY: help study standard full loaders peers repeat compare doctor report publish submit test test-fast lint clean
 .DEFAULT_GOAL := study
 
-study: $(READY)  ## quick profile: measure, judge, write the page (five to eight minutes)
+study: $(READY)  ## quick profile: measure, judge, write the page (ten to fifteen minutes)
 	@$(STUDY) --profile quick $(value ARGS)
 
 standard: $(READY)  ## the profile of the committed results (one to two hours)
