@@ -43,7 +43,7 @@ TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 .PHONY: help study standard full loaders peers repeat compare doctor report publish submit test test-fast lint clean
 .DEFAULT_GOAL := study
 
-study: $(READY)  ## quick profile: measure, judge, write the page (ten to fifteen minutes)
+study: $(READY)  ## quick profile: measure, judge, write the page (seven to fifteen minutes)
 	@$(STUDY) --profile quick $(value ARGS)
 
 standard: $(READY)  ## the profile of the committed results (one to two hours)
@@ -52,7 +52,7 @@ standard: $(READY)  ## the profile of the committed results (one to two hours)
 full: $(READY)  ## bigger counts and sizes (hours)
 	@$(STUDY) --profile full $(value ARGS)
 
-loaders: $(READY)  ## what to use instead: every loader beside its ceiling (about an hour)
+loaders: $(READY)  ## what to use instead: every loader beside its ceiling (two hours or more)
 	@$(STUDY) --profile loaders $(value ARGS)
 
 peers: $(PEERS) loaders  ## the same with specialised loaders installed beside them

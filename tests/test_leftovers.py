@@ -69,6 +69,8 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {  # and where each is killed
     "corpus": (["-c", BUILD], ["1", "100", "203"]),
     "convert-pack": (["-c", CONVERT.format("pack")], ["2", "4"]),
     "convert-restart": (["-c", CONVERT.format("restart")], ["2"]),
+    "convert-shards": (["-m", "datasets_impl.convert", "photos", "shards", "--workers", "2",
+                        "--shard-images", "50"], ["1"]),
     "doctor": (DOCTOR, ["sample"]),
     "render_report": (["-m", "scripts.render_report", "--results", "first",
                        "--claims", "claims.toml", "--out", "out"], ["5"]),

@@ -221,6 +221,29 @@ def _holds_no_file(folder: Path) -> bool:
     return all(stat.S_ISDIR(mode) or stat.S_ISSOCK(mode) for mode in inside)
 
 
+@contextmanager
+def own_sockets() -> Iterator[None]:
+    """Let multiprocessing put its sockets into a folder that `sweep` knows as this process's.
+
+    Its own folders, `pymp-…`, are nobody's once the process is killed. What a killed one left is
+    removed first. Where no folder can be made, multiprocessing says so when it needs one.
+    """
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    try:
+        parent = temporary_parent()
+        sweep(parent)
+        folder = own_folder(parent)
+    except (OSError, StudyError):
+        yield
+        return
+    config["tempdir"] = str(folder)
+    try:
+        yield
+    finally:
+        del config["tempdir"]
+        remove(folder)
+
+
 def name_semaphores(prefix: str = "") -> None:
     """Let semaphores that this process and its workers make be named after it, for `sweep_all`, or
     after another owner.

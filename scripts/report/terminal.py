@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
@@ -75,9 +75,11 @@ def grid_table(claim: ClaimResult, machines: Sequence[str]) -> Table:
     test = ""
     for row in claim.grid:
         if row.levels and row.test != test:
-            table.add_row(Text(f"  {row.test}"))
+            table.add_row(_indented(row.test, 2))
         test = row.test
-        words = [Text(f"    {in_words(row)}" if row.levels else f"  {test}")]
+        words: list[RenderableType] = [
+            _indented(in_words(row), 4) if row.levels else _indented(test, 2)
+        ]
         if many:
             words += [Text(str(len(names))) for _, names in counted(row, machines)]
         for name in () if many else machines:
@@ -87,6 +89,11 @@ def grid_table(claim: ClaimResult, machines: Sequence[str]) -> Table:
             words.append(Text(word, style=SQUARES[found.kind]) + Text(effect))
         table.add_row(*words)
     return table
+
+
+def _indented(text: str, columns: int) -> Padding:
+    """Lines that it wraps into are indented like the first."""
+    return Padding(Text(text), (0, 0, 0, columns), expand=False)
 
 
 def print_grids(study: Study, console: Console, columns: int) -> None:
@@ -104,7 +111,7 @@ def print_list(console: Console, title: str, sentences: Sequence[str], columns: 
     if sentences:
         console.print(f"\n{title}", style="bold")
     for sentence in sentences:
-        console.print(Padding(Text(wording.plain(sentence)), (0, 0, 0, 2)), width=columns)
+        console.print(_indented(wording.plain(sentence), 2), width=columns)
 
 
 def print_study(study: Study, page: Path, console: Console | None = None) -> None:
@@ -113,10 +120,7 @@ def print_study(study: Study, page: Path, console: Console | None = None) -> Non
     columns = width(console)
     console.print("Why is my PyTorch dataset slow?", style="bold")
     for point in study.points:
-        console.print(
-            Padding(Text(f"{wording.plain(point.text)} [{point.claim}]"), (0, 0, 0, 2)),
-            width=columns,
-        )
+        console.print(_indented(f"{wording.plain(point.text)} [{point.claim}]", 2), width=columns)
     if not study.points:
         console.print(Text(study.answer), width=columns)
     console.print()

@@ -91,10 +91,12 @@ class Session(State):
             )
         attempt.rename(self.folder / f"rounds-{number}")
         self.state["done"] = number
-        self.state["rounds"].append(
-            {**started, "seconds": round(time.monotonic() - before, 1), "round": number}
-        )
+        seconds = time.monotonic() - before
+        self.state["rounds"].append({**started, "seconds": round(seconds, 1), "round": number})
         self.save()
+        if not progress.console.is_terminal:  # where a bar is drawn once, when all is over
+            planned = self.state["planned"]
+            progress.console.print(f"Round {number} of {planned} took {seconds / 60:.1f} min.")
         self._clear()
 
     def _due(self, number: int) -> dict[str, int]:
