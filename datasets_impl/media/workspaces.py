@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-from datasets_impl.errors import Unsupported
+from datasets_impl.errors import StudyError, Unsupported
 from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.media import cgroup
