@@ -72,7 +72,7 @@ from datasets_impl.formats.unfinished import WHAT
 from datasets_impl.formats.where import Conversion, Converted
 from datasets_impl.formats.workers import UNGUARDED, reads_the_program
 from datasets_impl.labelled import FORMS, LabelledFolder, as_files
-from datasets_impl.media.workspaces import own_sockets
+from datasets_impl.media.workspaces import own_traces
 from datasets_impl.system.cores import cores
 from datasets_impl.system.termination import stopping_on_termination
 
@@ -245,6 +245,6 @@ def _count(text: str) -> Any:
 
 
 if __name__ == "__main__":
-    with own_sockets():
+    with own_traces():
         code = main()
     sys.exit(code)

@@ -222,13 +222,15 @@ def _holds_no_file(folder: Path) -> bool:
 
 
 @contextmanager
-def own_sockets() -> Iterator[None]:
-    """Let multiprocessing put its sockets into a folder that `sweep` knows as this process's.
+def own_traces() -> Iterator[None]:
+    """Let sockets and semaphores of multiprocessing be named after this process, for `sweep_all`.
 
-    Its own folders, `pymp-…`, are nobody's once the process is killed. What a killed one left is
-    removed first. Where no folder can be made, multiprocessing says so when it needs one.
+    Its own names, `pymp-…` and `sem.mp-…`, are nobody's once all processes are killed. What a
+    killed one left is removed first. Where no folder can be made, multiprocessing says so when it
+    needs one.
     """
-    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    name_semaphores()
+    sweep_semaphores()
     try:
         parent = temporary_parent()
         sweep(parent)
@@ -236,6 +238,7 @@ def own_sockets() -> Iterator[None]:
     except (OSError, StudyError):
         yield
         return
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
     config["tempdir"] = str(folder)
     try:
         yield
