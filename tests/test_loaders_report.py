@@ -313,6 +313,8 @@ def test_the_front_figure_speaks_of_what_it_draws(found: list[Loaders]) -> None:
         told = lead(machine, drawn.data["impl"])
         assert f"on {machine.name}, with {machine.details['cores']} cores" in told
         assert drawn.caption.startswith(told)
+        of_another = lead(replace(machine, contest="c0ffee" * 7), drawn.data["impl"])
+        assert ("another run tells, of commit c0ffeec0ff" in of_another) == any(words.values())
 
 
 def test_a_figure_names_the_commit_that_measured_it(found: list[Loaders]) -> None:

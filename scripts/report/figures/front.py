@@ -56,6 +56,11 @@ def lead(machine: Machine, impls: Iterable[str]) -> str:
         told += " The best loaders use the cores as they like."
     if "limit" in drawn:
         told += " The limit is what the machine does without any loader."
+    if ("best loader" in drawn or "limit" in drawn) and machine.contest not in ("", machine.commit):
+        told += (
+            f" Of these another run tells, of commit {machine.contest[:10]}: compare them with "
+            "each other, not with the datasets."
+        )
     return told
 
 
