@@ -2,14 +2,14 @@
 
 In the order in which a number passes:
 
-- files: `kept` (where they lie), `runs` (which count), `profiles` (which may stand together),
-  `environments` (with what they were made), `beside` (what lies beside each),
+- files: `kept` (where they lie), `runs` (loads asv's; which count), `profiles` (which may stand
+  together), `environments` (with what they were made), `beside` (what lies beside each),
   `declared` (today's versions of benchmarks);
 - rows: `evidence`, `further` (numbers that the log holds), `measurements` (all of them, as a
   table);
 - the rules: `claims.toml`, by `claims` and `families`;
-- a claim's cells: `pairing`, `cells`, `inference`, `correction`; `break_even` and `bandwidth` for
-  single claims;
+- a claim's cells: `pairing`, `cells`, `inference` (also the rule from cells to a verdict,
+  *inconclusive* included), `correction`; `break_even` and `bandwidth` for single claims;
 - verdicts: `judge`, in the terms of `model`; `headline` (which cell stands for a claim), `grid`
   (where it holds), `lacking` (what would decide it, by `targets` of `make`).
 

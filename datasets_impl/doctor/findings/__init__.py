@@ -3,5 +3,5 @@
 `findings` has all of them in order, and `finding` says what one is. Harm: `hazards`, `integrity`,
 `stuck`. Time: `mechanisms`, `memory`, `again` (files read whole, large chunks, work done twice),
 `searching`, `sizes`, `starting`, `machine`. A sample's time: `time_account` adds it up,
-`time_causes` says what to do, `user_lines` where it is.
+`time_causes` makes a finding of it and says what to do; it asks `user_lines` for the line.
 """
