@@ -52,6 +52,9 @@ class _Packer(pickle.Pickler):
         at = self._memory.offset(value.data_ptr())
         if at is not None:
             return (at, Leaf.alike(value, value.stride()))
+        if value.nbytes < SMALL and value.is_contiguous():  # as targets are: the quickest way
+            flat = value.reshape(-1).view(torch.uint8)
+            return (flat.numpy().tobytes(), tuple(value.shape), str(value.dtype))
         # The strides of a copy: the same, unless elements overlap or lie apart.
         leaf = Leaf.alike(value, torch.empty_like(value, device="meta").stride())
         if leaf.nbytes < SMALL:
@@ -86,6 +89,8 @@ class _Unpacker(pickle.Unpickler):
 
     def persistent_load(self, found: Any) -> Any:
         where, *what = found
+        if isinstance(where, bytes) and len(what) == 2:
+            return _small(where, *what)
         if len(what) == 2:
             return _array_in(self.slot, where, *what)
         leaf = what[0]
@@ -94,6 +99,13 @@ class _Unpacker(pickle.Unpickler):
                 return leaf.over(torch.empty(0, dtype=torch.uint8, device="cpu"))
             return leaf.over(torch.frombuffer(bytearray(where), dtype=torch.uint8))
         return leaf.over(torch.from_numpy(self.slot[where : where + leaf.nbytes]))
+
+
+def _small(data: bytes, shape: tuple[int, ...], dtype: str) -> torch.Tensor:
+    kind = getattr(torch, dtype.removeprefix("torch."))
+    if not data:
+        return torch.empty(shape, dtype=kind, device="cpu")
+    return torch.frombuffer(bytearray(data), dtype=kind).view(shape)
 
 
 def _array_in(slot: Bytes, at: int, shape: tuple[int, ...], dtype: str) -> np.ndarray[Any, Any]:

@@ -116,9 +116,9 @@ FURTHER = (
            "`ThreadedLoader(RandomCrops)` of a `LabelledFolder`.", (),
            _DECODED_LABELS.replace("DecodedImages", "RandomCrops"), crops="yes"),
     Advice("trainer", "waits", _TRAINER, "It waits for a GPU, or computes on the CPU",
-           "Threads in its own process: `where=\"trainer\"`, as above.", ("X10",)),
+           "Threads in the trainer's process: `where=\"trainer\"`, as above.", ("X10",)),
     Advice("trainer", "gil", _TRAINER, "It holds the GIL, or launches many small operations",
-           "The same class, with its threads in a process of their own: leave `where` out, "
+           "The same class, with its threads in a separate process: leave `where` out, "
            "`\"process\"` is the default.",
            ("X11", "X10"), _PROCESS),
     Advice("python", "old", _PYTHON, "3.13 or older, on Linux",
