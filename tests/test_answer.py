@@ -87,7 +87,7 @@ def test_full_evidence_answers_in_five_sentences_with_a_number_and_a_claim_each(
 @pytest.mark.parametrize(
     ("without", "text", "name"),
     [
-        ("C03", "forkserver, Python 3.14's default", "X01"),
+        ("C03", "Python 3.14 copies arrays to workers", "X01"),
         ("C03 X01", "warm memory-mapped file takes 1.06", "C17"),
         ("C03 X01 C17", "pay off after 0.800", "X04"),
         ("C03 X01 C17 X04", "one array", "C09"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,8 +66,16 @@ def test_what_a_worker_is_told(threads: int, init: Any, collate: Any) -> None:
     assert "(0, 1, " in str(expected), "a worker is told"
 
 
+class Slow(Telling):
+    """The first epoch still reads when the next one begins."""
+
+    def __getitem__(self, index: int) -> Any:
+        time.sleep(0.02)
+        return super().__getitem__(index)
+
+
 def test_each_epoch_is_told_its_own_seed_and_copy() -> None:
-    with ThreadedLoader(Telling(), 4, worker_init_fn=begin, **FORK, threads=1) as made:
+    with ThreadedLoader(Slow(), 4, worker_init_fn=begin, **FORK, threads=1) as made:
         first = iter(made)
         one = next(first)
         other = list(made)

@@ -322,7 +322,7 @@ def test_the_questions_lead_to_a_class_and_its_code(page: Any) -> None:
     assert shown == as_shown(rows.locator("pre").inner_html(), gil=True), "as it is run"
     page.locator("#ask select[name=python]").select_option("new")
     told = page.locator(".further tr[data-python]:visible").inner_text()
-    assert "Yes, with the pixels in one tensor" in told and "Not measured" in told
+    assert "Yes, in one tensor" in told and "Not measured" in told
     page.locator("#ask select[name=labels]").select_option("yes")
     labels = page.locator(".further tr[data-labels]:visible")
     for crops, fits, words in (

@@ -6,6 +6,7 @@ It ends when the trainer asks it to, closes the connection, or is gone.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import pickle
 import random
@@ -95,6 +96,8 @@ class _Child:
             torch.manual_seed(seed)
             np.random.seed(_generate_state(seed, 0))  # type: ignore[no-untyped-call]
             feed = Feed(self.reading, epoch, not self.feeds, state)
+            if self.init is not None and self.feeds and feed.dataset is self.reading.dataset:
+                feed.dataset = copy.copy(feed.dataset)  # another epoch still reads from it
             tell_worker(seed, feed.dataset)
             if self.init is not None:
                 self.init(0)

@@ -180,8 +180,8 @@ def _start_method(claim: ClaimResult | None) -> str:
     if claim is None or effect is None or claim.verdict not in HOLDS:
         return ""
     return (
-        "Under forkserver, Python 3.14's default, workers copy arrays: share one tensor, or open "
-        f"a mapping in each worker (else a first batch takes {_times(effect)} as long as from files)."
+        "Python 3.14 copies arrays to workers: share one tensor, else a first batch takes "
+        f"{_times(effect)} as long as from files."
     )
 
 

@@ -115,7 +115,7 @@ FURTHER = (
     Advice("labels", "yes", "Labels?", "A folder for each class; random crops",
            "`ThreadedLoader(RandomCrops)` of a `LabelledFolder`.", (),
            _DECODED_LABELS.replace("DecodedImages", "RandomCrops"), crops="yes"),
-    Advice("trainer", "waits", _TRAINER, "It waits for a GPU, or computes on the CPU",
+    Advice("trainer", "waits", _TRAINER, "It waits, or computes on the CPU",
            "Threads in the trainer's process: `where=\"trainer\"`, as above.", ("X10",)),
     Advice("trainer", "gil", _TRAINER, "It holds the GIL, or launches many small operations",
            "The same class, with its threads in a separate process: leave `where` out, "
@@ -124,10 +124,9 @@ FURTHER = (
     Advice("python", "old", _PYTHON, "3.13 or older, on Linux",
            "Yes: workers are forked and share preloaded pixels. {old}", ("X01",)),
     Advice("python", "new", _PYTHON, "3.14 (forkserver), or spawn anywhere",
-           "Yes, with the pixels in one tensor, or in a mapping that each worker opens. An array "
-           "or an open mapping is copied to each worker; with a list of many tensors workers may "
-           "not start. {new}", ("X01",),
-           _MAPPED),
+           "Yes, in one tensor, or in a mapping that each worker opens. An array or an open "
+           "mapping is copied to each; with a list of many tensors workers may not start. {new}",
+           ("X01",), _MAPPED),
 )  # fmt: skip
 # What an arm of `judging/ladder.py` does that the one before it does not.
 STEPS: dict[tuple[str, str], str] = {
