@@ -19,7 +19,7 @@ ifneq ($(value TORCH),)
   VENV := $(VENV)-torch$(value TORCH)
 endif
 OTHER := $(filter-out .venv,$(VENV))
-ifneq ($(filter study standard full loaders peers repeat,$(or $(MAKECMDGOALS),study)),)
+ifneq ($(filter study standard full loaders trainers remote peers repeat,$(or $(MAKECMDGOALS),study)),)
   $(if $(value ON),$(if $(OTHER),$(error ON measures with the environment that each host has: leave \
     PYTHON and TORCH out, or start the workers in such an environment)))
 endif
@@ -40,7 +40,7 @@ STUDY = $(RUN) $(if $(value ON),scripts.study_on "--on=$$GIVEN_ON",scripts.study
 # Long files are shared out: a worker that has nothing left takes tests from another.
 TEST = $(RUN) pytest --numprocesses auto --dist worksteal
 
-.PHONY: help study standard full loaders peers repeat compare doctor report publish submit test test-fast lint clean
+.PHONY: help study standard full loaders trainers remote peers repeat compare doctor report publish submit test test-fast lint clean
 .DEFAULT_GOAL := study
 
 study: $(READY)  ## quick profile: measure, judge, write the page (seven to fifteen minutes)
@@ -52,10 +52,16 @@ standard: $(READY)  ## the profile of the committed results (one to two hours)
 full: $(READY)  ## bigger counts and sizes (hours)
 	@$(STUDY) --profile full $(value ARGS)
 
-loaders: $(READY)  ## what to use instead: every loader beside its ceiling (two hours or more)
+loaders: $(READY)  ## what to use instead: every loader beside its ceiling (one to two hours)
 	@$(STUDY) --profile loaders $(value ARGS)
 
-peers: $(PEERS) loaders  ## the same with specialised loaders installed beside them
+trainers: $(READY)  ## loaders beside trainers, of stored pixels and of crops (an hour or more)
+	@$(STUDY) --profile trainers $(value ARGS)
+
+remote: $(READY)  ## loaders of an object store, over lines of stated speed (an hour or more)
+	@$(STUDY) --profile remote $(value ARGS)
+
+peers: $(PEERS) loaders remote  ## loaders and remote, with specialised loaders installed beside them
 
 repeat: $(READY)  ## the standard profile again: the page compares it with the first run
 	@$(STUDY) --profile standard --repeat $(value ARGS)

@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets_impl.corpus import DEFAULT_QUALITY
 from datasets_impl.errors import BAD_INPUT, StudyError
-from datasets_impl.factors import FACTORS
+from datasets_impl.factors import APART, FACTORS
 from datasets_impl.observe.log import SPARSE as SPARSE
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
@@ -157,18 +157,19 @@ PROFILES = {
         counts_raw=(1024, 65_536, 1_000_000),
     ),
 }
-# What to use instead: every loader of the four tasks, beside its ceiling where it has one, and the
-# tasks beside trainers that the standard profile leaves out. It takes too long to be a part of that
-# one, and has no benchmark in common with it.
-PROFILES["loaders"] = replace(
-    PROFILES["standard"],
-    rounds=5,
-    tasks_beside=("raw", "train"),
-    counts_arms=(2048,),
-    counts_raw=(1024, 65_536, 1_000_000),
-    counts_remote=(2048,),
-    topics=("arms", "remote", "trainers"),
-)
+# What takes too long to be a part of the standard profile, and has no benchmark in common with it:
+# every loader of three tasks beside its ceiling, the tasks beside trainers that the standard
+# profile leaves out, and loaders of an object store over a line.
+_APART = {
+    "loaders": {"counts_arms": (2048,), "counts_raw": (1024, 65_536, 1_000_000)},
+    "trainers": {"tasks_beside": ("raw", "train")},
+    "remote": {"counts_remote": (2048,)},
+}
+for _name, _levels in _APART.items():
+    _topics = tuple(dict.fromkeys(one.partition(".")[0] for one in APART[_name]))
+    PROFILES[_name] = replace(
+        PROFILES["standard"], rounds=5, **{"tasks_beside": ()} | _levels, topics=_topics
+    )
 
 
 def profile_name() -> str:

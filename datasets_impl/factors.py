@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 AGAIN = "-again"  # ends the second name of an arm that is measured twice (A/A)
-PROFILES = ("quick", "standard", "full", "loaders")
-# What the profile of the loaders measures, and the standard one does not: topics and benchmarks.
-OF_LOADERS = ("arms", "remote", "trainers.Raw", "trainers.Train")
+# Profiles that have no cell in common with the standard one, nor with each other: the topics and
+# benchmarks that they measure. A run of each is judged with the machine's standard run.
+APART = {
+    "loaders": ("arms",),
+    "trainers": ("trainers.Raw", "trainers.Train"),
+    "remote": ("remote",),
+}
+PROFILES = ("quick", "standard", "full", *APART)
 # Specialised loaders, which `make peers` installs; an arm of one begins with its name.
 PEERS = ("dali", "ffcv", "grain", "huggingface", "litdata", "mosaicml", "spdl", "webdataset")
 TOPICS = (

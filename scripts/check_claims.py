@@ -27,14 +27,14 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.factors import ALSO
+from datasets_impl.factors import ALSO, APART
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.records import json_of
 from scripts.judging.claims import Claims, Level, Paired, Slope, Test, load_claims
 from scripts.judging.runs import every_run
 from scripts.root import CLAIMS, RESULTS, ROOT
 
-PROFILES = ("standard", "loaders")  # which claims are written for
+PROFILES = ("standard", *APART)  # which claims are written for
 TRACK = re.compile(r"\btrack_(\w+)")
 Levels = Mapping[str, list[Level]]  # of each factor of a benchmark
 

@@ -3,9 +3,9 @@
     python scripts/render_report.py [--results DIR ...] [--out DIR] [--claims FILE]
                                     [--asv-pages URL]
 
-Of each machine its newest run is judged, and its newest run of the loaders with it. The page says
-how far a second run repeats the first, where the results have one. The same results give the same
-bytes, so a rendered report can be committed and compared.
+Of each machine its newest run is judged, and with it the newest of each profile that stands apart.
+The page says how far a second run repeats the first, where the results have one. The same results
+give the same bytes, so a rendered report can be committed and compared.
 """
 
 from __future__ import annotations

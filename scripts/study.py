@@ -23,12 +23,11 @@ from pathlib import Path
 from rich.console import Console
 
 from datasets_impl.errors import StudyError, exit_on_study_error
-from datasets_impl.factors import PROFILES
+from datasets_impl.factors import APART, PROFILES
 from datasets_impl.files.paths import cache_dir, images_dir, user_path
 from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.observe import load
 from scripts.check_claims import check_named
-from scripts.judging.runs import CONTEST
 from scripts.render_report import FILES, render
 from scripts.report import written
 from scripts.report.study import load_study
@@ -111,7 +110,7 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
             "100 letters, digits, dots, dashes and underscores, a letter or digit first."
         )
     options.images = options.images or images_dir()
-    first = "standard" if options.profile == CONTEST else options.profile
+    first = "standard" if options.profile in APART else options.profile
     beside = options.out or _default_out(options, first)
     environment = asv_files.environment(provenance.here(options.profile)) if options.beside else ""
     options.out = options.out or _default_out(

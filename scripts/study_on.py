@@ -25,10 +25,10 @@ from rich.console import Console
 
 from datasets_impl.arguments import scheduler
 from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.factors import APART
 from datasets_impl.files.paths import IMAGES_VARIABLE, images_dir
 from datasets_impl.system.scheduler import client_of
 from scripts.judging.claims import load_claims
-from scripts.judging.runs import CONTEST
 from scripts.render_report import FILES, render
 from scripts.report import written
 from scripts.report.study import load_study
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     rounds_asked(options.rounds)
     load_claims(CLAIMS)
     provenance.code_state()
-    first = "standard" if options.profile == CONTEST else options.profile
+    first = "standard" if options.profile in APART else options.profile
     out = (options.out or ROOT / "out" / f"cluster-{first}").resolve()
     check_place("--out", out)
     words = ["--profile", options.profile]

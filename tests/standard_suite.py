@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from datasets_impl.factors import APART
+
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
 
 
@@ -48,10 +50,10 @@ def imported(profile: str) -> Iterator[ModuleType]:
 
 @functools.cache
 def standard_suite() -> dict[str, Benchmark]:
-    """Each class of the standard profile and the loaders', by its name in asv, such as
+    """Each class of the standard profile and of those apart, by its name in asv, such as
     "epoch.ByResolution"."""
     found = {}
-    for profile in ("standard", "loaders"):
+    for profile in ("standard", *APART):
         with imported(profile) as prepare:
             for one in prepare.benchmark_classes():
                 name = f"{one.__module__.rpartition('.')[2]}.{one.__name__}"

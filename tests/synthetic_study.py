@@ -273,7 +273,7 @@ def build(machines: int = 1, missing: bool = False) -> Study:
                 warnings=["No samples were kept: medians only."] if i else [],
                 day="2026-02-03",
                 commit=f"{i + 1}" * 40,
-                contest="c0ffee" * 7 if i else "",
+                apart={"loaders": "c0ffee" * 7} if i else {},
             )
             for i, name in enumerate(names)
         ],

@@ -35,9 +35,10 @@ from datasets_impl.experiments.records import STRUCTURES as RECORD_STRUCTURES
 from datasets_impl.experiments.stages import STAGES
 from datasets_impl.experiments.structures import RECORDS, STRUCTURES
 from datasets_impl.experiments.trainers import TRAINERS
-from datasets_impl.factors import AGAIN
+from datasets_impl.factors import AGAIN, APART
 from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.transforms import TRANSFORMS
+from scripts.judging.targets import apart
 from tests.commands import python, refused
 
 every_profile = pytest.mark.parametrize("profile", PROFILES)
@@ -105,7 +106,7 @@ def test_asv_accepts_every_benchmark(suite: ModuleType) -> None:
     assert all(benchmark.check("benchmarks") for benchmark in found)
     classes = {f"{module_of(each)}.{each.__name__}" for each in suite.benchmark_classes()}
     assert {benchmark.name.rpartition(".")[0] for benchmark in found} == classes
-    left_out = os.environ[PROFILE_VARIABLE] in ("quick", "loaders")
+    left_out = os.environ[PROFILE_VARIABLE] in ("quick", *APART)
     assert ("epoch.ByStartMethod" in classes) != left_out
 
 
@@ -173,7 +174,7 @@ def test_what_users_are_told_to_take_is_timed(suite: ModuleType) -> None:
         for benchmark in suite.benchmark_classes()
         if "Recommended" in benchmark.__name__
     }
-    if os.environ[PROFILE_VARIABLE] != "loaders":
+    if os.environ[PROFILE_VARIABLE] not in APART:
         assert (
             named == set(importlib.import_module("benchmarks.grids").RECOMMENDED) <= timed["epoch"]
         )
@@ -212,7 +213,7 @@ def test_second_arms_stand_behind_their_first(suite: ModuleType) -> None:
             arms = benchmark.params[-1]
             assert arms[1::2] == [f"{arm}{AGAIN}" for arm in arms[::2]]
             seen += 1
-    assert bool(seen) == (os.environ[PROFILE_VARIABLE] != "loaders")
+    assert bool(seen) == (os.environ[PROFILE_VARIABLE] not in APART)
 
 
 @every_profile
@@ -281,12 +282,14 @@ def test_plan(capsys: pytest.CaptureFixture[str]) -> None:
         assert (every == 0) == (once or module_of(cls) == "exact")
 
 
-def test_the_loaders_have_a_profile_of_their_own() -> None:
-    plans = {}
-    for profile in ("loaders", "standard"):
+def test_profiles_that_stand_apart_share_no_benchmark() -> None:
+    """Else a machine's results of both could not be judged together."""
+    known: set[str] = set()
+    for profile in ("standard", *APART):
         with imported(profile) as prepare:
-            plans[profile] = prepare.plan(None)
-    loaders, standard = (plans[name]["benchmarks"] for name in ("loaders", "standard"))
-    assert {name.split(".")[0] for name in loaders} == {"arms", "remote", "trainers"}
-    assert all(entry["cells"] for entry in loaders.values())
-    assert not loaders.keys() & standard.keys(), "a machine's results of both are judged together"
+            planned = prepare.plan(None)["benchmarks"]
+        assert planned and all(entry["cells"] for entry in planned.values())
+        assert known.isdisjoint(planned)
+        known |= planned.keys()
+        if profile in APART:
+            assert {apart(name) for name in planned} == {profile}

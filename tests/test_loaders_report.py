@@ -313,14 +313,14 @@ def test_the_front_figure_speaks_of_what_it_draws(found: list[Loaders]) -> None:
         told = lead(machine, drawn.data["impl"])
         assert f"on {machine.name}, with {machine.details['cores']} cores" in told
         assert drawn.caption.startswith(told)
-        of_another = lead(replace(machine, contest="c0ffee" * 7), drawn.data["impl"])
+        of_another = lead(replace(machine, apart={"loaders": "c0ffee" * 7}), drawn.data["impl"])
         assert ("another run tells, of commit c0ffeec0ff" in of_another) == any(words.values())
 
 
 def test_a_figure_names_the_commit_that_measured_it(found: list[Loaders]) -> None:
     """The loaders may be of another run than the rest."""
     study = build()
-    machine = replace(study.machines[0], contest="c0ffee" * 7)
+    machine = replace(study.machines[0], apart={"loaders": "c0ffee" * 7})
     study = replace(study, machines=[machine])
     commits = {
         name: source_line(study, [name], 1, [machine.name]).partition("commit ")[2]

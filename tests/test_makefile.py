@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from datasets_impl.factors import APART
 from scripts import install
 
 SHOWS = '#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done\n'
@@ -70,14 +71,14 @@ def test_the_report_needs_no_word_on_what_there_is(home: Path) -> None:
     assert words(home, "report")[4:] == ["-m", "scripts.update_readme"]
 
 
-@pytest.mark.parametrize("target", ["study", "standard", "full", "loaders", "repeat"])
+@pytest.mark.parametrize("target", ["study", "standard", "full", *APART, "repeat"])
 def test_pictures_and_rounds_arrive_as_they_were_given(home: Path, target: str) -> None:
     passed = words(home, target, f"IMAGES={ODD}", "ROUNDS=8 9")
     assert passed[2:4] == [f"--images={ODD}", "--rounds=8 9"]
     assert words(home, target, IMAGES=ODD)[2] == f"--images={ODD}", "from the environment too"
 
 
-@pytest.mark.parametrize("target", ["study", "standard", "loaders"])
+@pytest.mark.parametrize("target", ["study", "standard", *APART])
 def test_a_cluster_measures_where_one_is_given(home: Path, target: str) -> None:
     assert words(home, target, f"ON={ODD}", "ROUNDS=8")[1:4] == [
         "scripts.study_on", f"--on={ODD}", "--rounds=8",
@@ -134,7 +135,7 @@ def test_what_names_no_python_and_no_torch_is_refused(home: Path, given: str) ->
     assert [path.name for path in home.glob(".venv*")] == [".venv"]
 
 
-@pytest.mark.parametrize("target", ["", "standard", "loaders", "repeat"])
+@pytest.mark.parametrize("target", ["", "standard", *APART, "repeat"])
 def test_hosts_measure_with_the_environment_that_they_have(home: Path, target: str) -> None:
     given = [*filter(None, [target]), "ON=tcp://127.0.0.1:1", "TORCH=2.9.1"]
     done = make(home, *given)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
+from datasets_impl.factors import APART
 from scripts.root import RESULTS
 from scripts.session import asv_files, provenance, publishing
 from scripts.session.rounds import Session
@@ -87,7 +88,7 @@ def test_results_are_not_published_to_a_file(asv: FakeAsv, tmp_path: Path) -> No
 
 
 def test_the_committed_results_are_taken_for_those_of_their_profile() -> None:
-    for profile in ("standard", "loaders"):
+    for profile in ("standard", *APART):
         publishing.check_results(RESULTS, "another", profile, partial=False)
     with pytest.raises(StudyError, match=r"profile (standard|loaders)"):
         publishing.check_results(RESULTS, "another", "quick", partial=False)

@@ -53,7 +53,7 @@ def wrote(
 
 def chosen(runs: Runs) -> tuple[str, str, str]:
     """The first digit of the commits that are judged, of the loaders', and of the second run."""
-    kinds = (runs.first, runs.contest, runs.second)
+    kinds = (runs.first, runs.apart, runs.second)
     first, contest, second = ("".join(one.path.name[0] for one in kind) for kind in kinds)
     return first, contest, second
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets_impl.factors import APART
 from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.files.whole import holder_of, locked
 from scripts import study as command
@@ -218,7 +219,7 @@ def test_each_question_has_a_folder_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     [
         (["--profile", "standard"], "standard/results"),
         (["--profile", "standard", "--repeat"], "standard/results"),
-        (["--profile", "loaders"], "standard/results"),
+        *[(["--profile", profile], "standard/results") for profile in APART],
         (["--profile", "loaders", "--images", "photos"], "standard-photos/results"),
         (["--profile", "full", "--repeat"], "full/results"),
         (["--repeat", "--out", "mine"], "mine/results"),

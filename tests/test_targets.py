@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datasets_impl.contest.registry import ARMS
-from datasets_impl.factors import PEERS
+from datasets_impl.factors import APART, PEERS
 from scripts.judging.targets import measuring
 from scripts.report import certainty, page
 from scripts.report.model import Study
@@ -23,7 +23,7 @@ from tests.test_judge_many import NULL, STRONG, WEAK, scattered
 CONTEST = RATIO.replace("item.ByImplementation", "arms.Raw").replace('"item"', '"raw"')
 
 
-@pytest.mark.parametrize("profile", ["standard", "loaders"])
+@pytest.mark.parametrize("profile", ["standard", *APART])
 def test_the_profile_of_a_target_has_its_benchmarks(profile: str) -> None:
     with imported(profile) as prepare:
         found = [

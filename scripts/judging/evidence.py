@@ -18,7 +18,7 @@ import pandas as pd
 from asv.results import Results
 
 from datasets_impl.errors import StudyError
-from datasets_impl.factors import NAMES, TOPICS
+from datasets_impl.factors import APART, NAMES, TOPICS
 from scripts.judging import load
 from scripts.judging.further import further
 from scripts.judging.model import Reason
@@ -42,9 +42,12 @@ class MachineResults:
     sampled: bool
     measured: int = 0  # when its last benchmark started, in milliseconds since 1970
     rounds: int = 1  # blocks of its benchmarks that run in every round
-    contest: str = ""  # the commit of the run of the loaders that is judged with it
-    loaders: dict[str, Any] = field(default_factory=dict)  # the provenance of that run
+    apart: dict[str, MachineResults] = field(default_factory=dict)  # by profile: judged with it
     environment: str = ""  # in words: "Python 3.11, torch 2.14"
+
+    @property
+    def profile(self) -> str:
+        return str(self.provenance.get("profile", ""))
 
 
 @dataclass
@@ -86,8 +89,8 @@ class Evidence:
         for machine in self.machines:
             more = joining.pop(machine.name, None)
             log = [*machine.observations, *(more.observations if more else [])]
-            contest, run = (more.commit, more.provenance) if more else ("", {})
-            machines.append(replace(machine, observations=log, contest=contest, loaders=run))
+            apart = {**machine.apart, more.profile: more} if more else machine.apart
+            machines.append(replace(machine, observations=log, apart=apart))
         machines += joining.values()
         return Evidence(pd.concat([self.cells, other.cells], ignore_index=True), machines)
 
@@ -100,7 +103,7 @@ class Evidence:
 
 
 def evidence_of(runs: Runs, beside: Mapping[str, str] | None = None) -> Evidence:
-    """The cells of what is judged: a run of each machine, and of the loaders.
+    """The cells of what is judged: a run of each machine, and those of the profiles apart.
 
     A benchmark counts in its newest version only, among `runs` and those `beside` that they are
     compared with: numbers of two meanings are not compared.
@@ -110,8 +113,9 @@ def evidence_of(runs: Runs, beside: Mapping[str, str] | None = None) -> Evidence
     """
     versions = newest_versions([runs.versions, beside or {}])
     found = _read(runs.first, versions)
-    if runs.contest:
-        found = found.joined(_read(runs.contest, versions))
+    for profile in APART:
+        if of_it := [one for one in runs.apart if one.profile == profile]:
+            found = found.joined(_read(of_it, versions))
     return replace(found, unused=tuple(one.path.stem for one in runs.unused))
 
 

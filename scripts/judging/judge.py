@@ -60,16 +60,18 @@ def judge_both(
 ) -> tuple[Judgement, Judgement]:
     """Two sets of results to be compared, each judged over the machines that both have.
 
-    Sets of one machine each are taken as they are, whatever their names. The loaders count where
-    both sets have them.
+    Sets of one machine each are taken as they are, whatever their names. A profile that stands
+    apart counts where both sets have it.
 
     Raises:
         StudyError: see `judge`.
     """
     known = _rules(claims)
     runs = [find_runs(one) for one in (first, second)]
-    if not all(one.contest for one in runs):
-        runs = [replace(one, contest=[]) for one in runs]
+    both = set.intersection(*({each.profile for each in one.apart} for one in runs))
+    runs = [
+        replace(one, apart=[each for each in one.apart if each.profile in both]) for one in runs
+    ]
     found = [evidence_of(one, other.versions) for one, other in (runs, runs[::-1])]
     names = [{machine.name for machine in one.machines} for one in found]
     shared = names[0] & names[1]
@@ -89,9 +91,9 @@ def judge_repeat(results: Sequence[Path], claims: Path) -> tuple[Judgement, Judg
     known, runs = _rules(claims), find_runs(results)
     if not runs.second:
         return None
-    second = evidence_of(replace(runs, first=runs.second, contest=[]))
+    second = evidence_of(replace(runs, first=runs.second, apart=[]))
     names = {machine.name for machine in second.machines}
-    first = evidence_of(replace(runs, contest=[])).of(names)
+    first = evidence_of(replace(runs, apart=[])).of(names)
     return _judged(results, known, first), _judged(results, known, second)
 
 
@@ -188,11 +190,11 @@ def measured(machine: MachineResults) -> Measured:
     rounds = machine.provenance.get("rounds", [])
     return Measured(
         name=machine.name,
-        profile=str(machine.provenance.get("profile", "")),
+        profile=machine.profile,
         rules=str(machine.provenance.get("claims_hash", "")),
         day=str(rounds[0]["started"])[:10] if rounds else "",
         commit=machine.commit,
-        contest=machine.contest,
+        apart={profile: run.commit for profile, run in machine.apart.items()},
         environment=machine.environment,
     )
 

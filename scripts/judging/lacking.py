@@ -10,7 +10,7 @@ from scripts.judging import inference
 from scripts.judging.claims import Claim, Paired, Rules, Test
 from scripts.judging.evidence import Evidence
 from scripts.judging.model import Cell, Lacking, Verdict
-from scripts.judging.targets import TARGETS, measuring
+from scripts.judging.targets import OF_PEERS, TARGETS, measuring
 
 
 def lacking(
@@ -86,10 +86,10 @@ def _targets(cells: Sequence[Cell], evidence: Evidence) -> tuple[tuple[str, int]
 
 
 def _in_order(found: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    """Each target once, with the most rounds; what *peers* measures, *loaders* need not."""
+    """Each target once, with the most rounds; what *peers* measures, no other need."""
     most: dict[str, int] = {}
     for name, rounds in sorted(found, reverse=True):
         most.setdefault(name, rounds)
-    if "loaders" in most and "peers" in most:
-        most["peers"] = max(most["peers"], most.pop("loaders"))
+    if "peers" in most:
+        most["peers"] = max(most["peers"], *(most.pop(name, 0) for name in OF_PEERS))
     return tuple((name, most[name]) for name in TARGETS if name in most)

@@ -6,7 +6,7 @@ puts them in words (`report/model.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -324,7 +324,7 @@ class Measured:
     rules: str = ""  # hash of the rules it was measured under, "" where it is not known
     day: str = ""  # of its first round, "" where it is not known
     commit: str = ""
-    contest: str = ""  # the commit of its run of the loaders, "" without one
+    apart: Mapping[str, str] = field(default_factory=dict)  # commits of the runs judged with it
     environment: str = ""  # "Python 3.11, torch 2.14"
 
 

@@ -1,10 +1,11 @@
 """Which profiles may stand in one folder of results: those that no verdict joins.
 
-The standard profile and the loaders' have no cell in common. Environments are judged apart, so a
-run of another one spoils nothing where it does not take the place of the one that its machine is
-judged over. Of that one a quick run may stand beside a wider one: the base that quick runs are
-compared with, which no verdict rests on. The wider run is a poor base, because the quick profile
-has fewer images at the centre of the star: times and sizes there are in one of the two only.
+The standard profile and those of `factors.APART` have no cell in common. Environments are judged
+apart, so a run of another one spoils nothing where it does not take the place of the one that its
+machine is judged over. Of that one a quick run may stand beside a wider one: the base that quick
+runs are compared with, which no verdict rests on. The wider run is a poor base, because the quick
+profile has fewer images at the centre of the star: times and sizes there are in one of the two
+only.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from datasets_impl.factors import APART
 from scripts.judging.environments import Environment, reference
-from scripts.judging.runs import CONTEST, QUICK, WIDER
+from scripts.judging.runs import QUICK, WIDER
 
-BESIDE = {"standard", CONTEST}  # no cell in common: they are judged together
+BESIDE = {"standard", *APART}  # no cell in common: they are judged together
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def spoiled(new: Standing, known: Sequence[Standing]) -> Standing | None:
     """The first of `known` that `new` may not stand beside, None where it spoils nothing."""
     after = [*known, new]
     for one in known:
-        if new.profile == one.profile or {new.profile, one.profile} == BESIDE:
+        if new.profile == one.profile or {new.profile, one.profile} <= BESIDE:
             continue
         # Also before: what a machine was judged over keeps its place.
         joined = _judged(new, after) and (_judged(one, after) or _judged(one, known))

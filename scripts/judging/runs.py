@@ -1,9 +1,10 @@
 """Which result files of a folder are judged, by their names and by the provenance beside them.
 
 Of a machine's runs in its reference environment the newest counts; those in other environments are
-judged by themselves, in the same way. What the profile of the loaders measured is judged with it,
-because no other cell is in it. A second run, of the same profile and code, is there to be compared:
-one whose environment says so in its name, or an earlier one, measured under another commit.
+judged by themselves, in the same way. The newest run of each profile that stands apart is judged
+with it, because they have no cell in common. A second run, of the same profile and code, is there
+to be compared: one whose environment says so in its name, or an earlier one, measured under another
+commit.
 A quick run beside a wider one of the same environment is the base that quick runs of other
 environments are compared with, and enters no verdict.
 """
@@ -25,13 +26,13 @@ from asv.machine import Machine
 from asv.results import Results, iter_results_paths
 
 from datasets_impl.errors import StudyError
+from datasets_impl.factors import APART
 from datasets_impl.files.records import spoilt
 from scripts.judging.beside import MachineFiles, require_readable
 from scripts.judging.environments import Environment, reference
 from scripts.judging.readable import readable
 
 RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
-CONTEST = "loaders"  # the profile that has no cell in common with the standard one
 QUICK = "quick"  # the profile of which an environment may have a run beside one of these
 WIDER = ("standard", "full")
 REPEAT = "-repeat"  # ends the name of a second run's environment
@@ -84,14 +85,15 @@ class ResultFile:
 
 @dataclass
 class Runs:
-    """Result files, one for each machine: what is judged, the loaders', and the second run's.
+    """Result files, one for each machine: what is judged, and the second run's; and `apart`, one
+    for each machine and profile that stands apart, which is judged with the first.
 
     `others` holds the same for each environment beside a machine's reference, in the order of their
     names.
     """
 
     first: list[ResultFile] = field(default_factory=list)
-    contest: list[ResultFile] = field(default_factory=list)
+    apart: list[ResultFile] = field(default_factory=list)
     second: list[ResultFile] = field(default_factory=list)
     # The newest of each benchmark: of these runs, or of a suite that none has run yet.
     versions: dict[str, str] = field(default_factory=dict)
@@ -102,12 +104,13 @@ class Runs:
     def add(self, runs: Sequence[ResultFile]) -> None:
         """Choose from what one machine measured in one environment, the oldest first."""
         _refuse_two_homes(runs)
-        contest = [one for one in runs if one.profile == CONTEST]
-        others = [one for one in runs if one.profile != CONTEST]
+        apart = [[one for one in runs if one.profile == profile] for profile in APART]
+        newest = [_newest(each) for each in apart if each]
+        others = [one for one in runs if one.profile not in APART]
         wider = [one for one in others if one.profile in WIDER]
-        first = _newest(wider or others or contest)
+        first = _newest(wider or others or newest)
         self.first.append(first)
-        self.contest += [_newest(contest)] if others and contest else []
+        self.apart += [one for one in newest if one is not first]
         self.quick += [one for one in others if wider and one.profile == QUICK][-1:]
         second = [one for one in runs if one.again(first)][-1:]
         self.second += second
@@ -142,7 +145,7 @@ def _tell_versions(found: Runs, files: Sequence[ResultFile]) -> None:
     told = newest_versions(versions_of(one.suite) for one in files)
     raised = dict(told.items() - measured)
     for runs in (found, *found.others):
-        judged = (*runs.first, *runs.contest, *runs.second)
+        judged = (*runs.first, *runs.apart, *runs.second)
         runs.versions = newest_versions([raised, *(one.versions for one in judged)])
 
 
@@ -193,9 +196,10 @@ def _refuse_two_homes(runs: Sequence[ResultFile]) -> None:
     Raises:
         StudyError: both have runs of one kind.
     """
-    homes: dict[tuple[bool, bool], Path] = {}
+    homes: dict[tuple[str, bool], Path] = {}
     for one in runs:
-        home = homes.setdefault((one.profile == CONTEST, one.repeats), one.path.parent)
+        kind = one.profile if one.profile in APART else ""
+        home = homes.setdefault((kind, one.repeats), one.path.parent)
         if not home.samefile(one.path.parent):
             raise StudyError(
                 f"{home} and {one.path.parent} hold results of one machine, {one.machine}; name "

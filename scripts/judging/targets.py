@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from datasets_impl.factors import OF_LOADERS, PEERS
+from datasets_impl.factors import APART, PEERS
 
-TARGETS = ("study", "standard", "full", "loaders", "peers")
+OF_PEERS = ("loaders", "remote")  # the profiles that `make peers` measures
+TARGETS = ("study", "standard", "full", *APART, "peers")
 
 
 def target(profile: str) -> str:
@@ -14,10 +15,11 @@ def target(profile: str) -> str:
     return profile if profile in TARGETS else "study"
 
 
-def of_loaders(benchmark: str) -> bool:
-    """Whether it is of the profile of the loaders, which a machine may have a run of its own of."""
+def apart(benchmark: str) -> str | None:
+    """The profile that measures it apart from the standard one, None where no such one does."""
     topic, _, rest = benchmark.partition(".")
-    return not {topic, f"{topic}.{rest.partition('.')[0]}"}.isdisjoint(OF_LOADERS)
+    names = {topic, f"{topic}.{rest.partition('.')[0]}"}
+    return next((profile for profile, has in APART.items() if not names.isdisjoint(has)), None)
 
 
 def measuring(benchmark: str, arms: Iterable[str] = (), profile: str = "standard") -> str:
@@ -25,7 +27,6 @@ def measuring(benchmark: str, arms: Iterable[str] = (), profile: str = "standard
 
     `benchmark` is its name, with or without what it tracks.
     """
-    apart = of_loaders(benchmark) and profile == "standard"
-    found = target("loaders" if apart else profile)
+    found = target((profile == "standard" and apart(benchmark)) or profile)
     rivals = any(arm.partition("-")[0] in PEERS for arm in arms)
-    return "peers" if rivals and found == "loaders" else found
+    return "peers" if rivals and found in OF_PEERS else found

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from scripts.judging.targets import of_loaders
+from scripts.judging.targets import apart
 from scripts.report import wording
 from scripts.report.model import ClaimResult, Machine, Study
 from scripts.report.tables import escape_tex
@@ -58,7 +58,7 @@ def address(claim: ClaimResult) -> str:
 
 
 def runs(study: Study, claim: ClaimResult) -> list[tuple[str, list[str]]]:
-    """(machine, commits) with data for the claim; short commits, the runs of the loaders apart."""
+    """(machine, commits) with data for the claim; short commits, those of runs apart too."""
     found = []
     for machine in study.machines:
         measured = {
@@ -73,7 +73,7 @@ def runs(study: Study, claim: ClaimResult) -> list[tuple[str, list[str]]]:
 
 def commit_of(machine: Machine, benchmark: str) -> str:
     """Of the run that measured a benchmark there."""
-    return (of_loaders(benchmark) and machine.contest) or machine.commit
+    return machine.apart.get(apart(benchmark) or "", machine.commit)
 
 
 def _measured(study: Study, claim: ClaimResult) -> str:

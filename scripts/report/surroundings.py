@@ -17,7 +17,6 @@ from scripts.judging.declared import earlier
 from scripts.judging.evidence import Evidence, MachineResults
 from scripts.judging.judge import measured
 from scripts.judging.model import JudgedClaim, Noise
-from scripts.judging.runs import CONTEST
 from scripts.report import log_words, reasons
 from scripts.report.level_words import among, join
 from scripts.report.model import Corpus, Machine
@@ -199,19 +198,21 @@ def apart(evidence: Evidence, judged: Sequence[JudgedClaim]) -> list[str]:
     """Which claims rest on another run than the rest, or on an earlier version of a benchmark."""
     profiles, told = evidence.of_runs("profile"), []
     for machine in evidence.machines:
-        here, there = (
-            [run.get(name) for name in ("code_hash", "claims_hash")]
-            for run in (machine.provenance, machine.loaders)
-        )
-        if machine.loaders and here != there:
-            of_loaders = {
+        for name, run in machine.apart.items():
+            here, there = (
+                [one.provenance.get(key) for key in ("code_hash", "claims_hash")]
+                for one in (machine, run)
+            )
+            if here == there:
+                continue
+            places = {
                 place for place, profile in profiles.items()
-                if place[0] == machine.name and profile == CONTEST
+                if place[0] == machine.name and profile == name
             }  # fmt: skip
-            ids = [*_resting_on(of_loaders, judged), "every figure of the loaders"]
+            what = [*_resting_on(places, judged), f"every figure of the profile {name}"]
             told.append(
-                f"{join(ids)} come from another run of {machine.name}: of commit "
-                f"{machine.contest[:10]}, where the rest is of {machine.commit[:10]}."
+                f"{join(what)} come from another run of {machine.name}: of commit "
+                f"{run.commit[:10]}, where the rest is of {machine.commit[:10]}."
             )
     old = earlier(evidence.cells)
     for versions in sorted(set(old.values())):
@@ -237,8 +238,8 @@ def _resting_on(places: Collection[tuple[str, str]], judged: Sequence[JudgedClai
 def _machine_limits(machine: MachineResults, claims: Claims) -> list[str]:
     """What a reader must know about one machine's results."""
     notes = []
-    for what, provenance in (("results", machine.provenance), ("loaders", machine.loaders)):
-        known = provenance.get("claims_hash")
+    for what, run in (("results", machine), *machine.apart.items()):
+        known = run.provenance.get("claims_hash")
         if known and known != claims.rules_hash:
             # Earlier sessions kept the hash that git gives the whole file, with its wording.
             by = "when claims.toml had the git hash" if len(known) == GIT_HASH else "by the rules"

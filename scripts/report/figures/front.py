@@ -56,9 +56,10 @@ def lead(machine: Machine, impls: Iterable[str]) -> str:
         told += " The best loaders use the cores as they like."
     if "limit" in drawn:
         told += " The limit is what the machine does without any loader."
-    if ("best loader" in drawn or "limit" in drawn) and machine.contest not in ("", machine.commit):
+    run = machine.apart.get("loaders", machine.commit)
+    if ("best loader" in drawn or "limit" in drawn) and run != machine.commit:
         told += (
-            f" Of these another run tells, of commit {machine.contest[:10]}: compare them with "
+            f" Of these another run tells, of commit {run[:10]}: compare them with "
             "each other, not with the datasets."
         )
     return told
