@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import threading
 import time
 from typing import Any
@@ -67,6 +68,15 @@ class CanBeSent(InC):
         return super().__getitem__(index)
 
 
+class Killed(Rows):
+    """As the kernel does it where memory runs out."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 0 and torch.utils.data.get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
 class Computing(Rows):
     def __getitem__(self, index: int) -> Any:
         if torch.utils.data.get_worker_info() is not None:
@@ -115,6 +125,10 @@ def lock_of_c(folder: str) -> DataLoader[Any]:
 
 def lock_that_is_not_sent(folder: str) -> DataLoader[Any]:
     return of(CanBeSent(folder))
+
+
+def killed(folder: str) -> DataLoader[Any]:
+    return of(Killed(folder))
 
 
 def endless(folder: str) -> DataLoader[Any]:

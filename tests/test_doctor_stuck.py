@@ -62,6 +62,16 @@ def _line(process: psutil.Process) -> list[str]:
 
 
 @slow
+def test_a_sample_that_ends_its_worker_is_named_and_avoided(ward: Path) -> None:
+    heard = examine(f"{doctor_hanging.__file__}:killed", {"folder": str(ward)}, ASKED)
+    found = diagnose("killed", heard)
+    first = found.findings[0]
+    assert first.title == "Sample 0 never comes", (found.verdict, heard)
+    assert first.evidence.startswith("While it was read, its worker "), first.evidence
+    assert not heard.failures and heard.answers.keys() >= {"batches", "growth"}, heard
+
+
+@slow
 def test_a_worker_that_is_only_slow_does_not_hang(ward: Path) -> None:
     heard = examine(f"{doctor_hanging.__file__}:preparing", {"folder": str(ward)}, ASKED[:3])
     assert not heard.hung and "took longer" in heard.failures["batches"], heard

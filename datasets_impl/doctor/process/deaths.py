@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.reading import SHAPE
+from datasets_impl.doctor.probes.reading import SHAPE, files_of
 from datasets_impl.doctor.process.stacks import stand_of, written
+
+# What PyTorch says of a worker that came to its end, where it tells how.
+ENDED = re.compile(
+    r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)(?: is killed by signal: ([\w ]+))?"
+)
 
 
 class Sample:
@@ -59,3 +65,15 @@ def death(code: int, said: Path) -> str:
         text = file.read().decode(errors="backslashreplace")
     last = text.strip().splitlines()[-1:] or ["it said nothing"]
     return f"its process ended with code {code}: {last[0]}"
+
+
+def worker_death(folder: Path, error: str) -> tuple[int, str] | None:
+    """The sample over which a loader's worker ended, and how, where `error` tells of such."""
+    told = ENDED.search(error)
+    for pid in told[1].split(", ") if told else ():
+        sample = Sample(files_of(folder, int(pid))[0])
+        if told and sample.look() and sample.index is not None:
+            how = f"was ended by the signal {told[2]}" if told[2] else "came to its end"
+            memory = ", as it is where memory runs out" if told[2] == "Killed" else ""
+            return sample.index, f"its worker {how}{memory}"
+    return None

@@ -19,7 +19,7 @@ from typing import IO, Any
 from datasets_impl.doctor.probes.own_code import DOCTOR
 from datasets_impl.doctor.probes.raised import GUARD
 from datasets_impl.doctor.probes.reading import HANG, files_of
-from datasets_impl.doctor.process.deaths import Sample, death, overran, where
+from datasets_impl.doctor.process.deaths import Sample, death, overran, where, worker_death
 from datasets_impl.doctor.process.heard import LOOK, Ask, Heard
 from datasets_impl.doctor.process.printable import shown_in
 from datasets_impl.doctor.process.sandbox import environment, sandbox
@@ -182,6 +182,7 @@ class _Followed:
         self.begun, self.limit = time.monotonic(), LOADING
         self.sample = Sample(files_of(folder, child.pid)[0])
         self.workers = Workers(folder, child.pid)
+        self.avoided, self.again = set(heard.avoid), set[str]()  # samples; probes to be asked again
 
     def until_its_end(self) -> None:
         while True:
@@ -192,7 +193,7 @@ class _Followed:
             self.sample.look()
             hang = self.workers.hang(self._patience)
             if ended or hang or self._is_over():
-                if self.probe not in self.heard.settled:
+                if self.probe not in {*self.heard.settled, *self.again}:
                     self._fail(ended)
                 return
             time.sleep(POLL)
@@ -226,8 +227,19 @@ class _Followed:
             heard.late.append(probe)
         elif "user_error" in record and not heard.answers:
             heard.user_error = record["user_error"]
+        elif self._to_be_avoided(record.get("error", "")):
+            self.again.add(probe)
         else:
             heard.failures[probe] = record.get("error") or record["user_error"].rstrip(".")
+
+    def _to_be_avoided(self, error: str) -> bool:
+        """Whether workers end over a sample, without which the probe is asked again."""
+        died = worker_death(self.folder, error)
+        if died is None or died[0] in self.avoided:
+            return False
+        if died[0] not in self.heard.avoid:
+            self.heard.stuck.append([*died])
+        return len(self.heard.stuck) <= MOST_STUCK
 
     def _fail(self, ended: bool) -> None:
         """A sample that is to blame is avoided from now on, and the probe asked again."""
