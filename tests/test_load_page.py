@@ -55,6 +55,21 @@ def test_flagged_cells_carry_their_rounds() -> None:
     assert log_words.remark(()) == ""
 
 
+def test_results_without_a_log_are_named(tmp_path: Path) -> None:
+    claims = tmp_path / "claims.toml"
+    claims.write_text(HEAD + claim(RATIO))
+    for name, log in (("bare", []), ("logged", [entry(64, 1)])):
+        noise = Noise(seed=1)
+        bench = Bench(
+            "item.ByImplementation.track_item",
+            {"px": [64], "impl": ["naive", "preloaded"]},
+            lambda f, noise=noise: noise.around(1.0),
+        )
+        write_results(tmp_path / "results", [bench], machine=name, observations=log)
+    told = [note for note in load_study([tmp_path / "results"], claims).notes if "No log" in note]
+    assert [note.split(": ")[0] for note in told] == ["No log came with the results of bare"]
+
+
 def test_rounds_are_counted_where_the_log_names_none() -> None:
     log = [entry(64), entry(64, **VOID), entry(64, **VOID), entry(64), entry(64, **KEPT)]
     assert load_report.flagged(log) == {PLACE_64: (3,)}

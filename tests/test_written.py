@@ -15,7 +15,7 @@ from scripts import compare, publish, render_report, validate
 from scripts.render_report import main as render_main
 from scripts.render_report import render
 from scripts.report import written
-from scripts.report.written import LIST, write_all
+from scripts.report.written import LIST, check, write_all
 from scripts.root import RESULTS
 from scripts.session.places import check_place
 from tests.folders import snapshot
@@ -199,3 +199,9 @@ def test_the_committed_report_is_recognised() -> None:
 def test_a_lone_surrogate_is_written_escaped(tmp_path: Path) -> None:
     write(tmp_path, {"index.html": "photo-\udcff.jpg"})
     assert (tmp_path / "index.html").read_text() == "photo-\\udcff.jpg"
+
+
+@pytest.mark.parametrize("out", ["/proc/report", "/dev/null/report"])
+def test_where_nothing_can_be_written_is_told_before_anything_is_rendered(out: str) -> None:
+    with pytest.raises(StudyError, match=out):
+        check(Path(out), ["index.html"], "report")

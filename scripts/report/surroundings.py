@@ -247,6 +247,11 @@ def _machine_limits(machine: MachineResults, claims: Claims) -> list[str]:
                 f"The {what} of {machine.name} were measured {by} {known[:12]}, and are judged by "
                 f"the rules {claims.rules_hash[:12]}."
             )
+    if not machine.observations:
+        notes.append(
+            f"No log came with the results of {machine.name}: whether other programs disturbed a "
+            "measurement, and whether cold files were cold, cannot be told."
+        )
     if not machine.sampled:
         margin = claims.rules.margin * inference.UNPAIRED_MARGIN_FACTOR
         notes.append(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -55,13 +56,16 @@ def check(out: Path, names: Iterable[str], kind: Kind, *, sources: Iterable[Path
     """Whether `names` may be written below `out`.
 
     Raises:
-        StudyError: `out` is a file or belongs to results of asv; or what stands under one of the
-            names is somebody else's, a source, or a link.
+        StudyError: `out` is a file, cannot be written or belongs to results of asv; or what stands
+            under one of the names is somebody else's, a source, or a link.
     """
     try:
         if out.exists() and not out.is_dir():
             raise StudyError(f"{out} is a file; give a folder.")
-    except OSError as error:  # a name that cannot be
+        place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        with tempfile.TemporaryFile(dir=place):  # what rights and file systems say of themselves
+            pass
+    except OSError as error:  # a name that cannot be, or where nothing can be written
         raise describe_write_error(error, out) from error
     check_apart(out, report=kind == "report")
     other = _kind(out)
