@@ -42,6 +42,7 @@ from datasets_impl.doctor.findings.integrity import (
     rewritten,
     same_order,
     stale_epoch,
+    swallowed,
     unsorted,
 )
 from datasets_impl.doctor.findings.machine import (
@@ -84,10 +85,10 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     lists_folder,
     grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
     shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
-    far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
-    same_order, slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors,
-    workers_restart, searches_list, slow_disk, wait_in_turn, split_late, seeded, wide_values,
-    computes_too_much,
+    far_away, kept_random, rewritten, stale_epoch, swallowed, replaced, paired, lost_cache,
+    endless_cache, same_order, slow_sampler, reads_all_first, slow_to_make, stream_start,
+    many_tensors, workers_restart, searches_list, slow_disk, wait_in_turn, split_late, seeded,
+    wide_values, computes_too_much,
 )  # fmt: skip
 
 

@@ -87,9 +87,28 @@ def same_order(seen: Probes) -> Finding | None:
     )
 
 
+def swallowed(seen: Probes) -> Finding | None:
+    """An error that the user's code catches, and after which a sample is not its own."""
+    found = seen.get("integrity", {}).get("swallowed")
+    if not found:
+        return None
+    return Finding(
+        "swallowed",
+        "An error is answered with another sample",
+        f"{found['times']} of {found['read']} reads went on after an error, and gave another "
+        f"index's sample or nothing but one number; the first: {found['first']}.",
+        "Leave out what cannot be read when the index is made, or let the error through; else "
+        "count what was replaced, and let the trainer say how much it was.",
+        WRONG + 0.73,
+        places=shown(found["lines"]),
+    )
+
+
 def replaced(seen: Probes) -> Finding | None:
     """One sample in the place of others, as when bad ones are answered with it."""
     answer = seen.get("integrity", {})
+    if answer.get("swallowed"):
+        return None
     times, read = answer.get("replaced", 0), answer.get("read", 0)
     if times < max(LEAST_REPLACED, REPLACED * read) or times == read:
         return None

@@ -23,6 +23,7 @@ from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.rereading import changes_with_epoch
 from datasets_impl.doctor.probes.samples import comparable, fingerprint, leaves, size_of
 from datasets_impl.doctor.probes.source_lines import Line, of_part, put_into, set_within
+from datasets_impl.doctor.probes.swallowed import Swallowing
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.probes.tracing import lines_apart, lines_that_change
 
@@ -50,15 +51,17 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
         lines.setdefault("pairs", []).extend(of_part(subject.dataset, path))
     sizes = subject.stores or store_sizes(subject.dataset)
     prints, nbytes, read = defaultdict[str, list[int]](list), 0, list[int]()
+    watching = Swallowing(subject, clock.perf_counter() + seconds / 4)
     for index in indices(subject, READ):
         with contextlib.suppress(*RAISED):
-            sample = subject.read(index)
+            sample = watching.read(index)
             read.append(index)
             nbytes = max(nbytes, size_of(sample))
             prints[fingerprint(sample) if _tells(sample) else str(index)].append(index)
         if clock.perf_counter() > until and len(read) > 2:
             break
     found["read"] = len(read)
+    found["swallowed"] = watching.told(prints, clock.perf_counter() + seconds / 8)
     common, *rest = sorted(prints.values(), key=len, reverse=True) or [[]]
     if common and nbytes >= LEAST_BYTES and all(len(one) == 1 for one in rest):
         found["replaced"] = len(common) if len(rest) > 1 else 0
