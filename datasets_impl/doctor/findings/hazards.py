@@ -16,6 +16,11 @@ OPENERS = {  # what is open -> how
     "HDF5": "h5py.File(self.path)",
     "LMDB": "lmdb.open(self.path, readonly=True, lock=False)",
     "SQLite": "sqlite3.connect(self.path)",
+    "gzip": "gzip.open(self.path)",
+    "npz": "np.load(self.path)",
+    "bz2": "bz2.open(self.path)",
+    "LZMA": "lzma.open(self.path)",
+    "shelf": 'shelve.open(self.path, "r")',
     "zip": "zipfile.ZipFile(self.path)",
     "tar": "tarfile.open(self.path)",
 }
