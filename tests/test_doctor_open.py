@@ -83,8 +83,9 @@ def test_what_is_closed_or_written_is_no_handle(tmp_path: Path) -> None:
     rows.close()
     file = (tmp_path / "rows.npz").open("rb")
     file.close()
-    for held in (rows, file, gzip.open(tmp_path / "new.gz", "wb")):
-        assert not open_handles(subject_of("x", Holds(held)))
+    with gzip.open(tmp_path / "new.gz", "wb") as new:
+        for held in (rows, file, new):
+            assert not open_handles(subject_of("x", Holds(held)))
 
 
 def test_arrays_of_an_archive_are_not_loaded_to_look_at_them(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, MutableMapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any
 
@@ -113,12 +113,12 @@ def handle_lines(subject: Subject) -> list[Line]:
 
 def _handles(subject: Subject) -> Iterator[tuple[str, str]]:
     for path, value, _ in parts(subject.dataset):
-        kind = HANDLES.get(_kind_of(value))
+        kind = HANDLES.get(kind_name(value))
         if kind and not _is_closed(value) and not _is_written(value):
             yield path, kind
 
 
-def _kind_of(value: Any) -> str:
+def kind_name(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
@@ -194,19 +194,10 @@ def parts(thing: Any) -> Iterator[tuple[str, Any, Any]]:
             queue += [(f"{path}{name}", inner, own, deep + 1) for name, inner in _inner(value)]
 
 
-def store_sizes(dataset: Any) -> dict[str, int]:
-    """Elements of every dictionary, list and set that the dataset holds."""
-    return {
-        path: len(value)
-        for path, value, _ in parts(dataset)
-        if isinstance(value, MutableMapping | list | set)
-    }
-
-
 def _inner(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, np.ndarray | torch.Tensor) or inspect.ismodule(value):
         return []
-    if _kind_of(value) in HANDLES:
+    if kind_name(value) in HANDLES:
         return []
     # Others may read from a file what they are asked for: they are objects with attributes.
     if isinstance(value, dict):

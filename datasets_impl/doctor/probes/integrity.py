@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, MutableMapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,14 @@ from torch.utils.data import DataLoader
 from xxhash import xxh3_64
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts, store_sizes
+from datasets_impl.doctor.probes.frozen import frozen
+from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.rereading import changes_with_epoch
 from datasets_impl.doctor.probes.samples import comparable, fingerprint, leaves, size_of
-from datasets_impl.doctor.probes.source_lines import Line, of_part, put_into, set_within
+from datasets_impl.doctor.probes.source_lines import Line, of_part, set_within
+from datasets_impl.doctor.probes.stores import sizes, stores
 from datasets_impl.doctor.probes.swallowed import Swallowing
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.probes.tracing import lines_apart, lines_that_change
@@ -31,9 +32,8 @@ READ = 96  # samples that are compared with each other
 LEAST_ROW = 16  # numbers in a row of an array, for it to be data and no counter
 LEAST_BYTES = 64  # of a sample, below which two may be equal by chance
 LEAST_PAIRS = 8  # of listed files
-LEAST_DIFFERENT = 3  # of twice so many tries, for a sample to differ often
-AGREEING = 40  # reads, after which what differs often had differed
-TRIES = 6  # reads after a cache was emptied, or that are compared line by line
+SOME = 8  # samples that are read again and again
+TRIES = 6  # reads that are compared line by line
 TRACED = 1.0  # seconds of a read that is followed line by line
 DIGITS = re.compile(r"\d+")
 
@@ -49,7 +49,7 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
     lines: dict[str, list[Line]] = found["lines"]
     for path in found["pairs"][:2]:
         lines.setdefault("pairs", []).extend(of_part(subject.dataset, path))
-    sizes = subject.stores or store_sizes(subject.dataset)
+    before = subject.stores or sizes(subject)
     prints, nbytes, read = defaultdict[str, list[int]](list), 0, list[int]()
     watching = Swallowing(subject, clock.perf_counter() + seconds / 4)
     for index in indices(subject, READ):
@@ -69,16 +69,16 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
             lines["replaced"] = _replacing(
                 subject, common, [one for (one,) in rest], clock.perf_counter() + seconds / 4
             )
-    found["caches"] = [
-        [path, len(value) - sizes[path]]
-        for path, value, _ in parts(subject.dataset)
-        if path in sizes and len(value) > sizes[path] and _keeps(value)
-    ]
-    if found["caches"]:
-        lines["caches"] = of_part(subject.dataset, f"{found['caches'][0][0]}[0]")
+    filled = [(store, store.filled - before.get(store.path, 0)) for store in stores(subject)]
+    caches = [(store, more) for store, more in filled if more > 0 and store.keeps]
+    found["caches"] = [[store.path, more, store.most] for store, more in caches]
+    lines["caches"] = caches[0][0].lines(subject) if caches else []
     if read:
-        found["frozen"] = _frozen(subject, read[:LEAST_PAIRS], clock.perf_counter() + seconds / 4)
-        lines["frozen"] = put_into(subject.dataset, found["frozen"]) if found["frozen"] else []
+        until = clock.perf_counter() + seconds / 4
+        some = read[:: -(-len(read) // SOME)]  # of all parts that a dataset may have
+        kept = frozen(subject, some, before, until)
+        found["frozen"] = kept.path if kept else ""
+        lines["frozen"] = kept.lines(subject) if kept else []
         found["rewritten"] = _rewritten(subject, read[0])
         if found["rewritten"]:
             known = {*read, *subject.avoid}  # what drifted far is changed by a small step no more
@@ -100,77 +100,10 @@ def _replacing(subject: Subject, some: list[int], others: list[int], until: floa
     return []
 
 
-def _keeps(store: Any) -> bool:
-    """Whether what was put in last is as large as data: names and numbers are an index."""
-    values = list(store.values() if isinstance(store, MutableMapping) else store)
-    return bool(values) and size_of(values[-1]) >= LEAST_BYTES
-
-
 def _tells(sample: Any) -> bool:
     """Whether two equal ones are no chance, as two black pictures would be."""
     arrays = [leaf.array for leaf in leaves(sample) if leaf.array is not None and leaf.array.size]
     return comparable(sample) and any((one != one.flat[0]).any() for one in arrays)
-
-
-def _frozen(subject: Subject, some: list[int], until: float) -> str:
-    """Which of the dataset's stores keeps what was drawn once: emptied, it gives other samples.
-
-    Only where reads with the store as it is all agree.
-    """
-    for name, value in list(vars(subject.dataset).items()):
-        empty = _emptied(value)
-        if empty is None:
-            continue
-        for index in some:
-            if clock.perf_counter() > until:
-                return ""
-            with contextlib.suppress(*RAISED):
-                if _differ_without(subject, name, value, index):
-                    return str(name)
-    return ""
-
-
-def _differ_without(subject: Subject, name: str, value: Any, index: int) -> bool:
-    """Whether reads of a sample differ often without the store, and with it never: a change that
-    comes now and then may not have come in a few reads."""
-
-    def differs(count: int) -> bool:
-        return len({fingerprint(subject.read(index)) for _ in range(count)}) > 1
-
-    def anew() -> list[str]:
-        return [_read_with(subject, name, _emptied(value), index) for _ in range(TRIES)]
-
-    found = [] if differs(3) else anew()
-    if len({one for one in found if one}) < 2:
-        return False
-    found += anew()
-    (_, usual), *_ = Counter(found).most_common(1)
-    return len(found) - usual >= LEAST_DIFFERENT and not differs(AGREEING)
-
-
-def _emptied(value: Any) -> Any:
-    """The same kind of store with nothing in it; None for what is no store that was filled."""
-    if isinstance(value, MutableMapping) and value:
-        with contextlib.suppress(*RAISED):
-            empty: Any = copy.copy(value)
-            empty.clear()
-            return empty
-    if isinstance(value, list) and any(one is not None for one in value[:READ]):
-        return [None] * len(value)
-    return None
-
-
-def _read_with(subject: Subject, name: str, store: Any, index: int) -> str:
-    """The sample with another store, of a copy of the dataset; "" where it cannot be read so."""
-    other = copy.copy(subject.dataset)
-    setattr(other, name, store)
-    own, subject.dataset = subject.dataset, other
-    try:
-        return fingerprint(subject.read(index))
-    except RAISED:
-        return ""
-    finally:
-        subject.dataset = own
 
 
 def _rewritten(subject: Subject, index: int) -> str:
