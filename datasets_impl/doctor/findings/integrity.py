@@ -54,9 +54,10 @@ def rewritten(seen: Probes) -> Finding | None:
         "Copy the sample before it is changed.",
         WRONG + 0.87,
         "X02",
-        "image = self.images[index].copy()  # .clone() of a tensor",
+        "record = copy.deepcopy(self.records[index])" if "[" in name.rpartition(".")[2]
+        else "image = self.images[index].copy()  # .clone() of a tensor",
         _lines(seen, "rewritten"),
-    )
+    )  # fmt: skip
 
 
 def stale_epoch(seen: Probes) -> Finding | None:

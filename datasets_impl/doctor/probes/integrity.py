@@ -6,14 +6,11 @@ import contextlib
 import functools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch.utils.data import DataLoader
-from xxhash import xxh3_64
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.frozen import frozen
@@ -21,20 +18,19 @@ from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.rereading import changes_with_epoch
+from datasets_impl.doctor.probes.rewritten import rewritten
 from datasets_impl.doctor.probes.samples import comparable, fingerprint, leaves, size_of
 from datasets_impl.doctor.probes.source_lines import Line, of_part, set_within
 from datasets_impl.doctor.probes.stores import sizes, stores
 from datasets_impl.doctor.probes.swallowed import Swallowing
 from datasets_impl.doctor.probes.target import Subject
-from datasets_impl.doctor.probes.tracing import lines_apart, lines_that_change
+from datasets_impl.doctor.probes.tracing import lines_apart
 
 READ = 96  # samples that are compared with each other
-LEAST_ROW = 16  # numbers in a row of an array, for it to be data and no counter
 LEAST_BYTES = 64  # of a sample, below which two may be equal by chance
 LEAST_PAIRS = 8  # of listed files
 SOME = 8  # samples that are read again and again
 TRIES = 6  # reads that are compared line by line
-TRACED = 1.0  # seconds of a read that is followed line by line
 DIGITS = re.compile(r"\d+")
 
 
@@ -79,11 +75,9 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
         kept = frozen(subject, some, before, until)
         found["frozen"] = kept.path if kept else ""
         lines["frozen"] = kept.lines(subject) if kept else []
-        found["rewritten"] = _rewritten(subject, read[0])
-        if found["rewritten"]:
-            known = {*read, *subject.avoid}  # what drifted far is changed by a small step no more
-            fresh = next((one for one in range(subject.count) if one not in known), read[0])
-            lines["rewritten"] = _rewriting(subject, fresh, found["rewritten"])
+        until = clock.perf_counter() + seconds / 8
+        known = {*read, *subject.avoid}
+        found["rewritten"], lines["rewritten"] = rewritten(subject, some, known, until)
         found["stale"] = _stale(subject, read[0])
         lines["stale"] = set_within(subject.dataset, "set_epoch") if found["stale"] else []
     return found
@@ -104,58 +98,6 @@ def _tells(sample: Any) -> bool:
     """Whether two equal ones are no chance, as two black pictures would be."""
     arrays = [leaf.array for leaf in leaves(sample) if leaf.array is not None and leaf.array.size]
     return comparable(sample) and any((one != one.flat[0]).any() for one in arrays)
-
-
-def _rewritten(subject: Subject, index: int) -> str:
-    """What of the dataset's own data another read of the same sample changed, after it had been
-    read before: a cache would be filled by then."""
-    key = subject.keys[index] if subject.keys else index
-    if not isinstance(key, int | np.integer):
-        return ""
-    with contextlib.suppress(*RAISED):
-        subject.read(index)
-        before = dict(_rows(subject, int(key)))
-        subject.read(index)
-        after = dict(_rows(subject, int(key)))
-        return next((path for path, row in after.items() if before.get(path, row) != row), "")
-    return ""
-
-
-def _rewriting(subject: Subject, index: int, path: str) -> list[Line]:
-    """The lines that write into the row."""
-    (value,) = (value for name, value, _ in parts(subject.dataset) if name == path)
-    key = int(subject.keys[index]) if subject.keys else index
-    until = clock.perf_counter() + TRACED
-    with contextlib.suppress(*RAISED):
-        return lines_that_change(
-            lambda: subject.read(index), lambda: _print_of_row(value[key]), until
-        )
-    return []
-
-
-def _print_of_row(row: Any) -> str:
-    held = np.ascontiguousarray(np.asarray(row))
-    if held.dtype.hasobject:
-        return repr(row)
-    return str(xxh3_64(held.reshape(-1).view(np.uint8).data).hexdigest())
-
-
-def _rows(subject: Subject, index: int) -> Iterator[tuple[str, str]]:
-    """Fingerprints of the rows that belong to an index, of all data as long as the dataset."""
-    for path, value, _ in parts(subject.dataset):
-        if isinstance(value, np.ndarray | torch.Tensor | list) and _len(value) == subject.length:
-            row = value[index]
-            if isinstance(row, np.ndarray | torch.Tensor) and _size(row) >= LEAST_ROW:
-                with contextlib.suppress(TypeError, ValueError, RuntimeError):
-                    yield path, _print_of_row(row)
-
-
-def _len(value: Any) -> int:
-    return len(value) if getattr(value, "ndim", 1) else 0
-
-
-def _size(row: Any) -> int:
-    return int(row.size if isinstance(row, np.ndarray) else row.numel())
 
 
 def _stale(subject: Subject, index: int) -> bool:

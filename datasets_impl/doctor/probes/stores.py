@@ -186,7 +186,8 @@ def _is_users(kind: type) -> bool:
 def _bare(held: Any) -> Any:
     """A function, as a class or module has it, without what keeps its results."""
     if isinstance(held, staticmethod | classmethod):
-        return type(held)(held.__func__.__wrapped__)  # type: ignore[attr-defined]
+        function: Any = held.__func__
+        return type(held)(function.__wrapped__)
     return held.__wrapped__
 
 

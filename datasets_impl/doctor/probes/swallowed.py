@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from types import FrameType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -190,7 +190,7 @@ class Swallowing:
             new = frame.f_locals.get(name)
             if type(new) is not type(old) or new == old:
                 continue
-            if _is_number(old) and (int(old) > least or name in given):
+            if _is_number(old) and (old > least or name in given):
                 return True
             if not _is_number(old) and self._are_listed(old, new):
                 return True
@@ -205,7 +205,7 @@ class Swallowing:
         )
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int]:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
