@@ -95,6 +95,26 @@ def same_in_workers(seen: Probes) -> Finding | None:
     )
 
 
+def same_in_epochs(seen: Probes) -> Finding | None:
+    """What workers draw differs from one to the other, and is the same whenever they start."""
+    answer = seen.get("repeated", {})
+    if not answer.get("epochs_equal") or answer.get("workers_equal"):
+        return None
+    found = answer.get("worker_seed", {})
+    return Finding(
+        "same-in-epochs",
+        "Every epoch draws the same random numbers",
+        "Reads of one sample differ, and those of two epochs, with workers that started anew, "
+        "were the same in the same order.",
+        "Seed from `torch.initial_seed()`, which differs from worker to worker and from epoch to "
+        "epoch; or leave the seed out: PyTorch seeds itself, `random` and NumPy in each worker.",
+        WRONG + 0.79,
+        "",
+        found.get("code", OWN_GENERATOR),
+        shown(found.get("lines", [])),
+    )
+
+
 def no_samples(seen: Probes) -> Finding | None:
     """Nothing was there to be looked at, and nothing was wrong with it."""
     look = seen.get("look", {})
@@ -191,8 +211,8 @@ def all_from_each(seen: Probes) -> Finding | None:
     return Finding(
         "all-from-each",
         "Every worker gives all samples",
-        "Two workers gave the same samples in the same order: an epoch has each of them as many "
-        "times as there are workers.",
+        f"Two workers gave the same samples in {seen['repeated'].get('order', 'the same order')}: "
+        "an epoch has each of them as many times as there are workers.",
         "Give each worker its part of what is cheap (shards, paths, indices), before it is read.",
         WRONG + 0.85,
         "",
