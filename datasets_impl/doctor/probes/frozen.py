@@ -36,7 +36,12 @@ def frozen(
             with contextlib.suppress(*RAISED):
                 if index not in agree:
                     agree[index] = not _differs(subject, index, FEW)
-                if agree[index] and _differ_without(subject, store, index):
+                if not agree[index]:
+                    continue
+                seen = _without(subject, store, index, until)
+                if not seen:
+                    break  # it is no store that reads fill
+                if _differ(seen) and not _differs(subject, index, AGREEING):
                     return store
     return None
 
@@ -59,20 +64,26 @@ def _differs(subject: Subject, index: int, count: int) -> bool:
     return len({fingerprint(subject.read(index)) for _ in range(count)}) > 1
 
 
-def _differ_without(subject: Subject, store: Store, index: int) -> bool:
-    """Whether reads of a sample differ often without the store, and with it never: a change that
-    comes now and then may not have come in a few reads."""
+def _without(subject: Subject, store: Store, index: int, until: float) -> list[str]:
+    """Some versions of a sample, read with nothing in the store; more where they differ. None where
+    it cannot be read so, or not in time."""
     found = list[str]()
     for tries in (TRIES, 2 * TRIES):
         while len(found) < tries:
             made = _read_without(subject, store, index)
-            if not made:
-                return False
+            if not made or clock.perf_counter() > until:
+                return []
             found.append(made)
         if len(set(found)) < 2:
-            return False
-    (_, usual), *_ = Counter(found).most_common(1)
-    return len(found) - usual >= LEAST_DIFFERENT and not _differs(subject, index, AGREEING)
+            break
+    return found
+
+
+def _differ(seen: list[str]) -> bool:
+    """Whether they do so often: a change that comes now and then may not have come in a few reads
+    with the store."""
+    (_, usual), *_ = Counter(seen).most_common(1)
+    return len(seen) - usual >= LEAST_DIFFERENT
 
 
 def _read_without(subject: Subject, store: Store, index: int) -> str:

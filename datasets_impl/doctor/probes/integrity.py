@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -126,15 +128,18 @@ def _stale(subject: Subject, index: int) -> bool:
 
 def _pairs(dataset: Any) -> list[str]:
     """Two lists of files, equally long, whose names carry the same numbers in another order."""
-    lists = []
+    alike = defaultdict[int, list[tuple[str, Any]]](list)  # by their length
     for path, value, _ in parts(dataset):
-        if not isinstance(value, list | tuple) or len(value) < LEAST_PAIRS:
-            continue
-        keys = [_key(one) for one in value if isinstance(one, str | Path)]
-        if len(set(keys)) == len(value):
-            lists.append((path, keys, {str(one) for one in value}))
-    for number, (path, keys, files) in enumerate(lists):
-        for other, others, those in lists[number + 1 :]:
+        first = value[:LEAST_PAIRS] if isinstance(value, list | tuple) else ()
+        if len(first) == LEAST_PAIRS and all(isinstance(one, str | Path) for one in first):
+            alike[len(value)].append((path, value))
+    for found in alike.values():
+        lists = []
+        for path, value in found if len(found) > 1 else []:
+            keys = [_key(one) for one in value if isinstance(one, str | Path)]
+            if len(set(keys)) == len(value):
+                lists.append((path, keys, {str(one) for one in value}))
+        for (path, keys, files), (other, others, those) in combinations(lists, 2):
             # The same files in another order were put there on purpose.
             if keys != others and set(keys) == set(others) and files != those:
                 at = next(i for i, (a, b) in enumerate(zip(keys, others, strict=True)) if a != b)
@@ -144,6 +149,7 @@ def _pairs(dataset: Any) -> list[str]:
 
 def _key(name: Any) -> str:
     """What says which file it is: the last number in its name, or the name."""
-    stem = Path(name).stem
+    last = os.path.basename(name)  # noqa: PTH119 - there may be a million of them
+    stem = last.rpartition(".")[0] or last
     numbers = DIGITS.findall(stem)
     return numbers[-1].lstrip("0") or "0" if numbers else stem

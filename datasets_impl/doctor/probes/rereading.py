@@ -50,8 +50,8 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         if subject.workers < 2 or subject.workers_hang:
             return {}
         until = clock.perf_counter() + seconds
-        if same := _all_from_each(subject, seconds / 3):
-            return {"all_from_each": True, "order": same}
+        if order := _all_from_each(subject, seconds / 3):
+            return {"all_from_each": True, "order": order}
         with contextlib.suppress(*RAISED):
             return {"split": split_late(subject, until - clock.perf_counter())}
         return {}

@@ -4,6 +4,8 @@ hold, of the dataset itself and of those that it wraps."""
 from __future__ import annotations
 
 import contextlib
+import functools
+import operator
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -62,7 +64,7 @@ def rewritten(
 def _changed(subject: Subject, index: int) -> str:
     rows = list(_rows(subject, _keys(subject, index)))
     before = [row.look() for row in rows]
-    sample = subject.read(index)
+    sample = subject.read(index) if rows else None
     for row, (held, numbers) in zip(rows, before, strict=True):
         value, now = row.look()
         if now is None or numbers is None or now.shape != numbers.shape:
@@ -144,30 +146,34 @@ def _rows(subject: Subject, keys: Keys) -> Iterator[Row]:
             key, int | np.integer
         ):
             with contextlib.suppress(*RAISED):
-                if len(value) == len(owner):
+                if len(value) == len(owner):  # type: ignore[arg-type]
                     held.append((path, value, key))
                     names += [value[key]] if isinstance(value[key], str | int) else []
     for path, value, key in held:
         for one in [key, *names] if isinstance(value, dict) else [key]:
             if not isinstance(value, dict) or one in value:
-                yield from _inside(path, lambda value=value, one=one: value[one],
-                                   isinstance(value, dict))  # fmt: skip
+                get = functools.partial(operator.getitem, value, one)
+                yield from _inside(path, get, isinstance(value, dict))
 
 
 def _inside(path: str, get: Callable[[], Any], is_record: bool, deep: int = 0) -> Iterator[Row]:
     with contextlib.suppress(*RAISED):
-        value = get()
+        value, found = get(), list[tuple[str, Any]]()
         if _holds_numbers(value):
             yield Row(path, get, is_record)
-        elif deep < DEEP and isinstance(value, dict):
-            for key, one in islice(value.items(), WIDE):
-                yield from _inside(f"{path}[{key!r}]", lambda one=one: one, True, deep + 1)
-        elif deep < DEEP and isinstance(value, list | tuple):
-            for at, one in enumerate(islice(value, WIDE)):
-                yield from _inside(f"{path}[{at}]", lambda one=one: one, True, deep + 1)
-        elif deep < DEEP and isinstance(getattr(value, "__dict__", None), dict):
-            for name, one in islice(vars(value).items(), WIDE):
-                yield from _inside(f"{path}.{name}", lambda one=one: one, True, deep + 1)
+        elif isinstance(value, dict):
+            found = [(f"[{key!r}]", one) for key, one in islice(value.items(), WIDE)]
+        elif isinstance(value, list | tuple):
+            found = [(f"[{at}]", one) for at, one in enumerate(islice(value, WIDE))]
+        elif isinstance(getattr(value, "__dict__", None), dict):
+            found = [(f".{name}", one) for name, one in islice(vars(value).items(), WIDE)]
+        for name, one in found if deep < DEEP else []:
+            held = functools.partial(_same, one)
+            yield from _inside(f"{path}{name}", held, True, deep + 1)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _holds_numbers(value: Any) -> bool:

@@ -88,22 +88,29 @@ class Store:
                 for owner, name, function in held:
                     setattr(owner, name, function)
         elif isinstance(self.value, list):
-            held = self.value[:]
-            self.value[:] = [None] * len(held)
+            elements = self.value[:]
+            self.value[:] = [None] * len(elements)
             try:
                 yield
             finally:
-                self.value[:] = held
+                self.value[:] = elements
         else:
-            kind: Any = OrderedDict if isinstance(self.value, OrderedDict) else dict
-            pairs = list(kind.items(self.value))
-            kind.clear(self.value)
+            pairs = dict(self.value)
+            ordered = isinstance(self.value, OrderedDict)
+            self._clear_plainly()
             try:
                 yield
             finally:
-                kind.clear(self.value)
-                for key, value in pairs:
-                    kind.__setitem__(self.value, key, value)
+                self._clear_plainly()
+                if ordered:
+                    for key, value in pairs.items():
+                        OrderedDict.__setitem__(self.value, key, value)
+                else:
+                    dict.update(self.value, pairs)
+
+    def _clear_plainly(self) -> None:
+        """Whatever else a class of the user's does then."""
+        (OrderedDict if isinstance(self.value, OrderedDict) else dict).clear(self.value)
 
     def clear(self) -> None:
         """Of a list nobody knows what it was when it was empty."""

@@ -32,6 +32,7 @@ from datasets_impl.doctor.probes.target import Subject
 LOOKUPS = {"KeyError", "IndexError", "LookupError", "AttributeError", "StopIteration"}
 RETRIES = 8  # a number up to this may count how often something was tried
 FOLLOWED = 16  # lines after an error
+SLOWER = 4  # times, about, that Python's own code is while it is watched
 LEAST_FILLED = 16  # numbers that are all the same, to be no label
 Names = dict[str, Any]  # of a frame's variables, with their values
 
@@ -71,7 +72,7 @@ class Swallowing:
         self.asked: set[int] = set()  # the index, and what it is in parts of the dataset
 
     def read(self, index: int) -> Any:
-        if clock.perf_counter() > self.until:
+        if clock.perf_counter() + SLOWER * self.subject.cost > self.until:
             return self.subject.read(index)
         key = self.subject.keys[index] if self.subject.keys else index
         self.caught, self.asked = [], {key} if _is_number(key) else set()
@@ -134,11 +135,12 @@ class Swallowing:
         return False
 
     def _trace(self, frame: FrameType, event: str, told: Any) -> Any:
-        if not is_users(frame.f_code.co_filename):
-            return None
         if clock.perf_counter() > self.until:
             sys.settrace(None)
-        elif event == "call":
+            return None
+        if not is_users(frame.f_code.co_filename):
+            return None
+        if event == "call":
             frame.f_trace_lines = False  # before an error: that saves most of the time
             self._called(frame)
         elif event == "exception" and not isinstance(told[1], StopIteration | GeneratorExit):
