@@ -231,7 +231,24 @@ class Order(Rows):
         return torch.from_numpy(ROWS[self.state["order"][index]].copy())
 
 
-@pytest.mark.parametrize("made", [RawInModule, RawOfFunction, PlainOfFunction, Settings, Order])
+class OfEpoch(Rows):
+    """Drawn once for each epoch, on purpose."""
+
+    def __init__(self) -> None:
+        self.epoch, self.kept = 0, dict[tuple[int, int], Any]()
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __getitem__(self, index: int) -> Any:
+        if (self.epoch, index) not in self.kept:
+            self.kept[self.epoch, index] = self.cropped(index)
+        return self.kept[self.epoch, index].clone()
+
+
+@pytest.mark.parametrize(
+    "made", [RawInModule, RawOfFunction, PlainOfFunction, Settings, Order, OfEpoch]
+)
 def test_what_is_drawn_afterwards_is_left_in_peace(made: Callable[[], Any]) -> None:
     assert [one.name for one in found_in(made())] == []
 

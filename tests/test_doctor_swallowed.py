@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
 from datasets_impl.doctor.findings.findings import findings
@@ -20,6 +23,7 @@ from datasets_impl.doctor.probes.target import subject_of
 from tests.test_doctor_integrity import marked_in
 
 COUNT, LONG = 90, 60.0  # samples, and seconds that no probe needs
+IMAGE = "OSError: cannot identify image file"
 
 
 class Pictures(Dataset[Any]):
@@ -135,6 +139,29 @@ class Hidden(Pictures):
             return self[index - 1]  # hidden
 
 
+def opened(pixels: Any, broken: list[str], path: str) -> Any:
+    return torch.from_numpy(pixels[path].copy()) if path not in broken else Image.open(BytesIO())
+
+
+class GivesUp(Pictures):
+    """A function says None where it failed, and is asked for another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = functools.partial(opened, self.pixels, self.paths[5::12])
+
+    def prepared(self, index: int) -> Any:
+        try:
+            return self.open(self.paths[index]) + torch.rand(())
+        except Exception:  # gives up
+            return None  # gives up
+
+    def __getitem__(self, index: int) -> Any:
+        while (sample := self.prepared(index)) is None:
+            index = random.randrange(len(self))
+        return sample
+
+
 def found_in(dataset: Any) -> list[Any]:
     subject = subject_of("x", dataset)
     found = findings({"look": look(subject, LONG), "integrity": integrity(subject, LONG)})
@@ -153,6 +180,7 @@ def found_in(dataset: Any) -> list[Any]:
         (OtherPath, "other path"),
         (Before, "before"),
         (Hidden, "hidden"),
+        (GivesUp, "gives up"),
     ],
 )
 def test_an_error_that_is_answered_with_another_sample_is_named(
@@ -162,8 +190,8 @@ def test_an_error_that_is_answered_with_another_sample_is_named(
     (found,) = found_in(Subset(made, range(1, COUNT)) if wrapped else made)
     assert found.name == "swallowed"
     assert found.places == marked_in(__file__, mark)
-    error = "RuntimeError: sample " if kind is Hidden else "OSError: cannot identify image file"
-    assert f"sample {4 if wrapped else 5}, {error}" in found.evidence
+    error = {Hidden: "RuntimeError: sample ", GivesUp: "UnidentifiedImageError: cannot"}
+    assert f"sample {4 if wrapped else 5}, {error.get(kind, IMAGE)}" in found.evidence
 
 
 class Cached(Pictures):
@@ -198,6 +226,21 @@ class Neighbours(Cached):
 
     def __getitem__(self, index: int) -> Any:
         return self.load(index) + self.load((index + 1) % len(self))
+
+
+class Prepares(Neighbours):
+    """The same, by a function that gives nothing."""
+
+    def prepare(self, index: int) -> None:
+        try:
+            self.kept[index].clone()
+        except Exception:
+            self.kept[index] = Pictures.load(self, index)
+
+    def __getitem__(self, index: int) -> Any:
+        self.prepare(index)
+        self.prepare((index + 1) % len(self))
+        return self.kept[index] + self.kept[(index + 1) % len(self)]
 
 
 class Deltas(Cached):
@@ -324,6 +367,7 @@ class LeftOut(Pictures):
         Pictures,
         Cached,
         Neighbours,
+        Prepares,
         Deltas,
         Lazy,
         Fallback,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.rereading import changes_with_epoch
 from datasets_impl.doctor.probes.samples import fingerprint
 from datasets_impl.doctor.probes.stores import Store, stores
 from datasets_impl.doctor.probes.target import Subject
@@ -42,7 +43,9 @@ def frozen(
                 if not seen:
                     break  # it is no store that reads fill
                 if _differ(seen) and not _differs(subject, index, AGREEING):
-                    return store
+                    # What is kept for one epoch is drawn anew for the next.
+                    anew = any(changes_with_epoch(subject, one) for one in some)
+                    return None if anew else store
     return None
 
 

@@ -101,14 +101,17 @@ def calls_of(name: str, modules: Iterable[ModuleType], within: str = "") -> list
     return [line_at(*chosen[0])] if len(chosen) == 1 else []
 
 
-def put_by_name(modules: Iterable[ModuleType], name: str) -> list[Line]:
-    """The lines that put something into what has this name, whoever has it."""
+def put_by_name(modules: Iterable[ModuleType], name: str, kind: type | None = None) -> list[Line]:
+    """The lines that put something into what has this name: a class's, or else a variable."""
+    if kind is not None:
+        return lines_of_class(kind, lambda node: _is_named(_into(node), name))
     found = list[Line]()
     for module in modules:
         file = getattr(module, "__file__", None) or ""
         tree = parsed("".join(linecache.getlines(file)))
         into = [(node, _into(node)) for node in ast.walk(tree)]
-        numbers = {node.lineno for node, one in into if one and name_of(one) == name}  # type: ignore[attr-defined]
+        numbers = {node.lineno for node, one in into  # type: ignore[attr-defined]
+                   if isinstance(one, ast.Name) and one.id == name}  # fmt: skip
         found += [line_at(file, number) for number in sorted(numbers)]
     return found
 
@@ -208,6 +211,10 @@ def _own(node: ast.AST) -> str:
     """The name of an attribute of `self`."""
     is_own = isinstance(node, ast.Attribute) and name_of(node.value) == "self"
     return node.attr if is_own and isinstance(node, ast.Attribute) else ""
+
+
+def _is_named(node: ast.AST | None, name: str) -> bool:
+    return node is not None and name_of(node) == name
 
 
 def name_of(node: ast.AST) -> str:

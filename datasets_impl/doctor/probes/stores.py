@@ -32,6 +32,7 @@ class Store:
     path: str
     value: Any
     places: list[tuple[Any, str]] = field(default_factory=list)  # of a function: who has it
+    kind: type | None = None  # the class that has it
 
     @property
     def is_function(self) -> bool:
@@ -72,7 +73,7 @@ class Store:
             return of_function(self.value)
         if self.path.startswith("dataset."):
             return of_part(subject.dataset, f"{self.path}[0]")
-        return put_by_name(users_modules(subject), self.path.rpartition(".")[2])
+        return put_by_name(users_modules(subject), self.path.rpartition(".")[2], self.kind)
 
     @contextmanager
     def emptied(self) -> Iterator[None]:
@@ -123,10 +124,12 @@ class Store:
 def stores(subject: Subject) -> list[Store]:
     """Each once."""
     found: dict[int, Store] = {}
-    for path, value, places in _all(subject):
-        if isinstance(value, MutableMapping | list | set) or places:
-            store = found.setdefault(id(value), Store(path, value))
-            store.places.extend(places)
+    for path, value, owner in _all(subject):
+        is_function = path.endswith("()")
+        if isinstance(value, MutableMapping | list | set) or is_function:
+            kind = owner if inspect.isclass(owner) else None
+            store = found.setdefault(id(value), Store(path, value, kind=kind))
+            store.places.extend([(owner, path[:-2].rpartition(".")[2])] if is_function else [])
     return list(found.values())
 
 
@@ -134,8 +137,9 @@ def sizes(subject: Subject) -> dict[str, int]:
     return {store.path: store.filled for store in stores(subject)}
 
 
-def _all(subject: Subject) -> Iterator[tuple[str, Any, list[tuple[Any, str]]]]:
-    """Values by their paths; of functions that keep results also who has them."""
+def _all(subject: Subject) -> Iterator[tuple[str, Any, Any]]:
+    """Values by their paths, with who has them; a path ends with () where it is a function that
+    keeps its results."""
     foreign, kinds = list[str](), dict[type, None]()
     for path, value, _ in parts(subject.dataset):
         if path.startswith(tuple(foreign)):
@@ -145,18 +149,18 @@ def _all(subject: Subject) -> Iterator[tuple[str, Any, list[tuple[Any, str]]]]:
             foreign.append(f"{path}.")
         if owner:
             kinds |= dict.fromkeys(base for base in type(value).__mro__ if _is_users(base))
-        yield path, value, []
+        yield path, value, None
         if owner or isinstance(value, Dataset):
             for name, function in list(getattr(value, "__dict__", {}).items()):
                 if hasattr(function, "cache_info"):
-                    yield f"{path}.{name}()", function, [(value, name)]
+                    yield f"{path}.{name}()", function, value
     for kind in kinds:
         yield from _of_names(kind, f"{kind.__name__}.")
     for module in users_modules(subject):
         yield from _of_names(module, "")
 
 
-def _of_names(home: Any, before: str) -> Iterator[tuple[str, Any, list[tuple[Any, str]]]]:
+def _of_names(home: Any, before: str) -> Iterator[tuple[str, Any, Any]]:
     for name, value in list(vars(home).items()):
         if name.startswith("__") and name.endswith("__") and not callable(value):
             continue
@@ -164,11 +168,11 @@ def _of_names(home: Any, before: str) -> Iterator[tuple[str, Any, list[tuple[Any
         if inspect.isclass(inner):
             continue
         if callable(inner) and hasattr(inner, "cache_info") and hasattr(inner, "__wrapped__"):
-            yield f"{before}{name}()", inner, [(home, name)]
+            yield f"{before}{name}()", inner, home
         elif inspect.isfunction(inner) and is_users(inner.__code__.co_filename):
-            yield from ((f"{before}{name}.{one}", held, []) for one, held in _held_by(inner))
+            yield from ((f"{before}{name}.{one}", held, inner) for one, held in _held_by(inner))
         else:
-            yield f"{before}{name}", value, []
+            yield f"{before}{name}", value, home
 
 
 def _held_by(function: Any) -> Iterator[tuple[str, Any]]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dis
 import functools
 import linecache
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from os import PathLike
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -45,6 +47,7 @@ class Caught:
     frames: list[tuple[FrameType, Names]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)  # of the outermost, after the error
     moved: bool = False  # whether another sample was asked for after it
+    given_up: bool = False  # whether its outermost function gave None in the place of something
 
     @property
     def outermost(self) -> FrameType:
@@ -153,12 +156,13 @@ class Swallowing:
         elif event == "return":
             for one in self.caught:
                 if one.outermost is frame:
+                    one.given_up = told is None and _gives(frame.f_code)
                     one.moved |= self._other(one.frames[-1][1], frame, RETRIES)
         return self._trace
 
     def _called(self, frame: FrameType) -> None:
         """Whether a function that failed is asked for something else: one that has passed its
-        error on, or that waits for the answer."""
+        error on or given None for it, or that waits for the answer."""
         code = frame.f_code
         names = code.co_varnames[: code.co_argcount]
         if code.co_name == "__getitem__" and len(names) > 1:
@@ -166,7 +170,8 @@ class Swallowing:
             self.asked |= {key} if _is_number(key) else set()
         for one in self.caught:
             for failed, before in one.frames:
-                if failed.f_code is code and (failed is not one.outermost or _waits(failed, frame)):
+                over = failed is not one.outermost or one.given_up
+                if failed.f_code is code and (over or _waits(failed, frame)):
                     one.moved |= _owner(failed) is _owner(frame) and self._other(before, frame)
 
     def _raised(self, frame: FrameType, error: BaseException) -> None:
@@ -218,6 +223,17 @@ def _is_filler(sample: Any) -> bool:
     return max((one.size for one in held), default=0) >= LEAST_FILLED and all(
         bool((one == one.flat[0]).all()) for one in held
     )
+
+
+def _gives(code: CodeType) -> bool:
+    """Whether a function gives anything but None."""
+    steps = list(dis.get_instructions(code))
+    return any(
+        (step.opname == "RETURN_CONST" and step.argval is not None)
+        or (step.opname == "RETURN_VALUE"
+            and (before.opname, before.argval) != ("LOAD_CONST", None))
+        for before, step in pairwise(steps)
+    )  # fmt: skip
 
 
 def _waits(outer: FrameType, inner: FrameType) -> bool:
