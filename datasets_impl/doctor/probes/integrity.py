@@ -49,7 +49,7 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
         lines.setdefault("pairs", []).extend(of_part(subject.dataset, path))
     before = subject.stores or sizes(subject)
     prints, nbytes, read = defaultdict[str, list[int]](list), 0, list[int]()
-    watching = Swallowing(subject, clock.perf_counter() + seconds / 4)
+    watching = Swallowing(subject, until)
     for index in indices(subject, READ):
         with contextlib.suppress(*RAISED):
             sample = watching.read(index)

@@ -69,8 +69,9 @@ def _set_by(function: Any, of_epochs: bool = False) -> dict[str, Any]:
     name = code.co_name if code.co_name.isidentifier() else "worker_init_fn"  # of a lambda
     given = f"({OWN} % 2**32)"  # NumPy takes no larger one
     body = dict.fromkeys(f"\n    {ast.unparse(call.func)}{given}" for call in calls)
+    numbers = dict.fromkeys(call.lineno for call in calls)
     return {
-        "lines": [line_at(code.co_filename, call.lineno) for call in calls], "seeds": True,
+        "lines": [line_at(code.co_filename, number) for number in numbers], "seeds": True,
         "code": f"def {name}(worker):{''.join(body)}",
     }  # fmt: skip
 
