@@ -1,4 +1,4 @@
-"""How many images a shard has where nobody says: as in the set that stands there, else a default."""
+"""Images of a shard where nobody says: as in the set that stands there, else a default."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def unsaid(folder: Any, target: Any, **more: Any) -> Here:
 def test_two_workers_share_twenty_thousand_images_evenly() -> None:
     """Shards are what is shared out: with few, one worker makes the last one alone."""
     images = 20_000
-    most = -(--(-images // SHARD) // 2) * SHARD  # of one of the two
-    assert images / most >= 1.9
+    count = -(-images // SHARD)
+    slower = (count + 1) // 2 * SHARD  # images, of the worker that has more
+    assert images / slower >= 1.9
 
 
 def test_a_set_of_another_shard_size_is_current_unless_one_is_named(
