@@ -67,6 +67,7 @@ class Cluster:
                     **os.environ,
                     "PYTHONPATH": str(ROOT),
                     "DASK_TEMPORARY_DIRECTORY": str(self.home),
+                    "TMPDIR": str(self.home),  # what a killed worker leaves goes with it
                     counting_worker.FILE: str(self.told),
                     counting_worker.PAUSE: "0.3",
                 },
