@@ -86,7 +86,7 @@ OBJECTS = 'RemoteFolder("s3://bucket/photos")'
 _S3 = "# pip install s3fs"
 _ONCE = f"{_S3}; once: python -m datasets_impl.convert photos s3://bucket/packed --format pack"
 _AHEAD = 'pack = RemotePack("s3://bucket/packed", cache="shards", cache_bytes=10**9)'
-FROM_STORE = {  # what reads from an object store, by arm; the last two are none
+FROM_STORE = {  # what reads from an object store, by arm
     "threaded-objects": program(
         _S3,
         f"source = {OBJECTS}",

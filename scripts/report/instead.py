@@ -56,7 +56,7 @@ QUESTIONS = (
     Question("", "local", "yes", "train", "threaded-regions", "dataloader-pil"),
     Question("", "network", "yes", "train", "threaded-crops-files", "dataloader-pil",
              "or no room for a copy", MANY_READS),
-    Question("", "object", "yes", "remote", "crops-ahead", "dataloader-objects",
+    Question("", "object", "yes", "remote", "crops-ahead", "dataloader-object-crops",
              "as a pack in shards", AHEAD),
 )  # fmt: skip
 STORED = {  # where the files are -> in words
