@@ -251,7 +251,9 @@ class ThreadedLoader(Generic[T]):
         A dataset that draws from the generators of Python, NumPy or PyTorch, as torchvision's
         transforms do, draws what it would have drawn in the separate process with `threads=1`.
         Several threads, the trainer's process and a stream draw anew. There, let what is random
-        depend on index and epoch (`set_epoch`) alone, as in this package's `RandomCrops`.
+        depend on index and epoch (`set_epoch`) alone, as in this package's `RandomCrops`. The
+        separate process sees whether samples draw, and a RuntimeWarning says so; in the trainer's
+        process, which draws itself, that cannot be seen.
 
         Compared are batch size, order and number of samples; the dataset's class, and of a `Subset`
         or `ConcatDataset` those inside; the `seed` of this package's datasets; and which samples
@@ -273,13 +275,9 @@ class ThreadedLoader(Generic[T]):
         self._order.restore(position)
         self.epoch = position.epoch
         self._position, self._resumed = None, position if position.begun else None
-        if self._streams and position.begun and position.given and position.dataset is None:
-            warnings.warn(
-                f"{type(self.dataset).__name__} has no state_dict and load_state_dict, so the "
-                f"{position.given:,} batches before are read again and left out.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        in_order = self.where == "process" and self.threads == 1
+        for said in position.warnings(self.dataset, self._streams, in_order):
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch comes next, for every sampler that knows epochs and for the dataset."""
