@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PLACES = ("process", "trainer")
+AHEAD = 2  # batches, as for each worker of a `DataLoader`
 
 
 class ThreadedLoader(Generic[T]):
@@ -61,7 +62,8 @@ class ThreadedLoader(Generic[T]):
             trainer's process it says None. With `threads=1` a dataset that draws from them gives
             what it gives there; more threads draw in an order that is not the same each time.
         prefetch_factor: batches that are being made while the trainer works on one. Memory holds
-            two more, or one where the trainer keeps none. 0 makes each batch when it is asked for.
+            two more, or one where the trainer keeps none. 0 makes each batch when it is asked for;
+            None is 2, as in `DataLoader`.
         pin_memory: batches in page-locked memory, where there is a CUDA device.
         overwrite: every batch in the same memory, which stays in the processor's cache, where the
             dataset writes its samples into the batch. A batch is then valid only until the next
@@ -92,13 +94,15 @@ class ThreadedLoader(Generic[T]):
         drop_last: bool = False,
         timeout: float = 0,
         generator: torch.Generator | None = None,
-        prefetch_factor: int = 2,
+        prefetch_factor: int | None = AHEAD,
         in_order: bool = True,
         overwrite: bool = False,
         seed: int | None = None,
         num_replicas: int | None = None,
         rank: int | None = None,
+        **others: Never,
     ) -> None:
+        given.refuse(others)
         self.where = arguments.one_of("where", where, PLACES)
         self.threads = cores()
         if threads is not None:
@@ -107,7 +111,8 @@ class ThreadedLoader(Generic[T]):
         self.start_method = given.start_method(start_method, where)
         self.worker_init_fn = worker_init_fn
         arguments.function("worker_init_fn", worker_init_fn)
-        self.prefetch_factor = arguments.whole_number("prefetch_factor", prefetch_factor, 0)
+        ahead = AHEAD if prefetch_factor is None else prefetch_factor
+        self.prefetch_factor = arguments.whole_number("prefetch_factor", ahead, 0)
         self.in_order = arguments.flag("in_order", in_order)
         self.pin_memory = arguments.flag("pin_memory", pin_memory)
         self.overwrite = arguments.flag("overwrite", overwrite)
