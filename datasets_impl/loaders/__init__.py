@@ -40,9 +40,9 @@ for `work`: how batches are read is `reading`, each in the `making` of what is i
 its place, of other samples by `stacking`; `parts` are of a dataset, and in an error its samples are
 `named`. The `places` of its `threads` are `here` or `separate`: a process by `starting`, whose side
 of it is `child`, told that it is the one `worker`, with random numbers `drawn` in it. `parcel`
-copies a batch into its slot, of those that `slots` has in shared memory; a `wire` takes it, or
-`carried` errors, across. `memory` lends what the trainer's own process uses again; `pinned` copies
-for a device.
+copies a batch into its slot, of those that `slots` has in shared and `unnamed` memory; a `wire`
+takes it, or `carried` errors, across. `memory` lends what the trainer's own process uses again;
+`pinned` copies for a device.
 
 Datasets of `images` decode by `decoding`, cut by `crops` and resize by `resizing`: `random_crops`,
 `centre_crops`, `decoded_images`; `stored_pixels` and `shards_ahead` do not.
