@@ -70,7 +70,9 @@ class ThreadedLoader(Generic[T]):
             one is asked for. Only in the trainer's process, with `prefetch_factor=0`.
         seed: of a shuffle that depends on it and the epoch alone, and not on a generator.
         num_replicas, rank: read only every `num_replicas`-th sample, from the `rank`-th on. Each
-            sample is read by one process: nothing is repeated to make the parts equally long.
+            sample is read by one process: nothing is repeated to make the parts equally long, so
+            some may have a batch more, for which `DistributedDataParallel` waits in vain: for it
+            give a `torch.utils.data.DistributedSampler`, which repeats or drops, as `sampler`.
 
     Raises:
         BadArgument: an argument that cannot be meant, which is a ValueError as `DataLoader`'s are.
