@@ -238,11 +238,13 @@ class ThreadedLoader(Generic[T]):
     def state_dict(self) -> dict[str, Any]:
         """Where the epoch stands that was begun last, after the batch that was handed out last.
 
-        It is what `torch.save` and pickle can write. After an epoch's end it is the beginning of
-        the next one.
+        It is what `torch.save` and pickle can write. After an epoch's last batch it is the
+        beginning of the next one.
         """
         position = self._resumed or self._position
-        if position is None or not position.begun:
+        # A batch that is made on demand is not known to be the last, and Lightning asks for no more.
+        counted = not self.prefetch_factor and not self._streams
+        if position is None or not position.begun or (counted and position.given == length(self)):
             position = self._order.position(self.epoch, self._describes())
         state = copy.deepcopy(vars(position))
         state["describes"] |= self._samples()
