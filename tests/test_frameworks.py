@@ -152,7 +152,7 @@ def test_pictures_and_classes_train_as_with_a_dataloader(train: Train, folder: P
 def test_lightning_goes_on_from_its_checkpoint(
     after: int, where: str, folder: Path, tmp_path: Path
 ) -> None:
-    """In mid-epoch or at an epoch's end, with the batches, crops and weights that would have come."""
+    """In mid-epoch or at its end, with the batches, crops and weights that would have come."""
     callbacks = pytest.importorskip("lightning.pytorch.callbacks")
     pairs = [(path, number % 2) for number, path in enumerate(sorted(folder.iterdir()))]
 

@@ -27,9 +27,10 @@ A part of a folder is what `torch.utils.data.random_split(LabelledFolder(folder)
 
 Lightning and Accelerate iterate over the loader as it is. A Lightning `Trainer` takes it for
 `train_dataloaders`, moves batches to the device, says the epoch to its samplers and keeps its state
-in checkpoints. `accelerator.prepare(loader)` gives the same loader back: move batches with
-`.to(accelerator.device)`, and let the number of batches be a multiple of
-`gradient_accumulation_steps`. Neither shards it. Among several processes give
+in checkpoints; give an iterable dataset a length for that, or Lightning asks for a batch in
+advance, which a checkpoint in mid-epoch counts as trained on. `accelerator.prepare(loader)` gives
+the same loader back: move batches with `.to(accelerator.device)`, and let the number of batches be
+a multiple of `gradient_accumulation_steps`. Neither shards it. Among several processes give
 `num_replicas=accelerator.num_processes, rank=accelerator.process_index` and a `seed`; or, where
 each process must have equally many batches, as `DistributedDataParallel` wants it, a
 `torch.utils.data.DistributedSampler` as `sampler`.

@@ -242,7 +242,7 @@ class ThreadedLoader(Generic[T]):
         beginning of the next one.
         """
         position = self._resumed or self._position
-        # A batch that is made on demand is not known to be the last, and Lightning asks for no more.
+        # Lightning asks for no batch after the last, which on demand is not known to be the last.
         counted = not self.prefetch_factor and not self._streams
         if position is None or not position.begun or (counted and position.given == length(self)):
             position = self._order.position(self.epoch, self._describes())
