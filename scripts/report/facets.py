@@ -32,7 +32,8 @@ ASKED: list[tuple[str, str, Levels]] = [
     ("crops", "Random crops?", [("no", "no"), ("yes", "yes")]),
     ("labels", "Labels?", [("no", "no"), ("yes", "yes")]),
     ("trainer", "What does your trainer do?",
-     [("waits", "waits for a GPU, or computes"), ("gil", "holds the GIL")]),
+     [("waits", "waits for a GPU, or computes"),
+      ("gil", "holds the GIL, or launches small operations")]),
     ("python", "Which Python?", [("old", "3.13 or older"), ("new", "3.14, or spawn")]),
 ]  # fmt: skip
 IN_MEMORY = "C04,C06,C07,C11,C14,C15,C17,X03,X04"  # claims about pixels that are decoded once
@@ -57,7 +58,7 @@ def presets(study: Study) -> list[tuple[str, str]]:
     if SLOW in levels.get("medium", ()):
         told.insert(0, ("JPEG on a network disk", f"medium={SLOW}&fits=no&storage=network"))
     if many := next((value for value in levels.get("workers", ()) if "," in value), ""):
-        told.append(("many cores", f"workers={many}"))
+        told.append(("several workers", f"workers={many}"))
     if new := next((value for value in sorted(levels["env"]) if value.startswith(NEW)), ""):
         told.append((NEW, f"env={quote(new)}&python=new"))
     elif "forkserver" in levels.get("start", ()):
@@ -115,12 +116,12 @@ def _alike(names: Iterable[str]) -> Levels:
 def _levels(cells: list[Cell], key: str) -> Levels:
     factor = FACTORS[key][0]
     texts = {_text(cell, key) for cell in cells} - {""}
-    numbers = all(text.isdecimal() for text in texts)
-    names = sorted(texts, key=lambda text: order(factor, int(text) if numbers else text))
+    names = sorted(texts, key=lambda text: order(factor, int(text) if text.isdecimal() else text))
     levels = [
-        (name, wording.factor(factor, int(name)) if factor == "px" and numbers else name)
+        (name, wording.factor(factor, int(name)) if factor == "px" and name.isdecimal() else name)
         for name in names
     ]
+    numbers = all(name.isdecimal() for name in names)
     if key == "workers" and numbers and len(many := [n for n in names if int(n) > 1]) > 1:
         levels.append((",".join(many), f"{many[0]} and more"))
     if key == "medium" and texts >= set(SLOW.split(",")):

@@ -74,7 +74,7 @@
     $("#shown").textContent = shown < total || wanted.length ? `${shown} of ${total} claims have evidence in this selection${claims ? ` (of ${claims.join(", ")})` : ""}.` : "";
     for (const row of $$(".decisions tbody tr"))
       row.hidden = [...asked].some(key => chosen[key] && row.dataset[key] && !row.dataset[key].split(" ").includes(chosen[key]));
-    for (const part of $$(".trainer")) part.hidden = chosen.trainer === "gil";
+    for (const part of $$(".trainer")) part.hidden = chosen.trainer !== "waits";
     if (chosen.sort) order(glance, Math.abs(chosen.sort), chosen.sort < 0);
     else if ($("[aria-sort]", glance)) {
       $$("[aria-sort]", glance).forEach(head => head.removeAttribute("aria-sort"));
