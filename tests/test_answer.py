@@ -110,7 +110,7 @@ def test_the_start_of_workers_is_told_of_an_array_and_of_the_python_that_measure
     """And not by the headline, which is of a mapping; README and page quote the same cell."""
     under = {"lab": "Python 3.11, torch 2.14"}
     (point,) = answer([one for one in ALL if one.id == "X01"], under)
-    assert "first batch takes 2.4 times as long" in point.text and len(point.text.split()) <= 20
+    assert "first batches take 2.4 times as long" in point.text and len(point.text.split()) <= 20
     assert point.measured == (
         "[2.3\u20132.5], 1,024 images, 256 px, lab, Python 3.11 with forkserver"
     )

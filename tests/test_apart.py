@@ -47,7 +47,7 @@ def test_a_claim_of_another_run_and_of_an_earlier_version_is_named(tmp_path: Pat
     )
     assert old.startswith("Benchmarks of `arms` that are at version 2 today were measured at ")
     assert old.endswith("in X06.") and set(study.apart) <= set(study.notes)
-    assert rule == VERSIONS and "highest version that any of these runs measured" in rule
+    assert rule == VERSIONS and "highest version that was measured anywhere here" in rule
     assert any("The loaders of lab were measured when claims.toml" in one for one in study.notes)
     first, contest = study.claims
     assert contest.verdict == "supported", "its cells are judged all the same"

@@ -193,7 +193,7 @@ def _start_method(claim: ClaimResult | None) -> str:
     if array is None:
         return ""
     return (
-        "Python 3.14 copies arrays to workers: share one tensor, else a first batch takes "
+        "Python 3.14 copies arrays to workers: share one tensor, else first batches take "
         f"{environments.times(array)} times as long as from files."
     )
 

@@ -78,14 +78,15 @@ def _environments(study: Study) -> list[str]:
 
 
 def beside(claim: ClaimResult, study: Study) -> str:
-    """Verdicts of environments beside each machine's reference, as the script reads them; their
-    cells are not on the page."""
+    """environment=machine=verdict of what stands beside each machine's reference, as the script
+    reads it; its cells are not on the page."""
     usual = {machine.name: machine.environment for machine in study.machines}
-    told = {
-        name: sorted({v for at, v in own.items() if v != UNTESTED and usual.get(at) != name})
+    return "|".join(
+        f"{_key(name)}={_key(machine)}={verdict}"
         for name, own in sorted(claim.by_environment.items())
-    }
-    return "|".join(f"{_key(name)}={', '.join(own)}" for name, own in told.items() if own)
+        for machine, verdict in sorted(own.items())
+        if verdict != UNTESTED and usual.get(machine) != name
+    )
 
 
 def tokens(cell: Cell, environments: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from markupsafe import Markup
 
 from datasets_impl.contest.code import of_the_trainer, with_setting
 from datasets_impl.files.look import LOOK
-from scripts.judging.model import Cell, Repeat
+from scripts.judging.model import Cell, Effect, Repeat
 from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
 from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
@@ -68,7 +69,7 @@ def environment() -> Environment:
     env.globals.update(
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
-        listed=listed, decided=decided, by_test=by_test,
+        listed=listed, decided=decided, by_test=by_test, compared=compared,
         level=level, remark=remarks.remark, in_cells=wording.in_cells,
         with_setting=with_setting, of_what=wording.of_what,
         in_short=wording.in_short, here=here, trainer=trainer, at=at,
@@ -105,6 +106,12 @@ def at(claim: ClaimResult) -> str:
     cell = headline_cell(claim)
     setting = wording.factors(claim.effect.factors) if claim.effect else ""
     return ", ".join(filter(None, (setting, cell.machine if cell else "")))
+
+
+def compared(effect: Effect) -> str:
+    """What an effect is of, for the script, which compares it with somebody else's."""
+    factors = {name: level(value) for name, value in effect.factors.items()}
+    return json.dumps({"arms": effect.arms, "factors": factors}, ensure_ascii=False)
 
 
 def columns(cells: list[Cell]) -> list[str]:

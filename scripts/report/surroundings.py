@@ -22,8 +22,8 @@ from scripts.report.level_words import among, join
 from scripts.report.model import Corpus, Machine
 
 VERSIONS = (
-    "The rule for versions: a benchmark is judged in the highest version that any of these runs "
-    "measured, and what another machine measured in a lower one is left out."
+    "The rule for versions: a benchmark is judged in the highest version that was measured "
+    "anywhere here, and what another machine measured in a lower one is left out."
 )
 GIT_HASH = 40  # digits; the hash of the rules has more
 WITHOUT_RESULT = (("skipped",), ("failed", "incomplete"))
