@@ -48,19 +48,20 @@ def test_the_front_figure_speaks_of_what_it_draws(found: list[Loaders]) -> None:
     here = replace(found[0], machine=machine.name)
     peers = replace(here, rows=[one for one in here.rows if one.origin != "variant"])
     for loaders_, words in (
-        ([], {"fastest loaders": False, "limit": False}),
-        ([replace(here, ceilings={})], {"fastest loaders": True, "limit": False}),
-        ([peers], {"fastest loaders": False, "limit": True}),
-        ([here], {"fastest loaders": True, "limit": True}),
+        ([], {"fastest loader": False, "limit": False}),
+        ([replace(here, ceilings={})], {"fastest loader": True, "limit": False}),
+        ([peers], {"fastest loader": False, "limit": True}),
+        ([here], {"fastest loader": True, "limit": True}),
     ):
         drawn = front_chart(replace(study, loaders=loaders_))
         assert drawn is not None
         assert {word: word in drawn.caption for word in words} == words
         told = lead(machine, drawn.data["impl"])
         assert f"on {machine.name}, with {machine.details['cores']} cores" in told
+        assert ("fastest loader, threaded-pack, uses" in told) == words["fastest loader"]
         assert drawn.caption.startswith(told)
         of_another = lead(replace(machine, apart={"loaders": "c0ffee" * 7}), drawn.data["impl"])
-        assert ("another run, of commit c0ffeec0ff" in of_another) == words["fastest loaders"]
+        assert ("another run, of commit c0ffeec0ff" in of_another) == words["fastest loader"]
 
 
 def test_the_front_figure_leaves_out_what_cannot_be_compared_or_tells_nothing(

@@ -12,6 +12,7 @@ from scripts.report.figures.chart import Chart
 from scripts.report.figures.plots import chart, lines
 from scripts.report.figures.style import FRONT, NARROW
 from scripts.report.figures.sweeps import select, with_throughput
+from scripts.report.level_words import join
 from scripts.report.model import Machine, Study
 
 IMPLS = ("naive", "preloaded", "mapped")
@@ -56,12 +57,14 @@ def lead(machine: Machine, impls: Iterable[str]) -> str:
         "files, preloaded has pixels in memory, mapped in a file."
     )
     limits = [name for name in drawn if name.startswith(LIMIT)]
-    if any(", " in name for name in drawn if name not in limits):
-        told += " Our fastest loaders with Pillow's pixels use all cores."
+    ours = sorted({name.rpartition(", ")[0] for name in drawn if name not in limits} - {""})
+    if ours:
+        many = "s" * (len(ours) > 1)
+        told += f" Our fastest loader{many}, {join(ours)}, use{'' if many else 's'} all cores."
         if run := _another_run(machine):
             told += (
-                f" They were measured in another run, of commit {run[:10]}: do not compare them "
-                "with the datasets."
+                f" {'They were' if many else 'It was'} measured in another run, of commit "
+                f"{run[:10]}: do not compare {'them' if many else 'it'} with the datasets."
             )
     if limits:
         told += " The limit is what the machine does without any loader."

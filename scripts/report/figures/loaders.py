@@ -63,6 +63,8 @@ def _chart(study: Study, task: str, found: Sequence[Loaders]) -> Chart:
     )
     svgs = []
     panels = [(each, own) for each in shown for own in parts(each.rows)]
+    if len(panels) > len(shown):
+        lead += " Each kind of loader has a panel of its own; a machine's share one scale."
     for layout in LAYOUTS:
         heights = [HEAD + FOOT + layout.row * len(own) for _, own in panels]
         with drawing(name + layout.suffix):
