@@ -452,7 +452,7 @@ def test_yours_stand_beside_ours_what_differs_first(
     record["machines"] = [{"name": "<b>mine</b>"}]
     record["claims"][5]["verdict"] = "challenged"
     record["claims"][1]["effect"]["estimate"] *= 9
-    elsewhere, others = record["claims"][3]["effect"], record["claims"][4]["effect"]
+    elsewhere, others = record["claims"][3]["effect"], record["claims"][6]["effect"]
     elsewhere["factors"]["px"] = 32
     others["arms"] = ["naive", "another"]
     del record["claims"][2]
@@ -471,7 +471,7 @@ def test_yours_stand_beside_ours_what_differs_first(
     assert page.locator("#told").inner_text() == "2 of 32 verdicts differ; yours: <b>mine</b>."
     third = page.locator("#beside tbody tr").nth(2).inner_text()
     assert third.endswith("9.00\u00d7")
-    for name in ("C04", "C05"):  # of another setting, of another arm
+    for name in ("C04", "C07"):  # of another setting, of another arm
         line = page.locator("#beside tbody tr", has=page.get_by_role("link", name=name))
         assert line.inner_text().endswith("\u2013")
 
