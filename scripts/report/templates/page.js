@@ -140,7 +140,7 @@
       const own = theirs.get(row.dataset.claim), effect = $(".effect", row);
       const verdict = row.dataset.v.split("|")[0], yours = own ? String(own.verdict) : "absent";
       // Effects compare if they are of the same arms in the same setting.
-      const alike = own?.effect?.quantity === effect.dataset.q && of(own.effect) === of(JSON.parse(effect.dataset.of || "{}"));
+      const alike = own?.effect && own.effect.quantity === effect.dataset.q && of(own.effect) === of(JSON.parse(effect.dataset.of || "{}"));
       const estimate = alike ? own.effect.estimate : null;
       const ratio = estimate > 0 && effect.dataset.e > 0 ? estimate / effect.dataset.e : null;
       rows.push({id: row.dataset.claim, title: $(".title a", row).textContent, verdict, yours, differs: verdict !== yours,
