@@ -12,8 +12,8 @@ from scripts.judging.evidence import Evidence
 from scripts.report import figures
 from scripts.report.page import page
 from scripts.report.record import study_record
+from tests.measured_loaders import evidence
 from tests.synthetic_study import build
-from tests.test_loaders_report import evidence
 
 
 def paper(jpeg_bytes: int = 30_000, reading: float = 200.0) -> AtScale:

@@ -241,6 +241,7 @@ def _judge(
     ])  # fmt: skip
     cells = in_rounds(corrected(judged, rules), evidence.of_runs("rounds"))
     counted = [cell for cell in cells if cell.counts]
+    instead = {one.label: claim.test[one.unless].label for one in claim.test.values() if one.unless}
     noisy = noisy_machines(noise, rules)
     verdict = _verdict(claim, counted, rules, noisy)
     by_machine = {}
@@ -255,7 +256,7 @@ def _judge(
         cells=_count(counted),
         evidence=cells,
         by_machine=by_machine,
-        grid=grid(counted) if verdict == "conditional" else [],
+        grid=grid(counted, instead) if verdict == "conditional" else [],
     )
 
 

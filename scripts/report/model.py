@@ -22,6 +22,7 @@ class ClaimResult(JudgedClaim):
     advice: str  # what to do instead
     finding: str  # one sentence with numbers
     boundary: str  # one sentence on where it holds, "" where only the grid tells it
+    unmeasured: list[str] = field(default_factory=list)  # labels of tests that lack all results
     missing: str  # for "not tested" and "inconclusive": which evidence is lacking; "" otherwise
     instead: tuple[str, str, str] | None = None  # task, arm to take, arm that it is compared with
 

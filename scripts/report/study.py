@@ -35,7 +35,11 @@ def load_study(results: Sequence[Path], claims: Path) -> Study:
 def described(judgement: Judgement) -> Study:
     """`judgement` in words."""
     known, evidence = judgement.known, judgement.evidence
-    told = bandwidths.sentence(judgement.bandwidths, several=len(evidence.machines) > 1)
+    told = bandwidths.sentence(
+        judgement.bandwidths,
+        len(evidence.machines) > 1,
+        (cell for claim in judgement.claims for cell in claim.evidence),
+    )
     claims = [
         _in_words(claim, judged, told)
         for claim, judged in zip(known.claim, judgement.claims, strict=True)
@@ -55,7 +59,7 @@ def described(judgement: Judgement) -> Study:
         versions=evidence.newest.provenance.get("versions", {}),
         corpora=corpora,
         measurements=measurements(evidence.cells),
-        points=answer(claims),
+        points=answer(claims, {each.name: each.environment for each in evidence.machines}),
         notes=[
             *surroundings.limits(evidence, judgement.noise, known),
             *apart,
@@ -79,4 +83,5 @@ def _in_words(claim: Claim, judged: JudgedClaim, bandwidths: str) -> ClaimResult
         finding=finding(claim, judged.evidence, effect, bandwidths) if tested else "",
         boundary=boundary(counted, claim.holds) if judged.verdict == "conditional" else "",
         missing=missing(judged.lacking, claim) if judged.lacking else "",
+        unmeasured=surroundings.unmeasured(claim, judged),
     )
