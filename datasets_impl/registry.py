@@ -21,7 +21,6 @@ from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
-from datasets_impl.factors import AGAIN
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.transforms import ToUint8, make_transform
 from datasets_impl.variants.decode_image import DecodeImageDataset, TorchCodecDataset
@@ -173,22 +172,14 @@ _ROWS = (
 IMPLEMENTATIONS: dict[str, Implementation] = {row.name: row for row in _ROWS}
 
 
-def implementation(name: str) -> Implementation:
-    """Look up `name`; `<name>-again` is the same implementation, as the second arm of an A/A pair.
-
-    Raises:
-        KeyError: no such implementation.
-    """
-    return IMPLEMENTATIONS[name.removesuffix(AGAIN)]
-
-
 def build(name: str, root: Path, transform: str = "none", px: int = 0) -> Dataset[Any]:
     """Build the dataset `name` over the JPEG files in `root`.
 
     Raises:
+        KeyError: no such implementation.
         ValueError: the implementation has no place for a transform.
     """
-    entry = implementation(name)
+    entry = IMPLEMENTATIONS[name]
     if transform != "none" and not entry.takes_transform:
         raise ValueError(f"{name} is measured without a transform, not with {transform!r}")
     return (

@@ -28,7 +28,7 @@ BATCH = 5  # does not divide COUNT, so that the last batch is a short one
 
 def epochs_of(name: str, folder: Path) -> list[list[Any]]:
     """The batches of the first two epochs, each copied out of shared memory."""
-    dataset = loops.loop(name).dataset(folder)
+    dataset = loops.LOOPS[name].dataset(folder)
     with loops.looping(name, dataset) as batches:
         return [[batch[0].clone() for batch in batches] for _ in range(2)]
 
@@ -53,7 +53,7 @@ def test_same_images_in_the_same_shuffled_order(
 @every_loop
 def test_batches(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "BATCH_SIZE", BATCH)
-    dataset = loops.loop(name).dataset(folder)
+    dataset = loops.LOOPS[name].dataset(folder)
     with loops.looping(name, dataset) as batches:
         found = list(batches)
         assert run_epoch(batches) == COUNT, "touched as every epoch of the study is"
@@ -73,13 +73,13 @@ def test_batch_sizes_are_what_the_table_says() -> None:
 
 @every_loop
 def test_workers_are_what_the_table_says_and_end(name: str, folder: Path) -> None:
-    dataset = loops.loop(name).dataset(folder)
+    dataset = loops.LOOPS[name].dataset(folder)
     with loops.looping(name, dataset) as batches:
         pids = set()
         for _ in range(2):
             run_epoch(batches)
             pids |= {child.pid for child in multiprocessing.active_children()}
-        assert len(pids) == (loops.cores() if loops.loop(name).workers else 0), "they persist"
+        assert len(pids) == (loops.cores() if loops.LOOPS[name].workers else 0), "they persist"
     assert not multiprocessing.active_children()
 
 
@@ -108,7 +108,7 @@ def test_defaults_are_the_defaults_but_for_the_order(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tuned", "tuned-batched"])
 def test_tuned_settings(name: str, folder: Path) -> None:
-    with loops.looping(name, loops.loop(name).dataset(folder)) as batches:
+    with loops.looping(name, loops.LOOPS[name].dataset(folder)) as batches:
         assert isinstance(batches, DataLoader)
         assert batches.num_workers == loops.cores() >= 1
         assert batches.prefetch_factor == loops.TUNED_PREFETCH > 2
@@ -126,12 +126,6 @@ def test_cores_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
     assert loops.cores() == 7
-
-
-def test_second_arm_is_the_same_loop() -> None:
-    assert loops.loop("tuned-again") is loops.LOOPS["tuned"]
-    with pytest.raises(KeyError):
-        loops.loop("tuned-again-again")
 
 
 def test_an_iterator_that_is_never_read_costs_no_epoch() -> None:
@@ -212,5 +206,5 @@ def test_every_image_is_touched_in_every_loop(monkeypatch: pytest.MonkeyPatch) -
         seen.clear()
         measure_loops.loop_epoch(Cell.at(["n", "px", "loop"], (COUNT, PX, name)))
         first, timed = 4 + 5 * loops.cores(), 100  # batches, where workers run
-        expected = BATCH_SIZE * (first + timed) if loops.loop(name).workers else 2 * COUNT
+        expected = BATCH_SIZE * (first + timed) if loops.LOOPS[name].workers else 2 * COUNT
         assert sum(seen) == expected, f"{name}: to warm up, and timed"

@@ -16,6 +16,8 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from conftest import COUNT, PX
 
 from benchmarks import epoch, item, startup
+from benchmarks.common import tracked
+from benchmarks.grids import Cell
 from benchmarks.measures import epochs as measure
 from benchmarks.measures import shares
 from datasets_impl import registry
@@ -214,6 +216,16 @@ def test_sample_and_its_line(log: Path, on_disk: None) -> None:
     assert not {"skipped", "failed"} & set(first)
     assert second["benchmark"] == "item.ByStage"
     assert third["benchmark"] == "startup.ConstructionByResolution"
+
+
+def test_an_arm_that_is_measured_twice_has_its_own_name_in_the_log_alone(log: Path) -> None:
+    """And in asv, whose levels are those of the benchmark."""
+    cells: list[Cell] = []
+    track = tracked(lambda cell: (cells.append(cell), (1.0, {}))[1], "us")
+    track(epoch.ByResolution(), *EPOCH_LEVELS[:-1], "naive-again")
+    (record,) = records(log)
+    assert [cell.impl for cell in cells] == ["naive"]
+    assert record["factors"]["impl"] == "naive-again"
 
 
 def test_cold_line_says_what_was_verified(log: Path, on_disk: None) -> None:

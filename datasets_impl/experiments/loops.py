@@ -17,7 +17,6 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets_impl.documented import InefficientDataset
-from datasets_impl.factors import AGAIN
 from datasets_impl.loading import BATCH_SIZE, Shuffled, ending_workers
 from datasets_impl.system.cores import cores as cores
 from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
@@ -97,15 +96,6 @@ _ROWS = (
 LOOPS: dict[str, Loop] = {row.name: row for row in _ROWS}
 
 
-def loop(name: str) -> Loop:
-    """Look up `name`; `<name>-again` is the same loop, as the second arm of an A/A pair.
-
-    Raises:
-        KeyError: no such loop.
-    """
-    return LOOPS[name.removesuffix(AGAIN)]
-
-
 @contextmanager
 def looping(
     name: str, dataset: Dataset[Any], batches: int | None = None
@@ -117,7 +107,7 @@ def looping(
     One intra-op thread in this process, as in workers, so that loops differ in processes alone.
     """
     torch.set_num_threads(1)
-    chosen = loop(name)
+    chosen = LOOPS[name]
     order = Shuffled(len(dataset), batches and batches * chosen.batch_size)  # type: ignore[arg-type]
     made = chosen.make(dataset, order)
     if not isinstance(made, DataLoader):

@@ -1,4 +1,4 @@
-"""Variants, one idea a file; each class can be copied into a project of its own.
+"""Variants, one idea a file.
 
 In place of the naive decoding: `pil_to_tensor`, `decode_image`, `decoding`, `batch_decoding`,
 `draft_crops`. In memory: `preloaded_array`, `preloaded_tensor`, `preloaded_shared`. Pixels on disk:

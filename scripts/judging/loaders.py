@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets_impl.factors import AGAIN
+from datasets_impl.factors import is_second_name
 from scripts.judging import inference
 from scripts.judging.arms import Arm, Task, arms
 from scripts.judging.evidence import Evidence
@@ -52,7 +52,7 @@ def loaders(evidence: Evidence, confidence: float) -> list[Loaders]:
                 rows = {
                     str(row["impl"]): row
                     for row in records(part[part["n"] == count])
-                    if not str(row["impl"]).endswith(AGAIN)
+                    if not is_second_name(row["impl"])
                 }
                 told = logs[machine].arms(task, rows, count)
                 if told:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from datasets_impl.factors import AGAIN, NAMES
+from datasets_impl.factors import NAMES, is_second_name
 from scripts.judging import inference
 from scripts.judging.pairing import factors_of
 
@@ -17,7 +17,7 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for record in cells.to_dict("records"):
         row = {str(key): value for key, value in record.items()}
-        if row["status"] != "ok" or str(row.get("impl") or "").endswith(AGAIN):
+        if row["status"] != "ok" or is_second_name(row.get("impl")):
             continue
         (samples,) = inference.undisturbed(row["samples"] or [row["median"]])
         low = high = None
