@@ -50,7 +50,6 @@ class Implementation:
 
     name: str
     build: Callable[..., Dataset[Any]]
-    origin: Literal["documented", "corrected", "variant"]
     layout: Literal["HWC", "CHW"]
     files: Callable[[Any], list[Path]] = _no_files
     sample: Literal["tensor", "tuple"] = "tensor"
@@ -68,52 +67,44 @@ _ROWS = (
     Implementation(
         "naive",
         InefficientDataset,
-        "documented",
         "HWC",
         files=_image_files,
         one_file_per_item=True,
         sample="tuple",
         takes_transform=True,
     ),
-    Implementation("preloaded", lambda root: ImprovedDataset(root, ToUint8()), "documented", "HWC"),
+    Implementation("preloaded", lambda root: ImprovedDataset(root, ToUint8()), "HWC"),
     Implementation(
         "mapped",
         MemoryMappedDataset,
-        "documented",
         "HWC",
         files=lambda dataset: [Path(dataset.root_dir) / DATA_FILE],
     ),
     Implementation(
         "naive-fixed",
         JpegDataset,
-        "corrected",
         "HWC",
         files=_image_files,
         one_file_per_item=True,
         takes_transform=True,
     ),
-    Implementation("preloaded-fixed", PreloadedDataset, "corrected", "HWC", takes_transform=True),
+    Implementation("preloaded-fixed", PreloadedDataset, "HWC", takes_transform=True),
     Implementation(
         "mapped-fixed",
         ReadOnlyMappedDataset,
-        "corrected",
         "HWC",
         files=lambda dataset: [dataset.data_file],
     ),
-    Implementation(
-        "preloaded-chw", lambda root: ImprovedDataset(root, v2.PILToTensor()), "variant", "CHW"
-    ),
+    Implementation("preloaded-chw", lambda root: ImprovedDataset(root, v2.PILToTensor()), "CHW"),
     Implementation(
         "preloaded-float",
         lambda root: ImprovedDataset(root, ToTensor()),
-        "variant",
         "CHW",
         dtype=torch.float32,
     ),
     Implementation(
         "pil-to-tensor",
         PilToTensorDataset,
-        "variant",
         "CHW",
         files=_image_files,
         one_file_per_item=True,
@@ -121,7 +112,6 @@ _ROWS = (
     Implementation(
         "decode-image",
         DecodeImageDataset,
-        "variant",
         "CHW",
         files=_image_files,
         one_file_per_item=True,
@@ -129,18 +119,16 @@ _ROWS = (
     Implementation(
         "decode-torchcodec",
         TorchCodecDataset,
-        "variant",
         "CHW",
         files=_image_files,
         one_file_per_item=True,
     ),
-    Implementation("preloaded-array", PreloadedArrayDataset, "variant", "HWC"),
-    Implementation("preloaded-tensor", PreloadedTensorDataset, "variant", "HWC"),
-    Implementation("preloaded-shared", PreloadedSharedDataset, "variant", "HWC"),
+    Implementation("preloaded-array", PreloadedArrayDataset, "HWC"),
+    Implementation("preloaded-tensor", PreloadedTensorDataset, "HWC"),
+    Implementation("preloaded-shared", PreloadedSharedDataset, "HWC"),
     Implementation(
         "lazy-cache",
         lambda root, process=None: CachedDataset(JpegDataset(root), process),
-        "variant",
         "HWC",
         takes_transform=True,
         fills_on_access=True,
@@ -148,24 +136,18 @@ _ROWS = (
     Implementation(
         "raw-files",
         RawFileDataset,
-        "variant",
         "HWC",
         files=lambda dataset: [Path(file) for file in dataset.files],
     ),
-    Implementation(
-        "row-loop", RowLoopDataset, "variant", "HWC", files=_image_files, one_file_per_item=True
-    ),
+    Implementation("row-loop", RowLoopDataset, "HWC", files=_image_files, one_file_per_item=True),
     Implementation(
         "relisting",
         RelistingDataset,
-        "variant",
         "HWC",
         files=lambda dataset: [Path(path) for path in jpeg_files(dataset.root_dir)],
         one_file_per_item=True,
     ),
-    Implementation(
-        "reheader", ReheaderDataset, "variant", "HWC", files=_image_files, one_file_per_item=True
-    ),
+    Implementation("reheader", ReheaderDataset, "HWC", files=_image_files, one_file_per_item=True),
 )
 
 
