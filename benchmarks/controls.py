@@ -5,7 +5,7 @@ Any factor may have the second name (`factors.second_name`); it goes last.
 
 from functools import partial
 
-from datasets_impl.factors import second_name
+from datasets_impl.factors import CENTRE, second_name
 
 from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, ITEMS, START_METHODS, star
@@ -42,7 +42,7 @@ class ColdEpoch(Epoch):
     version = "1"  # without workers nothing has changed
     params = star(
         EPOCH,
-        medium=[medium for medium in GRID.media if medium != "disk-warm"],
+        medium=[medium for medium in GRID.media if medium != CENTRE["medium"]],
         impl=pairs("naive"),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets_impl.corpus import DEFAULT_QUALITY
 from datasets_impl.errors import BAD_INPUT, StudyError
-from datasets_impl.factors import APART, FACTORS, first_name
+from datasets_impl.factors import APART, FACTORS, LOCAL_MEDIA, first_name
 from datasets_impl.observe.log import SPARSE as SPARSE
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
@@ -121,7 +121,7 @@ PROFILES = {
         bandwidths=(25, 100, 400),
         limits=("within the limit", "beyond the limit"),
         latencies_ms=(10,),
-        media=("ramdisk", "disk-warm", "disk-cold"),
+        media=LOCAL_MEDIA,
         controls=("naive", "preloaded", "mapped"),
         tasks_beside=("decode",),
     ),
@@ -149,7 +149,7 @@ PROFILES = {
         bandwidths=(10, 25, 50, 100, 200, 400, 800, 1600),
         limits=("within the limit", "beyond the limit"),
         latencies_ms=(1, 10, 50),
-        media=("ramdisk", "disk-warm", "disk-cold"),
+        media=LOCAL_MEDIA,
         controls=("naive", "preloaded", "mapped"),
         tasks_beside=("decode", "raw", "train"),
         counts_arms=(2048, 8192),

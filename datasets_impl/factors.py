@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 # Profiles that have no cell in common with the standard one, nor with each other: the topics and
 # benchmarks that they measure. A run of each is judged with the machine's standard run.
@@ -37,6 +37,12 @@ TOPICS = (
     "transport",
     "uneven",
 )
+# Where the bytes of a dataset lie: on the machine itself, fastest first, and behind something slow.
+LOCAL_MEDIA = ("ramdisk", "disk-warm", "disk-cold")
+SLOW_MEDIA = ("throttled", "object-store")
+# What an arm of the contest is to do; `contest.model` says what each is.
+Task = Literal["decode", "raw", "train", "remote"]
+LOCAL_TASKS: tuple[Task, ...] = ("decode", "raw", "train")
 # Further numbers of one measurement, which stand in its log as `also`, and their units.
 ALSO = {"slowdown": "times", "cpu": "us", "p99": "ms", "accuracy": "%"}
 
@@ -100,6 +106,7 @@ OTHERS = (
     Factor("benchmark", short="{}", place="in {}"),
 )
 NAMES = tuple(row.name for row in FACTORS)
+CENTRE = {row.name: row.centre for row in FACTORS if row.centre is not None}
 _AGAIN = "-again"
 
 

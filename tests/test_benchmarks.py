@@ -35,8 +35,7 @@ from datasets_impl.experiments.records import STRUCTURES as RECORD_STRUCTURES
 from datasets_impl.experiments.stages import STAGES
 from datasets_impl.experiments.structures import RECORDS, STRUCTURES
 from datasets_impl.experiments.trainers import TRAINERS
-from datasets_impl.factors import APART, first_name, second_name
-from datasets_impl.media.workspaces import MEDIA
+from datasets_impl.factors import APART, LOCAL_MEDIA, first_name, second_name
 from datasets_impl.transforms import TRANSFORMS
 from scripts.judging.targets import apart
 from tests.commands import python, refused
@@ -125,7 +124,7 @@ def test_what_the_newest_python_starts_workers_by_is_measured_in_every_profile()
 def test_every_cell_can_be_built(suite: ModuleType) -> None:
     """Each level is one that the code knows; a typo would fail hours into a run."""
     known = {
-        "medium": MEDIA,
+        "medium": LOCAL_MEDIA,
         "transform": TRANSFORMS,
         "stage": ("item", *STAGES),
         "start_method": multiprocessing.get_all_start_methods(),

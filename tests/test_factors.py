@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 from benchmarks import grids, prepare
@@ -34,6 +35,8 @@ def test_a_factor_has_one_row_and_reads_in_one_way() -> None:
 def test_grids_are_made_of_it() -> None:
     assert {row.name: row.centre for row in FACTORS} == {**grids.CENTRE, "n": None}
     assert vars(grids.Cell.at([], ())) == grids.CENTRE
+    assert set(factors.CENTRE.items()) <= set(grids.CENTRE.items())
+    assert factors.CENTRE["medium"] in factors.LOCAL_MEDIA
     assert tuple(grids.PROFILES) == factors.PROFILES
     assert [topic.__name__ for topic in prepare.TOPICS] == [
         f"benchmarks.{name}" for name in factors.TOPICS
@@ -51,10 +54,28 @@ def test_the_second_name_of_an_arm_is_made_and_read_in_one_place() -> None:
     ]  # fmt: skip
     cell = grids.Cell.at(["px", "loop", "impl"], (64, "tuned-again", "mapped-again"))
     assert (cell.px, cell.loop, cell.impl) == (64, "tuned", "mapped")
-    spelled = [
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        r"-again[\"')]",
+        r'"ramdisk", "disk-warm", "disk-cold"',
+        r'"throttled", "object-store"',
+        r'"decode", "raw", "train", "remote"',
+    ],
+)
+def test_what_measuring_and_judging_share_is_written_once(fact: str) -> None:
+    found = [
         str(path.relative_to(ROOT))
         for room in ("benchmarks", "datasets_impl", "scripts")
         for path in (ROOT / room).rglob("*.py")
-        if re.search(r'-again["\')]', path.read_text())
+        if re.search(fact, path.read_text())
     ]
-    assert spelled == ["datasets_impl/factors.py"]
+    assert found == ["datasets_impl/factors.py"]
+
+
+def test_every_interval_is_as_wide_as_the_rules_say() -> None:
+    """What is shown beside the claims, too."""
+    rooms = (ROOT / "scripts" / "judging").rglob("*.py")
+    assert [path.name for path in rooms if "0.95" in path.read_text()] == []

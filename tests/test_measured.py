@@ -24,8 +24,8 @@ from datasets_impl import registry
 from datasets_impl.corrected.jpeg import JpegDataset
 from datasets_impl.errors import Unsupported, VoidMeasurement
 from datasets_impl.experiments.stages import STAGES, Times, staged_item
+from datasets_impl.factors import LOCAL_MEDIA
 from datasets_impl.files.paths import CACHE_VARIABLE
-from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.log import LOG_VARIABLE
 from tests.with_cells import records, tiny
@@ -72,7 +72,7 @@ def test_number_is_positive_off_the_centre(function: str, levels: dict[str, Any]
     assert getattr(measure, function)(tiny(**levels))[0] > 0
 
 
-@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("medium", LOCAL_MEDIA)
 @pytest.mark.parametrize("impl", ["naive", "mapped", "mapped-fixed", "preloaded"])
 def test_epoch_on_every_medium(medium: str, impl: str) -> None:
     try:
@@ -149,7 +149,7 @@ def test_cold_sample_of_one_shared_file_is_refused(on_disk: None) -> None:
         measure.item(tiny(medium="disk-cold", impl="mapped"))
 
 
-@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("medium", LOCAL_MEDIA)
 @pytest.mark.parametrize("stage", STAGES)
 def test_shares_of_the_stages_lie_within_the_whole(stage: str, medium: str) -> None:
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from datasets_impl.factors import FACTORS
+from datasets_impl import factors
 from scripts.judging import inference
 from scripts.judging.claims import Rules
 from scripts.judging.inference import Interval
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scripts.judging.judge import Judgement
 
 WHO = ("impl", "structure")  # whose times and sizes are compared
-CENTRE = {row.name: row.centre for row in FACTORS if row.centre is not None and row.name not in WHO}
+CENTRE = {name: level for name, level in factors.CENTRE.items() if name not in WHO}
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from scripts.judging.pairing import factors_of
 COLUMNS = ["machine", "benchmark", "metric", "unit", *NAMES, "median", "low", "high", "blocks"]
 
 
-def measurements(cells: pd.DataFrame) -> pd.DataFrame:
-    """One row for each measured cell: its median over blocks with the 95 % interval of the mean."""
+def measurements(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """One row for each measured cell: its median over blocks with the interval of the mean."""
     rows = []
     for record in cells.to_dict("records"):
         row = {str(key): value for key, value in record.items()}
@@ -22,7 +22,7 @@ def measurements(cells: pd.DataFrame) -> pd.DataFrame:
         (samples,) = inference.undisturbed(row["samples"] or [row["median"]])
         low = high = None
         if row["samples"] and len(samples) > 1 and samples.min() > 0:
-            _, low, high = np.exp(inference.mean_interval(np.log(samples).tolist(), 0.95))
+            _, low, high = np.exp(inference.mean_interval(np.log(samples).tolist(), confidence))
         rows.append(
             {
                 "machine": row["machine"],

@@ -54,7 +54,7 @@ def described(judgement: Judgement) -> Study:
         corpus_hash=surroundings.corpus_hash(corpora),
         versions=evidence.newest.provenance.get("versions", {}),
         corpora=corpora,
-        measurements=measurements(evidence.cells),
+        measurements=measurements(evidence.cells, known.rules.confidence),
         points=answer(claims),
         notes=[
             *surroundings.limits(evidence, judgement.noise, known),
@@ -64,7 +64,7 @@ def described(judgement: Judgement) -> Study:
         apart=apart,
         earlier=set(earlier(evidence.cells)),
         skips=surroundings.skips_of(evidence.cells),
-        field_rows=field_rows(field.compared(evidence.cells, log)),
+        field_rows=field_rows(field.compared(evidence.cells, log, known.rules.confidence)),
     )
 
 
