@@ -20,7 +20,8 @@ from benchmarks.measures import loops as measure_loops
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.experiments import loops
 from datasets_impl.loading import BATCH_SIZE, run_epoch
-from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
+from datasets_impl.variants.inefficient_batches import InefficientBatchesDataset
+from datasets_impl.variants.whole_batches import as_it_comes
 
 every_loop = pytest.mark.parametrize("name", loops.LOOPS)
 BATCH = 5  # does not divide COUNT, so that the last batch is a short one
@@ -138,7 +139,7 @@ def test_an_iterator_that_is_never_read_costs_no_epoch() -> None:
 
 
 def test_batch_is_what_collating_gives(folder: Path) -> None:
-    dataset = BatchDecodingDataset(folder)
+    dataset = InefficientBatchesDataset(folder)
     indices = [3, 0, 7]
     (batch,) = dataset.__getitems__(indices)
     (expected,) = default_collate([dataset[index] for index in indices])
@@ -146,7 +147,7 @@ def test_batch_is_what_collating_gives(folder: Path) -> None:
     assert not batch.is_shared()
 
 
-class _WasShared(BatchDecodingDataset):
+class _WasShared(InefficientBatchesDataset):
     """Says, in the worker that made a batch, whether it lies in shared memory already."""
 
     def __getitems__(self, indices: list[int]) -> Any:
@@ -168,7 +169,7 @@ def test_worker_writes_straight_into_shared_memory(folder: Path) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (PX, 1), (1, PX), (PX + 1, PX)])
 def test_images_of_another_shape_are_refused(shape: tuple[int, int], folder: Path) -> None:
     """Also those that broadcasting would stretch without a word."""
-    dataset = BatchDecodingDataset(folder)
+    dataset = InefficientBatchesDataset(folder)
     Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(dataset.image_paths[1])
     with pytest.raises(ValueError, match="shape"):
         dataset.__getitems__([0, 1])

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from datasets_impl.errors import Unsupported
 from datasets_impl.loading import PREFETCH_FACTOR, ending_workers
 from datasets_impl.system.shared_memory import lacking_room
-from datasets_impl.variants.batch_decoding import as_it_comes
+from datasets_impl.variants.whole_batches import as_it_comes
 
 CARRIERS = ("tensor", "numpy")
 ENDLESS = 2**40  # samples in an epoch: nobody reads that far

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.loading import BATCH_SIZE, Shuffled, ending_workers
 from datasets_impl.system.cores import cores as cores
-from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
+from datasets_impl.variants.inefficient_batches import InefficientBatchesDataset
+from datasets_impl.variants.whole_batches import as_it_comes
 
 START_METHOD = "fork"
 TUNED_PREFETCH = 4  # batches each worker keeps ready, twice PyTorch's default
@@ -91,7 +92,7 @@ _ROWS = (
     Loop("defaults", _defaults, batch_size=1),
     Loop("batched", _batched),
     Loop("tuned", _tuned, workers=True),
-    Loop("tuned-batched", _tuned_batched, BatchDecodingDataset, workers=True),
+    Loop("tuned-batched", _tuned_batched, InefficientBatchesDataset, workers=True),
 )
 LOOPS: dict[str, Loop] = {row.name: row for row in _ROWS}
 

@@ -24,7 +24,7 @@ from datasets_impl.formats.stored import Kind
 from datasets_impl.loaders.crops import RATIO, SCALE, random_box
 from datasets_impl.loaders.resizing import write_resized
 from datasets_impl.loaders.threads import work_alone
-from datasets_impl.variants.batch_decoding import empty_batch
+from datasets_impl.variants.whole_batches import empty_batch
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
