@@ -248,7 +248,7 @@ def test_every_claim_is_led_to_a_class() -> None:
 @pytest.mark.parametrize(
     ("lines", "uses"),
     [
-        ("batches = ThreadedLoader(\n    DecodedImages('photos'), 64)", "ThreadedLoader(DecodedImages)"),
+        ("ThreadedLoader(\n    DecodedImages('photos'), 64)", "ThreadedLoader(DecodedImages)"),
         ("data = CachedDataset(JpegDataset('photos'))\nThreadedLoader(data, 64)", "CachedDataset"),
         ("DataLoader(data, 64)  # no OldLoader(data)", ""),
         ("", ""),
