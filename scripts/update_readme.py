@@ -105,7 +105,7 @@ def number(claim: dict[str, Any]) -> str:
         return wording.in_short("", claim["finding"])
     metric, arms = effect["metric"].removeprefix(f"{effect['unit']} "), " / ".join(effect["arms"])
     if effect["quantity"] == "value":
-        if not re.search(r"\d", told):
+        if told in {cell["reading"] for cell in claim["evidence"]}:
             cells = ((c["machine"], c["outcome"]) for c in claim["evidence"] if c["counts"])
             return f"{wording.cells_for(cells)}: {metric}"
         metric = "" if re.search(r"[a-z]{3}", told) else metric  # "0 opened per image" says it

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
+from datasets_impl.contest.code import main_class
 from datasets_impl.contest.registry import ARMS
 from scripts.judging.claims import load_claims
 from scripts.judging.ladder import LADDERS
@@ -195,6 +196,19 @@ def test_every_claim_is_led_to_a_class() -> None:
         assert (task, usual) in ARMS
         uses = ARMS[task, name].described()["uses"]
         assert uses and uses != "DataLoader"
+
+
+@pytest.mark.parametrize(
+    ("lines", "uses"),
+    [
+        ("ThreadedLoader(\n    DecodedImages('photos'), 64)", "ThreadedLoader(DecodedImages)"),
+        ("data = CachedDataset(JpegDataset('photos'))\nThreadedLoader(data, 64)", "CachedDataset"),
+        ("DataLoader(data, 64)  # no OldLoader(data)", ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_class_of_a_program_is_one_that_it_calls(lines: str, uses: str) -> None:
+    assert main_class(lines) == uses
 
 
 @pytest.mark.slow

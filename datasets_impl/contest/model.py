@@ -18,10 +18,10 @@ import torch
 
 from datasets_impl.contest.code import main_class
 from datasets_impl.errors import installed
+from datasets_impl.factors import Task as Task
 
 BATCH_SIZE = 64
 CROP = 224
-Task = Literal["decode", "raw", "train", "remote"]
 Origin = Literal["plain", "variant", "peer"]
 Batches = AbstractContextManager[Iterable[torch.Tensor]]
 

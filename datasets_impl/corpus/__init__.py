@@ -5,6 +5,7 @@ count is a prefix of a larger one, and every quality encodes the same pixels. A 
 a folder of its own and renamed into place, under a lock per corpus, so a reader sees a whole corpus
 or none, whoever else builds or is killed. Layout: `<cache>/corpora/<key>/images/00000.jpg` ..., and
 `manifest.json` beside `images`. Command line: `python -m datasets_impl.corpus --help`.
+`photographs` are those of a package, `user_images` the user's own; `build` writes the crops.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from datasets_impl.factors import CENTRE, LOCAL_MEDIA
 from scripts.judging.grid import threshold
 from scripts.judging.model import Cell, Effect
 from scripts.report import environments, wording
@@ -12,9 +13,7 @@ from scripts.report.model import ClaimResult, Point
 from scripts.report.record import cell_record
 from scripts.report.sentences import span
 
-CENTRE_PX = 256
 MOST = 5
-LOCAL = ("ramdisk", "disk-warm", "disk-cold")
 HOLDS = ("supported", "conditional")
 UNDECIDED = " (undecided: measure more rounds)"
 
@@ -93,12 +92,12 @@ def _local(claim: ClaimResult) -> list[Cell]:
     return [
         cell
         for cell in claim.evidence
-        if cell.counts and cell.estimate is not None and cell.factors.get("medium") in LOCAL
+        if cell.counts and cell.estimate is not None and cell.factors.get("medium") in LOCAL_MEDIA
     ]
 
 
 def _centre(claim: ClaimResult) -> list[Cell]:
-    return [c for c in claim.evidence if c.counts and c.factors.get("px") == CENTRE_PX]
+    return [c for c in claim.evidence if c.counts and c.factors.get("px") == CENTRE["px"]]
 
 
 def _longest_part(reading: ClaimResult | None, converting: ClaimResult | None) -> str:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scripts.judging.across import WHO, Across, Change
+from scripts.judging.across import WHO
+from scripts.judging.environment_changes import Across, Change
 from scripts.judging.model import Verdict
 from scripts.report import wording
 from scripts.report.model import ClaimResult, Study

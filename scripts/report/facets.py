@@ -9,22 +9,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from datasets_impl.factors import SLOW_MEDIA
 from scripts.judging.grid import order
 from scripts.judging.model import VERDICTS, Cell, Verdict
 from scripts.judging.pairing import level
 from scripts.report import wording
 from scripts.report.instead import NEW
+from scripts.report.level_words import title
 from scripts.report.model import ClaimResult, Study
 
 Levels = list[tuple[str, str]]  # value in the address, and in words
 UNTESTED: Verdict = "not tested"
-SLOW = "throttled,object-store"
-FACTORS = {  # key in the address -> factor, and what it is called
-    "px": ("px", "Resolution"),
-    "workers": ("workers", "Workers"),
-    "medium": ("medium", "Medium"),
-    "start": ("start_method", "Start method"),
-}
+SLOW = ",".join(SLOW_MEDIA)
+KEYS = {"px": "px", "workers": "workers", "medium": "medium", "start": "start_method"}
+# Key in the address -> factor, and what it is called.
+FACTORS = {key: (name, title(name).capitalize()) for key, name in KEYS.items()}
 ASKED: list[tuple[str, str, Levels]] = [
     ("fits", "Do the pixels fit in memory?", [("yes", "yes"), ("no", "no")]),
     ("storage", "Where are the files?",

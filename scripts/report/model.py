@@ -7,6 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
+from scripts.judging.at_scale import AtScale
 from scripts.judging.model import JudgedClaim, Measured, Repeat, Run
 
 
@@ -92,6 +93,7 @@ class Study(Run):
     skips: list[tuple[str, str]] = field(default_factory=list)  # what was skipped, and why
     field_rows: list[FieldRow] = field(default_factory=list)
     repeat: Repeat | None = None
+    at_scale: AtScale | None = None  # many more images on many machines, on paper
     apart: list[str] = field(default_factory=list)  # of the notes, what another run measured
     # (machine, benchmark) whose numbers are of an earlier version of the benchmark.
     earlier: set[tuple[str, str]] = field(default_factory=set)

@@ -9,7 +9,8 @@ from pathlib import Path
 from scripts.judging import field
 from scripts.judging.claims import Claim
 from scripts.judging.declared import earlier
-from scripts.judging.judge import Judgement, fitting, judge, judge_repeat
+from scripts.judging.judge import fitting, judge, judge_repeat
+from scripts.judging.judgement import Judgement
 from scripts.judging.measurements import measurements
 from scripts.judging.model import JudgedClaim, Run
 from scripts.judging.repeat import repeat_of
@@ -58,7 +59,8 @@ def described(judgement: Judgement) -> Study:
         corpus_hash=surroundings.corpus_hash(corpora),
         versions=evidence.newest.provenance.get("versions", {}),
         corpora=corpora,
-        measurements=measurements(evidence.cells),
+        at_scale=judgement.at_scale,
+        measurements=measurements(evidence.cells, known.rules.confidence),
         points=answer(claims, {each.name: each.environment for each in evidence.machines}),
         notes=[
             *surroundings.limits(evidence, judgement.noise, known),
@@ -68,7 +70,7 @@ def described(judgement: Judgement) -> Study:
         apart=apart,
         earlier=set(earlier(evidence.cells)),
         skips=surroundings.skips_of(evidence.cells),
-        field_rows=field_rows(field.compared(evidence.cells, log)),
+        field_rows=field_rows(field.compared(evidence.cells, log, known.rules.confidence)),
     )
 
 

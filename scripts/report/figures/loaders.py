@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from scripts.judging.loaders import TASKS
+from datasets_impl.factors import LOCAL_TASKS
 from scripts.judging.model import LoaderRow, Loaders
 from scripts.report import wording
 from scripts.report.ceilings import called, table
@@ -44,7 +44,7 @@ HEAD, FOOT = 0.5, 0.42  # inches above and below the rows of a machine
 def loader_charts(study: Study) -> list[Chart]:
     """A figure for each task that was measured."""
     found = []
-    for task in TASKS:
+    for task in LOCAL_TASKS:
         own = [each for each in study.loaders if each.task == task]
         if own:
             found.append(_chart(study, task, own))
