@@ -150,7 +150,7 @@ def test_results_of_another_project_of_asv_are_left(
     theirs = tmp_path / "results" / "benchmarks.json"
     theirs.parent.mkdir()
     theirs.write_text(text := json.dumps({"time_suite.Other.time_x": {}, "version": 2}))
-    with pytest.raises(StudyError, match="something else than this study's benchmarks.json"):
+    with pytest.raises(StudyError, match="something else than this study's benchmarks"):
         hosts.gather({"a": sent(tmp_path / "a", "one")}, WANTED, tmp_path / "results", print)
     monkeypatch.setattr("scripts.session.measuring.end_orphans", lambda: 0)
     assert command.main(["--on=tcp://127.0.0.1:9", f"--out={tmp_path}"]) == 2

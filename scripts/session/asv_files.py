@@ -1,7 +1,8 @@
 """asv's files: how it names them, and what they say of where a result was measured.
 
-Its pages tell results apart by that. asv knows the interpreter that a session runs in by its path, and no library in it. The provenance
-beside each result says more, and what asv has fields for is taken from there.
+Its pages tell results apart by that. asv knows the interpreter that a session runs in by its path,
+and no library in it. The provenance beside each result says more, and what asv has fields for is
+taken from there.
 """
 
 from __future__ import annotations
