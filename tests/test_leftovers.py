@@ -29,6 +29,7 @@ from datasets_impl.system.owners import PREFIX
 from tests import leftovers
 from tests.killed import run
 from tests.test_compare_command import RULES, results
+from tests.test_validate import judged
 
 ROOT = Path(__file__).resolve().parents[1]
 # Python imports this when it starts.
@@ -80,6 +81,9 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {  # and where each is killed
     "compare": (["-m", "scripts.compare", "first", "second",
                  "--claims", "claims.toml", "--out", "out"], ["3"]),
     "update_readme": (["-m", "scripts.update_readme"], ["1"]),
+    "validate": (["-m", "scripts.validate", "results", "--out", "sent"], ["2"]),
+    "prepare": (["-m", "benchmarks.prepare", "--bench", "exact.RandomTransform",
+                 "--manifests", "manifests.json", "--plan", "plan.json"], ["1", "20"]),
 }  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -129,6 +133,7 @@ def home(
         (made / "hanging" / "sitecustomize.py").write_text(HANGING)
         for seed, folder in enumerate(("first", "second")):
             results(made / folder, seed)
+        judged(made / "results")
         _temporary(made).mkdir()
         homes.append(made)
         return made
