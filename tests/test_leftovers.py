@@ -125,7 +125,7 @@ def home(
         shutil.copytree(corpus.root, made / "photos")
         shutil.copytree(ROOT / "scripts", made / "scripts", ignore=shutil.ignore_patterns("*.pyc"))
         shutil.copytree(ROOT / "results" / "report", made / "results" / "report")
-        for file in ("README.md", "CITATION.cff"):
+        for file in ("README.md", "CITATION.cff", "requirements.txt"):
             shutil.copy(ROOT / file, made)
         (made / "claims.toml").write_text(RULES)
         (made / "target.py").write_text(AILING)
