@@ -130,8 +130,8 @@ def _larger_than_memory(seen: Probes) -> str:
     if not free or size <= free:
         return ""
     return (
-        f"An epoch reads {decimal(size)}, more than the {decimal(free)} of free memory that could keep "
-        "it: pack the files, read ahead with more workers or threads, or store less."
+        f"An epoch reads {decimal(size)}, more than the {decimal(free)} of memory that are free to "
+        "keep it: pack the files, read ahead with more workers or threads, or store less."
     )
 
 
