@@ -143,6 +143,21 @@ def test_a_folder_of_somebody_else_is_left(tmp_path: Path) -> None:
         hosts.gather({"a": sent(tmp_path / "a", "one")}, WANTED, tmp_path / "results", print)
 
 
+def test_results_of_another_project_of_asv_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of any host is written beside them; and the command says so before it measures."""
+    theirs = tmp_path / "results" / "benchmarks.json"
+    theirs.parent.mkdir()
+    theirs.write_text(text := json.dumps({"time_suite.Other.time_x": {}, "version": 2}))
+    with pytest.raises(StudyError, match="something else than this study's benchmarks"):
+        hosts.gather({"a": sent(tmp_path / "a", "one")}, WANTED, tmp_path / "results", print)
+    monkeypatch.setattr("scripts.session.measuring.end_orphans", lambda: 0)
+    assert command.main(["--on=tcp://127.0.0.1:9", f"--out={tmp_path}"]) == 2
+    assert "something else than this study's benchmarks.json" in capsys.readouterr().err
+    assert snapshot(theirs.parent) == {"benchmarks.json": text.encode()}
+
+
 def test_a_host_is_asked_by_what_travels_by_value() -> None:
     """Pickled as Dask does it, and called where none of these modules is known."""
     cloudpickle = pytest.importorskip("cloudpickle")

@@ -184,7 +184,7 @@ def ensure_corpus(
     """
     flag("progress", progress)
     flag("verify", verify)
-    home = cache_dir() if cache is None else user_path(cache)
+    home = cache_dir(only_read=True) if cache is None else user_path(cache)
     listing = None
     if spec.origin == "own":
         assert spec.images is not None
@@ -203,6 +203,8 @@ def ensure_corpus(
 
     corpus = existing()
     if corpus is None:
+        if cache is None:
+            cache_dir()
 
         def waiting() -> None:
             console.print("corpus: waiting for another process that builds the same one")

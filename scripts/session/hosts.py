@@ -201,6 +201,7 @@ def gather(
         if refusal:
             tell(f"{host} is left out: {refusal}.")
             continue
+        publishing.check_suite(target)
         home = target / machine
         check_replaceable(home, lambda at: publishing.is_home(at, at.name), what="a machine's")
         for name, content in files.items():

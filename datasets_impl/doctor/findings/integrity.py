@@ -7,6 +7,7 @@ from rich.filesize import decimal
 from datasets_impl.doctor.findings.finding import MECHANISM, NOTE, WRONG, Finding, Probes
 from datasets_impl.doctor.findings.machine import MEMORY
 from datasets_impl.doctor.findings.user_lines import shown
+from datasets_impl.doctor.probes.room import Bytes, lacking
 
 REPLACED = 0.05  # of the samples that were read, from which on one that comes again is no chance
 LEAST_REPLACED = 4
@@ -165,6 +166,13 @@ def unsorted(seen: Probes) -> Finding | None:
     )
 
 
+def of_each_worker(seen: Probes, length: int | None = None) -> Bytes:
+    """What it takes where each worker keeps a cache of all samples; nothing where none is kept."""
+    look, workers = seen.get("look", {}), int(seen.get("settings", {}).get("num_workers") or 0)
+    size = int(look.get("bytes", 0) * (length or look.get("length") or 0) * workers)
+    return {MEMORY: size} if size and seen.get("integrity", {}).get("caches") else {}
+
+
 def lost_cache(seen: Probes) -> Finding | None:
     """What workers keep ends with them."""
     caches, settings = seen.get("integrity", {}).get("caches"), seen.get("settings", {})
@@ -173,17 +181,19 @@ def lost_cache(seen: Probes) -> Finding | None:
     path, _, most = caches[0]
     if most is not None and most < seen.get("look", {}).get("length", 0):
         return None  # whatever it keeps, a later epoch finds little of it
+    there = seen.get("machine", {}).get("room", {})
+    left_out = lacking("a cache in each worker", of_each_worker(seen), there)
     return Finding(
         "lost-cache",
         "A cache is filled in workers, and ends with them",
         f"Reading fills {path}; workers end with each epoch, so the next one begins with none.",
-        "Keep workers, each of which then keeps its own; or fill it before they start, in memory "
-        "that they share.",
+        "Fill it before workers start, in memory that they share" + (f": {left_out}." if left_out
+        else "; or keep workers, each of which then keeps its own."),
         MECHANISM + 0.96,
         "",
-        "DataLoader(..., persistent_workers=True)",
+        "" if left_out else "DataLoader(..., persistent_workers=True)",
         _lines(seen, "caches"),
-    )
+    )  # fmt: skip
 
 
 def endless_cache(seen: Probes) -> Finding | None:
