@@ -218,6 +218,7 @@ def test_what_takes_time_is_no_finding_beside_a_step_that_is_fed(
         "look": {"turn": 1e-8, "type": "Tiles"},
         "causes": {"total": 1e-3, "causes": {"transforming": 6e-4, "reading": 4e-4}},
         "inside": settings | {"unsorted": "os.listdir(root)"},
+        "tried": {"own": [1000.0], "samples": 64, "batch": 10, "remedies": []},
     })  # fmt: skip
     made = diagnose("x", heard, step_ms=step_ms)
     fed = step_ms == 500.0

@@ -27,10 +27,11 @@ from datasets_impl.doctor.report.model import (
     Place,
     Start,
     Tried,
+    as_set,
     noisy,
 )
 from datasets_impl.doctor.report.paired import paired_gain
-from datasets_impl.doctor.report.step import step_of
+from datasets_impl.doctor.report.step import step_of, unsaid
 from datasets_impl.doctor.report.verdict import (
     HELD,
     KEEPS,
@@ -76,11 +77,12 @@ def diagnose(
                     for one in remedies]  # fmt: skip
     found = _all_found(made, remedies, tried.get("late", []))
     limit = seen.get("ceiling")
+    workers = int(seen["settings"].get("num_workers") or 0)
     step = step_of(
-        own or (1e6 * whole.total or None),
+        as_set(own, 1e6 * whole.total or None, workers),
         inside.get("batch_size"),
         step_ms,
-        int(seen["settings"].get("num_workers") or 0),
+        workers,
         remedies,
         seen.get("machine", {}).get("cores", limit["cores"] if limit else 0),
     )
@@ -120,7 +122,8 @@ def diagnose(
                         times=own / limit["limit"] if own else None) if limit else None,
         step=step,
         room=there,
-        not_done=not_done(heard, seen, left_out),
+        not_done=not_done(heard, seen, left_out)
+        + ([] if step or step_ms is None else [unsaid(workers)]),
     )  # fmt: skip
 
 

@@ -19,6 +19,12 @@ def noisy(low: float | None, high: float | None) -> bool:
     return low is not None and high is not None and high > NOISY * low
 
 
+def as_set(own: float | None, alone: float | None, workers: int) -> float | None:
+    """What a sample takes with the loader as it is set, where that was measured. The time of one
+    process is `alone`, which tells nothing of several."""
+    return own or (None if workers else alone)
+
+
 class Part(_Model):
     """Of the time of a sample: a cause, microseconds, and its share."""
 
@@ -146,6 +152,10 @@ class Diagnosis(_Model):
     step: Step | None
     room: dict[str, int]  # bytes that are free, by place
     not_done: list[str]
+
+    @property
+    def as_set(self) -> float | None:
+        return as_set(self.own_us, self.total_us, int(self.settings.get("num_workers") or 0))
 
     @property
     def wrong(self) -> bool:

@@ -41,6 +41,9 @@ def then(one: Diagnosis) -> str:
 
 def enough(step: Step) -> str:
     """How many workers the step asks for."""
+    if step.enough_workers is None and len(step.tried_workers) == 1:
+        (only,) = step.tried_workers
+        return f"num_workers={only} does not keep this step fed, and no other number was tried."
     if step.enough_workers is None:
         return "No number of workers that was tried keeps this step fed: a sample must get cheaper."
     if step.enough_workers == 0:
