@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.probes import machine as probe
-from datasets_impl.doctor.probes.machine import machine, mounted, places
+from datasets_impl.doctor.probes.machine import machine, mounted
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
@@ -133,10 +133,6 @@ def test_tensors_of_batches_that_are_not_stacked_are_counted(subject: Subject) -
     assert subject.loader is not None
     subject.loader.collate_fn = list
     assert machine(subject, 0.3)["batch_tensors"] == 16
-
-
-def test_places_of_the_data_are_found(subject: Subject, tmp_path: Path) -> None:
-    assert places(subject.dataset) == [tmp_path.resolve(), (tmp_path / "a").resolve()]
 
 
 def test_the_innermost_mount_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,5 +13,6 @@ with plain values.
 - whether samples are right: `integrity`, `randomness`, `rereading`, `seeding`, `worker_seeds`,
   `splitting`; `narrower`, whether fewer bytes would hold them;
 - what workers cost: `batches`, `orders` (samplers), `preparing`, `starting`, `growth`, `pickling`;
-- what there is: `machine`, `ceiling`, `room`, `clock`, and `thresholds` that findings know, too.
+- what there is: `machine`, `data_files`, `ceiling`, `room`, `clock`, and `thresholds` that findings
+  know, too.
 """
