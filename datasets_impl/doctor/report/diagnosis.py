@@ -32,6 +32,7 @@ from datasets_impl.doctor.report.model import (
 )
 from datasets_impl.doctor.report.paired import paired_gain
 from datasets_impl.doctor.report.step import step_of, unsaid
+from datasets_impl.doctor.report.surroundings import machine_of
 from datasets_impl.doctor.report.verdict import (
     HELD,
     KEEPS,
@@ -122,6 +123,7 @@ def diagnose(
                         times=own / limit["limit"] if own else None) if limit else None,
         step=step,
         room=there,
+        machine=machine_of(seen),
         not_done=not_done(heard, seen, left_out)
         + ([] if step or step_ms is None else [unsaid(workers)]),
     )  # fmt: skip

@@ -117,6 +117,19 @@ class Step(_Model):
     tried_workers: list[int] = []
 
 
+class Machine(_Model):
+    """What may be used of it, and bytes of memory that workers will take: `worker_bytes` each, None
+    where that was not measured, and `ready_bytes` for batches."""
+
+    cores: int
+    visible: int
+    quota: float | None
+    workers: int
+    worker_bytes: int | None
+    ready_bytes: int
+    free_bytes: int | None
+
+
 class Start(_Model):
     """Of what passes before the first batch; `each_epoch`: it comes back with every epoch."""
 
@@ -151,6 +164,7 @@ class Diagnosis(_Model):
     ceiling: Ceiling | None
     step: Step | None
     room: dict[str, int]  # bytes that are free, by place
+    machine: Machine | None = None
     not_done: list[str]
 
     @property

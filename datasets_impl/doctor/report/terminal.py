@@ -14,6 +14,7 @@ from rich.text import Text
 from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.report.model import Diagnosis, Found, Place, Step, Tried
+from datasets_impl.doctor.report.surroundings import surroundings
 from datasets_impl.doctor.report.verdict import lower, unsure
 from datasets_impl.doctor.report.wording import RIGHT_FIRST, UNTOLD, amount, between, times_as
 
@@ -104,6 +105,8 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
             "time" + then(one)
         )
         console.print(f"[bold]Workers[/bold] {enough(one.step)}")
+    if one.machine:
+        console.print(f"[bold]Machine[/bold] {surroundings(one.machine)}")
     for sentence in one.not_done:
         console.print(Text(sentence, style="yellow"))
     if page is not None:
