@@ -3,7 +3,7 @@ with plain values.
 
 - the subject: `target` finds it, in `importing` or as a `folder`; `making` makes it anew, `loaders`
   builds loaders over a `part` of it; `inside` says what its parts are, `looking` reads its first
-  samples (`reads`, `reading`, `raised`), `samples` says what they are made of;
+  samples (`reads`, `reading`, `raised`, with `patience`), `samples` says what they are made of;
 - where a sample's time goes: `items`, `profiling` and `profile`, `attribution` by `causes`;
   `own_code`, `own_lines`, `source_lines`, `tracing` and `steps` say under which of the user's
   lines;
