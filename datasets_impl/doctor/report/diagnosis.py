@@ -15,6 +15,7 @@ from datasets_impl.doctor.findings.user_lines import (
     UserLine,
     at_most,
     kind_of,
+    looping,
     user_lines,
 )
 from datasets_impl.doctor.probes.room import MEMORY, Bytes, lacking, priced
@@ -104,6 +105,7 @@ def diagnose(
             Part(cause=cause, us=1e6 * seconds, share=whole.share(cause))
             for cause, seconds in sorted(whole.parts.items(), key=lambda part: -part[1])
         ],
+        looping_us=1e6 * min(looping(seen)[0], whole.parts.get("python", 0.0)),
         unattributed_us=1e6 * whole.unattributed,
         places=[
             _place(one, whole.total) for one in user_lines(seen)

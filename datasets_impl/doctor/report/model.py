@@ -152,6 +152,7 @@ class Diagnosis(_Model):
     settings: dict[str, Any]
     total_us: float | None
     parts: list[Part]
+    looping_us: Time = 0.0  # of the part that is Python's own, in lines that are begun often
     unattributed_us: float
     places: list[Place]
     own_us: Time | None
