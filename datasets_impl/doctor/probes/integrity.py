@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from xxhash import xxh3_64
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.epochs import told_epoch
 from datasets_impl.doctor.probes.inside import parts, store_sizes
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
@@ -82,7 +83,8 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
             fresh = next((one for one in range(subject.count) if one not in known), read[0])
             lines["rewritten"] = _rewriting(subject, fresh, found["rewritten"])
         found["stale"] = _stale(subject, read[0])
-        lines["stale"] = set_within(subject.dataset, "set_epoch") if found["stale"] else []
+        told = told_epoch(subject.dataset) if found["stale"] else ()
+        lines["stale"] = [line for one in told for line in set_within(one, "set_epoch")]
     return found
 
 
@@ -238,7 +240,8 @@ def _stale(subject: Subject, index: int) -> bool:
     try:
         seen = []
         for epoch in (0, 1):
-            subject.dataset.set_epoch(epoch)
+            for one in told_epoch(subject.dataset):
+                one.set_epoch(epoch)
             seen += list(loader)
         return len(seen) == 2 and seen[0] == seen[1]
     finally:
