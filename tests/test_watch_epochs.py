@@ -25,6 +25,7 @@ from datasets_impl.doctor import watch
 from datasets_impl.doctor.probes.epochs import told_epoch
 from tests.watched import loop_in
 
+pytestmark = pytest.mark.usefixtures("own_loops")
 COUNT = 12
 ROWS = TensorDataset(torch.arange(COUNT))
 SAMPLER, DATASET = "had the same order: call set_epoch of the", "was not called between two epochs"
