@@ -122,7 +122,7 @@ def _of_torchvision(_: Callable[..., Any]) -> Callable[..., Any]:
     import torch
     from torchvision.io import ImageReadMode
 
-    whole = ([], [ImageReadMode.RGB], [("mode", ImageReadMode.RGB)])
+    whole: Any = ([], [ImageReadMode.RGB], [("mode", ImageReadMode.RGB)])
 
     def read(source: Any, *given: Any, **options: Any) -> Any:
         if [*given, *options.items()] not in whole:
