@@ -63,6 +63,7 @@ def test_a_first_index_that_never_comes_is_a_finding(
     inside = look_inside(subject, 1.0)
     found = starting(subject, 1.0)
     assert sampler.asked == 1, "it is not asked again"
+    assert found["batch"] == (1 if kind is SlowBatches else 8), "as far as it is known"
     one = diagnose("x", Heard({"inside": inside, "starting": found}))
     assert one.findings[0].name == "sampler"
     assert f"{kind.__name__} needs more than 0.20 s before its first" in one.findings[0].evidence

@@ -83,11 +83,11 @@ def _asked(subject: Subject, seconds: float) -> dict[str, Any]:
     """Of batches, also where the sampler gives one index after the other."""
     loader: Any = subject.loader
     order, whole = subject.order, own_sampler(loader)[1]
+    size = int(getattr(loader.batch_sampler, "batch_size", 0) or 0)
     if order.late:
-        return {"sampler": order.first, "sampler_each": 0.0, "late": True}
+        return {"sampler": order.first, "sampler_each": 0.0, "batch": size or 1, "late": True}
     if not order.found:
         order, whole = order_of(loader.batch_sampler, BATCHES, seconds), True
-    size = int(getattr(loader.batch_sampler, "batch_size", 0) or 0)
     if whole:
         size = sum(map(len, order.found)) // max(1, len(order.found))
         return {"sampler": order.first, "sampler_each": order.each, "batch": size or 1}
