@@ -59,6 +59,7 @@ from datasets_impl.doctor.remedies.trials import may_change_of, tried
 from datasets_impl.doctor.remedies.uneven import uneven
 from tests import (
     doctor_again,
+    doctor_decoded,
     doctor_habits,
     doctor_lookups,
     doctor_rewritten,
@@ -98,7 +99,9 @@ def with_share(cause: str) -> dict[str, Any]:
     return {"causes": {"total": COST, "causes": {cause: 0.9 * COST}}}
 
 
-HOMES = (doctor_again, doctor_habits, doctor_lookups, doctor_rewritten, doctor_sizes)
+HOMES = (
+    doctor_again, doctor_decoded, doctor_habits, doctor_lookups, doctor_rewritten, doctor_sizes,
+)  # fmt: skip
 
 
 def line_of(name: str) -> int:

@@ -169,6 +169,7 @@ def test_a_sample_that_never_ends_is_named(
     found = examined(source, tmp_path, 20.0, *but)
     assert found.findings[0].title == f"Sample {index} never comes", found
     assert "it stood at target.py:" in found.findings[0].evidence
+    assert found.findings[0].places[0].startswith("target.py:")
     assert found.total_us is not None or "a larger --budget" in str(found.not_done)
 
 

@@ -18,6 +18,7 @@ from torch.utils.data import (
     Dataset,
     IterableDataset,
     Sampler,
+    Subset,
     WeightedRandomSampler,
 )
 
@@ -137,6 +138,13 @@ class Epochs(Rows):
         return torch.from_numpy(self.rows[index] + int(self.epoch))
 
 
+class Within(Subset[Any]):
+    """A part of another dataset, which the trainer tells the epoch."""
+
+    def __init__(self, dataset: Any) -> None:
+        super().__init__(dataset, range(COUNT))
+
+
 class Replaced(Rows):
     def __init__(self, black: bool = False) -> None:
         super().__init__()
@@ -233,6 +241,11 @@ def loader(dataset: Any, **options: Any) -> DataLoader[Any]:
             "stale-epoch",
             "stale",
         ),
+        (
+            lambda: loader(Within(Epochs(False)), num_workers=1, persistent_workers=True),
+            "stale-epoch",
+            "stale",
+        ),
         (Replaced, "replaced", "replaced"),
         (Caught, "swallowed", "caught"),
         (lambda: Pairs(PICTURES, named("b/mask_of_{}.png", SHUFFLED)), "paired", "paired"),
@@ -255,6 +268,7 @@ def test_what_is_wrong_is_named_first_with_its_lines(made: Any, name: str, mark:
         FilledInPlace,
         lambda: loader(Epochs(True), num_workers=1, persistent_workers=True),
         lambda: loader(Epochs(False), num_workers=1),
+        lambda: loader(Within(Epochs(True)), num_workers=1, persistent_workers=True),
         lambda: Replaced(black=True),
         Twice,
         lambda: Pairs(PICTURES, MASKS),

@@ -39,7 +39,7 @@ from datasets_impl.doctor.probes.thresholds import LOOPED
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.page import page
-from datasets_impl.doctor.report.terminal import print_diagnosis
+from datasets_impl.doctor.report.terminal import account_of, print_diagnosis
 
 
 def line_of(text: str) -> int:
@@ -236,8 +236,12 @@ def test_lines_of_the_user_fit_a_terminal_and_the_account_adds_up() -> None:
     said = file.getvalue()
     assert max(map(len, said.splitlines())) <= 80
     assert re.search(r"70%\s+700 us\s+3.3x  train.py:41  parsing JSON\n\s+row = json", said)
-    rows = ("your own code     90%", "  parsing JSON    60%", "  its own lines   30%")
+    rows = ("your own code         90%", "  parsing JSON        60%",
+            "  looping in Python   20%", "  its own lines       10%")  # fmt: skip
     assert [said.index(row) for row in rows] == sorted(said.index(row) for row in rows)
+    assert "Your lines that cost most, and times as fast without, at most" in said
+    html = page(found)
+    assert "3.3 times as fast" in html and '"kind">  looping in Python' in html
     assert "Parsing JSON takes the time (train.py:41)." in said
     assert "/home/me/train.py:41, get" in page(found)
 
@@ -251,6 +255,21 @@ def test_a_loop_is_told_from_operations(times: float, title: str) -> None:
     causes = {"total": 1e-3, "causes": {"python": 9e-4}, "lines": lines}
     (found,) = time_causes({"causes": causes})
     assert found.title == title
+
+
+@pytest.mark.parametrize(
+    ("times", "rows"),
+    [
+        (900, [("your own code", 900.0), ("  looping in Python", 900.0), ("  its own lines", 0.0)]),
+        (1, [("your own code", 900.0)]),
+    ],
+)
+def test_loops_are_a_row_of_the_account(times: float, rows: list[tuple[str, float]]) -> None:
+    lines = [spent("made[y] = 255 - row[y]", times, python=1e-3)]  # the profile has it larger
+    causes = {"total": 1e-3, "causes": {"python": 9e-4}, "lines": lines}
+    found = diagnose("rows", Heard({"causes": causes}))
+    own = [row for row in account_of(found) if row[0] != "not attributed"]
+    assert [(name, round(us, 6)) for name, us in own] == rows
 
 
 @pytest.mark.parametrize(("own", "first"), [(0.5, "signal processing"), (0.7, "python")])

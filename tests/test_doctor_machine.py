@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import namedtuple
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,17 @@ import pytest
 import torch
 from rich.console import Console
 from rich.filesize import decimal
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.probes import machine as probe
-from datasets_impl.doctor.probes.machine import machine, mounted, places
+from datasets_impl.doctor.probes.growth import growth
+from datasets_impl.doctor.probes.machine import machine, mounted
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.page import page
+from datasets_impl.doctor.report.surroundings import surroundings
 from datasets_impl.doctor.report.terminal import enough, print_diagnosis
 
 GB = 1 << 30
@@ -75,6 +79,52 @@ def test_page_locked_batches_take_the_next_power_of_two() -> None:
     (one,) = [one for one in findings(seen) if one.name == "memory"]
     assert f"have {decimal(9 * GB)} of batches ready, in page-locked memory" in one.evidence
     assert "pin_memory" in one.remedy
+
+
+def of_machine(workers: int, growth: dict[str, Any], **facts: Any) -> str:
+    one = diagnose("x", Heard({
+        "machine": FINE | {"cores": 2, "visible": 64, "quota": 1.5} | facts,
+        "inside": {"settings": {"num_workers": workers}}, "growth": growth,
+    }))  # fmt: skip
+    assert one.machine is not None and not one.not_done
+    console = Console(width=300, record=True)
+    print_diagnosis(one, None, console)
+    said = surroundings(one.machine)
+    assert said in console.export_text() and said in page(one)
+    return said
+
+
+def test_what_may_be_used_is_said_where_nothing_is_exceeded() -> None:
+    """Cores of those that are visible, and memory against what is free; none is made up."""
+    cores = "2 of 64 cores may be used, by a quota of 1.5"
+    assert of_machine(0, {}) == f"{cores}."
+    of_free = f"of {decimal(8 * GB)} of memory that are free"
+    assert of_machine(2, {"few": GB}) == (
+        f"{cores}; 2 workers and their batches take about {decimal(2 * GB + (5 << 20))}, {of_free}."
+    )
+    assert of_machine(2, {}) == (  # a stream that could not be read in its time
+        f"{cores}; 2 workers have up to {decimal(5 << 20)} of batches ready, {of_free}; what each "
+        "has for itself was not measured."
+    )
+    whole = of_machine(0, {}, cores=64, visible=64, quota=None)
+    assert whole == "64 of 64 cores may be used."
+    assert diagnose("x", Heard({})).machine is None
+
+
+class Buffered(IterableDataset[torch.Tensor]):
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        buffer = torch.ones(1 << 24)  # 64 MiB, in each worker
+        yield from buffer[:100]
+
+
+def test_what_workers_of_a_stream_have_is_measured() -> None:
+    subject = subject_of("x", DataLoader(Buffered(), batch_size=4, num_workers=2))
+    assert growth(subject, 5.0)["few"] >= 64 << 20
+    with_findings = {"growth": growth(subject, 5.0), "settings": {"num_workers": 2}}
+    assert not findings(with_findings)
+    too_slow = replace(subject, answers={"look": {"first": 4.0}})
+    alone = subject_of("x", DataLoader(Buffered(), batch_size=4))
+    assert growth(too_slow, 5.0) == growth(alone, 5.0) == {}
 
 
 @pytest.mark.parametrize(
@@ -133,10 +183,6 @@ def test_tensors_of_batches_that_are_not_stacked_are_counted(subject: Subject) -
     assert subject.loader is not None
     subject.loader.collate_fn = list
     assert machine(subject, 0.3)["batch_tensors"] == 16
-
-
-def test_places_of_the_data_are_found(subject: Subject, tmp_path: Path) -> None:
-    assert places(subject.dataset) == [tmp_path.resolve(), (tmp_path / "a").resolve()]
 
 
 def test_the_innermost_mount_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +264,7 @@ def test_what_takes_time_is_no_finding_beside_a_step_that_is_fed(
         "look": {"turn": 1e-8, "type": "Tiles"},
         "causes": {"total": 1e-3, "causes": {"transforming": 6e-4, "reading": 4e-4}},
         "inside": settings | {"unsorted": "os.listdir(root)"},
+        "tried": {"own": [1000.0], "samples": 64, "batch": 10, "remedies": []},
     })  # fmt: skip
     made = diagnose("x", heard, step_ms=step_ms)
     fed = step_ms == 500.0

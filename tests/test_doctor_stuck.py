@@ -17,9 +17,9 @@ from datasets_impl.doctor.probes.own_code import DOCTOR
 from datasets_impl.doctor.probes.reading import HANG
 from datasets_impl.doctor.process.examine import OVER, examine, slack
 from datasets_impl.doctor.process.heard import Ask, Heard
-from datasets_impl.doctor.process.stacks import stand_of, threads
+from datasets_impl.doctor.process.stacks import places_of, stand_of, threads
 from datasets_impl.doctor.report.diagnosis import diagnose
-from tests import doctor_hanging
+from tests import doctor_hanging, doctor_hazards
 from tests.doctor_hanging import HANGING
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -68,7 +68,20 @@ def test_a_sample_that_ends_its_worker_is_named_and_avoided(ward: Path) -> None:
     first = found.findings[0]
     assert first.title == "Sample 0 never comes", (found.verdict, heard)
     assert first.evidence.startswith("While it was read, its worker "), first.evidence
+    assert first.places == [], "nobody saw where its worker stood"
     assert not heard.failures and heard.answers.keys() >= {"batches", "growth"}, heard
+
+
+@slow
+@pytest.mark.usefixtures("impatient")
+def test_a_sample_that_hangs_is_named_with_its_line(ward: Path) -> None:
+    target = f"{doctor_hazards.__file__}:HangsLater"
+    asked = [Ask("inside", 30.0), Ask("look", 1.0)]  # time enough to say where it stands
+    found = diagnose("hangs", examine(target, {"folder": str(ward)}, asked))
+    first = found.findings[0]
+    assert first.name == "stuck" and "it stood at" in first.evidence, found
+    assert "doctor_hazards.py:" in first.places[0] and "Event().wait()" in first.places[0]
+    assert f"({first.places[0].partition('  ')[0]})" in found.verdict
 
 
 @slow
@@ -96,7 +109,9 @@ def test_the_thread_that_reads_is_told_of_and_not_one_of_the_users(tmp_path: Pat
     said = stand_of(text)
     assert said.startswith("own.py:44  with self.index[0].lock:")
     assert said.endswith(", waiting for self.index[0].lock")
-    assert stand_of("Timeout (0:00:01)!\n") == ""
+    assert places_of(text) == ["own.py:44  with self.index[0].lock:  # held (in __getitem__)"]
+    for nothing in ("", "Timeout (0:00:01)!\n"):
+        assert stand_of(nothing) == "" and places_of(nothing) == []
 
 
 @pytest.mark.parametrize("budget", [10.0, 60.0, 600.0])

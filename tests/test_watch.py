@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 from datasets_impl.doctor import watch
 from datasets_impl.doctor.loop import held
+from datasets_impl.doctor.loop.seen import QUEUED
 from datasets_impl.doctor.loop.told import read
 from datasets_impl.errors import BadArgument, MissingPackage
 from tests.watched import STEPS, Waiting, loop_in, numbers
@@ -259,3 +260,20 @@ def test_samplers_made_anew_give_one_order(tmp_path: Path) -> None:
 
     epochs(tmp_path / "watch.json", [make, make])
     assert "call set_epoch" in "".join(loop_in(tmp_path / "watch.json").notes)
+
+
+@pytest.mark.parametrize(("there", "begun"), [(True, True), (True, False), (False, False)])
+def test_steps_of_a_gpu_are_said_to_be_the_cpus_side(
+    there: bool, begun: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one is in use; and a loop is not made to wait for it."""
+    waited = list[bool]()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: begun)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(True))
+    out = tmp_path / "watch.json"
+    for _batch in watch(numbers(9), out=out):
+        pass
+    notes = loop_in(out).notes
+    assert (QUEUED in notes) is (there and begun) and not waited
+    assert "The loop was too short to hold batches back." in notes

@@ -64,8 +64,8 @@ SHARES = {  # of the budget; what is left over is for imports
     "inside": 0.03,
     "pickled": 0.04,
     "look": 0.04,
-    "machine": 0.02,
     "items": 0.07,
+    "machine": 0.02,  # which asks for what items opened
     "causes": 0.1,
     "pictures": 0.03,
     "repeats": 0.04,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from rich.filesize import decimal
@@ -27,6 +28,21 @@ FROM_DISK = ("reading", "opening", "listing", "waiting")  # what a slow disk mak
 LEAST_SWAPPED = 4 << 20  # bytes a second, read back from swap
 MANY = 2  # workers a core, which may still take turns without harm
 OPEN_ANYWAY = 64  # descriptors of a process that trains, beside those of batches
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Bytes of memory that workers will take and that are free, within a container's limit."""
+
+    workers: int
+    each: int | None  # that a worker has for itself; None where that was not measured
+    ready: int  # in batches
+    pinned: bool
+    free: int | None
+
+    @property
+    def need(self) -> int:
+        return self.workers * int(self.each or 0) + self.ready
 
 
 def _ahead(seen: Probes) -> tuple[dict[str, Any], int, int]:
@@ -75,23 +91,28 @@ def few_descriptors(seen: Probes) -> Finding | None:
     )
 
 
-def little_memory(seen: Probes) -> Finding | None:
-    """What workers have for themselves and what they have ready, against what is free. Of
-    page-locked memory PyTorch takes the next power of two."""
+def forecast(seen: Probes) -> Forecast:
+    """Of page-locked memory PyTorch takes the next power of two."""
     machine, workers, batches = _ahead(seen)
-    own, size = int(seen.get("growth", {}).get("few") or 0), machine.get("batch_bytes", 0)
+    each, size = seen.get("growth", {}).get("few"), machine.get("batch_bytes", 0)
     pinned = bool(machine.get("pinned")) and size > 0
     ready = batches * (1 << (size - 1).bit_length() if pinned else size)
-    need, free = workers * own + ready, machine.get("room", {})
-    if not workers or MEMORY not in free or need <= free[MEMORY]:
+    return Forecast(workers, each, ready, pinned, machine.get("room", {}).get(MEMORY))
+
+
+def little_memory(seen: Probes) -> Finding | None:
+    """What workers have for themselves and what they have ready, against what is free."""
+    one = forecast(seen)
+    if not one.workers or one.free is None or one.need <= one.free:
         return None
+    own = f"take {decimal(int(one.each))} each and " if one.each is not None else ""
     return Finding(
         "memory",
         "Workers and their batches do not fit into memory",
-        f"{workers} workers take {decimal(own)} each and have {decimal(ready)} of batches ready"
-        f"{', in page-locked memory' if pinned else ''}; {decimal(free[MEMORY])} are free.",
+        f"{one.workers} workers {own}have {decimal(one.ready)} of batches ready"
+        f"{', in page-locked memory' if one.pinned else ''}; {decimal(one.free)} are free.",
         "Take fewer workers, or let them share what each has now"
-        f"{', or do without pin_memory' if pinned else ''}.",
+        f"{', or do without pin_memory' if one.pinned else ''}.",
         WRONG + 0.2,
         "C09",
         places=loader_places(seen),

@@ -71,11 +71,12 @@ def slow_sampler(seen: Probes) -> Finding | None:
         return None
     replacing = start.get("replacing")
     measured = "" if replacing is None else f" With replacement it needs {replacing:.2f} s."
+    more = "more than " if start.get("late") else ""
     weighted = start["kind"] == "WeightedRandomSampler"
     return Finding(
         "sampler",
         "The sampler takes the time",
-        f"{start['kind']} needs {seconds:.2f} s before its first index, in every epoch; all "
+        f"{start['kind']} needs {more}{seconds:.2f} s before its first index, in every epoch; all "
         f"samples of an epoch take {epoch:.2f} s.{measured}",
         "Draw with replacement, draw fewer at a time, or keep what the sampler computes."
         if weighted

@@ -19,7 +19,7 @@ def stuck(seen: Probes) -> Finding | None:
     answer = seen.get("look", {}).get("stuck", [])
     if not answer:
         return None
-    index, why = answer[0]
+    index, why, *places = answer[0]
     return Finding(
         "stuck",
         f"Sample {index} never comes",
@@ -27,6 +27,7 @@ def stuck(seen: Probes) -> Finding | None:
         + (f" So it was with {len(answer) - 1} more." if len(answer) > 1 else ""),
         "Mend or leave it out; it was avoided here, and a loader would stop at it.",
         WRONG + 0.95,
+        places=places[0] if places else [],
     )
 
 

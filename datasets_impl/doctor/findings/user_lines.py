@@ -11,6 +11,7 @@ from datasets_impl.doctor.findings.time_account import account, unseen
 from datasets_impl.doctor.probes.thresholds import LOOPED
 
 NAMED, LONGEST = 3, 40  # lines under a finding, and characters of one
+LOOPING = "looping in Python"
 LEAST_OF_SAMPLE = 0.05  # share of a sample's time, for a line to be named
 MOST_TIMES = 100.0  # beyond this a share says no more how much faster a sample could be
 
@@ -56,13 +57,23 @@ def kind_of(line: UserLine) -> str:
     """The kind of work of a line, in words."""
     if line.cause != "python":
         return line.cause
-    return "looping in Python" if line.times >= LOOPED else "your own operations"
+    return LOOPING if line.times >= LOOPED else "your own operations"
+
+
+def looping(seen: Probes) -> tuple[float, float]:
+    """Seconds of a sample that go by in the user's own code: in lines that are begun often, and in
+    the others."""
+    often, seldom = 0.0, 0.0
+    for one in user_lines(seen):
+        own = one.causes.get("python", 0.0)
+        often, seldom = (often + own, seldom) if one.times >= LOOPED else (often, seldom + own)
+    return often, seldom
 
 
 def loops(seen: Probes) -> bool:
     """Whether most of the time of the user's own code goes by in lines that are begun often."""
-    spent = [(one.times >= LOOPED, one.causes.get("python", 0.0)) for one in user_lines(seen)]
-    return sum(own for often, own in spent if often) > sum(own for often, own in spent if not often)
+    often, seldom = looping(seen)
+    return often > seldom
 
 
 def at_most(share: float) -> float:

@@ -96,11 +96,16 @@ def wait_for_rest() -> bool:
     return False
 
 
+def on_cuda() -> bool:
+    """Whether this program uses a CUDA device, which does what it was asked for later."""
+    torch = sys.modules.get("torch")
+    return bool(torch and torch.cuda.is_available() and torch.cuda.is_initialized())
+
+
 def synchronize() -> None:
     """Until the CUDA device has done what was asked of it, where one is in use."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.synchronize()
+    if on_cuda():
+        sys.modules["torch"].cuda.synchronize()
 
 
 def _cpu_seconds() -> float:

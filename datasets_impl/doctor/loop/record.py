@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from datasets_impl.doctor.probes.raised import said_by
 from datasets_impl.doctor.process.printable import shown
@@ -62,7 +61,7 @@ class Record:
     late_wakes: int = 0  # and those that the step let wait
     batch_size: int | None = None  # samples in the first batch
     batch_bytes: int = 0  # of the first batch
-    sampler_epoch: Any = None  # that the sampler was told last
+    told_epochs: dict[str, int | None] = field(default_factory=dict)  # of samplers and datasets
     notes: list[str] = field(default_factory=list)
 
     @property

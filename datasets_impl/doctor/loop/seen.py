@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
 
+from datasets_impl.doctor.loop.held import on_cuda
 from datasets_impl.doctor.loop.record import Record, Times
 from datasets_impl.doctor.probes.raised import said_by
 from datasets_impl.doctor.process.printable import shown
@@ -19,6 +20,10 @@ LEAST_WAKES = 15  # for a share of them
 STOOD_STILL = (
     "No time could be measured: time.perf_counter stood still or went backwards; import watch "
     "before the clock is replaced."
+)
+QUEUED = (
+    "CUDA is in use: unless each step waits for the GPU, as loss.item() does, a step is the CPU's "
+    "side of it, and time in which the GPU still works counts as waiting for data."
 )
 FREE, BUSY = 0.05, 0.5  # of a thread's wakes: with fewer late ones the step lets others run
 
@@ -90,6 +95,8 @@ def loop_of(record: Record) -> Loop:
         notes.append(STOOD_STILL)
     if not record.pairs and not notes:
         notes.append("The loop was too short to hold batches back.")
+    if record.steps.count and on_cuda():
+        notes.append(QUEUED)
     spent = record.waits.total + record.steps.total
     return Loop(
         loader=record.name,

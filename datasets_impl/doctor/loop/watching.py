@@ -19,6 +19,7 @@ from datasets_impl.doctor.loop.place import Place
 from datasets_impl.doctor.loop.record import Record
 from datasets_impl.doctor.loop.told import tell
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.epochs import epoch_of, is_sampler, told_epoch
 from datasets_impl.doctor.probes.raised import said_by
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
@@ -70,12 +71,15 @@ class Watched(Generic[T]):
         asked = now()
         batches = iter(self.loader)
         epoch = Epoch(record, self.free, self.loader)
-        with record.trying("The order of the sampler"):
-            _look_at_sampler(record, self.loader)
+        looked = False
         try:
             for batch in batches:
                 epoch.look(batch)
                 epoch.arrived(batch, now() - asked)
+                if not looked:  # not before: a loader may tell the epoch by itself, when it begins
+                    looked = True
+                    with record.trying("The order of the sampler"):
+                        _look_at_epochs(record, self.loader)
                 began = now()
                 yield batch
                 ended = now()
@@ -89,18 +93,26 @@ class Watched(Generic[T]):
             _after_epoch(self)
 
 
-def _look_at_sampler(record: Record, loader: Any) -> None:
-    """A sampler that takes its order from the epoch gives one order until it is told another."""
-    sampler = getattr(loader, "sampler", None)
-    if not hasattr(sampler, "set_epoch") or not getattr(sampler, "shuffle", True):
-        return
-    epoch = getattr(sampler, "epoch", None)
-    if isinstance(epoch, int) and epoch == record.sampler_epoch:
-        record.note(
-            f"Two epochs had the same order: call set_epoch of the {type(sampler).__name__} "
-            "before each."
-        )
-    record.sampler_epoch = epoch
+def _look_at_epochs(record: Record, loader: Any) -> None:
+    """What takes its order or samples from the epoch gives the same until it is told another."""
+    known, record.told_epochs = record.told_epochs, {}
+    told = {
+        id(one): one
+        for name in ("sampler", "batch_sampler", "dataset")
+        for one in told_epoch(getattr(loader, name, None))
+    }
+    for number, one in enumerate(told.values()):
+        name = type(one).__name__
+        record.told_epochs[f"{number} {name}"] = epoch = epoch_of(one)
+        if epoch is None or epoch != known.get(f"{number} {name}"):
+            continue
+        if is_sampler(one):
+            record.note(f"Two epochs had the same order: call set_epoch of the {name} before each.")
+        else:
+            record.note(
+                f"set_epoch of the {name} was not called between two epochs: what it draws by the "
+                "epoch was the same in both."
+            )
 
 
 # By identity, since loaders that are equal are not the same; and by class, since the next object

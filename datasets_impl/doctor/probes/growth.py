@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,12 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
 
     A copy of what the trainer holds, made by counting references, shows as growth that follows the
     samples read; a leak as growth that goes on when the same samples are read again. Epochs are
-    made longer until workers have grown by `PROOF`: what shows at once needs no more.
+    made longer until workers have grown by `PROOF`: what shows at once needs no more. Of a stream
+    only what a worker has after two batches.
     """
-    if subject.iterable or not subject.length or (not subject.workers and open_handles(subject)):
+    if subject.iterable:
+        return _of_stream(subject, seconds)
+    if not subject.length or (not subject.workers and open_handles(subject)):
         return {}
     until = clock.perf_counter() + seconds
     chosen = part_of(subject, seconds / 8)
@@ -76,6 +80,22 @@ def growth(subject: Subject, seconds: float) -> dict[str, Any]:
             begun = after(few)
             found["packed"] = after(count) - begun
     return found
+
+
+def _of_stream(subject: Subject, seconds: float) -> dict[str, Any]:
+    loader, first = subject.loader, float(subject.answers.get("look", {}).get("first", 0.0))
+    count = 2 * (trial_batch_of(subject, 1) or 1)
+    if loader is None or not subject.workers or subject.workers_hang:
+        return {}
+    if first + count * subject.cost > seconds / 2:
+        return {}
+    try:
+        with opened(subject, subject.dataset, 1, loader.collate_fn) as made:
+            consume(islice(made, 2))
+            (worker,) = made._iterator._workers  # type: ignore[union-attr]
+            return {"few": process_memory(worker.pid).private, "workers": 1}
+    except RAISED:  # said elsewhere: it cannot be read or collated
+        return {}
 
 
 @contextmanager

@@ -66,6 +66,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "worker_init": bool(getattr(subject.loader, "worker_init_fn", None)),
         "worker_init_lines": within(getattr(subject.loader, "worker_init_fn", None)),
         "empty_batch": subject.empty_batch,
+        "no_key_in": subject.order.first if subject.order.late else 0.0,
         "note": _note(subject),
     }
     for path, value, owner in parts(subject.dataset):

@@ -15,6 +15,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.epochs import told_epoch
 from datasets_impl.doctor.probes.frozen import frozen
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.raised import RAISED
@@ -81,7 +82,8 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
         known = {*read, *subject.avoid}
         found["rewritten"], lines["rewritten"] = rewritten(subject, some, known, until)
         found["stale"] = _stale(subject, read[0])
-        lines["stale"] = set_within(subject.dataset, "set_epoch") if found["stale"] else []
+        told = told_epoch(subject.dataset) if found["stale"] else ()
+        lines["stale"] = [line for one in told for line in set_within(one, "set_epoch")]
     return found
 
 
@@ -118,7 +120,8 @@ def _stale(subject: Subject, index: int) -> bool:
     try:
         seen = []
         for epoch in (0, 1):
-            subject.dataset.set_epoch(epoch)
+            for one in told_epoch(subject.dataset):
+                one.set_epoch(epoch)
             seen += list(loader)
         return len(seen) == 2 and seen[0] == seen[1]
     finally:

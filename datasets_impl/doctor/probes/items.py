@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import psutil
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.data_files import files_of_data
 from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import reads, seconds_of_items
@@ -39,6 +41,7 @@ def items(subject: Subject, seconds: float) -> dict[str, Any]:
         "second": second,
         "bytes_asked": asked / max(1, len(first)),
         "opened": seen.opened.most_common(5),
+        "files": files_of_data(seen.opened),
         "opens": sum(seen.opened.values()) / max(1, len(first)),
         "listed": seen.listed / max(1, len(first)),
     }
@@ -103,8 +106,8 @@ class _Audit:
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.on:
             return
-        if event == "open" and isinstance(arguments[0], str):
-            self.opened[arguments[0]] += 1
+        if event == "open" and isinstance(arguments[0], str | bytes):
+            self.opened[os.fsdecode(arguments[0])] += 1
         elif event in ("os.listdir", "os.scandir", "glob.glob"):
             self.listed += 1
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import resource
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import psutil
 import torch
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.data_files import places
 from datasets_impl.doctor.probes.loaders import AHEAD, batch_size_of, collate_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
@@ -25,15 +24,11 @@ from datasets_impl.observe.load import between, snapshot
 from datasets_impl.system.cores import cores
 from datasets_impl.system.hierarchy import cpu_quota
 
-MOST_PLACES = 8  # of the data, that are looked at
-LONGEST_PATH = 4096  # characters
-LISTED = 4  # elements of a list of paths
-
 
 def machine(subject: Subject, seconds: float) -> dict[str, Any]:
     """Facts alone; what they mean for a loader is said elsewhere. Bytes, cores, numbers."""
     first, swapped = snapshot(), psutil.swap_memory().sin
-    where = places(subject.dataset)
+    where = places(subject.dataset, subject.answers.get("items", {}).get("files", ()))
     size = batch_size_of(subject) or 1
     found: dict[str, Any] = {
         "cores": cores(),
@@ -60,35 +55,6 @@ def machine(subject: Subject, seconds: float) -> dict[str, Any]:
 
 def _strategy() -> str:
     return str(torch.multiprocessing.get_sharing_strategy())  # type: ignore[no-untyped-call]
-
-
-def places(dataset: Any) -> list[Path]:
-    """Files and folders that the dataset holds the names of, a few."""
-    found: dict[Path, None] = {}
-    for _, value, _ in parts(dataset):
-        for text in _texts(value):
-            with contextlib.suppress(OSError, ValueError):
-                path = Path(text)
-                if len(text) < LONGEST_PATH and len(path.parts) > 1 and path.exists():
-                    found.setdefault(path.resolve())
-            if len(found) == MOST_PLACES:
-                return list(found)
-    return list(found)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    held = getattr(value, "__dict__", None)
-    inner = list(held.values()) if isinstance(held, dict) else []
-    if isinstance(value, list | tuple):
-        inner += value[:LISTED]
-    for one in inner:
-        if isinstance(one, str | Path):
-            yield str(one)
-        elif isinstance(one, list | tuple):
-            for each in one[:LISTED]:
-                each = each[0] if isinstance(each, list | tuple) and each else each
-                if isinstance(each, str | Path):
-                    yield str(each)
 
 
 def mounted(path: Path) -> list[str]:

@@ -31,11 +31,13 @@ DRAWS = ("randperm", "shuffle", "permutation", "permuted", "sample", "choice", "
 @dataclass
 class Order:
     """The first that a sampler asked for; seconds before the first of all, and for the others
-    together, without those in the queue for a processor."""
+    together, without those in the queue for a processor. One that is `late` was broken off before
+    its first."""
 
     found: list[Any] = field(default_factory=list)
     first: float = 0.0
     rest: float = 0.0
+    late: bool = False
 
     @property
     def each(self) -> float:

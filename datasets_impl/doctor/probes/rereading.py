@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader, get_worker_info
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.epochs import told_epoch
 from datasets_impl.doctor.probes.loaders import initialised, trial_batch_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import LOOKED_AT, indices
@@ -114,16 +115,15 @@ def _of_worker(sample: Any) -> tuple[int, str]:
 
 
 def changes_with_epoch(subject: Subject, index: int) -> bool:
-    """Whether another epoch gives another sample, of a dataset that is told its epoch: what it
-    draws may depend on that alone."""
-    set_epoch = getattr(subject.dataset, "set_epoch", None)
-    if not callable(set_epoch):
-        return False
+    """Whether another epoch gives another sample, of a dataset that is told its epoch, or holds
+    what is told: what it draws may depend on that alone."""
+    told = list(told_epoch(subject.dataset))
     seen = []
-    for epoch in (0, 1):
-        set_epoch(epoch)
+    for epoch in (0, 1) if told else ():
+        for one in told:
+            one.set_epoch(epoch)
         seen.append(fingerprint(subject.read(index)))
-    return seen[0] != seen[1]
+    return len(set(seen)) > 1
 
 
 def drawn(subject: Subject, seconds: float, index: int) -> dict[str, bool]:

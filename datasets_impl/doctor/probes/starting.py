@@ -18,6 +18,7 @@ from datasets_impl.doctor.probes.callees import users_modules
 from datasets_impl.doctor.probes.making import made_again
 from datasets_impl.doctor.probes.orders import drawn_alike, order_of, own_sampler
 from datasets_impl.doctor.probes.own_lines import watch_lines
+from datasets_impl.doctor.probes.patience import patience
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.source_lines import Line, calls_of, of_function
 from datasets_impl.doctor.probes.target import Subject
@@ -44,15 +45,19 @@ def starting(
         sampler, batched = own_sampler(loader)
         found["kind"] = type(sampler or loader.sampler).__name__
         with contextlib.suppress(*RAISED):
+            if not subject.order.found:  # it is asked now
+                note(found)
             found |= _asked(subject, seconds / 4)
-            with contextlib.suppress(*RAISED):  # it does not say
+            note(found)
+            with contextlib.suppress(*RAISED), patience(seconds):  # it does not say, or drains it
                 found["batches"] = len(loader.batch_sampler)  # type: ignore[arg-type]
             note(found)
             found["sampler_lines"] = _of_sampler(subject, sampler, found, seconds)
-            if sampler is not None and found["sampler"] < seconds:
+            again = found["sampler"] < seconds and not subject.order.late
+            if sampler is not None and again:
                 found["alike"] = drawn_alike(sampler, subject.order, batched, seconds / 4)
             weighted = isinstance(sampler, WeightedRandomSampler) and not sampler.replacement
-            if weighted and LEAST < found["sampler"] < seconds:
+            if weighted and again and found["sampler"] > LEAST:
                 found["replacing"] = _with_replacement(sampler)
             note(found)
     first = subject.answers.get("look", {}).get("first", 0.0)
@@ -78,9 +83,11 @@ def _asked(subject: Subject, seconds: float) -> dict[str, Any]:
     """Of batches, also where the sampler gives one index after the other."""
     loader: Any = subject.loader
     order, whole = subject.order, own_sampler(loader)[1]
+    size = int(getattr(loader.batch_sampler, "batch_size", 0) or 0)
+    if order.late:
+        return {"sampler": order.first, "sampler_each": 0.0, "batch": size or 1, "late": True}
     if not order.found:
         order, whole = order_of(loader.batch_sampler, BATCHES, seconds), True
-    size = int(getattr(loader.batch_sampler, "batch_size", 0) or 0)
     if whole:
         size = sum(map(len, order.found)) // max(1, len(order.found))
         return {"sampler": order.first, "sampler_each": order.each, "batch": size or 1}
@@ -99,7 +106,7 @@ def _of_sampler(
         return []
     batches = 1 if first > LEAST else max(1, min(BATCHES, int(seconds / 4 / each)))
     made = calls_of(type(sampler).__name__, users_modules(subject))
-    if first + each * (batches - 1) > seconds:
+    if subject.order.late or first + each * (batches - 1) > seconds:
         return made if sampler is None else of_function(type(sampler).__iter__) or made
     until = clock.perf_counter() + min(TRACED, seconds)
     seen = watch_lines(lambda _: list(islice(loader.batch_sampler, batches)), [0], until)

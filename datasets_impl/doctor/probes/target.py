@@ -14,12 +14,14 @@ from datasets_impl.doctor.probes import clock, reading
 from datasets_impl.doctor.probes.importing import attribute_of, imported
 from datasets_impl.doctor.probes.orders import Order, keys_of, order_of, own_sampler
 from datasets_impl.doctor.probes.parquet import note_sources
+from datasets_impl.doctor.probes.patience import Overdue, patience
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 
 MOST_KEYS = 4096
 ASKING = 2.0  # seconds of a sampler, after its first key
+FIRST = 30.0  # seconds until then: half of the time for importing and making all else
 
 
 @dataclass
@@ -198,10 +200,13 @@ def _keys(loader: DataLoader[Any]) -> tuple[list[Any], int | None, Order]:
     if isinstance(loader.dataset, IterableDataset) or sampler is None:
         return [], None, Order()
     try:
-        order = order_of(sampler, MOST_KEYS, ASKING)
+        with patience(FIRST):
+            order = order_of(sampler, MOST_KEYS, ASKING)
         if not batched:
             return order.found, None, order
         order.found = list(map(list, order.found))
+    except Overdue:
+        return [], None, Order(first=FIRST, late=True)
     except RAISED:  # it needs a training that goes on
         return [], None, Order()
     empty = next((number for number, batch in enumerate(order.found) if not batch), None)

@@ -23,7 +23,7 @@ from datasets_impl.doctor.process.deaths import Sample, death, overran, where, w
 from datasets_impl.doctor.process.heard import LOOK, Ask, Heard
 from datasets_impl.doctor.process.printable import shown_in
 from datasets_impl.doctor.process.sandbox import environment, sandbox
-from datasets_impl.doctor.process.stacks import written
+from datasets_impl.doctor.process.stacks import places_of, written
 from datasets_impl.doctor.process.workers import Workers
 from datasets_impl.errors import StudyError
 
@@ -65,7 +65,9 @@ def examine(
         heard.late.remove(LOOK)
         heard.answers[LOOK] = heard.looked
     elif LOOK in heard.late:
-        heard.failures[LOOK] = _over_sample(*heard.stuck[0]) if heard.stuck else "it was too late"
+        heard.failures[LOOK] = (
+            _over_sample(*heard.stuck[0][:2]) if heard.stuck else "it was too late"
+        )
     if LOOK in heard.answers:
         heard.answers[LOOK]["stuck"] = heard.stuck
     _confirm(target, kwargs, heard)
@@ -239,7 +241,7 @@ class _Followed:
         if died is None or died[0] in self.avoided:
             return False
         if died[0] not in self.heard.avoid:
-            self.heard.stuck.append([*died])
+            self.heard.stuck.append([*died, []])
         return len(self.heard.stuck) <= MOST_STUCK
 
     def _fail(self, ended: bool) -> None:
@@ -251,6 +253,7 @@ class _Followed:
         if late and self.probe and (hung := self._hung()):
             heard.hung, heard.failures[self.probe] = hung, HANG
             return
+        places = places_of(written(self.folder / "stacks")) if late else []
         if late:
             why = f"it took longer than {self.limit:.0f} s{where(self.folder / 'stacks')}"
             if not self.probe:
@@ -258,21 +261,21 @@ class _Followed:
         else:
             why = death(self.child.returncode, self.folder / "said")
         if self.probe == LOOK and heard.partial:
-            return _fail_looking(heard, why)
+            return _fail_looking(heard, why, places)
         if late and heard.partial:
             heard.answers[self.probe] = heard.partial
             return
         if sample is not None and (not late or self.sample.age > self._patience):
-            heard.stuck.append([sample, why])
+            heard.stuck.append([sample, why, places])
             if len(heard.stuck) <= MOST_STUCK:
                 return
         heard.failures[self.probe] = why
 
 
-def _fail_looking(heard: Heard, why: str) -> None:
+def _fail_looking(heard: Heard, why: str, places: list[str]) -> None:
     """What was seen counts, and others than the sample it died of are tried."""
     seen = heard.partial
-    heard.stuck.append([seen["reading"], why])
+    heard.stuck.append([seen["reading"], why, places])
     if not seen["iterable"] and len(heard.stuck) < min(MOST_STUCK, seen["length"] or MOST_STUCK):
         return
     if seen["seen"]:

@@ -31,7 +31,8 @@ class Heard:
     answers: dict[str, Any] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)  # probes that there was no time for
-    stuck: list[list[Any]] = field(default_factory=list)  # [index, why] of samples to be avoided
+    # [index, why, the user's lines where it stood] of samples to be avoided
+    stuck: list[list[Any]] = field(default_factory=list)
     hung: dict[str, Any] = field(default_factory=dict)  # a worker, as `Workers.hung` tells it
     user_error: str = ""  # a sentence for somebody who named the wrong target
     partial: dict[str, Any] = field(default_factory=dict)  # of the probe that looks at samples
@@ -56,4 +57,4 @@ class Heard:
     def avoid(self) -> list[int]:
         """Indices that hang or end the process, and those that raised."""
         broken: list[int] = self.answers.get(LOOK, {}).get("broken", [])
-        return [*broken, *(index for index, _ in self.stuck)]
+        return [*broken, *(one[0] for one in self.stuck)]

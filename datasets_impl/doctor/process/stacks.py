@@ -15,6 +15,7 @@ FRAME = re.compile(r'^  File "(.+)", line (\d+) in (.*)$')
 TAKES = re.compile(r"^with ([\w.\[\]'\"]+)( as \w+)?:")
 ASKS = re.compile(r"([\w.\[\]'\"]+(?:\(\))?)\.(?:acquire|wait|join|get|recv)\(")
 LONGEST = 60  # characters of a line
+MOST_FRAMES = 3  # that are told
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,18 @@ def reads(frames: Sequence[Frame]) -> bool:
 def stand_of(text: str) -> str:
     """The innermost line of the user's in the thread that reads samples, or else in another, and
     what the thread waits for."""
-    there = sorted(threads(text), key=lambda frames: not reads(frames))
-    for frames in there:
-        for own in users(frames)[:1]:
-            waits = own.awaited or frames[0].awaited
-            return f"{own}" + (f", waiting for {waits}" if waits else "")
+    frames = _telling(text)
+    for own in users(frames)[:1]:
+        waits = own.awaited or frames[0].awaited
+        return f"{own}" + (f", waiting for {waits}" if waits else "")
     return ""
+
+
+def places_of(text: str) -> list[str]:
+    """The lines of the user's in that thread, the innermost first."""
+    return [str(one) for one in users(_telling(text))[:MOST_FRAMES]]
+
+
+def _telling(text: str) -> list[Frame]:
+    there = sorted(threads(text), key=lambda frames: not reads(frames))
+    return next(filter(users, there), [])

@@ -12,13 +12,12 @@ import psutil
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.reading import ASK, PROCESSES, files_of
 from datasets_impl.doctor.process.deaths import Sample
-from datasets_impl.doctor.process.stacks import Frame, reads, threads, users, written
+from datasets_impl.doctor.process.stacks import MOST_FRAMES, Frame, reads, threads, users, written
 from datasets_impl.system.running import runs
 
 ANSWERING = 1.0  # seconds, to write stacks down
 BUSY = 3.0  # times as long may one take that computes, before it is taken to hang
 REST = 0.1  # seconds of a processor that one that waits may use meanwhile
-MOST_FRAMES = 3  # that are told
 WAKENED = ("wait", "join", "_wait_for_tstate_lock")  # what waits for another thread, by name
 
 

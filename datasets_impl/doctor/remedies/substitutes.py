@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.standing import for_users
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, alike, unharmed
 from datasets_impl.errors import importable
 
 JPEG = b"\xff\xd8\xff"  # of other pictures all pixels are decoded, whatever is asked for
+NOT_TURNED = "pictures that their camera marked as turned are left as they are stored"
 LEAST_SHARE = 0.2  # of a sample's time, of calls that are worth replacing
 
 
@@ -25,7 +27,8 @@ class Substitute:
     title: str
     lines: str
     package: str
-    make: Callable[[Callable[..., Any]], Callable[..., Any]]  # from the original
+    make: Callable[[Callable[..., Any]], Callable[..., Any]]  # from the original, which does what
+    # the stand-in answers `NotImplemented` to
     mends: tuple[str, ...]
     exact: bool = True
     caution: str = ""
@@ -44,12 +47,12 @@ def _filled_polygon(_: Callable[..., Any]) -> Callable[..., Any]:
     return drawn
 
 
-def _resized(original: Callable[..., Any]) -> Callable[..., Any]:
+def _resized(_: Callable[..., Any]) -> Callable[..., Any]:
     import cv2
 
     def resized(image: Any, shape: Any, *given: Any, **options: Any) -> Any:
         if given or not options.get("preserve_range") or image.ndim > len(shape[:2]) + 1:
-            return original(image, shape, *given, **options)
+            return NotImplemented
         smaller = shape[0] <= image.shape[0] and shape[1] <= image.shape[1]
         how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         made = cv2.resize(np.asarray(image), (shape[1], shape[0]), interpolation=how)
@@ -64,24 +67,24 @@ def _shallow(_: Callable[..., Any]) -> Callable[..., Any]:
     return lambda value, *_: copy.copy(value)
 
 
-def _orjson(original: Callable[..., Any]) -> Callable[..., Any]:
+def _orjson(_: Callable[..., Any]) -> Callable[..., Any]:
     import orjson
 
     def parsed(source: Any, *given: Any, **options: Any) -> Any:
         if given or options:
-            return original(source, *given, **options)
+            return NotImplemented
         return orjson.loads(source.read() if hasattr(source, "read") else source)
 
     return parsed
 
 
-def _read_csv(original: Callable[..., Any]) -> Callable[..., Any]:
+def _read_csv(_: Callable[..., Any]) -> Callable[..., Any]:
     import pandas as pd
 
     def parsed(source: Any, *given: Any, **options: Any) -> Any:
         separator = options.get("delimiter") or r"\s+"
         if given or set(options) - {"delimiter", "dtype"}:
-            return original(source, *given, **options)
+            return NotImplemented
         kind = options.get("dtype", float)
         table = pd.read_csv(source, sep=separator, header=None, comment="#", dtype=kind)
         return table.to_numpy()
@@ -96,11 +99,58 @@ def _reduced(times: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         flag = getattr(cv2, f"IMREAD_REDUCED_COLOR_{times}")
 
         def read(path: Any, *given: Any) -> Any:
-            return original(path, *given) if given else original(path, flag)
+            whole = given in ((), (cv2.IMREAD_COLOR,))
+            return original(path, flag) if whole else NotImplemented
 
         return read
 
     return make
+
+
+def _imread(_: Callable[..., Any]) -> Callable[..., Any]:
+    import cv2
+
+    def read(path: Any, *given: Any) -> Any:
+        whole = given in ((), (cv2.IMREAD_COLOR,))
+        return _decoded(_bytes_of(path), "BGR") if whole else NotImplemented
+
+    return read
+
+
+def _of_torchvision(_: Callable[..., Any]) -> Callable[..., Any]:
+    """Of one that is given a path, or a tensor of bytes."""
+    import torch
+    from torchvision.io import ImageReadMode
+
+    whole: Any = ([], [ImageReadMode.RGB], [("mode", ImageReadMode.RGB)])
+
+    def read(source: Any, *given: Any, **options: Any) -> Any:
+        if [*given, *options.items()] not in whole:
+            return NotImplemented
+        data = source.numpy() if isinstance(source, torch.Tensor) else _bytes_of(source)
+        made = _decoded(data, "RGB")
+        return made if made is NotImplemented else torch.from_numpy(made).permute(2, 0, 1)
+
+    return read
+
+
+def _bytes_of(path: Any) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except (OSError, TypeError):
+        return b""
+
+
+def _decoded(data: Any, channels: str) -> Any:
+    """By simplejpeg, what is a JPEG picture in colour."""
+    import simplejpeg
+
+    try:
+        if simplejpeg.decode_jpeg_header(data)[2] == "YCbCr":
+            return simplejpeg.decode_jpeg(data, channels)
+    except (TypeError, ValueError):
+        pass
+    return NotImplemented
 
 
 SUBSTITUTES = (
@@ -141,6 +191,23 @@ SUBSTITUTES = (
         )
         for times in (8, 4)
     ),
+    Substitute(
+        "cv2.imread", "Decode with simplejpeg",
+        'with open(path, "rb") as file:\n'
+        '    picture = simplejpeg.decode_jpeg(file.read(), "BGR")',
+        "simplejpeg", _imread, ("decoding",), exact=False, files=JPEG, caution=NOT_TURNED,
+    ),
+    *(
+        Substitute(
+            f"torchvision.io.{name}", "Decode with simplejpeg",
+            'with open(path, "rb") as file:\n'
+            '    picture = simplejpeg.decode_jpeg(file.read(), "RGB")\n'
+            "picture = torch.from_numpy(picture).permute(2, 0, 1)",
+            "simplejpeg", _of_torchvision, ("decoding",), exact=False, files=files,
+            caution=NOT_TURNED,
+        )
+        for name, files in (("read_image", JPEG), ("decode_image", b""), ("decode_jpeg", b""))
+    ),
 )  # fmt: skip
 
 
@@ -156,9 +223,9 @@ def substitutes(at: Context) -> list[Remedy]:
                 continue
             if one.files and not _begins(call["path"], one.files):
                 continue
-            pairs = [(callee, for_users(callee, one.make(callee.function)))]
-            made = Instead(at.part, pairs)
-            if not (unharmed(at, made) if one.exact else _near(at, made)):
+            used: set[str] = set()
+            made = Instead(at.part, [(callee, for_users(callee, _instead(callee, one, used)))])
+            if not (unharmed(at, made) if one.exact else _near(at, made)) or not used:
                 continue
             found.append(
                 Remedy(
@@ -173,6 +240,21 @@ def substitutes(at: Context) -> list[Remedy]:
             )
             break
     return found
+
+
+def _instead(callee: Callee, one: Substitute, used: set[str]) -> Callable[..., Any]:
+    """`used` is told once it did what it is for."""
+    original = callee.function
+    stand_in = one.make(original)
+
+    def called(*given: Any, **options: Any) -> Any:
+        made = stand_in(*given, **options)
+        if made is NotImplemented:
+            return original(*given, **options)
+        used.add(one.of)
+        return made
+
+    return called
 
 
 def _begins(path: str, how: bytes) -> bool:

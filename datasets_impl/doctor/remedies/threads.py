@@ -7,7 +7,8 @@ from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy
 from datasets_impl.system.cores import cores
 
 WAITS = ("waiting", "far-away")  # threads beyond the cores wait at the same time
-RELEASES = ("decoding", "resizing", "decompressing", "reading", "decoded-larger", "reads-too-much")
+BESIDE = ("decoding", "resizing", "decompressing", "reading")  # several threads at the same time
+RELEASES = (*BESIDE, "decoded-larger", "reads-too-much")
 HANDS_OVER = ("workers-cost", "hand-over", "many-tensors")
 QUICK = 100e-6  # seconds: samples that take less are not worth a thread's turn
 WAITERS = 8  # threads a core, of samples that wait
@@ -17,7 +18,7 @@ PLACES = {"process": "in one separate process", "trainer": "in the trainer's pro
 def threads(at: Context) -> list[Remedy]:
     """Where the time goes to waiting, or to work that other threads can run beside."""
     called = [name for name in at.found[:3] if name in (*WAITS, *RELEASES, *HANDS_OVER)]
-    if not called or at.cost < QUICK or at.subject.loader is None:
+    if not called or at.cost < QUICK:
         return []
     if handles := open_handles(at.subject):
         raise Inapplicable(
@@ -35,7 +36,7 @@ def threads(at: Context) -> list[Remedy]:
             0,
             "X05" if where == "trainer" else "",
             caution="the dataset is read by several threads at once",
-            mends=(*WAITS, *HANDS_OVER) if waits else HANDS_OVER,
+            mends=(*(WAITS if waits else ()), *BESIDE, *HANDS_OVER),
             threads=where,
             changes={"threads": count},
         )

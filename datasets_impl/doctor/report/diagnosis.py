@@ -15,6 +15,7 @@ from datasets_impl.doctor.findings.user_lines import (
     UserLine,
     at_most,
     kind_of,
+    looping,
     user_lines,
 )
 from datasets_impl.doctor.probes.room import MEMORY, Bytes, lacking, priced
@@ -27,10 +28,12 @@ from datasets_impl.doctor.report.model import (
     Place,
     Start,
     Tried,
+    as_set,
     noisy,
 )
 from datasets_impl.doctor.report.paired import paired_gain
-from datasets_impl.doctor.report.step import step_of
+from datasets_impl.doctor.report.step import step_of, unsaid
+from datasets_impl.doctor.report.surroundings import machine_of
 from datasets_impl.doctor.report.verdict import (
     HELD,
     KEEPS,
@@ -76,11 +79,12 @@ def diagnose(
                     for one in remedies]  # fmt: skip
     found = _all_found(made, remedies, tried.get("late", []))
     limit = seen.get("ceiling")
+    workers = int(seen["settings"].get("num_workers") or 0)
     step = step_of(
-        own or (1e6 * whole.total or None),
+        as_set(own, 1e6 * whole.total or None, workers),
         inside.get("batch_size"),
         step_ms,
-        int(seen["settings"].get("num_workers") or 0),
+        workers,
         remedies,
         seen.get("machine", {}).get("cores", limit["cores"] if limit else 0),
     )
@@ -101,6 +105,7 @@ def diagnose(
             Part(cause=cause, us=1e6 * seconds, share=whole.share(cause))
             for cause, seconds in sorted(whole.parts.items(), key=lambda part: -part[1])
         ],
+        looping_us=1e6 * min(looping(seen)[0], whole.parts.get("python", 0.0)),
         unattributed_us=1e6 * whole.unattributed,
         places=[
             _place(one, whole.total) for one in user_lines(seen)
@@ -120,7 +125,9 @@ def diagnose(
                         times=own / limit["limit"] if own else None) if limit else None,
         step=step,
         room=there,
-        not_done=not_done(heard, seen, left_out),
+        machine=machine_of(seen),
+        not_done=not_done(heard, seen, left_out)
+        + ([] if step or step_ms is None else [unsaid(workers)]),
     )  # fmt: skip
 
 

@@ -19,6 +19,12 @@ def noisy(low: float | None, high: float | None) -> bool:
     return low is not None and high is not None and high > NOISY * low
 
 
+def as_set(own: float | None, alone: float | None, workers: int) -> float | None:
+    """What a sample takes with the loader as it is set, where that was measured. The time of one
+    process is `alone`, which tells nothing of several."""
+    return own or (None if workers else alone)
+
+
 class Part(_Model):
     """Of the time of a sample: a cause, microseconds, and its share."""
 
@@ -111,6 +117,19 @@ class Step(_Model):
     tried_workers: list[int] = []
 
 
+class Machine(_Model):
+    """What may be used of it, and bytes of memory that workers will take: `worker_bytes` each, None
+    where that was not measured, and `ready_bytes` for batches."""
+
+    cores: int
+    visible: int
+    quota: float | None
+    workers: int
+    worker_bytes: int | None
+    ready_bytes: int
+    free_bytes: int | None
+
+
 class Start(_Model):
     """Of what passes before the first batch; `each_epoch`: it comes back with every epoch."""
 
@@ -133,6 +152,7 @@ class Diagnosis(_Model):
     settings: dict[str, Any]
     total_us: float | None
     parts: list[Part]
+    looping_us: Time = 0.0  # of the part that is Python's own, in lines that are begun often
     unattributed_us: float
     places: list[Place]
     own_us: Time | None
@@ -145,7 +165,12 @@ class Diagnosis(_Model):
     ceiling: Ceiling | None
     step: Step | None
     room: dict[str, int]  # bytes that are free, by place
+    machine: Machine | None = None
     not_done: list[str]
+
+    @property
+    def as_set(self) -> float | None:
+        return as_set(self.own_us, self.total_us, int(self.settings.get("num_workers") or 0))
 
     @property
     def wrong(self) -> bool:

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from datasets_impl.doctor.findings.finding import WORTH
 from datasets_impl.doctor.report.model import Diagnosis
+from datasets_impl.doctor.report.surroundings import surroundings
 from datasets_impl.doctor.report.terminal import (
     LINES,
     account_of,
@@ -30,7 +31,8 @@ def page(found: Diagnosis) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (account_of, amount, beside, between, enough, helping, then, times_as, what):
+    for function in (account_of, amount, beside, between, enough, helping, surroundings, then,
+                     times_as, what):  # fmt: skip
         env.globals[function.__name__] = function
     env.globals |= {
         "worth": WORTH,

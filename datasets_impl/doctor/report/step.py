@@ -17,7 +17,7 @@ def step_of(
     remedies: list[Tried],
     cores: int,
 ) -> Step | None:
-    """None where no step is given, or no time of a sample is known."""
+    """None where no step is given, or it is not known what a sample takes with these workers."""
     if step_ms is None or us is None:
         return None
     batch_ms = us * (batch_size or 1) / 1e3
@@ -30,6 +30,12 @@ def step_of(
         waits_then=_waits(batch_ms / best.gain, step_ms, best.workers) if best else None,
         enough_workers=enough, tried_workers=tried,
     )  # fmt: skip
+
+
+def unsaid(workers: int) -> str:
+    """Why there is no step, though one was given."""
+    with_them = f" with {workers} worker{'s' if workers > 1 else ''}" if workers else ""
+    return f"How long a trainer waits is not said: no batch was timed{with_them}."
 
 
 def _enough_workers(

@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from datasets_impl.doctor.findings.finding import WORTH
+from datasets_impl.doctor.findings.user_lines import LOOPING
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.report.model import Diagnosis, Found, Place, Step, Tried
+from datasets_impl.doctor.report.surroundings import surroundings
 from datasets_impl.doctor.report.verdict import lower, unsure
 from datasets_impl.doctor.report.wording import RIGHT_FIRST, UNTOLD, amount, between, times_as
 
@@ -41,6 +43,9 @@ def then(one: Diagnosis) -> str:
 
 def enough(step: Step) -> str:
     """How many workers the step asks for."""
+    if step.enough_workers is None and len(step.tried_workers) == 1:
+        (only,) = step.tried_workers
+        return f"num_workers={only} does not keep this step fed, and no other number was tried."
     if step.enough_workers is None:
         return "No number of workers that was tried keeps this step fed: a sample must get cheaper."
     if step.enough_workers == 0:
@@ -68,7 +73,9 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
         for sentence in beside(one):
             console.print(f"  {sentence}", style="dim")
         if one.places:
-            console.print("\n[bold]Your lines that cost most[/bold], and times as fast without")
+            console.print(
+                "\n[bold]Your lines that cost most[/bold], and times as fast without, at most"
+            )
             _print_lines(one.places[:LINES], console)
     if not one.wrong:
         _print_findings(one, console)
@@ -101,6 +108,8 @@ def print_diagnosis(one: Diagnosis, page: Path | None, console: Console) -> None
             "time" + then(one)
         )
         console.print(f"[bold]Workers[/bold] {enough(one.step)}")
+    if one.machine:
+        console.print(f"[bold]Machine[/bold] {surroundings(one.machine)}")
     for sentence in one.not_done:
         console.print(Text(sentence, style="yellow"))
     if page is not None:
@@ -139,14 +148,16 @@ def _print_lines(places: list[Place], console: Console) -> None:
 
 def account_of(one: Diagnosis) -> list[tuple[str, float]]:
     """Rows of the account and their microseconds; the kinds of work that the user's own code asks
-    for come below the sum of these and of what it does itself."""
+    for, and its loops, come below the sum of these and of what else it does itself."""
     parts = {part.cause: part.us for part in one.parts}
     kinds = {cause: us for cause, us in parts.items() if cause in KINDS}
     own = parts.get("python", 0.0)
     rows = [(cause, us) for cause, us in parts.items() if cause != "python" and cause not in kinds]
-    below = [(f"  {cause}", us) for cause, us in kinds.items()]
-    below += [("  its own lines", own)] if kinds and own else []
     rows.append((OWN_CODE, own + sum(kinds.values())))
+    if one.looping_us:
+        kinds[LOOPING] = one.looping_us
+    below = [(f"  {cause}", us) for cause, us in kinds.items()]
+    below += [("  its own lines", own - one.looping_us)] if kinds and own else []
     rows.sort(key=lambda row: -row[1])
     after = 1 + next(number for number, (name, _) in enumerate(rows) if name == OWN_CODE)
     rows[after:after] = sorted(below, key=lambda row: -row[1])

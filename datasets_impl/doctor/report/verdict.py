@@ -124,6 +124,10 @@ def not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[st
     if hung := [WHAT[name] for name, why in heard.failures.items() if why == HANG]:
         said.append(f"Not done, as {HANG}: {'; '.join(hung)}.")
     look, tried = seen.get("look", {}), seen.get("tried", {})
+    if waited := seen.get("inside", {}).get("no_key_in"):
+        said.append(
+            f"The loader's sampler gave nothing in {waited:.0f} s; samples were read by number."
+        )
     late = [WHAT[probe] for probe in dict.fromkeys(heard.late)] + tried.get("late", [])
     if tried.get("iterable") or seen.get("batches", {}).get("iterable"):
         why = "no sample could be read"
