@@ -11,8 +11,12 @@ import pytest
 import torch
 from torch.utils.data import (
     DataLoader,
+    Dataset,
+    Subset,
+    TensorDataset,
 )
 
+from datasets_impl import CentreCrops
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.loader import ThreadedLoader
 from tests.commands import ROOT, python
@@ -125,6 +129,59 @@ def test_dataloaders_defaults_are_taken() -> None:
 def test_what_is_no_dataset_is_refused(data: Any) -> None:
     with pytest.raises(BadArgument, match=r"dataset is .*; give a dataset"):
         ThreadedLoader(data)
+
+
+EMPTY: list[tuple[dict[str, Any], str]] = [
+    ({"sampler": []}, "its sampler gives no indices"),
+    ({"batch_sampler": []}, "its sampler gives no indices"),
+    ({"batch_size": 9, "drop_last": True}, "drop_last leaves out 8 samples, .* no batch of 9"),
+    ({"num_replicas": 20, "rank": 19}, "its sampler gives no indices"),
+]
+
+
+@pytest.mark.parametrize(("given", "why"), EMPTY)
+def test_an_epoch_without_batches_is_told(given: dict[str, Any], why: str) -> None:
+    for data in (range(8), []):
+        loader = ThreadedLoader(TensorDataset(torch.tensor(data)), where="trainer", **given)
+        why = why if data else "the dataset has no samples"
+        with pytest.warns(RuntimeWarning, match=f"An epoch has no batches: {why}") as told:
+            assert list(loader) == []
+        assert len(told) == 1 and told[0].filename == __file__
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("more", [{}, {"drop_last": True}, {"batch_size": 8, "drop_last": True}])
+def test_an_epoch_with_batches_is_not(more: dict[str, Any]) -> None:
+    assert list(ThreadedLoader(TensorDataset(torch.arange(8)), where="trainer", **more))
+    assert list(ThreadedLoader(Stream(), where="trainer")), "of which nobody knows the length"
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
+@pytest.mark.parametrize("index", [8, 99, -9])
+def test_an_index_beyond_the_end_is_refused_before_the_epoch(
+    kind: Any, index: int, folder: Path
+) -> None:
+    first = Subset(CentreCrops(folder, size=8), range(8))
+    for data in (first, TensorDataset(torch.arange(8)), list(range(8))):
+        for order in (kind([0, index]), range(index, 0) if index < 0 else range(index + 1)):
+            with pytest.raises(BadArgument, match=r"sampler has the index -?\d+; .* only 8"):
+                ThreadedLoader(data, sampler=order)
+        assert len(ThreadedLoader(data, sampler=kind([0, 7, -8]))) == 3
+
+
+class ByKey(Dataset[Any]):
+    """Asked by numbers of its own, as records by their ids."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, key: int) -> int:
+        return {100: 1, 200: 2}[key]
+
+
+def test_a_dataset_of_keys_is_asked_by_them() -> None:
+    loader = ThreadedLoader(ByKey(), batch_size=None, sampler=[100, 200], where="trainer")
+    assert list(loader) == list(DataLoader(ByKey(), batch_size=None, sampler=[100, 200]))
 
 
 @everywhere

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, DistributedSampler, IterableDataset, RandomSampler
+from torch.utils.data import (
+    ConcatDataset,
+    DataLoader,
+    DistributedSampler,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    TensorDataset,
+)
 
 from datasets_impl import arguments
 from datasets_impl.errors import BadArgument
-from datasets_impl.loaders.order import ShardedShuffle
+from datasets_impl.loaders.order import ShardedShuffle, length
 
 # Attributes of samplers of PyTorch and of this package that decide the order.
 DECIDE = ("seed", "shuffle", "replacement", "num_samples", "num_replicas", "world", "drop_last")
@@ -78,6 +88,44 @@ def require_kinds(dataset: Any, sampler: Any, batch_sampler: Any, generator: Any
             arguments.iterable(name, order, "an iterable of indices, or None")
     if generator is not None and not isinstance(generator, torch.Generator):
         raise arguments.refused("generator", generator, "a torch.Generator, or None")
+
+
+def require_in_range(dataset: Any, sampler: Any) -> None:
+    """That a list of indices has none beyond the end, which would end an epoch in its middle.
+
+    Only of datasets that count their samples from 0: another may be asked by keys of its own.
+    """
+    own = type(dataset).__module__.partition(".")[0] == __name__.partition(".")[0]
+    counts = own or isinstance(dataset, list | tuple | TensorDataset | Subset | ConcatDataset)
+    count = length(dataset) if counts else None
+    if count is None or type(sampler) not in (list, tuple, range, np.ndarray, torch.Tensor):
+        return
+    try:
+        ends = sampler if type(sampler) is not range else [*sampler[:1], *sampler[-1:]]
+        indices = np.asarray(ends.cpu() if isinstance(ends, torch.Tensor) else ends)
+    except ValueError:  # lists of different lengths
+        return
+    if indices.ndim != 1 or indices.dtype.kind not in "iu":  # which are told when they are read
+        return
+    beyond = indices[(indices < -count) | (indices >= count)]
+    if len(beyond):
+        there = f"only {count:,} (0 to {count - 1:,})" if count else "none"
+        raise BadArgument(f"sampler has the index {beyond[0]:,}; the dataset has {there}.")
+
+
+def warn_of_nothing(loader: Any) -> None:
+    """One sentence where an epoch has no batches, as it has none with `DataLoader`."""
+    if length(loader) != 0:
+        return
+    samples = length(loader.sampler)
+    if length(loader.dataset) == 0:
+        why = "the dataset has no samples"
+    elif loader.batch_size and loader.drop_last and samples:
+        size = loader.batch_size
+        why = f"drop_last leaves out {samples:,} samples, which fill no batch of {size:,}"
+    else:
+        why = "its sampler gives no indices"
+    warnings.warn(f"An epoch has no batches: {why}.", RuntimeWarning, stacklevel=3)
 
 
 def seconds(name: str, value: Any) -> float:

@@ -121,6 +121,7 @@ class ThreadedLoader(Generic[T]):
         self.epoch = 0
         arguments.function("collate_fn", collate_fn)
         given.require_kinds(dataset, sampler, batch_sampler, generator)
+        given.require_in_range(dataset, sampler)
         shuffle = None if shuffle is None else arguments.flag("shuffle", shuffle)
         if batch_size is not None:
             batch_size = arguments.positive_int("batch_size", batch_size)
@@ -206,6 +207,8 @@ class ThreadedLoader(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """An epoch, which begins when its first batch is asked for."""
+        if not self._streams:
+            given.warn_of_nothing(self)
         return Unbegun(self._begin)
 
     def _begin(self, iterator: Unbegun) -> None:
