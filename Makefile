@@ -105,8 +105,9 @@ $(PEERS): requirements-peers.txt $(READY)
 	libopencv-dev pkg-config g++ (see $(VENV)/ffcv.log)" >&2
 	@touch $(PEERS)
 
-clean:  ## remove the environment and everything a run left in this folder
-	rm -rf .venv .venv-py* .venv-torch* .asv out build
+clean:  ## remove the environments and what asv and pip left here; measured results in out/ stay
+	rm -rf .venv $(patsubst %/.ready,%,$(wildcard .venv-*/.ready)) .asv build
+	@[ ! -e out ] || echo "out/ stays: it holds measured results; remove it with rm -r out."
 
 $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

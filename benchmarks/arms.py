@@ -7,7 +7,7 @@ from functools import partial
 
 from datasets_impl.contest.registry import ARMS
 from datasets_impl.experiments.augment import PLACES
-from datasets_impl.factors import AGAIN
+from datasets_impl.factors import second_name
 
 from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, star
@@ -43,7 +43,7 @@ def costly(task):
 def rivals(task, *ceilings):
     """What runs side by side for a task."""
     last = TWICE[task]
-    return [*ceilings, *(name for name in names(task) if name != last), last, f"{last}{AGAIN}"]
+    return [*ceilings, *(name for name in names(task) if name != last), last, second_name(last)]
 
 
 VERSION = "2"  # since 2: the one loader's own arms, in place of a class for each

@@ -21,6 +21,7 @@ from datasets_impl.media.workspaces import name_semaphores
 from datasets_impl.observe import load
 from datasets_impl.observe.log import ROUND_VARIABLE, observe
 from datasets_impl.system.allocator import keep_freed_memory
+from datasets_impl.system.left_out import because
 from datasets_impl.system.termination import end_with_parent
 
 from .grids import GRID, SPARSE, Cell
@@ -98,9 +99,10 @@ class _Benchmark:
         before = load.snapshot()
         try:
             value, state = measure(Cell.at(self.param_names, levels))
-        except (Unsupported, MissingPackage) as reason:
-            observe({**record, "skipped": str(reason)})
-            raise SkipNotImplemented(str(reason)) from reason
+        except (Unsupported, MissingPackage) as error:
+            reason = because(str(error))
+            observe({**record, "skipped": reason})
+            raise SkipNotImplemented(reason) from error
         except Exception as error:
             observe({**record, "failed": f"{type(error).__name__}: {error}"})
             raise

@@ -1,9 +1,11 @@
 """A/A arms: the same thing under two names. A difference here is a false alarm.
 
-Any factor may have the second name, which ends in "-again"; it goes last.
+Any factor may have the second name (`factors.second_name`); it goes last.
 """
 
 from functools import partial
+
+from datasets_impl.factors import CENTRE, second_name
 
 from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, ITEMS, START_METHODS, star
@@ -21,7 +23,7 @@ FIRST_WORKERS = (0, 2) if 0 in GRID.workers_started else (2,)
 
 def pairs(*names):
     """Each name followed by its second arm, so that the two run one after the other."""
-    return [arm for name in names for arm in (name, f"{name}-again")]
+    return [arm for name in names for arm in (name, second_name(name))]
 
 
 class Epoch(_Benchmark):
@@ -40,7 +42,7 @@ class ColdEpoch(Epoch):
     version = "1"  # without workers nothing has changed
     params = star(
         EPOCH,
-        medium=[medium for medium in GRID.media if medium != "disk-warm"],
+        medium=[medium for medium in GRID.media if medium != CENTRE["medium"]],
         impl=pairs("naive"),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets_impl.corpus import DEFAULT_QUALITY
 from datasets_impl.errors import BAD_INPUT, StudyError
-from datasets_impl.factors import APART, FACTORS
+from datasets_impl.factors import APART, FACTORS, LOCAL_MEDIA, first_name
 from datasets_impl.observe.log import SPARSE as SPARSE
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
@@ -121,7 +121,7 @@ PROFILES = {
         bandwidths=(25, 100, 400),
         limits=("within the limit", "beyond the limit"),
         latencies_ms=(10,),
-        media=("ramdisk", "disk-warm", "disk-cold"),
+        media=LOCAL_MEDIA,
         controls=("naive", "preloaded", "mapped"),
         tasks_beside=("decode",),
     ),
@@ -149,7 +149,7 @@ PROFILES = {
         bandwidths=(10, 25, 50, 100, 200, 400, 800, 1600),
         limits=("within the limit", "beyond the limit"),
         latencies_ms=(1, 10, 50),
-        media=("ramdisk", "disk-warm", "disk-cold"),
+        media=LOCAL_MEDIA,
         controls=("naive", "preloaded", "mapped"),
         tasks_beside=("decode", "raw", "train"),
         counts_arms=(2048, 8192),
@@ -228,11 +228,15 @@ def star(names: list[str], **levels: Any) -> list[list[Any]]:
 
 
 class _At:
-    """One combination of levels: an attribute for each factor, at the centre unless given."""
+    """One combination of levels: an attribute for each factor, at the centre unless given.
+
+    Each has its first name here, so nothing that measures a cell knows of A/A arms; log and results
+    have the levels as they stand in the benchmark.
+    """
 
     @classmethod
     def at(cls, names: list[str], levels: tuple[Any, ...]) -> Cell:
-        return cls(**CENTRE | dict(zip(names, levels, strict=True)))
+        return cls(**CENTRE | dict(zip(names, map(first_name, levels), strict=True)))
 
 
 Cell = make_dataclass("Cell", [row.name for row in FACTORS], bases=(_At,), frozen=True)

@@ -14,6 +14,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.filesize import decimal
@@ -23,6 +24,8 @@ from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import images_dir, user_path
+from datasets_impl.files.records import json_of
+from datasets_impl.files.replacing import check_replaceable
 
 from .common import _Benchmark
 from .grids import GRID, Cell, profile_name
@@ -156,6 +159,16 @@ def _summary(manifests: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _is_plan(path: Path) -> bool:
+    found = json_of(path)
+    return found.keys() == {"rounds", "benchmarks"}
+
+
+def _is_manifests(path: Path) -> bool:
+    found = json_of(path)
+    return isinstance(found, list) and all("content_hash" in one for one in found)
+
+
 @exit_on_study_error
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare")
@@ -167,6 +180,13 @@ def main() -> int:
     )
     parser.add_argument("--bench", help="only for the cells that this expression matches")
     options = parser.parse_args()
+    pictures = [folder] if (folder := images_dir()) else []
+    for place, ours, what in (
+        (options.plan, _is_plan, "the plan of a study"),
+        (options.manifests, _is_manifests, "manifests of corpora"),
+    ):
+        if place:
+            check_replaceable(place, ours, sources=pictures, what=what)
     if options.plan:
         atomic_write(options.plan, json.dumps(plan(options.bench)))
     manifests = [

@@ -4,7 +4,7 @@
 """
 
 from datasets_impl.contest.registry import ARMS
-from datasets_impl.factors import AGAIN
+from datasets_impl.factors import second_name
 
 from .common import _Benchmark, _Sparse, tracked
 from .grids import GRID, star
@@ -26,7 +26,7 @@ class OverALine(_Sparse):
         n=GRID.counts_remote,
         bandwidth=GRID.lines_mb,
         latency_ms=GRID.lines_ms,
-        impl=[*RIVALS, TWICE, f"{TWICE}{AGAIN}"],
+        impl=[*RIVALS, TWICE, second_name(TWICE)],
     )
 
     track_remote = tracked(first_epoch, "us")

@@ -18,7 +18,7 @@ import grimp
 
 from datasets_impl import registry
 from datasets_impl.errors import exit_on_study_error
-from datasets_impl.factors import AGAIN
+from datasets_impl.factors import first_name, is_second_name
 
 from .common import _Benchmark
 from .prepare import chosen, plan
@@ -80,7 +80,7 @@ def _is_touched(benchmark: type[_Benchmark], imports: Imports, changed: Set[str]
 
 def _datasets(benchmark: type[_Benchmark]) -> set[str]:
     """The modules of the datasets that its levels name."""
-    rows = [registry.IMPLEMENTATIONS.get(str(level).removesuffix(AGAIN))
+    rows = [registry.IMPLEMENTATIONS.get(first_name(level))
             for level in _levels(benchmark)]  # fmt: skip
     classes = [one for row in rows if row for one in _named(row.build)]
     modules = {str(getattr(one, "__module__", "")) for one in classes}
@@ -103,7 +103,7 @@ def _controls(benchmark: type[_Benchmark], every: dict[str, type[_Benchmark]]) -
         name: set(one.param_names) == set(benchmark.param_names)
         for name, one in every.items()
         if _tracks(one) & _tracks(benchmark)
-        and any(str(level).endswith(AGAIN) for level in _levels(one))
+        and any(is_second_name(level) for level in _levels(one))
     }
     return sorted(name for name in alike if alike[name] or not any(alike.values()))
 

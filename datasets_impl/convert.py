@@ -84,7 +84,7 @@ def convert_to_shards(
     kind: Kind | None = None,
     *,
     labelled: bool = False,
-    shard_images: int = SHARD,
+    shard_images: int | None = None,
     workers: int | None = None,
     executor: Any = None,
     on: str | None = None,
@@ -102,7 +102,8 @@ def convert_to_shards(
         kind: "jpeg" for the encoded bytes, "pixels" for decoded images of one size; by default the
             first that the format stores.
         labelled: the folders of `source` are classes, whose numbers are the targets.
-        shard_images: images of each shard but the last.
+        shard_images: images of each shard but the last; by default as in the set that stands
+            there, finished or not, or 1,024 if it is of other pictures or there is none.
         workers: processes of this machine; as many as there are cores by default.
         executor: where shards are written instead, anything with `submit` of an `Executor`.
         on: the address of a Dask scheduler instead.
@@ -122,7 +123,7 @@ def convert_to_shards(
     kind = row.kinds[0] if kind is None else kind
     if kind not in row.kinds:
         raise refused("kind", kind, f"{' or '.join(row.kinds)}, which {format!r} stores")
-    size = positive_int("shard_images", shard_images)
+    size = None if shard_images is None else positive_int("shard_images", shard_images)
     count = cores() if workers is None else positive_int("workers", workers)
     _check_where(workers, executor, on)
     flag("progress", progress)
@@ -229,7 +230,8 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     add("--format", default="pack", metavar="NAME", help=f"one of {', '.join(FORMATS)}")
     add("--kind", metavar="KIND", help="jpeg (encoded bytes) or pixels (decoded, of one size)")
     add("--labelled", action="store_true", help="the folders of SRC are classes")
-    add("--shard-images", type=_count, default=SHARD, metavar="N", help=f"default: {SHARD:,}")
+    size = f"default: as in the set that stands there, else {SHARD:,}"
+    add("--shard-images", type=_count, metavar="N", help=size)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--workers", type=_count, metavar="N", help="processes; default: cores")
     where.add_argument("--on", metavar="ADDRESS", help="a Dask scheduler, tcp://host:8786")

@@ -14,8 +14,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
 
-from rich.console import Console
-
 from datasets_impl import streams
 
 P = ParamSpec("P")
@@ -170,6 +168,8 @@ def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
 
 
 def _told(sentence: str, code: int, style: str = "") -> int:
+    from rich.console import Console  # late: every dataset imports this module
+
     with contextlib.suppress(OSError):
         stderr = Console(stderr=True, soft_wrap=True, highlight=False)
         stderr.print(sentence, style=style, markup=False)

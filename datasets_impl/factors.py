@@ -1,4 +1,4 @@
-"""Names that measuring and judging share: factors, topics, profiles, and the ending of A/A arms.
+"""Names that measuring and judging share: factors, topics, profiles, and those of A/A arms.
 
 A factor has one row here: its name, its centre in the star of benchmarks, and how it reads in a
 sentence, beside a number and along an axis.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-AGAIN = "-again"  # ends the second name of an arm that is measured twice (A/A)
 # Profiles that have no cell in common with the standard one, nor with each other: the topics and
 # benchmarks that they measure. A run of each is judged with the machine's standard run.
 APART = {
@@ -38,6 +37,12 @@ TOPICS = (
     "transport",
     "uneven",
 )
+# Where the bytes of a dataset lie: on the machine itself, fastest first, and behind something slow.
+LOCAL_MEDIA = ("ramdisk", "disk-warm", "disk-cold")
+SLOW_MEDIA = ("throttled", "object-store")
+# What an arm of the contest is to do; `contest.model` says what each is.
+Task = Literal["decode", "raw", "train", "remote"]
+LOCAL_TASKS: tuple[Task, ...] = ("decode", "raw", "train")
 # Further numbers of one measurement, which stand in its log as `also`, and their units.
 ALSO = {"slowdown": "times", "cpu": "us", "p99": "ms", "accuracy": "%"}
 
@@ -101,3 +106,19 @@ OTHERS = (
     Factor("benchmark", short="{}", place="in {}"),
 )
 NAMES = tuple(row.name for row in FACTORS)
+CENTRE = {row.name: row.centre for row in FACTORS if row.centre is not None}
+_AGAIN = "-again"
+
+
+def second_name(level: str) -> str:
+    """Under which an arm is measured a second time (A/A), as a level of whatever factor."""
+    return level + _AGAIN
+
+
+def is_second_name(level: Any) -> bool:
+    return str(level).endswith(_AGAIN)
+
+
+def first_name(level: Any) -> Any:
+    """What the level stands for, under whichever name it is measured."""
+    return level.removesuffix(_AGAIN) if isinstance(level, str) else level

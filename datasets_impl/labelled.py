@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from datasets_impl.indexing import position
 # As `torchvision.datasets.folder.IMG_EXTENSIONS`; what is no JPEG, Pillow decodes.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 FORMS = "a folder of JPEG files, an ImageFolder, or a list of paths or of (path, target)"
+TORCHVISIONS = "torchvision.datasets.folder"  # whose loaders give the pictures that are given here
 MOST_BYTES = 8  # of a number that PyTorch has
 Targets = np.ndarray[Any, Any]
 
@@ -197,7 +199,8 @@ def as_files(given: Any) -> ImageFiles | None:
     such a list as its `samples`, as torchvision's `ImageFolder` is one, or a part of one of these
     as `random_split` makes it; None if it is something else.
 
-    An `ImageFolder`'s own transforms and loader are not used.
+    Targets are what an `ImageFolder`'s `target_transform` makes of them, once, here. Its
+    `transform` and `loader` are not used, and a RuntimeWarning says so.
 
     Raises:
         StudyError: the folder has no JPEG file.
@@ -219,13 +222,29 @@ def as_files(given: Any) -> ImageFiles | None:
         paths, targets = zip(*pairs, strict=True)
     except (TypeError, ValueError):
         raise refused("source", pairs, FORMS) from None
+    change = getattr(given, "target_transform", None)
+    _warn_of_unused(given)
     folder = getattr(given, "root", None)
     return ImageFiles(
         [_absolute(path) for path in paths],
-        targets,
+        targets if change is None else [change(target) for target in targets],
         getattr(given, "classes", None),
         None if folder is None else user_path(folder),
     )
+
+
+def _warn_of_unused(given: Any) -> None:
+    loader = getattr(given, "loader", None)
+    own = loader is not None and getattr(loader, "__module__", "") != TORCHVISIONS
+    unused = {"transform": getattr(given, "transform", None) is not None, "loader": own}
+    names = " and ".join(name for name, used in unused.items() if used)
+    if names:
+        warnings.warn(
+            f"The {names} of {type(given).__name__} will not be used: only its files and targets "
+            "are; crop with RandomCrops or CentreCrops, and change the batches that come out.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _part(given: Subset[Any]) -> ImageFiles | None:

@@ -21,7 +21,6 @@ from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.documented import ImprovedDataset, InefficientDataset, MemoryMappedDataset
 from datasets_impl.documented.memory_mapped import DATA_FILE
-from datasets_impl.factors import AGAIN
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.transforms import ToUint8, make_transform
 from datasets_impl.variants.decode_image import DecodeImageDataset, TorchCodecDataset
@@ -51,7 +50,6 @@ class Implementation:
 
     name: str
     build: Callable[..., Dataset[Any]]
-    origin: Literal["documented", "corrected", "variant"]
     layout: Literal["HWC", "CHW"]
     files: Callable[[Any], list[Path]] = _no_files
     sample: Literal["tensor", "tuple"] = "tensor"
@@ -69,52 +67,44 @@ _ROWS = (
     Implementation(
         "naive",
         InefficientDataset,
-        "documented",
         "HWC",
         files=_image_files,
         one_file_per_item=True,
         sample="tuple",
         takes_transform=True,
     ),
-    Implementation("preloaded", lambda root: ImprovedDataset(root, ToUint8()), "documented", "HWC"),
+    Implementation("preloaded", lambda root: ImprovedDataset(root, ToUint8()), "HWC"),
     Implementation(
         "mapped",
         MemoryMappedDataset,
-        "documented",
         "HWC",
         files=lambda dataset: [Path(dataset.root_dir) / DATA_FILE],
     ),
     Implementation(
         "naive-fixed",
         JpegDataset,
-        "corrected",
         "HWC",
         files=_image_files,
         one_file_per_item=True,
         takes_transform=True,
     ),
-    Implementation("preloaded-fixed", PreloadedDataset, "corrected", "HWC", takes_transform=True),
+    Implementation("preloaded-fixed", PreloadedDataset, "HWC", takes_transform=True),
     Implementation(
         "mapped-fixed",
         ReadOnlyMappedDataset,
-        "corrected",
         "HWC",
         files=lambda dataset: [dataset.data_file],
     ),
-    Implementation(
-        "preloaded-chw", lambda root: ImprovedDataset(root, v2.PILToTensor()), "variant", "CHW"
-    ),
+    Implementation("preloaded-chw", lambda root: ImprovedDataset(root, v2.PILToTensor()), "CHW"),
     Implementation(
         "preloaded-float",
         lambda root: ImprovedDataset(root, ToTensor()),
-        "variant",
         "CHW",
         dtype=torch.float32,
     ),
     Implementation(
         "pil-to-tensor",
         PilToTensorDataset,
-        "variant",
         "CHW",
         files=_image_files,
         one_file_per_item=True,
@@ -122,7 +112,6 @@ _ROWS = (
     Implementation(
         "decode-image",
         DecodeImageDataset,
-        "variant",
         "CHW",
         files=_image_files,
         one_file_per_item=True,
@@ -130,18 +119,16 @@ _ROWS = (
     Implementation(
         "decode-torchcodec",
         TorchCodecDataset,
-        "variant",
         "CHW",
         files=_image_files,
         one_file_per_item=True,
     ),
-    Implementation("preloaded-array", PreloadedArrayDataset, "variant", "HWC"),
-    Implementation("preloaded-tensor", PreloadedTensorDataset, "variant", "HWC"),
-    Implementation("preloaded-shared", PreloadedSharedDataset, "variant", "HWC"),
+    Implementation("preloaded-array", PreloadedArrayDataset, "HWC"),
+    Implementation("preloaded-tensor", PreloadedTensorDataset, "HWC"),
+    Implementation("preloaded-shared", PreloadedSharedDataset, "HWC"),
     Implementation(
         "lazy-cache",
         lambda root, process=None: CachedDataset(JpegDataset(root), process),
-        "variant",
         "HWC",
         takes_transform=True,
         fills_on_access=True,
@@ -149,46 +136,32 @@ _ROWS = (
     Implementation(
         "raw-files",
         RawFileDataset,
-        "variant",
         "HWC",
         files=lambda dataset: [Path(file) for file in dataset.files],
     ),
-    Implementation(
-        "row-loop", RowLoopDataset, "variant", "HWC", files=_image_files, one_file_per_item=True
-    ),
+    Implementation("row-loop", RowLoopDataset, "HWC", files=_image_files, one_file_per_item=True),
     Implementation(
         "relisting",
         RelistingDataset,
-        "variant",
         "HWC",
         files=lambda dataset: [Path(path) for path in jpeg_files(dataset.root_dir)],
         one_file_per_item=True,
     ),
-    Implementation(
-        "reheader", ReheaderDataset, "variant", "HWC", files=_image_files, one_file_per_item=True
-    ),
+    Implementation("reheader", ReheaderDataset, "HWC", files=_image_files, one_file_per_item=True),
 )
 
 
 IMPLEMENTATIONS: dict[str, Implementation] = {row.name: row for row in _ROWS}
 
 
-def implementation(name: str) -> Implementation:
-    """Look up `name`; `<name>-again` is the same implementation, as the second arm of an A/A pair.
-
-    Raises:
-        KeyError: no such implementation.
-    """
-    return IMPLEMENTATIONS[name.removesuffix(AGAIN)]
-
-
 def build(name: str, root: Path, transform: str = "none", px: int = 0) -> Dataset[Any]:
     """Build the dataset `name` over the JPEG files in `root`.
 
     Raises:
+        KeyError: no such implementation.
         ValueError: the implementation has no place for a transform.
     """
-    entry = implementation(name)
+    entry = IMPLEMENTATIONS[name]
     if transform != "none" and not entry.takes_transform:
         raise ValueError(f"{name} is measured without a transform, not with {transform!r}")
     return (

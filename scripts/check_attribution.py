@@ -22,7 +22,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -35,6 +34,7 @@ from datasets_impl.doctor.probes.own_code import LIBRARIES, is_own
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.target import load
 from datasets_impl.errors import StudyError, exit_on_study_error
+from datasets_impl.media.workspaces import sweep_all, temporary_folder
 
 APART = 0.10  # shares that may lie between both methods
 TOGETHER = "own lines"
@@ -109,8 +109,9 @@ def sampled_shares(target: str, kwargs: str, seconds: float) -> dict[str, float]
     spy = shutil.which("py-spy") or shutil.which("py-spy", path=str(Path(sys.executable).parent))
     if spy is None:
         raise StudyError("py-spy is not installed; pip install py-spy.")
-    with tempfile.TemporaryDirectory() as folder:
-        stacks = Path(folder) / "stacks"
+    sweep_all()  # what one that was killed left
+    with temporary_folder() as folder:
+        stacks = folder / "stacks"
         done = subprocess.run(
             [spy, "record", "--format", "raw", "--full-filenames", "--idle",
              "--rate", str(RATE), "--output", str(stacks), "--",

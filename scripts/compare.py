@@ -41,7 +41,7 @@ from scripts.report.terminal import verdict_text
 from scripts.root import CLAIMS, ROOT
 
 if TYPE_CHECKING:
-    from scripts.judging.judge import Judgement
+    from scripts.judging.judgement import Judgement
 
 SHOWN = 20  # differing cells in the terminal; the files hold all
 

@@ -188,9 +188,12 @@ def _ratio(change: Change) -> str:
 
 
 def _verdict(change: Change) -> str:
-    if change.outcome == "no change" and change.noise:
-        return f"no change beyond {change.noise:.0%}"
-    return f"not compared: {change.why}" if change.outcome == "not compared" else change.outcome
+    if change.outcome == "not compared":
+        return f"not compared: {change.why}"
+    if not change.known:
+        return f"{change.outcome} (noise unknown, {change.noise:.0%} assumed)"
+    beyond = change.outcome == "no change" and change.noise
+    return f"no change beyond {change.noise:.0%}" if beyond else change.outcome
 
 
 def _plain(change: Change) -> dict[str, Any]:
@@ -202,6 +205,7 @@ def _plain(change: Change) -> dict[str, Any]:
         "levels": change.levels,
         **dict(zip(("ratio", "low", "high"), numbers, strict=True)),
         "noise": change.noise,
+        "noise_known": change.known,
         "outcome": change.outcome,
     }
 

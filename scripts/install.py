@@ -1,8 +1,8 @@
 """Install what the project needs into the environment it runs in, and say meanwhile what happens.
 
-With --beside, an environment of another Python or an older torch: what cannot be had there is left
-out, and `left-out.txt` in the environment says why. Runs before anything is installed, so it
-imports the standard library alone.
+With --beside, an environment of another Python or an older torch: what has no wheel for it is left
+out, and `left-out.txt` in the environment says why (`datasets_impl.system.left_out`). Runs before
+anything is installed, so it imports the standard library alone.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> int:
 
 def _beside(wanted: Sequence[str], torch: str) -> str:
     """Install what can be had and note the rest; why no study can run with that, "" if it can."""
-    left_out = install(wanted, pip)
+    left_out = install(wanted, wheels)
     if torch:
         left_out["torchcodec"] = f"its pinned release is not built for torch {torch}"
     told = [f"{name} is left out: {why}" for name, why in left_out.items()]
@@ -96,8 +96,13 @@ def name(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
 
 
-def pip(wanted: Sequence[str], what: str = "") -> str:
-    what = what or (wanted[0] if len(wanted) == 1 else f"{wanted[0]} and {len(wanted) - 1} more")
+def wheels(wanted: Sequence[str]) -> str:
+    """Nothing is compiled: what comes of that differs from one machine to the next."""
+    more = f" and {len(wanted) - 1} more" if wanted[1:] else ""
+    return pip(["--only-binary", ":all:", *wanted], f"{wanted[0]}{more}")
+
+
+def pip(wanted: Sequence[str], what: str) -> str:
     return run(
         [sys.executable, "-m", "pip", "install", "--progress-bar", "off", *wanted],
         f"Installing {what}",

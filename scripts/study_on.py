@@ -34,7 +34,7 @@ from scripts.report import written
 from scripts.report.study import load_study
 from scripts.report.terminal import print_study
 from scripts.root import CLAIMS, ROOT
-from scripts.session import hosts, provenance, state
+from scripts.session import alone, hosts, provenance, publishing, state
 from scripts.session.child import run_child
 from scripts.session.measuring import measuring
 from scripts.session.places import check_place, check_profile, parser_of, rounds_asked
@@ -96,9 +96,12 @@ def main(argv: list[str] | None = None) -> int:
         refused.append(sentence)
         console.print(sentence, markup=False, soft_wrap=True)
 
-    check = lambda: written.check(out / "report", FILES, "report")  # noqa: E731
+    def check() -> None:
+        written.check(out / "report", FILES, "report")
+        publishing.check_suite(out / "results")
+
     with measuring(out, check) as temporary, client_of(options.on) as client:
-        workers = hosts.workers_by_host(client)
+        workers = alone.workers_by_host(client)
         wanted = hosts.own() | {"pictures": _pictures(options, temporary)}
         console.print(f"One study on each of {len(workers)} hosts: {', '.join(workers)}.")
         found = hosts.study_each(client, workers, folder, words, wanted, tell)

@@ -105,20 +105,14 @@ def number(claim: dict[str, Any]) -> str:
         return wording.in_short("", claim["finding"])
     metric, arms = effect["metric"].removeprefix(f"{effect['unit']} "), " / ".join(effect["arms"])
     if effect["quantity"] == "value":
-        if not re.search(r"\d", told):
-            return f"{_cells_for(claim)}: {metric}"
+        if told in {cell["reading"] for cell in claim["evidence"]}:
+            cells = ((c["machine"], c["outcome"]) for c in claim["evidence"] if c["counts"])
+            return f"{wording.cells_for(cells)}: {metric}"
         metric = "" if re.search(r"[a-z]{3}", told) else metric  # "0 opened per image" says it
     elif len(effect["arms"]) > 1 and effect["quantity"] != "amount":
         metric = ""
     of = ", ".join(filter(None, (metric, arms)))
     return f"{told}{' ' if metric or effect['low'] is not None else ', '}{of}"
-
-
-def _cells_for(claim: dict[str, Any]) -> str:
-    """Of one machine: another answers an exact question the same way."""
-    counted = [c for c in claim["evidence"] if c["counts"] and c["outcome"] != "skipped"]
-    own = [cell["outcome"] for cell in counted if cell["machine"] == counted[0]["machine"]]
-    return f"{own.count('for')} of {len(own)} cells for it"
 
 
 def _cell(text: str) -> str:

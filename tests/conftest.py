@@ -27,7 +27,13 @@ from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.errors import Unsupported
 from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
 from datasets_impl.media import cgroup
-from datasets_impl.media.workspaces import own_folder, remove, scratch_parent
+from datasets_impl.media.workspaces import (
+    own_folder,
+    remove,
+    scratch_parent,
+    sweep,
+    temporary_parent,
+)
 from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.system.cores import cores
 from tests.leftovers import Watch
@@ -42,6 +48,7 @@ ROOT = Path(__file__).parents[1]
 COUNT, PX = 12, 48
 LONGEST = ("test_study_stopped", "test_study_on", "test_compare_revisions")
 FRESH = "DATASET_STUDY_TEST_IN_FRESH_PROCESS"
+SHORT = "tested-"  # how links to folders of tests begin
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -67,14 +74,25 @@ def pytest_configure(config: pytest.Config) -> None:
     # pytest keeps its own folders where it always does; all else goes into a folder of the process
     # that runs tests. Its name is short, since it is part of sockets' names, and a later session
     # sweeps it.
-    usual = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
         return  # its workers run the tests
-    tempfile.tempdir = os.environ["TMPDIR"] = str(own_folder(Path(usual)))
+    parent = temporary_parent()
+    sweep(parent)
+    for link in parent.glob(f"{SHORT}*"):
+        if link.is_symlink() and not link.exists():
+            link.unlink(missing_ok=True)
+    folder = own_folder(parent)
+    # By its own name it is too long for commands that are started here: they would go elsewhere,
+    # where nothing tells what they leave from what others of this machine do.
+    link = parent / f"{SHORT}{folder.name.rpartition('-')[2]}"
+    link.symlink_to(folder)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(link)
     # Workers that are ended by a signal cannot remove a folder of their own; they take this one's.
     get_temp_dir()
     # After multiprocessing has removed what it keeps there until the end.
-    Finalize(None, remove, [Path(tempfile.tempdir)], exitpriority=-1000)
+    Finalize(None, link.unlink, [True], exitpriority=-1001)
+    Finalize(None, remove, [folder], exitpriority=-1000)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,5 +1,5 @@
-"""Loaded by the workers of a Dask cluster: each shard that is made leaves a line, and takes a
-moment longer, so that there is time to kill somebody."""
+"""Loaded by the workers of a Dask cluster: each shard leaves a line when it is begun and when it is
+made, and takes a moment longer, so that there is time to kill somebody."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ real = shards.convert_plan
 
 
 def counted(plan: Any, form: Any, path: Path, **more: Any) -> Path:
-    with open(os.environ[FILE], "a") as file:  # noqa: PTH123
-        file.write(f"{path.name}\n")
+    _say("begun")
     time.sleep(float(os.environ[PAUSE]))
-    return real(plan, form, path, **more)
+    made = real(plan, form, path, **more)
+    _say("made")
+    return made
+
+
+def _say(what: str) -> None:
+    with open(os.environ[FILE], "a") as file:  # noqa: PTH123
+        file.write(f"{what} {os.getpid()}\n")
 
 
 def dask_setup(worker: Any) -> None:

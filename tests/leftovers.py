@@ -66,6 +66,11 @@ def _owned(path: Path) -> bool:
     return owner.isdigit() and int(owner) != os.getpid() and psutil.pid_exists(int(owner))
 
 
+def shared(paths: set[Path]) -> list[Path]:
+    """Those in shared memory, where tests that run beside this one have theirs for a moment."""
+    return [path for path in paths if path.parent == SHARED]
+
+
 class Watch:
     """Tells what was left since it began, and which test it was first seen after."""
 

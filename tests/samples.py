@@ -99,6 +99,10 @@ def same(found: Any, expected: Any) -> None:
 
 PLACES = ["trainer", "process"]
 everywhere = pytest.mark.parametrize("where", PLACES)
+every_method = pytest.mark.parametrize(
+    "method",
+    ["fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("forkserver", "spawn"))],
+)
 
 
 def expect(loader: Any, plain: Any, epochs: int = 2) -> None:

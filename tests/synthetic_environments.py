@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.judging.across import PLACES, Across, Change
+from scripts.judging.across import PLACES
+from scripts.judging.environment_changes import Across, Change
 from scripts.judging.inference import Interval
 from scripts.report.model import Study
 from tests.synthetic_results import Bench, Noise, write_results

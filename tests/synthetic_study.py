@@ -207,7 +207,7 @@ def measurements(machines: tuple[str, ...]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     product, sizes = itertools.product, (64, 128, 256, 512)
     cost = {"naive": 2600.0, "naive-fixed": 2500.0, "preloaded": 60.0, "mapped": 75.0,
-            "decode-image": 1900.0, "naive-again": 2610.0}  # fmt: skip
+            "decode-image": 1900.0}  # fmt: skip
     centre = {"n": 1024, "px": 256, "quality": 92, "workers": 0, "start_method": "",
               "medium": "disk-warm", "transform": "none", "stage": ""}  # fmt: skip
 

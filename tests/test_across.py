@@ -17,7 +17,8 @@ import pytest
 from scipy import stats
 
 from scripts.judging import inference
-from scripts.judging.across import PLACES, Across
+from scripts.judging.across import PLACES
+from scripts.judging.environment_changes import Across
 from scripts.judging.judge import judge
 from scripts.render_report import render
 from scripts.report import environments, figures

@@ -10,7 +10,9 @@ import pytest
 
 from scripts.judging.model import Cell, CellCounts, Effect, Outcome, Verdict
 from scripts.report.answer import answer
+from scripts.report.environments import updating
 from scripts.report.model import ClaimResult
+from scripts.report.record import cell_record
 from tests.synthetic_study import build
 
 
@@ -54,6 +56,11 @@ def storage(outcomes: dict[int, Outcome]) -> list[Cell]:
     ]
 
 
+ARRAY = Cell(
+    "t", "ratio", {"n": 1024, "px": 256, "impl": "preloaded-array", "start_method": "forkserver"},
+    2.4, 2.3, 2.5, "for", 6, "startup.BySize.track_first_batch", "lab", counts=False,
+    treatment="preloaded-array", baseline="naive",
+)  # fmt: skip
 ALL = [
     *parts(0.77, (0.02, 0.28)),
     claim("C04", effect(45.1)),
@@ -62,7 +69,7 @@ ALL = [
     claim("C09", effect(0.97, "share", metric="copied by each worker"), "conditional"),
     claim("C15", effect(1, "value", reading="1 of 20"), "challenged"),
     claim("C17", effect(1.06)),
-    claim("X01", effect(2.9, metric="memory of the process tree"), "conditional"),
+    claim("X01", effect(2.9, metric="memory of the process tree"), "conditional", [ARRAY]),
     claim("X04", effect(0.8, "amount", arms=["preloaded", "naive"], unit="epochs")),
     claim("X05", effect(0.4), "conditional", storage({25: "for", 100: "for", 800: "against"})),
 ]
@@ -97,6 +104,20 @@ def test_full_evidence_answers_in_five_sentences_with_a_number_and_a_claim_each(
 def test_what_is_lacking_leaves_its_place_to_the_next(without: str, text: str, name: str) -> None:
     last = answer([one for one in ALL if one.id not in without.split()])[-1]
     assert text in last.text and last.claim == name
+
+
+def test_the_start_of_workers_is_told_of_an_array_and_of_the_python_that_measured_it() -> None:
+    """And not by the headline, which is of a mapping; README and page quote the same cell."""
+    under = {"lab": "Python 3.11, torch 2.14"}
+    (point,) = answer([one for one in ALL if one.id == "X01"], under)
+    assert "first batches take 2.4 times as long" in point.text and len(point.text.split()) <= 20
+    assert point.measured == (
+        "[2.3\u20132.5], 1,024 images, 256 px, lab, Python 3.11 with forkserver"
+    )
+    tree = replace(ARRAY, benchmark="memory.StartMethod.track_tree", baseline="fork")
+    assert "first batch takes 2.4 times" in updating(map(cell_record, (ARRAY, tree)), under)
+    less = claim("X01", effect(2.9), "conditional", [replace(ARRAY, estimate=0.9)])
+    assert answer([less]) == [], "an array that is no slower has no advice"
 
 
 def test_nothing_measured_says_what_to_run() -> None:

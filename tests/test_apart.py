@@ -12,6 +12,7 @@ from scripts.judging.declared import declared, earlier
 from scripts.judging.runs import find_runs
 from scripts.report import certainty
 from scripts.report.study import load_study
+from scripts.report.surroundings import VERSIONS
 from tests.claims_text import HEAD, RATIO, claim
 from tests.standard_suite import imported
 from tests.synthetic_results import load_evidence
@@ -39,13 +40,14 @@ def test_a_claim_of_another_run_and_of_an_earlier_version_is_named(tmp_path: Pat
     wrote(results, "b", started=1, provenance={"code_hash": "02"})
     assert {version for version, _ in earlier(load_evidence([results]).cells).values()} == {1}
     study = load_study([results], claims)
-    other, old = study.apart
+    other, old, rule = study.apart
     assert other == (
         "X06 and every figure of the profile loaders come from another run of lab: of commit "
         f"{'a' * 10}, where the rest is of {'b' * 10}."
     )
     assert old.startswith("Benchmarks of `arms` that are at version 2 today were measured at ")
     assert old.endswith("in X06.") and set(study.apart) <= set(study.notes)
+    assert rule == VERSIONS and "highest version that was measured anywhere here" in rule
     assert any("The loaders of lab were measured when claims.toml" in one for one in study.notes)
     first, contest = study.claims
     assert contest.verdict == "supported", "its cells are judged all the same"

@@ -166,6 +166,26 @@ def test_the_images_are_one_line_whatever_their_number(
     assert re.fullmatch(r"Images: 17 JPEG files, 16 to 24 px, \S+ kB, in 2 folders\.\n", said)
 
 
+@pytest.mark.parametrize("option", ["--plan", "--manifests"])
+def test_what_is_prepared_replaces_only_what_was(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    specs = [CorpusSpec(count=2, resolution=16)]
+    monkeypatch.setattr(prepare, "corpora", lambda expression: specs)
+    monkeypatch.setenv("DATASET_STUDY_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "place"
+    monkeypatch.setattr(sys, "argv", ["prepare", f"{option}={place}"])
+    for theirs in ("years of work", "3", '{"rounds": 3}', '[{"name": "mine"}]', "[[1]]"):
+        place.write_text(theirs)
+        assert prepare.main() == 2
+        assert "place holds something else than" in capsys.readouterr().err
+        assert place.read_text() == theirs and not (tmp_path / "cache").exists()
+    place.write_text("")
+    for _ in range(2):  # an empty one, and one of its own
+        assert prepare.main() == 0
+        assert json.loads(place.read_text())
+
+
 def test_locks_of_asv_are_named_after_it_where_workers_are_not_forked(tmp_path: Path) -> None:
     """A killed one leaves them in shared memory, where the next run sweeps them by these names."""
     code = (

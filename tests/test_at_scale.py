@@ -7,13 +7,13 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from scripts.judging.at_scale import AtScale, at_scale
+from scripts.judging.at_scale import DISK, AtScale, at_scale
 from scripts.judging.evidence import Evidence
 from scripts.report import figures
 from scripts.report.page import page
 from scripts.report.record import study_record
+from tests.measured_loaders import evidence
 from tests.synthetic_study import build
-from tests.test_loaders_report import evidence
 
 
 def paper(jpeg_bytes: int = 30_000, reading: float = 200.0) -> AtScale:
@@ -50,46 +50,72 @@ def us(found: AtScale, name: str) -> float:
 
 def test_converting_on_paper_by_hand() -> None:
     found = paper()
-    read, write, convert = (us(found, name) for name in ("reading", "writing", "converting"))
-    assert (read, convert) == (pytest.approx(200, rel=0.01), pytest.approx(400, rel=0.01))
-    assert write == pytest.approx(read * 3 * 256**2 / 30_000), "as fast as the store gives bytes"
-    one, sixteen, many = found.converting[:3]
-    assert [each.limit for each in (one, sixteen, many)] == ["writing"] * 3
-    assert one.hours == pytest.approx(1_281_167 * write / 1e6 / 3600) == one.core_hours
+    convert = us(found, "converting")
+    assert convert == pytest.approx(400, rel=0.01)
+    assert {one.name for one in found.constants} == {"converting", "reading", "loading"}
+    rows = {(one.set, one.store, one.workers): one for one in found.converting}
+    assert len(rows) == 3 * 4 * 3
+    one = rows["ImageNet-1k", DISK, 1]
+    assert one.limit == "processors", "as measured, with what one worker wrote"
+    assert one.hours == pytest.approx(1_281_167 * convert / 1e6 / 3600) == one.core_hours
     assert one.low < one.hours < one.high
-    assert sixteen.hours == many.hours == one.hours
-    assert many.core_hours == pytest.approx(256 * many.hours)
+    sixteen, most = rows["ImageNet-1k", "1 GB/s", 16], rows["ImageNet-1k", "100 GB/s", 256]
+    assert sixteen.limit == "writing"
+    assert sixteen.hours == pytest.approx(1_281_167 * 3 * 256**2 / 1e9 / 3600)
+    assert sixteen.low == sixteen.hours == sixteen.high, "a stated speed has no interval"
+    assert sixteen.core_hours == pytest.approx(16 * sixteen.hours)
     assert sixteen.read == pytest.approx(16 / convert * 1e6 * 30_000 / 1e9)
     assert sixteen.written == pytest.approx(16 / convert * 1e6 * 3 * 256**2 / 1e9)
+    assert most.limit == "writing" and most.written > 100
+    assert rows["ImageNet-1k", "10 GB/s", 16].limit == "processors"
 
 
-def test_the_first_limit_of_converting_is_the_slowest_step() -> None:
-    """Of a JPEG that has more bytes than its pixels, of a fast store, and of the usual one."""
-    larger, fast = paper(jpeg_bytes=300_000), paper(reading=10.0)
-    assert [each.limit for each in larger.converting[:3]] == ["decoding", "reading", "reading"]
-    assert [each.limit for each in fast.converting[:3]] == ["decoding", "writing", "writing"]
-    one = fast.converting[0]
-    assert one.hours == pytest.approx(1_281_167 * us(fast, "converting") / 1e6 / 3600)
+def test_more_workers_are_never_slower_and_one_is_as_fast_as_measured_on_each_store() -> None:
+    for found in (paper(), paper(jpeg_bytes=300_000), paper(reading=10.0)):
+        for one in found.converting:
+            at_best = one.images * us(found, "converting") / one.workers / 1e6 / 3600
+            assert one.hours >= at_best * 0.999
+            assert (one.limit == "processors") == (one.hours <= at_best * 1.001)
+            if one.workers == 1 and one.store != DISK:
+                assert one.limit == "processors"
+
+
+def test_a_disk_gives_what_was_read_of_it_and_takes_what_was_written_to_it() -> None:
+    """Of a JPEG that has more bytes than its pixels, too, reading limits."""
+    for found, limit in ((paper(), "writing"), (paper(reading=500.0), "reading")):
+        disk, *others = found.stores
+        assert disk.gives == pytest.approx(30_000 / us(found, "reading") / 1e3)
+        assert disk.takes == pytest.approx(3 * 256**2 / us(found, "converting") / 1e3)
+        assert [(one.gives, one.takes) for one in others] == [(1, 1), (10, 10), (100, 100)]
+        (sixteen,) = (
+            one for one in found.converting[:12] if (one.store, one.workers) == (DISK, 16)
+        )
+        assert sixteen.limit == limit and sixteen.low < sixteen.hours < sixteen.high
+    larger = {(one.store, one.workers): one for one in paper(jpeg_bytes=300_000).converting[:12]}
+    assert larger["1 GB/s", 256].limit == "reading"
 
 
 def test_epochs_on_paper_by_hand() -> None:
     found = paper()
-    rows = {(one.set, one.trainers): one for one in found.epochs}
-    small, large = rows["ImageNet-1k", 8], rows["400 million", 256]
-    assert (small.fits, small.limit) == (True, "decoding")
+    rows = {(one.set, one.store, one.trainers): one for one in found.epochs}
+    small, large = rows["ImageNet-1k", DISK, 8], rows["400 million", DISK, 256]
+    assert (small.fits, small.limit) == (True, "processors")
     assert small.seconds == pytest.approx(1_281_167 / 8 * us(found, "loading") / 1e6)
     assert small.share_gb == pytest.approx(1_281_167 * 30_000 / 8 / 1e9)
     assert small.core_hours == pytest.approx(small.seconds / 3600 * 8 * 2)
+    assert small.read == pytest.approx(8 / us(found, "loading") * 1e6 * 30_000 / 1e9)
     assert small.first_limit == "reading"
     assert small.first_seconds == pytest.approx(1_281_167 * us(found, "reading") / 1e6)
     assert small.first_low < small.first_seconds < small.first_high
     assert (large.fits, large.limit, large.first_limit) == (False, "reading", "reading")
     assert large.first_seconds == large.seconds
-    barely = rows["ImageNet-22k", 64]  # 6.65 GB, and an index of 0.34 GB
-    assert barely.fits and not rows["ImageNet-22k", 8].fits
-    fast = {(one.set, one.trainers): one for one in paper(reading=1.0).epochs}
-    assert fast["ImageNet-1k", 8].first_limit == "decoding"
-    assert fast["ImageNet-1k", 8].first_seconds == fast["ImageNet-1k", 8].seconds
+    assert rows["400 million", "1 GB/s", 256].seconds == pytest.approx(4e8 * 30_000 / 1e9)
+    assert rows["400 million", "100 GB/s", 256].limit == "processors"
+    barely = rows["ImageNet-22k", DISK, 64]  # 6.65 GB, and an index of 0.34 GB
+    assert barely.fits and not rows["ImageNet-22k", DISK, 8].fits
+    fast = {(one.set, one.store, one.trainers): one for one in paper(reading=1.0).epochs}
+    assert fast["ImageNet-1k", DISK, 8].first_limit == "processors"
+    assert fast["ImageNet-1k", DISK, 8].first_seconds == fast["ImageNet-1k", DISK, 8].seconds
 
 
 @pytest.mark.slow
@@ -97,9 +123,10 @@ def test_the_estimates_are_shown_with_their_constants() -> None:
     study = replace(build(), at_scale=paper(reading=10.0))
     record = study_record(study)["at_scale"]
     assert [one["benchmark"] for one in record["constants"]]
-    assert {one["limit"] for one in record["converting"]} == {"decoding", "writing"}
+    assert {one["limit"] for one in record["converting"]} == {"processors", "writing"}
+    assert {one["name"] for one in record["stores"]} == {one.name for one in paper().stores}
     assert "at_scale" not in study_record(build())
     html = page(study, figures.build(study), "")
-    assert 'id="at-scale"' in html and "writing pixels to the store" in html
+    assert 'id="at-scale"' in html and "writing" in html
     assert "An epoch reads the JPEG bytes from a pack" in html and "core-hours" in html
-    assert html.count("400 million") == 6
+    assert html.count("400 million") == 2 * len(paper().stores), "a row for each store"

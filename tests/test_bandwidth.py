@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from synthetic_results import FAILED, SKIPPED, Bench, Noise, write_results
 
 from scripts.judging import bandwidth
 from scripts.judging.bandwidth import BreakEven, crossing, in_turns, overlapped, prediction
-from scripts.report.bandwidths import in_words
+from scripts.report.bandwidths import in_words, sentence
 from tests.synthetic_results import load_evidence
+from tests.synthetic_study import cell
 
 PX = 256
 RAW_BYTES, JPEG_BYTES = 3 * PX**2, 40_000.0
@@ -115,6 +117,20 @@ def test_prediction_meets_measurement(tmp_path: Path) -> None:
         assert ratio == pytest.approx(times[0] / times[1], rel=0.02), "drift cancels in a block"
     assert found.flips == pytest.approx(TRUE, rel=0.05)
     assert f"from {found.flips:,.0f} MB/s on" in in_words(found)
+
+
+def test_where_the_flip_was_measured_and_where_it_is_interpolated_is_told_apart() -> None:
+    found = BreakEven("lab", 256, 1, 1.0, 1.0, 1.0, 300.0, 300.0,
+                      ((25, 0.2), (100, 0.6), (400, 1.4)), 230.0)  # fmt: skip
+    told = sentence([found], several=False)
+    assert "Measured, they do at 400 MB/s, not at 100. Interpolated between the two" in told
+    where = {"px": 256, "bandwidth": 400}
+    undecided = cell(where, 1.4, "unclear", benchmark="storage.ByBandwidth.track_epoch",
+                     machine="lab", treatment="naive", baseline="raw-files")  # fmt: skip
+    assert "at 400 MB/s (unclear), not at 100." in sentence([found], False, [undecided])
+    for other in (replace(undecided, outcome="for"), replace(undecided, machine="other"),
+                  replace(undecided, baseline="mapped-fixed")):  # fmt: skip
+        assert "unclear" not in sentence([found], False, [other])
 
 
 def test_skipped_and_failed_levels_are_left_out(tmp_path: Path) -> None:

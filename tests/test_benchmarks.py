@@ -35,8 +35,7 @@ from datasets_impl.experiments.records import STRUCTURES as RECORD_STRUCTURES
 from datasets_impl.experiments.stages import STAGES
 from datasets_impl.experiments.structures import RECORDS, STRUCTURES
 from datasets_impl.experiments.trainers import TRAINERS
-from datasets_impl.factors import AGAIN, APART
-from datasets_impl.media.workspaces import MEDIA
+from datasets_impl.factors import APART, LOCAL_MEDIA, first_name, second_name
 from datasets_impl.transforms import TRANSFORMS
 from scripts.judging.targets import apart
 from tests.commands import python, refused
@@ -46,7 +45,7 @@ every_profile = pytest.mark.parametrize("profile", PROFILES)
 
 def again(names: Iterable[str]) -> set[str]:
     """The names, and the second name of each."""
-    return {name + end for name in names for end in ("", AGAIN)}
+    return {name for first in names for name in (first, second_name(first))}
 
 
 def module_of(benchmark: type) -> str:
@@ -125,7 +124,7 @@ def test_what_the_newest_python_starts_workers_by_is_measured_in_every_profile()
 def test_every_cell_can_be_built(suite: ModuleType) -> None:
     """Each level is one that the code knows; a typo would fail hours into a run."""
     known = {
-        "medium": MEDIA,
+        "medium": LOCAL_MEDIA,
         "transform": TRANSFORMS,
         "stage": ("item", *STAGES),
         "start_method": multiprocessing.get_all_start_methods(),
@@ -146,7 +145,7 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
             for name, level in given.items():
                 assert level in known.get(name, (level,)), f"{where}: {name}={level}"
             if module_of(benchmark) in ("arms", "remote"):
-                name = given["impl"].removesuffix(AGAIN).removesuffix(SEPARATE)
+                name = first_name(given["impl"]).removesuffix(SEPARATE)
                 tasks = {task for task, known_name in ARMS if known_name == name}
                 metrics = {
                     m.removeprefix("track_") for m in dir(benchmark) if m.startswith("track")
@@ -155,9 +154,9 @@ def test_every_cell_can_be_built(suite: ModuleType) -> None:
                 assert name in (*CEILINGS, *PLACES) or measured <= tasks, f"{where}: {name}"
                 continue
             if module_of(benchmark) in ("trainers", "uneven") or "trainer" in given:
-                assert given["impl"].removesuffix(AGAIN) in (*WAYS, *uneven.LOADERS), where
+                assert first_name(given["impl"]) in (*WAYS, *uneven.LOADERS), where
                 continue
-            entry = registry.implementation(given.get("impl", "naive"))
+            entry = registry.IMPLEMENTATIONS[first_name(given.get("impl", "naive"))]
             assert given.get("transform", "none") == "none" or entry.takes_transform, where
             # Bytes that workers read are not counted until they end, so a cold epoch has none.
             assert given.get("medium") != "disk-cold" or not given.get("workers"), where
@@ -167,7 +166,7 @@ def test_what_users_are_told_to_take_is_timed(suite: ModuleType) -> None:
     named = {
         name
         for name, row in registry.IMPLEMENTATIONS.items()
-        if row.origin == "corrected" or name == "lazy-cache"
+        if row.build.__module__.startswith("datasets_impl.corrected.") or name == "lazy-cache"
     }
     timed = {
         module_of(benchmark): set(benchmark.params[-1])
@@ -190,7 +189,7 @@ def test_every_row_of_the_registry_is_timed() -> None:
         with imported(profile) as prepare:
             for benchmark in prepare.benchmark_classes():
                 if benchmark.param_names[-1] == "impl" and module_of(benchmark) not in CONTEST:
-                    timed |= {level.removesuffix(AGAIN) for level in benchmark.params[-1]}
+                    timed |= {first_name(level) for level in benchmark.params[-1]}
     assert set(registry.IMPLEMENTATIONS) <= timed
 
 
@@ -211,7 +210,7 @@ def test_second_arms_stand_behind_their_first(suite: ModuleType) -> None:
     for benchmark in suite.benchmark_classes():
         if module_of(benchmark) == "controls":
             arms = benchmark.params[-1]
-            assert arms[1::2] == [f"{arm}{AGAIN}" for arm in arms[::2]]
+            assert arms[1::2] == [second_name(arm) for arm in arms[::2]]
             seen += 1
     assert bool(seen) == (os.environ[PROFILE_VARIABLE] not in APART)
 

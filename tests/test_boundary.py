@@ -244,6 +244,19 @@ some_cells = st.builds(
 )
 
 
+def test_a_test_and_the_one_before_it_share_their_rows() -> None:
+    """Else each machine is "not measured" in the rows of the other's."""
+
+    cells = [cell("for", "reading", "a", px=64), cell("against", "read / item", "b", px=64),
+             cell("for", "other", "b", px=64)]  # fmt: skip
+    assert [row.test for row in grid(cells)] == ["reading", "read / item", "other"]
+    first, other = grid(cells, {"read / item": "reading"})
+    assert {name: [one.outcome for one in own] for name, own in first.cells.items()} == {
+        "a": ["for"], "b": ["against"]
+    }  # fmt: skip
+    assert (first.test, other.test) == ("reading", "other")
+
+
 @settings(max_examples=400)
 @given(
     st.lists(

@@ -251,6 +251,7 @@ def test_tests_are_found_by_name_and_families_as_a_whole(tmp_path: Path) -> None
 
     assert labels("decoder") == ["pil / b", "OpenCV / b"]
     assert labels("decoder.cv,opened") == ["OpenCV / b", "opened"]
+    assert labels("decoder.cv@workers=2@px=!64,opened") == ["OpenCV / b", "opened"]
 
 
 @pytest.mark.parametrize(
@@ -258,6 +259,7 @@ def test_tests_are_found_by_name_and_families_as_a_whole(tmp_path: Path) -> None
     [
         ('finding = "f"', 'finding = "{range:raw}"', "C01: no test is named 'raw'; there are deco"),
         ('finding = "f"', 'finding = "{range:opened,}"', "C01: no test is named ''"),
+        ('finding = "f"', 'finding = "{range:opened@px}"', "C01: behind opened@ stands factor=le"),
         ('finding = "f"', 'finding = "{readings}"', "C01: no test is named ''"),
         ('finding = "f"', 'finding = "{range[0]}"', "the unknown field 'range[0]'"),
         ('finding = "f"', 'finding = "{hedline}"', "readings:TEST, trend:TEST, headline"),

@@ -84,10 +84,10 @@ def pair(
     )
 
 
-def arms(apart: float) -> tuple[Bench, Bench]:
+def arms(apart: float, metric: str = "item") -> tuple[Bench, Bench]:
     levels = {"px": [64], "impl": ["naive", "naive-again"]}
     around = Noise()
-    made = Bench(f"{CONTROL}.track_item", levels,
+    made = Bench(f"{CONTROL}.track_{metric}", levels,
                  lambda f: around.around(apart if f["impl"] == "naive" else 1.0))  # fmt: skip
     return made, made
 
@@ -159,13 +159,36 @@ def shown(found: list[Change]) -> tuple[int, str]:
 
 def test_the_table_is_80_columns_wide_and_the_exit_code_says_slower(tmp_path: Path) -> None:
     name = "startup.ConstructionByResolution.track_construction"
-    found = both(tmp_path, pair(name, lambda f: 3.0, px=[64]), arms(1.0))
+    found = both(tmp_path, pair(name, lambda f: 3.0, px=[64]), arms(1.0, "construction"))
     code, text = shown(found)
     assert code == 1 and "slower" in text and max(map(len, text.splitlines())) <= 80
     assert "3.0" in text and "to" in text
-    found = both(tmp_path / "same", pair(name, lambda f: 1.0, px=[64]), arms(1.0))
+    same = pair(name, lambda f: 1.0, px=[64])
+    found = both(tmp_path / "same", same, arms(1.0, "construction"))
     code, text = shown(found)
     assert code == 0 and "no change beyond 5%" in text and "Slower: 0" in text
+
+
+@pytest.mark.parametrize(("ratio", "outcome"), [(1.0, "no change"), (2.0, "slower")])
+def test_noise_that_no_arms_have_shown_is_said_to_be_assumed(
+    ratio: float, outcome: str, tmp_path: Path
+) -> None:
+    """Without arms, and with some of another metric; not where counts are compared."""
+    changed = pair(f"{STAGE}.track_item", lambda f: ratio, px=[64])
+    levels = {"px": [64], "impl": ["naive", "naive-again"]}
+    elsewhere = Bench(f"{CONTROL}.track_epoch", levels, lambda f: [1.0] * 8)
+    for number, more in enumerate(([], [(elsewhere, elsewhere)])):
+        found = both(tmp_path / str(number), changed, *more)
+        _, text = shown(found)
+        said = " ".join(text.split())
+        assert f"{outcome} (noise unknown, 5% assumed)" in said, text
+        assert found[0].outcome == outcome and not found[0].known
+        assert max(map(len, text.splitlines())) <= 80
+        assert command._plain(found[0])["noise_known"] is False
+    found = both(tmp_path / "arms", changed, arms(1.0))
+    assert "assumed" not in shown(found)[1] and found[0].known
+    count = Bench("exact.FilesOpened.track_opened", {"px": [64]}, lambda f: [2.0], "files")
+    assert "assumed" not in shown(both(tmp_path / "count", (count, count)))[1]
 
 
 def test_rounds_are_measured_in_turn(asv: FakeAsv, tmp_path: Path) -> None:

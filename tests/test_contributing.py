@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -83,8 +84,11 @@ ON_THE_WAY = {  # imported by what makes C04's number, which would be the same w
     "scripts.judging.bandwidth": "X05",
     "scripts.judging.break_even": "X04",
     "scripts.judging.cache_state": "cold cells",
+    "scripts.judging.environment_changes": "other environments",
     "scripts.judging.further": "numbers of the log alone",
     "scripts.judging.grid": "where a claim that holds in part does so",
+    "scripts.judging.interval": "names of what is handed on",
+    "scripts.judging.judgement": "names of what is handed on",
     "scripts.judging.lacking": "what more would decide",
     "scripts.judging.ladder": "loaders",
     "scripts.judging.loaders": "loaders",
@@ -123,6 +127,13 @@ def test_the_files_of_one_number_are_all_that_make_it() -> None:
     assert {".".join(one.parts).removesuffix(".__init__") for one in told} == counted | BY_COMMAND
     assert f"These {len(files)} files" in TEXT
     assert [x for x in ON_THE_WAY if not any(f"{one}.".startswith(f"{x}.") for one in found)] == []
+
+
+def test_no_modules_import_each_other_in_a_ring() -> None:
+    """Not even for types: each can be read after those that it is made of."""
+    graph = grimp.build_graph("datasets_impl", "benchmarks", "scripts", cache_dir=None)
+    imports = {one: graph.find_modules_directly_imported_by(one) for one in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the ring
 
 
 def test_lines_fit_a_hundred_columns() -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,21 @@ def test_a_picture_that_changed_is_noticed_where_a_study_is_prepared(tmp_path: P
     inode = Path(first.paths[0]).stat().st_ino
     assert ensure_corpus(SMALL, cache=tmp_path, verify=True).paths == first.paths
     assert Path(first.paths[0]).stat().st_ino == inode, "a whole one is not built again"
+
+
+def test_a_cache_that_may_not_be_written_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that a group shares; what it lacks is refused before anything is made."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    first = ensure_corpus(SMALL)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda at, how: not how & os.W_OK and access(at, how))
+    assert ensure_corpus(SMALL).paths == first.paths
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(StudyError, match=f"cannot be written; .* set {CACHE_VARIABLE}"):
+        ensure_corpus(replace(SMALL, count=3))
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "images/thesis.txt", "manifest.json"])

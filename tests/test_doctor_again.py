@@ -33,6 +33,7 @@ from datasets_impl.doctor.probes.loaders import Part, collate_of
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.repeats import repeats
+from datasets_impl.doctor.probes.room import DISK
 from datasets_impl.doctor.probes.samples import fingerprint, size_of
 from datasets_impl.doctor.probes.standing import all_replaced
 from datasets_impl.doctor.probes.target import Subject, subject_of
@@ -262,6 +263,7 @@ def test_a_query_without_an_index_is_named_and_mended(tmp_path: Path) -> None:
     before = (tmp_path / "ward.db").read_bytes()
     (remedy,) = indexed(at)
     assert remedy.lines == "CREATE INDEX by_bed ON readings (bed);"
+    assert remedy.needs == {DISK: (tmp_path / "ward.db").stat().st_size}
     same_samples(at, remedy)
     assert (tmp_path / "ward.db").read_bytes() == before, "the user's file is as it was"
 

@@ -20,6 +20,7 @@ from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.own_lines import Watched
 from datasets_impl.doctor.probes.profile import Profile
 from datasets_impl.errors import BAD_INPUT, StudyError
+from datasets_impl.system.owners import own_prefix
 from scripts import check_attribution
 from tests import doctor_gallery
 
@@ -210,6 +211,22 @@ def test_shares_agree_with_a_profiler_that_looks_from_outside(name: str, ward: P
         if check_attribution.furthest(own, sampled) < check_attribution.APART:
             return
     pytest.fail(f"{own} and {sampled}")
+
+
+def test_what_py_spy_writes_goes_where_a_killed_run_is_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def killed(command: list[str], **options: Any) -> None:
+        asked.extend(command)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check_attribution.subprocess, "run", killed)
+    monkeypatch.setattr(check_attribution.shutil, "which", lambda *given, **options: "py-spy")
+    with pytest.raises(KeyboardInterrupt):
+        check_attribution.sampled_shares("nowhere", "{}", 1.0)
+    assert Path(asked[asked.index("--output") + 1]).parent.name.startswith(own_prefix())
 
 
 def test_waiting_for_a_lock_is_told_from_python() -> None:

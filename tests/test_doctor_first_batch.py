@@ -94,7 +94,7 @@ def test_workers_find_no_cache_that_was_filled_here(
     subject.stores = {"dataset.kept": 0}
     subject.answers = {
         "look": {"bytes": 1.0, "cost": COST}, "repeats": {"calls": [], "queries": []},
-        "integrity": {"caches": [["dataset.kept", 8]]},
+        "integrity": {"caches": [["dataset.kept", 8, None]]},
     }  # fmt: skip
     held: list[int] = []
     original = trials.opened

@@ -215,11 +215,15 @@ def names(made: Any, **more: Any) -> list[str]:
     return [one.name for one in found_in(made, **more)]
 
 
-def marked(mark: str) -> list[str]:
-    """The lines of this file that end with a mark, as a finding shows them."""
-    lines = enumerate(Path(__file__).read_text().splitlines(), 1)
+def marked_in(file: str, mark: str) -> list[str]:
+    """The lines of a file that end with a mark, as a finding shows them."""
+    lines = enumerate(Path(file).read_text().splitlines(), 1)
     found = [(number, line.strip()) for number, line in lines if line.endswith(f"  # {mark}")]
-    return [f"{Path(__file__).name}:{number}  {short(line)}" for number, line in found]
+    return [f"{Path(file).name}:{number}  {short(line)}" for number, line in found]
+
+
+def marked(mark: str) -> list[str]:
+    return marked_in(__file__, mark)
 
 
 def loader(dataset: Any, **options: Any) -> DataLoader[Any]:
@@ -243,7 +247,7 @@ def loader(dataset: Any, **options: Any) -> DataLoader[Any]:
             "stale",
         ),
         (Replaced, "replaced", "replaced"),
-        (Caught, "replaced", "caught"),
+        (Caught, "swallowed", "caught"),
         (lambda: Pairs(PICTURES, named("b/mask_of_{}.png", SHUFFLED)), "paired", "paired"),
         (lambda: Pairs([Path(one) for one in PICTURES], MASKS[::-1]), "paired", "paired"),
         (lambda: loader(Kept({}, draws=False), num_workers=1), "lost-cache", "kept"),

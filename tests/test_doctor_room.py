@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
+from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes import loaders, room
+from datasets_impl.doctor.probes.integrity import integrity
+from datasets_impl.doctor.probes.loaders import Part
 from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.room import DISK, MEMORY, SHARED, lacking, priced
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.process.heard import Heard
 from datasets_impl.doctor.remedies import trials
+from datasets_impl.doctor.remedies.remedies import kept_workers
+from datasets_impl.doctor.remedies.remedy import Context
 from datasets_impl.doctor.remedies.trials import tried
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.system import hierarchy
@@ -167,3 +174,65 @@ def test_no_probe_holds_more_than_there_is_room_for(
     subject.nbytes, subject.cost = nbytes, 1e-6
     assert loaders.trial_batch_of(subject) == min(most, max(1, most // 2)) or not nbytes
     assert len(part_of(subject, 0.05)) <= max(1, most) or not nbytes
+
+
+class Cached(Dataset[Any]):
+    """Keeps what it has read: 10 MB of all samples."""
+
+    def __init__(self) -> None:
+        self.kept = dict[int, torch.Tensor]()
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index not in self.kept:
+            self.kept[index] = torch.full((250_000,), index, dtype=torch.uint8)
+        return self.kept[index]
+
+
+@pytest.mark.parametrize(("free", "fits"), [(23_000_000, False), (50_000_000, True)])
+def test_a_cache_in_each_worker_is_advised_where_memory_has_room_for_all(
+    free: int, fits: bool
+) -> None:
+    """One has room in either; four have it in the second."""
+    subject = subject_of("x", DataLoader(Cached(), batch_size=4, num_workers=4))
+    there, four = {MEMORY: free}, {MEMORY: 40_000_000}
+    subject.answers = {
+        "look": {"bytes": BYTES * 5 / 4, "length": 40, "cost": 1e-4},
+        "integrity": integrity(subject, 60.0),
+        "machine": {"room": there},
+        "repeats": {"calls": [], "queries": []},
+    }
+    seen = subject.answers | {"settings": subject.settings}
+    found = {one.name: one for one in findings(seen)}
+    assert "lost-cache" in found and "endless-cache" not in found
+    assert ("persistent_workers" in found["lost-cache"].lines) is fits
+    assert ("needs 40.0 MB of memory" in found["lost-cache"].remedy) is not fits
+    sample = subject.dataset[0]
+    at = Context(subject, Part(subject, range(4), 40), [sample], True, "", None, 1e-4, None, there)
+    (kept,) = (one for one in kept_workers(at) if one.name == "persistent")
+    assert kept.needs == four and bool(lacking(kept.title, four, there)) is not fits
+    del subject.answers["integrity"]
+    assert not any(MEMORY in one.needs for one in kept_workers(replace(at)))
+
+
+@pytest.mark.parametrize(
+    ("free", "length", "said"),
+    [
+        (10**9, 10**6, "An epoch reads 100.0 GB, more than the 1.0 GB of memory"),
+        (10**12, 10**6, "Keep files in the page cache"),
+        (10**9, None, "Keep files in the page cache"),
+    ],
+)
+def test_files_are_to_stay_in_memory_only_where_they_have_room(
+    free: int, length: int | None, said: str
+) -> None:
+    seen = {
+        "causes": {"total": 1e-2, "causes": {"reading": 9e-3}},
+        "items": {"bytes_asked": 1e5},
+        "look": {"length": length},
+        "machine": {"room": {MEMORY: free}},
+    }
+    (found,) = time_causes(seen)
+    assert found.name == "reading" and found.remedy.startswith(said)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.probes.rereading import repeated
@@ -229,6 +229,68 @@ def test_what_makes_workers_draw_the_same_is_told_and_mended(name: str) -> None:
     exec(found.lines, names)
     made = names[found.lines.partition("(")[0].removeprefix("def ")]
     assert not repeated(workers_of(kind, made), LONG)["workers_equal"]
+
+
+def by_worker(worker: int) -> None:
+    np.random.seed(100 + worker)  # by worker
+
+
+class OwnOfWorker(Tiles):
+    """Made in each worker, from its number alone, or also from the epoch that it is told."""
+
+    rng: Any = None
+    epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def seed_of(self, worker: int) -> Any:
+        return worker
+
+    def __getitem__(self, index: int) -> Any:
+        if self.rng is None:
+            info = get_worker_info()
+            self.rng = np.random.default_rng(self.seed_of(info.id) if info else None)
+        tile = torch.from_numpy(self.tiles[index] + self.rng.normal(size=(SIDE, SIDE)))
+        self.rng = self.rng if get_worker_info() else None  # none that workers would copy
+        return tile
+
+
+class OfWorkerAndEpoch(OwnOfWorker):
+    def seed_of(self, worker: int) -> Any:
+        return [worker, self.epoch]
+
+
+def staying(kind: Callable[[], Any], function: Any) -> Any:
+    options = {"num_workers": 2, "worker_init_fn": function, "persistent_workers": True}
+    return subject_of("x", DataLoader(kind(), 4, **options))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "function"), [(Noisy, by_worker), (OwnOfWorker, None)])
+def test_epochs_that_draw_the_same_are_told(kind: Any, function: Any) -> None:
+    seen = {"repeated": repeated(workers_of(kind, function), LONG)}
+    (found,) = findings(seen)
+    assert found.name == "same-in-epochs"
+    if function is not None:
+        assert "# by worker" in seen["repeated"]["worker_seed"]["lines"][0][2]
+        exec(found.lines, names := {"np": np, "torch": torch})
+        assert not findings({"repeated": repeated(workers_of(kind, names["by_worker"]), LONG)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "subject",
+    [
+        lambda: workers_of(Noisy, apart),
+        lambda: workers_of(Noisy),
+        lambda: staying(Noisy, by_worker),
+        lambda: workers_of(OfWorkerAndEpoch),
+        lambda: subject_of("x", DataLoader(Noisy(), 4, worker_init_fn=by_worker)),  # of none
+    ],
+)
+def test_epochs_that_differ_are_left_in_peace(subject: Any) -> None:
+    assert not findings({"repeated": repeated(subject(), LONG)})
 
 
 def test_a_hazard_is_not_said_to_be_mended_by_what_saves_time() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -140,9 +141,49 @@ def test_nothing_is_said_of_streams_that_are_split_before_work_is_done(
     assert not findings(seen)
 
 
+class Shuffled(OneForAll):
+    """Each worker mixes all pages in an order of its own."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        pages = list(self.pages())
+        random.shuffle(pages)
+        return iter(pages)
+
+
+class ShuffledParts(ByChapter, Shuffled):
+    """As it should be: each worker mixes its own."""
+
+    __iter__ = Shuffled.__iter__
+
+
+class Tokens(OneForAll):
+    """Each worker draws from few values."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        yield from (torch.tensor(number % 4) for number in random.sample(range(200), 200))
+
+
+class Endless(Shuffled):
+    """Each worker draws from all, for ever: a training by steps."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        while True:
+            yield from super().__iter__()
+
+
 @pytest.mark.slow
-def test_workers_that_give_the_same_are_told_first() -> None:
-    assert [one.name for one in findings(found_in(OneForAll()))] == ["all-from-each"]
+@pytest.mark.parametrize(
+    ("kind", "order"), [(OneForAll, "the same order"), (Shuffled, "another order")]
+)
+def test_workers_that_give_the_same_are_told_first(kind: Callable[[], Any], order: str) -> None:
+    (found,) = findings(found_in(kind()))
+    assert found.name == "all-from-each" and f"in {order}:" in found.evidence
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [ShuffledParts, Tokens, Endless])
+def test_streams_that_are_mixed_are_left_in_peace(kind: Callable[[], Any]) -> None:
+    assert "all_from_each" not in found_in(kind())["repeated"]
 
 
 @pytest.mark.parametrize(

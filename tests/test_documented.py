@@ -55,7 +55,7 @@ def test_order(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for index, label in enumerate(expected):
         with Image.open(folder / label) as picture:
             reference = np.array(picture.convert("RGB"))
-        found = registry.pixels(registry.implementation(name), dataset[index])
+        found = registry.pixels(registry.IMPLEMENTATIONS[name], dataset[index])
         np.testing.assert_array_equal(found, reference)
 
 

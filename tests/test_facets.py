@@ -15,7 +15,7 @@ def test_every_preset_selects_levels_that_there_are() -> None:
     levels = {key: {value for value, _ in found} for key, _, found in shown} | {"claim": set(IDS)}
     told = presets(selectable())
     assert [words for words, _ in told] == [
-        "JPEG on a network disk", "pixels fit in memory", "many cores", "Python 3.14"
+        "JPEG on a network disk", "pixels fit in memory", "several workers", "Python 3.14"
     ]  # fmt: skip
     for _, selection in told:
         for key, _, value in (part.partition("=") for part in unquote(selection).split("&")):
@@ -31,7 +31,7 @@ def test_an_environment_whose_verdicts_stand_on_cards_is_a_level() -> None:
     study = replace(base, machines=machines, claims=[first, *base.claims[1:]])
     (levels,) = [levels for key, _, levels in facets(study) if key == "env"]
     assert [words for _, words in levels] == [ENVIRONMENTS[0], other], "what nobody tested is none"
-    assert beside(first, study) == "Python 3.13 torch 2.14=challenged"
+    assert beside(first, study) == f"Python 3.13 torch 2.14={MACHINES[0]}=challenged"
     assert not beside(base.claims[1], study)
     # Cells of another Python are not called by the name of one that was not measured.
     (last,) = [one for one in presets(study) if "start=" in one[1]]
@@ -46,6 +46,16 @@ def test_a_comma_in_a_name_is_none_between_levels() -> None:
     assert told == [f"machine:{MACHINES[0]}", f"env:{levels[0][0]}", "px:256",
                     "medium:object-store"]  # fmt: skip
     assert not [value for value, _ in levels if "," in value]
+
+
+def test_resolutions_are_sorted_by_size_beside_a_word() -> None:
+    """One claim has a range of them as its level; "128 224 64" and no "px" would be the others."""
+    base = selectable()
+    levels_of = [64, 128, 224, 512, "64-1024"]
+    cells = [cell({"px": px}, 1.2, "for") for px in levels_of]
+    study = replace(base, claims=[replace(base.claims[0], evidence=cells)])
+    (levels,) = [levels for key, _, levels in facets(study) if key == "px"]
+    assert [words for _, words in levels] == ["64 px", "128 px", "224 px", "512 px", "64-1024"]
 
 
 def test_a_place_of_files_is_asked_for_and_has_words() -> None:

@@ -38,7 +38,7 @@ def table(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def found(which: int, rows: Iterable[dict[str, Any]], log: Any = ()) -> FieldRow:
-    return field_rows(compared(table(rows), list(log)))[which]
+    return field_rows(compared(table(rows), list(log), 0.95))[which]
 
 
 def workers(epoch: dict[int, float], first: dict[int, float]) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ def workers(epoch: dict[int, float], first: dict[int, float]) -> list[dict[str, 
 
 
 def test_without_evidence_every_row_says_what_it_needs() -> None:
-    rows = field_rows(compared(table([]), []))
+    rows = field_rows(compared(table([]), [], 0.95))
     assert len(rows) == len(FIGURES) == 5
     assert {one.agreement for one in rows} == {"not measured"}
     assert all(one.because.startswith("Needs ") and one.claim for one in rows)

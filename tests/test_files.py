@@ -34,7 +34,7 @@ from datasets_impl.labelled import LabelledFolder
 from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loaders.random_crops import RandomCrops
 from datasets_impl.loaders.stored_pixels import StoredPixels
-from datasets_impl.variants.batch_decoding import BatchDecodingDataset
+from datasets_impl.variants.inefficient_batches import InefficientBatchesDataset
 from datasets_impl.variants.preloaded_array import PreloadedArrayDataset
 from datasets_impl.variants.raw_files import RawFileDataset
 from scripts.session.places import check_place
@@ -382,7 +382,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
         if available(name)
         and name not in ("naive", "preloaded", "preloaded-chw", "preloaded-float", "mapped")
     },
-    "batch": lambda root: BatchDecodingDataset(root).__getitems__([0]),
+    "batch": lambda root: InefficientBatchesDataset(root).__getitems__([0]),
     "decoded": lambda root: decoded(root / "a.jpg"),
 }
 
@@ -427,8 +427,8 @@ def test_the_documented_stay_as_they_are(tmp_path: Path) -> None:
         ReadOnlyMappedDataset,
         PreloadedArrayDataset,
         lambda root: ensure_stored(root, "pixels", "pack"),
-        lambda root: BatchDecodingDataset(root).__getitems__(
-            sorted(range(2), key=BatchDecodingDataset(root).image_paths.__getitem__)
+        lambda root: InefficientBatchesDataset(root).__getitems__(
+            sorted(range(2), key=InefficientBatchesDataset(root).image_paths.__getitem__)
         ),
     ],
 )

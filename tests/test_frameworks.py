@@ -14,9 +14,12 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from datasets_impl.doctor import watch
+from datasets_impl.loaders.centre_crops import CentreCrops
 from datasets_impl.loaders.loader import PLACES, ThreadedLoader
+from datasets_impl.loaders.random_crops import RandomCrops
 
 EPOCHS, COUNT, BATCH = 2, 40, 8
+QUIET = {"enable_progress_bar": False, "enable_model_summary": False}
 Train = Callable[[Any], list[float]]
 
 
@@ -33,6 +36,8 @@ def net() -> torch.nn.Linear:
 
 def loss_of(model: torch.nn.Module, batch: Any) -> torch.Tensor:
     inputs, wanted = batch
+    if inputs.dtype is torch.uint8:  # pictures and their classes
+        inputs, wanted = inputs.float().mean((2, 3)) / 255, wanted.float()[:, None]
     return ((model(inputs) - wanted) ** 2).mean()
 
 
@@ -49,7 +54,8 @@ def plain_loop(loader: Any) -> list[float]:
     return losses
 
 
-def lightning_trainer(loader: Any) -> list[float]:
+def lightning_trainer(loader: Any, resume: Path | None = None, **given: Any) -> list[float]:
+    """Losses of the steps that were taken, from the checkpoint `resume` on where there is one."""
     lightning = pytest.importorskip("lightning", reason="Lightning is not installed")
     losses: list[float] = []
 
@@ -70,10 +76,11 @@ def lightning_trainer(loader: Any) -> list[float]:
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # advice on workers and on cores of this machine
+        given = {"barebones": True} if not given else {**QUIET, **given}
         trainer = lightning.Trainer(
-            max_epochs=EPOCHS, accelerator="cpu", devices=1, logger=False, barebones=True
+            max_epochs=EPOCHS, accelerator="cpu", devices=1, logger=False, **given
         )
-        trainer.fit(Model(), train_dataloaders=loader)
+        trainer.fit(Model(), train_dataloaders=loader, ckpt_path=resume)
     return losses
 
 
@@ -128,6 +135,37 @@ def test_losses_are_those_with_a_dataloader(train: Train, where: str, losses: li
     with_dataloader = train(shuffled(with_worker))
     assert len(with_dataloader) == len(losses)
     assert train(shuffled(partial(ThreadedLoader, where=where, threads=2))) == with_dataloader
+
+
+@pytest.mark.parametrize("train", [plain_loop, lightning_trainer, accelerate_loop])
+def test_pictures_and_classes_train_as_with_a_dataloader(train: Train, folder: Path) -> None:
+    pairs = [(path, number % 2) for number, path in enumerate(sorted(folder.iterdir()))]
+    pictures = CentreCrops(pairs, size=16)
+    order: dict[str, Any] = {"batch_size": 4, "sampler": [*range(0, 12, 2), *range(1, 12, 2)]}
+    expected = train(with_worker(pictures, **order))
+    assert len(expected) == EPOCHS * 3 and len(set(expected)) == len(expected)
+    assert train(ThreadedLoader(pictures, **order)) == expected
+
+
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("after", [2, 3, 5])
+def test_lightning_goes_on_from_its_checkpoint(
+    after: int, where: str, folder: Path, tmp_path: Path
+) -> None:
+    """In mid-epoch or at its end, with the batches, crops and weights that would have come."""
+    callbacks = pytest.importorskip("lightning.pytorch.callbacks")
+    pairs = [(path, number % 2) for number, path in enumerate(sorted(folder.iterdir()))]
+
+    def made() -> Any:
+        crops = RandomCrops(pairs, size=16)
+        return ThreadedLoader(crops, 4, shuffle=True, seed=5, where=where)
+
+    expected = lightning_trainer(made())
+    assert len(set(expected)) == EPOCHS * 3
+    keeping = callbacks.ModelCheckpoint(tmp_path, "kept", every_n_train_steps=after)
+    before = lightning_trainer(made(), max_steps=after, callbacks=[keeping])
+    after_it = lightning_trainer(made(), tmp_path / "kept.ckpt", enable_checkpointing=False)
+    assert before == expected[:after] and after_it == expected[after:]
 
 
 @pytest.mark.parametrize("train", [plain_loop, lightning_trainer, accelerate_loop])

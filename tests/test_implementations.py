@@ -221,12 +221,6 @@ def test_transform_is_used_or_refused(name: str, folder: Path) -> None:
             registry.build(name, folder, "heavy", PX)
 
 
-def test_second_arm_is_the_same_implementation() -> None:
-    assert registry.implementation("naive-again") is IMPLEMENTATIONS["naive"]
-    with pytest.raises(KeyError):
-        registry.implementation("naive-again-again")
-
-
 def test_what_another_version_pickled_is_one_sentence(folder: Path) -> None:
     """Its fields are not those that are read today."""
     mapped, raw = ReadOnlyMappedDataset(folder), RawFileDataset(folder)

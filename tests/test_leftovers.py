@@ -14,8 +14,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ import psutil
 import pytest
 
 from datasets_impl.corpus import Corpus
+from datasets_impl.media.workspaces import own_traces, temporary_parent
+from datasets_impl.system.owners import PREFIX
 from tests import leftovers
 from tests.killed import run
 from tests.test_compare_command import RULES, results
+from tests.test_validate import judged
 
 ROOT = Path(__file__).resolve().parents[1]
 # Python imports this when it starts.
@@ -77,6 +81,9 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {  # and where each is killed
     "compare": (["-m", "scripts.compare", "first", "second",
                  "--claims", "claims.toml", "--out", "out"], ["3"]),
     "update_readme": (["-m", "scripts.update_readme"], ["1"]),
+    "validate": (["-m", "scripts.validate", "results", "--out", "sent"], ["2"]),
+    "prepare": (["-m", "benchmarks.prepare", "--bench", "exact.RandomTransform",
+                 "--manifests", "manifests.json", "--plan", "plan.json"], ["1", "20"]),
 }  # fmt: skip
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -107,15 +114,18 @@ def code_of(process: Any) -> int | None:
 
 
 @pytest.fixture(scope="module")
-def home(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def home(
+    corpus: Corpus, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Path]]:
     """Makes a folder with all that the commands read, and a copy of the scripts."""
+    homes: list[Path] = []
 
     def make(name: str) -> Path:
         made = tmp_path_factory.mktemp(name)
         shutil.copytree(corpus.root, made / "photos")
         shutil.copytree(ROOT / "scripts", made / "scripts", ignore=shutil.ignore_patterns("*.pyc"))
         shutil.copytree(ROOT / "results" / "report", made / "results" / "report")
-        for file in ("README.md", "CITATION.cff"):
+        for file in ("README.md", "CITATION.cff", "requirements.txt"):
             shutil.copy(ROOT / file, made)
         (made / "claims.toml").write_text(RULES)
         (made / "target.py").write_text(AILING)
@@ -123,10 +133,27 @@ def home(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
         (made / "hanging" / "sitecustomize.py").write_text(HANGING)
         for seed, folder in enumerate(("first", "second")):
             results(made / folder, seed)
-        (made / "temporary").mkdir()
+        judged(made / "results")
+        _temporary(made).mkdir()
+        homes.append(made)
         return made
 
-    return make
+    yield make
+    for made in homes:
+        _temporary(made).rmdir()
+
+
+def test_what_commands_leave_is_looked_for_where_they_make_it(home: Callable[[str], Path]) -> None:
+    made = home("place")
+    code = "from datasets_impl.media.workspaces import temporary_parent as p; print(p(), end='')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=_environment(made), cwd=ROOT, capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.stdout == str(_temporary(made)), done.stderr
+    assert temporary_parent() == Path(tempfile.gettempdir()), "of which `leftovers` tells"
+    with own_traces():
+        assert any(path.name.startswith(PREFIX) for path in leftovers.present())
 
 
 @pytest.mark.slow
@@ -143,8 +170,13 @@ def test_nothing_more_is_left_after_a_kill_and_the_next_run(
     assert _tree(killed) == _tree(undisturbed)
 
 
+def _temporary(home: Path) -> Path:
+    """Its folder for temporary files: were the name longer, `temporary_parent` would be another."""
+    return Path(tempfile.gettempdir()) / home.name
+
+
 def _environment(home: Path, **more: str) -> dict[str, str]:
-    places = {"TMPDIR": home / "temporary", "DATASET_STUDY_CACHE": home / "cache"}
+    places = {"TMPDIR": _temporary(home), "DATASET_STUDY_CACHE": home / "cache"}
     return {
         **os.environ,
         **{name: str(path) for name, path in places.items()},
@@ -159,7 +191,7 @@ def _run(name: str, home: Path) -> None:
     before, since = leftovers.present(), time.time()
     code = code_of(started(name, home))
     assert code == 0, home.with_suffix(".said").read_text()
-    assert not list((home / "temporary").iterdir())
+    assert not list(_temporary(home).iterdir())
     assert not leftovers.left(before, since)
 
 

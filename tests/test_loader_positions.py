@@ -102,6 +102,9 @@ def test_what_remains_comes_after_a_stop(name: str, after: int) -> None:
     resumed = build()
     torch.manual_seed(4)
     resumed.load_state_dict(state)
+    if after == len(expected[0]):  # as of one of the parts
+        assert resumed.epoch == 2
+        return same(list(resumed), expected[1])
     assert resumed.epoch == 1
     more, state = stopped(resumed, 1)
     if more:  # else that was the epoch's end
@@ -111,6 +114,29 @@ def test_what_remains_comes_after_a_stop(name: str, after: int) -> None:
     same(batches + more, expected[0])
     if name in ("generator", "seed", "in parts", "random"):  # else PyTorch's generator decides
         same(list(resumed), expected[1])
+
+
+@everywhere
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_after_the_last_batch_the_next_epoch_comes(ahead: int, where: str) -> None:
+    """Also where nobody asks whether there is one more, as Lightning does not; and not before."""
+
+    def build() -> Any:
+        return ThreadedLoader(Written(), 4, True, generator=generator(), where=where,
+                              prefetch_factor=ahead)  # fmt: skip
+
+    made = build()
+    epochs = [list(made), list(made)]
+    for after, rest in ((2, epochs[0][2:]), (3, epochs[1])):
+        made = build()
+        batches, _ = iter(made), made.state_dict()
+        for _ in range(after):
+            next(batches)
+        resumed = build()
+        resumed.load_state_dict(made.state_dict())
+        assert resumed.epoch == after - 2
+        same(list(resumed), rest)
+        assert len(list(batches)) == 3 - after
 
 
 class Drawing(Dataset[Any]):

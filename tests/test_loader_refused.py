@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,44 @@ def test_what_does_not_fit_together_is_refused_as_there(data: Any, given: dict[s
 def test_what_cannot_be_meant_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(BadArgument):
         ThreadedLoader(Made("tuple"), **given)
+
+
+OF_WORKERS: dict[str, Any] = {
+    "num_workers": 4,
+    "persistent_workers": True,
+    "multiprocessing_context": "spawn",
+    "pin_memory_device": "cuda",
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["num_workers"],
+            r'^A .* no workers; give threads and where \("trainer" .*\) in place .*\.$',
+        ),
+        (["persistent_workers"], r"; give no persistent_workers \(its process lives as long .*\.$"),
+        (
+            ["multiprocessing_context"],
+            r"; give start_method in place of multiprocessing_\w+\.$",
+        ),
+        (["pin_memory_device"], r"; give pin_memory alone in place of pin_memory_device\.$"),
+        (OF_WORKERS, "threads and .* and start_method .* and no persistent_workers .* and pin_mem"),
+    ],
+)
+def test_what_is_said_to_workers_is_said_to_threads_otherwise(names: Any, said: str) -> None:
+    with pytest.raises(BadArgument, match=said):
+        ThreadedLoader(Made("tuple"), **{name: OF_WORKERS[name] for name in names})
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'num_worker'"):
+        ThreadedLoader(Made("tuple"), num_worker=4)  # type: ignore[arg-type]
+
+
+def test_dataloaders_defaults_are_taken() -> None:
+    names = {*signature(DataLoader).parameters} - {*OF_WORKERS}
+    defaults = {name: signature(DataLoader).parameters[name].default for name in names}
+    made = ThreadedLoader(Made("tuple"), **{k: v for k, v in defaults.items() if k != "dataset"})
+    assert made.prefetch_factor == ThreadedLoader(Made("tuple")).prefetch_factor == 2
 
 
 @pytest.mark.parametrize("data", [None, "/photos", Made, iter([1]), 5])

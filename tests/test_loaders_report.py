@@ -8,15 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
-from datasets_impl.contest.code import FROM_STORE
+from datasets_impl.contest.code import main_class
 from datasets_impl.contest.registry import ARMS
-from datasets_impl.factors import NAMES as FACTORS
 from scripts.judging.claims import load_claims
-from scripts.judging.evidence import Evidence, MachineResults
 from scripts.judging.ladder import LADDERS
 from scripts.judging.loaders import loaders
 from scripts.judging.model import LoaderRow, Loaders
@@ -24,57 +21,13 @@ from scripts.judging.noise import noise_floor
 from scripts.judging.prospects import prospects
 from scripts.render_report import render
 from scripts.report.ceilings import ceilings_json
-from scripts.report.figures.chart import source_line
-from scripts.report.figures.front import IMPLS, front_chart, lead
 from scripts.report.figures.loaders import loader_charts
 from scripts.report.instead import QUESTIONS, STEPS, decisions, instead
 from scripts.report.model import ClaimResult, Study
 from scripts.report.record import study_record
 from scripts.root import CLAIMS
+from tests.measured_loaders import TIMES, evidence
 from tests.synthetic_study import build, drawing_less
-
-TIMES = {  # microseconds per image, by round
-    "ceiling-decode": [100.0, 110.0, 120.0],
-    "ceiling-decode-fast": [80.0, 88.0, 96.0],
-    "threaded-pack": [125.0, 137.5, 150.0],
-    "threaded-pack-fast": [100.0, 110.0, 120.0],
-    "threaded-pack-again": [125.0, 137.5, 150.0],
-    "dataloader-pil": [500.0, 550.0, 600.0],
-    "ffcv": [150.0, 165.0, 180.0],
-    "grain": [250.0, 275.0, 300.0],
-}
-STATE = {
-    "cores": 2, "setting": {"threads": 2}, "tried": {"{}": 130.0}, "first_batch_ms": 9.5,
-    "cpu_us": 251.5,
-}  # fmt: skip
-COSTS = {"value": 31.5, "conversion_seconds": 1.25, "bytes_on_disk": 10_000_000,
-         "mean_difference": 0.0, "psnr": None}  # fmt: skip
-
-
-def evidence(**more: list[float]) -> Evidence:
-    rows = [
-        dict.fromkeys(FACTORS)
-        | {
-            "machine": "bench", "benchmark": "arms.Decode", "name": "arms.Decode.track_decode",
-            "metric": "decode", "unit": "us", "q25": None, "q75": None, "repeat": 3,
-            "n": 1024, "px": 256, "impl": name, "samples": samples, "median": samples[1],
-            "status": "ok", "reason": None,
-        }
-        for name, samples in (TIMES | more).items()
-    ]  # fmt: skip
-    log = [
-        {
-            "benchmark": benchmark,
-            "factors": {"impl": "threaded-pack", "n": 1024, "px": 256},
-            **state,
-        }
-        for benchmark, state in (
-            ("arms.Decode", STATE | {"value": 130.0}),
-            ("arms.DecodeCosts", COSTS),
-        )
-    ]
-    machine = MachineResults("bench", "0" * 40, {}, {}, log, sampled=True)
-    return Evidence(pd.DataFrame(rows, dtype=object), [machine])
 
 
 @pytest.fixture
@@ -245,6 +198,19 @@ def test_every_claim_is_led_to_a_class() -> None:
         assert uses and uses != "DataLoader"
 
 
+@pytest.mark.parametrize(
+    ("lines", "uses"),
+    [
+        ("ThreadedLoader(\n    DecodedImages('photos'), 64)", "ThreadedLoader(DecodedImages)"),
+        ("data = CachedDataset(JpegDataset('photos'))\nThreadedLoader(data, 64)", "CachedDataset"),
+        ("DataLoader(data, 64)  # no OldLoader(data)", ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_class_of_a_program_is_one_that_it_calls(lines: str, uses: str) -> None:
+    assert main_class(lines) == uses
+
+
 @pytest.mark.slow
 def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
     study: Study = replace(build(), loaders=found)
@@ -264,9 +230,6 @@ def test_page_and_figures(found: list[Loaders], tmp_path: Path) -> None:
 
 def test_every_decision_names_arms_that_exist() -> None:
     for question in QUESTIONS:
-        if (question.task, question.arm) not in ARMS:
-            assert question.arm in FROM_STORE and question.advice, "nobody measures it"
-            continue
         arm: Any = ARMS[question.task, question.arm]  # type: ignore[index]
         assert (question.task, question.usual) in ARMS and arm.origin != "peer" and arm.code
 
@@ -281,53 +244,3 @@ def test_the_log_describes_an_arm_before_todays_code_does() -> None:
     found = loaders(seen, 0.95)
     assert row(found, "threaded-pack").about == "as it was"
     assert instead(found, led())["C04"].startswith("`OldLoader`: 4.0")
-
-
-def test_the_front_figure_has_the_datasets_and_the_best_exact_loader(found: list[Loaders]) -> None:
-    study = build()
-    machine = study.machines[0].name
-    drawn = front_chart(replace(study, loaders=[replace(found[0], machine=machine)]))
-    assert drawn is not None
-    assert set(drawn.data["machine"]) == {machine}
-    assert set(drawn.data["impl"]) - {*IMPLS} == {"best loader, JPEG", "limit, JPEG"}
-    best = drawn.data[drawn.data["impl"] == "best loader, JPEG"]
-    assert best["value"].item() == row(found, "threaded-pack").images_per_second
-    empty = study.measurements.iloc[:0]
-    assert front_chart(replace(study, measurements=empty)) is None
-
-
-def test_the_front_figure_speaks_of_what_it_draws(found: list[Loaders]) -> None:
-    study = build()
-    machine = study.machines[0]
-    here = replace(found[0], machine=machine.name)
-    peers = replace(here, rows=[one for one in here.rows if one.origin != "variant"])
-    for loaders_, words in (
-        ([], {"best loaders": False, "limit": False}),
-        ([replace(here, ceilings={})], {"best loaders": True, "limit": False}),
-        ([peers], {"best loaders": False, "limit": True}),
-        ([here], {"best loaders": True, "limit": True}),
-    ):
-        drawn = front_chart(replace(study, loaders=loaders_))
-        assert drawn is not None
-        assert {word: word in drawn.caption for word in words} == words
-        told = lead(machine, drawn.data["impl"])
-        assert f"on {machine.name}, with {machine.details['cores']} cores" in told
-        assert drawn.caption.startswith(told)
-        of_another = lead(replace(machine, apart={"loaders": "c0ffee" * 7}), drawn.data["impl"])
-        assert ("another run tells, of commit c0ffeec0ff" in of_another) == any(words.values())
-
-
-def test_a_figure_names_the_commit_that_measured_it(found: list[Loaders]) -> None:
-    """The loaders may be of another run than the rest."""
-    study = build()
-    machine = replace(study.machines[0], apart={"loaders": "c0ffee" * 7})
-    study = replace(study, machines=[machine])
-    commits = {
-        name: source_line(study, [name], 1, [machine.name]).partition("commit ")[2]
-        for name in ("arms.Decode", "trainers.Decode", "epoch.ByWorkers")
-    }
-    rest = f"{machine.commit[:10]}."
-    assert commits == {"arms.Decode": "c0ffeec0ff.", "trainers.Decode": rest,
-                       "epoch.ByWorkers": rest}  # fmt: skip
-    both = source_line(study, ["arms.Raw", "epoch.ByWorkers"], 1, [machine.name])
-    assert both.endswith(f"commits c0ffeec0ff and {rest}")

@@ -20,7 +20,8 @@ from benchmarks.measures import loops as measure_loops
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.experiments import loops
 from datasets_impl.loading import BATCH_SIZE, run_epoch
-from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
+from datasets_impl.variants.inefficient_batches import InefficientBatchesDataset
+from datasets_impl.variants.whole_batches import as_it_comes
 
 every_loop = pytest.mark.parametrize("name", loops.LOOPS)
 BATCH = 5  # does not divide COUNT, so that the last batch is a short one
@@ -28,7 +29,7 @@ BATCH = 5  # does not divide COUNT, so that the last batch is a short one
 
 def epochs_of(name: str, folder: Path) -> list[list[Any]]:
     """The batches of the first two epochs, each copied out of shared memory."""
-    dataset = loops.loop(name).dataset(folder)
+    dataset = loops.LOOPS[name].dataset(folder)
     with loops.looping(name, dataset) as batches:
         return [[batch[0].clone() for batch in batches] for _ in range(2)]
 
@@ -53,7 +54,7 @@ def test_same_images_in_the_same_shuffled_order(
 @every_loop
 def test_batches(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "BATCH_SIZE", BATCH)
-    dataset = loops.loop(name).dataset(folder)
+    dataset = loops.LOOPS[name].dataset(folder)
     with loops.looping(name, dataset) as batches:
         found = list(batches)
         assert run_epoch(batches) == COUNT, "touched as every epoch of the study is"
@@ -73,13 +74,13 @@ def test_batch_sizes_are_what_the_table_says() -> None:
 
 @every_loop
 def test_workers_are_what_the_table_says_and_end(name: str, folder: Path) -> None:
-    dataset = loops.loop(name).dataset(folder)
+    dataset = loops.LOOPS[name].dataset(folder)
     with loops.looping(name, dataset) as batches:
         pids = set()
         for _ in range(2):
             run_epoch(batches)
             pids |= {child.pid for child in multiprocessing.active_children()}
-        assert len(pids) == (loops.cores() if loops.loop(name).workers else 0), "they persist"
+        assert len(pids) == (loops.cores() if loops.LOOPS[name].workers else 0), "they persist"
     assert not multiprocessing.active_children()
 
 
@@ -108,7 +109,7 @@ def test_defaults_are_the_defaults_but_for_the_order(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tuned", "tuned-batched"])
 def test_tuned_settings(name: str, folder: Path) -> None:
-    with loops.looping(name, loops.loop(name).dataset(folder)) as batches:
+    with loops.looping(name, loops.LOOPS[name].dataset(folder)) as batches:
         assert isinstance(batches, DataLoader)
         assert batches.num_workers == loops.cores() >= 1
         assert batches.prefetch_factor == loops.TUNED_PREFETCH > 2
@@ -128,12 +129,6 @@ def test_cores_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loops.cores() == 7
 
 
-def test_second_arm_is_the_same_loop() -> None:
-    assert loops.loop("tuned-again") is loops.LOOPS["tuned"]
-    with pytest.raises(KeyError):
-        loops.loop("tuned-again-again")
-
-
 def test_an_iterator_that_is_never_read_costs_no_epoch() -> None:
     order = loops.Shuffled(COUNT)
     iter(order)
@@ -144,7 +139,7 @@ def test_an_iterator_that_is_never_read_costs_no_epoch() -> None:
 
 
 def test_batch_is_what_collating_gives(folder: Path) -> None:
-    dataset = BatchDecodingDataset(folder)
+    dataset = InefficientBatchesDataset(folder)
     indices = [3, 0, 7]
     (batch,) = dataset.__getitems__(indices)
     (expected,) = default_collate([dataset[index] for index in indices])
@@ -152,7 +147,7 @@ def test_batch_is_what_collating_gives(folder: Path) -> None:
     assert not batch.is_shared()
 
 
-class _WasShared(BatchDecodingDataset):
+class _WasShared(InefficientBatchesDataset):
     """Says, in the worker that made a batch, whether it lies in shared memory already."""
 
     def __getitems__(self, indices: list[int]) -> Any:
@@ -174,7 +169,7 @@ def test_worker_writes_straight_into_shared_memory(folder: Path) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (PX, 1), (1, PX), (PX + 1, PX)])
 def test_images_of_another_shape_are_refused(shape: tuple[int, int], folder: Path) -> None:
     """Also those that broadcasting would stretch without a word."""
-    dataset = BatchDecodingDataset(folder)
+    dataset = InefficientBatchesDataset(folder)
     Image.fromarray(np.zeros((*shape, 3), np.uint8)).save(dataset.image_paths[1])
     with pytest.raises(ValueError, match="shape"):
         dataset.__getitems__([0, 1])
@@ -212,5 +207,5 @@ def test_every_image_is_touched_in_every_loop(monkeypatch: pytest.MonkeyPatch) -
         seen.clear()
         measure_loops.loop_epoch(Cell.at(["n", "px", "loop"], (COUNT, PX, name)))
         first, timed = 4 + 5 * loops.cores(), 100  # batches, where workers run
-        expected = BATCH_SIZE * (first + timed) if loops.loop(name).workers else 2 * COUNT
+        expected = BATCH_SIZE * (first + timed) if loops.LOOPS[name].workers else 2 * COUNT
         assert sum(seen) == expected, f"{name}: to warm up, and timed"

@@ -14,6 +14,7 @@ from conftest import ROOT
 
 from datasets_impl.factors import APART
 from scripts import install
+from tests.folders import snapshot
 
 SHOWS = '#!/bin/sh\nfor word in "$@"; do printf "%s\\n" "$word"; done\n'
 ODD = """~/my 'best' "photos" $x $(touch gone) `touch gone` ; touch gone # & * \\ %s"""
@@ -143,6 +144,22 @@ def test_hosts_measure_with_the_environment_that_they_have(home: Path, target: s
     assert len(done.stderr.splitlines()) == 1 and not done.stdout
     assert [path.name for path in home.glob(".venv*")] == [".venv"]
     assert words(home, "help", *given[-2:]), "other targets take no ON"
+
+
+def test_cleaning_keeps_what_was_measured_and_what_this_did_not_make(home: Path) -> None:
+    for name in ("out/standard/results/lab/machine.json", "out/standard/session/SESSION.txt",
+                 ".venv-py3.13/bin/python", ".venv-py3.14t/.ready", ".venv-torch2.9.1/.ready",
+                 ".asv/env/x", "build/lib/x"):  # fmt: skip
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).touch()
+    kept = {"out", ".venv-py3.13", "Makefile", "requirements.txt", "requirements-dev.txt",
+            "pyproject.toml"}  # fmt: skip
+    before = snapshot(home / "out")
+    done = make(home, "clean")
+    assert done.returncode == 0 and "out/ stays" in done.stdout
+    assert {path.name for path in home.iterdir()} == kept and snapshot(home / "out") == before
+    shutil.rmtree(home / "out")
+    assert "out/" not in make(home, "clean").stdout
 
 
 def test_what_has_no_wheel_is_left_out_with_the_reason() -> None:

@@ -16,14 +16,16 @@ from asv_runner.benchmarks.mark import SkipNotImplemented
 from conftest import COUNT, PX
 
 from benchmarks import epoch, item, startup
+from benchmarks.common import tracked
+from benchmarks.grids import Cell
 from benchmarks.measures import epochs as measure
 from benchmarks.measures import shares
 from datasets_impl import registry
 from datasets_impl.corrected.jpeg import JpegDataset
 from datasets_impl.errors import Unsupported, VoidMeasurement
 from datasets_impl.experiments.stages import STAGES, Times, staged_item
+from datasets_impl.factors import LOCAL_MEDIA
 from datasets_impl.files.paths import CACHE_VARIABLE
-from datasets_impl.media.workspaces import MEDIA
 from datasets_impl.observe import page_cache
 from datasets_impl.observe.log import LOG_VARIABLE
 from tests.with_cells import records, tiny
@@ -70,7 +72,7 @@ def test_number_is_positive_off_the_centre(function: str, levels: dict[str, Any]
     assert getattr(measure, function)(tiny(**levels))[0] > 0
 
 
-@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("medium", LOCAL_MEDIA)
 @pytest.mark.parametrize("impl", ["naive", "mapped", "mapped-fixed", "preloaded"])
 def test_epoch_on_every_medium(medium: str, impl: str) -> None:
     try:
@@ -147,7 +149,7 @@ def test_cold_sample_of_one_shared_file_is_refused(on_disk: None) -> None:
         measure.item(tiny(medium="disk-cold", impl="mapped"))
 
 
-@pytest.mark.parametrize("medium", MEDIA)
+@pytest.mark.parametrize("medium", LOCAL_MEDIA)
 @pytest.mark.parametrize("stage", STAGES)
 def test_shares_of_the_stages_lie_within_the_whole(stage: str, medium: str) -> None:
     try:
@@ -214,6 +216,16 @@ def test_sample_and_its_line(log: Path, on_disk: None) -> None:
     assert not {"skipped", "failed"} & set(first)
     assert second["benchmark"] == "item.ByStage"
     assert third["benchmark"] == "startup.ConstructionByResolution"
+
+
+def test_an_arm_that_is_measured_twice_has_its_own_name_in_the_log_alone(log: Path) -> None:
+    """And in asv, whose levels are those of the benchmark."""
+    cells: list[Cell] = []
+    track = tracked(lambda cell: (cells.append(cell), (1.0, {}))[1], "us")
+    track(epoch.ByResolution(), *EPOCH_LEVELS[:-1], "naive-again")
+    (record,) = records(log)
+    assert [cell.impl for cell in cells] == ["naive"]
+    assert record["factors"]["impl"] == "naive-again"
 
 
 def test_cold_line_says_what_was_verified(log: Path, on_disk: None) -> None:

@@ -22,16 +22,17 @@ from datasets_impl import registry
 from datasets_impl.corpus import Corpus
 from datasets_impl.doctor.process.clearing import clear
 from datasets_impl.errors import StudyError, Unsupported
+from datasets_impl.factors import LOCAL_MEDIA
 from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import workspaces as media
-from datasets_impl.media.workspaces import MEDIA, filesystem, scratch_parent, sweep, workspace
+from datasets_impl.media.workspaces import filesystem, scratch_parent, sweep, workspace
 from datasets_impl.system import owners, running
 from datasets_impl.system.owners import PREFIX, here, own_prefix
 from tests.folders import snapshot
 from tests.leftovers import ended, of_ended
 
-every_medium = pytest.mark.parametrize("medium", MEDIA)
+every_medium = pytest.mark.parametrize("medium", LOCAL_MEDIA)
 
 
 @pytest.fixture(autouse=True)

@@ -125,14 +125,16 @@ def cell(impl: str) -> Cell:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("threads_as_before", "session_cache")
-@pytest.mark.parametrize("impl", ["dataloader-objects", "shards-ahead-again"])
+@pytest.mark.parametrize(
+    "impl", ["dataloader-objects", "shards-ahead-again", "cached-objects", "crops-ahead"]
+)
 def test_a_first_epoch_is_counted_by_the_server(impl: str) -> None:
     value, state = measured.first_epoch(cell(impl))
     assert value > 0 and state["us_after_first"] > 0
     assert 0 < state["first_batch_seconds"] <= 72 * value / 1e6 + 1e-4
     assert 0 < state["share_of_line"] <= 1
     each = state["requests_per_image"]
-    assert each >= 1 if impl == "dataloader-objects" else each < 1
+    assert each >= 1 if impl.endswith("objects") else each < 1
     assert state["bytes_per_image"] > 100
     assert state["arm"] == ARMS["remote", impl.removesuffix("-again")].described()
 
@@ -145,6 +147,8 @@ def test_costs_of_an_arm() -> None:
     assert value > plain_value > 0, "a pack has an index"
     assert (state["mean_difference"], state["psnr"]) == (0, None)
     assert state["conversion_seconds"] > 0 == plain["conversion_seconds"]
+    _, crops = measured.costs(cell("crops-ahead"))
+    assert crops["psnr"] is None or crops["psnr"] > 40, "of whole pictures, as the reference"
 
 
 def test_more_than_the_line_lets_through_is_void() -> None:

@@ -247,7 +247,7 @@ def test_a_level_that_nobody_knows_hides_nothing(page: Any, address: str) -> Non
 
 def test_presets_select_claims_and_advice(page: Any) -> None:
     links = page.locator(".presets a")
-    assert links.all_inner_texts() == ["pixels fit in memory", "many cores"]
+    assert links.all_inner_texts() == ["pixels fit in memory", "several workers"]
     links.nth(0).click()
     until(page, "document.querySelector('#ask select[name=fits]').value === 'yes'")
     assert claims(page) == IN_MEMORY.split(",")
@@ -289,6 +289,12 @@ def test_each_preset_and_each_environment_selects(context: Any, tmp_path: Path) 
     page.locator("#select select[name=verdict]").select_option("challenged")
     assert claims(page) == [last.id]
     page.get_by_role("button", name="Show all").click()
+    env = other.replace(",", "")
+    go(page, "", f"machine={MACHINES[0]}&env={env.replace(' ', '%20')}")
+    assert claims(page) == [last.id], "it was measured on that machine"
+    go(page, "", f"machine={MACHINES[1]}&env={env.replace(' ', '%20')}")
+    assert claims(page) == [], "and not on this one"
+    page.get_by_role("button", name="Show all").click()
     page.locator("#select select[name=start]").select_option("forkserver")
     rows = page.locator("details[data-claim=C01] tr[data-f]")
     seen = rows.evaluate_all("all => all.filter(r => !r.hidden).map(r => r.dataset.f)")
@@ -312,7 +318,7 @@ def test_the_questions_lead_to_a_class_and_its_code(page: Any) -> None:
     rows = page.locator(".decisions tr[data-fits]:visible")
     assert rows.count() == 1
     rows.locator("summary").click()
-    assert 'batches = Y(1, where="trainer")' in rows.locator("pre").inner_text()
+    assert "batches = Y(1)" in rows.locator("pre").inner_text(), "what suits every trainer"
     assert "not measured on a network" in rows.inner_text() and "2.0" not in rows.inner_text()
     page.locator("#ask select[name=trainer]").select_option("gil")
     told = page.locator(".further tr[data-trainer]:visible").inner_text()
@@ -320,11 +326,16 @@ def test_the_questions_lead_to_a_class_and_its_code(page: Any) -> None:
     shown = rows.locator("pre").inner_text()
     assert "batches = Y(1)" in shown, "the code does what the row says"
     assert shown == as_shown(rows.locator("pre").inner_html(), gil=True), "as it is run"
+    page.locator("#ask select[name=trainer]").select_option("waits")
+    shown = rows.locator("pre").inner_text()
+    assert 'batches = Y(1, where="trainer")' in shown
+    assert shown == as_shown(rows.locator("pre").inner_html(), gil=False), "as it is run"
     page.locator("#ask select[name=python]").select_option("new")
     told = page.locator(".further tr[data-python]:visible").inner_text()
     assert "Yes, in one tensor" in told and "Not measured" in told
     page.locator("#ask select[name=labels]").select_option("yes")
     labels = page.locator(".further tr[data-labels]:visible")
+    assert rows.count() == 0, "a row without labels is none with them"
     for crops, fits, words in (
         ("yes", "no", "RandomCrops"), ("no", "no", "DecodedImages"), ("no", "yes", "StoredPixels"),
     ):  # fmt: skip
@@ -441,6 +452,9 @@ def test_yours_stand_beside_ours_what_differs_first(
     record["machines"] = [{"name": "<b>mine</b>"}]
     record["claims"][5]["verdict"] = "challenged"
     record["claims"][1]["effect"]["estimate"] *= 9
+    elsewhere, others = record["claims"][3]["effect"], record["claims"][6]["effect"]
+    elsewhere["factors"]["px"] = 32
+    others["arms"] = ["naive", "another"]
     del record["claims"][2]
     text = json.dumps(record)
     if way == "chosen":
@@ -457,6 +471,9 @@ def test_yours_stand_beside_ours_what_differs_first(
     assert page.locator("#told").inner_text() == "2 of 32 verdicts differ; yours: <b>mine</b>."
     third = page.locator("#beside tbody tr").nth(2).inner_text()
     assert third.endswith("9.00\u00d7")
+    for name in ("C04", "C07"):  # of another setting, of another arm
+        line = page.locator("#beside tbody tr", has=page.get_by_role("link", name=name))
+        assert line.inner_text().endswith("\u2013")
 
 
 def test_a_folder_of_something_else_is_one_sentence(page: Any, tmp_path: Path) -> None:

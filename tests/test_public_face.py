@@ -64,6 +64,16 @@ def test_a_name_is_loaded_once() -> None:
     assert in_a_new_process(code).split() == ["True", "True"]
 
 
+def test_no_name_brings_what_only_prints() -> None:
+    """A terminal's colours and bars are imported where something is printed."""
+    code = (
+        "import sys, datasets_impl\n"
+        "for name in datasets_impl.__all__: getattr(datasets_impl, name)\n"
+        "print(*(name for name in sys.modules if name.partition('.')[0] == 'rich'))"
+    )
+    assert in_a_new_process(code).split() == []
+
+
 @pytest.mark.parametrize("name", datasets_impl.__all__)
 def test_help_shows_every_argument(name: str) -> None:
     """And the docstring of a loader says what each is."""

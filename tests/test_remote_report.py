@@ -27,6 +27,11 @@ TIMES = {  # microseconds per image, by round
     "shards-ahead": [500.0, 625.0],
     "shards-ahead-again": [500.0, 625.0],
 }
+FURTHER = {  # what decisions lead to besides
+    "cached-objects": [2000.0, 2500.0],
+    "crops-ahead": [1000.0, 1250.0],
+    "dataloader-object-crops": [5000.0, 6250.0],
+}
 COUNTED = {
     "first_batch_seconds": 0.25,
     "us_after_first": 400.0,
@@ -36,22 +41,22 @@ COUNTED = {
 }
 
 
-def evidence(machine: str = "bench-a") -> Evidence:
+def evidence(machine: str = "bench-a", times: dict[str, list[float]] = TIMES) -> Evidence:
     rows, log = [], []
     for latency in (20, 100):
-        for name, samples in TIMES.items():
+        for name, samples in times.items():
             levels = {
                 "n": 2048, "px": 256, "bandwidth": 250, "latency_ms": latency, "impl": name,
             }  # fmt: skip
-            times = [each * latency / 20 for each in samples]
+            late = [each * latency / 20 for each in samples]
             rows.append(
                 dict.fromkeys(FACTORS)
                 | levels
                 | {
                     "machine": machine, "benchmark": "remote.OverALine",
                     "name": "remote.OverALine.track_remote", "metric": "remote", "unit": "us",
-                    "q25": None, "q75": None, "repeat": 2, "samples": times,
-                    "median": sum(times) / 2, "status": "ok", "reason": None,
+                    "q25": None, "q75": None, "repeat": 2, "samples": late,
+                    "median": sum(late) / 2, "status": "ok", "reason": None,
                 }
             )  # fmt: skip
             arm = ARMS["remote", name.removesuffix("-again")]
@@ -111,6 +116,19 @@ def test_the_decision_ends_in_a_class_and_its_code(found: list[RemoteLine]) -> N
     assert best.usual.endswith(", 20 ms from the store, over 250 MB/s")
     assert "ShardsAhead(DecodedImages(pack))" in best.code
     assert decisions([], found[1:]) == [], "another line was measured"
+
+
+def test_every_decision_for_an_object_store_has_its_number() -> None:
+    """Crops beside the usual way to crops."""
+    made = decisions([], remote(evidence(times=TIMES | FURTHER), 0.95))
+    gains = {one.arm: one.gain[:3] for one in made}
+    assert gains == {
+        "cached-objects": "2.0", "shards-ahead": "8.0", "threaded-objects": "2.0",
+        "crops-ahead": "5.0",
+    }  # fmt: skip
+    assert not any(one.advice for one in made)
+    usual = {one.arm: one.usual for one in made}
+    assert "crops" in usual["crops-ahead"] and "crops" not in usual["shards-ahead"]
 
 
 @pytest.mark.slow

@@ -126,6 +126,9 @@ def test_readme_gets_one_number_of_a_claim(report: Path) -> None:
     assert update_readme.number(first).endswith("] what it is")
 
 
+WORDS = ("changed", "refused in 2 ways")  # outcomes that claims.toml has words for
+
+
 @pytest.mark.parametrize(
     ("headline", "effect", "expected"),
     [
@@ -134,13 +137,15 @@ def test_readme_gets_one_number_of_a_claim(report: Path) -> None:
           "arms": ["a", "b"]}, "1.4 epochs [1.3\u20131.5] until it pays, a / b"),
         ("1 of 20", {"metric": "versions in 20 epochs"}, "1 of 20 versions in 20 epochs, a"),
         ("0 opened per image", {"metric": "files opened"}, "0 opened per image, a"),
-        ("changed", {"metric": "stored data changed"}, "1 of 2 cells for it: stored data changed"),
+        (WORDS[0], {"metric": "stored data changed"}, "1 of 2 cells for it: stored data changed"),
+        (WORDS[1], {"metric": "mixed shapes"}, "1 of 2 cells for it: mixed shapes"),
     ],
 )  # fmt: skip
 def test_it_is_a_number_and_no_sentence(
     headline: str, effect: dict[str, Any], expected: str
 ) -> None:
-    cells = [{"machine": machine, "outcome": outcome, "counts": True}
+    cells = [{"machine": machine, "outcome": outcome, "counts": True,
+              "reading": headline if headline in WORDS and outcome == "for" else ""}
              for machine in "xy" for outcome in ("for", "against", "skipped")]  # fmt: skip
     usual = {"quantity": "value", "unit": "", "low": None, "arms": ["a"]}
     claim = {"headline": headline, "finding": "Not this.", "evidence": cells}

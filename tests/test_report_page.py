@@ -13,7 +13,7 @@ import pytest
 
 from scripts.judging.model import Reason, Verdict
 from scripts.render_report import render
-from scripts.report import cite, figures, instead, page
+from scripts.report import cite, figures, instead, page, remarks
 from scripts.report.model import Study
 from scripts.report.record import study_record
 from scripts.report.sentences import trend
@@ -65,11 +65,13 @@ def test_two_machines_show_their_disagreement(tmp_path: Path) -> None:
         (("supported", "not tested"), False),
         (("supported", "supported"), False),
         (("supported", "challenged"), True),
-        (("conditional", "inconclusive"), True),
+        (("conditional", "inconclusive"), False),
+        (("conditional", "challenged"), True),
+        (("inconclusive", "inconclusive"), False),
         (("not tested", "not tested"), False),
     ],
 )
-def test_a_machine_that_tested_nothing_disagrees_with_nobody(
+def test_a_machine_that_decided_nothing_disagrees_with_nobody(
     tmp_path: Path, verdicts: tuple[Verdict, Verdict], differ: bool
 ) -> None:
     two = build(machines=2)
@@ -151,12 +153,12 @@ LOADED = (Reason("logged", ("loaded",)),)
     ],
 )  # fmt: skip
 def test_a_remark_says_why_and_what_would_decide(more: dict[str, Any], expected: str) -> None:
-    assert page.remark(replace(cell({"px": 64}, 1.2, "for"), **more), "> 1.05") == expected
+    assert remarks.remark(replace(cell({"px": 64}, 1.2, "for"), **more), "> 1.05") == expected
 
 
 def test_an_own_bar_is_in_the_remark_where_the_table_shares_none() -> None:
-    assert page.remark(cell({"px": 64}, 1.2, "for"), "") == "bar > 1.05"
-    assert page.p_value(0.00001) == "< 0.001"
+    assert remarks.remark(cell({"px": 64}, 1.2, "for"), "") == "bar > 1.05"
+    assert remarks.p_value(0.00001) == "< 0.001"
 
 
 def test_a_citation_names_its_author_its_address_and_what_was_measured(study: Study) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scripts.judging.model import Effect
 from scripts.report import terminal
 from scripts.report.model import Study
 from scripts.report.record import study_record
 from scripts.report.reference import differences
 from tests.shown import in_a_terminal
-from tests.synthetic_study import IDS
+from tests.synthetic_study import IDS, MACHINES, cell
 
 
 @pytest.mark.parametrize("columns", [60, 80, 160])
@@ -34,6 +36,20 @@ def test_the_terminal_answers_first_and_cuts_nothing(
     )]  # fmt: skip
     assert -1 not in places and places == sorted(places)
     assert "(naive/preloaded)" in flat or columns < 160, "an effect has its subject"
+
+
+def test_a_headline_that_is_a_word_gives_way_to_the_count_of_cells(study: Study) -> None:
+    """As in the README; a headline with a number of its own stays."""
+    cells = [
+        cell({"mix": str(at)}, 1.0, "for" if at < 3 else "against", quantity="value",
+             machine=machine, reading="refused")
+        for machine in MACHINES for at in range(4)
+    ]  # fmt: skip
+    effect = Effect("outcome of mixed shapes", ["mapped"], 1.0, None, None, "value", {}, "refused")
+    claim = replace(study.claims[0], effect=effect, evidence=cells)
+    assert terminal.effect_text(claim) == "3 of 4 cells for it (outcome of mixed shapes)"
+    counted = replace(claim, effect=replace(effect, reading="1 of 20"))
+    assert terminal.effect_text(counted) == "1 of 20 (outcome of mixed shapes)"
 
 
 def test_the_terminal_says_where_the_committed_results_differ_and_why(

@@ -7,20 +7,23 @@ import gc
 import mmap
 import os
 import random
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.errors import StudyError
-from datasets_impl.loaders import pinned, slots
+from datasets_impl.loaders import pinned, slots, unnamed
 from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.loaders.slots import NUMBER, Reserved, Returns, Slots
 from tests.numbered import COUNT, Numbered, Raising, child_of
-from tests.samples import KEPT, everywhere
+from tests.samples import KEPT, Made, everywhere, same
 
 
 @everywhere
@@ -155,7 +158,7 @@ def test_memory_grows_with_the_batches(where: str) -> None:
 
 
 def test_too_little_memory_is_said_before_the_first_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "memory_left", lambda: 2**20)
+    monkeypatch.setattr(unnamed, "memory_left", lambda: 2**20)
     batches = iter(ThreadedLoader(Numbered(), 8, prefetch_factor=1, start_method="fork"))
     size = 8 * 3 * 160 * 160 * 8
     with pytest.raises(StudyError, match=rf"{3 * size:,} bytes of shared memory \(1,048,576 are"):
@@ -215,3 +218,31 @@ def test_many_batches_that_go_at_once_wait_for_nobody() -> None:
     found += os.read(reader, 8192)
     assert sorted(number for (number,) in NUMBER.iter_unpack(found)) == list(range(701))
     os.close(reader)
+
+
+@pytest.mark.parametrize("absent", ["posix_fallocate", "memfd_create"])
+def test_where_the_system_has_no_such_call_batches_are_the_same(
+    absent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS has neither."""
+    monkeypatch.delattr(os, "posix_fallocate")
+    monkeypatch.delattr(os, absent, raising=False)
+    monkeypatch.setattr(unnamed, "HAS_MEMFD", hasattr(os, "memfd_create"))
+    before = set(Path(tempfile.gettempdir()).iterdir())
+    expected = list(DataLoader(Made("large tensor"), 2))
+    with ThreadedLoader(Made("large tensor"), 2, start_method="fork") as made:
+        for _ in range(2):
+            same(list(made), expected)
+        mapped = {each.path for each in child_of(made).memory_maps()}
+        assert any("memfd:batches" in path for path in mapped) is (absent != "memfd_create")
+        assert set(Path(tempfile.gettempdir()).iterdir()) == before, "without a name"
+
+
+def test_without_unnamed_memory_the_temporary_folder_has_to_hold_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(unnamed, "HAS_MEMFD", False)
+    monkeypatch.setattr(unnamed.psutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
+    batches = iter(ThreadedLoader(Numbered(), 8, prefetch_factor=1, start_method="fork"))
+    with pytest.raises(StudyError, match=r"bytes of shared memory \(1,048,576 are free\)"):
+        next(batches)

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 from datasets_impl.errors import LoaderFailed, StudyError
 from datasets_impl.loaders import separate
 from datasets_impl.loaders.loader import ThreadedLoader
-from tests.leftovers import SHARED, gone, left, present, until
+from tests.leftovers import gone, left, present, shared, until
 from tests.numbered import COUNT, Numbered, Waiting, child_of
 
 
@@ -38,11 +38,6 @@ class Ending(Numbered):
         if index == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().__getitem__(index)
-
-
-def shared(paths: set[Path]) -> list[Path]:
-    """Those in shared memory, where tests that run beside this one have theirs for a moment."""
-    return [path for path in paths if path.parent == SHARED]
 
 
 class Drawing(Dataset[Any]):
@@ -246,41 +241,6 @@ def test_an_interrupt_in_mid_message_ends_the_process(monkeypatch: pytest.Monkey
     with pytest.raises(LoaderFailed, match="cut short"):
         list(batches)
     assert not child.is_running() and len(list(made)) == COUNT / 2
-
-
-class Cheap(Dataset[Any]):
-    def __len__(self) -> int:
-        return 20
-
-    def __getitem__(self, index: int) -> Any:
-        if index == 13:
-            raise ValueError(index)
-        return torch.zeros(2**16, dtype=torch.uint8), index
-
-
-def test_two_hundred_epochs_leave_nothing() -> None:
-    """Ended early, by an error, by a kill, and two at a time."""
-    draw, me = random.Random(7), psutil.Process()
-    made: Any = ThreadedLoader(Cheap(), 2)
-    next(iter(made))
-    gc.collect()
-    since, files = time.time(), present()
-    before, children = me.num_fds(), set(me.children(recursive=True))
-    for epoch in range(200):
-        batches = iter(made)
-        stop = draw.randrange(9)
-        try:
-            if draw.random() < 0.1:
-                next(iter(made))
-            for _, _batch in zip(range(stop), batches, strict=False):
-                if epoch % 20 == 19:
-                    child_of(made).kill()
-        except (ValueError, LoaderFailed):
-            continue
-    del batches, _batch, made
-    gc.collect()
-    assert me.num_fds() <= before and not set(me.children(recursive=True)) - children
-    assert until(lambda: not shared(left(files, since)))
 
 
 def test_a_fork_that_ends_leaves_the_process_alone() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from datasets_impl.errors import StudyError
 from scripts.root import ROOT
-from scripts.session import provenance, state
+from scripts.session import provenance, publishing, state
 from scripts.session import rounds as asv_session
 from tests.folders import snapshot
 from tests.sessions import (
@@ -135,18 +135,43 @@ def test_a_folder_of_somebody_else_is_not_made_a_session(asv: FakeAsv, tmp_path:
     assert mine.read_text() == "mine" and len(list(mine.parent.iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "rounds-notes/mine.txt", "rounds-1/mine.txt"])
+@pytest.mark.parametrize(
+    "name",
+    ["notes.txt", "rounds-notes/mine.txt", "rounds-1/mine.txt", "rounds-1/results/thesis.txt",
+     "rounds-1/results/lab/thesis.json", "pages/thesis.txt", "pages/graphs/notes.txt",
+     "env/thesis.txt", "asv.log/thesis.txt"],
+)  # fmt: skip
 def test_what_somebody_adds_to_a_session_is_not_deleted_with_it(
     asv: FakeAsv, tmp_path: Path, name: str
 ) -> None:
     session = opened(tmp_path)
     notes = session.folder / name
-    notes.parent.mkdir(exist_ok=True)
+    notes.parent.mkdir(parents=True, exist_ok=True)
     notes.write_text("years of work")
     session._clear()
+    if name.startswith("pages"):
+        with pytest.raises(StudyError, match="holds something else than asv's own pages"):
+            publishing.make_pages(session, tmp_path / "results", tmp_path / "asv")
     with pytest.raises(StudyError, match="holds something else than a session"):
         opened(tmp_path, profile="standard")
     assert notes.read_text() == "years of work"
+
+
+def test_what_a_killed_asv_left_in_a_session_goes_with_it(asv: FakeAsv, tmp_path: Path) -> None:
+    half_done(asv, tmp_path)
+    session = opened(tmp_path)
+    for name in ("attempt-7/results/lab/machine.json", "attempt-7/results/benchmarks.json",
+                 "attempt-7/results/lab/01234567-existing-py_usr_bin_python.json",
+                 "pages/asv_ui.js", "pages/index.json", "pages/study-pages.json",
+                 "pages/graphs/branch-HEAD/cpu-a CPU/item.ByStage.track_item.json"):  # fmt: skip
+        place = session.folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    assert state.is_session(session.folder)
+    session._clear()
+    assert not (session.folder / "attempt-7").exists()
+    assert opened(tmp_path, profile="standard").state["done"] == 0
+    assert not (session.folder / "pages").exists()
 
 
 def test_a_full_disk_ends_the_round_and_not_the_study(

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from datasets_impl.errors import StudyError
-from datasets_impl.formats.shard_cache import PART, ShardCache
+from datasets_impl.formats.shard_cache import LOCK, MARK, PART, ShardCache
+from tests.folders import snapshot
 
 SIZE = 1000  # bytes of each made-up shard
 NAMES = [f"{number:016x}-000000" for number in range(8)]
@@ -127,11 +128,49 @@ def test_what_a_killed_process_began_is_cleared(tmp_path: Path) -> None:
 
 def test_files_of_somebody_else_are_left(tmp_path: Path) -> None:
     folder = tmp_path / "cache"
-    folder.mkdir()
-    (folder / "thesis.part").write_bytes(bytes(10 * SIZE))
     cache = ShardCache(folder, SIZE)
+    (folder / "thesis.part").write_bytes(bytes(10 * SIZE))
     for name in NAMES[:3]:
         cache.read(name, SIZE, 0, 1, fetching(name, []))
     assert (folder / "thesis.part").stat().st_size == 10 * SIZE and cache.held() == SIZE
     with pytest.raises(StudyError, match="stands where a folder would be"):
         ShardCache(folder / "thesis.part", SIZE)
+
+
+@pytest.mark.parametrize("lock", [None, b"", b"work", b"work" * 99, MARK[:9] + b"work"])
+@pytest.mark.parametrize("name", [NAMES[0], NAMES[0] + PART, "thesis.txt"])
+def test_a_folder_of_somebody_else_is_no_cache(
+    lock: bytes | None, name: str, tmp_path: Path
+) -> None:
+    """Names alone do not tell whose they are; and nothing is made there."""
+    (tmp_path / name).write_bytes(b"years of work")
+    if lock is not None:
+        (tmp_path / LOCK).write_bytes(lock)
+    before = snapshot(tmp_path)
+    if lock == b"" and name != "thesis.txt":  # as of a cache that was made before it was marked
+        assert ShardCache(tmp_path, SIZE).held() == 13
+        return
+    with pytest.raises(StudyError, match="holds something else than a cache of shards"):
+        ShardCache(tmp_path, SIZE)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_cache_is_marked_also_one_that_was_made_before_there_was_a_mark(tmp_path: Path) -> None:
+    for lock in (None, b"", MARK[:9]):  # the last by a process that was killed while it wrote
+        if lock is not None:
+            (tmp_path / LOCK).write_bytes(lock)
+        cache = ShardCache(tmp_path, SIZE)
+        cache.read(NAMES[0], SIZE, 0, 1, fetching(NAMES[0], []))
+        assert (tmp_path / LOCK).read_bytes() == MARK
+    assert cache.holds(NAMES[0])
+
+
+def test_a_mark_is_not_written_through_a_link(tmp_path: Path) -> None:
+    folder, theirs = tmp_path / "cache", tmp_path / "empty"
+    folder.mkdir()
+    theirs.touch()
+    (folder / LOCK).symlink_to(theirs)
+    cache = ShardCache(folder, SIZE)
+    with pytest.raises(StudyError):
+        cache.read(NAMES[0], SIZE, 0, 1, fetching(NAMES[0], []))
+    assert theirs.read_bytes() == b""

@@ -16,7 +16,6 @@ from datasets_impl.experiments.structures import (
     RECORDS,
     STRUCTURES,
     records,
-    structure,
 )
 from tests.with_cells import cell
 
@@ -46,7 +45,7 @@ def test_unknown_record() -> None:
 @every_record
 def test_an_item_is_the_record(name: str, kind: str) -> None:
     source = records(kind, COUNT)
-    held = structure(name).build(source)
+    held = STRUCTURES[name].build(source)
     assert len(held) == COUNT
     for index in range(COUNT):
         assert np.array_equal(np.asarray(held[index]), source[index])
@@ -55,7 +54,7 @@ def test_an_item_is_the_record(name: str, kind: str) -> None:
 @every_structure
 @every_record
 def test_a_batch_is_contiguous_and_its_own(name: str, kind: str) -> None:
-    made, source = structure(name), records(kind, COUNT)
+    made, source = STRUCTURES[name], records(kind, COUNT)
     held = made.build(source)
     batch = made.gather(held, made.indices(POSITIONS))
     found = np.asarray(batch)
@@ -69,7 +68,7 @@ def test_a_batch_is_contiguous_and_its_own(name: str, kind: str) -> None:
 @every_record
 def test_nothing_is_shared_with_the_source(name: str, kind: str) -> None:
     source = records(kind, COUNT)
-    held = structure(name).build(source)
+    held = STRUCTURES[name].build(source)
     before = source[5].copy()
     source[...] = 0
     assert np.array_equal(np.asarray(held[5]), before)
@@ -81,12 +80,6 @@ def test_what_each_structure_holds() -> None:
     assert isinstance(labels["numpy"], np.ndarray) and isinstance(labels["tensor"], torch.Tensor)
     images = STRUCTURES["list"].build(records("image", COUNT))
     assert all(image.base is None for image in images), "an object of its own each"
-
-
-def test_second_arm_is_the_same_structure() -> None:
-    assert structure("numpy-again") is STRUCTURES["numpy"]
-    with pytest.raises(KeyError):
-        structure("set")
 
 
 # --- the number ------------------------------------------------------------------------------

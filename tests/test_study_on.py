@@ -143,6 +143,21 @@ def test_a_folder_of_somebody_else_is_left(tmp_path: Path) -> None:
         hosts.gather({"a": sent(tmp_path / "a", "one")}, WANTED, tmp_path / "results", print)
 
 
+def test_results_of_another_project_of_asv_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of any host is written beside them; and the command says so before it measures."""
+    theirs = tmp_path / "results" / "benchmarks.json"
+    theirs.parent.mkdir()
+    theirs.write_text(text := json.dumps({"time_suite.Other.time_x": {}, "version": 2}))
+    with pytest.raises(StudyError, match="something else than this study's benchmarks"):
+        hosts.gather({"a": sent(tmp_path / "a", "one")}, WANTED, tmp_path / "results", print)
+    monkeypatch.setattr("scripts.session.measuring.end_orphans", lambda: 0)
+    assert command.main(["--on=tcp://127.0.0.1:9", f"--out={tmp_path}"]) == 2
+    assert "something else than this study's benchmarks.json" in capsys.readouterr().err
+    assert snapshot(theirs.parent) == {"benchmarks.json": text.encode()}
+
+
 def test_a_host_is_asked_by_what_travels_by_value() -> None:
     """Pickled as Dask does it, and called where none of these modules is known."""
     cloudpickle = pytest.importorskip("cloudpickle")
@@ -153,14 +168,14 @@ def test_a_host_is_asked_by_what_travels_by_value() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout)
-    assert {"name", "claims", "commit", "hash"} <= facts.keys()
+    assert {"name", "claims", "commit", "hash", "host"} <= facts.keys()
 
 
 class Cluster:
     """Stands in for Dask: one answer for each worker."""
 
-    def __init__(self, answers: dict[str, Any], busy: tuple[str, ...] = ()) -> None:
-        self.answers, self.busy = answers, busy
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
 
     def scheduler_info(self, n_workers: int) -> dict[str, Any]:
         return {"workers": {name: {"host": name.split(":")[0]} for name in self.answers}}
@@ -174,24 +189,6 @@ class Cluster:
             raise TimeoutError
 
         return SimpleNamespace(status="pending", result=result)
-
-    def processing(self) -> dict[str, list[str]]:
-        return {name: ["task"] if name in self.busy else [] for name in self.answers}
-
-
-def test_one_worker_of_each_host_measures() -> None:
-    assert hosts.workers_by_host(Cluster(dict.fromkeys(("a:1", "a:2", "b:1")))) == {
-        "a": "a:1", "b": "b:1",
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("cluster", "words"),
-    [(Cluster({}), "no workers"), (Cluster({"a:1": 0, "a:2": 0}, ("a:2",)), "a:2 has other work")],
-)
-def test_a_cluster_that_cannot_measure_is_refused(cluster: Cluster, words: str) -> None:
-    with pytest.raises(StudyError, match=words):
-        hosts.workers_by_host(cluster)
 
 
 def test_a_host_whose_worker_is_gone_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,14 +275,16 @@ def test_a_study_on_two_hosts_and_one_of_another_commit(
         address = tmp_path / "scheduler.json"
         while not address.exists():
             time.sleep(0.1)
-        for number, root in enumerate(clones, 1):
+        # The last is a second address of the first one's machine; else each is a machine.
+        for number, root in enumerate([*clones, clone], 1):
             running.enter_context(
                 started(tmp_path, "worker", "--no-nanny", "--nthreads", "1", "--host",
                         f"127.0.0.{number}", "--local-directory", str(tmp_path / f"w{number}"),
-                        HOME=str(tmp_path), **without_torchvision(tmp_path, root))
+                        HOME=str(tmp_path), DATASET_STUDY_HOST=f"machine {number % 4 or 1}",
+                        **without_torchvision(tmp_path, root))
             )  # fmt: skip
         on = json.loads(address.read_text())["address"]
-        while (tmp_path / "dask.log").read_text().count("Registered to") < len(clones):
+        while (tmp_path / "dask.log").read_text().count("Registered to") < 4:
             time.sleep(0.1)
         done = python(
             *("-m", "scripts.study_on", "--on", on, "--rounds=2", f"--bench={ONE_CELL}"),
@@ -294,6 +293,8 @@ def test_a_study_on_two_hosts_and_one_of_another_commit(
         )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "127.0.0.3 is left out: its clone is at" in done.stderr, done.stderr
+    assert "127.0.0.4 is left out: it is the same machine as 127.0.0.1" in done.stderr
+    assert "was not alone" not in done.stderr, done.stderr
     taken = [path.parent.name for path in (tmp_path / "out" / "results").glob("*/machine.json")]
     assert len(taken) == 2, done.stdout + done.stderr
     assert (tmp_path / "out" / "report" / "index.html").exists()

@@ -30,6 +30,7 @@ from tests.samples import (
     ManyAtOnce,
     Stream,
     Written,
+    every_method,
     everywhere,
     expect,
     generator,
@@ -133,10 +134,7 @@ class ReadInTurn(Reading):
         return super().at_epoch(epoch, alone)
 
 
-@pytest.mark.parametrize(
-    "method",
-    ["fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("forkserver", "spawn"))],
-)
+@every_method
 def test_the_same_batches_in_a_separate_process(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,12 +153,15 @@ def test_the_same_batches_in_a_separate_process(
         refused(made, Everything(), {"batch_sampler": every_kind(REFUSED)})
 
 
-def test_ragged_empty_single_and_unbatched_in_a_separate_process() -> None:
+@every_method
+def test_ragged_empty_single_and_unbatched_in_a_separate_process(method: str) -> None:
+    """Each by its own constructor, as users have it."""
     kinds = [*SAMPLES]
     cases: list[tuple[Dataset[Any], dict[str, Any]]] = [
         (Made("ragged"), {"batch_size": 4, "collate_fn": padded}),
         (Made("tuple", 0), {"batch_size": 4}),
         (Made("tuple", 1), {"batch_size": 4}),
+        (Written(), {"batch_size": 4}),
         (
             Everything(),
             {"batch_size": None, "sampler": [(at, index) for at in range(len(kinds))
@@ -168,7 +169,7 @@ def test_ragged_empty_single_and_unbatched_in_a_separate_process() -> None:
         ),
     ]  # fmt: skip
     for data, given in cases:
-        with ThreadedLoader(data, **given, start_method="fork") as made:
+        with ThreadedLoader(data, **given, start_method=method) as made:
             torch.manual_seed(5)
             expected = list(DataLoader(data, **given))
             torch.manual_seed(5)

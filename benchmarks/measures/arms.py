@@ -18,7 +18,6 @@ from datasets_impl.contest.registry import ARMS
 from datasets_impl.contest.tuning import tuned
 from datasets_impl.errors import Unsupported
 from datasets_impl.experiments.loops import cores
-from datasets_impl.factors import AGAIN
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.loading import touch
 from datasets_impl.observe.load import tree_seconds
@@ -58,7 +57,7 @@ def throughput(cell: Cell, task: Task) -> Measured:
     Raises:
         Unsupported: what the arm needs is not installed.
     """
-    name, root = cell.impl.removesuffix(AGAIN), home_of(cell)
+    name, root = cell.impl, home_of(cell)
     torch.set_num_threads(cores())
     if name in CEILINGS:
         once = CEILINGS[name](root)

@@ -21,7 +21,6 @@ from datasets_impl.contest.model import BATCH_SIZE, Task
 from datasets_impl.contest.tuning import kept
 from datasets_impl.experiments.trainers import TRAINERS
 from datasets_impl.experiments.ways import AHEAD
-from datasets_impl.factors import AGAIN
 from datasets_impl.loading import Shuffled, touch
 from datasets_impl.observe.load import tree_seconds
 
@@ -81,7 +80,7 @@ def beside(cell: Cell, task: Task) -> Measured:
     Further numbers: by how much the step takes longer than alone, and microseconds of CPU per image
     of the whole tree of processes, the trainer's included.
     """
-    trainer, impl, root = TRAINERS[cell.trainer], cell.impl.removesuffix(AGAIN), home_of(cell)
+    trainer, impl, root = TRAINERS[cell.trainer], cell.impl, home_of(cell)
     torch.set_num_threads(trainer.threads)
     units = trainer.verified_units(cell.step_ms)
 

@@ -48,7 +48,7 @@ def built(cell: Cell) -> Iterator[tuple[Dataset[Any], list[Path]]]:
     """The cell's dataset over its own working folder, and the files that an epoch reads."""
     with workspace(corpus_of(cell).root, cell.medium) as folder:
         dataset = registry.build(cell.impl, folder, cell.transform, cell.px)
-        yield dataset, registry.implementation(cell.impl).files(dataset)
+        yield dataset, registry.IMPLEMENTATIONS[cell.impl].files(dataset)
 
 
 def timed(run: Callable[[], Any]) -> float:
@@ -126,7 +126,7 @@ def _alone(cell: Cell) -> Measured:
     state: dict[str, Any] = {}
     with built(cell) as (dataset, files), loader(dataset) as batches:
         warmed(files, state)
-        whole = registry.implementation(cell.impl).fills_on_access
+        whole = registry.IMPLEMENTATIONS[cell.impl].fills_on_access
         run_epoch(batches, limit=None if whole else WARM_UP_BATCHES)
 
         def once() -> float:
@@ -217,7 +217,7 @@ def item(cell: Cell) -> Measured:
     state: dict[str, Any] = {}
     with built(cell) as (dataset, files):
         order = random.Random(0).sample(range(len(dataset)), min(ITEMS, len(dataset)))  # type: ignore[arg-type]
-        if registry.implementation(cell.impl).one_file_per_item:
+        if registry.IMPLEMENTATIONS[cell.impl].one_file_per_item:
             files = [files[position] for position in order]
         warmed(files, state)
         return 1e6 * _seconds_per_item(order, files, dataset, cell, state), state
@@ -233,7 +233,7 @@ def _seconds_per_item(
             function(index)
 
     if cell.medium == "disk-cold":
-        if files and not registry.implementation(cell.impl).one_file_per_item:
+        if files and not registry.IMPLEMENTATIONS[cell.impl].one_file_per_item:
             raise page_cache.Unsupported(
                 "a sample of the items does not read the whole of one shared file, so its state "
                 "cannot be verified; the cold epoch covers it"
@@ -268,7 +268,7 @@ def reopening(cell: Cell) -> Measured:
     state: dict[str, Any] = {}
     with workspace(corpus_of(cell).root, cell.medium) as folder:
         first = registry.build(cell.impl, folder)
-        warmed([*folder.iterdir(), *registry.implementation(cell.impl).files(first)], state)
+        warmed([*folder.iterdir(), *registry.IMPLEMENTATIONS[cell.impl].files(first)], state)
 
         def once() -> float:
             return timed(lambda: registry.build(cell.impl, folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl.experiments.cycled import Cycled
-from datasets_impl.experiments.loops import TUNED_PREFETCH, cores, loop, looping
+from datasets_impl.experiments.loops import LOOPS, TUNED_PREFETCH, cores, looping
 from datasets_impl.experiments.steps import MultiplyingStep, WaitingStep
 from datasets_impl.loading import BATCH_SIZE, PREFETCH_FACTOR, loader, run_epoch, touch
 from datasets_impl.media.workspaces import workspace
@@ -39,7 +39,7 @@ def loop_epoch(cell: Cell) -> Measured:
 
     With workers it is that of a longer pass, as `epochs.epoch` makes it.
     """
-    chosen = loop(cell.loop)
+    chosen = LOOPS[cell.loop]
     state: dict[str, Any] = {"batch_size": chosen.batch_size, "workers": 0}
     with workspace(corpus_of(cell).root, cell.medium) as folder:
         dataset = chosen.dataset(folder)

@@ -14,7 +14,6 @@ from datasets_impl.contest.registry import ARMS
 from datasets_impl.contest.remote import cache_of
 from datasets_impl.errors import Unsupported, VoidMeasurement
 from datasets_impl.experiments.loops import cores
-from datasets_impl.factors import AGAIN
 from datasets_impl.loading import touch
 from datasets_impl.media.object_store import object_store, require_libraries
 from datasets_impl.media.workspaces import workspace
@@ -114,7 +113,7 @@ def costs(cell: Cell) -> Measured:
 
 def _arm(cell: Cell) -> Arm:
     require_libraries()
-    arm = ARMS["remote", cell.impl.removesuffix(AGAIN)]
+    arm = ARMS["remote", cell.impl]
     if not arm.available:
         raise Unsupported(f"the package {arm.package} is not installed")
     return arm

@@ -11,7 +11,7 @@ import torch
 
 from datasets_impl.errors import VoidMeasurement
 from datasets_impl.experiments.free_samples import free_samples, touch_sample
-from datasets_impl.experiments.structures import records, structure
+from datasets_impl.experiments.structures import STRUCTURES, records
 from datasets_impl.loading import BATCH_SIZE
 
 from ..common import Measured
@@ -30,7 +30,7 @@ SAMPLES_SECONDS = 5e-3  # and for about so long
 def access(cell: Cell) -> Measured:
     """Nanoseconds per record read at random, one by one or in batches, less the empty loop's."""
     torch.set_num_threads(1)
-    made = structure(cell.structure)
+    made = STRUCTURES[cell.structure]
     held = made.build(records(cell.record, cell.n))
     draw = random.Random(0)
     if cell.access == "item":

@@ -22,8 +22,8 @@ from datasets_impl.formats.conversion import Plan, convert_plan
 from datasets_impl.formats.pack import PackFormat, PackImages
 from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.loaders.stored_pixels import StoredPixels
-from datasets_impl.variants.batch_decoding import as_it_comes
 from datasets_impl.variants.stored_pixels import BatchedStoredDataset
+from datasets_impl.variants.whole_batches import as_it_comes
 
 from ..common import Measured
 from ..grids import Cell

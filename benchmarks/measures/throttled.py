@@ -71,7 +71,7 @@ def epoch(cell: Cell) -> Measured:
     state: dict[str, Any] = {"images": count}
     with folder_of(cell, count) as folder:
         dataset = registry.build(cell.impl, folder)
-        files = registry.implementation(cell.impl).files(dataset)
+        files = registry.IMPLEMENTATIONS[cell.impl].files(dataset)
         with loader(dataset) as batches:
             run_epoch(batches, limit=WARM_UP_BATCHES)
             seconds = throttled(lambda: run_epoch(batches), files, dataset, limit, state)
@@ -87,7 +87,7 @@ def stage_share(cell: Cell) -> Measured:
     state: dict[str, Any] = {"images": count}
     with folder_of(cell, count) as folder:
         dataset = registry.build(cell.impl, folder)
-        files = registry.implementation(cell.impl).files(dataset)
+        files = registry.IMPLEMENTATIONS[cell.impl].files(dataset)
         order = random.Random(0).sample(range(count), count)
         passes = Passes(cell.stage, [str(files[position]) for position in order])
         Passes(cell.stage, passes.places[:16]).visit()

@@ -11,7 +11,6 @@ import torch
 
 from datasets_impl.experiments.uneven import LOADERS, MIXES
 from datasets_impl.experiments.ways import AHEAD
-from datasets_impl.factors import AGAIN
 from datasets_impl.loading import BATCH_SIZE, Shuffled, run_epoch, touch
 
 from ..common import Measured
@@ -32,7 +31,7 @@ def uneven(cell: Cell) -> Measured:
     files = [Path(dataset.name(index)) for index in range(len(dataset))]
     state: dict[str, Any] = {"images": len(dataset), "ahead_batches": AHEAD}
     order = Shuffled(len(dataset), (WARM_UP + BATCHES + AHEAD) * BATCH_SIZE)
-    with LOADERS[cell.impl.removesuffix(AGAIN)](dataset, order) as loader:
+    with LOADERS[cell.impl](dataset, order) as loader:
         warmed(files, state)
         arriving = iter(loader)
         run_epoch(arriving, limit=WARM_UP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 from collections.abc import Mapping
@@ -33,10 +34,18 @@ MANY = 64  # threads, which wait for most of their time
 def main_class(code: str) -> str:
     """The dataset of this project that `code` calls first, "" if it calls none; within its loader,
     where it has one of its own."""
-    if found := re.search(r"ThreadedLoader\((\w+)\(", code):
-        return f"ThreadedLoader({found[1]})"
-    found = re.search(r"(\w+(?:Loader|Dataset))\((?<!DataLoader\()", code)
-    return found[1] if found else ""
+    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
+    calls.sort(key=lambda call: (call.lineno, call.col_offset))
+    for call in calls:
+        if _called(call) == "ThreadedLoader" and call.args and isinstance(call.args[0], ast.Call):
+            return f"ThreadedLoader({_called(call.args[0])})"
+    names = [name for name in map(_called, calls) if name.endswith(("Loader", "Dataset"))]
+    return next((name for name in names if name != "DataLoader"), "")
+
+
+def _called(call: ast.Call) -> str:
+    """The last word of what is called, "" where that has no name."""
+    return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
 
 
 def program(*lines: str) -> str:
@@ -86,7 +95,7 @@ OBJECTS = 'RemoteFolder("s3://bucket/photos")'
 _S3 = "# pip install s3fs"
 _ONCE = f"{_S3}; once: python -m datasets_impl.convert photos s3://bucket/packed --format pack"
 _AHEAD = 'pack = RemotePack("s3://bucket/packed", cache="shards", cache_bytes=10**9)'
-FROM_STORE = {  # what reads from an object store, by arm; the last two are none
+FROM_STORE = {  # what reads from an object store, by arm
     "threaded-objects": program(
         _S3,
         f"source = {OBJECTS}",

@@ -36,7 +36,7 @@ def fidelity(arm: Arm, root: Path) -> Fidelity:
 
     known = references(arm, root)
     coarse = known[:, ::COARSE, ::COARSE].astype(np.int16)
-    options: dict[str, Any] = dict(WHOLE) if arm.task == "train" else {}
+    options: dict[str, Any] = dict(WHOLE) if arm.cropped else {}
     found = []
     with arm.open(root, **arm.settings[0], **options) as batches:
         for batch in batches:
@@ -55,10 +55,10 @@ def fidelity(arm: Arm, root: Path) -> Fidelity:
 
 
 def references(arm: Arm, root: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """What each image of `root` should become, for *train* also turned left to right."""
+    """What each image of `root` should become, crops also turned left to right."""
     decode = decoder("pil").decode
     pictures = [decode(Path(path).read_bytes(), None) for path in jpeg_files(root)]
-    if arm.task != "train":
+    if not arm.cropped:
         return np.stack(pictures)
     made = []
     for picture in pictures:

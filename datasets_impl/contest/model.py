@@ -18,10 +18,10 @@ import torch
 
 from datasets_impl.contest.code import main_class
 from datasets_impl.errors import installed
+from datasets_impl.factors import Task as Task
 
 BATCH_SIZE = 64
 CROP = 224
-Task = Literal["decode", "raw", "train", "remote"]
 Origin = Literal["plain", "variant", "peer"]
 Batches = AbstractContextManager[Iterable[torch.Tensor]]
 
@@ -36,7 +36,7 @@ class Arm:
     for the fastest one tries on the machine at hand. `layout` of a batch: images x height x width x
     channel, or channel first. `order` says how far from a true shuffle it is. `code` is what a user
     writes, as a whole program (see `code.py`). `serves(root)`, of *remote*, is the folder whose
-    files become the objects that the arm reads.
+    files become the objects that the arm reads; some of its arms give crops as *train* has them.
     """
 
     name: str
@@ -52,6 +52,11 @@ class Arm:
     code: str = ""
     about: str = ""
     serves: Callable[[Path], Path] | None = None
+    crops: bool = False
+
+    @property
+    def cropped(self) -> bool:
+        return self.crops or self.task == "train"
 
     def described(self) -> dict[str, Any]:
         """What a report says of the arm; logged with its measurement."""

@@ -21,12 +21,12 @@ from datasets_impl.formats import FORMATS, ensure_stored
 from datasets_impl.loaders.crops import RATIO, SCALE
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loading import PREFETCH_FACTOR, ending_workers
-from datasets_impl.variants.batch_decoding import as_it_comes
 from datasets_impl.variants.decoding import BatchedDecodingDataset, DecodingDataset
 from datasets_impl.variants.draft_crops import DraftCropsDataset
 from datasets_impl.variants.preloaded_tensor import PreloadedTensorDataset
 from datasets_impl.variants.raw_files import RawFileDataset
 from datasets_impl.variants.stored_pixels import BatchedStoredDataset, StoredPixelsDataset
+from datasets_impl.variants.whole_batches import as_it_comes
 
 WORKERS: tuple[dict[str, Any], ...] = tuple(
     {"num_workers": count} for count in sorted({0, 1, cores(), 2 * cores()})

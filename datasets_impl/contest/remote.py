@@ -3,7 +3,8 @@
 The store is this study's own, on the same machine; a line's bandwidth is shared by all connections.
 An arm reads the photographs as they are, or what it made of them, in shards of a sixteenth of the
 set. A cache holds half of the set, where its loader can do with that, and is empty when an arm is
-opened. All use one decoder.
+opened; one of decoded pixels holds all of them. All use one decoder. Two arms give crops of what
+they decode, and are to be compared with each other.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any
 import torch
 
 from datasets_impl.contest.code import FROM_STORE, MANY, OBJECTS, loader_program
-from datasets_impl.contest.model import BATCH_SIZE, Arm, Batches, Origin
+from datasets_impl.contest.model import BATCH_SIZE, CROP, Arm, Batches, Origin
 from datasets_impl.contest.plain import data_loader
+from datasets_impl.corrected.cached import CachedDataset
 from datasets_impl.experiments.loops import cores
 from datasets_impl.files.pictures import beside
 from datasets_impl.formats import FORMATS
@@ -31,6 +33,7 @@ from datasets_impl.formats.shards import convert_shards
 from datasets_impl.labelled import as_files
 from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loaders.loader import ThreadedLoader
+from datasets_impl.loaders.random_crops import RandomCrops
 from datasets_impl.loaders.shards_ahead import ShardsAhead
 from datasets_impl.media.object_store import ObjectStore, StoreAddress, object_store
 from datasets_impl.media.workspaces import temporary_folder
@@ -123,23 +126,42 @@ def _threaded(dataset: Any, threads: int, shuffle: bool) -> Iterator[Iterable[to
         yield made
 
 
-def _by_workers(address: Any, cache_bytes: int, num_workers: int) -> Batches:
-    return data_loader(address, _folder, num_workers)
+def _kept(address: StoreAddress) -> CachedDataset:
+    return CachedDataset(_folder(address))
+
+
+def _crops(address: Any, **options: Any) -> RandomCrops:
+    return RandomCrops(RemoteFolder(address.url, address.options), size=CROP, **options)
+
+
+def _by_workers(
+    address: Any,
+    cache_bytes: int,
+    num_workers: int,
+    dataset: Callable[..., Any] = _folder,
+    **options: Any,
+) -> Batches:
+    return data_loader(address, dataset, num_workers, **options)
 
 
 def _by_threads(
-    address: StoreAddress, cache_bytes: int, threads: int, dataset: Callable[..., DecodedImages]
+    address: StoreAddress, cache_bytes: int, threads: int, dataset: Callable[..., Any]
 ) -> Batches:
     return _threaded(dataset(address), threads, shuffle=True)
 
 
 @contextmanager
 def _shards_ahead(
-    address: StoreAddress, cache_bytes: int, threads: int
+    address: StoreAddress,
+    cache_bytes: int,
+    threads: int,
+    dataset: Callable[..., Any] = DecodedImages,
+    **options: Any,
 ) -> Iterator[Iterable[torch.Tensor]]:
     with temporary_folder() as cache:
         pack = RemotePack(address.url, address.options, cache=cache, cache_bytes=cache_bytes)
-        with _threaded(ShardsAhead(DecodedImages(pack)), threads, shuffle=False) as batches:
+        ahead = ShardsAhead(dataset(pack, **options))
+        with _threaded(ahead, threads, shuffle=False) as batches:
             yield batches
 
 
@@ -187,6 +209,17 @@ ARMS: tuple[Arm, ...] = (
         code=FROM_STORE["threaded-objects"],
     ),
     remote_arm(
+        "cached-objects",
+        "variant",
+        partial(_by_threads, dataset=_kept),
+        photographs,
+        {"threads": MANY},
+        layout="NCHW",
+        package="s3fs",
+        about="the same, kept in memory for later epochs",
+        code=FROM_STORE["cached-objects"],
+    ),
+    remote_arm(
         "threaded-ranges",
         "variant",
         partial(_by_threads, dataset=_ranges),
@@ -208,5 +241,30 @@ ARMS: tuple[Arm, ...] = (
         order="shards shuffled, images of a few shards mixed",
         about="shards fetched ahead into a bounded cache, decoded by threads",
         code=FROM_STORE["shards-ahead"],
+    ),
+    remote_arm(
+        "dataloader-object-crops",
+        "plain",
+        partial(_by_workers, dataset=_crops),
+        photographs,
+        {"num_workers": 2 * cores()},
+        layout="NCHW",
+        package="s3fs",
+        about="DataLoader over s3fs, random crops of an object for each image",
+        code=loader_program(f"RandomCrops({OBJECTS})"),
+        crops=True,
+    ),
+    remote_arm(
+        "crops-ahead",
+        "variant",
+        partial(_shards_ahead, dataset=partial(RandomCrops, size=CROP)),
+        packed,
+        {"threads": 2 * cores()},
+        layout="NCHW",
+        package="s3fs",
+        order="shards shuffled, images of a few shards mixed",
+        about="random crops of shards fetched ahead into a bounded cache, by threads",
+        code=FROM_STORE["crops-ahead"],
+        crops=True,
     ),
 )

@@ -5,6 +5,7 @@ count is a prefix of a larger one, and every quality encodes the same pixels. A 
 a folder of its own and renamed into place, under a lock per corpus, so a reader sees a whole corpus
 or none, whoever else builds or is killed. Layout: `<cache>/corpora/<key>/images/00000.jpg` ..., and
 `manifest.json` beside `images`. Command line: `python -m datasets_impl.corpus --help`.
+`photographs` are those of a package, `user_images` the user's own; `build` writes the crops.
 """
 
 from __future__ import annotations
@@ -183,7 +184,7 @@ def ensure_corpus(
     """
     flag("progress", progress)
     flag("verify", verify)
-    home = cache_dir() if cache is None else user_path(cache)
+    home = cache_dir(only_read=True) if cache is None else user_path(cache)
     listing = None
     if spec.origin == "own":
         assert spec.images is not None
@@ -202,6 +203,8 @@ def ensure_corpus(
 
     corpus = existing()
     if corpus is None:
+        if cache is None:
+            cache_dir()
 
         def waiting() -> None:
             console.print("corpus: waiting for another process that builds the same one")

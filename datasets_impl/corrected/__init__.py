@@ -7,6 +7,8 @@
 | `ReadOnlyMappedDataset` | pixels in one mapped file | workers share them; pictures have one size |
 | `CachedDataset` | samples in shared memory | you have a dataset, of tensors of one shape |
 
+They stand in `jpeg`, `preloaded`, `mapped` and `cached`.
+
 The first three take all JPEG files of a folder and of the folders in it, in the order of
 `datasets_impl.jpeg_files(folder)`, and give no labels: index yours in that order, or take a dataset
 of `datasets_impl.loaders`, which give them. For samples of any other structure

@@ -16,6 +16,7 @@ command fail.
 
 Data flows one way: `probes` look at the dataset, in a `process` of their own; `findings` draw
 conclusions; `remedies` that could help are tried beside the user's way; `report` writes it down.
+`loop` is what `watch` needs.
 """
 
 from __future__ import annotations

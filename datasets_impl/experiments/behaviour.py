@@ -59,7 +59,7 @@ def disk_ratio(name: str, folder: Path) -> float:
     """Bytes the dataset writes to disk for each byte of JPEG it was built from."""
     encoded = sum(path.stat().st_size for path in folder.iterdir())
     dataset = registry.build(name, folder)
-    written = {path for path in registry.implementation(name).files(dataset)}
+    written = {path for path in registry.IMPLEMENTATIONS[name].files(dataset)}
     return sum(path.stat().st_size for path in written if path.suffix != ".jpg") / encoded
 
 
@@ -81,7 +81,7 @@ def mixed_shapes(name: str, folder: Path, mix: str) -> int:
     try:
         dataset = registry.build(name, folder)
         position = [Path(path).name for path in registry.listed(dataset, folder)].index(order[1])
-        found = registry.pixels(registry.implementation(name), dataset[position])
+        found = registry.pixels(registry.IMPLEMENTATIONS[name], dataset[position])
     except Exception:  # any refusal counts; which one is the implementation's own business
         return REFUSED
     return RIGHT if np.array_equal(found, expected) else WRONG
@@ -129,7 +129,7 @@ def changed_by_training(name: str, folder: Path, access: str, where: str) -> int
     again, "disk" compares every file beside and below the folder.
     """
     dataset = registry.build(name, folder)
-    entry = registry.implementation(name)
+    entry = registry.IMPLEMENTATIONS[name]
     before_pixels = registry.pixels(entry, dataset[0]).copy()
     before_files = _digest(folder.parent)
     received = _receive(dataset, access)

@@ -176,7 +176,7 @@ def _read_epoch(impl: str, folder: Path, longest: float) -> dict[str, Any]:
 
     keep_freed_memory()
     dataset: Any = registry.build(impl, folder)
-    files = registry.implementation(impl).files(dataset)
+    files = registry.IMPLEMENTATIONS[impl].files(dataset)
     page_cache.warm(files)  # what fits stays
     with loader(dataset) as batches:
         run_epoch(batches, limit=2)

@@ -14,10 +14,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.errors import Unsupported
-from datasets_impl.factors import AGAIN
 from datasets_impl.loading import PREFETCH_FACTOR, ending_workers
 from datasets_impl.system.shared_memory import lacking_room
-from datasets_impl.variants.batch_decoding import as_it_comes
+from datasets_impl.variants.whole_batches import as_it_comes
 
 CARRIERS = ("tensor", "numpy")
 ENDLESS = 2**40  # samples in an epoch: nobody reads that far
@@ -51,13 +50,12 @@ class FreeSamples(Dataset[Any]):
 def free_samples(kib: int, carrier: str, num_workers: int) -> Iterator[Iterator[Any]]:
     """An endless stream of samples of `kib` KiB, one by one (automatic batching is off).
 
-    `<carrier>-again` is the same carrier, as the second arm of an A/A pair. Samples arrive as they
-    were sent: the default for single samples would make tensors of arrays in the worker already.
+    Samples arrive as they were sent: the default for single samples would make tensors of arrays in
+    the worker already.
 
     Raises:
         Unsupported: shared memory is too small for the samples on their way.
     """
-    carrier = carrier.removesuffix(AGAIN)
     if num_workers and carrier == "tensor":
         lacking = lacking_room(kib * 1024 * IN_FLIGHT * num_workers)
         if lacking:

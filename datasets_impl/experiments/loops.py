@@ -17,10 +17,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from datasets_impl.documented import InefficientDataset
-from datasets_impl.factors import AGAIN
 from datasets_impl.loading import BATCH_SIZE, Shuffled, ending_workers
 from datasets_impl.system.cores import cores as cores
-from datasets_impl.variants.batch_decoding import BatchDecodingDataset, as_it_comes
+from datasets_impl.variants.inefficient_batches import InefficientBatchesDataset
+from datasets_impl.variants.whole_batches import as_it_comes
 
 START_METHOD = "fork"
 TUNED_PREFETCH = 4  # batches each worker keeps ready, twice PyTorch's default
@@ -92,18 +92,9 @@ _ROWS = (
     Loop("defaults", _defaults, batch_size=1),
     Loop("batched", _batched),
     Loop("tuned", _tuned, workers=True),
-    Loop("tuned-batched", _tuned_batched, BatchDecodingDataset, workers=True),
+    Loop("tuned-batched", _tuned_batched, InefficientBatchesDataset, workers=True),
 )
 LOOPS: dict[str, Loop] = {row.name: row for row in _ROWS}
-
-
-def loop(name: str) -> Loop:
-    """Look up `name`; `<name>-again` is the same loop, as the second arm of an A/A pair.
-
-    Raises:
-        KeyError: no such loop.
-    """
-    return LOOPS[name.removesuffix(AGAIN)]
 
 
 @contextmanager
@@ -117,7 +108,7 @@ def looping(
     One intra-op thread in this process, as in workers, so that loops differ in processes alone.
     """
     torch.set_num_threads(1)
-    chosen = loop(name)
+    chosen = LOOPS[name]
     order = Shuffled(len(dataset), batches and batches * chosen.batch_size)  # type: ignore[arg-type]
     made = chosen.make(dataset, order)
     if not isinstance(made, DataLoader):

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets_impl.factors import AGAIN
-
 RECORDS = ("label", "image")
 IMAGE_SHAPE = (64, 64, 3)
 CLASSES = 1000  # labels are below it, as in ImageNet-1k
@@ -77,12 +75,3 @@ _ROWS = (
     Structure("tensor", lambda source: torch.from_numpy(source.copy()), _from_tensor, torch.tensor),
 )
 STRUCTURES: dict[str, Structure] = {row.name: row for row in _ROWS}
-
-
-def structure(name: str) -> Structure:
-    """Look up `name`; `<name>-again` is the same structure, as the second arm of an A/A pair.
-
-    Raises:
-        KeyError: no such structure.
-    """
-    return STRUCTURES[name.removesuffix(AGAIN)]

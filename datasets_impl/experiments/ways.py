@@ -17,7 +17,10 @@ from datasets_impl.loading import BATCH_SIZE, PREFETCH_FACTOR, ending_workers
 from datasets_impl.system.cores import cores
 
 START_METHOD = "fork"
-AHEAD = PREFETCH_FACTOR * cores()  # PyTorch's default with a worker per core
+# PyTorch's default with a worker per core, and for threads as many, so that no way has more batches
+# to live on than another. The loader's own default is `PREFETCH_FACTOR` for all its threads, which
+# fill a batch together where workers make one each; what users get by default is not measured here.
+AHEAD = PREFETCH_FACTOR * cores()
 Opened = AbstractContextManager[Iterable[Any]]
 
 

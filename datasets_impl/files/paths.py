@@ -104,8 +104,12 @@ def _without_dots(path: Path) -> Path:
     return Path(os.path.realpath(Path(*parts[:behind])), *parts[behind:])
 
 
-def cache_dir() -> Path:
+def cache_dir(*, only_read: bool = False) -> Path:
     """The absolute cache folder: `$DATASET_STUDY_CACHE`, or the user's cache folder; created.
+
+    Args:
+        only_read: what is there is looked for first, which a folder that may not be written, such
+            as one that a group shares, may hold.
 
     Raises:
         MissingPackage: the variable is not set, and platformdirs is not installed.
@@ -119,7 +123,7 @@ def cache_dir() -> Path:
             f"The cache folder {folder} cannot be created ({error.strerror}); set "
             f"{CACHE_VARIABLE} to a folder you may write."
         ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not only_read and not os.access(folder, os.W_OK | os.X_OK):
         raise StudyError(
             f"The cache folder {folder} cannot be written; mend its rights or set "
             f"{CACHE_VARIABLE} to a folder you may write."

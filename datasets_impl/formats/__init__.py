@@ -35,7 +35,7 @@ from datasets_impl.formats.stored import Kind, read_header
 
 
 @dataclass(frozen=True)
-class Row:
+class FormatModule:
     """`module` holds `<prefix>Format` and `<prefix>Images`; `package` is what it needs."""
 
     module: str
@@ -60,14 +60,14 @@ class Row:
         return getattr(module, self.prefix + what)
 
 
-FORMATS: dict[str, Row] = {
-    "pack": Row("pack", "Pack", "numpy"),
-    "lmdb": Row("lmdb", "Lmdb", "lmdb"),
-    "hdf5": Row("hdf5", "Hdf5", "h5py"),
-    "zarr": Row("zarr", "Zarr", "zarr", ("pixels",)),
-    "tar": Row("tar", "Tar", "numpy"),
-    "arrow": Row("arrow", "Arrow", "pyarrow"),
-    "restart": Row("restart", "Restart", "numba", ("jpeg",)),
+FORMATS: dict[str, FormatModule] = {
+    "pack": FormatModule("pack", "Pack", "numpy"),
+    "lmdb": FormatModule("lmdb", "Lmdb", "lmdb"),
+    "hdf5": FormatModule("hdf5", "Hdf5", "h5py"),
+    "zarr": FormatModule("zarr", "Zarr", "zarr", ("pixels",)),
+    "tar": FormatModule("tar", "Tar", "numpy"),
+    "arrow": FormatModule("arrow", "Arrow", "pyarrow"),
+    "restart": FormatModule("restart", "Restart", "numba", ("jpeg",)),
 }
 
 

@@ -136,6 +136,11 @@ class Address(Place):
         yield
 
     @_named
+    def begun(self) -> str:
+        there = JOURNAL in self.sizes()
+        return self.read([JOURNAL])[0].decode(errors="replace") if there else ""
+
+    @_named
     def begin(self, key: str) -> None:
         sizes = self.sizes()
         if not sizes:

@@ -12,15 +12,13 @@ import json
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress
 
 from datasets_impl.arguments import flag, positive_int, refused
 from datasets_impl.errors import StudyError
@@ -164,16 +162,31 @@ def _convert(
             with lock:  # a whole line, or none that parses
                 os.write(journal, f"{json.dumps([number, digests])}\n".encode())
 
-        with Progress(console=Console(stderr=True), disable=not progress, transient=True) as bar:
-            task = bar.add_task(f"Writing {escape(target.name)}", total=plan.chunks)
-            bar.advance(task, plan.chunks - len(missing))
+        silent = nullcontext(lambda: None)
+        with (
+            _bar(target.name, plan.chunks, plan.chunks - len(missing))
+            if progress
+            else silent as advance
+        ):
             for _ in _each(one, missing, threads):
-                bar.advance(task)
+                advance()
         offsets = writer.offsets()
     _finish(plan, form, partial, offsets)
     put_in_place(partial, target, is_stored_set, sources=sources, what=WHAT)
     sync(target.parent)
     (target / JOURNAL).unlink()
+
+
+@contextmanager
+def _bar(name: str, chunks: int, done: int) -> Iterator[Callable[[], Any]]:
+    """On standard error; gone when the block ends."""
+    from rich.console import Console  # late: every dataset of stored images imports this module
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"Writing {escape(name)}", total=chunks, completed=done)
+        yield lambda: bar.advance(task)
 
 
 def _each(function: Any, inputs: Sequence[int], threads: int) -> Iterator[None]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write, describe_write_error
+from datasets_impl.files.records import text_of
 from datasets_impl.files.replacing import (
     check_replaceable,
     put_in_place,
@@ -53,6 +54,10 @@ class Place(ABC):
     @contextmanager
     def mine(self) -> Iterator[None]:
         """Alone here, where that can be had; others who ask wait."""
+
+    @abstractmethod
+    def begun(self) -> str:
+        """The key of the unfinished set that stands there, as `begin` got it; "" without one."""
 
     @abstractmethod
     def begin(self, key: str) -> None:
@@ -123,6 +128,12 @@ class Folder(Place):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 held.enter_context(locked(self.path))
             yield  # what fails meanwhile is no fault of the place
+
+    def begun(self) -> str:
+        try:
+            return text_of(self.partial / JOURNAL).removesuffix("\n")
+        except (OSError, ValueError):
+            return ""
 
     def begin(self, key: str) -> None:
         check_replaceable(self.partial, is_unfinished_set, sources=self.sources, what=WHAT)

@@ -1,7 +1,8 @@
 """Shards that were fetched from afar, in a folder that never holds more than its bytes.
 
 Any number of processes and threads may use it at once, and none has to know of the others: the
-kernel's file locks are all that they share, and it lets go of them when a process dies.
+kernel's file locks are all that they share, and it lets go of them when a process dies. The file
+that they lock says that the folder is such a cache: what somebody else put there is not evicted.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from pathlib import Path
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.paths import user_path
+from datasets_impl.files.records import content_of
+from datasets_impl.files.replacing import somebody_elses
 
 LOCK, PART = ".shard-cache.lock", ".part"
 OURS = re.compile(rf"[0-9a-f]{{16}}-\d{{6,}}({re.escape(PART)})?")  # nothing else is touched
+MARK = b"A cache of shards of pytorch-dataset-study; they go from here when it is full.\n"
 Fetch = Callable[[], bytes]
 
 
@@ -30,11 +34,11 @@ class ShardCache:
     least recently.
 
     Args:
-        folder: made unless it is there.
+        folder: made unless it is there; to be empty, or such a cache.
         most: bytes that all shards in it take together.
 
     Raises:
-        StudyError: the folder cannot be made.
+        StudyError: the folder cannot be made, or holds something else.
     """
 
     def __init__(self, folder: str | Path, most: int) -> None:
@@ -42,6 +46,30 @@ class ShardCache:
         self._failed: dict[str, tuple[float, Exception]] = {}  # when, and why, the last fetch did
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self._said() == MARK:
+                return
+            if not self._may_be_marked():
+                raise somebody_elses(self.folder, "a cache of shards")
+            with suppress(OSError), self._alone() as lock:  # what may only be read is not evicted
+                os.pwrite(lock, MARK, 0)
+
+    def _said(self) -> bytes | None:
+        """What stands in the file of the lock; None where there is none."""
+        try:
+            return content_of(self.folder / LOCK, len(MARK))
+        except FileNotFoundError:
+            return None
+        except ValueError:  # longer than the mark, or no file
+            return b"something else"
+
+    def _may_be_marked(self) -> bool:
+        """Whether the folder is empty, or a cache that was made before there was a mark, or that
+        another process is about to mark."""
+        names = {path.name for path in self.folder.iterdir()} - {LOCK}
+        said = self._said()  # after the names: whoever makes a file there has made the lock before
+        if said is None:
+            return not names
+        return MARK.startswith(said) and all(map(OURS.fullmatch, names))
 
     def read(self, name: str, size: int, start: int, length: int, fetch: Fetch) -> bytes:
         """`length` bytes from `start` on of a shard of `size` bytes, which is fetched unless it is
@@ -175,13 +203,13 @@ class ShardCache:
             return {one.name: one.stat() for one in entries if OURS.fullmatch(one.name)}
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """No other thread or process changes the folder meanwhile."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    def _alone(self) -> Iterator[int]:
+        """No other thread or process changes the folder meanwhile; gives the locked file."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self.folder / LOCK, flags, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
+            yield descriptor
         finally:
             _let_go(descriptor)
 

@@ -9,6 +9,7 @@ shards become one, and the header, which makes it a set, comes last.
 from __future__ import annotations
 
 import io
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.stored import HEADER, INDEX, Header, shard_name
 from datasets_impl.formats.unfinished import key_of
 
-SHARD = 4096  # images
+# Images of a shard where nobody says: few enough that some thousands give all workers their share,
+# and enough that a shard is megabytes.
+SHARD = 1024
 WINDOW = 1024  # tasks that wait or run at a time
 
 Submit = Callable[..., Any]  # as `Executor.submit`; of what it returns, only `result` is asked
@@ -69,7 +72,7 @@ def convert_shards(
     place: Place,
     submit: Submit,
     *,
-    size: int = SHARD,
+    size: int | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[int, int]:
     """Write the set of `plan` to `place`, unless it is there; how many shards were missing, of all.
@@ -77,41 +80,60 @@ def convert_shards(
     Args:
         form: a name of `FORMATS`.
         submit: starts `write(task)` somewhere, as `Executor.submit` does.
-        size: images of a shard.
+        size: images of a shard; by default those of the set that stands there, whole or not, and
+            `SHARD` where it is of something else.
         progress: called with the number of shards that are there, and of all.
 
     Raises:
         StudyError: see `write`; or the place holds something else.
     """
-    number_of = -(-len(plan.paths) // size)
-    ranges = [range(at, min(at + size, len(plan.paths))) for at in range(0, len(plan.paths), size)]
-    if _is_current(plan, form, place, size):
-        return 0, number_of
+    if (found := _current(plan, form, place, size)) is not None:
+        return 0, found
     with place.mine():
-        if _is_current(plan, form, place, size):  # another process made it meanwhile
-            return 0, number_of
+        if (found := _current(plan, form, place, size)) is not None:  # made meanwhile by another
+            return 0, found
+        size = size or _size_begun(plan, form, place) or SHARD
+        ranges = [
+            range(at, min(at + size, len(plan.paths))) for at in range(0, len(plan.paths), size)
+        ]
         place.begin(key_of(plan, form, size))
         there = _whole(plan, form, place, ranges)
         missing = []
-        for number in range(number_of):
+        for number in range(len(ranges)):
             if number not in there:
                 place.drop(number)
                 missing.append(number)
-        progress(number_of - len(missing), number_of)
+        progress(len(there), len(ranges))
         tasks = (Task(plan.part(ranges[number]), form, place, number) for number in missing)
-        for done, _ in enumerate(_each(submit, tasks), number_of - len(missing) + 1):
-            progress(done, number_of)
+        for done, _ in enumerate(_each(submit, tasks), len(there) + 1):
+            progress(done, len(ranges))
         place.finish(*_merged(plan, form, place, ranges, size))
-    return len(missing), number_of
+    return len(missing), len(ranges)
 
 
-def _is_current(plan: Plan, form: str, place: Place, size: int) -> bool:
+def _current(plan: Plan, form: str, place: Place, size: int | None) -> int | None:
+    """How many shards the set has that stands there, if it is the one that is asked for."""
     header = place.current()
-    if header is None or header.shard != size or not is_of_plan(header, form, plan):
-        return False
-    if plan.targets is None:
-        return True
-    return has_targets(plan, header, _index(place.read([INDEX], whole=True)[0], header, str(place)))
+    if header is None or not header.shard or not is_of_plan(header, form, plan):
+        return None
+    if size not in (None, header.shard):
+        return None
+    if plan.targets is not None:
+        index = _index(place.read([INDEX], whole=True)[0], header, str(place))
+        if not has_targets(plan, header, index):
+            return None
+    return -(-len(plan.paths) // header.shard)
+
+
+def _size_begun(plan: Plan, form: str, place: Place) -> int | None:
+    """Images of a shard of the unfinished set that stands there, if it is of the same content."""
+    key = place.begun()
+    try:
+        _, shard = json.loads(key)[-1]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    ours = isinstance(shard, int) and shard > 0 and key == key_of(plan, form, shard)
+    return shard if ours else None
 
 
 def _each(submit: Submit, tasks: Iterable[Task]) -> Iterator[int]:

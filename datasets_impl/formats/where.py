@@ -32,7 +32,7 @@ class Conversion(NamedTuple):
     plan: Plan
     format: str
     place: Place
-    size: int
+    size: int | None
     told: Any
 
     def by(self, submit: Submit) -> Converted:

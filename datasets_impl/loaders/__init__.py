@@ -27,21 +27,23 @@ A part of a folder is what `torch.utils.data.random_split(LabelledFolder(folder)
 
 Lightning and Accelerate iterate over the loader as it is. A Lightning `Trainer` takes it for
 `train_dataloaders`, moves batches to the device, says the epoch to its samplers and keeps its state
-in checkpoints. `accelerator.prepare(loader)` gives the same loader back: move batches with
-`.to(accelerator.device)`, and let the number of batches be a multiple of
-`gradient_accumulation_steps`. Neither shards it. Among several processes give
+in checkpoints; give an iterable dataset a length for that, or Lightning asks for a batch in
+advance, which a checkpoint in mid-epoch counts as trained on. `accelerator.prepare(loader)` gives
+the same loader back: move batches with `.to(accelerator.device)`, and let the number of batches be
+a multiple of `gradient_accumulation_steps`. Neither shards it. Among several processes give
 `num_replicas=accelerator.num_processes, rank=accelerator.process_index` and a `seed`; or, where
 each process must have equally many batches, as `DistributedDataParallel` wants it, a
 `torch.utils.data.DistributedSampler` as `sampler`.
 
 `loader` is the class: `given` says what its arguments mean together, `order` what comes when, and
 `position` where it stands (`described`, `changes`: is it still the same dataset?). An `epoch` asks
-for `work`: how batches are read is `reading`, of what is in a `layout` into its place, of other
-samples by `stacking`; `parts` are of a dataset. The `places` of its `threads` are `here` or
-`separate`: a process by `starting`, whose side of it is `child`, told that it is the one `worker`,
-with random numbers `drawn` in it. `parcel` copies a batch into its slot, of those that `slots` has
-in shared memory; a `wire` takes it, or `carried` errors, across. `memory` lends what the trainer's
-own process uses again; `pinned` copies for a device.
+for `work`: how batches are read is `reading`, each in the `making` of what is in a `layout` into
+its place, of other samples by `stacking`; `parts` are of a dataset, and in an error its samples are
+`named`. The `places` of its `threads` are `here` or `separate`: a process by `starting`, whose side
+of it is `child`, told that it is the one `worker`, with random numbers `drawn` in it. `parcel`
+copies a batch into its slot, of those that `slots` has in shared and `unnamed` memory; a `wire`
+takes it, or `carried` errors, across. `memory` lends what the trainer's own process uses again;
+`pinned` copies for a device.
 
 Datasets of `images` decode by `decoding`, cut by `crops` and resize by `resizing`: `random_crops`,
 `centre_crops`, `decoded_images`; `stored_pixels` and `shards_ahead` do not.

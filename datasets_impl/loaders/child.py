@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from torch.utils.data._utils.worker import _generate_state
 
 from datasets_impl.errors import StudyError
 from datasets_impl.loaders.carried import carry
-from datasets_impl.loaders.drawn import Drawn
+from datasets_impl.loaders.drawn import OUT_OF_ORDER, Drawn
 from datasets_impl.loaders.parcel import pack
 from datasets_impl.loaders.reading import Feed, Reading
 from datasets_impl.loaders.slots import Reserved, Slots, send_descriptor
@@ -77,6 +78,8 @@ class _Child:
         self.telling: ThreadPoolExecutor | None = None
         self.feeds: dict[int, Feed | Exception] = {}  # by run; the error where it did not begin
         self.works: dict[tuple[int, int], Work] = {}
+        self.began: tuple[int, Drawn | None] = (-1, None)  # the last run, and what its seed made
+        self.draws: bool | None = None  # whether samples draw random numbers; None: not known yet
 
     def serve(self, trainer: Owner) -> None:
         answers = {Kind.BEGIN: self._begin, Kind.MAKE: self._make, Kind.END: self._end}
@@ -101,8 +104,10 @@ class _Child:
             tell_worker(seed, feed.dataset)
             if self.init is not None:
                 self.init(0)
-            if drawn is not None:
+            self.began, self.draws = (message.run, Drawn.now()), self.draws or None
+            if self.reading.draws_in_order and isinstance(drawn, tuple):
                 Drawn(*drawn).restore()
+                self.began = (-1, None)
         except Exception as error:
             self.feeds[message.run] = error
         else:
@@ -147,7 +152,7 @@ class _Child:
         data, error = b"", outcome.error
         if error is None:
             try:
-                drawn = tuple(Drawn.now()) if self.reading.draws_in_order else None
+                drawn = self._drawn(run)
                 data = pack((outcome.value, outcome.ended, outcome.state, drawn), memory)
             except BaseException as failure:  # it does not pickle, or there is no memory for it
                 error = failure
@@ -157,6 +162,15 @@ class _Child:
             memory.release()
             self._send(Message(Kind.FAILED, run, number, data=carry(error)))
         del error, outcome  # an error holds this frame, which would hold it
+
+    def _drawn(self, run: int) -> Any:
+        """Where the generators stand; None where no sample has drawn from them since their seed."""
+        if self.reading.draws_in_order:
+            now = Drawn.now()
+            return None if (run, now) == self.began else tuple(now)
+        if self.draws is None and run == self.began[0] and not self.reading.writes:
+            self.draws = Drawn.now() != self.began[1]  # once an epoch: it takes a while
+        return OUT_OF_ORDER if self.draws else None
 
     def _announce(self, slot: int, nbytes: int, descriptor: int) -> None:
         with self.sending, contextlib.suppress(OSError):

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+OUT_OF_ORDER = "out of order"  # in place of a `Drawn`: samples draw, from several threads at once
+
 
 class Drawn(NamedTuple):
     """Their states, their many words as bytes: a batch brings them along."""

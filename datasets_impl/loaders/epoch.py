@@ -80,10 +80,12 @@ class Epoch(Iterator[Any]):
                 continue
             at, value, error = self._position, outcome.value, _raisable(outcome.error)
             after = *at.after(number, state), outcome.state, outcome.drawn
+            more = bool(self._waiting) or not self._exhausted
             del outcome  # an error holds this frame, which would hold it
             # Calls nothing from here on: a signal that is heard at a call's end would have the
             # batch counted and not handed out.
             at.given, at.beyond, at.order, at.dataset, at.drawn = after
+            at.begun = more
             self._within = free
             if error is not None:
                 try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,6 +16,29 @@ from datasets_impl.loaders.order import ShardedShuffle
 
 # Attributes of samplers of PyTorch and of this package that decide the order.
 DECIDE = ("seed", "shuffle", "replacement", "num_samples", "num_replicas", "world", "drop_last")
+
+# Arguments of `DataLoader` for its workers, and what says here what they say there.
+INSTEAD = {
+    "num_workers": 'threads and where ("trainer" is as 0 workers) in place of num_workers',
+    "multiprocessing_context": "start_method in place of multiprocessing_context",
+    "persistent_workers": "no persistent_workers (its process lives as long as the loader)",
+    "pin_memory_device": "pin_memory alone in place of pin_memory_device",
+}
+
+
+def refuse(others: Mapping[str, Any]) -> None:
+    """Arguments that the loader does not have.
+
+    Raises:
+        BadArgument: `DataLoader` has them.
+        TypeError: it has not either.
+    """
+    for name in others:
+        if name not in INSTEAD:
+            raise TypeError(f"ThreadedLoader() got an unexpected keyword argument {name!r}")
+    if others:
+        right = " and ".join(INSTEAD[name] for name in INSTEAD if name in others)
+        raise BadArgument(f"A ThreadedLoader has threads and no workers; give {right}.")
 
 
 def samplers(loader: DataLoader[Any]) -> list[Any]:

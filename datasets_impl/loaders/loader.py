@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PLACES = ("process", "trainer")
+AHEAD = 2  # batches, as for each worker of a `DataLoader`
 
 
 class ThreadedLoader(Generic[T]):
@@ -61,14 +62,17 @@ class ThreadedLoader(Generic[T]):
             trainer's process it says None. With `threads=1` a dataset that draws from them gives
             what it gives there; more threads draw in an order that is not the same each time.
         prefetch_factor: batches that are being made while the trainer works on one. Memory holds
-            two more, or one where the trainer keeps none. 0 makes each batch when it is asked for.
+            two more, or one where the trainer keeps none. 0 makes each batch when it is asked for;
+            None is 2, as in `DataLoader`.
         pin_memory: batches in page-locked memory, where there is a CUDA device.
         overwrite: every batch in the same memory, which stays in the processor's cache, where the
             dataset writes its samples into the batch. A batch is then valid only until the next
             one is asked for. Only in the trainer's process, with `prefetch_factor=0`.
         seed: of a shuffle that depends on it and the epoch alone, and not on a generator.
         num_replicas, rank: read only every `num_replicas`-th sample, from the `rank`-th on. Each
-            sample is read by one process: nothing is repeated to make the parts equally long.
+            sample is read by one process: nothing is repeated to make the parts equally long, so
+            some may have a batch more, for which `DistributedDataParallel` waits in vain: for it
+            give a `torch.utils.data.DistributedSampler`, which repeats or drops, as `sampler`.
 
     Raises:
         BadArgument: an argument that cannot be meant, which is a ValueError as `DataLoader`'s are.
@@ -92,13 +96,15 @@ class ThreadedLoader(Generic[T]):
         drop_last: bool = False,
         timeout: float = 0,
         generator: torch.Generator | None = None,
-        prefetch_factor: int = 2,
+        prefetch_factor: int | None = AHEAD,
         in_order: bool = True,
         overwrite: bool = False,
         seed: int | None = None,
         num_replicas: int | None = None,
         rank: int | None = None,
+        **others: Never,
     ) -> None:
+        given.refuse(others)
         self.where = arguments.one_of("where", where, PLACES)
         self.threads = cores()
         if threads is not None:
@@ -107,7 +113,8 @@ class ThreadedLoader(Generic[T]):
         self.start_method = given.start_method(start_method, where)
         self.worker_init_fn = worker_init_fn
         arguments.function("worker_init_fn", worker_init_fn)
-        self.prefetch_factor = arguments.whole_number("prefetch_factor", prefetch_factor, 0)
+        ahead = AHEAD if prefetch_factor is None else prefetch_factor
+        self.prefetch_factor = arguments.whole_number("prefetch_factor", ahead, 0)
         self.in_order = arguments.flag("in_order", in_order)
         self.pin_memory = arguments.flag("pin_memory", pin_memory)
         self.overwrite = arguments.flag("overwrite", overwrite)
@@ -231,11 +238,13 @@ class ThreadedLoader(Generic[T]):
     def state_dict(self) -> dict[str, Any]:
         """Where the epoch stands that was begun last, after the batch that was handed out last.
 
-        It is what `torch.save` and pickle can write. After an epoch's end it is the beginning of
-        the next one.
+        It is what `torch.save` and pickle can write. After an epoch's last batch it is the
+        beginning of the next one.
         """
         position = self._resumed or self._position
-        if position is None or not position.begun:
+        # Lightning asks for no batch after the last, which on demand is not known to be the last.
+        counted = not self.prefetch_factor and not self._streams
+        if position is None or not position.begun or (counted and position.given == length(self)):
             position = self._order.position(self.epoch, self._describes())
         state = copy.deepcopy(vars(position))
         state["describes"] |= self._samples()
@@ -251,7 +260,9 @@ class ThreadedLoader(Generic[T]):
         A dataset that draws from the generators of Python, NumPy or PyTorch, as torchvision's
         transforms do, draws what it would have drawn in the separate process with `threads=1`.
         Several threads, the trainer's process and a stream draw anew. There, let what is random
-        depend on index and epoch (`set_epoch`) alone, as in this package's `RandomCrops`.
+        depend on index and epoch (`set_epoch`) alone, as in this package's `RandomCrops`. The
+        separate process sees whether samples draw, and a RuntimeWarning says so; in the trainer's
+        process, which draws itself, that cannot be seen.
 
         Compared are batch size, order and number of samples; the dataset's class, and of a `Subset`
         or `ConcatDataset` those inside; the `seed` of this package's datasets; and which samples
@@ -273,13 +284,9 @@ class ThreadedLoader(Generic[T]):
         self._order.restore(position)
         self.epoch = position.epoch
         self._position, self._resumed = None, position if position.begun else None
-        if self._streams and position.begun and position.given and position.dataset is None:
-            warnings.warn(
-                f"{type(self.dataset).__name__} has no state_dict and load_state_dict, so the "
-                f"{position.given:,} batches before are read again and left out.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        in_order = self.where == "process" and self.threads == 1
+        for said in position.warnings(self.dataset, self._streams, in_order):
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch comes next, for every sampler that knows epochs and for the dataset."""

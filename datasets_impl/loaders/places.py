@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
@@ -17,8 +17,27 @@ from datasets_impl.loaders.reading import Reading
 from datasets_impl.loaders.separate import Separate
 from datasets_impl.loaders.work import Run
 
-if TYPE_CHECKING:
-    from datasets_impl.loaders.loader import ThreadedLoader
+
+class Asked(Protocol):
+    """What a `ThreadedLoader` was asked for: see there."""
+
+    worker_init_fn: Any
+    epoch: int
+    threads: int
+    where: str
+    start_method: str | None
+    pin_memory: bool
+    prefetch_factor: int
+    overwrite: bool
+
+    @property
+    def dataset(self) -> Any: ...
+    @property
+    def collate_fn(self) -> Any: ...
+    @property
+    def batch_sampler(self) -> Any: ...
+    @property
+    def drop_last(self) -> bool: ...
 
 
 class Places:
@@ -31,7 +50,7 @@ class Places:
         self._pinned = False
         self._owner = 0  # the process whose threads these are: they do not survive a fork
 
-    def begin(self, loader: ThreadedLoader[Any], seed: int, state: Any, drawn: Any) -> Run:
+    def begin(self, loader: Asked, seed: int, state: Any, drawn: Any) -> Run:
         """What makes the batches of the loader's next epoch."""
         run: Run = self._running(loader).begin(loader.epoch, seed, state, drawn)
         return PinnedRun(run) if self._pinned and loader.where == "process" else run
@@ -43,7 +62,7 @@ class Places:
             for each in (*left, *([] if place is None else [place])):
                 each.close()
 
-    def _running(self, loader: ThreadedLoader[Any]) -> Here | Separate:
+    def _running(self, loader: Asked) -> Here | Separate:
         place = self.now
         held = loader.dataset, loader.collate_fn, loader.worker_init_fn
         mine = place is not None and self._owner == os.getpid()
@@ -60,7 +79,7 @@ class Places:
         assert place is not None
         return place
 
-    def _new(self, loader: ThreadedLoader[Any]) -> Here | Separate:
+    def _new(self, loader: Asked) -> Here | Separate:
         here = loader.where == "trainer"
         self._pinned = loader.pin_memory and torch.cuda.is_available()
         if self._pinned != loader.pin_memory:

@@ -12,7 +12,7 @@ import torch
 
 from datasets_impl.arguments import flag, whole_number
 from datasets_impl.errors import BadArgument
-from datasets_impl.loaders.drawn import Drawn
+from datasets_impl.loaders.drawn import OUT_OF_ORDER, Drawn
 from datasets_impl.loaders.reading import stateful
 
 MOST_EPOCH = 2**62  # that seeds of 64 bits are made from, and counted on from
@@ -25,8 +25,8 @@ class Position:
     All of the first `given` batches were handed out, and those in `beyond` that were ready before
     an earlier one. `generators` are the states, before the first draw, of PyTorch's own generator
     and of those that the samplers use; `order` and `dataset` are what those said that have a
-    `state_dict` of their own. `drawn` is where the generators stood that the dataset draws from,
-    where that is known (`Drawn`).
+    `state_dict` of their own. `drawn` is where the generators stood that the dataset draws from
+    (`Drawn`), where that is known, or OUT_OF_ORDER.
     """
 
     epoch: int
@@ -76,6 +76,29 @@ class Position:
                 )
         return found
 
+    def warnings(self, dataset: Any, streams: bool, in_order: bool) -> Iterator[str]:
+        """What a user may not expect of the rest of the epoch.
+
+        Args:
+            streams: the dataset is iterable.
+            in_order: one thread draws random numbers from generators that nobody else draws from.
+        """
+        name = type(dataset).__name__
+        if not self.begun or not self.given:
+            return
+        if streams and self.dataset is None:
+            yield (
+                f"{name} has no state_dict and load_state_dict, so the {self.given:,} batches "
+                "before are read again and left out."  # and what they draw is drawn again
+            )
+        elif self.drawn == OUT_OF_ORDER or (self.drawn is not None and not in_order):
+            other = "" if streams else 'give where="process" and threads=1, or '
+            yield (
+                f"Samples of {name} draw random numbers, and those that remain will draw other "
+                f"ones than without the stop; {other}let what is random depend on index and epoch "
+                "alone, as in RandomCrops."
+            )
+
     def _require_kinds(self) -> None:
         """
         Raises:
@@ -92,7 +115,7 @@ class Position:
             whole_number("beyond", number, 0)
         first, *_ = self.generators
         torch.Generator().set_state(first)
-        if self.drawn is not None:
+        if self.drawn is not None and self.drawn != OUT_OF_ORDER:
             Drawn(*self.drawn).require_kinds()
         if not self.describes or not isinstance(self.describes, dict):
             raise ValueError("it describes no loader")

@@ -5,7 +5,6 @@ What comes out is what `torch.utils.data.DataLoader` gives for the same dataset 
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
@@ -14,8 +13,10 @@ from typing import Any
 from torch.utils.data import IterableDataset, default_collate
 
 from datasets_impl.arguments import refused
-from datasets_impl.loaders.layout import BatchLayout, mapped, writes_many, writes_samples
+from datasets_impl.loaders.layout import BatchLayout, writes_many, writes_samples
+from datasets_impl.loaders.making import Collated, Gathered, Whole, Written, sample
 from datasets_impl.loaders.memory import Memory
+from datasets_impl.loaders.named import add_note, noting, one_of, when_collated
 from datasets_impl.loaders.parts import seen_through
 from datasets_impl.loaders.pinned import pinned
 from datasets_impl.loaders.stacking import collated, stacks_plainly
@@ -59,12 +60,15 @@ class Reading:
         self.draws_in_order = threads == 1 and not self.streams and not self.writes
         self._layout: BatchLayout | None = None  # of the batch before
 
-    def collate(self, samples: Any, memory: Memory) -> Any:
-        """The batch that `samples` become."""
-        if self.collate_fn is default_collate and stacks_plainly() and not memory.overwrite:
-            batch = collated(samples, memory)
-        else:
-            batch = self.collate_fn(samples)
+    def collate(
+        self, samples: Any, memory: Memory, indices: Sequence[Any], of: str = "the dataset"
+    ) -> Any:
+        """The batch that `samples` become, which are those at `indices`."""
+        with noting(partial(when_collated, indices, of)):
+            if self.collate_fn is default_collate and stacks_plainly() and not memory.overwrite:
+                batch = collated(samples, memory)
+            else:
+                batch = self.collate_fn(samples)
         return pinned(batch) if self.pin else batch
 
     def of_nothing(self, memory: Memory) -> Any:
@@ -72,7 +76,7 @@ class Reading:
         if self.collate_fn is default_collate:
             right = "at least one index: batch_sampler gives an empty batch; leave it out"
             raise refused("a batch", [], right)
-        return self.collate([], memory)
+        return self.collate([], memory, [])
 
     def batch_layout(self, sample: Any, count: int) -> BatchLayout:
         """That of the batch before where a dataset gives the same layout object again."""
@@ -122,6 +126,7 @@ class Feed:
             self.dataset.require_whole()
         self.samples: Iterator[Any] | None = None
         self.ended = False
+        self.at = 0  # how many samples a stream has given
         self._state = state
 
     def work(self, indices: Any, memory: Memory, in_one: bool = False) -> Work:
@@ -134,15 +139,14 @@ class Feed:
         if reading.streams:
             return Whole(lambda: self._from_stream(indices, memory))
         if not reading.batched:
-            return Whole(lambda: Outcome(reading.collate(sample(dataset, indices), memory)))
+            return Whole(
+                lambda: Outcome(reading.collate(sample(dataset, indices), memory, [indices]))
+            )
         if isinstance(indices, Sized) and not len(indices):
             return Whole(lambda: Outcome(reading.of_nothing(memory)))
         if not reading.writes and getattr(dataset, "__getitems__", None):
-            many, indices = (
-                dataset.__getitems__,
-                copy.copy(indices),
-            )  # a sampler may use its list again
-            return Whole(lambda: Outcome(reading.collate(many(indices), memory)))
+            indices = copy.copy(indices)  # a sampler may use its list again
+            return Whole(lambda: self._many(indices, memory))
         try:
             indices = list(indices)
         except TypeError:
@@ -154,7 +158,13 @@ class Feed:
             return Gathered(reading, dataset, indices, memory, 1 if in_one else reading.threads)
         if reading.writes:
             return Written(reading, dataset, indices, memory)
-        return Collated(dataset, indices, partial(reading.collate, memory=memory))
+        collate = partial(reading.collate, memory=memory, indices=indices)
+        return Collated(dataset, indices, collate)
+
+    def _many(self, indices: Any, memory: Memory) -> Outcome:
+        with noting(partial(one_of, indices)):
+            samples = self.dataset.__getitems__(indices)
+        return Outcome(self.reading.collate(samples, memory, indices))
 
     def _from_stream(self, indices: Any, memory: Memory) -> Outcome:
         """The next samples: as many as there are `indices`, or one where nothing is batched."""
@@ -162,20 +172,32 @@ class Feed:
             return Outcome(ended=True)
         if self.samples is None:
             self.samples = self._begin()
-        wanted = len(indices) if self.reading.batched else 1
-        found = []
-        for _ in range(wanted):
-            try:
-                found.append(next(self.samples))
-            except StopIteration:
-                self.ended = True
-                break
+        wanted, first = len(indices) if self.reading.batched else 1, self.at
+        found = self._next(self.samples, wanted)
         if not found or (self.reading.batched and self.reading.drop_last and len(found) < wanted):
             return Outcome(ended=True)
         state = stateful(self.samples, self.dataset)
         held = copy.deepcopy(state.state_dict()) if state is not None else None
-        value = self.reading.collate(found if self.reading.batched else found[0], memory)
-        return Outcome(value, state=held)
+        samples = found if self.reading.batched else found[0]
+        taken = range(first, self.at)
+        return Outcome(self.reading.collate(samples, memory, taken, self._stream()), state=held)
+
+    def _next(self, samples: Iterator[Any], most: int) -> list[Any]:
+        found: list[Any] = []
+        try:
+            for _ in range(most):
+                found.append(next(samples))
+        except StopIteration:
+            self.ended = True
+        except BaseException as error:
+            self.at += len(found) + 1
+            add_note(error, lambda: f"Raised for sample {self.at - 1} of {self._stream()}.")
+            raise
+        self.at += len(found)
+        return found
+
+    def _stream(self) -> str:
+        return "the stream" + " since it was resumed" * (self._state is not None)
 
     def _begin(self) -> Iterator[Any]:
         if self._state is None:
@@ -194,117 +216,3 @@ def stateful(*candidates: Any) -> Any:
         if hasattr(candidate, "state_dict") and hasattr(candidate, "load_state_dict"):
             return candidate
     return None
-
-
-def sample(dataset: Any, index: Any) -> Any:
-    with naming(dataset, index):
-        return dataset[index]
-
-
-class naming:
-    """Adds to an error which sample it came from."""
-
-    def __init__(self, dataset: Any, index: Any) -> None:
-        self.dataset, self.index = dataset, index
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, where: Any) -> None:
-        if error is not None:
-            name, called = getattr(self.dataset, "name", None), ""
-            with contextlib.suppress(Exception):  # there may be no such sample, or no such notes
-                called = f", {name(self.index)}" if callable(name) else ""
-            with contextlib.suppress(Exception):
-                error.add_note(f"Raised for sample {self.index!r} of the dataset{called}.")
-
-
-class Whole(Work):
-    """A batch that is made in one go."""
-
-    def __init__(self, function: Callable[[], Outcome]) -> None:
-        super().__init__(1)
-        self._function = function
-        self._outcome = Outcome()
-
-    def make(self, part: int) -> None:
-        self._outcome = self._function()
-
-    def outcome(self) -> Outcome:
-        return self._outcome
-
-    def drop(self) -> None:
-        self._outcome = Outcome()
-
-
-class Collated(Work):
-    """Samples read one by one, then collated by the thread that has read the last of them."""
-
-    def __init__(self, dataset: Any, indices: Sequence[Any], collate_fn: Collate) -> None:
-        super().__init__(len(indices))
-        self._dataset, self._indices, self._collate_fn = dataset, indices, collate_fn
-        self._samples: list[Any] = [None] * len(indices)
-
-    def make(self, part: int) -> None:
-        self._samples[part] = sample(self._dataset, self._indices[part])
-
-    def outcome(self) -> Outcome:
-        return Outcome(self._collate_fn(self._samples))
-
-    def drop(self) -> None:
-        self._samples = []
-
-
-class Written(Work):
-    """Samples written to their place in the batch."""
-
-    def __init__(
-        self,
-        reading: Reading,
-        dataset: Any,
-        indices: Sequence[Any],
-        memory: Memory,
-        parts: int | None = None,
-    ) -> None:
-        super().__init__(parts or len(indices))
-        self._reading, self._dataset = reading, dataset
-        self._indices, self._memory = indices, memory
-        self._batch: Any = None
-        self._rows: Any = None
-
-    def prepare(self) -> None:
-        with naming(self._dataset, self._indices[0]):
-            layout = self._dataset.sample_layout(self._indices[0])
-        batch = self._reading.batch_layout(layout, len(self._indices))
-        self._batch, self._rows = batch.made(self._memory.tensors(batch.leaves))
-
-    def make(self, part: int) -> None:
-        with naming(self._dataset, self._indices[part]):
-            into = mapped(self._rows, lambda rows: rows[part, ...])
-            self._dataset.read_into(self._indices[part], into)
-
-    def outcome(self) -> Outcome:
-        return Outcome(self._batch)
-
-    def drop(self) -> None:
-        self._batch = self._rows = None
-
-
-class Gathered(Written):
-    """The same for a dataset that writes many samples at once: each thread one slice of them."""
-
-    def __init__(
-        self,
-        reading: Reading,
-        dataset: Any,
-        indices: Sequence[Any],
-        memory: Memory,
-        threads: int,
-    ) -> None:
-        self._slice = -(-len(indices) // threads)
-        parts = -(-len(indices) // self._slice)
-        super().__init__(reading, dataset, indices, memory, parts)
-
-    def make(self, part: int) -> None:
-        span = slice(part * self._slice, (part + 1) * self._slice)
-        into = mapped(self._rows, lambda rows: rows[span])
-        self._dataset.read_many_into(self._indices[span], into)

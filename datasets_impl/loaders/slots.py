@@ -9,31 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import mmap
 import os
 import select
 import socket
 import struct
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from datasets_impl.errors import StudyError
 from datasets_impl.loaders.layout import Leaf
 from datasets_impl.loaders.memory import Bytes, aligned, laid_out, lease
-from datasets_impl.system.hierarchy import memory_left
+from datasets_impl.loaders.unnamed import allocate, lacking, require_memory, unnamed_file
 
 NUMBER = struct.Struct("<q")
-HAS_MEMFD = hasattr(os, "memfd_create")
 PATIENCE = 0.02  # seconds to wait for a slot rather than make the last of the usual ones
 
 
@@ -116,14 +111,13 @@ class Slots:
     def _new(self, nbytes: int) -> Slot:
         nbytes = -(-nbytes // mmap.PAGESIZE) * mmap.PAGESIZE
         try:
-            _require_memory(nbytes, 1 if self._made else self.usual)
-            with _unnamed_file() as file:
-                # A page that is not to be had ends the process that touches it, so all are now.
-                os.posix_fallocate(file, 0, nbytes)
+            require_memory(nbytes, 1 if self._made else self.usual)
+            with unnamed_file() as file:
+                allocate(file, nbytes)
                 slot = Slot(self._made, nbytes, mmap.mmap(file, nbytes))
                 self.announce(slot.number, nbytes, file)
-        except (OSError, AttributeError) as error:
-            raise StudyError(_lacking(nbytes, 1, str(error))) from error
+        except OSError as error:
+            raise StudyError(lacking(nbytes, 1, str(error))) from error
         self._made += 1
         self._all[slot.number] = slot
         return slot
@@ -284,33 +278,3 @@ def receive_descriptor(connection: Any) -> int:
 
 def _socket_of(connection: Any) -> socket.socket:
     return socket.socket(fileno=os.dup(connection.fileno()))
-
-
-@contextlib.contextmanager
-def _unnamed_file() -> Any:
-    if HAS_MEMFD:
-        descriptor = os.memfd_create("batches", os.MFD_CLOEXEC)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-    else:
-        with tempfile.TemporaryFile() as file:
-            yield file.fileno()
-
-
-def _require_memory(nbytes: int, count: int) -> None:
-    free = [psutil.virtual_memory().available, memory_left()]
-    if not HAS_MEMFD:
-        free.append(psutil.disk_usage(str(Path(tempfile.gettempdir()))).free)
-    least = min(each for each in free if each is not None)
-    if count * nbytes > least:
-        raise StudyError(_lacking(nbytes, count, f"{least:,} are free"))
-
-
-def _lacking(nbytes: int, count: int, why: str) -> str:
-    many = f"{count} batches of {nbytes:,} bytes need" if count > 1 else "A batch needs"
-    return (
-        f"{many} {math.prod((nbytes, count)):,} bytes of shared memory ({why}); take a smaller "
-        "batch_size or prefetch_factor."
-    )

@@ -23,13 +23,13 @@ from typing import Any
 import psutil
 
 from datasets_impl.errors import StudyError, Unsupported
+from datasets_impl.factors import LOCAL_MEDIA
 from datasets_impl.files.atomic import describe_write_error
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.media import cgroup
 from datasets_impl.system.owners import is_elsewhere, own_prefix, swept
 from datasets_impl.system.termination import stopping_on_termination
 
-MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 NOTE = ".working-folder"  # in each working folder, by which it is known
 TEXT = "This folder goes when the process ends whose number is in its name.\n"
 LONGEST_RUN = 7 * 86_400  # seconds; what is older was left by a machine that comes no more
@@ -55,8 +55,8 @@ def scratch_parent(medium: str) -> Path:
         ValueError: no such medium.
         Unsupported: this machine does not have the medium.
     """
-    if medium not in MEDIA:
-        raise ValueError(f"unknown medium {medium!r}; known: {', '.join(MEDIA)}")
+    if medium not in LOCAL_MEDIA:
+        raise ValueError(f"unknown medium {medium!r}; known: {', '.join(LOCAL_MEDIA)}")
     if medium == "ramdisk":
         if not RAM_DISK.is_dir() or filesystem(RAM_DISK) not in MEMORY_FILESYSTEMS:
             raise Unsupported("this machine has no RAM disk at /dev/shm")

@@ -1,7 +1,7 @@
-"""Variants, one idea a file; each class can be copied into a project of its own.
+"""Variants, one idea a file.
 
-In place of the naive decoding: `pil_to_tensor`, `decode_image`, `decoding`, `batch_decoding`,
+In place of the naive decoding: `pil_to_tensor`, `decode_image`, `decoding`, `inefficient_batches`,
 `draft_crops`. In memory: `preloaded_array`, `preloaded_tensor`, `preloaded_shared`. Pixels on disk:
 `raw_files`, `stored_pixels`; in a store: `object_store`. Habits that cost: `reheader`, `relisting`,
-`row_loop`.
+`row_loop`. `whole_batches` is what those that give batches share.
 """

@@ -27,7 +27,7 @@ from datasets_impl.files.pictures import unreadable
 from datasets_impl.formats.restart.jpeg import whole_jpeg
 from datasets_impl.indexing import position
 from datasets_impl.sources import Source, as_source
-from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
+from datasets_impl.variants.whole_batches import as_it_comes, empty_batch
 
 
 class DecodingDataset(Dataset[torch.Tensor]):

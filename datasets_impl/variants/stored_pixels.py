@@ -17,7 +17,7 @@ from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError
 from datasets_impl.formats import open_stored
 from datasets_impl.formats.images import StoredImages
-from datasets_impl.variants.batch_decoding import as_it_comes, empty_batch
+from datasets_impl.variants.whole_batches import as_it_comes, empty_batch
 
 
 class StoredPixelsDataset(Dataset[torch.Tensor]):

@@ -8,13 +8,13 @@ In the order in which a number passes:
 - rows: `evidence`, `further` (numbers that the log holds), `measurements` (all of them, as a
   table);
 - the rules: `claims.toml`, by `claims` and `families`;
-- a claim's cells: `pairing`, `cells`, `inference` (also the rule from cells to a verdict,
-  *inconclusive* included), `correction`; `break_even` and `bandwidth` for single claims;
-- verdicts: `judge`, in the terms of `model`; `headline` (which cell stands for a claim), `grid`
-  (where it holds), `lacking` (what would decide it, by `targets` of `make`).
+- a claim's cells: `pairing`, `cells`, `inference` of an `interval` (also the rule from cells to a
+  verdict, *inconclusive* included), `correction`; `break_even` and `bandwidth` for single claims;
+- verdicts: `judge` gives a `judgement`, in terms of `model`; `headline` (which cell stands for a
+  claim), `grid` (where it holds), `lacking` (what would decide it, by `targets` of `make`).
 
 What the log says of a cell: `observed`, which `load` and `cache_state` ask. Beside the claims:
 `noise`; `arms`, `loaders` with `ladder` and `prospects`, `remote`, `at_scale`; `field` (others'
-figures). Of several runs: `repeat`, `revisions`, `across` (environments). Before all: `validity`
-(may a run stand at all), `readable` (text that every page can show).
+figures). Of several runs: `repeat`, `revisions`, `across` (`environment_changes`). Before all:
+`validity` (may a run stand at all), `readable` (text that every page can show).
 """

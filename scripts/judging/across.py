@@ -9,24 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from datasets_impl.factors import FACTORS
+from datasets_impl import factors
 from scripts.judging import inference
 from scripts.judging.claims import Rules
-from scripts.judging.inference import Interval
+from scripts.judging.environment_changes import Across, Change
+from scripts.judging.evidence import Evidence, MachineResults
+from scripts.judging.judgement import Judgement
 from scripts.judging.pairing import Row, factors_of, records
 from scripts.judging.repeat import AGREES, DIFFERS, rows_of
 
-if TYPE_CHECKING:
-    from scripts.judging.evidence import Evidence, MachineResults
-    from scripts.judging.judge import Judgement
-
 WHO = ("impl", "structure")  # whose times and sizes are compared
-CENTRE = {row.name: row.centre for row in FACTORS if row.centre is not None and row.name not in WHO}
+CENTRE = {name: level for name, level in factors.CENTRE.items() if name not in WHO}
 
 
 @dataclass(frozen=True)
@@ -46,40 +44,6 @@ PLACES = (
     Place("records", "memory.RecordsTree.track_tree"),
     Place("photographs", "memory.StartMethod.track_tree"),
 )
-
-
-@dataclass(frozen=True)
-class Change:
-    """A time or size in two environments; `ratio` is the other's over the base's."""
-
-    place: str  # key of a `Place`
-    benchmark: str
-    unit: str
-    factors: dict[str, Any]
-    base: float  # geometric mean over the blocks
-    other: float
-    ratio: Interval
-    changed: bool  # the whole interval lies beyond the margin
-
-
-@dataclass(frozen=True)
-class Across:
-    """An environment of a machine beside that machine's reference, or beside its quick run.
-
-    `cells` of claims are decided in both, `agreeing` of them alike.
-    """
-
-    machine: str
-    environment: str
-    profile: str
-    commit: str
-    base: str
-    base_profile: str
-    base_commit: str
-    hours: float  # from the end of one run to the end of the other
-    cells: int
-    agreeing: int
-    changes: list[Change]
 
 
 def across(first: Judgement, other: Judgement, quick: Evidence | None) -> list[Across]:

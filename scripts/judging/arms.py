@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Task = Literal["decode", "raw", "train"]
+from datasets_impl.factors import Task
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,19 @@
 
 Every number follows from constants that were measured here, each with its cell and its interval; a
 time has the interval of the constant that limits it. Converting is one core for each worker, which
-reads JPEG bytes, decodes them and writes pixels. A trainer is a machine like the one measured, and
-takes its share of the images: of the JPEG bytes in a pack, which it decodes, not of those pixels.
-All share one store, which gives bytes as fast as the disk that was measured cold, and takes them as
-fast at the same time; a trainer whose memory holds its share and the index reads from it in its
-first epoch only.
+reads JPEG bytes, decodes them and writes pixels, as one was measured to do. A trainer is a machine
+like the one measured, and takes its share of the images: of the JPEG bytes in a pack, which it
+decodes, not of those pixels. All share one store. It gives bytes and takes them at the same time,
+at a stated speed, or as the disk here: it gave what was read of it cold, and took what one worker
+wrote; more was not tried. A trainer whose memory holds its share and the index reads from the store
+in its first epoch only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, Literal
 
 from scripts.judging import inference
@@ -33,13 +35,14 @@ CELLS = {  # what a constant is -> the benchmark, the arm, and how many microsec
     "reading": ("arms.Decode", "ceiling-read-cold", 1.0),
     "loading": ("arms.Decode", LOADER, 1.0),
 }
-Limit = Literal["decoding", "reading", "writing"]
+DISK = "one disk, as measured"
+STATED = (1, 10, 100)  # GB/s
+Limit = Literal["processors", "reading", "writing"]
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Microseconds of an image, from one cell; of writing, from the cell of reading and the bytes
-    of an image."""
+    """Microseconds of an image, from one cell."""
 
     name: str
     us: float
@@ -51,11 +54,21 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Store:
+    """In GB/s."""
+
+    name: str
+    gives: float
+    takes: float
+
+
+@dataclass(frozen=True)
 class Converting:
-    """`read` and `written`: GB/s that storage must give so that no worker waits for it."""
+    """`read` and `written`: GB/s that storage must give and take so that no worker waits for it."""
 
     set: str
     images: int
+    store: str
     workers: int
     hours: float
     low: float
@@ -69,15 +82,18 @@ class Converting:
 @dataclass(frozen=True)
 class Epoch:
     """`fits`: whether a trainer's share, and the index of all, fit into its memory; then the first
-    epoch alone reads from the store, and `seconds` are those of each one after it."""
+    epoch alone reads from the store, and `seconds` are those of each one after it. `read`: GB/s
+    that storage must give so that no trainer waits for it."""
 
     set: str
     images: int
+    store: str
     trainers: int
     seconds: float
     low: float
     high: float
     core_hours: float  # what is paid for, of `seconds`
+    read: float
     share_gb: float
     fits: bool
     limit: Limit
@@ -98,6 +114,7 @@ class AtScale:
     memory_gb: float
     cores: int
     constants: list[Constant]
+    stores: list[Store] = field(default_factory=list)
     converting: list[Converting] = field(default_factory=list)
     epochs: list[Epoch] = field(default_factory=list)
 
@@ -113,8 +130,8 @@ def at_scale(evidence: Evidence, confidence: float) -> AtScale | None:
         jpeg, trainer = _jpeg_bytes(machine, px, count), _trainer(machine)
         if jpeg is not None and trainer is not None:
             pixels = CHANNELS * px**2
-            found["writing"] = _scaled("writing", found["reading"], pixels / jpeg)
             known = AtScale(machine.name, px, jpeg, pixels, *trainer, list(found.values()))
+            known.stores.extend(_stores(known, found))
             known.converting.extend(_converting(known, found))
             known.epochs.extend(_epochs(known, found))
             return known
@@ -152,10 +169,6 @@ def _jpeg_bytes(machine: MachineResults, px: int, count: int) -> float | None:
     return fitting[0]["total_bytes"] / count if fitting else None
 
 
-def _scaled(name: str, one: Constant, times: float) -> Constant:
-    return replace(one, name=name, us=times * one.us, low=times * one.low, high=times * one.high)
-
-
 def _trainer(machine: MachineResults) -> tuple[float, int] | None:
     """Its memory and its cores."""
     found = machine.provenance.get("machine", {})
@@ -163,78 +176,83 @@ def _trainer(machine: MachineResults) -> tuple[float, int] | None:
     return None if memory is None or cores is None else (float(memory), int(cores))
 
 
-def _seconds(
-    images: int, steps: Mapping[Limit, tuple[Constant, int]]
-) -> tuple[Limit, float, float, float]:
-    """The slowest of the steps, and the time that it takes with its interval.
+def _stores(known: AtScale, constants: Mapping[str, Constant]) -> Iterator[Store]:
+    gives = known.jpeg_bytes / constants["reading"].us
+    takes = known.pixel_bytes / constants["converting"].us
+    yield Store(DISK, gives * 1e6 / GB, takes * 1e6 / GB)
+    yield from (Store(f"{speed} GB/s", speed, speed) for speed in STATED)
 
-    A step is the time of an image, and how many machines or cores share the images.
-    """
-    limit = max(steps, key=lambda name: steps[name][0].us / steps[name][1])
-    slow, by = steps[limit]
-    seconds, low, high = (images * us / by / 1e6 for us in (slow.us, slow.low, slow.high))
+
+Step = tuple[float, float, float]  # microseconds an image, and their interval
+
+
+def _shared(one: Constant, by: int = 1) -> Step:
+    return one.us / by, one.low / by, one.high / by
+
+
+def _of_store(store: Store, measured: Constant, size: float, speed: float) -> Step:
+    """The time of `size` bytes."""
+    stated = size / speed / GB * 1e6
+    return _shared(measured) if store.name == DISK else (stated, stated, stated)
+
+
+def _slowest(images: int, steps: Mapping[Limit, Step]) -> tuple[Limit, float, float, float]:
+    """The first of the slowest steps, and the seconds that it takes with their interval."""
+    limit = max(steps, key=lambda name: steps[name][0])
+    seconds, low, high = (images * us / 1e6 for us in steps[limit])
     return limit, seconds, low, high
 
 
-def _converting(known: AtScale, constants: Mapping[str, Constant]) -> list[Converting]:
+def _converting(known: AtScale, constants: Mapping[str, Constant]) -> Iterator[Converting]:
     convert = constants["converting"]
-    rows = []
-    for name, images in SETS.items():
-        for workers in WORKERS:
-            limit, *times = _seconds(
-                images,
-                {
-                    "decoding": (convert, workers),
-                    "reading": (constants["reading"], 1),
-                    "writing": (constants["writing"], 1),
-                },
-            )
-            hours, low, high = (seconds / HOUR for seconds in times)
-            rate = workers / convert.us * 1e6 / GB  # billions of images per second
-            rows.append(
-                Converting(
-                    set=name,
-                    images=images,
-                    workers=workers,
-                    hours=hours,
-                    low=low,
-                    high=high,
-                    core_hours=hours * workers,
-                    read=rate * known.jpeg_bytes,
-                    written=rate * known.pixel_bytes,
-                    limit=limit,
-                )
-            )
-    return rows
+    for (name, images), store, workers in product(SETS.items(), known.stores, WORKERS):
+        reading = _of_store(store, constants["reading"], known.jpeg_bytes, store.gives)
+        writing = _of_store(store, convert, known.pixel_bytes, store.takes)
+        limit, *times = _slowest(
+            images,
+            {"processors": _shared(convert, workers), "reading": reading, "writing": writing},
+        )
+        hours, low, high = (seconds / HOUR for seconds in times)
+        rate = workers / convert.us * 1e6 / GB  # billions of images per second
+        yield Converting(
+            set=name,
+            images=images,
+            store=store.name,
+            workers=workers,
+            hours=hours,
+            low=low,
+            high=high,
+            core_hours=hours * workers,
+            read=rate * known.jpeg_bytes,
+            written=rate * known.pixel_bytes,
+            limit=limit,
+        )
 
 
-def _epochs(known: AtScale, constants: Mapping[str, Constant]) -> list[Epoch]:
-    rows = []
-    for name, images in SETS.items():
-        for trainers in TRAINERS:
-            share = images * known.jpeg_bytes / trainers / GB
-            fits = share + images * INDEX_BYTES / GB < known.memory_gb
-            decoding: dict[Limit, tuple[Constant, int]] = {
-                "decoding": (constants["loading"], trainers)
-            }
-            first = _seconds(images, {**decoding, "reading": (constants["reading"], 1)})
-            limit, seconds, low, high = _seconds(images, decoding) if fits else first
-            rows.append(
-                Epoch(
-                    set=name,
-                    images=images,
-                    trainers=trainers,
-                    seconds=seconds,
-                    low=low,
-                    high=high,
-                    core_hours=seconds / HOUR * trainers * known.cores,
-                    share_gb=share,
-                    fits=fits,
-                    limit=limit,
-                    first_seconds=first[1],
-                    first_low=first[2],
-                    first_high=first[3],
-                    first_limit=first[0],
-                )
-            )
-    return rows
+def _epochs(known: AtScale, constants: Mapping[str, Constant]) -> Iterator[Epoch]:
+    load = constants["loading"]
+    for (name, images), store, trainers in product(SETS.items(), known.stores, TRAINERS):
+        reading = _of_store(store, constants["reading"], known.jpeg_bytes, store.gives)
+        share = images * known.jpeg_bytes / trainers / GB
+        fits = share + images * INDEX_BYTES / GB < known.memory_gb
+        decoding: dict[Limit, Step] = {"processors": _shared(load, trainers)}
+        first = _slowest(images, {**decoding, "reading": reading})
+        limit, seconds, low, high = _slowest(images, decoding) if fits else first
+        yield Epoch(
+            set=name,
+            images=images,
+            store=store.name,
+            trainers=trainers,
+            seconds=seconds,
+            low=low,
+            high=high,
+            core_hours=seconds / HOUR * trainers * known.cores,
+            read=trainers / load.us * 1e6 / GB * known.jpeg_bytes,
+            share_gb=share,
+            fits=fits,
+            limit=limit,
+            first_seconds=first[1],
+            first_low=first[2],
+            first_high=first[3],
+            first_limit=first[0],
+        )

@@ -167,10 +167,13 @@ class Claim(_Strict):
         """The tests of `names`, such as "epoch,mapped"; the name of a family stands for all of it.
 
         Raises:
-            ValueError: a name is not known.
+            ValueError: a name is not known, or what follows its "@" is no factor=level.
         """
         found: list[_Test] = []
         for name in names.split(","):
+            name, *levels = name.split("@")
+            if any(not all(level.partition("=")) for level in levels):
+                raise ValueError(f"behind {name}@ stands factor=level")
             own = [test for key, test in self.test.items() if name in (key, key.split(".")[0])]
             if not own:
                 raise ValueError(f"no test is named {name!r}; there are {', '.join(self.test)}")

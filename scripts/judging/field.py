@@ -15,12 +15,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from datasets_impl.factors import CENTRE
 from scripts.judging import inference
 from scripts.judging.inference import Interval
 
 WITHIN = 1.5  # a factor this far from the published one still agrees
-CONFIDENCE = 0.95
-PX = 256
+PX = CENTRE["px"]
 Figure = Literal["many workers", "transport", "decoders", "copies", "raw pixels"]
 
 
@@ -60,7 +60,9 @@ class Factor:
         return self.same_way and self.clear and self.close
 
 
-def compared(cells: pd.DataFrame, observations: list[dict[str, Any]]) -> dict[Figure, Found]:
+def compared(
+    cells: pd.DataFrame, observations: list[dict[str, Any]], confidence: float
+) -> dict[Figure, Found]:
     """Each figure that was measured, from the first machine that measured what it needs.
 
     `cells`: the evidence table (see `evidence.py`). `observations`: the log entries of all
@@ -70,7 +72,7 @@ def compared(cells: pd.DataFrame, observations: list[dict[str, Any]]) -> dict[Fi
     told = {}
     for figure, ours in OURS.items():
         for machine in machines:
-            found = ours(cells[cells["machine"] == machine], observations)
+            found = ours(cells[cells["machine"] == machine], observations, confidence)
             if found:
                 told[figure] = replace(found, machine=machine if len(machines) > 1 else "")
                 break
@@ -93,19 +95,19 @@ def _blocks(rows: pd.DataFrame) -> list[float]:
     return []
 
 
-def _ratio(treatment: Sequence[float], baseline: Sequence[float]) -> Interval:
+def _ratio(treatment: Sequence[float], baseline: Sequence[float], confidence: float) -> Interval:
     if len(treatment) == len(baseline) and inference.undisturbed(treatment, baseline)[0].size:
-        return inference.ratio(treatment, baseline, CONFIDENCE)
+        return inference.ratio(treatment, baseline, confidence)
     return Interval(
         float(np.nanmedian(treatment) / np.nanmedian(baseline)), None, None, 1, paired=False
     )
 
 
-def _mean(values: Sequence[float]) -> Interval:
+def _mean(values: Sequence[float], confidence: float) -> Interval:
     (kept,) = inference.undisturbed(values)
     if len(kept) < 2:
         return Interval(float(kept[0]), None, None, 1)
-    return Interval(*inference.mean_interval(kept.tolist(), CONFIDENCE), len(kept))
+    return Interval(*inference.mean_interval(kept.tolist(), confidence), len(kept))
 
 
 def _above_one(found: Interval) -> bool:
@@ -113,7 +115,7 @@ def _above_one(found: Interval) -> bool:
     return found.low is not None and found.low > 1
 
 
-def _many_workers(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
+def _many_workers(cells: pd.DataFrame, _: list[dict[str, Any]], confidence: float) -> Found | None:
     """Images/s of a first epoch, its start included, as SPDL measures it, by worker count."""
     steady: dict[int, list[float]] = {}
     first: dict[int, list[float]] = {}
@@ -134,7 +136,8 @@ def _many_workers(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
         for count in shared
     }
     best, most = min(shared, key=lambda count: float(np.nanmedian(total[count]))), shared[-1]
-    slower, start = _ratio(total[most], total[best]), _ratio(first[most], first[shared[0]])
+    slower = _ratio(total[most], total[best], confidence)
+    start = _ratio(first[most], first[shared[0]], confidence)
     numbers = {
         "best": best,
         "most": most,
@@ -142,13 +145,13 @@ def _many_workers(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
         "images": images,
         "slower": slower,
         "start": start,
-        "running": _ratio(steady[most], steady[best]),
+        "running": _ratio(steady[most], steady[best], confidence),
         "seconds": [float(np.nanmedian(first[count])) / 1e3 for count in (shared[0], most)],
     }
     return Found(best < most and _above_one(slower) and _above_one(start), numbers)
 
 
-def _transport(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
+def _transport(cells: pd.DataFrame, _: list[dict[str, Any]], confidence: float) -> Found | None:
     kib = 32768
     blocks = {
         carrier: _blocks(
@@ -160,12 +163,12 @@ def _transport(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
     }  # fmt: skip
     if not all(blocks.values()):
         return None
-    factor = Factor(2899 / 647, _ratio(blocks["numpy"], blocks["tensor"]))
+    factor = Factor(2899 / 647, _ratio(blocks["numpy"], blocks["tensor"], confidence))
     speeds = {name: float(1024 * kib / np.nanmedian(us)) for name, us in blocks.items()}
     return Found(factor.agrees, {"factor": factor, **speeds})
 
 
-def _decoders(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
+def _decoders(cells: pd.DataFrame, _: list[dict[str, Any]], confidence: float) -> Found | None:
     sizes = sorted(set(_select(cells, "item.ByImplementation", "item", impl="naive")["px"]))
     for px in reversed(sizes):
         pil, vision = (
@@ -174,7 +177,7 @@ def _decoders(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
         )
         if not pil or not vision:
             continue
-        factor = Factor(9.25 / 6.01, _ratio(pil, vision))
+        factor = Factor(9.25 / 6.01, _ratio(pil, vision, confidence))
         scale = 1e3 / px**2  # microseconds an item -> milliseconds a megapixel
         speeds = {"pil": float(np.nanmedian(pil)), "vision": float(np.nanmedian(vision))}
         scaled = {name: us * scale for name, us in speeds.items()}
@@ -182,7 +185,7 @@ def _decoders(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
     return None
 
 
-def _copies(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
+def _copies(cells: pd.DataFrame, _: list[dict[str, Any]], confidence: float) -> Found | None:
     rows = _select(
         cells, "memory.StartMethod", "tree", impl="preloaded-array", start_method="forkserver"
     )
@@ -190,13 +193,15 @@ def _copies(cells: pd.DataFrame, _: list[dict[str, Any]]) -> Found | None:
         return None
     row = rows.sort_values(["n", "px"]).iloc[-1]  # the largest: fixed costs weigh least
     size = int(row["n"]) * int(row["px"]) ** 2 * 3 / 1e6
-    copies = _mean([value / size for value in row["samples"] or [row["median"]]])
+    copies = _mean([value / size for value in row["samples"] or [row["median"]]], confidence)
     workers = int(row["workers"]) if row.get("workers") else 2
     agrees = abs(copies.estimate - (1 + workers)) < 0.5
     return Found(agrees, {"copies": copies, "workers": workers, "mb": size})
 
 
-def _raw_pixels(cells: pd.DataFrame, observations: list[dict[str, Any]]) -> Found | None:
+def _raw_pixels(
+    cells: pd.DataFrame, observations: list[dict[str, Any]], confidence: float
+) -> Found | None:
     ram = [
         _blocks(_select(cells, "storage.ByMedium", "epoch", impl=impl, medium="ramdisk", px=PX))
         for impl in ("naive", "raw-files")
@@ -210,7 +215,7 @@ def _raw_pixels(cells: pd.DataFrame, observations: list[dict[str, Any]]) -> Foun
     ]  # fmt: skip
     if not all(ram) or not arms or not all(arms[0]):
         return None
-    wins, loses = _ratio(*ram), _ratio(*arms[0])
+    wins, loses = (_ratio(above, below, confidence) for above, below in (ram, arms[0]))
     sizes = _bytes_read(observations)
     known = {"raw-files", "naive"} <= sizes.keys()
     numbers = {
@@ -234,7 +239,7 @@ def _bytes_read(observations: list[dict[str, Any]]) -> dict[str, float]:
     return {impl: float(np.nanmedian([size for _, size in group])) for impl, group in groups}
 
 
-OURS: dict[Figure, Callable[[pd.DataFrame, list[dict[str, Any]]], Found | None]] = {
+OURS: dict[Figure, Callable[[pd.DataFrame, list[dict[str, Any]], float], Found | None]] = {
     "many workers": _many_workers,
     "transport": _transport,
     "decoders": _decoders,

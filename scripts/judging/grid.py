@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from datasets_impl.factors import FACTORS
@@ -20,12 +20,17 @@ Levels = tuple[tuple[str, Any], ...]  # (factor, level) of each
 Sides = dict[str, list[Any]]  # levels of a factor at which cells are for, and against
 
 
-def grid(cells: Sequence[Cell]) -> list[GridRow]:
-    """Rows in the order of the tests, then of their levels. Every cell that counts is in one."""
+def grid(cells: Sequence[Cell], places: Mapping[str, str] | None = None) -> list[GridRow]:
+    """Rows in the order of the tests, then of their levels. Every cell that counts is in one.
+
+    `places` has the test in whose rows another's cells stand: one that measures the same, where
+    machines were measured before and after it took its place.
+    """
+    places = places or {}
     counted = [cell for cell in cells if cell.counts]
     rows = []
-    for test in dict.fromkeys(cell.test for cell in counted):
-        own = [cell for cell in counted if cell.test == test]
+    for test in dict.fromkeys(places.get(cell.test, cell.test) for cell in counted):
+        own = [cell for cell in counted if places.get(cell.test, cell.test) == test]
         groups = _grouped(own, _telling(own))
         for levels in sorted(groups, key=lambda levels: [order(*each) for each in levels]):
             rows.append(GridRow(test, dict(levels), _by_machine(groups[levels])))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datasets_impl.factors import FACTORS
+from datasets_impl.factors import CENTRE
 from scripts.judging.claims import Claim
 from scripts.judging.model import Cell, Effect
 
 # The factors that every profile has at the centre of its star; image counts differ.
 STAR = ("px", "workers", "start_method", "medium")
-CENTRE = {row.name: row.centre for row in FACTORS if row.name in STAR}
 
 
 def headline(claim: Claim, cells: Sequence[Cell]) -> Effect | None:
@@ -29,7 +28,7 @@ def headline(claim: Claim, cells: Sequence[Cell]) -> Effect | None:
         return None
 
     def distance(cell: Cell) -> int:
-        return sum(cell.factors.get(name, level) != level for name, level in CENTRE.items())
+        return sum(cell.factors.get(name, CENTRE[name]) != CENTRE[name] for name in STAR)
 
     best = min(candidates, key=distance)
     assert best.estimate is not None

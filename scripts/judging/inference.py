@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from scripts.judging.claims import Rules
+from scripts.judging.interval import Interval as Interval
+from scripts.judging.interval import Scale
 from scripts.judging.model import Outcome, Verdict
 
 # Without samples only medians and quartiles are known, and arms are not paired: the margin doubles.
@@ -21,29 +21,11 @@ MEDIAN_VARIANCE = math.pi / 2  # variance of a median over that of a mean, norma
 
 ROUNDING = 1e-12  # a distance or spread this small is arithmetic, not measurement
 
-Scale = Literal["log", "logit", "linear"]
 ONTO: dict[Scale, Callable[[float], float]] = {
     "log": math.log,
     "logit": lambda share: math.log(share / (1 - share)),
     "linear": float,
 }
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its interval; `low` and `high` are None when one block is all there is.
-
-    `mean` and `error` (standard error) stand on the `scale` on which Student's t was used.
-    """
-
-    estimate: float
-    low: float | None
-    high: float | None
-    blocks: int
-    paired: bool = True
-    scale: Scale = "log"
-    mean: float | None = None
-    error: float | None = None
 
 
 def mean_interval(values: Sequence[float], confidence: float) -> tuple[float, float, float]:

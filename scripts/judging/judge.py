@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
@@ -23,6 +23,7 @@ from scripts.judging.evidence import (
 )
 from scripts.judging.grid import grid
 from scripts.judging.headline import headline
+from scripts.judging.judgement import Judgement
 from scripts.judging.lacking import alarmed, lacking
 from scripts.judging.load import Flags, flagged, marked
 from scripts.judging.loaders import loaders, scale
@@ -33,26 +34,12 @@ from scripts.judging.model import (
     Measured,
     Noise,
     Reason,
-    Run,
     Verdict,
 )
 from scripts.judging.noise import noise_floor, noisy_machines
 from scripts.judging.readable import readable
 from scripts.judging.remote import remote
 from scripts.judging.runs import Runs, find_runs
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement(Run):
-    """A judged set of results, with the rules and the evidence that it was judged by.
-
-    `others` are those of environments beside the reference of each machine.
-    """
-
-    known: Claims
-    evidence: Evidence
-    bandwidths: list[bandwidth.BreakEven]
-    others: Sequence[Judgement] = ()
 
 
 def judge_both(
@@ -241,6 +228,7 @@ def _judge(
     ])  # fmt: skip
     cells = in_rounds(corrected(judged, rules), evidence.of_runs("rounds"))
     counted = [cell for cell in cells if cell.counts]
+    instead = {one.label: claim.test[one.unless].label for one in claim.test.values() if one.unless}
     noisy = noisy_machines(noise, rules)
     verdict = _verdict(claim, counted, rules, noisy)
     by_machine = {}
@@ -255,7 +243,7 @@ def _judge(
         cells=_count(counted),
         evidence=cells,
         by_machine=by_machine,
-        grid=grid(counted) if verdict == "conditional" else [],
+        grid=grid(counted, instead) if verdict == "conditional" else [],
     )
 
 

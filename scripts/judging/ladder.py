@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from datasets_impl.factors import Task
 from scripts.judging import inference
-from scripts.judging.arms import Task
 from scripts.judging.model import LadderStep
 
 # Each arm does one thing more than the one before it; `report/instead.py` says which.

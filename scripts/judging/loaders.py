@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from datasets_impl.factors import AGAIN
+from datasets_impl.factors import LOCAL_TASKS, Task, is_second_name
 from scripts.judging import inference
-from scripts.judging.arms import Arm, Task, arms
+from scripts.judging.arms import Arm, arms
 from scripts.judging.evidence import Evidence
 from scripts.judging.inference import Interval
 from scripts.judging.ladder import ladder
 from scripts.judging.model import LoaderRow, Loaders, ScaleRow
 from scripts.judging.pairing import Row, records
 
-TASKS: tuple[Task, ...] = ("decode", "raw", "train")
 CEILING: dict[Task, str] = {
     "decode": "ceiling-decode",
     "raw": "ceiling-gather",
@@ -42,17 +41,17 @@ def loaders(evidence: Evidence, confidence: float) -> list[Loaders]:
     """Of each machine and task that was measured, its arms, fastest first."""
     found = []
     cells = evidence.cells
-    chosen = cells[cells["metric"].isin(TASKS) & (cells["status"] == "ok")]
+    chosen = cells[cells["metric"].isin(LOCAL_TASKS) & (cells["status"] == "ok")]
     logs = {each.name: _Log(each.observations) for each in evidence.machines}
     for machine in sorted(chosen["machine"].unique()):
-        for task in TASKS:
+        for task in LOCAL_TASKS:
             bench = f"arms.{task.title()}"
             part = chosen[(chosen["machine"] == machine) & (chosen["benchmark"] == bench)]
             for count in sorted(part["n"].unique()):
                 rows = {
                     str(row["impl"]): row
                     for row in records(part[part["n"] == count])
-                    if not str(row["impl"]).endswith(AGAIN)
+                    if not is_second_name(row["impl"])
                 }
                 told = logs[machine].arms(task, rows, count)
                 if told:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from datasets_impl.factors import AGAIN, NAMES
+from datasets_impl.factors import NAMES, is_second_name
 from scripts.judging import inference
 from scripts.judging.pairing import factors_of
 
 COLUMNS = ["machine", "benchmark", "metric", "unit", *NAMES, "median", "low", "high", "blocks"]
 
 
-def measurements(cells: pd.DataFrame) -> pd.DataFrame:
-    """One row for each measured cell: its median over blocks with the 95 % interval of the mean."""
+def measurements(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """One row for each measured cell: its median over blocks with the interval of the mean."""
     rows = []
     for record in cells.to_dict("records"):
         row = {str(key): value for key, value in record.items()}
-        if row["status"] != "ok" or str(row.get("impl") or "").endswith(AGAIN):
+        if row["status"] != "ok" or is_second_name(row.get("impl")):
             continue
         (samples,) = inference.undisturbed(row["samples"] or [row["median"]])
         low = high = None
         if row["samples"] and len(samples) > 1 and samples.min() > 0:
-            _, low, high = np.exp(inference.mean_interval(np.log(samples).tolist(), 0.95))
+            _, low, high = np.exp(inference.mean_interval(np.log(samples).tolist(), confidence))
         rows.append(
             {
                 "machine": row["machine"],

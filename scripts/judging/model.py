@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from scripts.judging.across import Across
-    from scripts.judging.at_scale import AtScale
-    from scripts.judging.inference import Interval
+from scripts.judging.environment_changes import Across
+from scripts.judging.interval import Interval
 
 Verdict = Literal["supported", "challenged", "conditional", "inconclusive", "not tested"]
 Outcome = Literal["for", "against", "unclear", "skipped"]
@@ -342,7 +340,6 @@ class Run:
     loaders: list[Loaders] = field(default_factory=list)  # what to use instead
     scale: list[ScaleRow] = field(default_factory=list)  # how loaders change with size
     remote: list[RemoteLine] = field(default_factory=list)  # loaders over lines of stated speed
-    at_scale: AtScale | None = None  # many more images on many machines, on paper
     across: list[Across] = field(default_factory=list)  # environments beside the references
 
 

@@ -1,6 +1,6 @@
 """The noise floor: A/A arms, which are one and the same thing under two names.
 
-A second arm is a level that ends in "-again", of whatever factor, in a benchmark of `controls`, of
+A second arm is a level of whatever factor (`factors.second_name`), in a benchmark of `controls`, of
 `arms` or of `remote`.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from datasets_impl.factors import AGAIN, NAMES
+from datasets_impl.factors import NAMES, first_name, is_second_name
 from scripts.judging.cells import judge_test, widen
 from scripts.judging.claims import Ratio, Rules
 from scripts.judging.model import Bar, Cell, Noise
@@ -27,7 +27,7 @@ def noise_floor(cells: pd.DataFrame, rules: Rules) -> Noise:
             metric=metric,
             benchmarks=[benchmark],
             treatment={factor: arm},
-            baseline={factor: arm.removesuffix(AGAIN)},
+            baseline={factor: first_name(arm)},
         )
         judged += judge_test(test, cells, rules)
     measured = [cell for cell in judged if cell.low is not None]
@@ -49,7 +49,7 @@ def _second_arms(cells: pd.DataFrame) -> list[tuple[str, str, str, str]]:
         (str(row["benchmark"]), str(row["metric"]), factor, str(row[factor]))
         for row in controls.to_dict("records")
         for factor in NAMES
-        if str(row.get(factor)).endswith(AGAIN)
+        if is_second_name(row.get(factor))
     }
     return sorted(found)
 

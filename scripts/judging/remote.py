@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from datasets_impl.factors import AGAIN
+from datasets_impl.factors import is_second_name
 from scripts.judging.evidence import Evidence
 from scripts.judging.loaders import image_time, speed_of
 from scripts.judging.model import RemoteLine, RemoteRow
@@ -33,7 +33,7 @@ def remote(evidence: Evidence, confidence: float) -> list[RemoteLine]:
     logs = {each.name: _log(each.observations) for each in evidence.machines}
     lines: dict[tuple[Any, ...], list[Row]] = {}
     for row in records(chosen):
-        if not str(row["impl"]).endswith(AGAIN):
+        if not is_second_name(row["impl"]):
             place = (row["machine"], row["n"], row["px"], row["bandwidth"], row["latency_ms"])
             lines.setdefault(place, []).append(row)
     found = []

@@ -3,7 +3,8 @@
 The unit is the round: in each, a cell's ratio of the later over the earlier revision; that of a
 benchmark is the geometric mean over its cells. Slower is a benchmark whose whole interval over the
 rounds lies beyond its noise: the widest ratio among its A/A arms in the same session, and the
-margin of the rules at least. A single cell counts after Holm's correction over the cells of all.
+margin of the rules at least; that margin alone where none of its metric was measured, and then the
+noise is not known. A single cell counts after Holm's correction over the cells of all.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Change:
     noise: float  # 0.05: A/A arms came out up to 5 % apart
     outcome: Outcome
     why: str = ""  # of what is not compared
+    known: bool = True  # the noise: arms have shown it
 
 
 def changes(
@@ -99,19 +101,29 @@ def _logs(before: dict[str, Any] | None, after: dict[str, Any]) -> tuple[np.ndar
     return np.log(top) - np.log(bottom), ""
 
 
-def _noise(name: str, controls: Sequence[str], both: Sequence[pd.DataFrame], rules: Rules) -> float:
-    """How far its A/A arms came out from each other on either revision, and at least the margin."""
+@dataclass(frozen=True)
+class _Noise:
+    """How far A/A arms came out from each other on either revision, and at least the margin."""
+
+    apart: float
+    known: bool = True
+
+
+def _noise(
+    name: str, controls: Sequence[str], both: Sequence[pd.DataFrame], rules: Rules
+) -> _Noise:
     if name.startswith(EXACT):
-        return 0.0
+        return _Noise(0.0)
     metrics = set(both[1].loc[both[1]["benchmark"] == name, "metric"])
     arms = [cell for cells in both for cell in
             noise_floor(cells[cells["benchmark"].isin(controls)], rules).evidence
             if cell.benchmark.rpartition(".track_")[2] in metrics]  # fmt: skip
     found = [abs(math.log(cell.estimate)) for cell in arms if cell.estimate]
-    return max([rules.margin, *(math.exp(one) - 1 for one in found)])
+    apart = max([rules.margin, *(math.exp(one) - 1 for one in found)])
+    return _Noise(apart, known=bool(found))
 
 
-def _benchmarks(pairs: Sequence[_Pair], floor: Mapping[str, float], rules: Rules) -> list[Change]:
+def _benchmarks(pairs: Sequence[_Pair], floor: Mapping[str, _Noise], rules: Rules) -> list[Change]:
     groups: dict[tuple[str, str], list[_Pair]] = {}
     for pair in pairs:
         groups.setdefault((pair.benchmark, pair.metric), []).append(pair)
@@ -119,7 +131,7 @@ def _benchmarks(pairs: Sequence[_Pair], floor: Mapping[str, float], rules: Rules
 
 
 def _of_benchmark(
-    name: str, metric: str, pairs: Sequence[_Pair], noise: float, rules: Rules
+    name: str, metric: str, pairs: Sequence[_Pair], noise: _Noise, rules: Rules
 ) -> Change:
     logs = [pair.logs for pair in pairs if pair.logs is not None]
     rounds = max((len(one) for one in logs), default=0)
@@ -127,12 +139,12 @@ def _of_benchmark(
     quiet = table[:, ~np.isnan(table).all(axis=0)] if table.size else table
     if not quiet.size:
         why = next((pair.why for pair in pairs if pair.why), "no round was quiet")
-        return Change(name, metric, {}, None, noise, "not compared", why)
+        return Change(name, metric, {}, None, noise.apart, "not compared", why, noise.known)
     return _judged(name, metric, {}, np.nanmean(quiet, axis=0), noise, rules)
 
 
 def _judged(
-    name: str, metric: str, levels: dict[str, Any], logs: np.ndarray, noise: float, rules: Rules
+    name: str, metric: str, levels: dict[str, Any], logs: np.ndarray, noise: _Noise, rules: Rules
 ) -> Change:
     ratios = np.exp(logs[~np.isnan(logs)])
     interval = inference.ratio(ratios.tolist(), [1.0] * len(ratios), rules.confidence)
@@ -140,12 +152,13 @@ def _judged(
     if name.startswith(EXACT):
         outcome = "changed" if np.any(logs != 0) else "no change"
     elif interval.low is not None and interval.high is not None:
-        slower, faster = interval.low > 1 + noise, interval.high < 1 / (1 + noise)
+        bar = 1 + noise.apart
+        slower, faster = interval.low > bar, interval.high < 1 / bar
         outcome = "slower" if slower else "faster" if faster else "no change"
-    return Change(name, metric, levels, interval, noise, outcome)
+    return Change(name, metric, levels, interval, noise.apart, outcome, known=noise.known)
 
 
-def _cells(pairs: Sequence[_Pair], floor: Mapping[str, float], rules: Rules) -> list[Change]:
+def _cells(pairs: Sequence[_Pair], floor: Mapping[str, _Noise], rules: Rules) -> list[Change]:
     """Cells whose own interval is beyond the noise, also after Holm's correction."""
     judged = [
         _judged(pair.benchmark, pair.metric, pair.levels, pair.logs, floor[pair.benchmark], rules)

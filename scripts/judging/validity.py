@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from datasets_impl.factors import ALSO, NAMES
+from datasets_impl.factors import ALSO, NAMES, second_name
 from datasets_impl.observe.page_cache import LEAST_READ
 from scripts.judging.cache_state import cold_states
 from scripts.judging.claims import Claims
@@ -246,7 +246,10 @@ def _cold(machine: MachineResults) -> Check:
 
 def _noise(evidence: Evidence, known: Reference) -> Check:
     rules = known.claims.rules
-    noise, source = noise_floor(evidence.cells, rules), f"{RESULT}: controls, arms (-again)"
+    noise, source = (
+        noise_floor(evidence.cells, rules),
+        f"{RESULT}: controls, arms ({second_name('')})",
+    )
     if noise.rate is None:
         return Check("A/A arms", "limits", "none was measured: the noise is unknown", source)
     found = f"{noise.false_alarms} of {noise.cells} pairs of identical arms raise a false alarm"

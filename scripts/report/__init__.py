@@ -5,7 +5,7 @@
 in `surroundings`. Beside the claims:
 `instead` and `ceilings` (what to use), `bandwidths`, `field` (others' figures), `environments`,
 `repeat` (a second run), `reference` (the committed results). How a number, a level, a reason, a
-log reads: `wording`, `level_words`, `reasons`, `log_words`.
+log, what is remarked of a cell reads: `wording`, `level_words`, `reasons`, `log_words`, `remarks`.
 
 The page is `page` over `templates/`, with `figures`, `waffle` (a card's small picture), `facets`
 (what can be selected), `glossary` and `cite`. The data are `record` (of the kinds in `fields`, with

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from datasets_impl.factors import CENTRE, LOCAL_MEDIA
 from scripts.judging.grid import threshold
 from scripts.judging.model import Cell, Effect
-from scripts.report import wording
+from scripts.report import environments, wording
 from scripts.report.model import ClaimResult, Point
+from scripts.report.record import cell_record
 from scripts.report.sentences import span
 
-CENTRE_PX = 256
 MOST = 5
-LOCAL = ("ramdisk", "disk-warm", "disk-cold")
 HOLDS = ("supported", "conditional")
 UNDECIDED = " (undecided: measure more rounds)"
 
 
-def answer(claims: Sequence[ClaimResult]) -> list[Point]:
+def answer(
+    claims: Sequence[ClaimResult], measured_under: Mapping[str, str] | None = None
+) -> list[Point]:
     """At most five points in the order in which a reader should act; [] where nothing tells.
 
     Each says what to do and the number that says so, names the claim that holds the evidence, and
     tells interval, size and machine apart from the sentence. One whose effect points the other way
-    states the effect alone.
+    states the effect alone. `measured_under` has the environment of each machine.
     """
     by_id = {claim.id: claim for claim in claims}
     told = [
@@ -37,11 +40,19 @@ def answer(claims: Sequence[ClaimResult]) -> list[Point]:
         ("C09", _records(by_id.get("C09"))),
         ("C15", _frozen(by_id.get("C15"))),
     ]
-    return [Point(text, claim, _measured(by_id[claim])) for claim, text in told if text][:MOST]
+    under = measured_under or {}
+    return [Point(text, claim, _measured(by_id[claim], under)) for claim, text in told if text][
+        :MOST
+    ]
 
 
-def _measured(claim: ClaimResult) -> str:
+def _measured(claim: ClaimResult, under: Mapping[str, str]) -> str:
     """What the number of a point rests on: its interval, size and machine."""
+    if claim.id == "X01" and (array := _array(claim)) is not None:
+        ends = wording.interval(array["estimate"], array["low"], array["high"], "ratio")
+        size = wording.factors({"n": array["n"], "px": array["px"]})
+        python = f"{environments.python_of([array], under)} with {array['start_method']}"
+        return ", ".join(filter(None, (ends, size, array["machine"], python)))
     if claim.id == "C03":
         return _where(_local(claim))
     if claim.id == "X05":
@@ -81,12 +92,12 @@ def _local(claim: ClaimResult) -> list[Cell]:
     return [
         cell
         for cell in claim.evidence
-        if cell.counts and cell.estimate is not None and cell.factors.get("medium") in LOCAL
+        if cell.counts and cell.estimate is not None and cell.factors.get("medium") in LOCAL_MEDIA
     ]
 
 
 def _centre(claim: ClaimResult) -> list[Cell]:
-    return [c for c in claim.evidence if c.counts and c.factors.get("px") == CENTRE_PX]
+    return [c for c in claim.evidence if c.counts and c.factors.get("px") == CENTRE["px"]]
 
 
 def _longest_part(reading: ClaimResult | None, converting: ClaimResult | None) -> str:
@@ -176,13 +187,18 @@ def _slow_storage(claim: ClaimResult | None) -> str:
 
 
 def _start_method(claim: ClaimResult | None) -> str:
-    effect = _effect(claim)
-    if claim is None or effect is None or claim.verdict not in HOLDS:
+    """Of a preloaded array: the headline of X01 is of another dataset."""
+    array = _array(claim) if claim and claim.verdict in HOLDS else None
+    if array is None:
         return ""
     return (
-        "Python 3.14 copies arrays to workers: share one tensor, else a first batch takes "
-        f"{_times(effect)} as long as from files."
+        "Python 3.14 copies arrays to workers: share one tensor, else first batches take "
+        f"{environments.times(array)} times as long as from files."
     )
+
+
+def _array(claim: ClaimResult) -> Mapping[str, Any] | None:
+    return environments.first_batch(cell_record(cell) for cell in claim.evidence)
 
 
 def _mapped(claim: ClaimResult | None) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from scripts.judging.model import Cell
+from scripts.judging.model import Cell, Verdict
 from scripts.report import wording
 from scripts.report.answer import headline_cell
 from scripts.report.level_words import join
@@ -30,14 +30,58 @@ def how_sure(claim: ClaimResult, study: Study) -> list[str]:
     if len(tested) == 1:
         told.append(f"Only one machine tested it, {next(iter(tested))}.")
     elif tested:
-        found = sorted(set(tested.values()))
-        same = "this verdict" if found == [claim.verdict] else f"{found[0]}, each alone"
-        came = "different verdicts" if len(found) > 1 else same
-        few = len(tested) <= wording.FEW
-        many = f"{len(tested)} machines that tested it"
-        who = f"machines {join(sorted(tested))}" if few else many
-        told.append(f"The {who} come to {came}.")
-    return told + _again(claim.id, study)
+        told += _of_machines(claim, tested)
+    told += _again(claim.id, study)
+    found = zip(claim.evidence, elsewhere(claim.evidence), strict=True)
+    if twice := len({_setting(cell) for cell, others in found if others}):
+        told.append(
+            f"{twice} cell{'s were' if twice > 1 else ' was'} measured in two sweeps, and each "
+            "sweep has its own number."
+        )
+    if claim.unmeasured:
+        told.append(f"Not measured yet: {', '.join(f'“{one}”' for one in claim.unmeasured)}.")
+    return told
+
+
+def elsewhere(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """For each cell those of other sweeps that measured the same arms in the same setting."""
+    alike: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        alike.setdefault(_setting(cell), []).append(cell)
+    return [
+        [
+            other for other in alike[_setting(cell)]
+            if other.benchmark != cell.benchmark and None not in (cell.estimate, other.estimate)
+        ]
+        for cell in cells
+    ]  # fmt: skip
+
+
+def _setting(cell: Cell) -> tuple[object, ...]:
+    """Where a timed number is of: machine, arms, metric and levels; an exact one has no noise."""
+    if cell.quantity == "value":
+        return (id(cell),)
+    metric = cell.benchmark.rpartition(".")[2]
+    arms = cell.treatment, cell.baseline
+    return cell.machine, arms, metric, cell.quantity, tuple(sorted(cell.factors.items()))
+
+
+def _of_machines(claim: ClaimResult, tested: Mapping[str, Verdict]) -> list[str]:
+    """What those that decided it come to; whoever could not decide it contradicts nobody."""
+    open_ = sorted(name for name, verdict in tested.items() if verdict == "inconclusive")
+    known = {name: verdict for name, verdict in tested.items() if name not in open_} or tested
+    found = sorted(set(known.values()))
+    same = "this verdict" if found == [claim.verdict] else f"{found[0]}, each alone"
+    came = "different verdicts" if len(found) > 1 else same
+    few = len(known) <= wording.FEW
+    who = f"machines {join(sorted(known))}" if few else f"{len(known)} machines that tested it"
+    told = [f"The {who} come to {came}."]
+    if len(known) == 1:
+        told = [f"It is decided on one machine, {next(iter(known))}."]
+    if open_ and known != tested:
+        names = join(open_) if len(open_) <= wording.FEW else f"{len(open_)} machines"
+        told.append(f"It is undecided on {names}.")
+    return told
 
 
 def _again(claim: str, study: Study) -> list[str]:
@@ -84,5 +128,5 @@ def tested_twice(claims: Sequence[ClaimResult]) -> int:
 
 
 def differing_verdicts(claims: Sequence[ClaimResult]) -> list[str]:
-    """Ids of the claims on which two machines that tested it came to different verdicts."""
+    """Ids of the claims on which two machines that decided it came to different verdicts."""
     return [claim.id for claim in claims if wording.disagree(claim)]

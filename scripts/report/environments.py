@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scripts.judging.across import WHO, Across, Change
+from scripts.judging.across import WHO
+from scripts.judging.environment_changes import Across, Change
 from scripts.judging.model import Verdict
 from scripts.report import wording
 from scripts.report.model import ClaimResult, Study
@@ -24,6 +25,7 @@ CARE = (
     "a run, so they compare as they are. Times and sizes compare with care: their intervals cover "
     "the scatter of the rounds, and not what else changed on the machine between the runs."
 )
+UNTESTED: Verdict = "not tested"
 UNMEASURED = "which costs time before the first batch, and memory"
 
 
@@ -87,6 +89,21 @@ def beside(claim: ClaimResult, study: Study) -> list[tuple[str, str, Verdict]]:
     ]
 
 
+def why_differs(claim: ClaimResult, study: Study) -> str:
+    """Why another environment's verdict on a card differs from its machine's, where no cell does:
+    its run has fewer cells. "" where none differs, or a cell does."""
+    told = {
+        one.profile: (one.cells, one.agreeing)
+        for one in study.across
+        if claim.by_environment.get(one.environment, {}).get(one.machine, UNTESTED)
+        not in (UNTESTED, claim.by_machine.get(one.machine))
+    }
+    if not told or any(cells != agreeing or not cells for cells, agreeing in told.values()):
+        return ""
+    profiles = " and ".join(sorted(told))
+    return f"The {profiles} profile measures fewer cells; no cell decided in both differs."
+
+
 def updating(cells: Iterable[Mapping[str, Any]], environments: Mapping[str, str]) -> str:
     """What changes for a reader who updates to Python 3.14: the rest of a sentence that says so.
 
@@ -94,17 +111,14 @@ def updating(cells: Iterable[Mapping[str, Any]], environments: Mapping[str, str]
     They need not have been measured under that Python: `environments` are those of the machines.
     """
     found = list(cells)
-    first = _most_images(found, "startup.BySize", "naive")
+    first = first_batch(found)
     tree = _most_images(found, "memory.StartMethod", "fork")
     costs = UNMEASURED
     if first and tree:
-        pythons = {
-            environments.get(cell["machine"], "").partition(",")[0] for cell in (first, tree)
-        }
-        under = " and ".join(sorted(pythons - {""})) or "another Python"
+        under = python_of((first, tree), environments)
         costs = (
-            f"so the first batch takes {_times(first)} times as long as from files, and all "
-            f"processes need {_times(tree)} times the memory that they need under fork (measured "
+            f"so the first batch takes {times(first)} times as long as from files, and all "
+            f"processes need {times(tree)} times the memory that they need under fork (measured "
             f"under {under}, with forkserver)"
         )
     return (
@@ -112,6 +126,17 @@ def updating(cells: Iterable[Mapping[str, Any]], environments: Mapping[str, str]
         " pixels in one tensor are shared, and `persistent_workers=True` pays for the start once, "
         "not in every epoch"
     )
+
+
+def first_batch(cells: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The cell of X01 that answer, README and page quote of a preloaded array's first batch."""
+    return _most_images(cells, "startup.BySize", "naive")
+
+
+def python_of(cells: Iterable[Mapping[str, Any]], environments: Mapping[str, str]) -> str:
+    """The Python that measured `cells`, or several."""
+    pythons = {environments.get(cell["machine"], "").partition(",")[0] for cell in cells}
+    return " and ".join(sorted(pythons - {""})) or "another Python"
 
 
 def _most_images(
@@ -131,5 +156,6 @@ def _most_images(
     return max(first, key=lambda cell: cell["n"], default=None)
 
 
-def _times(cell: Mapping[str, Any]) -> str:
+def times(cell: Mapping[str, Any]) -> str:
+    """Its ratio as a bare number."""
     return wording.estimate(cell["estimate"], "ratio").removesuffix(wording.TIMES)

@@ -9,22 +9,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from datasets_impl.factors import SLOW_MEDIA
 from scripts.judging.grid import order
 from scripts.judging.model import VERDICTS, Cell, Verdict
 from scripts.judging.pairing import level
 from scripts.report import wording
 from scripts.report.instead import NEW
+from scripts.report.level_words import title
 from scripts.report.model import ClaimResult, Study
 
 Levels = list[tuple[str, str]]  # value in the address, and in words
 UNTESTED: Verdict = "not tested"
-SLOW = "throttled,object-store"
-FACTORS = {  # key in the address -> factor, and what it is called
-    "px": ("px", "Resolution"),
-    "workers": ("workers", "Workers"),
-    "medium": ("medium", "Medium"),
-    "start": ("start_method", "Start method"),
-}
+SLOW = ",".join(SLOW_MEDIA)
+KEYS = {"px": "px", "workers": "workers", "medium": "medium", "start": "start_method"}
+# Key in the address -> factor, and what it is called.
+FACTORS = {key: (name, title(name).capitalize()) for key, name in KEYS.items()}
 ASKED: list[tuple[str, str, Levels]] = [
     ("fits", "Do the pixels fit in memory?", [("yes", "yes"), ("no", "no")]),
     ("storage", "Where are the files?",
@@ -32,7 +31,8 @@ ASKED: list[tuple[str, str, Levels]] = [
     ("crops", "Random crops?", [("no", "no"), ("yes", "yes")]),
     ("labels", "Labels?", [("no", "no"), ("yes", "yes")]),
     ("trainer", "What does your trainer do?",
-     [("waits", "waits for a GPU, or computes"), ("gil", "holds the GIL")]),
+     [("waits", "waits for a GPU, or computes"),
+      ("gil", "holds the GIL, or launches small operations")]),
     ("python", "Which Python?", [("old", "3.13 or older"), ("new", "3.14, or spawn")]),
 ]  # fmt: skip
 IN_MEMORY = "C04,C06,C07,C11,C14,C15,C17,X03,X04"  # claims about pixels that are decoded once
@@ -57,7 +57,7 @@ def presets(study: Study) -> list[tuple[str, str]]:
     if SLOW in levels.get("medium", ()):
         told.insert(0, ("JPEG on a network disk", f"medium={SLOW}&fits=no&storage=network"))
     if many := next((value for value in levels.get("workers", ()) if "," in value), ""):
-        told.append(("many cores", f"workers={many}"))
+        told.append(("several workers", f"workers={many}"))
     if new := next((value for value in sorted(levels["env"]) if value.startswith(NEW)), ""):
         told.append((NEW, f"env={quote(new)}&python=new"))
     elif "forkserver" in levels.get("start", ()):
@@ -77,14 +77,15 @@ def _environments(study: Study) -> list[str]:
 
 
 def beside(claim: ClaimResult, study: Study) -> str:
-    """Verdicts of environments beside each machine's reference, as the script reads them; their
-    cells are not on the page."""
+    """environment=machine=verdict of what stands beside each machine's reference, as the script
+    reads it; its cells are not on the page."""
     usual = {machine.name: machine.environment for machine in study.machines}
-    told = {
-        name: sorted({v for at, v in own.items() if v != UNTESTED and usual.get(at) != name})
+    return "|".join(
+        f"{_key(name)}={_key(machine)}={verdict}"
         for name, own in sorted(claim.by_environment.items())
-    }
-    return "|".join(f"{_key(name)}={', '.join(own)}" for name, own in told.items() if own)
+        for machine, verdict in sorted(own.items())
+        if verdict != UNTESTED and usual.get(machine) != name
+    )
 
 
 def tokens(cell: Cell, environments: Mapping[str, str]) -> str:
@@ -115,12 +116,12 @@ def _alike(names: Iterable[str]) -> Levels:
 def _levels(cells: list[Cell], key: str) -> Levels:
     factor = FACTORS[key][0]
     texts = {_text(cell, key) for cell in cells} - {""}
-    numbers = all(text.isdecimal() for text in texts)
-    names = sorted(texts, key=lambda text: order(factor, int(text) if numbers else text))
+    names = sorted(texts, key=lambda text: order(factor, int(text) if text.isdecimal() else text))
     levels = [
-        (name, wording.factor(factor, int(name)) if factor == "px" and numbers else name)
+        (name, wording.factor(factor, int(name)) if factor == "px" and name.isdecimal() else name)
         for name in names
     ]
+    numbers = all(name.isdecimal() for name in names)
     if key == "workers" and numbers and len(many := [n for n in names if int(n) > 1]) > 1:
         levels.append((",".join(many), f"{many[0]} and more"))
     if key == "medium" and texts >= set(SLOW.split(",")):

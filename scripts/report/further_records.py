@@ -18,9 +18,16 @@ class ConstantRecord(Object):
     factors: dict[str, Level]
 
 
+class StoreRecord(Object):
+    name: str
+    gives: Number = Field(description="GB/s, to all who read at once")
+    takes: Number = Field(description="GB/s at the same time, of all who write")
+
+
 class ConvertingRecord(Object):
     set: str
     images: Count
+    store: str
     workers: Count
     hours: Number
     low: Number
@@ -34,11 +41,13 @@ class ConvertingRecord(Object):
 class EpochRecord(Object):
     set: str
     images: Count
+    store: str
     trainers: Count
     seconds: Number
     low: Number
     high: Number
     core_hours: Number = Field(description="of an epoch after the first: trainers, cores and time")
+    read: Number = Field(description="GB/s that storage must give so that no trainer waits")
     share_gb: Number
     fits: bool = Field(description="then the first epoch alone reads from the store")
     limit: Limit
@@ -58,6 +67,7 @@ class AtScaleRecord(Object):
     memory_gb: Number
     cores: Count = Field(description="of a trainer, which is a machine like the one measured")
     constants: list[ConstantRecord]
+    stores: list[StoreRecord]
     converting: list[ConvertingRecord]
     epochs: list[EpochRecord]
 

@@ -17,7 +17,8 @@ WORDS = {
     "cell": "One setting in which a claim is tried: size, number of images, workers, storage.",
     "block": "One round of the measurement, in fresh processes. Intervals are over blocks.",
     "for": "The whole interval of a cell lies on the claim's side of the bar; *against* on the "
-    "other side; *unclear* on both.",
+    "other side; *unclear* on both, or once Holm's correction for the many cells of a claim is "
+    "applied: the interval shown is without it.",
     "ceiling": "What the machine does with the bare work and no loader around it. Its decoder runs "
     "in threads from memory; it is measured too, so noise can put a loader slightly above it.",
     "A/A": "A dataset compared with itself; whatever that finds is a false alarm.",

@@ -10,6 +10,7 @@ from datasets_impl.contest.code import (
     FROM_STORE,
     guarded,
     main_class,
+    of_the_trainer,
     with_many,
     with_setting,
 )
@@ -37,12 +38,12 @@ MANY_READS = "raise `threads=`."
 AHEAD = "read a `RemotePack`."
 ONE_BY_ONE = "the pictures one by one"  # a second way, which needs its number
 QUESTIONS = (
-    Question("yes", "local", "no", "raw", "gathered", "raw-files"),
-    Question("yes", "network", "no", "raw", "gathered-preloaded", "raw-files",
+    Question("yes", "local", "no", "raw", "gathered", "preloaded"),
+    Question("yes", "network", "no", "raw", "gathered-preloaded", "preloaded",
              "pixels read once"),
     Question("yes", "object", "no", "remote", "cached-objects", "dataloader-objects",
              advice="read a `RemoteFolder`."),
-    Question("yes", "local", "no", "raw", "pack-batched", "raw-files",
+    Question("yes", "local", "no", "raw", "pack-batched", "preloaded",
              "for your DataLoader"),
     Question("no", "local", "no", "decode", "threaded-pack", "dataloader-pil"),
     Question("no", "network", "no", "decode", "threaded-files", "dataloader-pil",
@@ -56,7 +57,7 @@ QUESTIONS = (
     Question("", "local", "yes", "train", "threaded-regions", "dataloader-pil"),
     Question("", "network", "yes", "train", "threaded-crops-files", "dataloader-pil",
              "or no room for a copy", MANY_READS),
-    Question("", "object", "yes", "remote", "crops-ahead", "dataloader-objects",
+    Question("", "object", "yes", "remote", "crops-ahead", "dataloader-object-crops",
              "as a pack in shards", AHEAD),
 )  # fmt: skip
 STORED = {  # where the files are -> in words
@@ -116,10 +117,10 @@ FURTHER = (
            "`ThreadedLoader(RandomCrops)` of a `LabelledFolder`.", (),
            _DECODED_LABELS.replace("DecodedImages", "RandomCrops"), crops="yes"),
     Advice("trainer", "waits", _TRAINER, "It waits, or computes on the CPU",
-           "Threads in the trainer's process: `where=\"trainer\"`, as above.", ("X10",)),
+           "Either the default, or threads in the trainer's process: `where=\"trainer\"`.",
+           ("X10",)),
     Advice("trainer", "gil", _TRAINER, "It holds the GIL, or launches many small operations",
-           "The same class, with its threads in a separate process: leave `where` out, "
-           "`\"process\"` is the default.",
+           "Threads in a separate process, as the code above has it: `\"process\"` is the default.",
            ("X11", "X10"), _PROCESS),
     Advice("python", "old", _PYTHON, "3.13 or older, on Linux",
            "Yes: workers are forked and share preloaded pixels. {old}", ("X01",)),
@@ -172,6 +173,7 @@ class Decision:
     usual: str
     question: Question
     advice: str = ""
+    inside: bool = False  # measured with its threads in the trainer's process
 
 
 def further(starts: Mapping[str, Collection[str]]) -> list[Advice]:
@@ -221,7 +223,8 @@ def first_machine(found: Sequence[T]) -> list[T]:
 
 
 def decisions(found: Sequence[Loaders], lines: Sequence[RemoteLine] = ()) -> list[Decision]:
-    """The table with the factors of one machine; rows that were not measured are left out."""
+    """The table with the factors of one machine. Rows that were not measured are left out, and
+    those whose arm is no faster than the usual way."""
     over = next((line for line in lines if (line.latency_ms, line.bandwidth) == LINE), None)
     made = []
     for question in QUESTIONS:
@@ -229,7 +232,9 @@ def decisions(found: Sequence[Loaders], lines: Sequence[RemoteLine] = ()) -> lis
         if question.task == "remote" and over is not None:
             rows = {row.arm: row for row in over.rows}
         if question.arm in rows and question.usual in rows:
-            made.append(_decision(question, rows[question.arm], rows[question.usual]))
+            row, usual = rows[question.arm], rows[question.usual]
+            if row.images_per_second > usual.images_per_second:
+                made.append(_decision(question, row, usual))
         elif question.storage == "object" and question.but != ONE_BY_ONE:
             code = FROM_STORE[question.arm]
             made.append(Decision(question.arm, main_class(code), "", guarded(code), "", "",
@@ -277,4 +282,5 @@ def _decision(
         usual=f"{usual.about}{over}",
         question=question,
         advice="" if measured else question.advice,
+        inside=bool(of_the_trainer(row.code)),
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
+from scripts.judging.at_scale import AtScale
 from scripts.judging.model import JudgedClaim, Measured, Repeat, Run
 
 
@@ -22,6 +23,7 @@ class ClaimResult(JudgedClaim):
     advice: str  # what to do instead
     finding: str  # one sentence with numbers
     boundary: str  # one sentence on where it holds, "" where only the grid tells it
+    unmeasured: list[str] = field(default_factory=list)  # labels of tests that lack all results
     missing: str  # for "not tested" and "inconclusive": which evidence is lacking; "" otherwise
     instead: tuple[str, str, str] | None = None  # task, arm to take, arm that it is compared with
 
@@ -91,6 +93,7 @@ class Study(Run):
     skips: list[tuple[str, str]] = field(default_factory=list)  # what was skipped, and why
     field_rows: list[FieldRow] = field(default_factory=list)
     repeat: Repeat | None = None
+    at_scale: AtScale | None = None  # many more images on many machines, on paper
     apart: list[str] = field(default_factory=list)  # of the notes, what another run measured
     # (machine, benchmark) whose numbers are of an earlier version of the benchmark.
     earlier: set[tuple[str, str]] = field(default_factory=set)

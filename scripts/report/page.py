@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from markupsafe import Markup
 
 from datasets_impl.contest.code import of_the_trainer, with_setting
 from datasets_impl.files.look import LOOK
-from scripts.judging.model import Cell, Repeat
+from scripts.judging.model import Cell, Effect, Repeat
 from scripts.judging.pairing import level
 from scripts.judging.prospects import prospects
 from scripts.judging.repeat import agreeing_verdicts, counted_once, differing
@@ -32,8 +33,7 @@ from scripts.report import (
     glossary,
     grid,
     instead,
-    log_words,
-    reasons,
+    remarks,
     repeat,
     wording,
 )
@@ -69,8 +69,9 @@ def environment() -> Environment:
     env.globals.update(
         factors=wording.factors, estimate=wording.estimate, interval=wording.interval,
         number=wording.number, columns=columns, common=common, mini=mini, disagree=wording.disagree,
-        listed=listed, decided=decided, by_test=by_test,
-        level=level, remark=remark, with_setting=with_setting, of_what=wording.of_what,
+        listed=listed, decided=decided, by_test=by_test, compared=compared,
+        level=level, remark=remarks.remark, in_cells=wording.in_cells,
+        with_setting=with_setting, of_what=wording.of_what,
         in_short=wording.in_short, here=here, trainer=trainer, at=at,
         place=grid.in_words, square=grid.square, counted=grid.counted, kinds=grid.KINDS,
         waffle=waffle, together=wording.together, few=wording.FEW,
@@ -93,10 +94,11 @@ def here(text: str, claim: ClaimResult) -> Markup:
 
 
 def trainer(code: str) -> Markup:
-    """`code` with the arguments marked that it leaves out beside a trainer that holds the GIL."""
+    """`code` with the arguments marked, and hidden, that are for a trainer that waits: without
+    them threads have a process of their own, which suits every trainer."""
     given = of_the_trainer(code)
     before, _, after = code.partition(given) if given else (code, "", "")
-    return Markup('{}<span class="trainer">{}</span>{}').format(before, given, after)
+    return Markup('{}<span class="trainer" hidden>{}</span>{}').format(before, given, after)
 
 
 def at(claim: ClaimResult) -> str:
@@ -104,6 +106,12 @@ def at(claim: ClaimResult) -> str:
     cell = headline_cell(claim)
     setting = wording.factors(claim.effect.factors) if claim.effect else ""
     return ", ".join(filter(None, (setting, cell.machine if cell else "")))
+
+
+def compared(effect: Effect) -> str:
+    """What an effect is of, for the script, which compares it with somebody else's."""
+    factors = {name: level(value) for name, value in effect.factors.items()}
+    return json.dumps({"arms": effect.arms, "factors": factors}, ensure_ascii=False)
 
 
 def columns(cells: list[Cell]) -> list[str]:
@@ -157,33 +165,6 @@ def decided(claim: ClaimResult) -> str:
     measured = f" (of {sum(counts.values())} measured)" if counts else ""
     words = ", ".join(f"{count} {name}" for name, count in counts.items()) + measured
     return ", ".join([words] * bool(words) + [f"{skipped} skipped"] * (skipped > 0)) or "no cells"
-
-
-def remark(cell: Cell, shared_bar: str) -> str:
-    """Why a cell reads as it does: its own bar, why it is unclear, and what would decide it."""
-    parts = []
-    if cell.bar and not shared_bar and cell.outcome != "skipped":
-        parts.append(f"bar {wording.bar(cell.bar)}")
-    if not cell.counts:
-        parts.append("context, not judged")
-    if cell.reasons:
-        parts.append(reasons.in_words(cell.reasons))
-    if cell.loaded:
-        parts.append(log_words.remark(cell.loaded))
-    if cell.cold is not None:
-        parts.append(log_words.in_words(cell.cold))
-    if cell.outcome == "unclear":
-        if cell.p_holm is not None:
-            parts.append(f"p {p_value(cell.p_holm)} after correction")
-        if cell.more_rounds:
-            more = f"{cell.more_rounds:,} more round{'s' if cell.more_rounds != 1 else ''}"
-            parts.append(f"about {more} would decide it")
-    return "; ".join(parts)
-
-
-def p_value(p: float) -> str:
-    """ "0.03", and "< 0.001" below what matters."""
-    return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
 def by_reason(skips: list[tuple[str, str]]) -> list[tuple[str, list[str]]]:
@@ -269,12 +250,14 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
             (environments.heading(each), environments.sentences(each)) for each in study.across
         ],
         "care": environments.CARE,
+        "why_differs": lambda claim: environments.why_differs(claim, study),
         "under": lambda claim: facets.beside(claim, study),
         "tokens": lambda cell: facets.tokens(cell, where),
         "front_lead": lead(study.machines[0], figures.front.data["impl"]) if figures.front else "",
         "steps": instead.STEPS,
         "stored": instead.STORED,
         "passing": ceilings.passing,
+        "called": ceilings.called,
         "ceiling_words": ceilings.WORDS,
         "sweeps": instead.sweeps(study.scale),
         "prospects": prospects(instead.first_machine(study.loaders)),

@@ -1,7 +1,8 @@
 """The one-sentence finding of a claim: the template in `claims.toml`, filled from its cells.
 
 Fields a template may use: `{headline}` the headline effect with its interval; `{range:test}` the
-estimates of the test of that name from smallest to largest, `{range:one,two}` those of several;
+estimates of the test of that name from smallest to largest, `{range:one,two}` those of several,
+`{range:one@workers=2@medium=!ramdisk}` those at a level of a factor, or at any other than that;
 `{readings:test}` counts of its outcomes in words; `{trend:test}` what its slopes over pixels say;
 `{total}`, `{for_}`, `{against}` counts of cells; `{bandwidths}` what `bandwidth.py` predicts,
 beside what was measured. `claims.py` checks the names when the file is read.
@@ -135,8 +136,21 @@ class _OfTests:
         self.claim, self.cells, self.told = claim, cells, told
 
     def __format__(self, names: str) -> str:
-        labels = [test.label for test in self.claim.tests(names)]
-        return self.told([cell for label in labels for cell in self.cells if cell.test == label])
+        found: list[Cell] = []
+        for name in names.split(","):
+            labels = [test.label for test in self.claim.tests(name)]
+            wanted = [level.split("=", 1) for level in name.split("@")[1:]]
+            found += [
+                cell for label in labels for cell in self.cells
+                if cell.test == label and all(_stands_at(cell, *each) for each in wanted)
+            ]  # fmt: skip
+        return self.told(found)
+
+
+def _stands_at(cell: Cell, factor: str, level: str) -> bool:
+    """Is `factor` at `level`, or with "!" before it at another?"""
+    found = str(cell.factors.get(factor, ""))
+    return found != level[1:] if level.startswith("!") else found == level
 
 
 def span(cells: Sequence[Cell]) -> str:

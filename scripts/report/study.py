@@ -9,7 +9,8 @@ from pathlib import Path
 from scripts.judging import field
 from scripts.judging.claims import Claim
 from scripts.judging.declared import earlier
-from scripts.judging.judge import Judgement, fitting, judge, judge_repeat
+from scripts.judging.judge import fitting, judge, judge_repeat
+from scripts.judging.judgement import Judgement
 from scripts.judging.measurements import measurements
 from scripts.judging.model import JudgedClaim, Run
 from scripts.judging.repeat import repeat_of
@@ -35,7 +36,11 @@ def load_study(results: Sequence[Path], claims: Path) -> Study:
 def described(judgement: Judgement) -> Study:
     """`judgement` in words."""
     known, evidence = judgement.known, judgement.evidence
-    told = bandwidths.sentence(judgement.bandwidths, several=len(evidence.machines) > 1)
+    told = bandwidths.sentence(
+        judgement.bandwidths,
+        len(evidence.machines) > 1,
+        (cell for claim in judgement.claims for cell in claim.evidence),
+    )
     claims = [
         _in_words(claim, judged, told)
         for claim, judged in zip(known.claim, judgement.claims, strict=True)
@@ -54,8 +59,9 @@ def described(judgement: Judgement) -> Study:
         corpus_hash=surroundings.corpus_hash(corpora),
         versions=evidence.newest.provenance.get("versions", {}),
         corpora=corpora,
-        measurements=measurements(evidence.cells),
-        points=answer(claims),
+        at_scale=judgement.at_scale,
+        measurements=measurements(evidence.cells, known.rules.confidence),
+        points=answer(claims, {each.name: each.environment for each in evidence.machines}),
         notes=[
             *surroundings.limits(evidence, judgement.noise, known),
             *apart,
@@ -64,7 +70,7 @@ def described(judgement: Judgement) -> Study:
         apart=apart,
         earlier=set(earlier(evidence.cells)),
         skips=surroundings.skips_of(evidence.cells),
-        field_rows=field_rows(field.compared(evidence.cells, log)),
+        field_rows=field_rows(field.compared(evidence.cells, log, known.rules.confidence)),
     )
 
 
@@ -79,4 +85,5 @@ def _in_words(claim: Claim, judged: JudgedClaim, bandwidths: str) -> ClaimResult
         finding=finding(claim, judged.evidence, effect, bandwidths) if tested else "",
         boundary=boundary(counted, claim.holds) if judged.verdict == "conditional" else "",
         missing=missing(judged.lacking, claim) if judged.lacking else "",
+        unmeasured=surroundings.unmeasured(claim, judged),
     )

@@ -12,7 +12,7 @@ import pandas as pd
 from datasets_impl.factors import NAMES
 from scripts.judging import inference
 from scripts.judging.cache_state import was_cold
-from scripts.judging.claims import Claims
+from scripts.judging.claims import Claim, Claims
 from scripts.judging.declared import earlier
 from scripts.judging.evidence import Evidence, MachineResults
 from scripts.judging.judge import measured
@@ -21,6 +21,10 @@ from scripts.report import log_words, reasons
 from scripts.report.level_words import among, join
 from scripts.report.model import Corpus, Machine
 
+VERSIONS = (
+    "The rule for versions: a benchmark is judged in the highest version that was measured "
+    "anywhere here, and what another machine measured in a lower one is left out."
+)
 GIT_HASH = 40  # digits; the hash of the rules has more
 WITHOUT_RESULT = (("skipped",), ("failed", "incomplete"))
 
@@ -151,19 +155,27 @@ def limits(evidence: Evidence, noise: Noise, claims: Claims) -> list[str]:
 
 
 def untested(claims: Claims, judged: Sequence[JudgedClaim]) -> list[str]:
+    """A sentence for each claim with `unmeasured` tests."""
+    told = {
+        claim.id: ", ".join(f"“{label}”" for label in unmeasured(claim, one))
+        for claim, one in zip(claims.claim, judged, strict=True)
+    }
+    return [
+        f"{name} is judged without {labels}: not tested yet."
+        for name, labels in told.items() if labels
+    ]  # fmt: skip
+
+
+def unmeasured(claim: Claim, judged: JudgedClaim) -> list[str]:
     """Tests that would count in a tested claim, and that these results have no number for."""
-    told = []
-    for claim, one in zip(claims.claim, judged, strict=True):
-        seen = {cell.test for cell in one.evidence}
-        instead = {test.unless for test in claim.test.values() if test.label in seen}
-        labels = [
-            f"“{test.label}”"
-            for name, test in claim.test.items()
-            if test.counts and not test.unless and test.label not in seen and name not in instead
-        ]
-        if labels and one.verdict != "not tested":
-            told.append(f"{claim.id} is judged without {', '.join(labels)}: not tested yet.")
-    return told
+    seen = {cell.test for cell in judged.evidence}
+    instead = {test.unless for test in claim.test.values() if test.label in seen}
+    return [
+        test.label
+        for name, test in claim.test.items()
+        if judged.verdict != "not tested"
+        and not (not test.counts or test.unless or test.label in seen or name in instead)
+    ]
 
 
 def skips_of(cells: pd.DataFrame) -> list[tuple[str, str]]:
@@ -224,7 +236,8 @@ def apart(evidence: Evidence, judged: Sequence[JudgedClaim]) -> list[str]:
             f"at version {versions[0]}; their cells are judged all the same"
             f"{f', in {join(ids)}' if ids else ''}."
         )
-    return told
+    left_out = any(reason and reason.kind == "outdated" for reason in evidence.cells["reason"])
+    return [*told, VERSIONS] if old or left_out else told
 
 
 def _resting_on(places: Collection[tuple[str, str]], judged: Sequence[JudgedClaim]) -> list[str]:

@@ -46,7 +46,8 @@ def effect_text(claim: ClaimResult) -> str:
     """The headline effect with what it is of; "" without one."""
     if not claim.effect:
         return ""
-    return wording.plain(f"{wording.headline(claim)} ({wording.of_what(claim.effect)})")
+    told = wording.in_cells(claim) or wording.headline(claim)
+    return wording.plain(f"{told} ({wording.of_what(claim.effect)})")
 
 
 def verdict_table(study: Study, columns: int) -> Table:

@@ -26,6 +26,7 @@ ICONS = {
     "not tested": DASH,
 }
 ROWS = {row.name: row for row in (*FACTORS, *OTHERS)}
+UNDECIDED = {"not tested", "inconclusive"}
 FEW = 4  # machines that are named and drawn one by one; more are counted
 DIRTY = " (dirty work tree)"
 
@@ -103,6 +104,22 @@ def with_interval(item: Cell | Effect) -> str:
 def headline(claim: ClaimResult) -> str:
     """The headline effect in words, "" when there is none."""
     return with_interval(claim.effect) if claim.effect else ""
+
+
+def in_cells(claim: ClaimResult) -> str:
+    """ "6 of 18 cells for it" where the headline is a word, which says less than all cells do."""
+    effect = claim.effect
+    if effect is None or effect.quantity != "value" or re.search(r"\d", with_interval(effect)):
+        return ""
+    return cells_for((c.machine, c.outcome) for c in claim.evidence if c.counts)
+
+
+def cells_for(found: Iterable[tuple[str, str]]) -> str:
+    """Counted cells, as (machine, outcome), that are for a claim. Of one machine: another answers
+    an exact question the same way."""
+    measured = [one for one in found if one[1] != "skipped"]
+    own = [outcome for machine, outcome in measured if machine == measured[0][0]]
+    return f"{own.count('for')} of {len(own)} cells for it"
 
 
 def of_what(effect: Effect) -> str:
@@ -202,8 +219,8 @@ def noise_sentence(study: Study) -> str:
 
 
 def disagree(claim: ClaimResult) -> bool:
-    """Did two machines that tested the claim come to different verdicts?"""
-    return len(set(claim.by_machine.values()) - {"not tested"}) > 1
+    """Did two machines that decided the claim come to different verdicts?"""
+    return len(set(claim.by_machine.values()) - UNDECIDED) > 1
 
 
 def tally(study: Study) -> dict[str, int]:

@@ -4,5 +4,5 @@
 whether it goes on, and `publishing` gives it out with `provenance` (of the `interpreter`, too) and
 what asv's pages need (`asv_files`, `asv_assets`). `places` says where a command works, `measuring`
 what it does first and last, `orphans` what a killed one left. `revisions` measures two commits in
-turn, `hosts` the same study on many machines.
+turn, `hosts` the same study on many machines, `alone` on each.
 """

@@ -1,15 +1,19 @@
-"""What asv's files say of where a result was measured, so that its pages can tell results apart.
+"""asv's files: how it names them, and what they say of where a result was measured.
 
-asv knows the interpreter that a session runs in by its path, and no library in it. The provenance
-beside each result says more, and what asv has fields for is taken from there.
+Its pages tell results apart by that. asv knows the interpreter that a session runs in by its path,
+and no library in it. The provenance beside each result says more, and what asv has fields for is
+taken from there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path, PurePath
 from typing import Any
 
+import asv
 from asv import util
 
 from datasets_impl.errors import StudyError
@@ -18,6 +22,34 @@ from scripts.root import ASV_CONFIG, ROOT
 
 Facts = Mapping[str, Any]  # a result's provenance
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow")  # whose versions decide what is measured
+
+RESULT = re.compile(r"benchmarks\.json|[^/]+/(machine|[0-9a-f]{8}-[^/]+)\.json")
+LIST = "study-pages.json"  # beside asv's pages: which files they are
+WRITTEN = {"index.json", "info.json", "regressions.json", "regressions.xml", LIST}
+
+
+def inside(folder: Path) -> Iterator[PurePath]:
+    """The files below a folder, links among them, by where they stand in it."""
+    for path in folder.rglob("*"):
+        if path.is_symlink() or not path.is_dir():
+            yield path.relative_to(folder)
+
+
+def is_result(name: PurePath) -> bool:
+    """Whether `asv run` names a file so, in its folder of results."""
+    return bool(RESULT.fullmatch(str(name)))
+
+
+def is_page(name: PurePath) -> bool:
+    """Whether `asv publish` names a file so, in its folder of pages, which may be half made."""
+    graph = name.parts[0] == "graphs" and name.suffix == ".json"
+    return graph or str(name) in WRITTEN | _copied()
+
+
+@cache
+def _copied() -> set[str]:
+    """What asv's pages have from asv itself."""
+    return {str(name) for name in inside(Path(asv.__file__).parent / "www")}
 
 
 def settings() -> dict[str, Any]:

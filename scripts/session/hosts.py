@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.replacing import check_replaceable
-from datasets_impl.system.scheduler import awaited, workers_of
-from scripts.session import provenance, publishing
+from datasets_impl.system.scheduler import awaited
+from scripts.session import alone, provenance, publishing
 
 Files = Mapping[str, bytes]  # a results folder, by path in it
 EXPECTED = re.compile(r"benchmarks\.json|[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -25,28 +23,6 @@ ASK = (
     "import json; from scripts.session import provenance as p; "
     "print(json.dumps({'name': p.machine_name(), 'claims': p.claims_hash(), **p.code_state()}))"
 )
-
-
-def workers_by_host(client: Any) -> dict[str, str]:
-    """One worker of each host, the first by name.
-
-    Raises:
-        StudyError: there is none, or one has other work.
-    """
-    known = workers_of(client)
-    busy = {worker for worker, tasks in client.processing().items() if tasks}
-    found: dict[str, str] = {}
-    for worker in sorted(known):
-        host = str(known[worker]["host"])
-        if worker in busy:
-            raise StudyError(
-                f"The worker {worker} has other work, and a study is alone on its host; wait for "
-                "it, or name another cluster."
-            )
-        found.setdefault(host, worker)
-    if not found:
-        raise StudyError("The cluster has no workers; start one on each host: dask worker ADDRESS.")
-    return found
 
 
 def own() -> dict[str, Any]:
@@ -67,25 +43,43 @@ def study_each(
     It works in out/`folder` of the host's clone, where the next one goes on if this is stopped.
 
     A host with another commit or other rules than `wanted` (see `own`) is refused before it
-    measures, and one whose study fails is left out; `tell` gets a sentence for each.
+    measures, as is a second address of a machine, and one whose study fails is left out; `tell`
+    gets a sentence for each, and for one that did other work meanwhile.
 
     Raises:
         StudyError: another study holds one of the hosts.
     """
-    about = _on_each(client, _ask(), {host: (worker,) for host, worker in workers.items()}, tell)
+    watch = alone.Watch(client)
+    asked = {host: (worker,) for host, worker in workers.items()}
+    about = {
+        host: json.loads(said)
+        for host, said in _on_each(client, _ask(), asked, tell, watch.asks).items()
+    }
     calls: dict[str, tuple[Any, ...]] = {}
     names: list[str] = []
-    for host, said in about.items():
-        facts = json.loads(said)
-        if refusal := _refused(facts, wanted):
+    measures: dict[str, str] = {}  # the host at which each machine does
+    for host, facts in about.items():
+        refusal = _refused(facts, wanted)
+        if not refusal and measures.setdefault(facts["host"], host) != host:
+            refusal = alone.other_address(measures[facts["host"]])
+        if refusal:
             tell(f"{host} is left out: {refusal}.")
             continue
         names.append(facts["name"])
         again = names.count(facts["name"])
         name = facts["name"] + (f"-{again}" if again > 1 else "")
         calls[host] = (workers[host], folder, [*words, "--machine", name])
-    with _held(client, calls):
-        return _on_each(client, _study(), calls, tell)
+    with alone.held(client, measures):
+        found: dict[str, Files] = _on_each(client, _study(), calls, tell, watch.studies)
+        others = watch.others()
+    for host in found:
+        at = [each for each in about if about[each]["host"] == about[host]["host"]]
+        if count := sum(others[each] for each in at):
+            tell(
+                f"{host} was not alone: {count:,} other tasks ran on it meanwhile, and what they "
+                "made slower is not told apart; delete its results and measure again."
+            )
+    return found
 
 
 def _refused(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
@@ -96,29 +90,23 @@ def _refused(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     return "it judges by other rules" if facts["claims"] != wanted["claims"] else ""
 
 
-@contextmanager
-def _held(client: Any, hosts: Mapping[str, Any]) -> Iterator[None]:
-    from distributed import Lock
-
-    with ExitStack() as held:
-        for host in hosts:
-            lock = Lock(f"dataset-study-{host}", client.scheduler, client.loop)
-            if not lock.acquire(timeout=2):
-                raise StudyError(f"Another study runs on {host}; wait for it.")
-            held.callback(lock.release)
-        yield
-
-
 def _on_each(
     client: Any,
     function: Callable[..., Any],
     calls: Mapping[str, tuple[Any, ...]],
     tell: Callable[[str], None],
+    key: Callable[[str], str | None] = lambda host: None,
 ) -> dict[str, Any]:
-    """What `function` returns on the worker that each call begins with."""
+    """What `function` returns on the worker that each call begins with, as the task `key`."""
     futures = {
         host: client.submit(
-            function, *given, workers=[worker], allow_other_workers=False, pure=False, retries=0
+            function,
+            *given,
+            workers=[worker],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+            key=key(host),
         )
         for host, (worker, *given) in calls.items()
     }
@@ -148,9 +136,10 @@ def _clone() -> Callable[[], Path]:
 
 
 def _ask() -> Callable[..., str]:
-    code, clone = ASK, _clone()
+    code, clone, machine = ASK, _clone(), alone.machine()
 
     def ask() -> str:
+        import json
         import subprocess
         import sys
 
@@ -158,7 +147,7 @@ def _ask() -> Callable[..., str]:
         done = subprocess.run(asked, cwd=clone(), capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr.strip() or "it has no clone of this project")
-        return done.stdout
+        return json.dumps({**json.loads(done.stdout), "host": machine()})
 
     return ask
 
@@ -212,6 +201,7 @@ def gather(
         if refusal:
             tell(f"{host} is left out: {refusal}.")
             continue
+        publishing.check_suite(target)
         home = target / machine
         check_replaceable(home, lambda at: publishing.is_home(at, at.name), what="a machine's")
         for name, content in files.items():

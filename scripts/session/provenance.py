@@ -22,6 +22,7 @@ from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import cache_dir
 from datasets_impl.media.workspaces import filesystem
 from datasets_impl.observe import load
+from datasets_impl.system.left_out import left_out
 from scripts.judging.claims import load_claims
 from scripts.root import CLAIMS, ROOT
 from scripts.session.interpreter import gil, python
@@ -187,6 +188,7 @@ def collect(
         "rounds": session["rounds"],
         "machine": _machine_facts(),
         "versions": versions(),
+        "left_out": left_out(),
         "settings": {
             name: environment[name]
             for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED")

@@ -25,11 +25,11 @@ from scripts.judging.environments import Environment
 from scripts.judging.profiles import Standing, spoiled
 from scripts.root import ROOT
 from scripts.session import asv_files, provenance
+from scripts.session.asv_files import LIST
 from scripts.session.child import run_child
 from scripts.session.named_asv import ASV
 from scripts.session.rounds import Session
-
-LIST = "study-pages.json"  # beside asv's pages: which files they are
+from scripts.session.state import PAGES
 
 
 def check_results(
@@ -43,7 +43,7 @@ def check_results(
     """
     if target.exists() and not target.is_dir():
         raise StudyError(f"{target} is a file; name a folder for the results with --results.")
-    check_replaceable(target / "benchmarks.json", _is_ours, what="this study's benchmarks.json")
+    check_suite(target)
     home = target / machine
     check_replaceable(home, lambda folder: is_home(folder, machine), what="results of a machine")
     told = provenance.here(profile)
@@ -72,6 +72,11 @@ def check_results(
                 f"{home} holds results of another machine ({there['cpu']}, {there['threads']} "
                 "CPUs); name this one with --machine."
             )
+
+
+def check_suite(target: Path) -> None:
+    """Raises `StudyError` where the results in `target` are those of another project of asv."""
+    check_replaceable(target / "benchmarks.json", _is_ours, what="this study's benchmarks.json")
 
 
 def publish(session: Session, target: Path) -> None:
@@ -121,8 +126,9 @@ def make_pages(session: Session, results: Path, pages: Path) -> None:
     Raises:
         StudyError: `pages` is somebody else's, or asv failed.
     """
-    made = session.folder / "pages"
-    remove_ours(made, lambda folder: True)  # all below the session's folder is the session's
+    made = session.folder / PAGES
+    half_made = lambda folder: all(map(asv_files.is_page, asv_files.inside(folder)))  # noqa: E731
+    remove_ours(made, half_made, what="asv's own pages")
     config = session.configure(results, made)
     run_child(
         [*ASV, "publish", "--no-pull", "--config", str(config)],

@@ -24,7 +24,7 @@ from scripts.root import ROOT
 from scripts.session import asv_files, provenance
 from scripts.session.child import child, run_child
 from scripts.session.named_asv import ASV
-from scripts.session.state import State
+from scripts.session.state import PAGES, State
 
 MACHINES = Path(".asv-machine.json")  # in the home folder: where asv keeps the names of machines
 LEAST_FREE = 10_000_000  # bytes: less is a full disk, and asv takes its errors for those of code
@@ -68,7 +68,7 @@ class Session(State):
         attempt = self.folder / f"attempt-{os.getpid()}"
         _copy_tree(self.finished, attempt)
         (attempt / "results").mkdir(parents=True, exist_ok=True)
-        config = self.configure(results=attempt / "results", pages=self.folder / "pages")
+        config = self.configure(results=attempt / "results", pages=self.folder / PAGES)
         started = provenance.load_now()
         before = time.monotonic()
         command = [*ASV, "run", "--config", str(config)]

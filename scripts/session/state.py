@@ -14,7 +14,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self
 
 from datasets_impl.files.atomic import MARK as ATOMIC
@@ -23,13 +23,14 @@ from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE, cache_dir
 from datasets_impl.files.records import json_of, text_of
 from datasets_impl.files.replacing import remove_ours
 from scripts.root import ROOT
-from scripts.session import provenance
+from scripts.session import asv_files, provenance
 
 PROFILE_VARIABLE = "DATASET_STUDY_PROFILE"
 MARK = "SESSION.txt"
 HEADER = "A session of measurement of this study."
-OWN = {MARK, "session.json", "corpora.json", "asv.conf.json", "asv.log", "env", "pages"}
+OWN = {MARK, "session.json", "corpora.json", "asv.conf.json", "asv.log"}
 ROUNDS = re.compile("(rounds|attempt)-[0-9]+")
+PAGES = "pages"
 ASKED = {  # parts of a session's key, as a reader knows them
     "profile": "profile",
     "bench": "benchmarks",
@@ -73,15 +74,21 @@ def is_session(folder: Path) -> bool:
     """Whether a folder holds a session, by the text it begins with, and nobody else's file."""
     try:
         begun = text_of(folder / MARK).startswith(HEADER)
-        return begun and all(_is_own(path) for path in folder.iterdir())
+        return begun and all(_is_own(name) for name in asv_files.inside(folder))
     except (OSError, ValueError):
         return False
 
 
-def _is_own(path: Path) -> bool:
-    if ROUNDS.fullmatch(path.name):
-        return {each.name for each in path.iterdir()} <= {"results", "observations.jsonl"}
-    return path.name in OWN or path.name.endswith(ATOMIC)
+def _is_own(name: PurePath) -> bool:
+    """Of a file of a session, by where it stands in it."""
+    top, *below = name.parts
+    if not below:
+        return top in OWN or top.endswith(ATOMIC)
+    if ROUNDS.fullmatch(top) and below[0] == "results":
+        return asv_files.is_result(PurePath(*below[1:]))
+    if top == PAGES:
+        return asv_files.is_page(PurePath(*below))
+    return bool(ROUNDS.fullmatch(top)) and below == ["observations.jsonl"]
 
 
 @dataclass
@@ -187,7 +194,8 @@ class State:
     def _clear(self) -> None:
         """Remove the rounds and attempts that count no more, such as those of a killed study."""
         for folder in (*self.folder.glob("rounds-*"), *self.folder.glob("attempt-*")):
-            if folder != self.finished and ROUNDS.fullmatch(folder.name) and _is_own(folder):
+            own = all(_is_own(folder.name / name) for name in asv_files.inside(folder))
+            if folder != self.finished and ROUNDS.fullmatch(folder.name) and own:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

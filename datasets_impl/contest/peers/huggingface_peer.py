@@ -24,7 +24,7 @@ from datasets_impl.formats.arrow import COLUMN
 from datasets_impl.loaders.order import ShardedShuffle
 from datasets_impl.loading import ending_workers
 from datasets_impl.media.object_store import StoreAddress
-from datasets_impl.variants.batch_decoding import as_it_comes
+from datasets_impl.variants.whole_batches import as_it_comes
 
 BUFFER = 1000  # images in the buffer of a stream's shuffle, its default
 SETTINGS: tuple[dict[str, Any], ...] = tuple(

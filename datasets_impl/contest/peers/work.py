@@ -17,15 +17,15 @@ import torch
 
 from datasets_impl.contest.model import CROP, Arm, Task
 from datasets_impl.decoders import decoder
+from datasets_impl.factors import LOCAL_TASKS
 from datasets_impl.formats import ensure_stored
 from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.stored import Kind
 from datasets_impl.loaders.crops import RATIO, SCALE, random_box
 from datasets_impl.loaders.resizing import write_resized
 from datasets_impl.loaders.threads import work_alone
-from datasets_impl.variants.batch_decoding import empty_batch
+from datasets_impl.variants.whole_batches import empty_batch
 
-TASKS: tuple[Task, ...] = ("decode", "raw", "train")
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -126,5 +126,5 @@ def peer_arms(
             layout=layout_of(task),
             **more,
         )
-        for task in TASKS
+        for task in LOCAL_TASKS
     )

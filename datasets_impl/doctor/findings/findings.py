@@ -29,6 +29,7 @@ from datasets_impl.doctor.findings.hazards import (
     no_samples,
     not_collated,
     nothing,
+    same_in_epochs,
     same_in_workers,
     seeded,
     shared,
@@ -42,6 +43,7 @@ from datasets_impl.doctor.findings.integrity import (
     rewritten,
     same_order,
     stale_epoch,
+    swallowed,
     unsorted,
 )
 from datasets_impl.doctor.findings.machine import (
@@ -79,15 +81,14 @@ from datasets_impl.doctor.findings.time_causes import time_causes
 
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     no_samples, empty_batch, nothing, alike, cannot_start, stuck, workers_hang, all_from_each,
-    frozen, same_in_workers, broken, lengths, not_collated, handles, outlier, read_whole,
-    whole_storage, large_chunks, packed_archive, index_list, same_work, unindexed, large_pickle,
-    lists_folder,
-    grows, leaks, reopens, workers_cost, decoded_larger, float64, too_many_threads, unsorted,
-    shared, small_shared_memory, few_descriptors, little_memory, more_workers_than_cores, swaps,
-    far_away, kept_random, rewritten, stale_epoch, replaced, paired, lost_cache, endless_cache,
-    same_order, slow_sampler, reads_all_first, slow_to_make, stream_start, many_tensors,
-    workers_restart, searches_list, slow_disk, wait_in_turn, split_late, seeded, wide_values,
-    computes_too_much,
+    frozen, same_in_workers, same_in_epochs, broken, lengths, not_collated, handles, outlier,
+    read_whole, whole_storage, large_chunks, packed_archive, index_list, same_work, unindexed,
+    large_pickle, lists_folder, grows, leaks, reopens, workers_cost, decoded_larger, float64,
+    too_many_threads, unsorted, shared, small_shared_memory, few_descriptors, little_memory,
+    more_workers_than_cores, swaps, far_away, kept_random, rewritten, stale_epoch, swallowed,
+    replaced, paired, lost_cache, endless_cache, same_order, slow_sampler, reads_all_first,
+    slow_to_make, stream_start, many_tensors, workers_restart, searches_list, slow_disk,
+    wait_in_turn, split_late, seeded, wide_values, computes_too_much,
 )  # fmt: skip
 
 

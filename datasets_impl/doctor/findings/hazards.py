@@ -16,6 +16,11 @@ OPENERS = {  # what is open -> how
     "HDF5": "h5py.File(self.path)",
     "LMDB": "lmdb.open(self.path, readonly=True, lock=False)",
     "SQLite": "sqlite3.connect(self.path)",
+    "gzip": "gzip.open(self.path)",
+    "npz": "np.load(self.path)",
+    "bz2": "bz2.open(self.path)",
+    "LZMA": "lzma.open(self.path)",
+    "shelf": 'shelve.open(self.path, "r")',
     "zip": "zipfile.ZipFile(self.path)",
     "tar": "tarfile.open(self.path)",
 }
@@ -84,6 +89,26 @@ def same_in_workers(seen: Probes) -> Finding | None:
         else "Draw from torch's generator, or seed your own generator from `torch.initial_seed()` "
         "in each worker.",
         WRONG + 0.8,
+        "",
+        found.get("code", OWN_GENERATOR),
+        shown(found.get("lines", [])),
+    )
+
+
+def same_in_epochs(seen: Probes) -> Finding | None:
+    """What workers draw differs from one to the other, and is the same whenever they start."""
+    answer = seen.get("repeated", {})
+    if not answer.get("epochs_equal") or answer.get("workers_equal"):
+        return None
+    found = answer.get("worker_seed", {})
+    return Finding(
+        "same-in-epochs",
+        "Every epoch draws the same random numbers",
+        "Reads of one sample differ, and those of two epochs, with workers that started anew, "
+        "were the same in the same order.",
+        "Seed from `torch.initial_seed()`, which differs from worker to worker and from epoch to "
+        "epoch; or leave the seed out: PyTorch seeds itself, `random` and NumPy in each worker.",
+        WRONG + 0.79,
         "",
         found.get("code", OWN_GENERATOR),
         shown(found.get("lines", [])),
@@ -186,8 +211,8 @@ def all_from_each(seen: Probes) -> Finding | None:
     return Finding(
         "all-from-each",
         "Every worker gives all samples",
-        "Two workers gave the same samples in the same order: an epoch has each of them as many "
-        "times as there are workers.",
+        f"Two workers gave the same samples in {seen['repeated'].get('order', 'the same order')}: "
+        "an epoch has each of them as many times as there are workers.",
         "Give each worker its part of what is cheap (shards, paths, indices), before it is read.",
         WRONG + 0.85,
         "",

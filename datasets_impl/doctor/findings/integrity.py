@@ -7,6 +7,7 @@ from rich.filesize import decimal
 from datasets_impl.doctor.findings.finding import MECHANISM, NOTE, WRONG, Finding, Probes
 from datasets_impl.doctor.findings.machine import MEMORY
 from datasets_impl.doctor.findings.user_lines import shown
+from datasets_impl.doctor.probes.room import Bytes, lacking
 
 REPLACED = 0.05  # of the samples that were read, from which on one that comes again is no chance
 LEAST_REPLACED = 4
@@ -21,19 +22,26 @@ def kept_random(seen: Probes) -> Finding | None:
     name = seen.get("integrity", {}).get("frozen")
     if not name:
         return None
+    own = f"self.{name.rpartition('.')[2]}" if name.startswith("dataset.") else name
+    kept = (
+        "@functools.lru_cache  # of what reads, and not of what draws\n"
+        "def read(path): ...\n\n"
+        "return self.augment(read(self.paths[index]))"
+    )
     return Finding(
         "kept-random",
         "What is random is kept, and frozen",
-        f"Samples come from {name} as they were the first time; without it the same index gives "
-        "another sample.",
+        f"Samples come from {name.removeprefix('dataset.')} as they were the first time; without "
+        "it the same index gives another sample.",
         "Keep what is read, and draw after it was taken out of the cache.",
         WRONG + 0.88,
         "C15",
-        f"if index not in self.{name}:  # keep it before anything is drawn\n"
-        f"    self.{name}[index] = self.read(index)\n"
-        f"return self.augment(self.{name}[index])",
+        kept if name.endswith("()")
+        else f"if index not in {own}:  # keep it before anything is drawn\n"
+        f"    {own}[index] = self.read(index)\n"
+        f"return self.augment({own}[index])",
         _lines(seen, "frozen"),
-    )
+    )  # fmt: skip
 
 
 def rewritten(seen: Probes) -> Finding | None:
@@ -47,9 +55,10 @@ def rewritten(seen: Probes) -> Finding | None:
         "Copy the sample before it is changed.",
         WRONG + 0.87,
         "X02",
-        "image = self.images[index].copy()  # .clone() of a tensor",
+        "record = copy.deepcopy(self.records[index])" if "[" in name.rpartition(".")[2]
+        else "image = self.images[index].copy()  # .clone() of a tensor",
         _lines(seen, "rewritten"),
-    )
+    )  # fmt: skip
 
 
 def stale_epoch(seen: Probes) -> Finding | None:
@@ -87,9 +96,28 @@ def same_order(seen: Probes) -> Finding | None:
     )
 
 
+def swallowed(seen: Probes) -> Finding | None:
+    """An error that the user's code catches, and after which a sample is not its own."""
+    found = seen.get("integrity", {}).get("swallowed")
+    if not found:
+        return None
+    return Finding(
+        "swallowed",
+        "An error is answered with another sample",
+        f"{found['times']} of {found['read']} reads went on after an error, and gave another "
+        f"index's sample or nothing but one number; the first: {found['first']}.",
+        "Leave out what cannot be read when the index is made, or let the error through; else "
+        "count what was replaced, and let the trainer say how much it was.",
+        WRONG + 0.73,
+        places=shown(found["lines"]),
+    )
+
+
 def replaced(seen: Probes) -> Finding | None:
     """One sample in the place of others, as when bad ones are answered with it."""
     answer = seen.get("integrity", {})
+    if answer.get("swallowed"):
+        return None
     times, read = answer.get("replaced", 0), answer.get("read", 0)
     if times < max(LEAST_REPLACED, REPLACED * read) or times == read:
         return None
@@ -138,23 +166,34 @@ def unsorted(seen: Probes) -> Finding | None:
     )
 
 
+def of_each_worker(seen: Probes, length: int | None = None) -> Bytes:
+    """What it takes where each worker keeps a cache of all samples; nothing where none is kept."""
+    look, workers = seen.get("look", {}), int(seen.get("settings", {}).get("num_workers") or 0)
+    size = int(look.get("bytes", 0) * (length or look.get("length") or 0) * workers)
+    return {MEMORY: size} if size and seen.get("integrity", {}).get("caches") else {}
+
+
 def lost_cache(seen: Probes) -> Finding | None:
     """What workers keep ends with them."""
     caches, settings = seen.get("integrity", {}).get("caches"), seen.get("settings", {})
     if not caches or not settings.get("num_workers") or settings.get("persistent_workers"):
         return None
-    path, _ = caches[0]
+    path, _, most = caches[0]
+    if most is not None and most < seen.get("look", {}).get("length", 0):
+        return None  # whatever it keeps, a later epoch finds little of it
+    there = seen.get("machine", {}).get("room", {})
+    left_out = lacking("a cache in each worker", of_each_worker(seen), there)
     return Finding(
         "lost-cache",
         "A cache is filled in workers, and ends with them",
         f"Reading fills {path}; workers end with each epoch, so the next one begins with none.",
-        "Keep workers, each of which then keeps its own; or fill it before they start, in memory "
-        "that they share.",
+        "Fill it before workers start, in memory that they share" + (f": {left_out}." if left_out
+        else "; or keep workers, each of which then keeps its own."),
         MECHANISM + 0.96,
         "",
-        "DataLoader(..., persistent_workers=True)",
+        "" if left_out else "DataLoader(..., persistent_workers=True)",
         _lines(seen, "caches"),
-    )
+    )  # fmt: skip
 
 
 def endless_cache(seen: Probes) -> Finding | None:
@@ -165,15 +204,17 @@ def endless_cache(seen: Probes) -> Finding | None:
         return None
     settings = seen.get("settings", {})
     times = int(settings.get("num_workers") or 0) if settings.get("persistent_workers") else 1
-    need = int(look["bytes"] * look["length"] * max(1, times))
+    path, _, most = caches[0]
+    kept = min(look["length"], most or look["length"])
+    need = int(look["bytes"] * kept * max(1, times))
     if need <= free:
         return None
+    leaves = f"it keeps {kept:,}, which take" if most else "nothing leaves it: all samples take"
     return Finding(
         "endless-cache",
         "A cache grows until memory is full",
-        f"Reading fills {caches[0][0]} and nothing leaves it: all samples take {decimal(need)}, "
-        f"and {decimal(free)} are free.",
-        "Keep what fits (functools.lru_cache has a size), or keep samples in a mapped file.",
+        f"Reading fills {path} and {leaves} {decimal(need)}, and {decimal(free)} are free.",
+        "Keep what fits (functools.lru_cache has a maxsize), or keep samples in a mapped file.",
         MECHANISM + 0.97,
         "C09",
         places=_lines(seen, "caches"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from rich.filesize import decimal
 
 from datasets_impl.doctor.findings.finding import (
     LARGEST_SHARE,
@@ -16,6 +17,7 @@ from datasets_impl.doctor.findings.finding import (
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import at_most, leading_to, loops
 from datasets_impl.doctor.probes.causes import KINDS
+from datasets_impl.doctor.probes.room import MEMORY
 
 CAUSES = {  # cause -> title, remedy, claim
     "reading": ("Reading takes the time", "Keep files in the page cache, or pack them.", "C03"),
@@ -105,6 +107,8 @@ def time_causes(seen: Probes) -> list[Finding]:
         if share < least:
             continue
         title, remedy, claim = LOOP if cause == "python" and loops(seen) else CAUSES[cause]
+        if cause == "reading":
+            remedy = _larger_than_memory(seen) or remedy
         if cause == "python" and title != LOOP[0] and (package := _package(seen)):
             title, remedy = f"{package} takes the time", OF_PACKAGE
         evidence = (
@@ -116,6 +120,19 @@ def time_causes(seen: Probes) -> list[Finding]:
         lines = leading_to(seen, cause)
         found.append(Finding(cause, title, evidence, remedy, rank, claim, places=lines))
     return found
+
+
+def _larger_than_memory(seen: Probes) -> str:
+    """What to do about reading where the page cache cannot keep what is read; "" where it can."""
+    items, look = seen.get("items", {}), seen.get("look", {})
+    size = int(items.get("bytes_asked", 0.0) * (look.get("length") or 0))
+    free = seen.get("machine", {}).get("room", {}).get(MEMORY)
+    if not free or size <= free:
+        return ""
+    return (
+        f"An epoch reads {decimal(size)}, more than the {decimal(free)} of memory that are free to "
+        "keep it: pack the files, read ahead with more workers or threads, or store less."
+    )
 
 
 def _package(seen: Probes) -> str:

@@ -10,7 +10,8 @@ with plain values.
 - calls that are seen by `standing` in for them (`callees`, `calls`): `pictures`, `repeats`,
   `searching`, `queries`, `generators`, `in_turn` (locks); `chunks`, `parquet` and
   `archives` in files;
-- whether samples are right: `integrity`, `randomness`, `rereading`, `seeding`, `epochs`,
+- whether samples are right: `integrity` (with errors that are `swallowed`, `stores` that are
+  `frozen`, data that is `rewritten`), `randomness`, `rereading`, `seeding`, `epochs`,
   `worker_seeds`, `splitting`; `narrower`, whether fewer bytes would hold them;
 - what workers cost: `batches`, `orders` (samplers), `preparing`, `starting`, `growth`, `pickling`;
 - what there is: `machine`, `data_files`, `ceiling`, `room`, `clock`, and `thresholds` that findings

@@ -7,7 +7,8 @@ import contextlib
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence, Sized
+from collections import deque
+from collections.abc import Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any
 
@@ -35,6 +36,11 @@ HANDLES = {  # type -> what users call it
     "tarfile.TarFile": "a tar file",
     "_io.BufferedReader": "an open file",
     "_io.TextIOWrapper": "an open file",
+    "numpy.lib.npyio.NpzFile": "an npz archive",
+    "gzip.GzipFile": "a gzip file",
+    "bz2.BZ2File": "a bz2 file",
+    "lzma.LZMAFile": "an LZMA file",
+    "shelve.DbfilenameShelf": "a shelf",
 }
 LISTINGS = ("listdir", "scandir", "glob", "rglob", "iglob", "iterdir")
 ORDERLESS = ("sorted", "len", "sum", "any", "all", "max", "min", "set")  # of a listing
@@ -108,9 +114,25 @@ def handle_lines(subject: Subject) -> list[Line]:
 
 def _handles(subject: Subject) -> Iterator[tuple[str, str]]:
     for path, value, _ in parts(subject.dataset):
-        kind = HANDLES.get(f"{type(value).__module__}.{type(value).__qualname__}")
-        if kind and not set(str(getattr(value, "mode", ""))) & set("wax"):
+        kind = HANDLES.get(kind_name(value))
+        if kind and not _is_closed(value) and not _is_written(value):
             yield path, kind
+
+
+def kind_name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _is_closed(value: Any) -> bool:
+    archive = (getattr(value, name, value) for name in ("zip", "fp"))
+    return getattr(value, "closed", False) is True or None in archive
+
+
+def _is_written(value: Any) -> bool:
+    mode = getattr(value, "mode", "")
+    if isinstance(mode, str):
+        return bool(set(mode) & set("wax"))
+    return bool(getattr(value, "writable", bool)())  # of gzip, whose mode is a number
 
 
 def _plain(value: Any) -> bool:
@@ -173,25 +195,19 @@ def parts(thing: Any) -> Iterator[tuple[str, Any, Any]]:
             queue += [(f"{path}{name}", inner, own, deep + 1) for name, inner in _inner(value)]
 
 
-def store_sizes(dataset: Any) -> dict[str, int]:
-    """Elements of every dictionary, list and set that the dataset holds."""
-    return {
-        path: len(value)
-        for path, value, _ in parts(dataset)
-        if isinstance(value, MutableMapping | list | set)
-    }
-
-
 def _inner(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, np.ndarray | torch.Tensor) or inspect.ismodule(value):
         return []
-    if isinstance(value, Mapping):
+    if kind_name(value) in HANDLES:
+        return []
+    # Others may read from a file what they are asked for: they are objects with attributes.
+    if isinstance(value, dict):
         return (
             [(f"[{key!r}]", one) for key, one in list(value.items())[:16]]
             if len(value) < BIG
             else []
         )
-    if isinstance(value, Sequence):
+    if isinstance(value, list | tuple | deque):
         return (
             [(f"[{at}]", one) for at, one in enumerate(islice(value, 16))]
             if len(value) < BIG

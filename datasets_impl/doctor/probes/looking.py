@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts, store_sizes
+from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.narrower import Narrower
 from datasets_impl.doctor.probes.preparing import attributes
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.doctor.probes.randomness import is_random, noting_calls
 from datasets_impl.doctor.probes.reads import LOOKED_AT, reads
 from datasets_impl.doctor.probes.samples import comparable, fingerprint, leaves, signature, size_of
+from datasets_impl.doctor.probes.stores import sizes
 from datasets_impl.doctor.probes.target import Subject
 
 LEAST_ALIKE = 3  # samples
@@ -32,7 +33,7 @@ def look(
     `note` is told what is known so far, and which sample is `reading`, before each of them.
     """
     until = clock.perf_counter() + seconds / 2
-    subject.stores = store_sizes(subject.dataset)
+    subject.stores = sizes(subject)
     subject.attributes = attributes(subject.dataset)
     known, least = _Looked(subject), 3 if subject.iterable else 2  # the first may be slow
     random = [value for path, value, _ in parts(subject.dataset)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.epochs import told_epoch
@@ -23,6 +23,10 @@ from datasets_impl.doctor.probes.worker_seeds import seed_of_workers
 
 AGAIN = 8  # reads of one index; in each of two workers twice as many
 OTHERS = 4  # reads of other indices, to see a random transform that seldom does something
+EQUAL = ("workers_equal", "epochs_equal")
+CHANCE = 0.01  # that two epochs are equal; it is tried twice
+MOST = 4096  # samples of a stream
+SHARED = 0.9  # of the samples of one worker, that the other gives as well
 
 
 def versions(subject: Subject, seconds: float) -> Iterator[tuple[int, list[str]]]:
@@ -47,8 +51,8 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         if subject.workers < 2 or subject.workers_hang:
             return {}
         until = clock.perf_counter() + seconds
-        if _all_from_each(subject):
-            return {"all_from_each": True}
+        if order := _all_from_each(subject, seconds / 3):
+            return {"all_from_each": True, "order": order}
         with contextlib.suppress(*RAISED):
             return {"split": split_late(subject, until - clock.perf_counter())}
         return {}
@@ -61,7 +65,9 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         if len(set(seen)) > 1:
             varied = index
             break
-    equal = varied is not None and not subject.workers_hang and drawn(subject, seconds / 3, varied)
+    equal = dict.fromkeys(EQUAL, False)
+    if varied is not None and not subject.workers_hang:
+        equal |= drawn(subject, seconds / 3, varied)
     same = varied is None and not changes_with_epoch(subject, some[0])
     return {
         "distinct": 1 if same else 2,
@@ -69,22 +75,43 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         "reads": reads,
         "samples": samples,
         "varied": varied,
-        "workers_equal": equal,
-        "worker_seed": seed_of_workers(subject) if equal else {},
+        **equal,
+        "worker_seed": seed_of_workers(subject, equal[EQUAL[1]]) if any(equal.values()) else {},
         "shared": _lent(subject, some[0]),
     }
 
 
-def _all_from_each(subject: Subject) -> bool:
-    """Whether two workers give the same samples, where each should give a part of them."""
+def _all_from_each(subject: Subject, seconds: float) -> str:
+    """In which order two workers give the same samples, where each should give a part of them:
+    "" where they do not.
+
+    Another order is known by an epoch that comes to its end, and whose samples are seldom equal.
+    """
+    until, given, ended = clock.perf_counter() + seconds, ([], []), False  # type: ignore[var-annotated]
     loader = DataLoader(
         subject.dataset, batch_size=None, num_workers=2, multiprocessing_context="fork",
-        collate_fn=fingerprint, worker_init_fn=initialised(subject),
+        collate_fn=_of_worker, worker_init_fn=initialised(subject),
     )  # fmt: skip
     arriving = iter(loader)
-    seen = list(islice(arriving, 2 * AGAIN))
+    for number, (worker, print_) in enumerate(arriving, 1):
+        given[worker].append(print_)
+        if number == 2 * AGAIN and given[0] == given[1] and len(set(given[0])) > 1:
+            break
+        if number >= 2 * AGAIN and (number >= MOST or clock.perf_counter() > until):
+            break
+    else:
+        ended = True
     arriving._shutdown_workers()  # type: ignore[attr-defined]
-    return len(set(seen)) > 1 and seen[::2] == seen[1::2]
+    one, other = given
+    if one == other and len(set(one)) > 1:
+        return "the same order"
+    both = (Counter(one) & Counter(other)).total()
+    differ = 2 * len(set(one)) > len(one) > 1
+    return "another order" if ended and differ and both >= SHARED * len(max(given, key=len)) else ""
+
+
+def _of_worker(sample: Any) -> tuple[int, str]:
+    return get_worker_info().id, fingerprint(sample)  # type: ignore[union-attr]
 
 
 def changes_with_epoch(subject: Subject, index: int) -> bool:
@@ -99,8 +126,9 @@ def changes_with_epoch(subject: Subject, index: int) -> bool:
     return len(set(seen)) > 1
 
 
-def drawn(subject: Subject, seconds: float, index: int) -> bool:
-    """Whether two workers read the same versions of one sample, one after the other."""
+def drawn(subject: Subject, seconds: float, index: int) -> dict[str, bool]:
+    """Whether two workers read the same versions of one sample, one after the other; else whether
+    they read the same in another epoch, for which they are started anew."""
     count = int(min(2 * AGAIN, max(2, seconds / max(1e-6, subject.cost))))
     key = subject.keys[index] if subject.keys else index
     loader = DataLoader(
@@ -109,7 +137,18 @@ def drawn(subject: Subject, seconds: float, index: int) -> bool:
         worker_init_fn=initialised(subject),
     )  # fmt: skip
     seen = list(loader)  # taken in turns from one worker and the other
-    return len(set(seen)) > 1 and seen[::2] == seen[1::2]
+    found = dict.fromkeys(EQUAL, False)
+    found[EQUAL[0]] = len(set(seen)) > 1 and seen[::2] == seen[1::2]
+    restarted = subject.loader is None or (
+        subject.workers > 0 and not subject.settings.get("persistent_workers")
+    )
+    by_chance = sum((times / len(seen)) ** 2 for times in Counter(seen).values()) ** len(seen)
+    if restarted and not found[EQUAL[0]] and by_chance < CHANCE:
+        set_epoch = getattr(subject.dataset, "set_epoch", None)
+        if callable(set_epoch):
+            set_epoch(1)
+        found[EQUAL[1]] = list(loader) == seen
+    return found
 
 
 def _lent(subject: Subject, index: int) -> list[str]:

@@ -101,6 +101,21 @@ def calls_of(name: str, modules: Iterable[ModuleType], within: str = "") -> list
     return [line_at(*chosen[0])] if len(chosen) == 1 else []
 
 
+def put_by_name(modules: Iterable[ModuleType], name: str, kind: type | None = None) -> list[Line]:
+    """The lines that put something into what has this name: a class's, or else a variable."""
+    if kind is not None:
+        return lines_of_class(kind, lambda node: _is_named(_into(node), name))
+    found = list[Line]()
+    for module in modules:
+        file = getattr(module, "__file__", None) or ""
+        tree = parsed("".join(linecache.getlines(file)))
+        into = [(node, _into(node)) for node in ast.walk(tree)]
+        numbers = {node.lineno for node, one in into  # type: ignore[attr-defined]
+                   if isinstance(one, ast.Name) and one.id == name}  # fmt: skip
+        found += [line_at(file, number) for number in sorted(numbers)]
+    return found
+
+
 def puts_something(file: str, number: int) -> bool:
     """Whether the statement of this line puts something into a container."""
     tree = parsed("".join(linecache.getlines(file)))
@@ -179,19 +194,27 @@ def _one_by_one(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.e
 
 def _puts(node: ast.AST, name: str) -> bool:
     """Whether it puts something into `self.<name>`, or where that is "" into anything."""
-    if isinstance(node, ast.Subscript):
-        into: ast.expr | None = node.value if isinstance(node.ctx, ast.Store) else None
-    elif isinstance(node, ast.Call) and name_of(node.func) in PUTS:
-        into = node.func.value if isinstance(node.func, ast.Attribute) else node.func
-    else:
-        return False
+    into = _into(node)
     return into is not None and (not name or _own(into) == name)
+
+
+def _into(node: ast.AST) -> ast.expr | None:
+    """What it puts something into."""
+    if isinstance(node, ast.Subscript):
+        return node.value if isinstance(node.ctx, ast.Store) else None
+    if isinstance(node, ast.Call) and name_of(node.func) in PUTS:
+        return node.func.value if isinstance(node.func, ast.Attribute) else node.func
+    return None
 
 
 def _own(node: ast.AST) -> str:
     """The name of an attribute of `self`."""
     is_own = isinstance(node, ast.Attribute) and name_of(node.value) == "self"
     return node.attr if is_own and isinstance(node, ast.Attribute) else ""
+
+
+def _is_named(node: ast.AST | None, name: str) -> bool:
+    return node is not None and name_of(node) == name
 
 
 def name_of(node: ast.AST) -> str:

@@ -37,19 +37,23 @@ MADE = (  # kind of generator, and how it is made in a worker
 SEEDING = "seed"  # in the name of what sets one
 
 
-def seed_of_workers(subject: Subject) -> dict[str, Any]:
+def seed_of_workers(subject: Subject, of_epochs: bool = False) -> dict[str, Any]:
     """The lines in question, the lines of code to have in their place, and whether they set a seed.
-    Empty where none is found."""
+    Empty where none is found.
+
+    Args:
+        of_epochs: of interest is what is the same in each epoch, though it differs from worker to
+            worker.
+    """
     function = getattr(subject.loader, "worker_init_fn", None)
     while isinstance(function, functools.partial):
         function = function.func
-    for found in (_set_by(function), _held(subject), _in_modules(subject)):
-        if found:
-            return found
-    return {}
+    if of_epochs:
+        return _set_by(function, of_epochs)
+    return _set_by(function) or _held(subject) or _in_modules(subject)
 
 
-def _set_by(function: Any) -> dict[str, Any]:
+def _set_by(function: Any, of_epochs: bool = False) -> dict[str, Any]:
     code = getattr(function, "__code__", None)
     if code is None or not is_users(code.co_filename):
         return {}
@@ -58,15 +62,16 @@ def _set_by(function: Any) -> dict[str, Any]:
         for own in ast.walk(_text_of(code.co_filename)) if _begins(own) == code.co_firstlineno
         for node in ast.walk(own)
         if isinstance(node, ast.Call) and SEEDING in name_of(node.func)
-        and _constant(node, code.co_varnames)
+        and _constant(node, () if of_epochs else code.co_varnames)
     ]  # fmt: skip
     if not calls:
         return {}
     name = code.co_name if code.co_name.isidentifier() else "worker_init_fn"  # of a lambda
     given = f"({OWN} % 2**32)"  # NumPy takes no larger one
     body = dict.fromkeys(f"\n    {ast.unparse(call.func)}{given}" for call in calls)
+    numbers = dict.fromkeys(call.lineno for call in calls)
     return {
-        "lines": [line_at(code.co_filename, call.lineno) for call in calls], "seeds": True,
+        "lines": [line_at(code.co_filename, number) for number in numbers], "seeds": True,
         "code": f"def {name}(worker):{''.join(body)}",
     }  # fmt: skip
 

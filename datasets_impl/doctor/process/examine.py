@@ -76,18 +76,19 @@ def examine(
 
 
 def _confirm(target: str, kwargs: dict[str, Any], heard: Heard) -> None:
-    """That workers draw equal numbers counts only in a process that has read no sample before:
-    a generator that a dataset makes at its first read would else be the trainer's."""
+    """That workers or epochs draw equal numbers counts only in a process that has read no sample
+    before: a generator that a dataset makes at its first read would else be the trainer's."""
     answer = heard.answers.get("repeated", {})
-    if not answer.get("workers_equal"):
+    equal = [one for one in ("workers_equal", "epochs_equal") if answer.get(one)]
+    if not equal:
         return
-    answer["workers_equal"] = False
+    answer |= dict.fromkeys(equal, False)
     if heard.hung or heard.left <= 0:
         return
     again = Heard(answers={LOOK: heard.answers[LOOK]}, until=heard.until)
     ask = Ask("drawn", CONFIRMING, options={"index": answer["varied"]})
     _run(target, kwargs, [ask], heard.left, again, lambda _: None)
-    answer["workers_equal"] = bool(again.answers.get("drawn"))
+    answer |= {one: bool(again.answers.get("drawn", {}).get(one)) for one in equal}
 
 
 def _restart(target: str, kwargs: dict[str, Any], heard: Heard) -> None:

@@ -28,7 +28,7 @@ def indexed(at: Context) -> list[Remedy]:
     one = at.seen["repeats"]["queries"][0]
     source, title = Path(one["path"]), f"Make an index on {one['table']}.{one['column']}"
     size = source.stat().st_size
-    at.ask_for(title, {DISK: 2 * size})
+    at.ask_for(title, {DISK: 2 * size})  # for the copy that it is tried on, and its index
     copied = at.folder / "indexed.db"
     seconds = _index(source, copied, one)
     pairs = [(CONNECT, partial(_elsewhere, sqlite3.connect, source, copied))]
@@ -43,6 +43,7 @@ def indexed(at: Context) -> list[Remedy]:
             made,
             at.subject.workers,
             cost="a part of the database's size",
+            needs={DISK: size},  # at most
             once_seconds=seconds,
             mends=("reads-too-much", "reading", "opening"),
         )

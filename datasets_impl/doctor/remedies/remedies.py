@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from datasets_impl.doctor.findings.integrity import of_each_worker
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.probes.loaders import AHEAD, Part, batch_size_of
@@ -216,6 +217,7 @@ def kept_workers(at: Context) -> list[Remedy]:
                 workers,
                 "C02",
                 whole=True,
+                needs=of_each_worker(at.seen, at.subject.length),
                 mends=("workers-restart", "lost-cache"),
                 caution="from the second epoch on",
             )

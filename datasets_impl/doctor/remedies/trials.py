@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import MutableMapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from datasets_impl.doctor.probes.randomness import may_change
 from datasets_impl.doctor.probes.reads import seconds_of_items
 from datasets_impl.doctor.probes.rereading import versions
 from datasets_impl.doctor.probes.room import lacking, room
+from datasets_impl.doctor.probes.stores import stores
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy
 from datasets_impl.doctor.remedies.table import REMEDIES
@@ -276,10 +276,10 @@ def _whole(
 
 def _empty_caches(subject: Subject) -> None:
     """Those that reading has filled, and that were empty when the dataset was made."""
-    filled = {path for path, _ in subject.answers.get("integrity", {}).get("caches", [])}
-    for path, value, _ in parts(subject.dataset):
-        if path in filled and subject.stores.get(path) == 0 and isinstance(value, MutableMapping):
-            value.clear()
+    filled = {path for path, *_ in subject.answers.get("integrity", {}).get("caches", [])}
+    for store in stores(subject) if filled else []:
+        if store.path in filled and subject.stores.get(store.path) == 0:
+            store.clear()
 
 
 def _fresh(subject: Subject, arm: Remedy, collate: Any, changes: dict[str, Any]) -> float:

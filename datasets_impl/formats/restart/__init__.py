@@ -1,8 +1,8 @@
 """JPEG with restart markers, so that a box of an image can be read and decoded without the rest.
 
-What is stored of an image is a record of `restart/jpeg.py`: the same coefficients, and where each
-interval lies. Images that are no baseline JPEG are stored as they are. Files hold a chunk each: the
-number of records, their lengths, the records.
+What is stored of an image is a record of `jpeg`: the same coefficients, and where each interval
+lies; `writing` puts the markers in, by `transcode`. Images that are no baseline JPEG are stored as
+they are. Files hold a chunk each: the number of records, their lengths, the records.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from datasets_impl.factors import CENTRE
 from scripts.judging.model import Cell
 from scripts.report import wording
 from scripts.report.figures.chart import Chart
@@ -19,7 +20,7 @@ from scripts.report.model import Study
 BASELINE = "naive"
 IMPLS = (BASELINE, "preloaded", "mapped")
 KEY = ["machine", "n", "px", "impl"]
-AT_CENTRE = {"workers": (0,), "medium": ("disk-warm",), "transform": ("none",), "bandwidth": (0,)}
+AT_CENTRE = {name: (CENTRE[name],) for name in ("workers", "medium", "transform", "bandwidth")}
 FEWEST, MOST = 4.0, 60.0  # epochs on the axis
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from scripts.judging.across import PLACES, WHO, Across, Change
+from scripts.judging.across import PLACES, WHO
+from scripts.judging.environment_changes import Across, Change
 from scripts.judging.model import Cell
 from scripts.report import wording
 from scripts.report.environments import PLACE_WORDS, base_of

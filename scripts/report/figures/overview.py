@@ -11,12 +11,12 @@ from functools import partial
 
 import pandas as pd
 
+from datasets_impl.factors import LOCAL_MEDIA, SLOW_MEDIA
 from scripts.report.figures.chart import Chart
 from scripts.report.figures.plots import STAGES, chart, lines, stacked
 from scripts.report.figures.sweeps import select, with_throughput
 from scripts.report.model import Study
 
-MEDIA = ["ramdisk", "disk-warm", "disk-cold", "throttled", "object-store"]
 METHODS = ["fork", "forkserver", "spawn"]
 
 
@@ -122,7 +122,7 @@ throughput_by_medium = partial(
     over="medium",
     title="Throughput by storage",
     lead="Images per second by where the bytes lie; higher is better.",
-    known=MEDIA,
+    known=[*LOCAL_MEDIA, *SLOW_MEDIA],
 )
 OVERVIEW: list[Callable[[Study], Chart | str]] = [
     throughput_by_resolution,

@@ -53,9 +53,10 @@ def style_of(impl: str, others: list[str]) -> dict[str, object]:
 
 
 def style_index(limit: str, spare: list[str]) -> int:
-    """The colour of the best loader that a limit is of."""
-    best = limit.replace("limit", "best loader")
-    return 5 + spare.index(best) % 3 if best in spare else 7
+    """The colour of the loader that a limit is of: "threaded-pack, JPEG" of "limit, JPEG"."""
+    what = limit.removeprefix("limit")
+    best = [at for at, name in enumerate(spare) if name.endswith(what) and name != limit]
+    return 5 + best[0] % 3 if best else 7
 
 
 def chart(

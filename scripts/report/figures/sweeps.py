@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from datasets_impl.factors import AGAIN, NAMES
+from datasets_impl.factors import NAMES
 from scripts.report import wording
 from scripts.report.model import Study
 
@@ -24,7 +24,6 @@ def select(study: Study, metric: str, over: str, having: str = "", **fixed: obje
     numeric = ["median", "low", "high"]
     rows = rows.assign(**{c: pd.to_numeric(rows[c], errors="coerce") for c in numeric})
     rows = rows[(rows["metric"] == metric) & (rows["median"] > 0)]
-    rows = rows[~rows["impl"].astype(str).str.endswith(AGAIN)]
     rows = rows[~rows["benchmark"].astype(str).str.startswith("controls.")]
     rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]
     if having:

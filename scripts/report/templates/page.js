@@ -59,9 +59,10 @@
         if (!cell.hidden && cell.dataset.o) counts[cell.dataset.o] = (counts[cell.dataset.o] || 0) + 1;
       }
       // Of an environment beside the reference the page has verdicts, and no cells.
-      const under = Object.fromEntries((row.dataset.env || "").split("|").map(one => one.split("=")));
-      const there = (chosen.env || "").split(",").map(name => under[name]).filter(Boolean).join(", ");
-      if (wanted.length === 1) any ||= Boolean(there);
+      const under = (row.dataset.env || "").split("|").map(one => one.split("="));
+      const has = (key, name) => (chosen[key] || "").split(",").includes(name);
+      const there = [...new Set(under.filter(([env, name]) => has("env", env) && (!chosen.machine || has("machine", name))).map(one => one[2]))].join(", ");
+      if (cellKeys.every(key => ["env", "machine"].includes(key))) any ||= Boolean(there);
       const verdict = there || (row.dataset.v.split("|")[column] ?? row.dataset.v.split("|")[0]);
       const hidden = !any || Boolean(verdicts && !verdict.split(", ").some(one => verdicts.includes(one))) || Boolean(claims && !claims.includes(id));
       row.hidden = card.hidden = hidden;
@@ -74,7 +75,7 @@
     $("#shown").textContent = shown < total || wanted.length ? `${shown} of ${total} claims have evidence in this selection${claims ? ` (of ${claims.join(", ")})` : ""}.` : "";
     for (const row of $$(".decisions tbody tr"))
       row.hidden = [...asked].some(key => chosen[key] && row.dataset[key] && !row.dataset[key].split(" ").includes(chosen[key]));
-    for (const part of $$(".trainer")) part.hidden = chosen.trainer === "gil";
+    for (const part of $$(".trainer")) part.hidden = chosen.trainer !== "waits";
     if (chosen.sort) order(glance, Math.abs(chosen.sort), chosen.sort < 0);
     else if ($("[aria-sort]", glance)) {
       $$("[aria-sort]", glance).forEach(head => head.removeAttribute("aria-sort"));
@@ -128,6 +129,7 @@
   });
 
   // Yours beside ours: read here, compared here, sent nowhere.
+  const of = effect => JSON.stringify([effect.arms, Object.entries(effect.factors || {}).sort()]);
   const beside = (text, name) => {
     let record;
     try { record = JSON.parse(text); } catch { record = null; }
@@ -137,7 +139,9 @@
     for (const row of $$("tr[data-claim]")) {
       const own = theirs.get(row.dataset.claim), effect = $(".effect", row);
       const verdict = row.dataset.v.split("|")[0], yours = own ? String(own.verdict) : "absent";
-      const estimate = own && own.effect && own.effect.quantity === effect.dataset.q ? own.effect.estimate : null;
+      // Effects compare if they are of the same arms in the same setting.
+      const alike = own?.effect && own.effect.quantity === effect.dataset.q && of(own.effect) === of(JSON.parse(effect.dataset.of || "{}"));
+      const estimate = alike ? own.effect.estimate : null;
       const ratio = estimate > 0 && effect.dataset.e > 0 ? estimate / effect.dataset.e : null;
       rows.push({id: row.dataset.claim, title: $(".title a", row).textContent, verdict, yours, differs: verdict !== yours,
         ours: effect.textContent.trim(), effect: own ? String(own.headline ?? "") : "", ratio});

@@ -6,17 +6,14 @@ width x channel, 0-255. Construction lists the folder; memory holds the path str
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch.utils.data import get_worker_info
 
 from datasets_impl.documented import InefficientDataset
 from datasets_impl.files.pictures import decoded, require_shape
-from datasets_impl.system.shared_memory import shared_empty
+from datasets_impl.variants.whole_batches import empty_batch
 
 
-class BatchDecodingDataset(InefficientDataset):
+class InefficientBatchesDataset(InefficientDataset):
     """The loader asks `__getitems__` for a batch; use it with `as_it_comes` as `collate_fn`.
 
     What collating saves here is one copy of every image: each is decoded, then written once, to
@@ -40,15 +37,3 @@ class BatchDecodingDataset(InefficientDataset):
             require_shape(self.image_paths[index], pixels.shape, first, rows.shape[1:])
             rows[position] = pixels
         return (batch,)
-
-
-def empty_batch(shape: tuple[int, ...]) -> torch.Tensor:
-    """An uninitialised batch; in a worker in shared memory, as PyTorch's collating allocates it."""
-    if get_worker_info() is None:
-        return torch.empty(shape, dtype=torch.uint8, device="cpu")
-    return shared_empty(shape)
-
-
-def as_it_comes(batch: Any) -> Any:
-    """A `collate_fn` that hands on what the dataset returned."""
-    return batch
