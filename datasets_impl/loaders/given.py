@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,18 +35,10 @@ INSTEAD = {
 }
 
 
-def refuse(others: Mapping[str, Any]) -> None:
-    """Arguments that the loader does not have.
-
-    Raises:
-        BadArgument: `DataLoader` has them.
-        TypeError: it has not either.
-    """
-    for name in others:
-        if name not in INSTEAD:
-            raise TypeError(f"ThreadedLoader() got an unexpected keyword argument {name!r}")
-    if others:
-        right = " and ".join(INSTEAD[name] for name in INSTEAD if name in others)
+def refuse(**of_workers: Any) -> None:
+    """Those of `INSTEAD` that are given."""
+    right = " and ".join(text for name, text in INSTEAD.items() if of_workers[name] is not None)
+    if right:
         raise BadArgument(f"A ThreadedLoader has threads and no workers; give {right}.")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Never, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
@@ -73,6 +73,8 @@ class ThreadedLoader(Generic[T]):
             sample is read by one process: nothing is repeated to make the parts equally long, so
             some may have a batch more, for which `DistributedDataParallel` waits in vain: for it
             give a `torch.utils.data.DistributedSampler`, which repeats or drops, as `sampler`.
+        num_workers, persistent_workers, multiprocessing_context, pin_memory_device: refused, with
+            what says here what they say of a `DataLoader`'s workers.
 
     Raises:
         BadArgument: an argument that cannot be meant, which is a ValueError as `DataLoader`'s are.
@@ -102,9 +104,17 @@ class ThreadedLoader(Generic[T]):
         seed: int | None = None,
         num_replicas: int | None = None,
         rank: int | None = None,
-        **others: Never,
+        num_workers: None = None,
+        persistent_workers: None = None,
+        multiprocessing_context: None = None,
+        pin_memory_device: None = None,
     ) -> None:
-        given.refuse(others)
+        given.refuse(
+            num_workers=num_workers,
+            persistent_workers=persistent_workers,
+            multiprocessing_context=multiprocessing_context,
+            pin_memory_device=pin_memory_device,
+        )
         self.where = arguments.one_of("where", where, PLACES)
         self.threads = cores()
         if threads is not None:
