@@ -59,6 +59,51 @@ def test_a_full_disk_is_one_sentence(name: str, kind: Any, folder: Path, mounted
     assert contents(again) == expected(folder, kind, name)
 
 
+@every_case
+def test_a_disk_that_is_full_by_its_word_alone(
+    name: str, kind: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where no file system can be mounted; the next conversion is whole."""
+    form = FORMATS[name].load("Format")
+    make = form.writer
+
+    def full(*given: Any) -> Any:
+        writer = make(*given)
+
+        def write(*given: Any) -> None:
+            if name == "lmdb":
+                import lmdb
+
+                raise lmdb.DiskError(f"mdb_put: {os.strerror(errno.ENOSPC)}")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        writer.write = write
+        return writer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(form, "writer", full)
+        with pytest.raises(StudyError, match=r"^The disk is full: could not write .*; free some"):
+            ensure_stored(folder, kind, name, target=tmp_path / "set", threads=2)
+    assert not (tmp_path / "set").exists()
+    again = ensure_stored(folder, kind, name, target=tmp_path / "set")
+    assert contents(again) == expected(folder, kind, name)
+
+
+def test_a_map_of_lmdb_that_is_full_is_one_sentence(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lmdb = pytest.importorskip("lmdb")
+    real = lmdb.open
+    small = {"map_size": 1 << 15}  # of eight pages
+    with monkeypatch.context() as patch:
+        patch.setattr(lmdb, "open", lambda *given, **more: real(*given, **(more | small)))
+        with pytest.raises(StudyError, match=r"^Could not write .*MDB_MAP_FULL.*\.$") as told:
+            ensure_stored(folder, "pixels", "lmdb", target=tmp_path / "set")
+    assert "\n" not in str(told.value) and not (tmp_path / "set").exists()
+    again = ensure_stored(folder, "pixels", "lmdb", target=tmp_path / "set")
+    assert contents(again) == expected(folder, "pixels", "lmdb")
+
+
 @pytest.mark.parametrize("make", [ReadOnlyMappedDataset, RawFileDataset])
 def test_a_full_disk_beside_the_pictures(make: Any, corpus: Any, mounted: Path) -> None:
     mount(mounted, "size=80k")

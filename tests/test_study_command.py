@@ -42,6 +42,21 @@ def told(
     return run
 
 
+@pytest.mark.slow
+def test_benchmarks_that_there_are_none_of_are_one_sentence_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The child that builds the corpora says it; the study does not repeat it."""
+    monkeypatch.setattr("scripts.session.measuring.end_orphans", lambda: 0)  # of other tests
+    monkeypatch.setattr(sys, "argv", ["study", "--bench", "zzz", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="2"):
+        command.main()
+    said = capfd.readouterr()
+    assert said.err.startswith("error: --bench 'zzz' matches no benchmark of the profile quick")
+    assert said.err.count("\n") == 1 and said.out == "", said.err
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [

@@ -86,7 +86,7 @@ class Study:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_study_stopped_after_two_rounds_of_four_goes_on(tmp_path: Path) -> None:
     """Stopped in each way in turn, it comes to the results of a study that nobody disturbed.
 
