@@ -69,7 +69,7 @@ def test_a_sample_that_ends_its_worker_is_named_and_avoided(ward: Path) -> None:
     assert first.title == "Sample 0 never comes", (found.verdict, heard)
     assert first.evidence.startswith("While it was read, its worker "), first.evidence
     assert first.places == [], "nobody saw where its worker stood"
-    assert not heard.failures and heard.answers.keys() >= {"batches", "growth"}, heard
+    assert not heard.failures and heard.settled >= {"batches", "growth"}, heard
 
 
 @slow

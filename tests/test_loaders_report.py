@@ -186,9 +186,16 @@ def led() -> list[ClaimResult]:
 
 def test_claims_say_what_to_use_instead(found: list[Loaders]) -> None:
     told = instead(found, led())
-    assert told["C04"].startswith("`ThreadedLoader(DecodedImages)`: 4.0")
+    assert told["C01"].startswith("`ThreadedLoader(DecodedImages)`: 4.0")
     assert "C17" not in told, "raw was not measured"
     assert study_record(replace(build(), loaders=found, claims=led()))["instead"] == told
+
+
+def test_who_is_advised_to_decode_once_is_led_to_no_loader_that_decodes() -> None:
+    told = {one.id: one for one in load_claims(CLAIMS).claim}
+    assert "decode once" in told["C04"].advice
+    assert {(told[name].instead or ("",))[0] for name in ("C04", "C06")} == {"raw"}
+    assert told["C15"].instead is None, "no arm keeps pixels and crops them"
 
 
 def test_every_claim_is_led_to_a_class() -> None:
@@ -243,4 +250,4 @@ def test_the_log_describes_an_arm_before_todays_code_does() -> None:
     seen.machines[0].observations[-1]["arm"] = facts
     found = loaders(seen, 0.95)
     assert row(found, "threaded-pack").about == "as it was"
-    assert instead(found, led())["C04"].startswith("`OldLoader`: 4.0")
+    assert instead(found, led())["C01"].startswith("`OldLoader`: 4.0")
