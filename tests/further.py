@@ -21,7 +21,6 @@ def _decoding(name: str) -> Implementation:
     return Implementation(
         name,
         lambda root: DecodingDataset(root, name),
-        "variant",
         "HWC",
         files=lambda dataset: [Path(path) for path in dataset.image_paths],
         one_file_per_item=True,
@@ -32,7 +31,6 @@ def _stored(name: str) -> Implementation:
     return Implementation(
         f"{name}-pixels",
         lambda root: StoredPixelsDataset(ensure_stored(root, "pixels", name)),
-        "variant",
         "HWC",
         files=lambda dataset: dataset.images.files,
     )
@@ -49,7 +47,6 @@ FURTHER = {
     "batched-decoding": Implementation(
         "batched-decoding",
         BatchedDecodingDataset,
-        "variant",
         "HWC",
         files=lambda dataset: [Path(path) for path in dataset.image_paths],
         one_file_per_item=True,
@@ -57,7 +54,6 @@ FURTHER = {
     "batched-pixels": Implementation(
         "batched-pixels",
         lambda root: BatchedStoredDataset(ensure_stored(root, "pixels", "pack")),
-        "variant",
         "HWC",
         files=lambda dataset: dataset.images.files,
     ),

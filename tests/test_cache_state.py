@@ -10,8 +10,8 @@ import pytest
 from scripts.judging.cache_state import cold_states, worst
 from scripts.judging.model import ColdState
 from scripts.report.log_words import in_words
-from scripts.report.page import remark
 from scripts.report.record import Report, cell_record, study_record
+from scripts.report.remarks import remark
 from scripts.report.study import load_study
 from tests.claims_text import HEAD, RATIO, claim
 from tests.synthetic_results import Bench, write_results

@@ -217,7 +217,7 @@ def test_a_sampler_that_gives_no_index_is_one_sentence(
 ) -> None:
     pixels = StoredPixels(ensure_stored(corpus.root, "pixels", "pack"))
     for data in (pixels, RandomCrops(corpus.root, size=8)):
-        with pytest.raises(StudyError, match=r"no item|index is .*; give a whole number"):
+        with pytest.raises(StudyError, match=r"has the index|no item|index is .*; give a whole"):
             list(ThreadedLoader(data, 2, sampler=[0, index], where=where))
 
 

@@ -11,7 +11,7 @@ from scripts.judging import load as load_report
 from scripts.judging.correction import in_rounds
 from scripts.judging.evidence import MachineResults
 from scripts.judging.model import Cell, Reason
-from scripts.report import log_words, page
+from scripts.report import log_words, remarks
 from scripts.report.reasons import in_words
 from scripts.report.study import load_study
 from scripts.report.surroundings import describe_machine
@@ -148,7 +148,7 @@ def test_flagged_cells_are_marked_on_the_page(tmp_path: Path) -> None:
     assert cells["naive / preloaded", 128].loaded == (3,)
     assert cells["naive / preloaded", 256].loaded == ()
     assert cells["slope", "64 to 256"].loaded == (2, 3)
-    remark = page.remark(cells["naive / preloaded", 64], "> 1.05")
+    remark = remarks.remark(cells["naive / preloaded", 64], "> 1.05")
     assert remark == "round 2 left out: disturbed by other programs"
 
 

@@ -39,8 +39,8 @@ def test_ctrl_c_while_a_command_is_imported_is_one_sentence(
     command: list[str], tmp_path: Path
 ) -> None:
     """That takes seconds. What it imports first waits here, so that it is interrupted there."""
-    (tmp_path / "rich").mkdir()
-    (tmp_path / "rich" / "__init__.py").write_text(SLEEPS)
+    for name in ("numpy", "pydantic", "rich", "psutil"):
+        (tmp_path / f"{name}.py").write_text(SLEEPS)
     path = f"{tmp_path}{os.pathsep}{ROOT}"
     with subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, env={**os.environ, "PYTHONPATH": path},

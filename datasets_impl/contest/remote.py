@@ -159,7 +159,8 @@ def _shards_ahead(
     **options: Any,
 ) -> Iterator[Iterable[torch.Tensor]]:
     with temporary_folder() as cache:
-        pack = RemotePack(address.url, address.options, cache=cache, cache_bytes=cache_bytes)
+        shards = cache / "shards"
+        pack = RemotePack(address.url, address.options, cache=shards, cache_bytes=cache_bytes)
         ahead = ShardsAhead(dataset(pack, **options))
         with _threaded(ahead, threads, shuffle=False) as batches:
             yield batches

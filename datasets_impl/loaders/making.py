@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datasets_impl.loaders.layout import mapped
 from datasets_impl.loaders.memory import Memory
 from datasets_impl.loaders.named import naming, noting, one_of
 from datasets_impl.loaders.work import Outcome, Work
-
-if TYPE_CHECKING:
-    from datasets_impl.loaders.reading import Reading
 
 
 def sample(dataset: Any, index: Any) -> Any:
@@ -63,14 +60,14 @@ class Written(Work):
 
     def __init__(
         self,
-        reading: Reading,
+        batch_layout: Callable[[Any, int], Any],
         dataset: Any,
         indices: Sequence[Any],
         memory: Memory,
         parts: int | None = None,
     ) -> None:
         super().__init__(parts or len(indices))
-        self._reading, self._dataset = reading, dataset
+        self._batch_layout, self._dataset = batch_layout, dataset
         self._indices, self._memory = indices, memory
         self._batch: Any = None
         self._rows: Any = None
@@ -78,7 +75,7 @@ class Written(Work):
     def prepare(self) -> None:
         with naming(self._dataset, self._indices[0]):
             layout = self._dataset.sample_layout(self._indices[0])
-        batch = self._reading.batch_layout(layout, len(self._indices))
+        batch = self._batch_layout(layout, len(self._indices))
         self._batch, self._rows = batch.made(self._memory.tensors(batch.leaves))
 
     def make(self, part: int) -> None:
@@ -98,7 +95,7 @@ class Gathered(Written):
 
     def __init__(
         self,
-        reading: Reading,
+        batch_layout: Callable[[Any, int], Any],
         dataset: Any,
         indices: Sequence[Any],
         memory: Memory,
@@ -106,7 +103,7 @@ class Gathered(Written):
     ) -> None:
         self._slice = -(-len(indices) // threads)
         parts = -(-len(indices) // self._slice)
-        super().__init__(reading, dataset, indices, memory, parts)
+        super().__init__(batch_layout, dataset, indices, memory, parts)
 
     def make(self, part: int) -> None:
         span = slice(part * self._slice, (part + 1) * self._slice)

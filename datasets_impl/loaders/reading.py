@@ -155,9 +155,11 @@ class Feed:
         if not indices:
             return Whole(lambda: Outcome(reading.of_nothing(memory)))
         if reading.gathers:
-            return Gathered(reading, dataset, indices, memory, 1 if in_one else reading.threads)
+            return Gathered(
+                reading.batch_layout, dataset, indices, memory, 1 if in_one else reading.threads
+            )
         if reading.writes:
-            return Written(reading, dataset, indices, memory)
+            return Written(reading.batch_layout, dataset, indices, memory)
         collate = partial(reading.collate, memory=memory, indices=indices)
         return Collated(dataset, indices, collate)
 
