@@ -17,6 +17,7 @@ from typing import Any
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from datasets_impl.errors import MissingPackage, Unsupported
+from datasets_impl.loaders.threads import none_were_lost
 from datasets_impl.media.workspaces import name_semaphores
 from datasets_impl.observe import load
 from datasets_impl.observe.log import ROUND_VARIABLE, observe
@@ -64,8 +65,10 @@ class _Benchmark:
         Raises:
             SkipNotImplemented: this machine cannot provide the cell; the log says why.
         """
-        if IN_STUDY and os.getpid() != IMPORTED_IN:
-            end_with_parent()  # this process is a fork of asv's server
+        if os.getpid() != IMPORTED_IN:  # this process is a fork of asv's server
+            none_were_lost()  # which only imports: every arm has all of PyTorch's threads
+            if IN_STUDY:
+                end_with_parent()
         name_semaphores()
         place = {
             "benchmark": f"{type(self).__module__.rpartition('.')[2]}.{type(self).__name__}",

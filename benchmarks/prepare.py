@@ -20,7 +20,7 @@ from typing import Any
 from rich.filesize import decimal
 
 from datasets_impl import factors
-from datasets_impl.corpus import CorpusSpec, ensure_corpus
+from datasets_impl.corpus import CorpusSpec, Manifest, ensure_corpus
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import images_dir, user_path
@@ -161,16 +161,37 @@ def _summary(manifests: Sequence[Mapping[str, Any]]) -> str:
 
 def _is_plan(path: Path) -> bool:
     found = json_of(path)
-    return found.keys() == {"rounds", "benchmarks"}
+    cells = [set(one) for one in found["benchmarks"].values()]
+    return found.keys() == {"rounds", "benchmarks"} and all(
+        one == {"cells", "every"} for one in cells
+    )
 
 
 def _is_manifests(path: Path) -> bool:
-    found = json_of(path)
-    return isinstance(found, list) and all("content_hash" in one for one in found)
+    found = json_of(path)  # a list, also of none; an object or a text without content is not ours
+    return isinstance(found, list) and all(map(Manifest.model_validate, found))  # or it raises
+
+
+def _refuse_one_file(plan: Path | None, manifests: Path | None) -> None:
+    """Raises `StudyError` where both name one file, however they spell it: of two, one would go."""
+    if plan and manifests and _place(plan) == _place(manifests):
+        raise StudyError(
+            f"--plan {plan} and --manifests {manifests} name one file, and the second would "
+            "replace the first; name two."
+        )
+
+
+def _place(path: Path) -> tuple[Any, ...]:
+    """Where a file is or will be: its folder may have several names."""
+    try:
+        folder = path.parent.stat()
+    except OSError:
+        return (path.resolve(strict=False),)
+    return folder.st_dev, folder.st_ino, path.name
 
 
 @exit_on_study_error
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare")
     parser.add_argument(
         "--manifests", type=user_path, help="write the corpora's manifests to this file"
@@ -179,7 +200,8 @@ def main() -> int:
         "--plan", type=user_path, help="write to this file what `benchmarks.plan` prints"
     )
     parser.add_argument("--bench", help="only for the cells that this expression matches")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
+    _refuse_one_file(options.plan, options.manifests)
     pictures = [folder] if (folder := images_dir()) else []
     for place, ours, what in (
         (options.plan, _is_plan, "the plan of a study"),

@@ -11,7 +11,7 @@ and PyTorch with it, when it is first asked for (SPEC 1 of Scientific Python). T
 | `corrected` | the smallest correct version of each, and a cache |
 | `variants` | datasets with one idea each; `registry` lists all that is measured |
 | `labelled`, `sources`, `indexing` | files and their targets, where bytes come from, indices |
-| `decoders`, `transforms` | JPEG decoders in one table, and what is done to each item |
+| `decoders`, `transforms` | JPEG decoders in one table, and the default; what is done to an item |
 | `loaders` | what delivers whole batches where a `DataLoader` is the limit; images with targets |
 | `formats` | stored sets: packs, LMDB, HDF5, Zarr, tar, Arrow, JPEG with restart markers |
 | `convert` | `python -m datasets_impl.convert SRC DST`: stored sets in shards, on many machines |
@@ -21,6 +21,7 @@ and PyTorch with it, when it is first asked for (SPEC 1 of Scientific Python). T
 | `loading`, `factors` | the one epoch loop, and names that measuring and judging share |
 | `files`, `system` | what all of these need of files and of the machine |
 | `arguments`, `errors`, `streams` | what is refused, how it is said, and where it is printed |
+| `optional` | what a dataset of anybody's may have or not |
 
 What the package requires stands in `pyproject.toml`; each extra there is named for what it adds.
 """

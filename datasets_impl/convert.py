@@ -186,7 +186,7 @@ def _bar(name: str, shown: bool) -> Iterator[Any]:
         TextColumn("shards"),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
+    console = Console(emoji=False, stderr=True)
     shown = shown and console.is_terminal  # elsewhere an empty line would be left of it
     with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
         task = bar.add_task(f"Writing {escape(name)}", total=None)

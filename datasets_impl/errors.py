@@ -171,7 +171,7 @@ def _told(sentence: str, code: int, style: str = "") -> int:
     from rich.console import Console  # late: every dataset imports this module
 
     with contextlib.suppress(OSError):
-        stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+        stderr = Console(emoji=False, stderr=True, soft_wrap=True, highlight=False)
         stderr.print(sentence, style=style, markup=False)
     streams.lost()
     return code

@@ -40,6 +40,13 @@ TOPICS = (
 # Where the bytes of a dataset lie: on the machine itself, fastest first, and behind something slow.
 LOCAL_MEDIA = ("ramdisk", "disk-warm", "disk-cold")
 SLOW_MEDIA = ("throttled", "object-store")
+
+
+def is_cold(medium: str) -> bool:
+    """Whether each pass over it begins with none of its bytes in the page cache."""
+    return medium.endswith("-cold")
+
+
 # What an arm of the contest is to do; `contest.model` says what each is.
 Task = Literal["decode", "raw", "train", "remote"]
 LOCAL_TASKS: tuple[Task, ...] = ("decode", "raw", "train")

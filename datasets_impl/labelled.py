@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import Subset
 
 from datasets_impl.arguments import refused
 from datasets_impl.errors import BadArgument, BadImage, StudyError
@@ -28,6 +27,7 @@ from datasets_impl.indexing import position
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 FORMS = "a folder of JPEG files, an ImageFolder, or a list of paths or of (path, target)"
 TORCHVISIONS = "torchvision.datasets.folder"  # whose loaders give the pictures that are given here
+KNOWN = ("", "builtins", TORCHVISIONS, "torch.utils.data.dataset")  # whose sets give their samples
 MOST_BYTES = 8  # of a number that PyTorch has
 Targets = np.ndarray[Any, Any]
 
@@ -162,7 +162,8 @@ def as_targets(values: Any, count: int) -> Targets:
     Raises:
         BadArgument: they are no numbers, some are masked or beyond int64, or not so many.
     """
-    if isinstance(values, torch.Tensor):
+    torch = sys.modules.get("torch")  # without which there is no tensor, and no part either
+    if torch is not None and isinstance(values, torch.Tensor):
         with contextlib.suppress(TypeError, RuntimeError):  # of a kind that NumPy does not know
             values = values.detach().cpu().numpy()
     try:
@@ -208,7 +209,8 @@ def as_files(given: Any) -> ImageFiles | None:
     """
     if isinstance(given, ImageFiles):
         return given
-    if isinstance(given, Subset):
+    data = sys.modules.get("torch.utils.data")
+    if data is not None and isinstance(given, data.Subset):
         return _part(given)
     if isinstance(given, str | Path):
         root = user_path(given)
@@ -236,7 +238,13 @@ def as_files(given: Any) -> ImageFiles | None:
 def _warn_of_unused(given: Any) -> None:
     loader = getattr(given, "loader", None)
     own = loader is not None and getattr(loader, "__module__", "") != TORCHVISIONS
-    unused = {"transform": getattr(given, "transform", None) is not None, "loader": own}
+    unused = {
+        "transform": getattr(given, "transform", None) is not None,
+        "loader": own,
+        # A subclass, or another's dataset: what it makes of a sample may be anything.
+        "__getitem__": _module_of(given, "__getitem__") not in KNOWN,
+        "__len__": _module_of(given, "__len__") not in KNOWN,
+    }
     names = " and ".join(name for name, used in unused.items() if used)
     if names:
         warnings.warn(
@@ -247,10 +255,15 @@ def _warn_of_unused(given: Any) -> None:
         )
 
 
-def _part(given: Subset[Any]) -> ImageFiles | None:
+def _module_of(given: Any, name: str) -> str:
+    return getattr(getattr(type(given), name, None), "__module__", "") or ""
+
+
+def _part(given: Any) -> ImageFiles | None:
     whole = as_files(given.dataset)
     if whole is None:
         return None
+    _warn_of_unused(given)
     indices = [position(index, len(whole)) for index in given.indices]
     targets = targets_of(whole)
     return ImageFiles(

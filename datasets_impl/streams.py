@@ -61,9 +61,14 @@ def prepare() -> None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - to the end
         elif isinstance(stream, io.TextIOWrapper):
             setattr(sys, name, _remembering(stream))
-    for name in ("COLUMNS", "LINES"):
-        if not WIDTH.fullmatch(os.environ.get(name, "80")):
-            del os.environ[name]
+    for name in set(os.environ) - set(believable()):
+        del os.environ[name]
+
+
+def believable() -> dict[str, str]:
+    """The environment without a width that no terminal has."""
+    odd = [name for name in ("COLUMNS", "LINES") if not WIDTH.fullmatch(os.environ.get(name, "80"))]
+    return {name: value for name, value in os.environ.items() if name not in odd}
 
 
 def _remembering(stream: io.TextIOWrapper) -> io.TextIOWrapper:

@@ -16,7 +16,6 @@ if __name__ == "__main__":
     told_while_imported("scripts.check_claims", "make report")
 
 import argparse
-import ast
 import json
 import os
 import re
@@ -32,6 +31,7 @@ from datasets_impl.files.paths import user_path
 from datasets_impl.files.records import json_of
 from scripts.judging.claims import Claims, Level, Paired, Slope, Test, load_claims
 from scripts.judging.runs import every_run
+from scripts.judging.suites import level_of
 from scripts.root import CLAIMS, RESULTS, ROOT
 
 PROFILES = ("standard", *APART)  # which claims are written for
@@ -98,9 +98,9 @@ def measured(suites: Iterable[Mapping[str, Any]]) -> tuple[dict[str, Levels], se
         for name, entry in suite.items():
             benchmark, _, track = name.rpartition(".track_")
             try:
-                levels = [[ast.literal_eval(level) for level in each] for each in entry["params"]]
+                levels = [[level_of(level, name) for level in each] for each in entry["params"]]
                 found[benchmark] = dict(zip(entry["param_names"], levels, strict=True))
-            except (LookupError, RecursionError, SyntaxError, TypeError, ValueError):
+            except (LookupError, TypeError, ValueError):
                 continue  # judging says what is wrong with it, if it matters
             tracked.add(track)
     return found, tracked

@@ -95,7 +95,7 @@ def html(titles: Mapping[str, str], compared: Repeat, chart: Chart | None) -> st
 
 def show(compared: Repeat, where: Path) -> None:
     """What differs, in a terminal of 80 columns, then how far both agree."""
-    console = Console(highlight=False)
+    console = Console(emoji=False, highlight=False)
     first, second = repeat.both(compared)
     console.print(Text(f"first:  {first}\nsecond: {second}\n"))
     if compared.verdicts:

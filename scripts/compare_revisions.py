@@ -38,11 +38,12 @@ from scripts.report import wording
 from scripts.root import CLAIMS, ROOT
 from scripts.session import provenance, publishing, revisions, state
 from scripts.session.measuring import measuring
-from scripts.session.places import check_place, check_profile, parser_of, rounds_asked
+from scripts.session.places import check_bench, check_place, check_profile, parser_of, rounds_asked
 
 COLOURS = {"slower": "dark_orange3", "faster": "blue", "changed": "magenta"}
 WIDTH = 80  # columns
-FIELDS = {"benchmark", "metric", "levels", "ratio", "noise", "outcome"}  # of what is written
+FIELDS = {"benchmark", "metric", "levels", "ratio", "low", "high", "noise", "noise_known",
+          "outcome"}  # of what is written  # fmt: skip
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -60,6 +61,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     check_profile(options.profile)
+    check_bench(options.bench)
     rounds = rounds_asked(options.rounds)
     base, head = _revisions(options.base)
     files = revisions.changed_files(base, head)
@@ -71,12 +73,12 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     out = (options.out or ROOT / "out" / f"compare-{base[:8]}").resolve()
     check_place("--out", out)
-    console = Console(stderr=True, highlight=False)
+    console = Console(emoji=False, stderr=True, highlight=False)
     console.print(f"{len(files)} changed files touch {len(plan['controls'])} benchmarks: "
                   f"{', '.join(plan['controls'])}.")  # fmt: skip
     with measuring(out, lambda: _check(out)) as temporary:
         found = _measured(out, (base, head), plan, options.profile, rounds, temporary, console)
-    return show(found, Console(highlight=False))
+    return show(found, Console(emoji=False, highlight=False))
 
 
 def _revisions(name: str) -> tuple[str, str]:
@@ -148,7 +150,7 @@ def _check(out: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     found = json_of(path)
-    return isinstance(found, list) and all(set(one) >= FIELDS for one in found)
+    return isinstance(found, list) and all(set(one) == FIELDS for one in found)
 
 
 def judged(earlier: Path, later: Path, controls: Mapping[str, Sequence[str]]) -> list[Change]:

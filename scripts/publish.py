@@ -27,13 +27,14 @@ from datasets_impl.files.paths import user_path
 from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.files.whole import whole_folder
 from datasets_impl.media.workspaces import sweep_all, temporary_folder
+from scripts.judging.judge import fitting
 from scripts.judging.readable import readable
 from scripts.judging.runs import every_run
 from scripts.render_report import FILES, render
 from scripts.report import written
 from scripts.report.study import load_study
 from scripts.root import CLAIMS, RESULTS, ROOT
-from scripts.session import asv_files, publishing
+from scripts.session import asv_files, provenance, publishing
 from scripts.session.asv_assets import make_local
 from scripts.session.child import run_child
 from scripts.session.named_asv import ASV
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     out, results = options.out.resolve(), options.results.resolve()
     check_place("--out", out)
+    provenance.git("--version")  # from which asv reads the commits of all results
     every_run([results])
     check_replaceable(out / "asv", publishing.is_pages, sources=[results], what="asv's own pages")
     written.check(out / "report", FILES, "report", sources=[results])
@@ -72,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         _asv_pages(results, new, temporary)
         make_local(new, temporary)
         publishing.list_pages(new)
-    page = render(load_study([results], CLAIMS), out / "report", "../asv/index.html", [results])[0]
+    study = load_study([results], CLAIMS)
+    with fitting([results]):
+        page = render(study, out / "report", "../asv/index.html", [results])[0]
     print(f"Report: {readable(str(page))}\nasv: {readable(str(out / 'asv' / 'index.html'))}")
     print(f"To see both: python -m http.server --bind localhost --directory {readable(str(out))}")
     return 0

@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 if __name__ == "__main__" and not __package__:  # run as a file: make the repository importable
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -23,7 +24,7 @@ from datasets_impl.streams import told_while_imported
 if __name__ == "__main__":
     told_while_imported("scripts.render_report", "make report")
 
-from datasets_impl.errors import exit_on_study_error
+from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
 from scripts.check_claims import check_named
 from scripts.judging.judge import fitting
@@ -69,6 +70,17 @@ def render(
     return written.write_all(out, contents, "report", sources=sources)
 
 
+def _address(given: str) -> str:
+    """
+    Raises:
+        StudyError: following it would run something, or show what stands in it.
+    """
+    scheme = urlsplit(given).scheme
+    if scheme not in ("", "http", "https", "file"):
+        raise StudyError(f"--asv-pages is {given!r}; give an address of http, https or a file.")
+    return given
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -82,7 +94,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                         help="where the report goes (default: out/report)")  # fmt: skip
     parser.add_argument("--claims", type=user_path, default=CLAIMS, metavar="FILE",
                         help="the claims and their rules (default: this project's)")  # fmt: skip
-    parser.add_argument("--asv-pages", default="", metavar="URL",
+    parser.add_argument("--asv-pages", type=_address, default="", metavar="URL",
                         help="address of the published asv site, for links")  # fmt: skip
     return parser.parse_args(argv)
 

@@ -24,19 +24,21 @@ from rich.console import Console
 
 from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.factors import APART, PROFILES
-from datasets_impl.files.paths import cache_dir, images_dir, user_path
+from datasets_impl.files.paths import cache_dir, check_images, images_dir, user_path
 from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.observe import load
 from scripts.check_claims import check_named
+from scripts.judging.judge import fitting
 from scripts.render_report import FILES, render
 from scripts.report import written
+from scripts.report.model import Study
 from scripts.report.study import load_study
 from scripts.report.terminal import print_study
 from scripts.root import CLAIMS, ROOT
 from scripts.session import asv_files, provenance, publishing, state
 from scripts.session.child import run_child
 from scripts.session.measuring import measuring
-from scripts.session.places import check_place, check_profile, rounds_asked
+from scripts.session.places import check_bench, check_place, check_profile, rounds_asked
 from scripts.session.rounds import Session
 
 
@@ -72,6 +74,9 @@ def arguments() -> argparse.Namespace:
         help="another Python or torch than before: work in a folder of its own, and publish beside "
         "the others",
     )
+    parser.add_argument(
+        "--no-page", action="store_true", help="publish the results, and judge them elsewhere"
+    )
     parser.add_argument("--machine", help="name of this machine in the results")
     parser.add_argument("--bench", help="only the benchmarks whose name matches this expression")
     return parser.parse_args()
@@ -80,11 +85,13 @@ def arguments() -> argparse.Namespace:
 @exit_on_study_error
 def main() -> int:
     options = checked(arguments())
+    if options.images is not None:
+        check_images(options.images)
     check_named(CLAIMS, [])  # a study that cannot be judged must not be measured first
     cache_dir()
     load.most_retries()
     provenance.code_state()
-    console = Console(stderr=True, highlight=False)
+    console = Console(emoji=False, stderr=True, highlight=False)
     check = partial(_check_targets, options)
     with measuring(options.out, check, results=options.results) as temporary:
         _run(options, console, temporary)
@@ -98,10 +105,7 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
         StudyError: one of them cannot be meant.
     """
     check_profile(options.profile)
-    if options.bench == "":
-        raise StudyError(
-            "--bench is empty; give a name of asv, such as item.ByStage, or leave it out."
-        )
+    check_bench(options.bench)
     options.rounds = rounds_asked(options.rounds)
     options.machine = provenance.machine_name() if options.machine is None else options.machine
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", options.machine):
@@ -156,7 +160,8 @@ def _check_targets(options: argparse.Namespace) -> None:
         options.results,
         options.machine,
         options.profile,
-        partial=bool(options.bench),
+        bench=options.bench,
+        images=options.images,
         repeat=options.repeat,
     )
 
@@ -208,6 +213,16 @@ def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None
     )
     session.run(console)
     publishing.publish(session, options.results)
+    shown = None if options.no_page else _rendered(options, console, session)
+    session.finish()
+    if shown:
+        print_study(*shown)
+
+
+def _rendered(
+    options: argparse.Namespace, console: Console, session: Session
+) -> tuple[Study, Path]:
+    """What was found, and the page that says it."""
     pages = "../asv/index.html"
     try:
         publishing.make_pages(session, options.results, options.out / "asv")
@@ -215,9 +230,8 @@ def _run(options: argparse.Namespace, console: Console, temporary: Path) -> None
         console.print(f"{error} The report does without them.", markup=False)
         pages = ""
     study = load_study([options.results], CLAIMS)
-    paths = render(study, options.out / "report", asv_pages=pages)
-    session.finish()
-    print_study(study, paths[0])
+    with fitting([options.results]):  # others' results may stand there too
+        return study, render(study, options.out / "report", asv_pages=pages)[0]
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen = re.sub(r"[^A-Za-z0-9]+", "-", options.bench or "").strip("-")[:60].lower()
     folder = "-".join(filter(None, ["for-cluster", options.profile, chosen]))
     refused: list[str] = []
-    console = Console(stderr=True, highlight=False)
+    console = Console(emoji=False, stderr=True, highlight=False)
 
     def tell(sentence: str) -> None:
         refused.append(sentence)

@@ -31,7 +31,7 @@ from scripts.check_claims import check_named
 from scripts.judging.claims import load_claims
 from scripts.judging.judge import fitting
 from scripts.judging.readable import readable
-from scripts.judging.runs import ResultFile, every_run
+from scripts.judging.runs import ResultFile, chosen, every_run
 from scripts.judging.validity import LIMITED, VALID, VOID, Level, Validity, reference, validity
 from scripts.report import written
 from scripts.root import CLAIMS, RESULTS, ROOT
@@ -44,9 +44,10 @@ def validate(results: Path, claims: Path = CLAIMS) -> list[Validity]:
     """Of every run below `results`, the oldest first.
 
     Raises:
-        StudyError: there is none, or a file is damaged.
+        StudyError: there is none, or a file is damaged; or see `runs.chosen`.
     """
     runs = every_run([results])
+    chosen(runs)  # what the report would refuse, is not to be sent
     with fitting([results]):
         known = reference(load_claims(claims), ROOT / "requirements.txt", every_run([RESULTS]))
         return [validity(run, known) for run in runs]
@@ -100,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
         written.check(arguments.out, ["validity.json"], "submission", sources=sources)
     check_named(arguments.claims, [arguments.results])
     found = validate(arguments.results, arguments.claims)
-    show(found, Console(highlight=False))
+    show(found, Console(emoji=False, highlight=False))
     if any(one.verdict == VOID for one in found):
         return 1
     if arguments.out:

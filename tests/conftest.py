@@ -251,6 +251,12 @@ def own_loops(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def own_children() -> None:
+    """No process is left that an earlier test holds in a ring of references."""
+    gc.collect()
+
+
+@pytest.fixture
 def threads_as_before() -> Iterator[None]:
     """PyTorch's, which measurements set."""
     import torch
@@ -277,7 +283,7 @@ def asv(monkeypatch: pytest.MonkeyPatch) -> FakeAsv:
     return played(monkeypatch)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def object_libraries() -> None:
     """Skip where the object store's libraries are not installed."""
     from datasets_impl.media import object_store

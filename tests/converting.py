@@ -14,16 +14,20 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from datasets_impl.formats import FORMATS, ensure_stored
+from datasets_impl.formats import FORMATS, ensure_stored, plan
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.converting"])
+CONTEXT.set_forkserver_preload(  # of all tests: the server is one for all, and torch takes seconds
+    ["torch", "datasets_impl.loaders.loader", "tests.converting", "tests.killed",
+     "matplotlib.pyplot", "pandas", "scipy.stats"]
+)  # fmt: skip
 for row in FORMATS.values():
     if row.available:
         row.load("Format")
 
 
-def convert(folder: Path, kind: Any, name: str, place: int, told: Connection) -> None:
+def convert(folder: Path, kind: Any, name: str, place: int, chunk: int, told: Connection) -> None:
+    plan.CHUNK = chunk
     told.send("started")
     places = itertools.count(1)
 
@@ -40,10 +44,11 @@ def convert(folder: Path, kind: Any, name: str, place: int, told: Connection) ->
 def started(folder: Path, kind: str, name: str, place: int = 0) -> tuple[BaseProcess, Connection]:
     """A conversion that says "here" when it touches files for the `place`-th time, and waits.
 
-    One that is not stopped says at its end how often it touched files.
+    Its chunks are as large as here. One that is not stopped says at its end how often it touched
+    files.
     """
     said, told = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=convert, args=(folder, kind, name, place, told))
+    process = CONTEXT.Process(target=convert, args=(folder, kind, name, place, plan.CHUNK, told))
     process.start()
     told.close()
     assert said.recv() == "started"

@@ -20,6 +20,15 @@ ROOT = Path(__file__).parents[1]
 CUT_OFF = 1  # the worker that is reached, and reaches the scheduler, through a relay alone
 
 
+def written(file: Path, scheduler: subprocess.Popen[bytes]) -> str:
+    """The address of a scheduler, once it is whole in its file, which is there before."""
+    while scheduler.poll() is None:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return str(json.loads(file.read_text())["address"])
+        time.sleep(0.1)
+    raise AssertionError("the scheduler has ended")
+
+
 class Cluster:
     """Each process is one of its own; shards leave their lines in `told`."""
 
@@ -27,14 +36,19 @@ class Cluster:
         self.home, self.told, self.relay = home, home / "told", Relay()
         self.told.touch()
         (home / "log").unlink(missing_ok=True)  # of a cluster before
-        self.address = home / "scheduler.json"
-        self.address.unlink(missing_ok=True)
+        address = home / "scheduler.json"
+        address.unlink(missing_ok=True)
         self.workers: list[subprocess.Popen[bytes]] = []
-        known = ("--scheduler-file", str(self.address))
+        known = ("--scheduler-file", str(address))
         self.scheduler = self._started("scheduler", "--host", "127.0.0.1", "--port", "0", *known)
-        while not self.address.exists():
-            assert self.scheduler.poll() is None, (home / "log").read_text()
-            time.sleep(0.1)
+        try:
+            self.on = written(address, self.scheduler)
+            self._start(workers, known)
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self, workers: int, known: tuple[str, ...]) -> None:
         for number in range(workers):
             host = f"127.0.0.{number + 2}"  # the scheduler is at the first
             where = ("--host", host, *known)
@@ -52,11 +66,12 @@ class Cluster:
             self.workers.append(
                 self._started(
                     *("worker", *where, "--no-nanny", "--nthreads", "1", "--death-timeout", "60"),
-                    *("--local-directory", str(home), "--preload", counting_worker.__file__),
+                    *("--local-directory", str(self.home), "--preload", counting_worker.__file__),
                 )
             )
-        while (home / "log").read_text().count("Registered to") < workers:
-            assert all(worker.poll() is None for worker in self.workers), (home / "log").read_text()
+        log = self.home / "log"
+        while log.read_text().count("Registered to") < workers:
+            assert all(worker.poll() is None for worker in self.workers), log.read_text()
             time.sleep(0.1)
 
     def _started(self, *words: str) -> subprocess.Popen[bytes]:
@@ -75,13 +90,14 @@ class Cluster:
                 stderr=log,
             )
 
-    @property
-    def on(self) -> str:
-        return str(json.loads(self.address.read_text())["address"])
-
     def begun(self) -> int:
         """Shards, of all workers."""
         return sum(line.startswith("begun") for line in self.told.read_text().splitlines())
+
+    def kill_one(self) -> None:
+        """The first that lives and is not the one to be cut off."""
+        left = [one for one in self.workers if one is not self.workers[CUT_OFF]]
+        next(one for one in left if one.poll() is None).kill()
 
     def _of_the_cut_off(self, what: str) -> int:
         line = f"{what} {self.workers[CUT_OFF].pid}"

@@ -126,7 +126,7 @@ class Notes(Frames):
     """One file of notes on all samples, parsed for each of them."""
 
     def prepare(self) -> None:
-        notes = {str(n): list(range(n, n + 500)) for n in range(FRAMES)}
+        notes = {str(n): list(range(n, n + 100)) for n in range(FRAMES)}
         (self.folder / "notes.json").write_text(json.dumps(notes))
 
     def __getitem__(self, index: int) -> torch.Tensor:

@@ -109,14 +109,14 @@ def begun(worker: int) -> None:
 
 
 def of(dataset: Any, **options: Any) -> DataLoader[Any]:
-    """Workers that are forked: others import torch before they come to hang."""
-    return DataLoader(
-        dataset, batch_size=32, num_workers=2, multiprocessing_context="fork", **options
-    )
+    """Workers that are forked: others import torch before they come to hang. One is enough where
+    all would do the same."""
+    options = {"num_workers": 1, "batch_size": 32, "multiprocessing_context": "fork", **options}
+    return DataLoader(dataset, **options)
 
 
 def python_lock(folder: str) -> DataLoader[Any]:
-    return of(Journaled(folder))
+    return of(Journaled(folder), num_workers=2)
 
 
 def lock_of_c(folder: str) -> DataLoader[Any]:
@@ -128,7 +128,7 @@ def lock_that_is_not_sent(folder: str) -> DataLoader[Any]:
 
 
 def killed(folder: str) -> DataLoader[Any]:
-    return of(Killed(folder))
+    return of(Killed(folder), num_workers=2)
 
 
 def endless(folder: str) -> DataLoader[Any]:

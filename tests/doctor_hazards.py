@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tests.doctor_gallery import Files, Rows
 
 
-def eight_workers(folder: str) -> DataLoader[Any]:
+def workers_for_quick_rows(folder: str) -> DataLoader[Any]:
     return DataLoader(Rows(folder), batch_size=4, num_workers=8)
 
 
@@ -47,14 +47,29 @@ def mapped_spawn(folder: str) -> DataLoader[Any]:
 
 
 class ListOfDicts(Dataset[Any]):
+    """A sample is of many records, so that few samples touch much memory."""
+
     def __init__(self, folder: str) -> None:
-        self.records = [{"path": f"photo-{n}.jpg", "label": n % 10} for n in range(1_000_000)]
+        self.records: list[dict[str, Any]] = [
+            {"path": f"photo-{n}.jpg", "label": n % 10} for n in range(400_000)
+        ]
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> int:
-        return int(self.records[index]["label"])
+        far = [self.records[one] for one in range(index - len(self), index, len(self) // 32)]
+        return sum(int(one["label"]) + len(one["path"]) for one in far)
+
+
+class RandomFlip:
+    """As torchvision has one, whose import takes seconds of each process."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        self.p = p
+
+    def __call__(self, row: torch.Tensor) -> torch.Tensor:
+        return row.flip(-1) if torch.rand(()) < self.p else row
 
 
 class Frozen(Files):
@@ -184,10 +199,8 @@ class OtherMode(Rows):
     """Has a random transform for training and is used for validation."""
 
     def __init__(self, folder: str) -> None:
-        from torchvision.transforms import v2
-
         super().__init__(folder)
-        self.train_transform, self.training = v2.RandomHorizontalFlip(), False
+        self.train_transform, self.training = RandomFlip(), False
 
     def __getitem__(self, index: int) -> Any:
         row = self.data[index].clone()
@@ -222,7 +235,7 @@ def not_shared(folder: str) -> DataLoader[Any]:
 
 
 HAZARDS = {
-    "eight_workers": "workers-cost",
+    "workers_for_quick_rows": "workers-cost",
     "mapped_spawn": "large-pickle",
     "ListOfDicts": "grows",
     "Frozen": "frozen",

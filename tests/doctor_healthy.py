@@ -19,7 +19,7 @@ from torch.utils.data import (
 )
 
 from tests.doctor_gallery import Rows
-from tests.doctor_hazards import Lent, NotShared, SameNoise
+from tests.doctor_hazards import Lent, NotShared, RandomFlip, SameNoise
 
 
 class Healthy(Rows):
@@ -221,10 +221,8 @@ def opened_in_workers(folder: str) -> DataLoader[Any]:
 
 class SwitchedOff(Rows):
     def __init__(self, folder: str) -> None:
-        from torchvision.transforms import v2
-
         super().__init__(folder)
-        self.transform = v2.RandomHorizontalFlip(p=0.0)
+        self.transform = RandomFlip(p=0.0)
 
     def __getitem__(self, index: int) -> Any:
         return self.transform(self.data[index].clone())
@@ -234,5 +232,5 @@ HEALTHY = (
     "Healthy", "HealthyTuples", "HealthyBatches", "healthy_loader", "batches_of_lent",
     "distributed", "subset", "concatenated", "Seldom", "ByEpoch",
     "OtherMode", "generators", "PartOfLabels", "keyed", "third", "pairs", "logging",
-    "seeded_workers", "SwitchedOff",
+    "seeded_workers", "SwitchedOff", "shared_out",
 )  # fmt: skip

@@ -94,7 +94,7 @@ class TokeniserAnew(Frames):
     """Makes its tokeniser for each sample."""
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        tokeniser = Tokeniser(5000)  # the costly line
+        tokeniser = Tokeniser(1000)  # the costly line
         return torch.tensor(tokeniser.encode(f"word-{index} word-{index + 1}"))
 
 
@@ -102,5 +102,5 @@ class Learning(Frames):
     """What a sample adds to the object another one must not find."""
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        tokeniser = Tokeniser(5000)  # the costly line
+        tokeniser = Tokeniser(1000)  # the costly line
         return torch.tensor(tokeniser.encode(f"new-{index}") * 8)

@@ -47,15 +47,13 @@ class Arm(Frames):
 class Climate(Frames):
     """A Zarr group whose metadata are gathered in one place, and in shards."""
 
-    shards: Any = (40, 96, 96)
-
     def prepare(self) -> None:
         store = zarr.open_group(str(self.folder / "c.zarr"), mode="w")
         store.attrs["title"] = "climate"
         made = store.create_array(
             "air/temperature", shape=self.rows.shape, chunks=(20, 96, 96), dtype="f4",
-            shards=self.shards, fill_value=7, attributes={"unit": "K"},
-            compressors=zarr.codecs.GzipCodec(level=9), dimension_names=("t", "y", "x"),
+            shards=(40, 96, 96), fill_value=7, attributes={"unit": "K"},
+            compressors=zarr.codecs.GzipCodec(level=1), dimension_names=("t", "y", "x"),
         )  # fmt: skip
         made[:] = self.rows
         store.create_array("time", data=np.arange(FRAMES))

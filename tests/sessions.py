@@ -66,7 +66,7 @@ class FakeAsv:
         )
         # asv names an existing environment by the path of its interpreter.
         local = "existing-py" + sys.executable.replace("/", "_")
-        edit_json(path, lambda data: data.update(env_name=f"existing:{sys.executable}"))
+        edit_json(path, lambda data: data.update(env_name=local))
         path.rename(path.with_name(f"{path.name[:8]}-{local}.json"))
 
     def observed(self, number: int, impl: str) -> dict[str, Any]:
@@ -92,7 +92,6 @@ def played(monkeypatch: pytest.MonkeyPatch) -> FakeAsv:
     """A stand-in for asv, and for the code that a session asks about."""
     fake = FakeAsv()
     monkeypatch.setattr(asv_session, "child", fake.child)
-    monkeypatch.setattr(asv_session, "run_child", lambda *args, **kwargs: None)
     code = {"commit": COMMIT, "dirty": False, "hash": "0123"}
     monkeypatch.setattr(provenance, "code_state", lambda: code)
     return fake

@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 
 from datasets_impl.errors import StudyError
-from datasets_impl.system.scheduler import client_of
 from scripts.session import alone, hosts
-from tests import dask_cluster
 
 WANTED = {"commit": "0" * 40, "hash": "x", "claims": "y"}
 
@@ -175,53 +173,3 @@ def test_a_machine_is_known_by_its_kernel_or_by_what_its_worker_is_told(
 
 def _absent(*given: Any, **more: Any) -> str:
     raise FileNotFoundError
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="hosts are addresses of Linux's loopback")
-def test_a_real_cluster_tells_machines_and_others_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    distributed = pytest.importorskip("distributed")
-    cluster = dask_cluster.Cluster(tmp_path, 2)
-    told: list[str] = []
-    kernel = alone.machine()
-
-    def asks() -> Any:
-        return lambda: json.dumps({**WANTED, "name": "lab", "host": kernel()})
-
-    def asks_each() -> Any:
-        def ask() -> str:
-            host = distributed.get_worker().address.partition("://")[2].partition(":")[0]
-            return json.dumps({**WANTED, "name": "lab", "host": host})
-
-        return ask
-
-    def busy() -> Any:
-        """As the study begins, somebody else has work done at the first address."""
-        with distributed.Client(cluster.on, set_as_default=False) as other:
-            first = min(other.scheduler_info(n_workers=-1)["workers"])
-            other.submit(sum, [1, 2], workers=[first]).result(60)
-        return studies()
-
-    def studies() -> Any:
-        return lambda folder, words: {words[-1]: b""}
-
-    def study() -> list[str]:
-        told.clear()
-        with client_of(cluster.on) as client:
-            workers = alone.workers_by_host(client)
-            return list(hosts.study_each(client, workers, "folder", [], WANTED, told.append))
-
-    try:
-        monkeypatch.setattr(hosts, "_ask", asks)
-        monkeypatch.setattr(hosts, "_study", studies)
-        assert study() == ["127.0.0.2"]
-        assert [line.partition(" is ")[0] for line in told] == ["127.0.0.3"]
-        monkeypatch.setattr(hosts, "_ask", asks_each)
-        assert study() == ["127.0.0.2", "127.0.0.3"] and told == [], "of before"
-        monkeypatch.setattr(hosts, "_study", busy)
-        assert study() == ["127.0.0.2", "127.0.0.3"]
-        assert [line[:38] for line in told] == ["127.0.0.2 was not alone: 1 other tasks"]
-    finally:
-        cluster.end()

@@ -10,6 +10,7 @@ import pytest
 from scripts.judging.at_scale import DISK, AtScale, at_scale
 from scripts.judging.evidence import Evidence
 from scripts.report import figures
+from scripts.report.model import Study
 from scripts.report.page import page
 from scripts.report.record import study_record
 from tests.measured_loaders import evidence
@@ -119,14 +120,14 @@ def test_epochs_on_paper_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_the_estimates_are_shown_with_their_constants() -> None:
-    study = replace(build(), at_scale=paper(reading=10.0))
+def test_the_estimates_are_shown_with_their_constants(study: Study, drawn: figures.Figures) -> None:
+    study = replace(study, at_scale=paper(reading=10.0))
     record = study_record(study)["at_scale"]
     assert [one["benchmark"] for one in record["constants"]]
     assert {one["limit"] for one in record["converting"]} == {"processors", "writing"}
     assert {one["name"] for one in record["stores"]} == {one.name for one in paper().stores}
     assert "at_scale" not in study_record(build())
-    html = page(study, figures.build(study), "")
+    html = page(study, drawn, "")
     assert 'id="at-scale"' in html and "writing" in html
     assert "An epoch reads the JPEG bytes from a pack" in html and "core-hours" in html
     assert html.count("400 million") == 2 * len(paper().stores), "a row for each store"

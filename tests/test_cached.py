@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,13 +14,21 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
 from datasets_impl.corrected.cached import CachedDataset
 from datasets_impl.corrected.jpeg import JpegDataset
 from datasets_impl.corrected.preloaded import PreloadedDataset
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.system.shared_memory import alone_with, shared_empty
+
+
+class Drawn(Dataset[torch.Tensor]):
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.rand(2)
 
 
 class Mask(torch.Tensor):
@@ -105,6 +114,18 @@ def test_made_in_inference_mode_and_filled_outside_of_it() -> None:
     with torch.inference_mode():
         kept = CachedDataset([torch.zeros(2), torch.ones(2)])
     assert torch.equal(kept[1], torch.ones(2))
+
+
+class Hearing(Drawn):
+    def set_epoch(self, epoch: int) -> None: ...
+
+
+@pytest.mark.parametrize("held", [lambda data: data, lambda data: Subset(data, [1, 0])])
+def test_samples_of_each_epoch_are_not_kept_without_a_word(held: Any) -> None:
+    with pytest.warns(RuntimeWarning, match="Hearing gives other samples in each epoch"):
+        CachedDataset(held(Hearing()))
+    with warnings.catch_warnings(action="error"):
+        CachedDataset(held(Drawn()))
 
 
 class Drawing:

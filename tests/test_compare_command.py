@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from scripts import compare
+from scripts.judging import judge
 from scripts.judging.model import Cell
 from scripts.judging.repeat import repeat_of
 from scripts.render_report import main as render_main
@@ -22,7 +23,7 @@ from scripts.root import CLAIMS
 from tests.claims_text import HEAD, RATIO, claim
 from tests.repeats import again
 from tests.synthetic_results import Bench, Noise, load_evidence, write_results
-from tests.synthetic_study import NASTY, build
+from tests.synthetic_study import NASTY, build, drawing_less
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +188,10 @@ def test_a_machine_that_only_one_run_has_is_left_out_of_the_comparison(
     assert (tmp_path / "both" / "verdicts.csv").read_text().endswith("supported,supported,True\n")
 
 
-def test_a_second_run_of_another_profile_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_second_run_of_another_profile_is_refused_before_anything_is_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(judge, "evidence_of", lambda *given: pytest.fail("it was judged"))
     one = results(tmp_path / "one", 1)
     other = results(tmp_path / "two", 2, profile="full")
     arguments = [str(one), str(other), "--out", str(tmp_path / "out")]
@@ -224,7 +226,8 @@ def test_nasty_text_is_shown_not_run(first: Study) -> None:
     found = repeat_of(nasty, again(nasty, change))
     html = compare.html({claim.id: NASTY for claim in first.claims}, found, None)
     assert "<script" not in html and "&lt;script&gt;" in html
-    shown = page.page(replace(nasty, repeat=found), figures.build(nasty), "")
+    with drawing_less():
+        shown = page.page(replace(nasty, repeat=found), figures.build(nasty), "")
     assert "<script>alert" not in shown
 
 

@@ -37,7 +37,7 @@ def test_what_is_no_stored_set_is_never_replaced(
 
 
 @every_case
-@pytest.mark.parametrize("harm", ["beside the data", "a folder", "a link", "no header"])
+@pytest.mark.parametrize("harm", ["beside the data", "a folder", "a link", "no header", "listed"])
 def test_a_set_that_somebody_else_wrote_into_is_left(
     name: str, kind: Any, harm: str, folder: Path
 ) -> None:
@@ -48,6 +48,10 @@ def test_a_set_that_somebody_else_wrote_into_is_left(
         (target / "work").mkdir()
     elif harm == "a link":
         (target / "work").symlink_to(folder)
+    elif harm == "listed":
+        (target / "thesis.txt").write_text("years of work")
+        header = (target / HEADER).read_text()
+        (target / HEADER).write_text(header.replace('"files": {', '"files": {"thesis.txt": 13, '))
     else:
         (target / HEADER).write_text("{")
     (folder / "00000.jpg").unlink()  # the set is out of date
@@ -79,9 +83,15 @@ def test_a_partial_folder_of_somebody_else_is_left(inside: str, folder: Path) ->
     assert (partial / inside).read_text() == "years of work"
 
 
+@pytest.mark.parametrize("added", ["thesis.txt", "data.csv", "shard-000000.docx", "notes/data"])
 @every_case
 def test_what_is_added_to_an_unfinished_conversion_is_left(
-    name: str, kind: Any, folder: Path, chunks_of_two: None, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    kind: Any,
+    added: str,
+    folder: Path,
+    chunks_of_two: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stop_at(monkeypatch, 7)
     with pytest.raises(Stop):
@@ -89,10 +99,13 @@ def test_what_is_added_to_an_unfinished_conversion_is_left(
     monkeypatch.undo()
     partial = folder.with_name(f".images.{kind}.{name}.partial")
     (partial / ".half-a-file.xyz.tmp").write_text("of a killed writer")
-    (partial / "thesis.txt").write_text("years of work")
+    place = (partial / "data.zarr" if name == "zarr" else partial) / added
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("years of work")
     with pytest.raises(StudyError, match="holds something else"):
         ensure_stored(folder, kind, name)
-    (partial / "thesis.txt").unlink()
+    assert place.read_text() == "years of work"
+    place.unlink()
     images = ensure_stored(folder, kind, name)
     assert contents(images) == expected(folder, kind, name)
     assert not list(images.folder.glob(".*"))

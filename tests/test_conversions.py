@@ -92,56 +92,49 @@ def test_a_journal_that_lies_is_not_believed(
     assert contents(ensure_stored(folder, kind, name)) == expected(folder, kind, name)
 
 
-@pytest.fixture
-def many(folder: Path) -> Path:
-    """Enough images for several chunks."""
-    for path in jpeg_files(folder):
-        for copy in range(20):
-            shutil.copyfile(path, folder / f"{copy:03}-{Path(path).name}")
-    return folder
-
-
 @pytest.mark.slow
 @every_case
 def test_a_kill_at_any_moment_leaves_nothing_that_passes_for_whole(
-    name: str, kind: Any, many: Path
+    name: str, kind: Any, folder: Path, chunks_of_two: None
 ) -> None:
-    target, draw = many.with_name(f"images.{kind}.{name}"), random.Random(7)
-    good = expected(many, kind, name)
-    undisturbed, said = started(many, kind, name)
+    target, draw = folder.with_name(f"images.{kind}.{name}"), random.Random(7)
+    good = expected(folder, kind, name)
+    undisturbed, said = started(folder, kind, name)
     last = said.recv()
     undisturbed.join()
     shutil.rmtree(target)
     interrupted = 0
     for number in range(KILLS):
-        first = 1 if number % 2 else last - last // 20  # every other one at its end
-        process, said = started(many, kind, name, draw.randint(first, last))
+        first = 1 if number % 2 else last - 15  # every other one at its end
+        process, said = started(folder, kind, name, draw.randint(first, last))
         interrupted += said.recv() == "here"
         process.kill()
         process.join()
-        for folder in many.parent.glob(f"*images.{kind}.{name}*"):
-            if not folder.is_dir():
+        for left in folder.parent.glob(f"*images.{kind}.{name}*"):
+            if not left.is_dir():
                 continue
             try:
-                assert contents(opened(name, folder)) == good, f"a wrong set: {folder.name}"
+                assert contents(opened(name, left)) == good, f"a wrong set: {left.name}"
             except StudyError:
-                assert folder != target, "what has the name is whole"
+                assert left != target, "what has the name is whole"
         if target.exists():
             shutil.rmtree(target)
     assert interrupted >= KILLS // 2, "too few conversions were killed while they worked"
-    assert contents(ensure_stored(many, kind, name)) == good
+    assert contents(ensure_stored(folder, kind, name)) == good
 
 
 @pytest.mark.slow
 @every_case
-def test_two_processes_at_once(name: str, kind: Any, many: Path) -> None:
-    both = [started(many, kind, name) for _ in range(2)]
+def test_two_processes_at_once(name: str, kind: Any, folder: Path, chunks_of_two: None) -> None:
+    for path in jpeg_files(folder):  # enough that the second begins before the first is done
+        for copy in range(3):
+            shutil.copyfile(path, folder / f"{copy}-{Path(path).name}")
+    both = [started(folder, kind, name) for _ in range(2)]
     for process, _ in both:
         process.join()
     assert [process.exitcode for process, _ in both] == [0, 0]
-    assert contents(opened(name, many.with_name(f"images.{kind}.{name}"))) == expected(
-        many, kind, name
-    )
+    target = folder.with_name(f"images.{kind}.{name}")
+    assert contents(opened(name, target)) == expected(folder, kind, name)
 
 
 def test_a_relative_folder_and_the_home_folder(

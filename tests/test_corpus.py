@@ -39,11 +39,11 @@ def test_smaller_corpus_is_a_prefix(tmp_path: Path, content: Content) -> None:
 
 def test_every_file_is_a_distinct_baseline_jpeg(tmp_path: Path) -> None:
     for quality in (30, DEFAULT_QUALITY):
-        corpus = ensure_corpus(CorpusSpec(600, 64, quality), cache=tmp_path)
-        assert len(set(contents(corpus))) == 600
+        corpus = ensure_corpus(CorpusSpec(200, 64, quality), cache=tmp_path)
+        assert len(set(contents(corpus))) == 200
         assert corpus.manifest.repeated == 0
     assert sorted(path.name for path in corpus.root.iterdir()) == [
-        f"{index:05d}.jpg" for index in range(600)
+        f"{index:05d}.jpg" for index in range(200)
     ]
     assert corpus.paths == sorted(corpus.paths)
     with Image.open(corpus.paths[0]) as image:
@@ -52,7 +52,7 @@ def test_every_file_is_a_distinct_baseline_jpeg(tmp_path: Path) -> None:
 
 
 def test_default_takes_as_many_bytes_per_pixel_as_imagenet(tmp_path: Path) -> None:
-    manifest = ensure_corpus(CorpusSpec(256, 256), cache=tmp_path).manifest
+    manifest = ensure_corpus(CorpusSpec(64, 256), cache=tmp_path).manifest
     assert 0.5 <= manifest.bytes_per_pixel <= 0.7
     assert manifest.label == "bundled photographs"
     assert (manifest.found, manifest.used, manifest.quality) == (8, 8, str(DEFAULT_QUALITY))

@@ -127,7 +127,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_two_builders_at_once_give_one_corpus(tmp_path: Path) -> None:
-    builders = [start_builder(tmp_path, 400) for _ in range(2)]
+    builders = [start_builder(tmp_path, 200) for _ in range(2)]
     answers = [builder.communicate() for builder in builders]
     assert [builder.returncode for builder in builders] == [0, 0], answers
     assert len({hashed for hashed, _ in answers}) == 1

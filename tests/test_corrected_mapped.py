@@ -172,6 +172,16 @@ def test_mapped_fixed_replaces_what_it_once_wrote(folder: Path) -> None:
     assert not header.exists()
 
 
+def test_mapped_fixed_leaves_another_s_pixels_with_a_header_of_theirs(folder: Path) -> None:
+    """Raw bytes, and beside them their shape and dtype, are what many write."""
+    raw, header = folder.with_name("mine.raw"), folder.with_name("mine.raw.header")
+    raw.write_bytes(bytes(12))
+    header.write_text('{"shape": [3, 4], "dtype": "uint8"}')
+    with pytest.raises(StudyError, match="left as it is"):
+        ReadOnlyMappedDataset(folder, raw)
+    assert raw.read_bytes() == bytes(12) and header.exists()
+
+
 def test_mapped_fixed_checks_each_image_when_it_is_first_read(folder: Path) -> None:
     built = ReadOnlyMappedDataset(folder)
     with built.data_file.open("r+b") as file:

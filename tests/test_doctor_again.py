@@ -141,6 +141,35 @@ def test_what_is_read_again_is_named_with_its_line_and_mended(
         (remedy,) = make(at)
         assert found.name in remedy.mends and remedy.lines
         same_samples(at, remedy)
+        if name in CHUNKS:
+            check_chunks(name, remedy, tmp_path / "tried" / "rechunked" / "array-0")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [("Archive", "in a .npz cannot be mapped"), ("Clips", "wavfile.read(path, mmap=True)")],
+)
+def test_how_a_part_is_read_is_said_of_its_kind_of_file(
+    name: str, lines: str, tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_again, name)(tmp_path), tmp_path, **with_share("reading"))
+    found = read_whole(at.seen)
+    assert found and lines in found.lines
+
+
+def test_of_a_picture_no_array_is_mapped(tmp_path: Path) -> None:
+    at = context(doctor_again.Scenes(tmp_path), tmp_path, **with_share("reading"))
+    found = read_whole(at.seen)
+    assert found and "np.load" not in found.lines
+
+
+CHUNKS = {"Movie": (1, 96, 96), "Weather": (1, 32, 32)}  # of a sample
+
+
+def check_chunks(name: str, remedy: Remedy, place: Path) -> None:
+    assert f"{CHUNKS[name]}, 0, 40)" in remedy.lines, "all of it at once where it is small"
+    made = h5py.File(place)["data"] if name == "Movie" else zarr.open_array(str(place), mode="r")
+    assert made.chunks == CHUNKS[name]
 
 
 def same_samples(at: Context, remedy: Remedy) -> None:
@@ -187,18 +216,6 @@ def test_the_work_itself_is_not_done_again(
         assert called[0] == 0
         at.part[0]
         assert called[0] > 0, "nothing stands in for it outside of the remedy"
-
-
-@pytest.mark.parametrize(("name", "chunk"), [("Movie", (1, 96, 96)), ("Weather", (1, 32, 32))])
-def test_a_store_is_written_again_in_chunks_of_a_sample(
-    name: str, chunk: tuple[int, ...], tmp_path: Path
-) -> None:
-    at = context(getattr(doctor_again, name)(tmp_path), tmp_path)
-    (remedy,) = rechunked(at)
-    assert f"{chunk}, 0, 40)" in remedy.lines, "all of it at once where it is small"
-    place = tmp_path / "tried" / "rechunked" / "array-0"
-    made = h5py.File(place)["data"] if name == "Movie" else zarr.open_array(str(place), mode="r")
-    assert made.chunks == chunk
 
 
 @pytest.mark.parametrize(
@@ -443,13 +460,26 @@ def test_what_the_first_sample_prepares_is_no_cost_of_a_sample(tmp_path: Path) -
     assert found["seen"] > 1
 
 
+TABLE = """
+import pandas, torch
+class Table:
+    def __init__(self):
+        self.table = pandas.DataFrame({name: range(40) for name in "abcdefgh"})
+    def __len__(self): return 40
+    def __getitem__(self, index):
+        row = self.table.iloc[index]
+        return torch.tensor([float(row[name]) for name in "abcdefgh"])
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_what_was_answered_before_a_process_ended_is_known_to_the_next(tmp_path: Path) -> None:
     """A remedy for a cause is tried also where workers hung after the cause was found."""
+    (tmp_path / "table.py").write_text(TABLE)
     known = {"look": {"cost": COST, "bytes": 200.0}, "repeats": {"calls": [], "queries": []}}
     heard = Heard(answers=known | with_share("pandas look-ups"))
-    target = f"{doctor_again.__file__}:Table"
-    _run(target, {"folder": str(tmp_path)}, [Ask("tried", 8.0)], 20.0, heard, lambda _: None)
+    _run(f"{tmp_path}/table.py:Table", {}, [Ask("tried", 5.0)], 20.0, heard, lambda _: None)
     found = heard.answers["tried"]
     offered = [one["name"] for one in found["remedies"]]
     assert "columns" in offered or "Take the table's columns as arrays, once" in found["late"]

@@ -22,12 +22,14 @@ from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.model import Diagnosis, Found, Part, Step
 from datasets_impl.errors import BadArgument, StudyError
 
+NOTHING = diagnose("x", Heard({}))
+
 
 def diagnosis(us: float = 100.0, spread: float = 0.01, **fields: Any) -> Diagnosis:
     """One whose loader takes `us` a sample, in five rounds."""
     rounds = [us * (1 + spread * one) for one in (-2, -1, 0, 1, 2)]
     known = {"own_us": us, "own_rounds": rounds, "total_us": us, "dataset": "Photos"}
-    return diagnose("x", Heard({})).model_copy(update=known | fields)
+    return NOTHING.model_copy(update=known | fields)
 
 
 def hazard(name: str) -> Found:
@@ -235,6 +237,13 @@ def test_a_target_or_two_files_are_needed(
     assert "TARGET" in capsys.readouterr().err
 
 
+def test_where_nothing_could_be_looked_at_no_hazard_is_not_said() -> None:
+    condition = Condition.of("hazards>0")
+    assert condition.failed(diagnosis()) == ""
+    with pytest.raises(StudyError, match="takes samples that can be looked at"):
+        condition.failed(NOTHING)
+
+
 def test_the_command_fails_where_a_condition_holds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,13 +255,14 @@ def test_the_command_fails_where_a_condition_holds(
     assert main([*both, "--fail-if", "slower>500%"]) == 0
 
 
-@pytest.mark.slow
 def test_the_step_comes_from_a_watched_loop(
-    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    timed = {"own": [1000.0], "samples": 9, "remedies": []}
+    monkeypatch.setattr(command, "examine", lambda *_: Heard({"tried": timed}))
     record = Record("any")
     for _ in range(3):
         record.steps.add(0.0125)
     write(tmp_path / "watch.json", [record])
-    assert main([str(folder), "--budget", "10", "--beside", str(tmp_path / "watch.json")]) == 0
+    assert main(["x:y", "--beside", str(tmp_path / "watch.json")]) == 0
     assert "Step 12.5 ms" in capsys.readouterr().out

@@ -22,7 +22,7 @@ from datasets_impl.doctor.probes.samples import leaves, signature
 from datasets_impl.doctor.probes.searching import homes_of, places_of, searched
 from datasets_impl.doctor.probes.standing import all_replaced
 from datasets_impl.doctor.probes.target import Subject, subject_of
-from datasets_impl.doctor.remedies.collating import arrays_first
+from datasets_impl.doctor.remedies.collating import _stacking, arrays_first
 from datasets_impl.doctor.remedies.drawn import drawn
 from datasets_impl.doctor.remedies.hashed import HashedList, HashedTuple, hashed
 from datasets_impl.doctor.remedies.kept_results import read_once
@@ -243,6 +243,39 @@ def test_an_array_is_made_before_the_tensor(tmp_path: Path) -> None:
     (tmp_path / "tried").rmdir()
     at = context(doctor_again.Decoded(tmp_path), tmp_path, **with_share("converting"))
     assert arrays_first(at) == [], "there is nothing to change"
+
+
+@pytest.mark.parametrize("kind", [None, torch.float64, torch.int64, torch.bfloat16])
+def test_numbers_become_an_array_before_the_tensor(tmp_path: Path, kind: Any) -> None:
+    dataset = doctor_habits.OfNumbers(tmp_path)
+    dataset.kind = kind
+    at = context(dataset, tmp_path, **with_share("converting"))
+    made = arrays_first(at)
+    if kind is torch.bfloat16:  # which NumPy has not
+        assert made == []
+        return
+    same_samples(at, made[0])
+    assert "np.array(numbers" in made[0].lines and "file[name]" not in made[0].lines
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[1, 2], [1, 2.5], [True, False], [2.5, 1], [[1], [2]], [2**40], [1e300], [float("nan")], []],
+)
+def test_an_array_of_numbers_is_as_pytorch_would_have_it(numbers: Any) -> None:
+    used = set[str]()
+    mine, theirs = _stacking(torch.tensor, used)(numbers), torch.tensor(numbers)
+    assert mine.dtype == theirs.dtype and torch.equal(mine.nan_to_num(), theirs.nan_to_num())
+    assert bool(used) == bool(numbers)
+
+
+@pytest.mark.parametrize("numbers", [[[1.0], [2.0, 3.0]], ["a"], [2**70], [None], [1.0, "a"]])
+def test_what_is_wrong_with_numbers_pytorch_says(numbers: Any) -> None:
+    with pytest.raises((ValueError, TypeError, RuntimeError)) as theirs:
+        torch.tensor(numbers)
+    with pytest.raises(theirs.type) as mine:
+        _stacking(torch.tensor, set())(numbers)
+    assert str(mine.value) == str(theirs.value)
 
 
 def test_a_function_that_was_imported_by_its_name_is_known() -> None:

@@ -28,9 +28,10 @@ ROWS = TensorDataset(torch.arange(COUNT))
 
 class Slow(Sampler[Any]):
     def __init__(self, first: float = 0.0, length: float = 0.0) -> None:
-        self.first, self.length, self.asked = first, length, 0
+        self.first, self.length, self.asked, self.measured = first, length, 0, 0
 
     def __len__(self) -> int:
+        self.measured += 1
         time.sleep(self.length)
         return COUNT
 
@@ -73,10 +74,9 @@ def test_a_first_index_that_never_comes_is_a_finding(
 
 @pytest.mark.parametrize("kind", [Slow, SlowBatches])
 def test_a_length_that_never_comes_costs_nothing_else(kind: type[Slow]) -> None:
-    noted = list[dict[str, Any]]()
-    found = starting(
-        subject_of("x", loader(kind(length=AGES))), 0.3, lambda one: noted.append(dict(one))
-    )
+    noted, sampler = list[dict[str, Any]](), kind(length=AGES)
+    found = starting(subject_of("x", loader(sampler)), 0.3, lambda one: noted.append(dict(one)))
+    assert sampler.measured == 1, "it is asked once, while there is an end to it"
     assert "sampler" in noted[0] and "batches" not in found and "sampler_lines" in found
 
 

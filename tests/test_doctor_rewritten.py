@@ -22,7 +22,7 @@ from datasets_impl.doctor.remedies import row_groups as row_groups_module
 from datasets_impl.doctor.remedies.clones import clones
 from datasets_impl.doctor.remedies.kept_results import read_once, unpacked
 from datasets_impl.doctor.remedies.rechunked import rechunked
-from datasets_impl.doctor.remedies.remedy import Inapplicable, seeded
+from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, seeded
 from datasets_impl.doctor.remedies.rewriting import piece_of
 from datasets_impl.doctor.remedies.row_groups import row_groups
 from tests import doctor_rewritten
@@ -31,7 +31,10 @@ from tests.test_doctor_again import context, same_samples, with_share
 
 
 def lines_of(make: Any, name: str, folder: Path) -> str:
-    at = context(getattr(doctor_rewritten, name)(folder), folder)
+    return checked(make, context(getattr(doctor_rewritten, name)(folder), folder))
+
+
+def checked(make: Any, at: Context) -> str:
     (remedy,) = make(at)
     same_samples(at, remedy)
     return str(remedy.lines)
@@ -75,11 +78,8 @@ def dict_of(attributes: Any) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shards", [(40, 96, 96), None])
-def test_a_zarr_store_is_written_again_with_all_that_it_holds(
-    shards: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(doctor_rewritten.Climate, "shards", shards)
+def test_a_zarr_store_is_written_again_with_all_that_it_holds(tmp_path: Path) -> None:
+    """In shards; the array that is a store by itself, below, is in none."""
     lines = lines_of(rechunked, "Climate", tmp_path)
     run(lines, path=tmp_path / "c.zarr", new=tmp_path / "new.zarr")
     old, new = (zarr.open_group(str(tmp_path / one), mode="r") for one in ("c.zarr", "new.zarr"))
@@ -149,17 +149,16 @@ def test_a_parquet_file_is_written_again_with_all_that_it_holds(
             assert group.column(number).compression == was
 
 
-@pytest.mark.parametrize("most", [module.MOST_BYTES, 1000])
 def test_whatever_part_is_drawn_lies_in_what_was_written(
-    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_BYTES", most)
+    """Where all of it may be written."""
     monkeypatch.setattr(module, "MOST_SECONDS", 1e9)
     at = context(doctor_rewritten.Crops(tmp_path), tmp_path)
-    if most == 1000:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_BYTES", 1000)
         with pytest.raises(Inapplicable, match="take another part of the store each time"):
             rechunked(at)
-        return
     (remedy,) = rechunked(at)
     assert "(1, 32, 32)" in remedy.lines
     with h5py.File(tmp_path / "arm.h5", "r+") as file:
@@ -169,17 +168,14 @@ def test_whatever_part_is_drawn_lies_in_what_was_written(
             assert seeded(remedy.dataset, place, draw).min() >= 0, "the old one was read"
 
 
-def test_all_arrays_of_an_archive_are_unpacked(tmp_path: Path) -> None:
-    lines = lines_of(unpacked, "Recording", tmp_path)
-    made = run(lines, zipfile=zipfile, path=tmp_path / "r.npz", folder=tmp_path / "r", name="flow")
+def test_all_arrays_of_an_archive_are_unpacked_or_read_once(tmp_path: Path) -> None:
+    at = context(doctor_rewritten.Recording(tmp_path), tmp_path)
+    names = {"path": tmp_path / "r.npz", "folder": tmp_path / "r", "name": "flow"}
+    made = run(checked(unpacked, at), zipfile=zipfile, **names)
     assert isinstance(made["array"], np.memmap)
+    once = run(checked(read_once, at), functools=functools)["once"]
     for name, array in np.load(tmp_path / "r.npz").items():
         assert np.array_equal(np.load(tmp_path / "r" / f"{name}.npy"), array)
-
-
-def test_each_array_of_an_archive_is_read_once(tmp_path: Path) -> None:
-    once = run(lines_of(read_once, "Recording", tmp_path), functools=functools)["once"]
-    for name, array in np.load(tmp_path / "r.npz").items():
         assert np.array_equal(once(tmp_path / "r.npz", name), array)
     assert once.cache_info().maxsize == 2, "both that samples take stay"
 

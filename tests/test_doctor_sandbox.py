@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from datasets_impl.doctor.__main__ import questions
+from datasets_impl.doctor.__main__ import main, questions
 from datasets_impl.doctor.probes.reading import FOLDER
 from datasets_impl.doctor.process.examine import Ask, examine
 from datasets_impl.doctor.process.sandbox import sweep_dead
@@ -63,6 +64,7 @@ def _left(ward: Path, *kinds: str) -> list[str]:
     return [path for kind in kinds or noted for path in noted[kind] if not _gone(path)]
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("hangs", [False, True])
 def test_nothing_is_left_at_the_end(hangs: bool, ward: Path, scratch: Path) -> None:
     if hangs:
@@ -73,42 +75,50 @@ def test_nothing_is_left_at_the_end(hangs: bool, ward: Path, scratch: Path) -> N
     assert not list(scratch.iterdir())
 
 
-@pytest.fixture
-def doctor(ward: Path, scratch: Path) -> Iterator[subprocess.Popen[str]]:
-    """At work on a dataset that hangs."""
-    (ward / "hang").touch()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "datasets_impl.doctor", TARGET,
-         "--kwargs", json.dumps({"folder": str(ward)})],
-        cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-    with process:
-        assert until((ward / "left.json").exists)
-        assert _left(ward)
-        yield process
-        process.kill()
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.usefixtures("forked")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_nothing_stays_when_the_doctor_is_stopped(
-    how: int, ward: Path, scratch: Path, doctor: subprocess.Popen[str]
+    how: int, ward: Path, scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    doctor.send_signal(how)
-    code = doctor.wait(60)
-    assert code == (-how if how == signal.SIGKILL else 130)
-    assert until(lambda: not _left(ward)), _left(ward)
-    assert until(lambda: not list(scratch.iterdir()))
-    assert doctor.stderr is not None
-    said = doctor.stderr.read()
-    assert "Traceback" not in said and "go on" not in said
+    """At work on a dataset that hangs. One that is killed has tests of its own, below."""
+    (ward / "hang").touch()
+    was_at_work, ended = list[list[str]](), threading.Event()
+
+    def stop() -> None:
+        if until(lambda: ended.is_set() or (ward / "left.json").exists()) and not ended.is_set():
+            was_at_work.append(_left(ward))
+            os.kill(os.getpid(), how)
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    try:
+        assert main([TARGET, "--kwargs", json.dumps({"folder": str(ward)})]) == 130
+    finally:
+        ended.set()
+        stopping.join()
+    assert all(was_at_work)
+    assert not _left(ward) and not list(scratch.iterdir())
+    said = capsys.readouterr().err
+    assert "interrupted" in said and "Traceback" not in said and "go on" not in said
 
 
-def test_what_a_killed_doctor_left_goes_with_the_next(
-    ward: Path, scratch: Path, doctor: subprocess.Popen[str]
-) -> None:
+def begun(ward: Path, scratch: Path) -> subprocess.Popen[bytes]:
+    """A doctor that says into a file, whose dataset will hang."""
+    (ward / "hang").touch()
+    (ward / "left.json").unlink(missing_ok=True)
+    with (ward / "said").open("w") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "datasets_impl.doctor", TARGET,
+             "--kwargs", json.dumps({"folder": str(ward)})],
+            cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
+            stderr=said,
+        )  # fmt: skip
+
+
+def test_what_a_killed_doctor_left_goes_with_the_next(ward: Path, scratch: Path) -> None:
     """All its processes at once, as the kernel does where memory runs out."""
+    doctor = begun(ward, scratch)
+    assert until((ward / "left.json").exists), (ward / "said").read_text()
     processes = [psutil.Process(doctor.pid), *psutil.Process(doctor.pid).children(recursive=True)]
     for process in processes:
         process.suspend()
@@ -233,33 +243,28 @@ def busy() -> Iterator[None]:
             one.wait()
 
 
-KILLS, LATEST = 3, 4.0  # times, and seconds after the dataset was made
+KILLS, LATEST = 2, 4.0  # times, and seconds after the dataset was made
 
 
 def test_nothing_stays_of_a_doctor_that_is_killed_at_any_moment(ward: Path, scratch: Path) -> None:
     """Also before its dataset is made (the first), and while code in C lets nothing else run."""
     moments, killed = random.Random(0), 0
-    (ward / "hang").touch()
     for number in range(KILLS):
-        (ward / "left.json").unlink(missing_ok=True)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "datasets_impl.doctor", TARGET,
-             "--kwargs", json.dumps({"folder": str(ward)})],
-            cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)},
-            stderr=(ward / "said").open("w"),
-        )  # fmt: skip
+        doctor = begun(ward, scratch)
         # Not just any file: Python tries a folder for temporary files with one that goes at once.
         assert until(lambda: bool(list(scratch.glob(f"{PREFIX}*")))), (ward / "said").read_text()
         if number:
             assert until((ward / "left.json").exists)
             time.sleep(moments.uniform(0, LATEST))
-        with busy():
-            process.kill()
-            killed += process.wait() == -signal.SIGKILL
+        with busy() if number else contextlib.nullcontext():
+            doctor.kill()
+            killed += doctor.wait() == -signal.SIGKILL
             assert until(lambda: not list(scratch.iterdir())), (number, list(scratch.iterdir()))
             if number:
                 assert until(lambda: not _left(ward)), (number, _left(ward))
             assert until(lambda: not _with_folder_in(scratch)), (number, _with_folder_in(scratch))
+        said = (ward / "said").read_text()
+        assert "Traceback" not in said and "go on" not in said
     assert killed == KILLS
 
 

@@ -12,11 +12,12 @@ import psutil
 import pytest
 
 from datasets_impl.doctor.__main__ import main
-from datasets_impl.doctor.process.heard import Heard
+from datasets_impl.doctor.process.examine import examine
+from datasets_impl.doctor.process.heard import Ask, Heard
 from datasets_impl.doctor.report.diagnosis import diagnose
 from datasets_impl.doctor.report.model import Diagnosis
-from datasets_impl.doctor.report.page import page
-from datasets_impl.doctor.report.writing import check_places, draw_session, write_report
+from datasets_impl.doctor.report.page import GENERATOR, page
+from datasets_impl.doctor.report.writing import FIELDS, check_places, draw_session, write_report
 from datasets_impl.errors import StudyError
 from datasets_impl.files.look import LOOK
 from tests.commands import python
@@ -60,7 +61,19 @@ def test_a_package_in_a_zip_writes_its_page(found: Diagnosis, tmp_path: Path) ->
 @pytest.mark.parametrize("name", [*NAMES, "drawn.svg"])
 @pytest.mark.parametrize(
     "content",
-    ["{}", "[1, 2]", '{"title": "Diagnosis"}', "<svg>mine</svg>", "<html>mine</html>", "\udcff"],
+    [
+        "{}",
+        "[1, 2]",
+        '{"title": "Diagnosis"}',
+        "<svg>mine</svg>",
+        "<html>mine</html>",
+        "\udcff",
+        f"In its page stands {GENERATOR}",
+        f"<!doctype html>\n<!-- {GENERATOR} is what I quote -->",
+        '<svg id="doctor-matrix">mine</svg>',
+        json.dumps(dict.fromkeys([*sorted(FIELDS), "my notes"], 1)),
+        json.dumps({"properties": dict.fromkeys(sorted(FIELDS), 1)}),
+    ],
 )
 def test_what_another_wrote_is_left(
     name: str, content: str, found: Diagnosis, tmp_path: Path
@@ -103,6 +116,7 @@ def test_nothing_is_written_among_the_pictures(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "photos").mkdir()
@@ -126,6 +140,7 @@ def test_arguments_that_cannot_be_meant_are_one_sentence(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked")
 def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     folder: Path,
     tmp_path: Path,
@@ -151,8 +166,11 @@ def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
 
 
 @pytest.mark.slow
-def test_no_compiled_files_are_left_beside_the_users(tmp_path: Path) -> None:
-    """Neither of what the doctor imports nor of what workers import that are spawned."""
+@pytest.mark.usefixtures("forked")
+def test_no_compiled_files_are_left_beside_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of what the doctor imports nor of what a worker imports that is not forked."""
     (tmp_path / "helper.py").write_text("ROWS = 64\n")
     (tmp_path / "train.py").write_text(
         "import helper\n"
@@ -163,13 +181,13 @@ def test_no_compiled_files_are_left_beside_the_users(tmp_path: Path) -> None:
         "    def __getitem__(self, index):\n"
         "        return torch.full((8,), index)\n\n"
         "def loader():\n"
-        "    return torch.utils.data.DataLoader(\n"
-        "        Rows(), batch_size=8, num_workers=1, multiprocessing_context='spawn')\n"
+        "    return torch.utils.data.DataLoader(Rows(), batch_size=8, num_workers=1)\n"
     )
     before = snapshot(tmp_path)
-    command = ("-m", "datasets_impl.doctor", str(tmp_path / "train.py:loader"), "--budget", "10")
-    done = python(*command, PYTHONDONTWRITEBYTECODE="")
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
+    asked = [Ask("inside", 0.5), Ask("look", 0.5), Ask("restarted", 60.0)]
+    heard = examine(str(tmp_path / "train.py:loader"), {}, asked)
+    assert heard.answers["restarted"]["method"] == "forkserver", heard
     assert snapshot(tmp_path) == before
 
 

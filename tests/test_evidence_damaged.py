@@ -49,17 +49,35 @@ def other_suite(folder: Path) -> None:
     write_results(folder, [Bench("sorting.Suite.track_swaps", {"n": [1, 2]}, lambda f: 1.0)])
 
 
+def level(text: str) -> Change:
+    return edited(RESULT, lambda data: data["results"][NAME][1][1].__setitem__(0, text))
+
+
+def started(data: Any, when: object) -> None:
+    data["results"][NAME][data["result_columns"].index("started_at")] = when
+
+
 FILES = RESULT, LOG, FACTS, SUITE, MACHINE
 DAMAGE: dict[str, tuple[str, Change]] = {  # and the file that is named
     **{f"{name} cut": (name, cut(name)) for name in FILES},
     **{f"{name} {text!r}": (name, put(name, text))
        for name, texts in {RESULT: ("{}", "[]", ""), LOG: ('"text"\n', '{"failed": "x"}\n'),
-                           FACTS: ("[1]",), MACHINE: ("{}", "[]")}.items() for text in texts},
+                           FACTS: ("[1]", "", "\n"), MACHINE: ("{}", "[]")}.items()
+       for text in texts},
     "suite empty": (RESULT, put(SUITE, '{"version": 2}')),
     "suite missing": (SUITE, lambda folder: (folder / SUITE).unlink()),
     "suite of other factors": (
         SUITE, edited(SUITE, lambda data: data[NAME]["param_names"].append("px2"))
     ),
+    "factors that no row can have": (
+        SUITE, edited(SUITE, lambda data: data[NAME]["param_names"].__setitem__(0, "machine"))
+    ),
+    "a factor twice": (
+        SUITE, edited(SUITE, lambda data: data[NAME]["param_names"].__setitem__(0, "impl"))
+    ),
+    "a unit that is none": (SUITE, edited(SUITE, lambda data: data[NAME].update(unit={}))),
+    "a benchmark that is nothing": (SUITE, edited(SUITE, lambda data: data.update({NAME: None}))),
+    "one side of a merge": (SUITE, edited(SUITE, lambda data: data.pop(NAME))),
     "another suite": (RESULT, other_suite),
     "results a number": (RESULT, edited(RESULT, lambda data: data.update(results=3))),
     "values without their parameters": (
@@ -68,6 +86,12 @@ DAMAGE: dict[str, tuple[str, Change]] = {  # and the file that is named
     "level that is no literal": (
         RESULT, edited(RESULT, lambda data: data["results"][NAME][1][1].__setitem__(0, "open('x')"))
     ),
+    "level of a deep expression": (RESULT, level("-" * 20_000 + "1")),
+    "level of an expression not as deep": (RESULT, level("-" * 900 + "1")),
+    "level without end": (RESULT, level("1e999")),
+    "level a list": (RESULT, level("[1]")),
+    "start an object": (RESULT, edited(RESULT, lambda data: started(data, {"a": 1}))),
+    "start beyond all times": (RESULT, edited(RESULT, lambda data: started(data, 1e300))),
 }  # fmt: skip
 
 
@@ -116,6 +140,23 @@ def test_a_machine_folder_without_machine_json_is_not_dropped_silently(tmp_path:
     (tmp_path / "two" / "machine.json").unlink()
     with pytest.raises(StudyError, match="two"):
         load_evidence([tmp_path])
+
+
+@pytest.mark.parametrize("name", ["_LOCAL_12", "2", ".old", " copy"])
+def test_a_copy_beside_a_run_is_not_judged_in_its_place(tmp_path: Path, name: str) -> None:
+    write_results(tmp_path, [items(steady)])
+    load_evidence([tmp_path])
+    copy = shutil.copy(tmp_path / RESULT, tmp_path / f"{STEM}{name}.json")
+    with pytest.raises(StudyError, match=r"under another name, .* move it away") as error:
+        load_evidence([tmp_path])
+    assert str(copy) in str(error.value)
+
+
+def test_a_benchmark_that_this_project_has_no_more_is_passed_over(tmp_path: Path) -> None:
+    former = Bench("item.ByFormerThing.track_item", {"px": [64]}, lambda _: 1.0)
+    write_results(tmp_path, [items(steady), former])
+    edit_json(tmp_path / SUITE, lambda data: data.pop(former.name))
+    assert set(load_evidence([tmp_path]).cells["name"]) == {NAME}
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 from datasets_impl.contest.ceilings import CEILINGS
@@ -18,7 +20,7 @@ from scripts.report.ceilings import WORDS, passing
 from scripts.report.figures.forest import rows_of
 from scripts.report.figures.overview import item_stages
 from scripts.report.figures.panels import MOST_ROWS, ROWS, panels_of
-from scripts.report.figures.style import LAYOUTS, SERIES, WIDE
+from scripts.report.figures.style import LAYOUTS, SERIES, WIDE, drawing, to_svg
 from scripts.report.figures.values import apart, inks, ratio_ticks
 from scripts.report.model import Study
 from tests.synthetic_study import build, cell
@@ -55,6 +57,24 @@ def test_tests_of_one_row_stand_in_one_panel_and_panels_of_a_kind_share_a_scale(
         [f"{name} / preloaded"] for name in ("a", "b", "c d")
     ]
     assert panels[0].scale == panels[2].scale != panels[1].scale
+
+
+@pytest.mark.parametrize(
+    "setting", [{"text.usetex": True}, {"savefig.bbox": "tight"}, {"path.sketch": (3.0, 99.0, 1.0)}]
+)
+def test_a_users_own_settings_change_no_figure(setting: dict[str, Any]) -> None:
+    def drawn() -> str:
+        with drawing("name"):
+            figure, axes = plt.subplots()
+            axes.plot([1, 2], label="a")
+            axes.set_title("$")
+            svg = to_svg(figure)
+            plt.close(figure)
+        return svg
+
+    usual = drawn()
+    with matplotlib.rc_context(setting):
+        assert drawn() == usual
 
 
 def test_context_does_not_make_a_figure_a_wall() -> None:

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +40,7 @@ from scripts.session.places import check_place
 from tests import loading
 from tests.commands import python
 from tests.further import EVERY, available
+from tests.nursery import Nursery
 
 
 @pytest.fixture
@@ -111,41 +111,42 @@ def test_the_folder_above_a_link_is_that_above_its_target(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [["convert", "/", "/set"], ["doctor", "/"]])
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "datasets_impl.convert", "/", "/set"], ["-m", "datasets_impl.doctor", "/"],
+     ["-c", "from datasets_impl import *"]],
+)  # fmt: skip
 def test_a_command_whose_current_folder_is_gone(command: list[str], tmp_path: Path) -> None:
     """PyTorch's own libraries end the process where they are loaded there."""
     (tmp_path / "gone").mkdir()
     gone = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.executable, sys.argv[1:])"
     done = python(
-        *("-c", gone, sys.executable, "-m", f"datasets_impl.{command[0]}", *command[1:]),
+        *("-c", gone, sys.executable, *command),
         at=tmp_path / "gone", PYTHONPATH=Path(files.__file__).parents[2],
     )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.strip() == "error: The current folder is gone; change to another one."
+    sentence = "The current folder is gone; change to another one.\n"
+    if command[0] == "-m":
+        assert (done.returncode, done.stderr) == (2, f"error: {sentence}")
+    else:
+        assert done.returncode == 1 and done.stderr.endswith(sentence), done.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
 def test_a_script_whose_current_folder_is_gone(
-    method: str, when: str, folder: Path, tmp_path: Path
+    method: str, folder: Path, tmp_path: Path, nursery: Nursery
 ) -> None:
     """Paths in it are whole ones, so what can be done without a current folder is done."""
-    (tmp_path / "gone").mkdir()
-    gone = "os.rmdir(os.getcwd())"
-    (tmp_path / "script.py").write_text(
-        f"import os\n{gone if when == 'before' else ''}\nfrom datasets_impl import *\n"
-        f"if __name__ == '__main__':\n    {gone if when == 'after' else 'pass'}\n"
+    script = (
+        "import os\nfrom datasets_impl import *\nif __name__ == '__main__':\n"
+        "    os.mkdir('gone')\n    os.chdir('gone')\n    os.rmdir(os.getcwd())\n"
         f"    with ThreadedLoader(DecodedImages({str(folder)!r}), 4, start_method={method!r}) as l:"
         f"\n        print(len(list(l)), len(ensure_stored({str(folder)!r}, 'jpeg', 'pack')))\n"
     )
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "script.py")],
-        cwd=tmp_path / "gone", capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[2])},
-    )  # fmt: skip
-    fine = done.stdout == "3 12\n" and (when, method) == ("after", "fork")
-    assert fine or done.stderr.endswith("The current folder is gone; change to another one.\n")
+    nursery.program(tmp_path, script).wait()
+    fine = method == "fork" and (tmp_path / "out").read_text() == "3 12\n"
+    said = (tmp_path / "err").read_text()
+    assert fine or said.endswith("The current folder is gone; change to another one.\n")
 
 
 def test_a_current_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,6 +240,20 @@ def test_a_header_that_was_edited_is_none(change: dict[str, Any], tmp_path: Path
     index.write_text(json.dumps(edited(json.loads(index.read_text()), shapes=[side])))
     assert ReadOnlyMappedDataset(root)[0].equal(wanted)
     assert RawFileDataset(root)[0].equal(wanted)
+
+
+@pytest.mark.parametrize("name", ["0000000-sunset.raw", "0000007.raw", "0000000.raw/thesis.txt"])
+def test_a_users_file_among_raw_pixels_is_left(name: str, nested: Path) -> None:
+    place = Path(RawFileDataset(nested).files[0]).parent / name
+    if place.parent.is_file():
+        place.parent.unlink()
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("of my camera")
+    image = next(nested.rglob("*.jpg"))
+    image.rename(image.with_name("renamed.jpg"))
+    with pytest.raises(StudyError, match="holds something else than raw pixels"):
+        RawFileDataset(nested)
+    assert place.read_text() == "of my camera"
 
 
 @pytest.mark.parametrize("given", ["absent", "0.jpg"])

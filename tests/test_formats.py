@@ -21,7 +21,9 @@ from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import jpeg_files
 from datasets_impl.formats import FORMATS, ensure_stored
 from datasets_impl.formats.conversion import JOURNAL
+from datasets_impl.formats.images import StoredImages
 from datasets_impl.formats.stored import HEADER, INDEX
+from tests.nursery import Nursery
 from tests.stored_sets import CASES, contents, every_case, expected, opened
 
 
@@ -56,13 +58,19 @@ def test_what_is_read_is_what_was_stored(
         images.read(COUNT)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_works_in_a_process_started_after_it_was_read(method: str, folder: Path) -> None:
+def each_of(sets: dict[Any, StoredImages]) -> dict[Any, list[bytes]]:
+    return {case: contents(images) for case, images in sets.items()}
+
+
+def test_works_in_a_process_started_after_it_was_read(
+    folder: Path, tmp_path: Path, nursery: Nursery
+) -> None:
     cases = [case for case in CASES if FORMATS[case[0]].available]
     sets = {case: ensure_stored(folder, case[1], case[0]) for case in cases}
     good = {case: expected(folder, case[1], case[0]) for case in cases}
-    assert {case: contents(images) for case, images in sets.items()} == good
-    with multiprocessing.get_context(method).Pool(2) as pool:
+    assert each_of(sets) == good
+    assert nursery.call(tmp_path, each_of, sets) == good
+    with multiprocessing.get_context("fork").Pool(2) as pool:
         found = {case: pool.map_async(contents, [images] * 3) for case, images in sets.items()}
         for case, answers in found.items():
             assert answers.get(60) == [good[case]] * 3, case

@@ -128,6 +128,7 @@ def logged(**entry: Any) -> Callable[[Path], object]:
         pytest.param(
             in_result("params", lambda old: [[str(n) for n in range(2000)]] * 4), id="10^13 cells"
         ),
+        pytest.param(in_result("started_at", lambda old: "noon"), id="start a text"),
         pytest.param(pipe_instead(RESULT), id="result a pipe"),
         pytest.param(pipe_instead("benchmarks.json"), id="benchmarks a pipe"),
         pytest.param(pipe_instead("lab/machine.json"), id="machine a pipe"),
@@ -196,6 +197,28 @@ def test_files_of_another_asv_are_not_called_damaged(
     code = render_main(["--results", str(folder), "--claims", str(rules), "--out", str(out)])
     said = refused(code, capsys)
     assert "another version of asv" in said and "delete" not in said
+
+
+def test_a_machine_that_may_not_be_read_is_not_left_out_unsaid(
+    tmp_path: Path,
+    rules: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = results(results(tmp_path / "results"), "attic")
+    looked = os.scandir
+
+    def refuse(path: Any = ".") -> Any:
+        if Path(path).name == "attic":
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path)
+
+    monkeypatch.setattr("scripts.judging.runs.os.scandir", refuse)
+    out = tmp_path / "out"
+    arguments = ["--results", str(folder), "--claims", str(rules), "--out", str(out)]
+    said = refused(render_main(arguments), capsys)
+    assert str(folder / "attic") in said and "mend its rights" in said
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

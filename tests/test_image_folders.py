@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,3 +74,45 @@ def test_what_is_not_used_of_a_folder_is_said_once(
         assert [
             each.startswith(f"The {names} of ImageFolder will not be used") for each in found
         ] == [True] * bool(names)
+
+
+class Labels(ImageFolder):
+    def __getitem__(self, index: int) -> Any:
+        return super().__getitem__(index)[0], 100
+
+
+class Few(ImageFolder):
+    def __len__(self) -> int:
+        return 1
+
+
+class Part(Subset[Any]):
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(index)[0], 100
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        return [self[index] for index in indices]
+
+
+class Same(ImageFolder):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (Labels, "The __getitem__ of Labels will not be used"),
+        (Few, "The __len__ of Few will not be used"),
+        (lambda folder: Part(ImageFolder(folder), [0]), "The __getitem__ of Part will not be used"),
+        (Same, ""),
+        (lambda folder: Subset(Same(folder), [0]), ""),
+        (lambda folder: SimpleNamespace(samples=ImageFolder(folder).samples), ""),
+    ],
+)
+def test_samples_of_a_class_of_ones_own_are_not_taken_without_a_word(
+    made: Any, said: str, labelled: Path
+) -> None:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        DecodedImages(made(labelled))
+    assert [str(each.message).partition(":")[0] for each in found] == [said] * bool(said)

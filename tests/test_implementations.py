@@ -46,7 +46,9 @@ def rows_of_all() -> Iterator[None]:
         yield
 
 
-START_METHODS = ("fork", "forkserver", "spawn")
+# By spawn a worker is sent the same pickle as by forkserver, and imports everything anew: it takes
+# seconds, which `test_records` and `test_object_store` spend on it.
+START_METHODS = ("fork", "forkserver")
 
 
 def by_pil(path: str | Path) -> np.ndarray[Any, Any]:
@@ -186,6 +188,7 @@ def test_worker_gives_the_same_pixels(name: str, from_worker: Any) -> None:
         np.testing.assert_array_equal(pixels, by_pil(paths[name][index]))
 
 
+@pytest.mark.usefixtures("own_children")
 def test_no_worker_is_left_behind(from_worker: Any) -> None:
     _, _, pids = from_worker
     assert len(pids) == 1
@@ -194,6 +197,7 @@ def test_no_worker_is_left_behind(from_worker: Any) -> None:
 
 
 @every_implementation
+@pytest.mark.usefixtures("own_children")
 def test_one_worker_persists_over_two_epochs(name: str, folder: Path) -> None:
     """Each implementation alone, under fork, which costs little."""
     dataset = registry.build(name, folder)

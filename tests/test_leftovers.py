@@ -8,7 +8,6 @@ has imported what takes long, and none of the scripts, of which it has a copy; t
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -27,6 +26,7 @@ from datasets_impl.corpus import Corpus
 from datasets_impl.media.workspaces import own_traces, temporary_parent
 from datasets_impl.system.owners import PREFIX
 from tests import leftovers
+from tests.converting import CONTEXT
 from tests.killed import run
 from tests.test_compare_command import RULES, results
 from tests.test_validate import judged
@@ -68,14 +68,17 @@ class Ailing(Dataset):
 """
 
 
-DOCTOR = ["-m", "datasets_impl.doctor", "target.py:Ailing", "--budget", "10", "--out", "page"]
+DOCTOR = (  # in less time than users may give it
+    "import sys; from datasets_impl.doctor import __main__ as doctor; doctor.LEAST_BUDGET = 3;"
+    "sys.exit(doctor.main(['target.py:Ailing', '--budget', '3', '--out', 'page']))"
+)
 COMMANDS: dict[str, tuple[list[str], list[str]]] = {  # and where each is killed, one run a place
     "corpus": (["-c", BUILD], ["1", "100", "203"]),
     "convert-pack": (["-c", CONVERT.format("pack")], ["2", "4"]),
     "convert-restart": (["-c", CONVERT.format("restart")], ["2"]),
     "convert-shards": (["-m", "datasets_impl.convert", "photos", "shards", "--workers", "2",
                         "--shard-images", "50"], ["1"]),
-    "doctor": (DOCTOR, ["sample"]),
+    "doctor": (["-c", DOCTOR], ["sample"]),
     "render_report": (["-m", "scripts.render_report", "--results", "first",
                        "--claims", "claims.toml", "--out", "out"], ["5"]),
     "compare": (["-m", "scripts.compare", "first", "second",
@@ -85,10 +88,6 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {  # and where each is killed
     "prepare": (["-m", "benchmarks.prepare", "--bench", "exact.RandomTransform",
                  "--manifests", "manifests.json", "--plan", "plan.json"], ["1", "20"]),
 }  # fmt: skip
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["tests.killed", "tests.converting", "matplotlib.pyplot", "pandas", "scipy.stats"]
-)
 
 
 def started(name: str, home: Path, **more: str) -> Any:
@@ -99,7 +98,7 @@ def started(name: str, home: Path, **more: str) -> Any:
                 [sys.executable, *words], cwd=home, env=variables, stdout=said, stderr=said,
                 start_new_session=True,
             )  # fmt: skip
-    process = FORKS.Process(target=run, args=(words, home, variables))
+    process = CONTEXT.Process(target=run, args=(words, home, variables))
     process.start()
     return process
 

@@ -151,6 +151,14 @@ def test_own_work_is_not_foreign() -> None:
     assert between(first, Snapshot(at=2.0, busy=100.0, stolen=0.0, own=9.0)).foreign == 0.0
 
 
+def test_a_clock_that_stands_still_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a user's code may, which freezes it for what it tests."""
+    for name in ("time", "perf_counter", "monotonic"):
+        monkeypatch.setattr(time, name, lambda: 0.0)
+    first = snapshot()
+    assert between(first, snapshot()).seconds > 1e-6
+
+
 def test_steal_is_a_share_of_the_time_wanted() -> None:
     first = Snapshot(at=0.0, busy=10.0, stolen=1.0, own=10.0)
     found = between(first, Snapshot(at=1.0, busy=10.75, stolen=1.25, own=10.75))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import signal
 import threading
 import weakref
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -48,6 +50,78 @@ def test_a_batch_that_takes_too_long_is_an_error(where: str) -> None:
     made = ThreadedLoader(Slow("tuple"), 2, timeout=0.01, where=where)
     with pytest.raises(LoaderFailed, match=r"^No batch came within 0.01 seconds; .*\.$"):
         next(iter(made))
+
+
+@everywhere
+@pytest.mark.parametrize("timeout", [0, 60])
+def test_a_time_limit_of_the_trainers_own_is_not_the_loaders(where: str, timeout: float) -> None:
+    def limit(*_: Any) -> None:
+        raise TimeoutError("over the time limit")
+
+    made: Any = ThreadedLoader(Slow("tuple"), 2, timeout=timeout, where=where)
+    with made:
+        before = signal.signal(signal.SIGALRM, limit)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        try:
+            with pytest.raises(TimeoutError, match=r"^over the time limit$"):
+                next(iter(made))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert len(list(made)) == -(-COUNT // 2)
+
+
+class Ending:
+    """A sampler that raises in mid-epoch, by itself or by a signal's handler."""
+
+    def __init__(self, ended: Callable[[], Any]) -> None:
+        self.ended = ended
+
+    def __iter__(self) -> Iterator[int]:
+        yield from range(8)
+        self.ended()
+
+
+def gone() -> None:
+    raise OSError("the list is gone")
+
+
+@everywhere
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_after_an_error_of_the_sampler_come_the_batches_asked_for_and_the_end(
+    where: str, ahead: int
+) -> None:
+    made: Any = ThreadedLoader(
+        Made("tensor"), 2, sampler=Ending(gone), where=where, prefetch_factor=ahead
+    )
+    with made:
+        given, batches, seen = 4 - ahead, iter(made), []
+        for _ in range(7):
+            try:
+                seen.append(next(batches)[0, 0, 0].item())
+            except (OSError, StopIteration) as error:
+                seen.append(type(error))
+    told = [0, 2, 4, 6]
+    end = [StopIteration] * 2
+    assert seen == [*told[:given], OSError, *told[given:], *end]
+
+
+@everywhere
+def test_an_epoch_that_a_signal_cuts_short_in_the_sampler_is_said_to_be(where: str) -> None:
+    def limit(*_: Any) -> None:
+        raise TimeoutError("over the time limit")
+
+    before = signal.signal(signal.SIGUSR1, limit)
+    try:
+        sampler = Ending(lambda: signal.raise_signal(signal.SIGUSR1))
+        with ThreadedLoader[Any](Made("tensor"), 2, sampler=sampler, where=where) as made:
+            batches = iter(made)
+            with pytest.raises(TimeoutError, match=r"^over the time limit$"):
+                list(batches)
+            with pytest.raises(LoaderFailed, match="cut short"):
+                next(batches)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 class Failing(Made):
@@ -181,9 +255,9 @@ def test_closing_while_a_batch_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
     next(batches)
     start = made._places.now.start
 
-    def closing(work: Any) -> None:
+    def closing(work: Any, within: Any) -> None:
         made.close()
-        start(work)
+        start(work, within)
 
     monkeypatch.setattr(made._places.now, "start", closing)
     with pytest.raises(LoaderFailed, match="closed in mid-epoch"):

@@ -77,6 +77,20 @@ class Looked(Dataset[Any]):
         return self.dataset[index]
 
 
+class Named(Dataset[Any]):
+    """One that calls what it wraps as it likes."""
+
+    def __init__(self, **named: Any) -> None:
+        self.__dict__.update(named)
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, index: int) -> Any:
+        images = self.images
+        return images[index] if isinstance(images, Dataset) else images[0][index]
+
+
 @everywhere
 @pytest.mark.parametrize(
     "held",
@@ -86,6 +100,8 @@ class Looked(Dataset[Any]):
         lambda data: ConcatDataset([data, data]),
         lambda data: Looked(StackDataset(data)),
         lambda data: Looked(StackDataset(one=data)),
+        lambda data: Looked(StackDataset(Named(images=data, labels=[1, 2], dataset=None))),
+        lambda data: Looked(StackDataset(Named(images=[data, data]))),
     ],
 )
 def test_what_is_wrapped_hears_of_epochs_too(held: Any, where: str) -> None:

@@ -13,7 +13,7 @@ from datasets_impl import ThreadedLoader
 from datasets_impl.errors import LoaderFailed
 from datasets_impl.loaders import pinned
 from datasets_impl.loaders.pinned import PinnedRun
-from datasets_impl.loaders.work import Outcome
+from datasets_impl.loaders.work import NotInTime, Outcome
 from tests.leftovers import until
 from tests.numbered import Numbered, Waiting
 
@@ -43,7 +43,7 @@ class Recorded:
         if self.looks <= self.made:
             return self.asked[self.looks - 1], Outcome(self.looks)
         assert self.ended.wait(60), "it is ended before the thread is waited for"
-        raise TimeoutError
+        raise NotInTime
 
     def end(self) -> None:
         self.ended.set()

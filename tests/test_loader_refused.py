@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from torch.utils.data import (
 from datasets_impl import CentreCrops
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.loader import ThreadedLoader
-from tests.commands import ROOT, python
+from tests.nursery import Nursery
 from tests.samples import (
     Made,
     Stream,
@@ -56,6 +58,8 @@ def test_what_does_not_fit_together_is_refused_as_there(data: Any, given: dict[s
         {"threads": 2.5},
         {"where": "elsewhere"},
         {"prefetch_factor": -1},
+        {"prefetch_factor": 2**70},
+        {"batch_size": 2**70},
         {"in_order": 1},
         {"pin_memory": None},
         {"overwrite": True},
@@ -220,17 +224,36 @@ def test_a_batch_sampler_may_give_whatever_can_be_iterated_over(data: Any, where
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_a_program_that_starts_again_in_the_process_is_told_what_to_do(
-    method: str, tmp_path: Path
+    method: str, tmp_path: Path, nursery: Nursery
 ) -> None:
     """By forkserver, which is the usual way under Python 3.14, its server ends before it begins."""
-    (tmp_path / "train.py").write_text(
+    program = (
         "import torch\n"
         "from datasets_impl import ThreadedLoader\n"
         "numbers = torch.utils.data.TensorDataset(torch.arange(8))\n"
         f"for _ in ThreadedLoader(numbers, 4, where='process', start_method='{method}'):\n"
         "    pass\n"
     )
-    done = python("train.py", at=tmp_path, PYTHONPATH=ROOT)
-    *_, last = done.stderr.strip().splitlines()
-    assert done.returncode == 1 and "what it printed before says why" in last, done.stderr
-    assert "if __name__ ==" in done.stderr
+    code, said = nursery.program(tmp_path, program).wait(), (tmp_path / "err").read_text()
+    *_, last = said.strip().splitlines()
+    assert code == 1 and "what it printed before says why" in last, said
+    assert "if __name__ ==" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("prefetch_factor", -4), ("threads", -1), ("where", "trainer"), ("in_order", None)],
+)
+def test_what_a_loader_was_made_with_stays(name: str, value: Any) -> None:
+    """A prefetch factor of -4 would make an epoch of nothing, and -1 threads one without end."""
+    made = ThreadedLoader(Made("tuple"), where="process", threads=2)
+    before = getattr(made, name)
+    with pytest.raises(BadArgument, match=f"^{name} .* make another"):
+        setattr(made, name, value)
+    assert getattr(made, name) == before
+
+
+def test_a_framework_may_say_how_the_process_begins() -> None:
+    made = pickle.loads(pickle.dumps(ThreadedLoader(Made("tuple"), sys.maxsize)))
+    made.worker_init_fn = print  # Lightning does
+    assert made.worker_init_fn is print and made.batch_size == sys.maxsize

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import random
 import warnings
@@ -15,9 +16,10 @@ import pytest
 import torch
 from torch.utils.data import Dataset, IterableDataset
 
+from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.loader import ThreadedLoader
 from datasets_impl.loaders.random_crops import RandomCrops
-from tests.commands import ROOT, python
+from tests.nursery import Nursery
 from tests.samples import COUNT, Made, everywhere, same
 
 
@@ -50,6 +52,9 @@ class Steps(IterableDataset[Any]):
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.at = state["at"]
+
+
+FORK: dict[str, Any] = {"start_method": "fork"}  # which has the generator that NumPy was given
 
 
 def collating(samples: Any) -> Any:
@@ -85,6 +90,56 @@ def test_numbers_that_are_drawn_anew_are_said_to_be(data: Any, given: Any) -> No
     (said,) = load(data, state_of(data, start_method="fork", **given), **given)
     assert said.startswith(f"Samples of {type(data).__name__} draw random numbers, and those")
     assert ("threads=1" in said) is not isinstance(data, Steps) and said.endswith(".")
+
+
+@pytest.mark.parametrize("kind", [np.random.PCG64, np.random.SFC64, np.random.MT19937])
+@pytest.mark.filterwarnings("error")
+def test_numbers_of_any_generator_that_numpy_is_given_go_on(kind: Any) -> None:
+    """A sampler draws from it too, in the trainer's process."""
+
+    class Shuffled(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            return iter(np.random.permutation(2 * COUNT).tolist())
+
+    def made(**given: Any) -> Any:
+        order = Shuffled(range(2 * COUNT))
+        shared = {"sampler": order, "generator": torch.Generator().manual_seed(2), **given}
+        return ThreadedLoader(Drawing("numpy"), 2, threads=1, **shared)
+
+    before = np.random.get_bit_generator()
+    try:
+        np.random.set_bit_generator(kind(3))
+        with made(**FORK) as whole, made(where="trainer") as here:
+            assert len(list(here)) == COUNT
+            batches = iter(whole)
+            next(batches)
+            file = io.BytesIO()
+            torch.save(whole.state_dict(), file)
+            rest = list(batches)
+        file.seek(0)
+        state = torch.load(file)
+        np.random.rand(5)  # as a trainer does
+        with made(**FORK) as resumed:
+            resumed.load_state_dict(state)
+            same(list(resumed), rest)
+        other = np.random.Philox if kind is np.random.MT19937 else np.random.MT19937
+        np.random.set_bit_generator(other(3))
+        with (
+            made(**FORK) as elsewhere,
+            pytest.raises(BadArgument, match=r"^NumPy's own .* was .*\.$"),
+        ):
+            elsewhere.load_state_dict(state)
+            list(elsewhere)
+    finally:
+        np.random.set_bit_generator(before)
+
+
+def test_a_damaged_state_of_another_generator_is_refused() -> None:
+    state = state_of(Drawing("python"), threads=1, start_method="fork")
+    python, _, torchs = state["drawn"]
+    numpy = {"bit_generator": "PCG64", "state": {"inc": 3}}
+    with pytest.raises(BadArgument, match=r"^state is not what .*\.$"):
+        load(Drawing(), {**state, "drawn": (python, numpy, torchs)}, threads=1)
 
 
 def test_numbers_that_were_drawn_in_turn_are_drawn_anew_elsewhere() -> None:
@@ -173,7 +228,9 @@ def digests(batches: Any) -> list[str]:
 
 
 @everywhere
-def test_random_crops_go_on_in_a_new_process(where: str, folder: Path, tmp_path: Path) -> None:
+def test_random_crops_go_on_in_a_new_process(
+    where: str, folder: Path, tmp_path: Path, nursery: Nursery
+) -> None:
     with build(folder, where) as made:
         made.set_epoch(1)
         epochs = [digests(made) for _ in range(2)]
@@ -183,8 +240,7 @@ def test_random_crops_go_on_in_a_new_process(where: str, folder: Path, tmp_path:
         given = [next(batches), next(batches)]
         torch.save(made.state_dict(), tmp_path / "state")
     assert digests(given) == epochs[0][:2] and epochs[0] != epochs[1]
-    program = tmp_path / "resume.py"
-    program.write_text(ELSEWHERE)
-    done = python(program, folder, where, tmp_path / "state", PYTHONPATH=ROOT)
-    assert done.returncode == 0 and "Warning" not in done.stderr, done.stderr
-    assert json.loads(done.stdout) == [epochs[0][2:], epochs[1]]
+    code = nursery.program(tmp_path, ELSEWHERE, folder, where, tmp_path / "state").wait()
+    said = (tmp_path / "err").read_text()
+    assert code == 0 and "Warning" not in said, said
+    assert json.loads((tmp_path / "out").read_text()) == [epochs[0][2:], epochs[1]]

@@ -25,6 +25,7 @@ from datasets_impl.loaders.stored_pixels import StoredPixels
 from datasets_impl.variants.decoding import BatchedDecodingDataset
 from tests.commands import python
 from tests.loading import EXACT, WHOLE, decoded, loaded
+from tests.nursery import Nursery
 
 every_loader = pytest.mark.parametrize("name", WHOLE)
 FAST_MEAN = 2.5  # of 255, as in test_decoders
@@ -112,13 +113,18 @@ def test_a_trainer_may_stop_early_and_begin_again(name: str, folder: Path) -> No
     assert Counter(images(made)) == Counter(images(WHOLE[name](folder)))
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_work_in_a_process_started_after_they_were_used(method: str, folder: Path) -> None:
+def each_of(made: dict[str, Any]) -> dict[str, list[bytes]]:
+    return {name: images(loader) for name, loader in made.items()}
+
+
+def test_work_in_a_process_started_after_they_were_used(
+    folder: Path, tmp_path: Path, nursery: Nursery
+) -> None:
     made = {name: WHOLE[name](folder, batch_size=5, sampler=range(COUNT)) for name in WHOLE}
-    expected = {name: images(loader) for name, loader in made.items()}
-    with multiprocessing.get_context(method).Pool(1) as pool:
-        found = {name: pool.apply_async(images, (loader,)) for name, loader in made.items()}
-        assert {name: answer.get(200) for name, answer in found.items()} == expected
+    expected = each_of(made)
+    assert nursery.call(tmp_path, each_of, made) == expected
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply_async(each_of, (made,)).get(200) == expected
 
 
 @every_loader

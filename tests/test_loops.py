@@ -73,6 +73,7 @@ def test_batch_sizes_are_what_the_table_says() -> None:
 
 
 @every_loop
+@pytest.mark.usefixtures("own_children")
 def test_workers_are_what_the_table_says_and_end(name: str, folder: Path) -> None:
     dataset = loops.LOOPS[name].dataset(folder)
     with loops.looping(name, dataset) as batches:
@@ -84,6 +85,7 @@ def test_workers_are_what_the_table_says_and_end(name: str, folder: Path) -> Non
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.usefixtures("own_children")
 def test_workers_end_after_an_error_too(folder: Path) -> None:
     with (
         pytest.raises(RuntimeError, match="stop"),
@@ -180,6 +182,7 @@ def test_images_of_another_shape_are_refused(shape: tuple[int, int], folder: Pat
 
 @pytest.mark.usefixtures("corpus", "on_disk")
 @pytest.mark.parametrize("name", [*loops.LOOPS, "tuned-again"])
+@pytest.mark.usefixtures("own_children")
 def test_number_is_positive(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_loops, "EPOCH_SECONDS", 0)
     value, state = measure_loops.loop_epoch(Cell.at(["n", "px", "loop"], (COUNT, PX, name)))

@@ -26,7 +26,7 @@ from datasets_impl.factors import LOCAL_MEDIA
 from datasets_impl.files.paths import CACHE_VARIABLE
 from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media import workspaces as media
-from datasets_impl.media.workspaces import filesystem, scratch_parent, sweep, workspace
+from datasets_impl.media.workspaces import PARENTS, filesystem, scratch_parent, sweep, workspace
 from datasets_impl.system import owners, running
 from datasets_impl.system.owners import PREFIX, here, own_prefix
 from tests.folders import snapshot
@@ -45,6 +45,11 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         monkeypatch.setattr(media, "RAM_DISK", own)
     yield
     shutil.rmtree(own, ignore_errors=True)
+
+
+def test_each_medium_has_its_folder() -> None:
+    """One without would be measured elsewhere under its name."""
+    assert tuple(PARENTS) == LOCAL_MEDIA
 
 
 def parent_of(medium: str) -> Path:

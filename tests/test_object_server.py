@@ -35,27 +35,31 @@ def two_files(tmp_path: Path) -> Path:
     return folder
 
 
-def test_serves_files_under_their_names(two_files: Path) -> None:
-    with object_store(two_files) as store:
+def test_serves_files_under_their_names_late_and_counts_what_is_fetched_apart(
+    two_files: Path,
+) -> None:
+    """Listing, asking for a size, and failing are not fetching. Only loopback is listened on."""
+    with object_store(two_files, 40) as store:
         assert store.address.keys == ("a b%ü#+.bin", "second")
         assert store.address.url == "s3://study"
         dataset = JpegObjects(pickle.loads(pickle.dumps(store.address)))
         assert [dataset.fetch(0), dataset.fetch(1)] == [b"first", b"2nd"]
         assert store.served() == Served(requests=2, bytes=8, other=0)
-
-
-def test_counts_other_requests_apart(two_files: Path) -> None:
-    """Listing, asking for a size, and failing are not fetching."""
-    with object_store(two_files) as store:
-        files = open_store(store.address)
+        assert measure.timed(lambda: dataset.fetch(1)) >= 0.04
+        files, before = open_store(store.address), store.served()
         assert sorted(files.ls("study", detail=False)) == ["study/a b%ü#+.bin", "study/second"]
-        after_listing = store.served()
-        assert (after_listing.requests, after_listing.bytes) == (0, 0) and after_listing.other >= 1
+        listed = store.served().since(before)
+        assert (listed.requests, listed.bytes) == (0, 0) and listed.other >= 1
+        before = store.served()
         with pytest.raises(FileNotFoundError):
             files.cat_file("study/absent")
         files.invalidate_cache()
         assert files.size("study/second") == 3
-        assert store.served().since(after_listing) == Served(requests=0, bytes=0, other=2)
+        assert store.served().since(before) == Served(requests=0, bytes=0, other=2)
+        connections = psutil.Process(store.process.pid).net_connections()
+        assert connections
+        assert {c.laddr.ip for c in connections} == {"127.0.0.1"}
+        assert {c.raddr.ip for c in connections if c.raddr} <= {"127.0.0.1"}
 
 
 def test_latency_is_added_to_get_and_to_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,22 +77,6 @@ def test_latency_is_added_to_get_and_to_nothing_else(monkeypatch: pytest.MonkeyP
     client.put("/study/key", data=b"x")
     assert slept == [0.0125]
     assert app.counts == {"requests": 1, "bytes": 5, "other": 2}
-
-
-def test_no_item_comes_sooner_than_the_latency(two_files: Path) -> None:
-    with object_store(two_files, 40) as store:
-        dataset = JpegObjects(store.address)
-        dataset.fetch(0)
-        assert measure.timed(lambda: dataset.fetch(1)) >= 0.04
-
-
-def test_listens_on_loopback_and_connects_to_nothing(two_files: Path) -> None:
-    with object_store(two_files) as store:
-        JpegObjects(store.address).fetch(0)
-        connections = psutil.Process(store.process.pid).net_connections()
-        assert connections
-        assert {c.laddr.ip for c in connections} == {"127.0.0.1"}
-        assert {c.raddr.ip for c in connections if c.raddr} <= {"127.0.0.1"}
 
 
 def test_cloud_settings_and_proxies_are_ignored(
@@ -112,24 +100,20 @@ def test_cloud_settings_and_proxies_are_ignored(
         assert JpegObjects(store.address).fetch(1) == b"2nd"
         environment = psutil.Process(store.process.pid).environ()
         assert not set(wrong) & set(environment)
+    assert store.process.returncode is not None, "stopped after the block"
     assert dict(os.environ) == before
-
-
-def test_stopped_after_the_block(two_files: Path) -> None:
-    with object_store(two_files) as store:
-        dataset = JpegObjects(store.address)
-        dataset.fetch(0)  # its connection stays open, and must not keep the server
-        assert store.process.poll() is None
-    assert store.process.returncode is not None
-    assert not psutil.pid_exists(store.process.pid)
-    with pytest.raises(RuntimeError, match="gone"):
-        store.served()
 
 
 def test_stopped_after_an_exception(two_files: Path) -> None:
     with pytest.raises(ZeroDivisionError), object_store(two_files) as store:
+        dataset = JpegObjects(store.address)
+        dataset.fetch(0)  # its connection stays open, and must not keep the server
+        assert store.process.poll() is None
         raise ZeroDivisionError
     assert store.process.returncode is not None
+    assert not psutil.pid_exists(store.process.pid)
+    with pytest.raises(RuntimeError, match="gone"):
+        store.served()
 
 
 def test_a_store_that_dies_is_an_error_not_a_wait(two_files: Path) -> None:

@@ -482,13 +482,22 @@ def test_a_folder_of_something_else_is_one_sentence(page: Any, tmp_path: Path) -
     assert page.locator("#told").inner_text() == f"{tmp_path.name} holds no claims.json."
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "null", '{"claims": 3}'])
+@pytest.mark.parametrize("text", ["{", "[]", "null", '{"claims": 3}', '{"claims": [null]}'])
 def test_a_file_of_something_else_is_one_sentence(page: Any, text: str) -> None:
     file = {"name": "other.json", "mimeType": "application/json", "buffer": text.encode()}
     page.locator("#drop input").set_input_files(file)
     until(page, "document.getElementById('told').textContent")
     assert page.locator("#told").inner_text().startswith("other.json is no claims.json")
     assert page.locator("#beside").is_hidden()
+
+
+@pytest.mark.parametrize("machines", ["3", "[null]", "{}"])
+def test_machines_of_a_damaged_file_are_left_out(page: Any, machines: str) -> None:
+    text = f'{{"claims": [], "machines": {machines}}}'
+    file = {"name": "other.json", "mimeType": "application/json", "buffer": text.encode()}
+    page.locator("#drop input").set_input_files(file)
+    until(page, "document.getElementById('told').textContent")
+    assert page.locator("#told").inner_text().endswith("verdicts differ.")
 
 
 def test_printing_opens_every_card_and_closes_it_again(page: Any) -> None:

@@ -154,6 +154,8 @@ def test_each_run_is_valid_by_the_cells_of_its_own_profile(tmp_path: Path) -> No
     for profile, one in (("standard", bench(1024, [64, 128], ["naive"])),
                          ("quick", bench(256, [64], ["naive", "mapped"]))):  # fmt: skip
         write_results(tmp_path, [one], environment=f"existing-py3.11-{profile}")
+    with pytest.raises(StudyError, match=r"nowhere\.txt cannot be read"):
+        reference(load_claims(CLAIMS), ROOT / "nowhere.txt", [])
     known = reference(load_claims(CLAIMS), ROOT / "requirements.txt", [])
     for each in every_run([tmp_path]):
         (cells,) = (one for one in validity(each, known).checks if one.name == "cells")

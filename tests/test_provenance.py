@@ -69,6 +69,15 @@ def test_what_a_user_has_set_changes_nothing_of_what_is_told(
     assert not (clone / "called").exists()
 
 
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_that_git_is_told_not_to_see_is_seen(flag: str, clone: Path) -> None:
+    name = "benchmarks/gr\u00f6\u00dfe.py"
+    provenance.git("update-index", flag, name)
+    assert not provenance.code_state()["dirty"]
+    (clone / name).write_text("x = 2")
+    assert provenance.code_state()["dirty"]
+
+
 def test_a_name_that_is_no_utf_8_is_hashed(clone: Path) -> None:
     before = provenance.code_state()
     (clone / os.fsdecode(b"benchmarks/gr\xf6.py")).write_text("x = 1")

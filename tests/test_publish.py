@@ -83,7 +83,15 @@ def test_an_address_that_is_new_is_named(known: None, tmp_path: Path) -> None:
         make_local(made, tmp_path, archive)
 
 
-@pytest.mark.parametrize(("said", "words"), [(None, "install it"), ("exit 1", "does not get flot")])
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (None, "install it"),
+        ("exit 1", "does not get flot"),
+        ("exit 0", "does not get flot"),
+        ("printf '\\377\\n'", "does not get flot"),
+    ],
+)
 def test_npm_that_is_missing_or_fails_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str | None, words: str
 ) -> None:
@@ -93,6 +101,16 @@ def test_npm_that_is_missing_or_fails_is_one_sentence(
         (tmp_path / "npm").chmod(0o755)
     with pytest.raises(StudyError, match=words):
         asv_assets.npm_pack("flot@0.8.3", tmp_path)
+
+
+def test_npm_is_asked_where_to_write_whatever_it_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seek = 'while [ "$1" != --pack-destination ]; do shift; done'
+    (tmp_path / "npm").write_text(f'#!/bin/sh\n{seek}\necho > "$2/flot.tgz"; echo "[{{}}\n]"\n')
+    (tmp_path / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert asv_assets.npm_pack("flot@0.8.3", tmp_path / "there").name == "flot.tgz"
 
 
 def results(tmp_path: Path) -> Path:
@@ -110,6 +128,16 @@ def results(tmp_path: Path) -> Path:
             params={"python": python, "torch": "2.14.1"},
         )  # fmt: skip
     return tmp_path / "results"
+
+
+def test_without_git_it_is_git_that_is_to_be_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = results(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert command.main(["--results", str(found), "--out", str(tmp_path / "out")]) == 2
+    assert "install git" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
 
 
 def published(tmp_path: Path) -> Path:

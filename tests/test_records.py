@@ -7,6 +7,7 @@ import errno
 import itertools
 import json
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import pickle
 import sys
@@ -85,6 +86,7 @@ def test_own_bytes_follow_from_the_layout() -> None:
     ("structure", "start_method"),
     [*((each, "fork") for each in STRUCTURES), ("packed-tensor", "spawn")],
 )
+@pytest.mark.usefixtures("own_children")
 def test_loader_reads_every_record_once(structure: str, start_method: str) -> None:
     count = BATCH_SIZE + 5
     with record_loader(STRUCTURES[structure](count), 2, start_method) as batches:
@@ -171,6 +173,7 @@ def test_a_loader_that_starts_has_no_failure(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_children")
 def test_a_list_of_tensors_exceeds_what_forkserver_can_send(folder: Path) -> None:
     dataset = registry.build("preloaded", folder)
     dataset.data = [dataset.data[0].clone() for _ in range(260)]
@@ -208,6 +211,7 @@ def test_other_errors_pass(error: Exception) -> None:
     ("structure", "least", "most"),
     [("list-str", 70, 115), ("list-tuple", 85, 115), ("numpy-bytes", 0, 10)],
 )
+@pytest.mark.fresh_process
 def test_share_that_a_forked_worker_copies(structure: str, least: float, most: float) -> None:
     value, state = tree.record_copies(cell(n=200_000, structure=structure))
     assert least <= value <= most
@@ -278,8 +282,10 @@ def test_arrays_are_copied_to_workers_that_are_not_forked(on_disk: None) -> None
 
 
 @pytest.mark.slow
-def test_a_second_measurement_starts_its_own_fork_server() -> None:
+def test_a_second_measurement_starts_its_own_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one removed the folder that the fork server's socket was in."""
+    server = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    monkeypatch.setattr(server, "_preload_modules", ["torch"])  # not what others need
 
     def read(cell: Cell) -> tuple[float, dict[str, Any]]:
         with record_loader(STRUCTURES["packed-tensor"](3), 1, cell.start_method) as batches:

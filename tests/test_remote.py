@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 
 from datasets_impl import RandomCrops
 from datasets_impl.contest.remote import packed
+from datasets_impl.convert import convert_to_shards
 from datasets_impl.corpus import CorpusSpec, ensure_corpus
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.pictures import jpeg_files
@@ -87,6 +88,35 @@ def test_a_folder_by_address_is_the_folder(photos: Path, put: Callable[[Path], s
     assert pickle.loads(pickle.dumps(source)).read(-1) == files(photos)[-1]
     with pytest.raises(IndexError, match="only 72"):
         source.read(COUNT)
+
+
+@pytest.mark.parametrize("content", [b"short", b"more than there was" * 1000])
+def test_a_picture_that_changed_since_is_not_cut_to_its_former_size(
+    content: bytes, photos: Path, put: Callable[[Path], str]
+) -> None:
+    source = RemoteFolder(put(photos))
+    source.system.pipe_file(source.paths[0], content)
+    with pytest.raises(StudyError, match=f"has {len(content):,} bytes and had .* open it again"):
+        source.read(0)
+    assert source.read(1) == files(photos)[1]
+    assert RemoteFolder(source.url).read(0) == content
+
+
+def test_pictures_that_changed_under_an_address_are_converted_anew(
+    photos: Path, put: Callable[[Path], str]
+) -> None:
+    """Also where a file system has no tag, and the size is the same; names are no patterns."""
+    url, system = put(photos), fsspec.filesystem("memory")
+    one, other = (path.read_bytes() for path in sorted(photos.iterdir())[:2])
+    size = max(len(one), len(other))
+    one, other = one.ljust(size, b"\0"), other.ljust(size, b"\0")
+    with ThreadPoolExecutor(2) as pool:
+        for content, written in ((one, 1), (one, 0), (other, 1)):
+            if written:
+                system.pipe_file(f"{url}-[1]/a*[z].jpg", content)
+            done = convert_to_shards(f"{url}-[1]", f"{url}-set[1]", executor=pool)
+            assert done.written == written
+            assert RemotePack(f"{url}-set[1]").read(0) == content
 
 
 def test_a_fork_while_another_thread_connects(
@@ -201,6 +231,23 @@ def test_a_seed_and_an_epoch_say_the_order(pack: RemotePack) -> None:
     following.set_epoch(1)
     assert (first._order == same._order).all() and (following._order != first._order).any()
     assert first.name(0) == pack.name(int(first._order[0]))
+
+
+def test_a_folder_of_this_machine_by_address(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the program is: the address of a picture is one from the root."""
+    monkeypatch.chdir(tmp_path)
+    source = RemoteFolder(f"file://{photos}")
+    found = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))]
+    assert [source.read(index) for index in range(len(source))] == found
+
+
+@pytest.mark.parametrize("url", ["s3://", "memory:///", "://x"])
+def test_an_address_of_nothing(url: str) -> None:
+    for kind in (RemoteFolder, RemotePack):
+        with pytest.raises(BadArgument, match="give an address such as"):
+            kind(url)
 
 
 @pytest.mark.parametrize(

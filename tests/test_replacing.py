@@ -155,14 +155,17 @@ def test_what_others_wrote_is_there_afterwards(
 
 
 def test_a_folder_that_was_put_aside_and_left_is_swept(tmp_path: Path) -> None:
-    aside, work = tmp_path / ".set.old.abc", tmp_path / ".set.old.work"
+    aside, work = tmp_path / ".set.old.abc_1234", tmp_path / ".set.old.my__work"
+    copy = tmp_path / ".set.old.2024"
     planted(aside.parent, {}, {})
-    (aside / "set").mkdir(parents=True)
-    (aside / "set" / HEADER).write_text("[]")
+    for folder in (aside, copy):
+        (folder / "set").mkdir(parents=True)
+        (folder / "set" / HEADER).write_text("[]")
     work.mkdir()
     (work / "thesis.txt").write_text("years of work")
     build(tmp_path / "set", [])
     assert not aside.exists() and (work / "thesis.txt").exists()
+    assert (copy / "set" / HEADER).exists(), "a user's own copy of it"
 
 
 @pytest.mark.parametrize("how", [build, remove])

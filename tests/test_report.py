@@ -152,6 +152,16 @@ def test_it_is_a_number_and_no_sentence(
     assert update_readme.number({**claim, "effect": usual | effect}) == expected
 
 
+def test_a_link_that_leads_to_itself_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "self").symlink_to("self")
+    for given in (["--out", str(tmp_path / "self")], ["--results", str(tmp_path / "self" / "x")]):
+        assert main(given) == 2
+        assert "symbolic link that leads to itself" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "self").is_symlink()
+
+
 def test_out_that_is_a_file_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +169,15 @@ def test_out_that_is_a_file_is_one_sentence(
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert main(["--out", str(tmp_path / "file")]) == 2
     assert "give a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["javascript:alert(1)", "data:text/html,<p>"])
+def test_an_address_that_would_run_something_is_refused(
+    given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--out", str(tmp_path / "report"), "--asv-pages", given]) == 2
+    assert "give an address of http, https or a file" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
 
 
 def test_command_renders_what_the_judge_returns(

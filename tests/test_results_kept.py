@@ -17,7 +17,9 @@ from tests.folders import snapshot
 from tests.sessions import (
     FakeAsv,
     opened,
+    publish,
     published,
+    run,
 )
 
 
@@ -26,7 +28,7 @@ def refused(tmp_path: Path, text: str, **changes: object) -> None:
     target = tmp_path / "published"
 
     before = snapshot(target)
-    settings: dict[str, Any] = {"machine": "lab", "profile": "quick", "partial": False}
+    settings: dict[str, Any] = {"machine": "lab", "profile": "quick"}
     with pytest.raises(StudyError, match=text):
         publishing.check_results(target, **settings | changes)
     assert snapshot(target) == before
@@ -38,10 +40,34 @@ def test_results_of_another_profile_or_a_part_are_not_mixed_in(
     published(tmp_path)
     refused(tmp_path, "profile quick", profile="standard")
     refused(tmp_path, "profile quick", profile="standard", machine="other")
-    refused(tmp_path, "whole profile", partial=True)
+    refused(tmp_path, "whole profile", bench="item")
     refused(tmp_path, "profile quick", profile="loaders")
-    publishing.check_results(tmp_path / "published", "other", "quick", partial=True)
-    publishing.check_results(tmp_path / "published", "lab", "quick", partial=True, repeat=True)
+    publishing.check_results(tmp_path / "published", "other", "quick", bench="item")
+    publishing.check_results(tmp_path / "published", "lab", "quick", bench="item", repeat=True)
+
+
+@pytest.mark.parametrize("kept", [None, "photos"])
+def test_results_of_other_pictures_are_not_replaced(
+    asv: FakeAsv, tmp_path: Path, kept: str | None
+) -> None:
+    """Another folder of work, and the same one for results: nothing else would tell them apart."""
+    session = opened(tmp_path, pictures=json.dumps([{"folder": kept}]))
+    session.state["key"]["images"] = kept and f"/my/{kept}"
+    run(session)
+    publish(session, tmp_path / "published")
+    refused(tmp_path, "holds results of other pictures", images="/my/pets")
+    refused(tmp_path, "holds results of other pictures", images="/my/pets", repeat=True)
+    publishing.check_results(tmp_path / "published", "lab", "quick", images=kept and f"/the/{kept}")
+    publishing.check_results(tmp_path / "published", "other", "quick", images="/my/pets")
+
+
+def test_results_of_other_benchmarks_are_not_replaced(asv: FakeAsv, tmp_path: Path) -> None:
+    session = opened(tmp_path, bench="item")
+    run(session)
+    publish(session, tmp_path / "published")
+    refused(tmp_path, "holds results of item, which those of --bench epoch", bench="epoch")
+    for bench in ("item", None):
+        publishing.check_results(tmp_path / "published", "lab", "quick", bench=bench)
 
 
 def test_results_of_another_machine_of_the_same_name_are_kept(
@@ -89,9 +115,9 @@ def test_results_are_not_published_to_a_file(asv: FakeAsv, tmp_path: Path) -> No
 
 def test_the_committed_results_are_taken_for_those_of_their_profile() -> None:
     for profile in ("standard", *APART):
-        publishing.check_results(RESULTS, "another", profile, partial=False)
+        publishing.check_results(RESULTS, "another", profile)
     with pytest.raises(StudyError, match=r"profile (standard|loaders)"):
-        publishing.check_results(RESULTS, "another", "quick", partial=False)
+        publishing.check_results(RESULTS, "another", "quick")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"project": 3}', "[" * 100_000, None])

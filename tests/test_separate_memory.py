@@ -176,9 +176,9 @@ def test_batches_in_page_locked_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [int(batch[1][0]) for batch in made]
     assert values == list(range(0, COUNT, 2))
     assert len([each for each in copied if each is not None]) == len(values)
-    batches = iter(ThreadedLoader(Raising(KeyError), 2, pin_memory=True))
-    with pytest.raises(KeyError):
-        next(batches)
+    raising: Any = ThreadedLoader(Raising(KeyError), 2, pin_memory=True)
+    with raising, pytest.raises(KeyError):
+        next(iter(raising))
 
 
 def test_without_a_device_that_is_said_and_nothing_pinned() -> None:

@@ -8,8 +8,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,7 +19,6 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from conftest import ROOT
 from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.errors import LoaderFailed, StudyError
@@ -29,6 +26,7 @@ from datasets_impl.loaders import separate
 from datasets_impl.loaders.loader import ThreadedLoader
 from tests.leftovers import gone, left, present, shared, until
 from tests.numbered import COUNT, Numbered, Waiting, child_of
+from tests.nursery import Nursery
 
 
 class Ending(Numbered):
@@ -106,7 +104,9 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def trainer(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, list[psutil.Process]]]]:
+def trainer(
+    tmp_path: Path, nursery: Nursery
+) -> Iterator[Callable[[str], tuple[Any, list[psutil.Process]]]]:
     """Starts a trainer that waits for a batch; it, the process that makes them, and a fork.
 
     A fork server's own folder is left where its process is killed, and its name must be short.
@@ -115,22 +115,11 @@ def trainer(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, list[psutil.P
     folder = tempfile.mkdtemp()
 
     def start(method: str) -> tuple[Any, list[psutil.Process]]:
-        script = tmp_path / "trainer.py"
-        script.write_text(TRAINER)
-        process = subprocess.Popen(
-            [sys.executable, str(script), method],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={
-                **os.environ,
-                "TMPDIR": folder,
-                "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-            },
-        )
-        assert process.stdout is not None
-        others = [psutil.Process(int(number)) for number in process.stdout.readline().split()]
+        process = nursery.program(tmp_path, TRAINER, method, TMPDIR=folder)
+        said = tmp_path / "out"
+        assert until(lambda: said.read_text().endswith("\n") or process.poll() is not None)
+        others = [psutil.Process(int(number)) for number in said.read_text().split()]
+        assert others, (tmp_path / "err").read_text()
         started.extend(others)
         return process, others
 
@@ -150,19 +139,20 @@ def trainer(tmp_path: Path) -> Iterator[Callable[[str], tuple[Any, list[psutil.P
         ("spawn", "SIGINT"),
     ],
 )
-def test_when_the_trainer_ends_so_does_the_process(method: str, how: str, trainer: Any) -> None:
+def test_when_the_trainer_ends_so_does_the_process(
+    method: str, how: str, trainer: Any, tmp_path: Path
+) -> None:
     before, since = present(), time.time()
     process, (child, fork) = trainer(method)
     if how == "SIGINT":  # Ctrl-C goes to all of them
         os.killpg(process.pid, signal.SIGINT)
     else:
-        process.send_signal(getattr(signal, how))
+        os.kill(process.pid, getattr(signal, how))
     assert until(lambda: gone(child))
-    assert process.wait(120) != 0
+    assert process.wait() != 0
     fork.kill()
     if how == "SIGINT":
-        error = process.stderr.read()
-        assert error.count("KeyboardInterrupt") == 1
+        assert (tmp_path / "err").read_text().count("KeyboardInterrupt") == 1
     assert until(lambda: not shared(left(before, since)))
 
 

@@ -192,16 +192,6 @@ def test_a_full_disk_ends_the_round_and_not_the_study(
     assert opened(tmp_path).state["done"] == 1
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "\0"])
-def test_a_damaged_file_of_machines_is_named(
-    asv: FakeAsv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
-) -> None:
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    (tmp_path / asv_session.MACHINES).write_text(content)
-    with pytest.raises(StudyError, match=r"\.asv-machine\.json"):
-        run(opened(tmp_path))
-
-
 def test_a_round_in_which_asv_fails_is_not_counted(asv: FakeAsv, tmp_path: Path) -> None:
     asv.trouble = lambda number: 1 if number == 2 else 0
     with pytest.raises(StudyError, match="exit code 1 in round 2") as error:
@@ -309,6 +299,18 @@ def test_a_damaged_state_starts_anew(asv: FakeAsv, tmp_path: Path, content: str)
     (tmp_path / "session" / "session.json").write_text(content)
     session = opened(tmp_path)
     assert session.state["done"] == 0
+    run(session)
+    assert samples(session.results) == BLOCKS
+
+
+@pytest.mark.parametrize("damage", [{"rounds": "a"}, {"code": None}, {"code": {}}])
+def test_a_state_with_a_damaged_part_starts_anew(
+    asv: FakeAsv, tmp_path: Path, damage: dict[str, Any]
+) -> None:
+    half_done(asv, tmp_path)
+    path = tmp_path / "session" / "session.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"done": 1} | damage))
+    session = opened(tmp_path)
     run(session)
     assert samples(session.results) == BLOCKS
 

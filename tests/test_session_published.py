@@ -280,7 +280,7 @@ def test_another_environment_is_published_beside_the_first(
     versions = provenance.versions() | {"torch": "2.9.1+cpu"}
     monkeypatch.setattr(provenance, "versions", lambda: versions)
     monkeypatch.setattr(provenance, "python", lambda: "3.14.2t")
-    publishing.check_results(target, "lab", "quick", partial=True)
+    publishing.check_results(target, "lab", "quick", bench="item")
     session = opened(tmp_path)
     run(session)
     publishing.publish(session, target)

@@ -240,7 +240,9 @@ def test_a_shard_of_other_pictures_never_gets_into_a_set(
 
 
 @pytest.mark.parametrize("harm", ["nothing", "another set", "damaged"])
-@pytest.mark.parametrize("name", ["shard-000001/thesis.txt", "thesis/part.txt"])
+@pytest.mark.parametrize(
+    "name", ["shard-000001/thesis.txt", "shard-000001/data.csv", "thesis/part.txt"]
+)
 @pytest.mark.parametrize("where", ["folder", "address"])
 def test_what_somebody_puts_into_an_unfinished_set_is_left(
     where: str, name: str, harm: str, folder: Path, tmp_path: Path, in_memory: str
@@ -321,6 +323,12 @@ def test_an_executor_that_is_shut_down_is_one_sentence(folder: Path, tmp_path: P
     here(folder, tmp_path / "set")
 
 
+class WithoutCause(Exception):
+    """As some libraries have it: there may be a cause, and here is none."""
+
+    cause = None
+
+
 class Failing(Here):
     """Says that it cannot go on as executors do: in the future, or as the task is submitted."""
 
@@ -343,6 +351,7 @@ class Failing(Here):
         (CancelledError(), "CancelledError"),
         (OSError("job 7 failed"), "job 7"),
         (ValueError("x"), "x"),
+        (WithoutCause("node 3 is lost"), "node 3"),
     ],
 )
 def test_whatever_an_executor_fails_with_is_one_sentence(
@@ -350,6 +359,43 @@ def test_whatever_an_executor_fails_with_is_one_sentence(
 ) -> None:
     with pytest.raises(StudyError, match=rf"The executor cannot go on \({said}.*is kept"):
         convert_to_shards(folder, tmp_path / "set", executor=Failing(error, at_once))
+
+
+class Elsewhere(Here):
+    """As Ray has it: arrays of a task cannot be written, and an error is wrapped in one whose text
+    is a traceback."""
+
+    class Wrapped(StudyError):
+        def __init__(self, cause: Exception) -> None:
+            super().__init__(f"\x1b[36mray::write()\x1b[39m\n  File ...\n{cause}")
+            self.cause = cause
+
+    def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        buffers: list[pickle.PickleBuffer] = []
+        sent = pickle.dumps(args, protocol=5, buffer_callback=buffers.append)
+        fixed = [bytes(buffer.raw()) for buffer in buffers]
+        try:
+            return super().submit(function, *pickle.loads(sent, buffers=fixed))
+        except Exception as error:
+            future: Future[Any] = Future()
+            future.set_exception(self.Wrapped(error))
+            return future
+
+
+def test_tasks_may_lie_in_memory_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
+    convert_to_shards(folder, tmp_path / "set", shard_images=SIZE, executor=Elsewhere())
+    here(folder, tmp_path / "other")
+    assert snapshot(tmp_path / "set") == snapshot(tmp_path / "other")
+
+
+def test_the_error_of_a_task_is_told_without_what_an_executor_wraps_it_in(
+    folder: Path, tmp_path: Path
+) -> None:
+    (damaged,) = sorted(folder.iterdir())[4:5]
+    damaged.write_bytes(b"no picture")
+    with pytest.raises(StudyError, match=damaged.name) as raised:
+        convert_to_shards(folder, tmp_path / "set", kind="pixels", executor=Elsewhere())
+    assert "\n" not in str(raised.value) and "\x1b" not in str(raised.value)
 
 
 def test_a_worker_without_a_place_for_temporary_files_says_so(

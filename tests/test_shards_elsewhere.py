@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -23,6 +24,7 @@ import psutil
 import pytest
 
 from datasets_impl.convert import convert_to_shards, main
+from datasets_impl.corpus import Corpus
 from datasets_impl.errors import StudyError
 from datasets_impl.formats import open_stored
 from datasets_impl.formats import where as module
@@ -104,6 +106,20 @@ def lasting(folder: Path) -> int:
 
 
 @pytest.mark.slow
+def test_a_pool_that_is_stopped_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for many shards cancels them all when the user stops it."""
+    raised: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    with pytest.raises(KeyboardInterrupt), submitting(1, CONTEXT.Semaphore(0)) as submit:
+        asked = [submit(time.sleep, 20) for _ in range(50)]
+        assert until(asked[2].running)  # as many as a pool of one worker fetches
+        for one in asked:
+            one.cancel()
+        raise KeyboardInterrupt
+    assert not raised
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_shards_that_have_begun_and_leaves_none_of_their_files(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), submitting(1, CONTEXT.Semaphore(0)) as submit:
         future = submit(lasting, tmp_path)
@@ -152,11 +168,11 @@ def test_a_daemon_that_may_start_no_process_is_told_so(
         assert convert_to_shards(folder, tmp_path / "set", executor=threads).shards == 1
 
 
-@pytest.fixture
-def store(folder: Path) -> Iterator[ObjectStore]:
+@pytest.fixture(scope="module")
+def store(corpus: Corpus) -> Iterator[ObjectStore]:
     """The pictures in one bucket, and another for what is made of them."""
 
-    with object_store(folder) as running:
+    with object_store(corpus.root) as running:
         fsspec.filesystem("s3", **running.address.options).call_s3("create_bucket", Bucket="made")
         yield running
 
@@ -178,7 +194,7 @@ def test_from_and_to_an_object_store(
     more = {"storage_options": store.address.options}
     here(store.address.url, tmp_path / "set", name, kind, **more)  # type: ignore[arg-type]
     assert contents(open_stored(tmp_path / "set")) == expected(folder, kind, name)
-    target = "s3://made/packed/set"
+    target = f"s3://made/{name}/set"
     source: Any = store.address.url
     with pytest.raises(StudyError, match="plug"):
         here(source, target, name, kind, fail_at=1, **more)
@@ -204,6 +220,36 @@ def test_objects_of_somebody_else_are_left(folder: Path, store: ObjectStore) -> 
         here("s3://study", "s3://made/out", labelled=True, **more)  # type: ignore[arg-type]
     with pytest.raises(StudyError, match="has no JPEG file"):
         here("s3://study/nothing", "s3://made/out", **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", ["s3:/bucket/x", "s3:bucket", "file:/x", "file://host/x",
+                                    "local://x"])  # fmt: skip
+def test_an_address_that_is_cut_short_makes_no_folder(
+    target: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.raises(StudyError, match=r"is no address|names another host"):
+        here(folder, target)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("http://127.0.0.1:9/pictures", "cannot be listed (Cannot connect"),
+        ("nope://x", "mend its protocol, or install what it asks for"),
+        ("data://x", "cannot be listed (NotImplementedError)"),
+    ],
+)
+def test_an_address_that_does_not_answer_is_not_called_empty(
+    source: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(StudyError) as raised:
+        here(source, tmp_path / "out")  # type: ignore[arg-type]
+    assert said in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

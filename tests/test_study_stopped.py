@@ -116,6 +116,8 @@ def test_a_study_stopped_after_two_rounds_of_four_goes_on(tmp_path: Path) -> Non
     assert f"Going on after round {WHOLE}" in stopped.said.read_text()
     check_results(stopped)
     check_files(stopped)
+    asv_said = (stopped.out / "session" / "asv.log").read_text()
+    assert asv_said.count("Discovering benchmarks") == 1, "each round imports the suite once more"
     assert not stopped.processes()
     assert not leftovers.left(before, since)
 

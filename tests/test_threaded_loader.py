@@ -168,7 +168,8 @@ def test_ragged_empty_single_and_unbatched_in_a_separate_process(method: str) ->
                                              for index in (0, 3)]},
         ),
     ]  # fmt: skip
-    for data, given in cases:
+    # A process that is not forked takes seconds: of those the test above has every kind, in one.
+    for data, given in cases if method == "fork" else cases[-1:]:
         with ThreadedLoader(data, **given, start_method=method) as made:
             torch.manual_seed(5)
             expected = list(DataLoader(data, **given))

@@ -36,7 +36,7 @@ from datasets_impl.observe.load import tree_seconds
 from datasets_impl.observe.log import LOG_VARIABLE
 from tests.with_cells import records, tiny
 
-pytestmark = pytest.mark.usefixtures("threads_as_before")
+pytestmark = pytest.mark.usefixtures("threads_as_before", "own_children")
 
 TASKS = ("decode", "raw", "train")
 

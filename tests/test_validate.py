@@ -31,7 +31,10 @@ from tests.synthetic_results import (
 
 CLAIMS_KNOWN = load_claims(CLAIMS)
 CORPUS = {
+    "label": "own",
     "content": "photographs",
+    "bytes_per_pixel": 0.5,
+    "skipped": [],
     "resolution": 64,
     "count": 32,
     "quality": "98",

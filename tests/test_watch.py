@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, TensorDataset
 
 from datasets_impl.doctor import watch
 from datasets_impl.doctor.loop import held
@@ -35,7 +35,7 @@ def test_batches_and_their_order_stay_as_they_are(tmp_path: Path, workers: int) 
 def test_all_steps_of_all_epochs_are_counted_once(tmp_path: Path) -> None:
     loader, out = numbers(), tmp_path / "watch.json"
     for _ in range(3):
-        for _batch in watch(loader, out=out):
+        for _batch in watch(loader, out=out, free=True):
             pass
     loop = loop_in(out)
     assert loop.step and loop.wait and loop.first_batch
@@ -101,6 +101,31 @@ def test_an_empty_loop_writes_nothing(tmp_path: Path) -> None:
     out = tmp_path / "watch.json"
     assert list(watch([], out=out)) == []
     assert not out.exists()
+
+
+def test_lists_at_one_address_are_not_one_loader(tmp_path: Path) -> None:
+    """A list does not say when it is gone, and the next one may lie where it lay."""
+    lists: list[list[torch.Tensor]] = [[torch.zeros(2)] * 3]
+    address = id(lists[0])
+    for _batch in watch(lists[0], out=None):
+        pass
+    lists.clear()
+    while address not in map(id, lists):
+        now: list[torch.Tensor] = []
+        lists.append(now)
+        if len(lists) > 10_000:
+            pytest.skip("no list lay where the first one was")
+    assert list(watch(now, out=tmp_path / "watch.json")) == []
+    assert not (tmp_path / "watch.json").exists()
+
+
+def test_a_list_that_is_watched_anew_in_every_epoch_is_one_loader() -> None:
+    batches = [torch.zeros(2)] * 3
+    for _epoch in range(3):
+        watched = watch(batches, out=None)
+        for _batch in watched:
+            pass
+    assert watched.record.seen == 9
 
 
 def test_a_loader_that_overwrites_its_batches_is_left_alone(tmp_path: Path) -> None:
@@ -272,8 +297,34 @@ def test_steps_of_a_gpu_are_said_to_be_the_cpus_side(
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: begun)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(True))
     out = tmp_path / "watch.json"
-    for _batch in watch(numbers(9), out=out):
+    for _batch in watch(numbers(9), out=out, free=True):
         pass
     notes = loop_in(out).notes
     assert (QUEUED in notes) is (there and begun) and not waited
     assert "The loop was too short to hold batches back." in notes
+
+
+class OneBuffer:
+    """A loader of one's own that uses its memory again, as PyTorch's do not."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        buffer = torch.empty(1)
+        for number in range(STEPS):
+            yield buffer.fill_(number)
+
+
+class Drawn(Dataset[Any]):
+    def __len__(self) -> int:
+        return STEPS
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.rand(1)
+
+
+@pytest.mark.parametrize("loader", [OneBuffer(), DataLoader(Drawn())], ids=["buffer", "drawn"])
+def test_batches_that_depend_on_the_step_before_stay_as_they_are(loader: Any) -> None:
+    def trained(batches: Iterable[Any]) -> list[float]:
+        torch.manual_seed(0)
+        return [float(batch) + float(torch.rand(1)) for batch in batches]
+
+    assert trained(watch(loader, out=None)) == trained(loader)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import (
     BatchSampler,
     ConcatDataset,
@@ -180,3 +181,64 @@ class TellsItself(DataLoader[Any]):
 )
 def test_others_are_left_in_peace(loader: Any, tmp_path: Path) -> None:
     assert "set_epoch" not in notes(tmp_path / "watch.json", loader())
+
+
+@pytest.fixture
+def two_ranks() -> Iterator[None]:
+    """This process is the first of two that train together."""
+    torch.distributed.init_process_group("fake", rank=0, world_size=2, store=FakeStore())
+    yield
+    torch.distributed.destroy_process_group()
+
+
+class OwnPart(RandomSampler):
+    """Of a user's, which may draw for one process only."""
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"shuffle": True}, True),
+        ({"sampler": OwnPart(ROWS)}, False),
+        ({"sampler": distributed()}, False),
+        ({}, False),  # as for validation
+    ],
+)
+def test_processes_that_all_read_everything_are_told_of(
+    options: dict[str, Any], told: bool, tmp_path: Path, two_ranks: None
+) -> None:
+    said = notes(tmp_path / "watch.json", DataLoader(ROWS, **options))
+    assert ("2 processes train together" in said) is told
+
+
+def test_one_process_may_read_everything(tmp_path: Path) -> None:
+    assert "train together" not in notes(tmp_path / "watch.json", DataLoader(ROWS, shuffle=True))
+
+
+class Closed(ByEpoch):
+    """Of what it does not have it says so in its own way."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # which a DataLoader itself asks for
+            raise AttributeError(name)
+        raise RuntimeError(f"{name} is not open yet")
+
+
+def test_whoever_refuses_to_be_asked_has_no_epoch(tmp_path: Path) -> None:
+    class Ordered(Sampler[int]):
+        def __iter__(self) -> Iterator[int]:
+            return iter(range(COUNT))
+
+        def __len__(self) -> int:
+            return COUNT
+
+        __getattr__ = Closed.__getattr__
+
+    assert list(told_epoch(Ordered())) == []
+    closed = Closed()
+    assert list(told_epoch(Subset(closed, range(3)))) == [closed]
+    loader = DataLoader(closed, sampler=Ordered())
+    for _epoch in range(2):
+        for _batch in watch(loader, out=tmp_path / "watch.json"):
+            pass
+    assert loop_in(tmp_path / "watch.json").notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -26,7 +27,6 @@ from datasets_impl.doctor.loop.told import read, verdict
 from datasets_impl.doctor.probes import clock
 from datasets_impl.errors import StudyError
 from datasets_impl.loading import touch
-from tests.commands import python
 from tests.watched import Waiting, loop_in, numbers
 
 pytestmark = pytest.mark.usefixtures("own_loops")
@@ -72,9 +72,22 @@ def test_the_answer_comes_from_free_steps(
     assert verdict(loop_of(record)).startswith(said)
 
 
+@pytest.mark.parametrize("columns", ["0", "-5", "x", "80"])
+def test_a_width_that_no_terminal_has_hides_nothing(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    watched = watch(numbers(5), out=None)
+    assert len(list(watched)) == 5
+    watched.report()
+    said = capsys.readouterr().err
+    assert "DataLoader" in said and "Next:" not in said
+    assert os.environ["COLUMNS"] == columns
+
+
 def test_a_short_loop_says_so(tmp_path: Path) -> None:
     out = tmp_path / "watch.json"
-    for _batch in watch(numbers(5), out=out):
+    for _batch in watch(numbers(5), out=out, free=True):
         pass
     loop = loop_in(out)
     assert loop.if_free is None
@@ -167,31 +180,36 @@ def late_share(holds: bool) -> float:
     return probe.late / probe.wakes
 
 
-SCRIPT = """
-import sys, time, torch
+LOOPS = """
+import time, torch
 from torch.utils.data import DataLoader, TensorDataset
 from datasets_impl.doctor import watch
-for batch in watch(DataLoader(TensorDataset(torch.arange(4000)), batch_size=2)):
-    print("step", flush=True)
-    time.sleep(0.01)
-    {then}
+
+def loop(name, samples, then=lambda number: None):
+    batches = DataLoader(TensorDataset(torch.arange(samples)), batch_size=2)
+    for (batch,) in watch(batches, out=f"{name}.json"):
+        time.sleep(0.01)
+        if then(int(batch[0]) // 2):
+            return
+
+def fails(number):
+    if number == 20:
+        raise ValueError("mine")
+
+loop("ended", 100)
+loop("broken", 100, lambda number: number == 20)
+try:
+    loop("failed", 100, fails)
+except ValueError:
+    pass
+loop("stopped", 4000, lambda number: print("step", flush=True))
 """
 
 
-@pytest.mark.parametrize(
-    "then", ["", "if batch[0][0] == 40: break", "if batch[0][0] == 40: raise ValueError('mine')"]
-)
-def test_it_speaks_at_the_end_however_the_loop_ends(tmp_path: Path, then: str) -> None:
-    script = SCRIPT.format(then=then).replace("4000", "100")
-    done = python("-c", script, at=tmp_path)
-    assert "Training waits" in done.stderr or "not the bottleneck" in done.stderr
-    assert (tmp_path / "watch.json").exists()
-    assert done.returncode == ("raise" in then)
-
-
-def test_it_speaks_after_ctrl_c(tmp_path: Path) -> None:
+def test_it_speaks_at_the_end_however_the_loops_ended(tmp_path: Path) -> None:
+    """The last one by Ctrl-C, and with it the program, as by any error that nobody catches."""
     with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(then="")],
+        [sys.executable, "-c", LOOPS],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         assert child.stdout is not None
@@ -199,8 +217,13 @@ def test_it_speaks_after_ctrl_c(tmp_path: Path) -> None:
             child.stdout.readline()
         child.send_signal(signal.SIGINT)
         _, said = child.communicate()
-    assert "--beside" in said
-    assert loop_in(tmp_path / "watch.json").step
+    assert child.returncode and said.count("KeyboardInterrupt") == 1, said
+    *loops, _ = said.split(".json\n")
+    for name, told in zip(("ended", "broken", "failed", "stopped"), loops, strict=True):
+        assert "Training waits" in told or "not the bottleneck" in told, told
+        assert told.endswith(f"--beside {tmp_path / name}")
+        step = loop_in(tmp_path / f"{name}.json").step
+        assert step and step.count >= 4
 
 
 class Dearly:
@@ -245,7 +268,7 @@ def test_no_batch_is_given_back_while_loading_is_free(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_waiting_is_what_the_benchmark_of_stalls_takes_for_it(workers: int) -> None:
     """Both of the same steps: until the pages of a batch are mapped, with giving them back. What
     others on the machine take falls on one of the two clocks alone, so several loops are tried."""
@@ -274,9 +297,25 @@ def _apart(workers: int) -> float:
     return abs(told - waited / (waited + trained))
 
 
-def test_training_goes_on_where_its_times_cannot_be_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content", ["I use datasets_impl.doctor.watch", '["datasets_impl.doctor.watch"]', "somebody's"]
+)
+def test_what_speaks_of_it_is_not_what_it_wrote(content: str, tmp_path: Path) -> None:
+    out = tmp_path / "notes"
+    out.write_text(content)
+    with pytest.raises(StudyError, match="left as it is"):
+        watch([1, 2, 3], out=out)
+    assert out.read_text() == content
+
+
+def test_training_goes_on_where_its_times_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "watch.json"
     watched = watch([1, 2, 3], out=out)
     out.write_text("somebody's")
     assert list(watched) == [1, 2, 3]
-    assert out.read_text() == "somebody's" and "holds something else" in watched.record.notes[0]
+    assert out.read_text() == "somebody's"
+    assert any("holds something else" in note for note in watched.record.notes)
+    watched.report()
+    assert "Next:" not in capsys.readouterr().err

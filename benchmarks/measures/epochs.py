@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from datasets_impl import registry
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
+from datasets_impl.factors import is_cold
 from datasets_impl.files.paths import images_dir
 from datasets_impl.loading import BATCH_SIZE, PREFETCH_FACTOR, TimedItems, loader, run_epoch, touch
 from datasets_impl.media.workspaces import workspace
@@ -130,7 +131,7 @@ def _alone(cell: Cell) -> Measured:
         run_epoch(batches, limit=None if whole else WARM_UP_BATCHES)
 
         def once() -> float:
-            if cell.medium == "disk-cold":
+            if is_cold(cell.medium):
                 return cold(lambda: run_epoch(batches), files, dataset, state)
             return timed(lambda: run_epoch(batches))
 
@@ -232,7 +233,7 @@ def _seconds_per_item(
         for index in indices:
             function(index)
 
-    if cell.medium == "disk-cold":
+    if is_cold(cell.medium):
         if files and not registry.IMPLEMENTATIONS[cell.impl].one_file_per_item:
             raise page_cache.Unsupported(
                 "a sample of the items does not read the whole of one shared file, so its state "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from datasets_impl.experiments.stages import STAGES, clock_seconds, read_file, staged_item
+from datasets_impl.factors import is_cold
 
 from ..common import Measured
 from ..grids import Cell
@@ -60,11 +61,11 @@ def stage_share(cell: Cell) -> Measured:
         passes = Passes(cell.stage, [str(path) for path in chosen])
 
         def once() -> float:
-            if cell.medium == "disk-cold":
+            if is_cold(cell.medium):
                 return epochs.cold(passes.visit, chosen, dataset, state)
             return epochs.timed(passes.visit)
 
-        if cell.medium != "disk-cold":
+        if not is_cold(cell.medium):
             Passes(cell.stage, passes.places).visit()
         state["passes"] = len(epochs.repeated(once, epochs.ITEM_SECONDS))
     return passes.measured(state)

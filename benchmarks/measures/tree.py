@@ -26,6 +26,7 @@ from datasets_impl.loading import loader, run_epoch
 from datasets_impl.media.workspaces import workspace
 from datasets_impl.observe.handover import starting
 from datasets_impl.observe.memory import Memory, PeakMemory, mapped_bytes, tree_memory
+from datasets_impl.observe.rest import rest
 from datasets_impl.observe.unshare import unshare_memory
 from datasets_impl.system.allocator import give_back_freed_memory
 
@@ -151,17 +152,20 @@ def _after_epoch(
     """Memory at rest after one more epoch.
 
     Raises:
-        VoidMeasurement: a part was swapped out, where it cannot be told whose it is.
+        VoidMeasurement: the workers did not come to rest; or a part was swapped out, where it
+            cannot be told whose it is.
     """
     consume(batches)
+    workers = [worker.pid for worker in batches._iterator._workers]  # type: ignore[union-attr]
     gc.collect()
     give_back_freed_memory()
+    if not rest(workers):
+        raise VoidMeasurement("the workers still worked after the epoch")
     tree = tree_memory()
     if tree.summed.swapped > SWAPPED_MB * MB:
         raise VoidMeasurement(f"{tree.summed.swapped / MB:.0f} MB of the processes were swapped")
-    workers = [tree.processes[worker.pid] for worker in batches._iterator._workers]  # type: ignore[union-attr]
     mapped = sum(mapped_bytes(pid, files) for pid in tree.processes)
-    return Held(tree.summed, workers, mapped)
+    return Held(tree.summed, [tree.processes[pid] for pid in workers], mapped)
 
 
 def _state(before: Held, after: Held) -> dict[str, Any]:

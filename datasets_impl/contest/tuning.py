@@ -18,7 +18,8 @@ import torch
 from datasets_impl.contest.model import Arm
 from datasets_impl.experiments.loops import cores
 from datasets_impl.files.atomic import atomic_write
-from datasets_impl.files.records import json_of
+from datasets_impl.files.records import is_record, json_of
+from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.loading import run_epoch
 
 SECONDS = 0.5
@@ -69,8 +70,13 @@ def kept(
     except (LookupError, OSError, TypeError, ValueError):
         same = False
     if not same:
+        check_replaceable(path, _is_ours, what="the fastest setting of an arm")
         known = {"key": key, "tried": search()}
         atomic_write(path, json.dumps(known))
     tried: dict[str, float] = known["tried"]
     setting: dict[str, Any] = json.loads(min(tried, key=lambda name: tried[name]))
     return setting, tried
+
+
+def _is_ours(path: Path) -> bool:
+    return is_record(path, "key", "tried")

@@ -29,10 +29,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from datasets_impl.arguments import flag
 from datasets_impl.corpus.build import THREADS, Writer, content_hash, file_name, replacing
 from datasets_impl.corpus.photographs import Picture, bundled_photographs, source_of
-from datasets_impl.corpus.user_images import Listing, list_pictures, printable, select_pictures
+from datasets_impl.corpus.user_images import Listing, list_pictures, select_pictures
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.atomic import atomic_write
-from datasets_impl.files.paths import cache_dir, user_path
+from datasets_impl.files.paths import cache_dir, printable, user_path
 from datasets_impl.files.records import content_of
 from datasets_impl.files.replacing import is_or_holds
 from datasets_impl.system.threads import ThreadPool
@@ -195,7 +195,7 @@ def ensure_corpus(
                 "which is never written to; choose another cache folder."
             )
     folder = home / "corpora" / _key(spec, listing)
-    console = Console(stderr=True, quiet=not progress, highlight=False, soft_wrap=True)
+    console = Console(emoji=False, stderr=True, quiet=not progress, highlight=False, soft_wrap=True)
 
     def existing() -> Corpus | None:
         found = _existing(folder, spec)

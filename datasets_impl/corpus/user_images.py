@@ -22,7 +22,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, UnidentifiedIm
 
 from datasets_impl.corpus.photographs import Picture, Pixels, seeded
 from datasets_impl.errors import StudyError
-from datasets_impl.files.paths import user_path
+from datasets_impl.files.paths import IMAGES_REMEDY, check_images, printable, user_path
 from datasets_impl.files.pictures import SAMPLED_FILES, rgb, sample
 from datasets_impl.system.threads import ThreadPool
 
@@ -32,7 +32,6 @@ SUFFIXES = (".jpg", ".jpeg")
 FORMATS = (JpegImagePlugin.JpegImageFile.format, PngImagePlugin.PngImageFile.format)
 MAX_SOURCES = 256  # pictures used as sources; more would only cost decoding time
 MAX_PIXELS = 89_478_485  # where Pillow starts to warn of decompression bombs
-REMEDY = "give a folder that holds readable .jpg or .jpeg files"
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,6 @@ class Selection:
     skipped: list[str]
 
 
-def printable(name: str) -> str:
-    """`name` as valid Unicode: a file name may hold any bytes, a manifest may not."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
 def list_pictures(folder: Path) -> Listing:
     """List the JPEG files under `folder`, recursively, following links.
 
@@ -69,10 +63,7 @@ def list_pictures(folder: Path) -> Listing:
         StudyError: the folder is missing, not a folder, not readable, or holds no such file.
     """
     root = user_path(folder).resolve()
-    if not root.exists():
-        raise StudyError(f"The folder of pictures {folder} does not exist; {REMEDY}.")
-    if not root.is_dir():
-        raise StudyError(f"{folder} is a file, not a folder of pictures; {REMEDY}.")
+    check_images(root)
     skipped: list[str] = []
 
     def unlisted(error: OSError) -> None:
@@ -98,7 +89,7 @@ def list_pictures(folder: Path) -> Listing:
     names.sort()
     if not names:
         why = f" ({skipped[0].rstrip('.')})" if skipped else ""
-        raise StudyError(f"No .jpg or .jpeg file was found under {folder}{why}; {REMEDY}.")
+        raise StudyError(f"No .jpg or .jpeg file was found under {folder}{why}; {IMAGES_REMEDY}.")
     return Listing(root, tuple(names), _fingerprint(root, names), tuple(sorted(skipped)))
 
 
@@ -145,7 +136,7 @@ def select_pictures(
     if not pictures:
         raise StudyError(
             f"None of the {len(listing.names):,} .jpg and .jpeg files under {listing.folder} can "
-            f"be read (the first: {sorted(skipped)[0].rstrip('.')}); {REMEDY}."
+            f"be read (the first: {sorted(skipped)[0].rstrip('.')}); {IMAGES_REMEDY}."
         )
     return Selection(sorted(pictures, key=lambda picture: picture.name), sorted(skipped))
 

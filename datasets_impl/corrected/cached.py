@@ -9,6 +9,7 @@ Memory grows to all samples during the first epoch.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, IterableDataset
 
+from datasets_impl import optional
 from datasets_impl.arguments import function, refused
 from datasets_impl.errors import StudyError
 from datasets_impl.indexing import position
@@ -41,6 +43,7 @@ class CachedDataset(Dataset[torch.Tensor]):
         can = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
         if no_map or not can or not len(dataset):
             raise refused("dataset", dataset, "a map-style dataset with at least one sample")
+        _warn_of_epochs(dataset)
         first = dataset[0]
         kind = _uncommon(first)
         if kind:
@@ -90,6 +93,19 @@ class CachedDataset(Dataset[torch.Tensor]):
                     self.ready[index] = 1  # last: nobody must read a sample half written
         kept = self.store[index].clone()
         return kept if self.process is None else self.process(kept)
+
+
+def _warn_of_epochs(dataset: Any) -> None:
+    """What each epoch is to see anew, such as random crops, would be that of the first for ever."""
+    for each in optional.one_in_another(dataset):
+        if optional.has(each, "set_epoch"):
+            warnings.warn(
+                f"{type(each).__name__} gives other samples in each epoch, and a cache keeps "
+                "those of the first; cache whole pictures, and crop them in `process`.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            return
 
 
 def _uncommon(sample: Any) -> str:

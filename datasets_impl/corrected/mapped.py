@@ -162,10 +162,11 @@ def _is_ours(data_file: Path) -> bool:
 
 def _old_shape(data_file: Path) -> list[int] | None:
     """Of pixels as they were written before they had a header of their own: what the file beside
-    them says."""
+    them says. Another's raw bytes may have a file beside them too that says their shape."""
     try:
         header = json_of(_old_header(data_file))
-        return [int(side) for side in header["shape"]] if len(header) == 2 else None
+        ours = set(header) == {"fingerprint", "shape"}
+        return [int(side) for side in header["shape"]] if ours else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

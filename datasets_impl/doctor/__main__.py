@@ -93,15 +93,15 @@ def _main(arguments: list[str] | None) -> int:
     options = _arguments(arguments)
     if options.compare:
         between = compared(*map(read_diagnosis, options.compare))
-        print_comparison(between, Console(highlight=False))
+        print_comparison(between, Console(emoji=False, highlight=False))
         return _exit_code([one.failed_between(between) for one in options.fail_if])
     kwargs = json_object("--kwargs", options.kwargs, '{"root": "photos"}')
-    console = Console(stderr=True, highlight=False)
+    console = Console(emoji=False, stderr=True, highlight=False)
     asked = questions(options.budget)
     check_places(options.target, options.out, options.svg)
     with stopping_on_termination(), Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-        console=console, transient=True,
+        console=console, transient=True, disable=not console.is_terminal,
     ) as progress:  # fmt: skip
         task = progress.add_task("importing and making the dataset", total=None)
         heard = examine(
@@ -116,7 +116,7 @@ def _main(arguments: list[str] | None) -> int:
         raise StudyError(f"{shown(options.target)} could not be made: {heard.failures['']}.")
     found = diagnose(shown(options.target), heard, options.step_ms, options.gil)
     written = write_report(found, options.out) if options.out else None
-    print_diagnosis(found, written, Console(highlight=False))
+    print_diagnosis(found, written, Console(emoji=False, highlight=False))
     if options.svg:
         draw_session(found, written, arguments or sys.argv[1:], options.svg)
     return _exit_code([one.failed(found) for one in options.fail_if])

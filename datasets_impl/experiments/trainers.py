@@ -20,12 +20,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write
 from datasets_impl.files.paths import cache_dir
+from datasets_impl.files.records import is_record
+from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.observe.log import LOG_VARIABLE
 from datasets_impl.system.cores import cores
 
@@ -134,6 +137,7 @@ def us_per_unit(trainer: Trainer, anew: bool = False) -> float:
         pass
     if kept < math.inf and not anew:
         return kept
+    check_replaceable(path, _is_ours, what="what a unit of a trainer takes")
     asked = [sys.executable, "-m", __name__, trainer.name]
     answer = subprocess.run(asked, capture_output=True, text=True)
     if answer.returncode:
@@ -141,6 +145,10 @@ def us_per_unit(trainer: Trainer, anew: bool = False) -> float:
     us = min(kept, float(answer.stdout))
     atomic_write(path, json.dumps({"key": key, "us": us}))
     return us
+
+
+def _is_ours(path: Path) -> bool:
+    return is_record(path, "key", "us")
 
 
 def seconds_of(work: Callable[[int], None], units: int) -> float:

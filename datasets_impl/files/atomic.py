@@ -9,8 +9,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,6 +70,18 @@ def atomic_write(path: Path, content: str | bytes) -> None:
         handle.write(content.encode() if isinstance(content, str) else content)
 
 
+def atomic_writes(contents: Mapping[Path, str]) -> None:
+    """Text to several files: where one has no room, all stay as they were."""
+    with ExitStack() as together:
+        handles = {path: together.enter_context(atomic_file(path)) for path in contents}
+        for path, handle in handles.items():
+            try:
+                handle.write(contents[path].encode())
+                handle.flush()
+            except OSError as error:
+                raise describe_write_error(error, path) from error
+
+
 def with_line_ends_of(path: Path, content: bytes) -> bytes:
     """Text for the file at `path`, with CRLF where the one that stands there has it: git or an
     editor may have changed what this project writes with LF."""
@@ -122,7 +134,9 @@ def describe_write_error(error: Exception, path: Path) -> StudyError:
             "would be; name another place."
         )
     why = getattr(error, "strerror", None) or text.rstrip(".") or type(error).__name__
-    return StudyError(f"Could not write {path}: {why}.")
+    if number == errno.EFBIG:
+        return StudyError(f"Could not write {path}: {why}; raise the limit of ulimit -f.")
+    return StudyError(f"Could not write {path}: {why}; mend that, or name another place.")
 
 
 def _is_full(path: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from datasets_impl.arguments import refused
@@ -15,8 +16,9 @@ from datasets_impl.errors import StudyError, importing
 
 CACHE_VARIABLE = "DATASET_STUDY_CACHE"
 IMAGES_VARIABLE = "DATASET_STUDY_IMAGES"
+IMAGES_REMEDY = "give a folder that holds readable .jpg or .jpeg files"
 APPLICATION = "pytorch-dataset-study"
-ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # whoever needs it there says so
+ABSENT = (errno.ENOENT, errno.ENOTDIR)  # whoever needs it there says so
 
 
 def user_path(given: str | Path) -> Path:
@@ -34,6 +36,11 @@ def user_path(given: str | Path) -> Path:
     try:
         os.stat(path)  # noqa: PTH116 - for its errors
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StudyError(
+                f"{path} is or passes a symbolic link that leads to itself; name another place, or "
+                "mend the link."
+            ) from error
         if error.errno not in ABSENT:
             raise StudyError(
                 f"{path} cannot be looked at ({error.strerror or error}); name another place, or "
@@ -95,6 +102,21 @@ def home_folder() -> Path:
         raise StudyError("This user has no home folder; set HOME to one that exists.") from None
 
 
+def temporary_files() -> Path:
+    """The system's place for temporary files.
+
+    Raises:
+        StudyError: none can be written.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise StudyError(
+            f"No temporary file can be written ({error.strerror or error}); free some space, or "
+            "set TMPDIR to a folder that may be written."
+        ) from error
+
+
 def _without_dots(path: Path) -> Path:
     """Without "..", which `os.path.abspath` takes away without a look at links."""
     parts = path.parts
@@ -134,10 +156,31 @@ def cache_dir(*, only_read: bool = False) -> Path:
 def _users_cache() -> str:
     with importing("The cache", "platformdirs", "study", f", or set {CACHE_VARIABLE} to a folder"):
         import platformdirs  # only the study has a cache
-    return platformdirs.user_cache_dir(APPLICATION)
+    try:
+        return platformdirs.user_cache_dir(APPLICATION)
+    except RuntimeError:  # in a container that runs as a number alone
+        raise StudyError(
+            f"This user has no home folder; set {CACHE_VARIABLE} to a folder you may write."
+        ) from None
 
 
 def images_dir() -> Path | None:
     """The folder of the user's own pictures, `$DATASET_STUDY_IMAGES`; None when it is not set."""
     chosen = os.environ.get(IMAGES_VARIABLE)
     return user_path(chosen) if chosen else None
+
+
+def check_images(folder: Path) -> None:
+    """
+    Raises:
+        StudyError: the folder of pictures is missing, or is none.
+    """
+    if not folder.exists():
+        raise StudyError(f"The folder of pictures {folder} does not exist; {IMAGES_REMEDY}.")
+    if not folder.is_dir():
+        raise StudyError(f"{folder} is a file, not a folder of pictures; {IMAGES_REMEDY}.")
+
+
+def printable(name: str) -> str:
+    """`name` as valid Unicode: a file name may hold any bytes, a manifest may not."""
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -112,3 +112,17 @@ def spoilt(path: Path, otherwise: str, *, marked: bool = False) -> str:
     if content.startswith(codecs.BOM_UTF8) and not marked:
         return "begins with a byte order mark (BOM); save it as UTF-8 without one."
     return otherwise
+
+
+def is_record(path: Path, *names: str) -> bool:
+    """Whether a file holds an object of just these names, or the beginning of one as `json.dumps`
+    has it, which was cut short.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    try:
+        known = json_of(path)
+    except ValueError:
+        return text_of(path).startswith(f'{{"{names[0]}": ')
+    return isinstance(known, dict) and set(known) == set(names)

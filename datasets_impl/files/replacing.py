@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from datasets_impl.files.records import text_of
 
 Recognise = Callable[[Path], bool]
 NOTE = "put-aside"
+DRAWN = re.compile("[a-z0-9_]{8}")  # what `mkdtemp` adds to a name
 TEXT = "What stands here is being deleted; if nothing runs that does, it may be deleted.\n"
 
 
@@ -176,7 +178,10 @@ def remove_ours(
 
 def _sweep(target: Path, ours: Recognise) -> None:
     """Delete what was put aside by a process that was killed before it could."""
-    for aside in target.parent.glob(f".{glob.escape(target.name)}.old.*"):
+    begins = f".{target.name}.old."
+    for aside in target.parent.glob(f"{glob.escape(begins)}*"):
+        if not DRAWN.fullmatch(aside.name.removeprefix(begins)):
+            continue  # such as 2024: a user's own copy of what was made here
         names = {path.name for path in aside.iterdir()} if aside.is_dir() else {""}
         known = _noted(aside) or (target.name in names and _says_so(ours, aside / target.name))
         if not aside.is_symlink() and names <= {NOTE, target.name} and (known or not names):

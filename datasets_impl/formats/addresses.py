@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import posixpath
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,12 @@ from datasets_impl.errors import MissingPackage, StudyError
 from datasets_impl.files.replacing import inside, somebody_elses
 from datasets_impl.formats.places import SCRATCH, Place
 from datasets_impl.formats.stored import HEADER, INDEX, JOURNAL, Header, shard_name
-from datasets_impl.formats.unfinished import SHARD, WHAT, is_key, is_written
+from datasets_impl.formats.unfinished import WHAT, is_key, is_of_shards
 
 P = ParamSpec("P")
 T = TypeVar("T")
 LOCAL = ("file", "local")
+SHORT_OF_SLASHES = re.compile(r"(s3|gs|gcs|az|abfss?|https?|s?ftp|hdfs|memory|file|local):(?!//)")
 
 
 def is_address(given: Any) -> bool:
@@ -30,9 +32,26 @@ def is_address(given: Any) -> bool:
 
 
 def local_part(given: Any) -> Any:
-    """A path where `file://` stands before it; all else as it is."""
+    """A path where `file://` stands before it, with `localhost` or no host; all else as it is.
+
+    Raises:
+        StudyError: it names another host, or is an address with one slash or none.
+    """
+    if isinstance(given, str) and (short := SHORT_OF_SLASHES.match(given)):
+        raise StudyError(
+            f"{given} is no address, which begins with {short[0]}//; for a folder of that name "
+            f"give ./{given}."
+        )
     known = isinstance(given, str) and given.partition("://")[0] in LOCAL and "://" in given
-    return given.partition("://")[2] if known else given
+    if not known:
+        return given
+    path = given.partition("://")[2]
+    path = path.removeprefix("localhost") if path.startswith("localhost/") else path
+    if not path.startswith(("/", "~")):
+        raise StudyError(
+            f"{given} names another host or a relative path; give a full one, file:///folder."
+        )
+    return path
 
 
 def file_system(url: str, options: dict[str, Any]) -> Any:
@@ -48,13 +67,17 @@ def file_system(url: str, options: dict[str, Any]) -> Any:
     try:
         return fsspec.filesystem(protocol, **options)
     except (ImportError, ValueError) as error:
-        raise MissingPackage(f"{url} cannot be used ({error}).") from error
+        raise MissingPackage(
+            f"{url} cannot be used ({error}); mend its protocol, or install what it asks for."
+        ) from error
     except TypeError as error:
-        raise StudyError(f"{url} cannot be used with these storage options ({error}).") from error
+        raise StudyError(
+            f"{url} cannot be used with these storage options ({error}); mend them."
+        ) from error
     except Exception as error:  # some connect at once, and have errors of their own
         raise StudyError(
-            f"{url} cannot be reached ({error or type(error).__name__}); mend its address or its "
-            "storage options."
+            f"{url} cannot be reached ({str(error) or type(error).__name__}); mend its address or "
+            "its storage options."
         ) from error
 
 
@@ -85,8 +108,8 @@ def _named(method: Callable[P, T]) -> Callable[P, T]:
             raise
         except Exception as error:
             raise StudyError(
-                f"{args[0]} could not be read or written ({error or type(error).__name__}); mend "
-                "its address, its rights or the connection, and run it again."
+                f"{args[0]} could not be read or written ({str(error) or type(error).__name__}); "
+                "mend its address, its rights or the connection, and run it again."
             ) from error
 
     return wrapped
@@ -147,7 +170,7 @@ class Address(Place):
             pass
         elif JOURNAL in sizes and HEADER not in sizes:
             first = self.read([JOURNAL])[0].decode(errors="replace")
-            if not is_key(first) or not all(_is_of_a_set(name) for name in sizes):
+            if not is_key(first) or not all(map(is_of_shards, sizes)):
                 raise somebody_elses(self, WHAT)
             if first == key:
                 return
@@ -178,8 +201,11 @@ class Address(Place):
 
     @_named
     def read(self, names: Sequence[str], *, whole: bool = False) -> list[bytes]:
-        system, paths = self.system, [self.at(name) for name in names]
-        return [system.cat_file(paths[0])] if len(paths) == 1 else _in_order(system, paths)
+        found = read_all(self.system, [self.at(name) for name in names])
+        for content in found:
+            if isinstance(content, Exception):
+                raise content
+        return found
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -219,14 +245,9 @@ class Address(Place):
         system.rm_file(self.at(JOURNAL))
 
 
-def _in_order(system: Any, paths: Sequence[str]) -> list[bytes]:
-    found = system.cat(list(paths)) if paths else {}
-    return [found[path] for path in paths]
+def read_all(system: Any, paths: Sequence[str]) -> list[Any]:
+    """What objects hold, or why they cannot be read, at the same time where a system can.
 
-
-def _is_of_a_set(name: str) -> bool:
-    """Whether an unfinished set of shards, or one of its shards, has an object of such a name."""
-    shard, _, rest = name.partition("/")
-    if not rest:
-        return name in (JOURNAL, INDEX, HEADER)
-    return SHARD.fullmatch(shard) is not None and is_written(rest.partition("/")[0])
+    Not by `cat`, which takes brackets and stars in a name for a pattern.
+    """
+    return list(system.cat_ranges(list(paths), None, None, on_error="return"))

@@ -184,7 +184,7 @@ def _bar(name: str, chunks: int, done: int) -> Iterator[Callable[[], Any]]:
     from rich.markup import escape
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(emoji=False, stderr=True), transient=True) as bar:
         task = bar.add_task(f"Writing {escape(name)}", total=chunks, completed=done)
         yield lambda: bar.advance(task)
 

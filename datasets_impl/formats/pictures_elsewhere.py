@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,13 @@ import numpy as np
 from datasets_impl.errors import StudyError
 from datasets_impl.files.packed import PackedPaths
 from datasets_impl.files.pictures import JPEG_SUFFIXES, decoded, seal, unreadable
-from datasets_impl.formats.addresses import file_system
+from datasets_impl.formats.addresses import file_system, read_all
 from datasets_impl.formats.plan import Plan
 from datasets_impl.formats.stored import Kind
+
+# What changes with an object's content, as file systems of fsspec call it: the surest first.
+STATES = ("ETag", "etag", "sha", "mtime", "LastModified", "last_modified", "modificationTime",
+          "modified", "updated", "modify", "created")  # fmt: skip
 
 
 @dataclass
@@ -53,8 +58,11 @@ def plan_address(url: str, kind: Kind, options: dict[str, Any], labelled: bool =
     try:
         system.invalidate_cache()
         facts = system.find(root, detail=True)
+        if not facts:
+            _require_answer(system, root)
     except Exception as error:  # each file system has errors of its own
-        raise StudyError(f"{url} cannot be listed ({error}); name what may be read.") from error
+        why = str(error) or type(error).__name__
+        raise StudyError(f"{url} cannot be listed ({why}); name what may be read.") from error
     paths = sorted(path for path in facts if _is_picture(path[len(root) + 1 :]))
     if not paths:
         raise StudyError(f"{url} has no JPEG file; name a place that holds some.")
@@ -65,7 +73,7 @@ def plan_address(url: str, kind: Kind, options: dict[str, Any], labelled: bool =
             "written; copy the pictures to a folder, or to a store that says it."
         )
     targets, classes = _classes(url, [path[len(root) + 1 :] for path in paths], labelled)
-    found = seal([[path[len(root) + 1 :], *_state(system, facts[path])] for path in paths])
+    found = seal([[path[len(root) + 1 :], *_state(facts[path])] for path in paths])
     shape: tuple[int, ...] = ()
     if kind == "pixels":
         shape = decoded(io.BytesIO(_read(system, paths[:1])[0]), paths[0]).shape
@@ -82,15 +90,20 @@ def plan_address(url: str, kind: Kind, options: dict[str, Any], labelled: bool =
     )
 
 
+def _require_answer(system: Any, root: str) -> None:
+    """`find` of some file systems leaves out what they could not list; `ls` raises its error."""
+    with suppress(FileNotFoundError):
+        system.ls(root)
+
+
 def _is_picture(name: str) -> bool:
     hidden = any(part.startswith(".") for part in name.split("/")[:-1])
     return name.lower().endswith(JPEG_SUFFIXES) and not hidden
 
 
-def _state(system: Any, facts: dict[str, Any]) -> list[str]:
+def _state(facts: dict[str, Any]) -> list[str]:
     """What changes with an object's content: its size, and its tag or its time."""
-    tag = facts.get("ETag") or facts.get("etag") or facts.get("mtime") or facts.get("LastModified")
-    return [str(facts["size"]), str(tag)]
+    return [str(facts["size"]), str(next(filter(None, map(facts.get, STATES)), None))]
 
 
 def _classes(
@@ -110,10 +123,8 @@ def _read(system: Any, paths: Sequence[str]) -> list[bytes]:
     Raises:
         BadImage: one cannot be read.
     """
-    found = system.cat(list(paths), on_error="return")
-    if len(paths) == 1 and not isinstance(found, dict):
-        found = {paths[0]: found}
-    for path in paths:
-        if isinstance(found[path], Exception):
-            raise unreadable(path, found[path]) from found[path]
-    return [found[path] for path in paths]
+    found = read_all(system, paths)
+    for path, content in zip(paths, found, strict=True):
+        if isinstance(content, Exception):
+            raise unreadable(path, content) from content
+    return found

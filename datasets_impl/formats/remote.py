@@ -41,7 +41,8 @@ class Remote:
     """
 
     def __init__(self, url: str, storage_options: dict[str, Any] | None = None) -> None:
-        if not isinstance(url, str) or "://" not in url:
+        protocol, _, place = url.partition("://") if isinstance(url, str) else ("", "", "")
+        if not protocol or not place.strip("/ "):
             raise refused("url", url, 'an address such as "s3://bucket/photos"')
         self.url = url.rstrip("/")
         self.storage_options = arguments.storage_options(storage_options)
@@ -90,14 +91,14 @@ class Remote:
         """
         return self._fetched(f"{self.url}/{name}", start, stop)
 
-    def _fetched(self, url: str, start: int, stop: int | None) -> bytes:
+    def _fetched(self, url: str, start: int | None = None, stop: int | None = None) -> bytes:
         try:
             found = bytes(self.system.cat_file(url, start=start, end=stop))
         except (MemoryError, StudyError):
             raise
         except Exception as error:  # each file system has errors of its own
             self._failed(url, str(error) or type(error).__name__, error)
-        if stop is not None and len(found) != stop - start:
+        if start is not None and stop is not None and len(found) != stop - start:
             self._failed(url, f"{len(found):,} bytes came of {stop - start:,}")
         return found
 
@@ -132,17 +133,25 @@ class RemoteFolder(Remote):
         plan = plan_address(self.url, "jpeg", self._options(), labelled)
         self.paths, self.sizes = plan.paths, plan.lengths
         self.targets, self.classes = plan.targets, plan.classes
-        self.protocol = self.url.partition("://")[0]
+        root = str(file_system(self.url, self._options())._strip_protocol(self.url))
+        self._below = len(root.rstrip("/"))  # of a path; the rest follows the address
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def read(self, index: int) -> bytes:
         index = position(index, len(self), self.url)
-        return self._fetched(self.name(index), 0, int(self.sizes[index]))
+        url, size = self.name(index), int(self.sizes[index])
+        found = self._fetched(url)
+        if len(found) != size:
+            raise StudyError(
+                f"{url} has {len(found):,} bytes and had {size:,} when the folder was opened; open "
+                "it again."
+            )
+        return found
 
     def name(self, index: int) -> str:
-        return f"{self.protocol}://{self.paths[index].removeprefix('/')}"
+        return self.url + self.paths[index][self._below :]
 
 
 class RemotePack(Remote):

@@ -12,7 +12,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,8 +60,10 @@ def write(task: Task) -> int:
     if task.place.has(task.number):  # of a worker that died before anybody heard of it
         return task.number
     form = FORMATS[task.format].load("Format")()
+    # What travelled may lie in memory that cannot be written, as Ray's.
+    plan = replace(task.plan, lengths=task.plan.lengths.copy())
     with task.place.scratch() as folder:
-        made = convert_plan(task.plan, form, folder / shard_name(task.number), threads=1)
+        made = convert_plan(plan, form, folder / shard_name(task.number), threads=1)
         task.place.put(made, task.number)
     return task.number
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from datasets_impl.errors import StudyError
@@ -30,6 +30,7 @@ from datasets_impl.files.records import content_of
 HEADER, INDEX, JOURNAL = "header.json", "index.npy", "journal"
 INDEX_TYPE = np.dtype([("offset", "<u8"), ("length", "<u8"), ("digest", "<u8")])
 TARGET = "target"  # the column of the index behind these, in a set that has targets
+OURS = re.compile(r"(data|shard-\d{6}|part-\d{6})\b")  # how files of a set begin, in every format
 OF_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 Kind = Literal["jpeg", "pixels"]
 
@@ -111,12 +112,17 @@ def shard_name(number: int) -> str:
 
 
 def is_stored_set(folder: Path) -> bool:
-    """Whether `folder` is a stored set, even a damaged one, and nobody else's file is in it."""
+    """Whether `folder` is a stored set, even a damaged one, and nobody else's file is in it.
+
+    A header that was edited may name anybody's files.
+    """
     try:
         header = Header.model_validate_json(content_of(folder / HEADER))
     except (OSError, ValueError):
         return False
-    known = {Path(name) for name in (HEADER, INDEX, JOURNAL, *header.files)}
+    whole = header.is_intact()
+    listed = [name for name in header.files if whole or OURS.match(name)]
+    known = {Path(name) for name in (HEADER, INDEX, JOURNAL, *listed)}
     known |= {parent for name in known for parent in name.parents}
     return all(path.relative_to(folder) in known for path in folder.rglob("*"))
 
@@ -127,6 +133,8 @@ def mapped(path: Path) -> memoryview:
     PyTorch's mapping, and not Python's, which keeps a descriptor for as long as it lives: a set of
     many files would need more than a process may have.
     """
+    import torch  # not by who only writes sets, for whom it would take most of the time
+
     with path.open("rb") as file:
         name, size = f"/dev/fd/{file.fileno()}", os.fstat(file.fileno()).st_size
         rows = torch.from_file(name, shared=False, size=size, dtype=torch.uint8, device="cpu")

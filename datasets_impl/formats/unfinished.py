@@ -24,8 +24,12 @@ from datasets_impl.formats.stored import HEADER, INDEX, JOURNAL
 
 WHAT = "a stored set"
 KEY_FIELDS = 5  # of a journal's first line, which says what is being written
-# What formats write into a partial folder, which no header lists yet.
-WRITTEN = re.compile(r"data(\.\w+)?|(data|shard|part)-\d{6}(\.\w+)?|\..+\.tmp")
+# What formats write into a partial folder, which no header lists yet; a folder of Zarr's as well.
+WRITTEN = re.compile(
+    r"data(\.lmdb|\.h5|\.zarr(/(zarr\.json|c|\d+|\w+\.[0-9a-f]{32}\.partial))+)?"
+    r"|data-\d{6}\.arrow|shard-\d{6}\.tar|part-\d{6}"
+)
+TEMPORARY = re.compile(r"\.[^/]+\.tmp(/.+)?")  # of a file, or of a worker that makes a shard
 SHARDS = "data"  # in the folder of an unfinished set of shards: what is going to be the set
 SHARD = re.compile(r"shard-\d{6}")
 
@@ -79,28 +83,38 @@ def is_unfinished_set(partial: Path) -> bool:
         first = text_of(partial / JOURNAL).split("\n", 1)[0]
     except (OSError, ValueError):
         return False
-    shards = partial / SHARDS
-    return (
-        is_key(first)
-        and all(map(is_written, names))
-        and (not shards.is_dir() or all(map(_is_of_shards, shards.iterdir())))
-    )
-
-
-def is_written(name: str) -> bool:
-    """Whether a conversion gives this name to what it writes into the folder of a set."""
-    return name in (JOURNAL, INDEX, HEADER) or WRITTEN.fullmatch(name) is not None
+    return is_key(first) and all(map(_is_of_a_set, _files(partial)))
 
 
 def is_unfinished_shard(folder: Path) -> bool:
     """Whether a shard, whole or not, holds nobody else's file."""
-    return folder.is_dir() and all(is_written(path.name) for path in folder.iterdir())
+    return folder.is_dir() and all(map(_is_written, _files(folder)))
 
 
-def _is_of_shards(path: Path) -> bool:
-    if path.is_dir():
-        return SHARD.fullmatch(path.name) is not None and is_unfinished_shard(path)
-    return path.name in (INDEX, HEADER) or WRITTEN.fullmatch(path.name) is not None
+def is_of_shards(name: str) -> bool:
+    """Whether a set of shards, whole or not, has a file of such a name."""
+    shard, _, rest = name.partition("/")
+    if SHARD.fullmatch(shard) and rest:
+        return _is_written(rest)
+    return name in (JOURNAL, INDEX, HEADER) or TEMPORARY.fullmatch(name) is not None
+
+
+def _is_of_a_set(name: str) -> bool:
+    below = name.removeprefix(f"{SHARDS}/")
+    return _is_written(name) if below == name else is_of_shards(below)
+
+
+def _is_written(name: str) -> bool:
+    """Whether a conversion gives this name to what it writes into the folder of a set."""
+    ours = WRITTEN.fullmatch(name) or TEMPORARY.fullmatch(name)
+    return name in (JOURNAL, INDEX, HEADER) or ours is not None
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """By their paths in it."""
+    for parent, _, names in os.walk(folder):
+        below = os.path.relpath(parent, folder)
+        yield from names if below == "." else (f"{below}/{name}" for name in names)
 
 
 def key_of(plan: Plan, form: str, shard: int | None = None) -> str:

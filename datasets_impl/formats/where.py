@@ -26,6 +26,11 @@ class Converted(NamedTuple):
     replaced: bool = False
 
 
+def _said_by(error: Exception) -> str:
+    """The last line, where the text is a traceback of another process."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 class Conversion(NamedTuple):
     """Pictures that become a set, here or elsewhere, whoever dies meanwhile."""
 
@@ -47,16 +52,17 @@ class Conversion(NamedTuple):
         try:
             return self.by(executor.submit)
         except Exception as error:  # in whichever words an executor has for it
-            if isinstance(error, StudyError):
-                raise
+            inner = getattr(error, "cause", None) or error  # Ray's own text is a whole traceback
+            if isinstance(inner, StudyError):
+                raise inner from None
             guard = (
                 f"; if it starts processes, {UNGUARDED}"
                 if isinstance(error, BrokenExecutor)
                 else ""
             )
             raise StudyError(
-                f"The executor cannot go on ({str(error) or type(error).__name__}); what was "
-                f"written is kept: run it again with another one{guard}."
+                f"The executor cannot go on ({_said_by(inner)}); what was written is kept: run it "
+                f"again with another one{guard}."
             ) from error
 
     def locally(self, workers: int) -> Converted:

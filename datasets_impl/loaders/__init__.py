@@ -35,15 +35,18 @@ a multiple of `gradient_accumulation_steps`. Neither shards it. Among several pr
 each process must have equally many batches, as `DistributedDataParallel` wants it, a
 `torch.utils.data.DistributedSampler` as `sampler`.
 
-`loader` is the class: `given` says what its arguments mean together, `order` what comes when, and
-`position` where it stands (`described`, `changes`: is it still the same dataset?). An `epoch` asks
-for `work`: how batches are read is `reading`, each in the `making` of what is in a `layout` into
-its place, of other samples by `stacking`; `parts` are of a dataset, and in an error its samples are
-`named`. The `places` of its `threads` are `here` or `separate`: a process by `starting`, whose side
-of it is `child`, told that it is the one `worker`, with random numbers `drawn` in it. `parcel`
-copies a batch into its slot, of those that `slots` has in shared and `unnamed` memory; a `wire`
-takes it, or `carried` errors, across. `memory` lends what the trainer's own process uses again;
-`pinned` copies for a device.
+`loader` is the class, and `resumable` the part of it that knows its epoch: `given` says what its
+arguments mean together, `order` what comes when, and `position` where it stands (`described`,
+`changes`: is it still the same dataset? `drawing`: is it the same order, from `sources` of random
+numbers that are put back?). `told` hears which epoch a trainer says, and `own_indices` keeps what a
+sampler would change. An `epoch` asks for `work`: how batches are read is `reading`, each in the
+`making` of what is in a `layout` into its place, of other samples by `stacking`; `parts` are of a
+dataset, and in an error its samples are `named`. The `places` of its `threads`, which have the
+trainer's `modes`, are `here` or `separate`: a process by `starting`, whose side of it is `child`,
+told that it is the one `worker`, with random numbers `drawn` in it. `parcel` copies a batch into
+its slot, of those that `slots` has in shared and `unnamed` memory; a `wire` takes it, or `carried`
+errors, across. `memory` says where tensors lie inside of a slot, and lends what the trainer's own
+process uses again; `pinned` copies for a device.
 
 Datasets of `images` decode by `decoding`, cut by `crops` and resize by `resizing`: `random_crops`,
 `centre_crops`, `decoded_images`; `stored_pixels` and `shards_ahead` do not.

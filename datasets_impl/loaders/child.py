@@ -6,7 +6,6 @@ It ends when the trainer asks it to, closes the connection, or is gone.
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 import pickle
 import random
@@ -25,7 +24,9 @@ from torch.utils.data._utils.worker import _generate_state
 from datasets_impl.errors import StudyError
 from datasets_impl.loaders.carried import carry
 from datasets_impl.loaders.drawn import OUT_OF_ORDER, Drawn
+from datasets_impl.loaders.modes import Within
 from datasets_impl.loaders.parcel import pack
+from datasets_impl.loaders.parts import copied
 from datasets_impl.loaders.reading import Feed, Reading
 from datasets_impl.loaders.slots import Reserved, Slots, send_descriptor
 from datasets_impl.loaders.threads import lone_threads
@@ -77,6 +78,7 @@ class _Child:
         self.pool: ThreadPoolExecutor | None = None
         self.telling: ThreadPoolExecutor | None = None
         self.feeds: dict[int, Feed | Exception] = {}  # by run; the error where it did not begin
+        self.within: dict[int, Within] = {}  # by run
         self.works: dict[tuple[int, int], Work] = {}
         self.began: tuple[int, Drawn | None] = (-1, None)  # the last run, and what its seed made
         self.draws: bool | None = None  # whether samples draw random numbers; None: not known yet
@@ -93,25 +95,31 @@ class _Child:
             answers[message.kind](message)
 
     def _begin(self, message: Message) -> None:
-        epoch, seed, state, drawn = pickle.loads(message.data)
+        epoch, seed, state, drawn, modes = pickle.loads(message.data)
         try:
-            random.seed(seed)
-            torch.manual_seed(seed)
-            np.random.seed(_generate_state(seed, 0))  # type: ignore[no-untyped-call]
-            feed = Feed(self.reading, epoch, not self.feeds, state)
-            if self.init is not None and self.feeds and feed.dataset is self.reading.dataset:
-                feed.dataset = copy.copy(feed.dataset)  # another epoch still reads from it
-            tell_worker(seed, feed.dataset)
-            if self.init is not None:
-                self.init(0)
-            self.began, self.draws = (message.run, Drawn.now()), self.draws or None
-            if self.reading.draws_in_order and isinstance(drawn, tuple):
-                Drawn(*drawn).restore()
-                self.began = (-1, None)
+            with modes.set():
+                self.feeds[message.run] = self._begun(message.run, epoch, seed, state, drawn)
+                self.within[message.run] = Within()  # and as `init` has set it
         except Exception as error:
             self.feeds[message.run] = error
-        else:
-            self.feeds[message.run] = feed
+
+    def _begun(self, run: int, epoch: int, seed: int, state: Any, drawn: Any) -> Feed:
+        random.seed(seed)
+        torch.manual_seed(seed)
+        np.random.seed(_generate_state(seed, 0))  # type: ignore[no-untyped-call]
+        feed = Feed(self.reading, epoch, not self.feeds, state)
+        if self.init is not None and feed.dataset is self.reading.dataset:
+            # Another epoch may still read from it. A part's indices are each epoch's own.
+            feed.dataset = copied(feed.dataset, whole=bool(self.feeds))
+        tell_worker(seed, feed.dataset)
+        if self.init is not None:
+            self.init(0)
+            feed.look()
+        self.began, self.draws = (run, Drawn.now()), self.draws or None
+        if self.reading.draws_in_order and isinstance(drawn, tuple):
+            Drawn(*drawn).restore()
+            self.began = (-1, None)
+        return feed
 
     def _make(self, message: Message) -> None:
         memory = Reserved(self.slots)
@@ -125,10 +133,10 @@ class _Child:
                 self.pool = lone_threads(self.reading.threads, "make-batch")
         except Exception as error:
             return self._fail(partial(deliver, Outcome(error=error)))
-        work.deliver = deliver
+        work.deliver, within = deliver, self.within[message.run]
         self.works[message.run, message.number] = work
         for _ in range(min(self.reading.threads, work.parts)):
-            self.pool.submit(work.run)
+            self.pool.submit(within.run, work.run)
         return None
 
     def _fail(self, tell: Callable[[], None]) -> None:
@@ -143,6 +151,7 @@ class _Child:
 
     def _end(self, message: Message) -> None:
         del self.feeds[message.run]
+        self.within.pop(message.run, None)
         for key in [key for key in list(self.works) if key[0] == message.run]:
             if (work := self.works.pop(key, None)) is not None:
                 work.cancel()

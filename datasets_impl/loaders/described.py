@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Subset
 
+from datasets_impl import optional
 from datasets_impl.corrected.jpeg import JpegDataset
 from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.files.packed import PackedPaths
@@ -58,7 +59,7 @@ def _inside(dataset: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[str, in
     with contextlib.suppress(Exception):  # a user's may hold anything, a stored set may be gone
         found = _digest(dataset)
     yield said, found
-    held = getattr(dataset, "__dict__", {})
+    held = optional.attributes(dataset)
     several = held.get("datasets")
     several = list(several.values()) if isinstance(several, dict) else several
     for each in [held.get("dataset"), *(several if isinstance(several, list | tuple) else [])]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterator, MappingView
+import traceback
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from datasets_impl.errors import LoaderFailed
-from datasets_impl.loaders.position import Order, Position
+from datasets_impl.loaders.drawing import Order
+from datasets_impl.loaders.position import Position
+from datasets_impl.loaders.sources import chained, kept
 from datasets_impl.loaders.threads import require_process
-from datasets_impl.loaders.work import Outcome, Run
+from datasets_impl.loaders.work import NotInTime, Outcome, Run
 from datasets_impl.system.threads import lock_anew_in_forks
 
 
@@ -42,7 +46,7 @@ class Epoch(Iterator[Any]):
         timeout: float,
         reread: bool,
     ) -> None:
-        self._run, self._indices = run, indices
+        self._run, self._order, self._indices = run, order, indices
         self._state = order.teller(indices)
         self._position = position
         self._ahead, self._in_order, self._timeout = ahead, in_order, timeout
@@ -51,6 +55,9 @@ class Epoch(Iterator[Any]):
         self._number = 0 if reread else position.given  # of the next batch to be asked for
         self._waiting: dict[int, Any] = {}  # asked for; what the sampler said after its indices
         self._made: dict[int, Outcome] = {}
+        # Digests of the first so many batches' indices, those that a state may need.
+        self._taken = dict(position.taken or {})
+        self._said = None if position.taken is None else self._taken.get(position.given, "")
         self._exhausted = self._over = False
         self._within = threading.Lock()
         self._ask(ahead)
@@ -80,12 +87,13 @@ class Epoch(Iterator[Any]):
                 continue
             at, value, error = self._position, outcome.value, _raisable(outcome.error)
             after = *at.after(number, state), outcome.state, outcome.drawn
+            taken = self._digests(after[0], after[1])
             more = bool(self._waiting) or not self._exhausted
             del outcome  # an error holds this frame, which would hold it
             # Calls nothing from here on: a signal that is heard at a call's end would have the
             # batch counted and not handed out.
             at.given, at.beyond, at.order, at.dataset, at.drawn = after
-            at.begun = more
+            at.begun, at.taken = more, taken
             self._within = free
             if error is not None:
                 try:
@@ -101,14 +109,32 @@ class Epoch(Iterator[Any]):
         """Have batches made until `most` are, or wait to be handed out."""
         while not self._exhausted and len(self._waiting) < most:
             try:
-                indices = _kept(next(self._indices))
+                with self._order.drawing():
+                    indices = kept(next(self._indices))
             except StopIteration:
                 self._exhausted = True
                 return
+            except Exception as error:
+                # The sampler's own: the epoch goes on as far as that does, as in a `DataLoader`.
+                if self._within.locked() and not _by_a_signal(error):
+                    self._within.release()
+                raise
+            if self._said is not None:
+                self._said = chained(self._said, indices)
+                self._taken[self._number + 1] = self._said
             if self._reread or not self._position.has(self._number):
                 self._waiting[self._number] = self._state()
                 self._run.submit(self._number, indices)
             self._number += 1
+
+    def _digests(self, given: int, beyond: dict[int, Any]) -> dict[int, str] | None:
+        """Those of all indices that were handed out, in turn and out of turn."""
+        if self._said is None:
+            return None
+        for count in [count for count in self._taken if count < given]:
+            del self._taken[count]
+        needed = {given, *(number + 1 for number in beyond)}
+        return {count: self._taken[count] for count in sorted(needed) if count in self._taken}
 
     def _next(self) -> tuple[int, Outcome]:
         while True:
@@ -120,7 +146,7 @@ class Epoch(Iterator[Any]):
             except LoaderFailed:
                 self._within.release()  # nothing is half done
                 raise
-            except TimeoutError:
+            except NotInTime:
                 self._within.release()
                 raise LoaderFailed(
                     f"No batch came within {self._timeout:g} seconds; give a larger timeout, or 0 "
@@ -172,11 +198,11 @@ class Unbegun(Iterator[Any]):
         raise StopIteration
 
 
-def _kept(indices: Any) -> Any:
-    """As a list what can be neither copied nor pickled, or shows what its mapping is later."""
-    if isinstance(indices, MappingView | Iterator | memoryview):
-        return [*indices]  # type: ignore[misc]  # each kind of view has items
-    return indices
+def _by_a_signal(error: BaseException) -> bool:
+    """Whether a signal's handler raised it, in the middle of anything."""
+    found = [signal.getsignal(each) for each in signal.valid_signals()]
+    handlers = {getattr(getattr(each, "__func__", each), "__code__", None) for each in found}
+    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _raisable(error: BaseException | None) -> BaseException | None:

@@ -10,21 +10,28 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import (
+    BatchSampler,
     ConcatDataset,
     DataLoader,
     DistributedSampler,
     IterableDataset,
     RandomSampler,
+    SequentialSampler,
     Subset,
+    SubsetRandomSampler,
     TensorDataset,
+    WeightedRandomSampler,
 )
 
-from datasets_impl import arguments
+from datasets_impl import arguments, optional
 from datasets_impl.errors import BadArgument
 from datasets_impl.loaders.order import ShardedShuffle, length
+from datasets_impl.loaders.sources import digest, rank
 
 # Attributes of samplers of PyTorch and of this package that decide the order.
 DECIDE = ("seed", "shuffle", "replacement", "num_samples", "num_replicas", "world", "drop_last")
+
+OF_LENGTH = (SequentialSampler, RandomSampler, DistributedSampler, ShardedShuffle)
 
 # Arguments of `DataLoader` for its workers, and what says here what they say there.
 INSTEAD = {
@@ -46,7 +53,7 @@ def samplers(loader: DataLoader[Any]) -> list[Any]:
     """The sampler that is iterated over, then those inside it."""
     outer = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
     found: list[Any] = [outer]
-    for inner in (getattr(loader.batch_sampler, "sampler", None), loader.sampler):
+    for inner in (optional.value(loader.batch_sampler, "sampler"), loader.sampler):
         if inner is not None and not any(inner is other for other in found):
             found.append(inner)
     return found
@@ -66,10 +73,51 @@ def described(samplers: list[Any]) -> str:
     return "; ".join(told)
 
 
+class Indices:
+    """What else of an order its samplers say: how large batches are, and a digest of lists of
+    indices and of weights. Lists are digested once, whatever changes inside of them later."""
+
+    def __init__(self) -> None:
+        self._before: list[tuple[Any, int | None, str]] = []
+        self._now: list[tuple[Any, int | None, str]] = []
+
+    def facts(self, samplers: list[Any]) -> dict[str, Any]:
+        """`rank` says for which process `indices` holds."""
+        self._before, self._now = self._now, []
+        batches = [
+            f"of {each.batch_size}, drop_last={each.drop_last}"
+            for each in samplers
+            if isinstance(each, BatchSampler)
+        ]
+        said = [text for each in samplers if (text := self._said(each))]
+        return {
+            "batches": "; ".join(batches) or "of one's own",
+            "indices": "; ".join(said) or "drawn",
+            "rank": rank(samplers),
+        }
+
+    def _said(self, sampler: Any) -> str:
+        if type(sampler) in (list, tuple, range, np.ndarray, torch.Tensor):
+            return f"{len(sampler)} ({self._digest(sampler)})"
+        if isinstance(sampler, SubsetRandomSampler):
+            return f"{len(sampler)} of {self._digest(sampler.indices)}"
+        if isinstance(sampler, WeightedRandomSampler):
+            how = f"replacement={sampler.replacement}"
+            return f"{len(sampler)} by weights {self._digest(sampler.weights)}, {how}"
+        return f"{length(sampler)}" if type(sampler) in OF_LENGTH else ""
+
+    def _digest(self, values: Any) -> str:
+        count = length(values)
+        known = (said for each, size, said in self._before if each is values and size == count)
+        found = next(known, None) or digest(values)
+        self._now.append((values, count, found))
+        return found
+
+
 def require_kinds(dataset: Any, sampler: Any, batch_sampler: Any, generator: Any) -> None:
     """That samples can be read from `dataset`, which is no class, path or folder of pictures, and
     that the others are what `DataLoader` would find out in mid-epoch."""
-    reads = any(hasattr(dataset, name) for name in ("__getitem__", "__getitems__"))
+    reads = any(optional.has(dataset, name) for name in ("__getitem__", "__getitems__"))
     no_data = isinstance(dataset, type | str | bytes)
     if no_data or not (reads or isinstance(dataset, IterableDataset)):
         right = "a dataset; RandomCrops and the like make one of pictures"

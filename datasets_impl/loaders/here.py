@@ -10,9 +10,11 @@ from typing import Any
 
 from datasets_impl.errors import LoaderFailed
 from datasets_impl.loaders.memory import Memory
+from datasets_impl.loaders.modes import Within
+from datasets_impl.loaders.own_indices import own
 from datasets_impl.loaders.reading import Feed, Reading
 from datasets_impl.loaders.threads import lone_threads, spare_lost_threads
-from datasets_impl.loaders.work import CLOSED, Outcome, Work
+from datasets_impl.loaders.work import CLOSED, NotInTime, Outcome, Work
 
 
 class Here:
@@ -48,16 +50,17 @@ class Here:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def start(self, work: Work) -> None:
+    def start(self, work: Work, within: Within) -> None:
         if self._pool is None:
             self._pool = lone_threads(self.reading.threads, "make-batch")
         for _ in range(min(self.reading.threads, work.parts)):
-            self._pool.submit(work.run)
+            self._pool.submit(within.run, work.run)
 
 
 class HereRun:
     def __init__(self, here: Here, feed: Feed) -> None:
         self._here, self._feed = here, feed
+        self._within = Within()  # as the thread is that begins it
         self._made: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
         self._works: dict[int, Work] = {}
         self._ended = False
@@ -65,6 +68,8 @@ class HereRun:
     def submit(self, number: int, indices: Any) -> None:
         if self._here.closed:
             return
+        if not self._here.inline:
+            indices = own(indices)
         work = self._feed.work(indices, self._here.memory, self._here.inline)
         if self._here.inline:
             self._made.put((number, work.made()))
@@ -72,7 +77,7 @@ class HereRun:
         self._works[number] = work
         work.deliver = partial(_put, self._made, number)
         try:
-            self._here.start(work)
+            self._here.start(work, self._within)
         except RuntimeError:
             if not self._here.closed:  # by another thread, just now; then `receive` says so
                 raise
@@ -83,7 +88,7 @@ class HereRun:
         try:
             number, outcome = self._made.get(timeout=timeout)
         except queue.Empty:
-            raise TimeoutError from None
+            raise NotInTime from None
         if self._here.closed:  # meanwhile
             raise LoaderFailed(CLOSED)
         self._works.pop(number, None)
@@ -98,6 +103,7 @@ class HereRun:
         if not self._ended:
             self._ended = True
             self._here.running -= 1
+            self._feed.end()
             for work in list(self._works.values()):  # another thread may close
                 work.cancel()
             self._works = {}

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from datasets_impl import optional
 from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import reason, unreadable
 from datasets_impl.indexing import position
@@ -45,7 +46,7 @@ class ImageDataset(Dataset[Any], ABC):
         if targets is not None and targets is not False:
             self._given = as_targets(targets, len(source))
         self._targets = self._found()
-        self.classes: list[str] | None = getattr(source, "classes", None)
+        self.classes: list[str] | None = optional.value(source, "classes")
         self.refused: dict[str, str] = {}
 
     def _found(self) -> Targets | None:
@@ -80,7 +81,7 @@ class ImageDataset(Dataset[Any], ABC):
 
     def require_whole(self) -> None:
         """Raises StudyError where a stored set was cut short since it was opened."""
-        check = getattr(self.source, "require_whole", None)
+        check = optional.method(self.source, "require_whole")
         if check is not None:
             check()
 

@@ -14,6 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch.utils.data._utils.collate import collate
 
+from datasets_impl import optional
+
 
 @runtime_checkable
 class WritesSamples(Protocol):
@@ -75,7 +77,7 @@ MISSING = 2**31
 
 def _age(dataset: Any, method: str) -> int:
     """0 for a method that an object itself has, 1 for its class's, and so on."""
-    if method != "__getitem__" and method in getattr(dataset, "__dict__", {}):
+    if method != "__getitem__" and method in optional.attributes(dataset):
         return 0
     places = enumerate(type(dataset).__mro__, start=1)
     return next((place for place, each in places if method in vars(each)), MISSING)

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from datasets_impl import optional
+
 MOST = 500  # characters: of a long batch the first samples will do
 
 
@@ -34,9 +36,9 @@ class naming(noting):
         self.dataset, self.index = dataset, index
 
     def said(self) -> str:
-        name, called = getattr(self.dataset, "name", None), ""
+        name, called = optional.method(self.dataset, "name"), ""
         with contextlib.suppress(Exception):  # there may be no such sample
-            called = f", {name(self.index)}" if callable(name) else ""
+            called = f", {name(self.index)}" if name is not None else ""
         return f"Raised for sample {self.index!r} of the dataset{called}."
 
 

@@ -1,7 +1,8 @@
 """A part of a dataset, as `torch.utils.data.random_split` makes it, with all that the whole can do.
 
 A `Subset` passes on single samples alone. Seen through, it writes samples into a batch where its
-dataset does, and hears of epochs.
+dataset does. That is done anew for each epoch, when all that it holds has been told of the epoch
+and the trainer or a `worker_init_fn` has set what it likes: else what was there before is read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 from torch.utils.data import Subset
 
-from datasets_impl.errors import BadArgument
+from datasets_impl import optional
+from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.loaders.layout import writes_many, writes_samples
 
 
@@ -30,6 +32,40 @@ def seen_through(dataset: Any, above: tuple[Any, ...] = ()) -> Any:
     return dataset
 
 
+def copied(dataset: Any, whole: bool) -> Any:
+    """A copy of a `Subset`, or of one of another, for what is set in it.
+
+    Args:
+        whole: of what it is a part of too.
+    """
+    if type(dataset) is not Subset:
+        return another(dataset) if whole else dataset
+    new = copy.copy(dataset)
+    new.dataset = copied(new.dataset, whole)
+    return new
+
+
+def another(dataset: Any) -> Any:
+    """A copy, for an epoch that begins while another one reads from the dataset.
+
+    Raises:
+        StudyError: it cannot be copied, or not without harm to the one in use.
+    """
+    kind = type(dataset)
+    if hasattr(kind, "__del__") and not hasattr(kind, "__copy__"):
+        why = "its __del__ would run for the copy too, with the files that both have"
+    else:
+        try:
+            return copy.copy(dataset)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+    raise StudyError(
+        f"An epoch over {kind.__name__} begins while another one is read, so that it needs a copy "
+        f"of the dataset (copy.copy), which is told its own epoch, and cannot have one ({why}); "
+        "let the other end first, or its iterator go, or give this loader another dataset."
+    )
+
+
 class Part:
     """The samples at `indices` of a dataset, with those of its methods that loaders know."""
 
@@ -42,17 +78,14 @@ class Part:
             self._take("read_into", _of_one)
             if writes_many(dataset):
                 self._take("read_many_into", _of_many)
-        if hasattr(dataset, "set_epoch"):
-            self.set_epoch = dataset.set_epoch
-        if hasattr(dataset, "require_whole"):
-            self.require_whole = dataset.require_whole
+        check = optional.method(dataset, "require_whole")
+        if check is not None:
+            self.require_whole = check
 
     def _take(self, name: str, how: Callable[..., Any]) -> None:
-        if hasattr(self.dataset, name):
-            setattr(self, name, partial(how, getattr(self.dataset, name), self.indices))
-
-    def __copy__(self) -> Part:
-        return Part(copy.copy(self.dataset), self.indices)
+        found = optional.method(self.dataset, name)
+        if found is not None:
+            setattr(self, name, partial(how, found, self.indices))
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.data._utils import pin_memory
 
-from datasets_impl.loaders.work import Outcome, Run
+from datasets_impl.loaders.work import NotInTime, Outcome, Run
 
 LOOK = 0.2  # seconds between two looks at whether the run has ended, while a batch is made
 
@@ -43,7 +43,7 @@ class PinnedRun:
         try:
             found = self._ready.get(timeout=timeout)
         except queue.Empty:
-            raise TimeoutError from None
+            raise NotInTime from None
         if isinstance(found, BaseException):
             self._ready.put(found)  # nothing else will come
             raise found
@@ -71,6 +71,6 @@ class PinnedRun:
         while True:
             try:
                 return self._run.receive(LOOK)
-            except TimeoutError:
+            except NotInTime:
                 if self._ended.is_set():
                     raise

@@ -6,18 +6,20 @@ What comes out is what `torch.utils.data.DataLoader` gives for the same dataset 
 from __future__ import annotations
 
 import copy
+import weakref
 from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-from torch.utils.data import IterableDataset, default_collate
+from torch.utils.data import Dataset, IterableDataset, default_collate
 
+from datasets_impl import optional
 from datasets_impl.arguments import refused
 from datasets_impl.loaders.layout import BatchLayout, writes_many, writes_samples
 from datasets_impl.loaders.making import Collated, Gathered, Whole, Written, sample
 from datasets_impl.loaders.memory import Memory
 from datasets_impl.loaders.named import add_note, noting, one_of, when_collated
-from datasets_impl.loaders.parts import seen_through
+from datasets_impl.loaders.parts import another, seen_through
 from datasets_impl.loaders.pinned import pinned
 from datasets_impl.loaders.stacking import collated, stacks_plainly
 from datasets_impl.loaders.work import Outcome, Work
@@ -44,7 +46,7 @@ class Reading:
         threads: int,
         pin: bool = False,
     ) -> None:
-        self.dataset = dataset = seen_through(dataset)
+        self.dataset = dataset
         self.collate_fn = collate_fn
         self.pin = pin
         self.batched = batched
@@ -52,13 +54,17 @@ class Reading:
         self.streams = isinstance(dataset, IterableDataset)
         self.threads = 1 if self.streams else threads
         plain = collate_fn is default_collate and stacks_plainly()
-        in_place = batched and plain and not self.streams
-        self.writes = in_place and writes_samples(dataset)
-        self.gathers = self.writes and writes_many(dataset)
+        self._in_place = batched and plain and not self.streams
+        self.writes, self.gathers = self.ways(seen_through(dataset))
         # What a batch draws then comes after all that those before it drew. A stream may draw when
         # it begins, and does so again where it goes on.
         self.draws_in_order = threads == 1 and not self.streams and not self.writes
         self._layout: BatchLayout | None = None  # of the batch before
+
+    def ways(self, dataset: Any) -> tuple[bool, bool]:
+        """Whether its samples are written into their batch, and whether many at once."""
+        writes = self._in_place and writes_samples(dataset)
+        return writes, writes and writes_many(dataset)
 
     def collate(
         self, samples: Any, memory: Memory, indices: Sequence[Any], of: str = "the dataset"
@@ -85,49 +91,92 @@ class Reading:
             found = self._layout = BatchLayout.of(sample, count)
         return found
 
-    def at_epoch(self, epoch: int, alone: bool) -> Any:
-        """The dataset, told the epoch; a copy of it where another epoch still reads from it."""
-        return _told(self.dataset, epoch, alone)
+    def at_epoch(self, epoch: int, hold: Callable[[Any], bool]) -> Any:
+        """The dataset, told the epoch; a copy of what `hold` refuses, as another epoch reads it."""
+        return _told(self.dataset, epoch, hold)
 
 
-def _told(dataset: Any, epoch: int, alone: bool, above: tuple[Any, ...] = ()) -> Any:
-    """Of one that does not hear of epochs, what it holds as `dataset` or `datasets` is told, as in
-    PyTorch's `Subset` and `ConcatDataset`: else its crops would be the same in every epoch."""
+def _told(
+    dataset: Any, epoch: int, hold: Callable[[Any], bool], above: tuple[Any, ...] = ()
+) -> Any:
+    """Of one that does not hear of epochs, what it holds is told, alone or in a list or dictionary,
+    as in PyTorch's `Subset` and `ConcatDataset`, and by whatever name, as in a user's own: else its
+    crops would be the same in every epoch."""
     if any(dataset is each for each in above):  # one that holds itself
         return dataset
-    if hasattr(dataset, "set_epoch"):
-        dataset = dataset if alone else copy.copy(dataset)
+    if optional.has(dataset, "set_epoch"):
+        dataset = dataset if hold(dataset) else another(dataset)
         dataset.set_epoch(epoch)
         return dataset
-    inside = (*above, dataset)
-    held = getattr(dataset, "__dict__", {})
-    new = {}
-    if "dataset" in held:
-        new["dataset"] = _told(held["dataset"], epoch, alone, inside)
-    several = held.get("datasets")
-    if isinstance(several, dict):
-        told = {name: _told(each, epoch, alone, inside) for name, each in several.items()}
-        new["datasets"] = told
-    elif isinstance(several, list | tuple):
-        new["datasets"] = type(several)(_told(each, epoch, alone, inside) for each in several)
-    if any(value is not held[name] for name, value in new.items()) and not alone:
-        dataset = copy.copy(dataset)
+    told = partial(_told, epoch=epoch, hold=hold, above=(*above, dataset))
+    held = optional.attributes(dataset)
+    new: dict[str, Any] = {}
+    for name, value in held.items():
+        several = list(value.values()) if type(value) is dict else value
+        if name == "dataset" or isinstance(value, Dataset):
+            new[name] = told(value)
+        elif type(several) in (list, tuple) and several and _are_data(name, several):
+            each = [told(one) for one in several]
+            if all(one is other for one, other in zip(each, several, strict=True)):
+                continue
+            new[name] = (
+                dict(zip(value, each, strict=True)) if type(value) is dict else type(value)(each)
+            )
+    if any(value is not held[name] for name, value in new.items()):
+        dataset = another(dataset)
         dataset.__dict__.update(new)
     return dataset
 
 
+def _are_data(name: str, several: Sequence[Any]) -> bool:
+    """Whether a list is of datasets; of others there may be millions, so the first one says it."""
+    return name == "datasets" or isinstance(several[0], Dataset)
+
+
 class Feed:
-    """The batches of one epoch. `state` is where an iterable dataset goes on."""
+    """The batches of one epoch. `state` is where an iterable dataset goes on.
+
+    Attributes:
+        dataset: told the epoch, and what `worker_init_fn` is shown.
+    """
+
+    _all: ClassVar[weakref.WeakSet[Feed]] = weakref.WeakSet()  # of this process
 
     def __init__(self, reading: Reading, epoch: int, alone: bool, state: Any = None) -> None:
         self.reading = reading
-        self.dataset = reading.at_epoch(epoch, alone)
-        if hasattr(self.dataset, "require_whole"):
-            self.dataset.require_whole()
+        self._held: list[Any] | None = [] if alone else None
+        self._all.add(self)
+        try:
+            self.dataset = reading.at_epoch(epoch, self._hold)
+            self.look()
+            check = optional.method(self._seen, "require_whole")
+            if check is not None:
+                check()
+        except BaseException:
+            self.end()
+            raise
         self.samples: Iterator[Any] | None = None
         self.ended = False
         self.at = 0  # how many samples a stream has given
         self._state = state
+
+    def _hold(self, dataset: Any) -> bool:
+        """Whether no other epoch reads from it, of this loader or of one over the same dataset, as
+        for validation; none will until this one ends."""
+        others = [held for feed in list(self._all) for held in feed._held or ()]
+        if self._held is None or any(dataset is held for held in others):
+            return any(dataset is held for held in self._held or ())  # by two ways in one dataset
+        self._held.append(dataset)
+        return True
+
+    def end(self) -> None:
+        """Another epoch may tell the dataset of itself."""
+        self._held = None
+
+    def look(self) -> None:
+        """How the dataset is read as it is now; to be called again where more is set in it."""
+        self._seen = seen_through(self.dataset)
+        self._writes, self._gathers = self.reading.ways(self._seen)
 
     def work(self, indices: Any, memory: Memory, in_one: bool = False) -> Work:
         """
@@ -135,7 +184,7 @@ class Feed:
             indices: what the batch sampler gave, or the sampler where nothing is batched.
             in_one: all of it will be made by one thread.
         """
-        reading, dataset = self.reading, self.dataset
+        reading, dataset = self.reading, self._seen
         if reading.streams:
             return Whole(lambda: self._from_stream(indices, memory))
         if not reading.batched:
@@ -144,8 +193,8 @@ class Feed:
             )
         if isinstance(indices, Sized) and not len(indices):
             return Whole(lambda: Outcome(reading.of_nothing(memory)))
-        if not reading.writes and getattr(dataset, "__getitems__", None):
-            indices = copy.copy(indices)  # a sampler may use its list again
+        if not self._writes and optional.method(dataset, "__getitems__"):
+            indices = copy.copy(indices)  # the dataset may change it, and a sampler use it again
             return Whole(lambda: self._many(indices, memory))
         try:
             indices = list(indices)
@@ -154,18 +203,18 @@ class Feed:
             raise refused("a batch", indices, right) from None
         if not indices:
             return Whole(lambda: Outcome(reading.of_nothing(memory)))
-        if reading.gathers:
+        if self._gathers:
             return Gathered(
                 reading.batch_layout, dataset, indices, memory, 1 if in_one else reading.threads
             )
-        if reading.writes:
+        if self._writes:
             return Written(reading.batch_layout, dataset, indices, memory)
         collate = partial(reading.collate, memory=memory, indices=indices)
         return Collated(dataset, indices, collate)
 
     def _many(self, indices: Any, memory: Memory) -> Outcome:
         with noting(partial(one_of, indices)):
-            samples = self.dataset.__getitems__(indices)
+            samples = self._seen.__getitems__(indices)
         return Outcome(self.reading.collate(samples, memory, indices))
 
     def _from_stream(self, indices: Any, memory: Memory) -> Outcome:
@@ -215,6 +264,6 @@ class Feed:
 def stateful(*candidates: Any) -> Any:
     """The first of them that can say where it stands and go on from there, or None."""
     for candidate in candidates:
-        if hasattr(candidate, "state_dict") and hasattr(candidate, "load_state_dict"):
+        if all(optional.has(candidate, name) for name in ("state_dict", "load_state_dict")):
             return candidate
     return None

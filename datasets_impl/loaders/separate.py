@@ -24,18 +24,18 @@ from datasets_impl.errors import LoaderFailed, StudyError
 from datasets_impl.loaders import child
 from datasets_impl.loaders.carried import arrive
 from datasets_impl.loaders.memory import Bytes
+from datasets_impl.loaders.modes import Modes
 from datasets_impl.loaders.parcel import unpack
 from datasets_impl.loaders.reading import Reading
 from datasets_impl.loaders.slots import MappedSlots, Returns, receive_descriptor
 from datasets_impl.loaders.starting import require_importable, starting
 from datasets_impl.loaders.wire import Kind, Message, pickled
-from datasets_impl.loaders.work import CLOSED, Outcome
+from datasets_impl.loaders.work import CLOSED, NotInTime, Outcome
 
 PATIENCE = 5.0  # seconds that the process gets to end by itself
 LOOK = 1.0  # seconds between two looks at whether it lives
 ASIDE = 0.05  # seconds between two looks of a thread at what another one received for it
 Inbox = deque[tuple[int, Outcome]]
-
 
 # Those of `multiprocessing` that this module has started: a fork of the trainer has them among its
 # own children, and would end them when it ends.
@@ -65,11 +65,7 @@ class Separate:
             self._start(context, reading, usual, init)
 
     def _start(
-        self,
-        context: Any,
-        reading: Reading,
-        usual: int,
-        init: Callable[[int], None] | None,
+        self, context: Any, reading: Reading, usual: int, init: Callable[[int], None] | None
     ) -> None:
         require_importable(context.get_start_method())
         self.connection, theirs = context.Pipe()
@@ -110,7 +106,8 @@ class Separate:
     def begin(self, epoch: int, seed: int, state: Any = None, drawn: Any = None) -> SeparateRun:
         number = next(self._numbers)
         self._inboxes[number] = deque()
-        self.send(Message(Kind.BEGIN, number, data=pickled((epoch, seed, state, drawn))))
+        data = pickled((epoch, seed, state, drawn, Modes.now()))
+        self.send(Message(Kind.BEGIN, number, data=data))
         return SeparateRun(self, number)
 
     def send(self, message: Message) -> None:
@@ -140,7 +137,7 @@ class Separate:
     def receive(self, run: int, timeout: float | None) -> tuple[int, Outcome]:
         """
         Raises:
-            TimeoutError: nothing came for this run in so many seconds.
+            NotInTime: nothing came for this run in so many seconds.
             LoaderFailed: the process has ended, or the run.
         """
         inbox = self._inboxes.get(run, Inbox())
@@ -164,14 +161,15 @@ class Separate:
                 elif self.broken:
                     raise LoaderFailed(self.broken)
                 elif left is not None and left <= 0:
-                    raise TimeoutError
-        except (TimeoutError, LoaderFailed):
+                    raise NotInTime
+        except (NotInTime, LoaderFailed):
             raise
         except BaseException as error:
             if not waits:
                 self._cut_short(error)
-            if isinstance(error, OSError | ValueError) and not self._close.alive:
-                # At the program's end, in a thread that goes on.
+            closed = isinstance(error, OSError | ValueError) and not self._close.alive
+            # At the program's end, in a thread that goes on; a TimeoutError is a signal handler's.
+            if closed and not isinstance(error, TimeoutError):
                 raise LoaderFailed(self.broken or CLOSED) from error
             raise
         return inbox.popleft()
@@ -189,7 +187,7 @@ class Separate:
         while not (ready := wait(sources, LOOK if left is None else min(left, LOOK))):
             left = None if left is None else left - LOOK
             if left is not None and left <= 0:
-                raise TimeoutError
+                raise NotInTime
             if not self.process.is_alive():  # unheard while a fork has the other ends open too
                 break
         if self.connection not in ready and not self.connection.poll():
@@ -234,7 +232,7 @@ class Separate:
 
     def _cut_short(self, error: BaseException) -> None:
         """Perhaps in mid-message, so the next one cannot be read; or a lock stays held."""
-        self._break(f"An epoch was cut short ({error or type(error).__name__}); begin anew.")
+        self._break(f"An epoch was cut short ({str(error) or type(error).__name__}); begin anew.")
 
     def _break(self, why: str) -> None:
         self.broken = self.broken or why

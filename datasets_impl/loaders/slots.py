@@ -117,7 +117,9 @@ class Slots:
                 slot = Slot(self._made, nbytes, mmap.mmap(file, nbytes))
                 self.announce(slot.number, nbytes, file)
         except OSError as error:
-            raise StudyError(lacking(nbytes, 1, str(error))) from error
+            raise StudyError(
+                lacking(nbytes, 1, error.strerror or str(error), error.errno)
+            ) from error
         self._made += 1
         self._all[slot.number] = slot
         return slot

@@ -29,6 +29,12 @@ def spare_lost_threads() -> None:
         torch.set_num_threads(1)
 
 
+def none_were_lost() -> None:
+    """Say that this process was forked from one in which PyTorch had started no threads, as a
+    benchmark's is from asv's server; nothing in it tells that."""
+    _forked.clear()
+
+
 def work_alone() -> None:
     """One intra-op thread for the calling thread, unless it is the process's main thread."""
     if getattr(_local, "alone", False) or threading.current_thread() is threading.main_thread():

@@ -6,15 +6,16 @@ It is gone when the last descriptor and mapping of it are, however their process
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 
 from datasets_impl.errors import StudyError
+from datasets_impl.files.paths import temporary_files
 from datasets_impl.system.hierarchy import memory_left
 
 HAS_MEMFD = hasattr(os, "memfd_create")
@@ -53,13 +54,19 @@ def require_memory(nbytes: int, count: int) -> None:
     """
     free = [psutil.virtual_memory().available, memory_left()]
     if not HAS_MEMFD:
-        free.append(psutil.disk_usage(str(Path(tempfile.gettempdir()))).free)
+        free.append(psutil.disk_usage(str(temporary_files())).free)
     least = min(each for each in free if each is not None)
     if count * nbytes > least:
         raise StudyError(lacking(nbytes, count, f"{least:,} are free"))
 
 
-def lacking(nbytes: int, count: int, why: str) -> str:
+def lacking(nbytes: int, count: int, why: str, number: int | None = None) -> str:
+    """`number`: of the error, if one raised."""
+    if number == errno.EFBIG:
+        return (
+            f"A batch needs {nbytes:,} bytes of shared memory ({why}); raise the limit on the size "
+            "of files (ulimit -f)."
+        )
     many = f"{count} batches of {nbytes:,} bytes need" if count > 1 else "A batch needs"
     return (
         f"{many} {math.prod((nbytes, count)):,} bytes of shared memory ({why}); take a smaller "

@@ -30,6 +30,10 @@ CLOSED = "The loader was closed in mid-epoch; begin a new epoch."
 Deliver = Callable[[Outcome], None]
 
 
+class NotInTime(Exception):
+    """No batch is made yet. No TimeoutError: a trainer's signal handler may raise one."""
+
+
 class Run(Protocol):
     """One epoch where it is made: batches go in by number and indices, and come out made."""
 
@@ -39,7 +43,7 @@ class Run(Protocol):
         """The next batch that is made, whichever it is.
 
         Raises:
-            TimeoutError: none is made in so many seconds.
+            NotInTime: none is made in so many seconds.
         """
 
     def end(self) -> None:

@@ -23,9 +23,8 @@ from typing import Any
 import psutil
 
 from datasets_impl.errors import StudyError, Unsupported
-from datasets_impl.factors import LOCAL_MEDIA
 from datasets_impl.files.atomic import describe_write_error
-from datasets_impl.files.paths import cache_dir
+from datasets_impl.files.paths import cache_dir, temporary_files
 from datasets_impl.media import cgroup
 from datasets_impl.system.owners import is_elsewhere, own_prefix, swept
 from datasets_impl.system.termination import stopping_on_termination
@@ -55,12 +54,18 @@ def scratch_parent(medium: str) -> Path:
         ValueError: no such medium.
         Unsupported: this machine does not have the medium.
     """
-    if medium not in LOCAL_MEDIA:
-        raise ValueError(f"unknown medium {medium!r}; known: {', '.join(LOCAL_MEDIA)}")
-    if medium == "ramdisk":
-        if not RAM_DISK.is_dir() or filesystem(RAM_DISK) not in MEMORY_FILESYSTEMS:
-            raise Unsupported("this machine has no RAM disk at /dev/shm")
-        return RAM_DISK
+    if medium not in PARENTS:
+        raise ValueError(f"unknown medium {medium!r}; known: {', '.join(PARENTS)}")
+    return PARENTS[medium]()
+
+
+def _ram_disk() -> Path:
+    if not RAM_DISK.is_dir() or filesystem(RAM_DISK) not in MEMORY_FILESYSTEMS:
+        raise Unsupported("this machine has no RAM disk at /dev/shm")
+    return RAM_DISK
+
+
+def _disk() -> Path:
     parent = cache_dir() / "scratch"
     parent.mkdir(parents=True, exist_ok=True)
     if filesystem(parent) in MEMORY_FILESYSTEMS:
@@ -69,6 +74,9 @@ def scratch_parent(medium: str) -> Path:
             "DATASET_STUDY_CACHE to a folder on a disk"
         )
     return parent
+
+
+PARENTS = {"ramdisk": _ram_disk, "disk-warm": _disk, "disk-cold": _disk}  # for each local medium
 
 
 @contextmanager
@@ -127,7 +135,7 @@ def _removed_on_termination(folder: Path) -> Iterator[None]:
 
 def temporary_parent() -> Path:
     """The system's place for temporary files, or a shorter one: sockets are made far below it."""
-    usual = Path(tempfile.gettempdir())
+    usual = temporary_files()
     too_long = len(os.fsencode(usual)) > LONGEST and os.access(SHORT, os.W_OK | os.X_OK)
     return SHORT if too_long else usual
 
@@ -274,7 +282,7 @@ def _unlinked(path: Path) -> bool:
 def sweep_all() -> int:
     """`sweep` on every medium of this machine, among temporary files and control groups."""
     removed = cgroup.sweep() + sweep_semaphores()
-    for parent in {Path(tempfile.gettempdir()), temporary_parent()}:
+    for parent in {temporary_files(), temporary_parent()}:
         removed += sweep(parent)
     for medium in ("ramdisk", "disk-warm"):
         try:

@@ -33,9 +33,12 @@ def client_of(address: str) -> Iterator[Any]:
     """
     with importing("A Dask cluster", "distributed", "cluster"):
         from distributed import Client
+        from distributed.comm.addressing import parse_address
+        from distributed.comm.registry import get_backend
     try:
+        get_backend(parse_address(address)[0])  # `Client` would try an unknown one for 20 s
         client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each way of transport has errors of its own
         raise NoScheduler(
             f"No Dask scheduler answers at {address} ({error}); start one with dask scheduler."
         ) from error

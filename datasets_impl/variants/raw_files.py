@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ from datasets_impl.files.whole import whole_folder
 from datasets_impl.indexing import position
 
 INDEX = "index.json"
-NAME = re.compile(r"(\d{7,})(-.*)?\.raw")  # with the image's own name as it was once written
 WHAT = "raw pixels"
 
 
@@ -106,12 +104,12 @@ def _is_ours(folder: Path) -> bool:
     """Whether this class wrote it, and nobody else's file is in it."""
     if not folder.is_dir():
         return False
-    index, names = _read_index(folder), [path.name for path in folder.iterdir()]
+    index = _read_index(folder)
     shapes = index.get("shapes")
-    if "fingerprint" not in index or not isinstance(shapes, list):
+    if not {"fingerprint", "digests"} <= set(index) or not isinstance(shapes, list):
         return False
-    found = [NAME.fullmatch(name) for name in names if name != INDEX]
-    return all(each is not None and int(each[1]) < len(shapes) for each in found)
+    known = {INDEX, *map(_name, range(len(shapes)))}
+    return all(path.name in known and path.is_file() for path in folder.iterdir())
 
 
 def _are_whole(files: list[str], index: dict[str, Any]) -> bool:

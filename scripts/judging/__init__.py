@@ -2,9 +2,9 @@
 
 In the order in which a number passes:
 
-- files: `kept` (where they lie), `runs` (loads asv's; which count), `profiles` (which may stand
-  together), `environments` (with what they were made), `beside` (what lies beside each),
-  `declared` (today's versions of benchmarks);
+- files: `kept` (where they lie), `suites` (what asv says of benchmarks), `runs` (loads asv's;
+  which count), `profiles` (which may stand together), `environments` (with what they were made),
+  `beside` (what lies beside each) with its `fields`, `declared` (today's versions of benchmarks);
 - rows: `evidence`, `further` (numbers that the log holds), `measurements` (all of them, as a
   table);
 - the rules: `claims.toml`, by `claims` and `families`;

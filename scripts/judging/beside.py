@@ -10,6 +10,7 @@ from typing import Any
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.records import MOST_BYTES, spoilt, text_of
+from scripts.judging.fields import check_log, check_provenance
 from scripts.judging.readable import readable
 
 
@@ -19,12 +20,18 @@ class MachineFiles:
     def __init__(self, result: Path) -> None:
         stem = result.with_suffix("")
         self.log = stem.with_name(stem.name + ".observations.jsonl")
-        provenance = _json_lines(stem.with_name(stem.name + ".provenance.jsonl"))
+        told = stem.with_name(stem.name + ".provenance.jsonl")
+        provenance = _json_lines(told)
+        if not provenance and os.path.lexists(told):  # asv's own run has none; it is not empty
+            raise StudyError(f"{told} is empty; restore it or run the study again.")
         self.provenance: dict[str, Any] = provenance[0] if provenance else {}
+        check_provenance(told, self.provenance)
 
     @cached_property
     def observations(self) -> list[dict[str, Any]]:
-        return _json_lines(self.log)
+        records = _json_lines(self.log)
+        check_log(self.log, records)
+        return records
 
     def skipped(self) -> dict[tuple[str, tuple[Any, ...]], str]:
         """Reason for each cell that was skipped or void."""

@@ -6,7 +6,6 @@ each block (asv round); results of a plain `asv run` have no samples, only a med
 
 from __future__ import annotations
 
-import ast
 import itertools
 import math
 import statistics
@@ -25,6 +24,7 @@ from scripts.judging.model import Reason
 from scripts.judging.observed import Place
 from scripts.judging.readable import readable
 from scripts.judging.runs import ResultFile, Runs, newest_versions
+from scripts.judging.suites import level_of
 
 MOST_CELLS = 100_000  # of a benchmark: asv lists all that its levels make, whatever the memory
 TIMES = ("ns", "us", "ms", "s")  # units of benchmarks that time something
@@ -184,6 +184,7 @@ def _rows(
         params = results.get_result_params(key)
         if math.prod(map(len, params)) > MOST_CELLS:
             raise ValueError(f"the levels of {key} make more than {MOST_CELLS:,} cells")
+        known = {level: level_of(level, key) for each in params for level in each}
         values = results.get_result_value(key, params)
         samples = results.get_result_samples(key, params) if results._samples.get(key) else None
         stats = results.get_result_stats(key, params) if results._stats.get(key) else None
@@ -197,7 +198,7 @@ def _rows(
         most = max((len(cell) for cell in samples or [] if cell), default=0)
         outdated = _outdated(results.benchmark_version.get(key), versions.get(key))
         for position, levels in enumerate(itertools.product(*params)):
-            plain = [ast.literal_eval(level) for level in levels]
+            plain = [known[level] for level in levels]
             factors = dict(zip(entry["param_names"], plain, strict=True))
             logged = reasons.get((module, tuple(sorted(factors.items()))))
             rows.append(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from scripts.judging.claims import Rules
 from scripts.judging.interval import Interval as Interval
@@ -36,11 +36,16 @@ def mean_interval(values: Sequence[float], confidence: float) -> tuple[float, fl
 
 def _student(data: np.ndarray, confidence: float) -> tuple[float, float, float, float]:
     """Mean, standard error, and both ends of the interval."""
-    mean, error = float(data.mean()), float(stats.sem(data))
-    if error == 0:
-        return mean, error, mean, mean
-    low, high = stats.t.interval(confidence, len(data) - 1, loc=mean, scale=error)
-    return mean, error, float(low), float(high)
+    mean, error = float(data.mean()), float(data.std(ddof=1)) / math.sqrt(len(data))
+    low, high = _around(mean, error, len(data) - 1, confidence)
+    return mean, error, low, high
+
+
+def _around(mean: float, error: float, freedom: float, confidence: float) -> tuple[float, float]:
+    """Both ends of Student's t interval; `stats.t` takes a hundred times as long over one."""
+    tails = (1 - confidence) / 2, (1 + confidence) / 2
+    low, high = special.stdtrit(freedom, tails) * error + mean
+    return float(low), float(high)
 
 
 def undisturbed(*arms: Sequence[float] | np.ndarray) -> list[np.ndarray]:
@@ -81,7 +86,7 @@ def apart(treatment: Sequence[float], baseline: Sequence[float], confidence: flo
     low = high = mean
     if error > ROUNDING:
         spread = sum(part**2 / (len(run) - 1) for part, run in zip(parts, logs, strict=True))
-        low, high = stats.t.interval(confidence, error**4 / spread, loc=mean, scale=error)
+        low, high = _around(mean, error, error**4 / spread, confidence)
     return Interval(math.exp(mean), math.exp(low), math.exp(high), blocks, paired=False)
 
 
@@ -152,7 +157,7 @@ def unpaired_ratio(
         for _, q25, q75, count in (treatment, baseline)
     )
     error = math.sqrt(variance)
-    half = float(stats.t.ppf((1 + confidence) / 2, repeats - 1)) * error
+    _, half = _around(0.0, error, repeats - 1, confidence)
     return Interval(
         estimate,
         estimate * math.exp(-half),
@@ -185,7 +190,7 @@ def p_value(interval: Interval, bar: float, rules: Rules) -> float | None:
         return 1.0
     if interval.error <= ROUNDING:
         return 0.0
-    return float(2 * stats.t.sf(distance / interval.error, interval.blocks - 1))
+    return 2 * float(special.stdtr(interval.blocks - 1, -distance / interval.error))
 
 
 def outcome(interval: Interval, direction: str, bar: float) -> Outcome:

@@ -37,6 +37,7 @@ from scripts.judging.model import (
     Verdict,
 )
 from scripts.judging.noise import noise_floor, noisy_machines
+from scripts.judging.profiles import require_same
 from scripts.judging.readable import readable
 from scripts.judging.remote import remote
 from scripts.judging.runs import Runs, find_runs
@@ -59,9 +60,12 @@ def judge_both(
     runs = [
         replace(one, apart=[each for each in one.apart if each.profile in both]) for one in runs
     ]
-    found = [evidence_of(one, other.versions) for one, other in (runs, runs[::-1])]
-    names = [{machine.name for machine in one.machines} for one in found]
+    names = [{run.machine for run in one.first} for one in runs]
     shared = names[0] & names[1]
+    require_same(  # at once: judging takes its time
+        *([run.profile for run in one.first if not shared or run.machine in shared] for one in runs)
+    )
+    found = [evidence_of(one, other.versions) for one, other in (runs, runs[::-1])]
     if shared and names[0] != names[1]:
         found = [one.of(shared) for one in found]
     return _judged(first, known, found[0]), _judged(second, known, found[1])

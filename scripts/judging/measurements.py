@@ -7,7 +7,7 @@ import pandas as pd
 
 from datasets_impl.factors import NAMES, is_second_name
 from scripts.judging import inference
-from scripts.judging.pairing import factors_of
+from scripts.judging.pairing import factors_of, records
 
 COLUMNS = ["machine", "benchmark", "metric", "unit", *NAMES, "median", "low", "high", "blocks"]
 
@@ -15,8 +15,7 @@ COLUMNS = ["machine", "benchmark", "metric", "unit", *NAMES, "median", "low", "h
 def measurements(cells: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """One row for each measured cell: its median over blocks with the interval of the mean."""
     rows = []
-    for record in cells.to_dict("records"):
-        row = {str(key): value for key, value in record.items()}
+    for row in records(cells):
         if row["status"] != "ok" or is_second_name(row.get("impl")):
             continue
         (samples,) = inference.undisturbed(row["samples"] or [row["median"]])

@@ -10,9 +10,10 @@ only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from datasets_impl.errors import StudyError
 from datasets_impl.factors import APART
 from scripts.judging.environments import Environment, reference
 from scripts.judging.runs import QUICK, WIDER
@@ -41,6 +42,21 @@ def spoiled(new: Standing, known: Sequence[Standing]) -> Standing | None:
         if joined or (alike and new.environment != _reference(new.machine, after)):
             return one
     return None
+
+
+def require_same(first: Iterable[str], second: Iterable[str]) -> None:
+    """A profile has cells of its own, so two of them have next to nothing to compare.
+
+    Raises:
+        StudyError: results of the `first` profiles are not of the `second` ones.
+    """
+    one, other = (sorted(set(names)) for names in (first, second))
+    if one != other:
+        names = [" and ".join(map(repr, each)) for each in (one, other)]
+        raise StudyError(
+            f"The results are of the profiles {names[0]} and {names[1]}; measure the same profile "
+            "again, or name the results of one profile on both sides."
+        )
 
 
 def _reference(machine: str, known: Sequence[Standing]) -> Environment:

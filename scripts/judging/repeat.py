@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from datasets_impl.errors import StudyError
-from scripts.judging.model import Cell, Measured, Repeat, Run, Verdict
+from scripts.judging.model import Cell, Repeat, Run, Verdict
 from scripts.judging.pairing import level
+from scripts.judging.profiles import require_same
 
 DECIDED = ("for", "against")
 COLUMNS = (
@@ -42,7 +43,7 @@ def repeat_of(first: Run, second: Run) -> Repeat:
         [machine for machine in study.machines if machine.name in renamed]
         for study in (first, second)
     ]
-    _refuse_other_profiles(*shared)
+    require_same(*([machine.profile for machine in machines] for machines in shared))
     rules = [{machine.rules for machine in machines} for machines in shared]
     rows = rows_of(first, second, renamed)
     effects = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
@@ -159,17 +160,6 @@ def _comparison(first: Cell | None, second: Cell | None) -> str:
     if first.outcome not in DECIDED or second.outcome not in DECIDED:
         return UNDECIDED
     return AGREES if first.outcome == second.outcome else DIFFERS
-
-
-def _refuse_other_profiles(first: Sequence[Measured], second: Sequence[Measured]) -> None:
-    """A profile has cells of its own, so two of them have next to nothing to compare."""
-    one, other = (sorted({machine.profile for machine in each}) for each in (first, second))
-    if one != other:
-        names = [" and ".join(map(repr, each)) for each in (one, other)]
-        raise StudyError(
-            f"The results are of the profiles {names[0]} and {names[1]}; measure the same profile "
-            "again, or name the results of one profile on both sides."
-        )
 
 
 def _refuse_the_same(effects: pd.DataFrame) -> None:

@@ -19,22 +19,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import asv
 from asv import util
-from asv.benchmarks import Benchmarks
 from asv.machine import Machine
-from asv.results import Results, iter_results_paths
+from asv.results import Results, get_filename, iter_results_paths
 
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import APART
-from datasets_impl.files.records import spoilt
 from scripts.judging.beside import MachineFiles, require_readable
 from scripts.judging.environments import Environment, reference
 from scripts.judging.readable import readable
+from scripts.judging.suites import place_of_suite, require_told, suite_in, unread
 
 RESULT = re.compile(r"[0-9a-f]{8}-.*\.json$")  # as asv names a file of results
 QUICK = "quick"  # the profile of which an environment may have a run beside one of these
 WIDER = ("standard", "full")
+MOST_TIME = 1 << 53  # milliseconds; neither infinite nor NaN
 REPEAT = "-repeat"  # ends the name of a second run's environment
 
 
@@ -123,7 +122,15 @@ def find_runs(folders: Sequence[Path]) -> Runs:
     Raises:
         StudyError: a folder is missing or holds no results, or a file is damaged.
     """
-    files = every_run(folders)
+    return chosen(every_run(folders))
+
+
+def chosen(files: Sequence[ResultFile]) -> Runs:
+    """Choose from all of them, the oldest first.
+
+    Raises:
+        StudyError: it cannot be told which runs of a machine are meant.
+    """
     machines: dict[str, dict[Environment, list[ResultFile]]] = {}
     for one in files:
         machines.setdefault(one.machine, {}).setdefault(one.environment, []).append(one)
@@ -213,42 +220,23 @@ def _read(folder: Path) -> Iterator[ResultFile]:
         raise StudyError(
             f"The results folder {folder} {what}; run `make study` or name another with --results."
         )
-    suite = _benchmarks(folder)
+    place = place_of_suite(folder)
+    suite = suite_in(place)
     for root, name, machine in _result_files(folder):
         path = Path(root) / name
-        yield ResultFile(readable(machine), path, _load(path, machine), suite)
-
-
-def _benchmarks(folder: Path) -> dict[str, Any]:
-    path = folder / "benchmarks.json"
-    if not path.exists() and (folder / "machine.json").exists():
-        path = folder.parent / "benchmarks.json"  # one machine's folder: asv keeps it one above
-    require_readable(path)
-    try:
-        found: dict[str, Any] = util.load_json(str(path), Benchmarks.api_version)
-    except FileNotFoundError:
-        raise StudyError(
-            f"{path} is missing, so units of the results are unknown; run asv again, or name the "
-            "folder that holds it with --results."
-        ) from None
-    except OSError as error:
-        raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
-    except (util.UserError, ValueError, TypeError, RecursionError) as error:
-        raise _unread(path, error, "is damaged; run asv again to write it anew.") from error
-    return found
-
-
-def _unread(path: Path, error: Exception, why: str) -> StudyError:
-    """`why`, unless its bytes say more, or it is whole and only another version of asv reads it."""
-    if isinstance(error, util.UserError) and "format" in str(error):
-        why = (
-            f"was written by another version of asv than the one here, {asv.__version__}, which "
-            "cannot read it; keep it, and install that version to read it."
-        )
-    return StudyError(f"{path} {spoilt(path, why)}")
+        results = _load(path, machine)
+        require_told(place, suite, path, results.get_all_result_keys())
+        yield ResultFile(readable(machine), path, results, suite)
 
 
 def _result_files(folder: Path) -> list[tuple[str, str, str]]:
+    for each in filter(os.path.isdir, folder.iterdir()):  # `glob` skips what may not be listed
+        try:
+            os.scandir(each).close()
+        except OSError as error:
+            raise StudyError(
+                f"{each} cannot be read ({error.strerror}); mend its rights, or move it away."
+            ) from error
     results = [*folder.glob("*.json"), *folder.glob("*/*.json")]
     homes = sorted({result.parent for result in results if RESULT.match(result.name)})
     # asv skips a machine's results when it cannot read this file; nothing is to vanish unsaid.
@@ -259,7 +247,7 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
         try:
             name = util.load_json(str(path), Machine.api_version)["machine"]
         except (OSError, KeyError, TypeError, ValueError, RecursionError, util.UserError) as error:
-            raise _unread(path, error, damaged) from error
+            raise unread(path, error, damaged) from error
         if not isinstance(name, str):
             raise StudyError(f"{path} {damaged}")
     # Each machine by itself: asv would warn of the report's own JSON files beside them.
@@ -270,13 +258,30 @@ def _result_files(folder: Path) -> list[tuple[str, str, str]]:
 def _load(path: Path, machine: str) -> Results:
     require_readable(path)
     try:
-        return Results.load(str(path), machine_name=machine)
+        found = Results.load(str(path), machine_name=machine)
+        name = get_filename("", found.commit_hash, util.sanitize_filename(found.env_name))
     except OSError as error:
         raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error
     except (
         util.UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError
     ) as error:  # fmt: skip
-        why = "is damaged or cut short; delete it or run the study again."
+        why = "is damaged or cut short; restore it, or run the study again."
         if "machine name" in str(error):
             why = f"is not of the machine {machine}, which {path.parent / 'machine.json'} names."
-        raise _unread(path, error, why) from error
+        raise unread(path, error, why) from error
+    if odd := [key for key, when in found.started_at.items() if not _is_time(when)]:
+        raise StudyError(
+            f"{path} is damaged (of {readable(odd[0])}, `started_at` is no time); restore it, or "
+            "run the study again."
+        )
+    if path.name != name:
+        raise StudyError(
+            f"{path} holds the run {readable(name)} under another name, as a backup or a merge "
+            "leaves it; move it away, or give it that name back."
+        )
+    return found
+
+
+def _is_time(when: object) -> bool:
+    """As asv says it, in milliseconds; None where it was not kept."""
+    return when is None or (isinstance(when, int | float) and abs(when) < MOST_TIME)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from datasets_impl.errors import StudyError
 from datasets_impl.factors import ALSO, NAMES, second_name
+from datasets_impl.files.records import text_of
 from datasets_impl.observe.page_cache import LEAST_READ
 from scripts.judging.cache_state import cold_states
 from scripts.judging.claims import Claims
@@ -82,7 +84,15 @@ def validity(run: ResultFile, known: Reference) -> Validity:
 
 
 def reference(claims: Claims, requirements: Path, committed: Iterable[ResultFile]) -> Reference:
-    pins = dict(re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", requirements.read_text(), re.M))
+    """
+    Raises:
+        StudyError: the file of requirements cannot be read.
+    """
+    try:
+        pinned = text_of(requirements)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{requirements} cannot be read ({error}); restore it.") from error
+    pins = dict(re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", pinned, re.M))
     corpora: dict[tuple[Any, ...], set[str]] = {}
     for run in committed:
         for corpus in _bundled(run.beside.provenance):

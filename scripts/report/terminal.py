@@ -117,7 +117,7 @@ def print_list(console: Console, title: str, sentences: Sequence[str], columns: 
 
 def print_study(study: Study, page: Path, console: Console | None = None) -> None:
     """The answer, verdicts, what is undecided and what would decide it; the page and what next."""
-    console = console or Console(highlight=False)
+    console = console or Console(emoji=False, highlight=False)
     columns = width(console)
     console.print("Why is my PyTorch dataset slow?", style="bold")
     for point in study.points:

@@ -90,8 +90,8 @@ def digest(content: bytes) -> str:
 
 
 def _is_ours(path: Path, digests: list[str]) -> bool:
-    if path.is_symlink() or not path.is_file():
-        return False
+    if path.is_symlink() or path.parent.is_symlink() or not path.is_file():
+        return False  # what was moved elsewhere and linked is the user's
     try:
         return digest(path.read_bytes()) in digests
     except OSError:

@@ -102,21 +102,29 @@ def _checked(archive: Path, name: str, digest: str) -> bytes:
 
 
 def npm_pack(package: str, folder: Path) -> Path:
-    """Let npm write the archive of `package` into `folder`; from its own cache where it can.
+    """Let npm write the archive of `package` below `folder`; from its own cache where it can.
+
+    What a user's npm is set to is left out: where it writes, and in which words it says so.
 
     Raises:
         StudyError: npm cannot be run, or does not get it.
     """
-    command = ["npm", "pack", "--silent", "--prefer-offline", package]
+    place = folder / package
+    place.mkdir(parents=True, exist_ok=True)
+    command = ["npm", "pack", "--silent", "--prefer-offline", "--no-dry-run", "--pack-destination",
+               str(place), package]  # fmt: skip
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace"
+        )
     except OSError as error:
         raise StudyError(
             f"npm, which brings the libraries of asv's pages, cannot be run ({error.strerror}); "
             "install it (Debian: apt-get install npm)."
         ) from error
-    if done.returncode:
+    made = next(place.glob("*.tgz"), None)
+    if done.returncode or made is None:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
         why = f" (npm says: {said[0]})" if said else ""
         raise StudyError(f"npm does not get {package}{why}; it needs a network the first time.")
-    return folder / done.stdout.strip().splitlines()[-1]
+    return made

@@ -161,7 +161,7 @@ def _study() -> Callable[..., dict[str, bytes]]:
 
         root = clone()
         out = root / "out" / folder
-        command = [sys.executable, "-m", "scripts.study", *words, f"--out={out}"]
+        command = [sys.executable, "-m", "scripts.study", "--no-page", *words, f"--out={out}"]
         done = subprocess.run(command, cwd=root, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")

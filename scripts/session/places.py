@@ -36,6 +36,22 @@ def check_profile(name: str) -> None:
         )
 
 
+def check_bench(expression: str | None) -> None:
+    """Raises `StudyError` for what can match no benchmark; the suite, which takes seconds to
+    import, knows the rest."""
+    if expression == "":
+        raise StudyError(
+            "--bench is empty; give a name of asv, such as item.ByStage, or leave it out."
+        )
+    try:
+        re.compile(expression or "")
+    except re.error as error:
+        raise StudyError(
+            f"--bench {expression!r} is no regular expression ({error}); give a name of asv, such "
+            "as item.ByStage."
+        ) from error
+
+
 def rounds_asked(given: str | None) -> int | None:
     """The number of --rounds; None where the profile's is meant.
 

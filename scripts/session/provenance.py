@@ -90,7 +90,7 @@ def git(*arguments: str) -> str:
         )
     except OSError as error:
         raise StudyError(
-            f"The study records which commit it measures, and git cannot be run ({error.strerror})"
+            f"Which commit is measured is asked of git, and git cannot be run ({error.strerror})"
             "; install git."
         ) from error
     except subprocess.CalledProcessError as error:
@@ -129,9 +129,20 @@ def code_state() -> dict[str, Any]:
     changed = git("status", "--porcelain", "--untracked-files=no", "--", *MEASURED_CODE)
     return {
         "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(changed or beside),
+        "dirty": bool(changed or beside or _unseen()),
         "hash": digest.hexdigest()[:16],
     }
+
+
+def _unseen() -> bool:
+    """Whether a measured file that git is told not to look at (`git update-index
+    --assume-unchanged`, `--skip-worktree`) differs from the one that is committed."""
+    flagged = [line[2:] for line in _listed("-v") if line[0].islower() or line[0] == "S"]
+    return any(
+        git("hash-object", "--path", name, "--", name) != git("rev-parse", f":{name}")
+        for name in flagged
+        if (ROOT / name).is_file()
+    )
 
 
 def _untracked() -> list[str]:
@@ -185,6 +196,7 @@ def collect(
         "claims_hash": session["claims_hash"],
         "profile": session["key"]["profile"],
         "partial": bool(session["key"]["bench"]),
+        "bench": session["key"]["bench"],
         "rounds": session["rounds"],
         "machine": _machine_facts(),
         "versions": versions(),

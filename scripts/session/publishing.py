@@ -18,7 +18,7 @@ from asv.results import Results
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import TOPICS
 from datasets_impl.files.atomic import atomic_write, describe_write_error, with_line_ends_of
-from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE, home_folder
+from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE, home_folder, printable
 from datasets_impl.files.records import json_of
 from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
 from scripts.judging.environments import Environment
@@ -33,13 +33,20 @@ from scripts.session.state import PAGES
 
 
 def check_results(
-    target: Path, machine: str, profile: str, *, partial: bool, repeat: bool = False
+    target: Path,
+    machine: str,
+    profile: str,
+    *,
+    bench: str | None = None,
+    images: str | Path | None = None,
+    repeat: bool = False,
 ) -> None:
     """Whether results of `machine` may be published to `target`; nothing is changed.
 
     Raises:
-        StudyError: they would replace what is not this study's, or results of another machine, or
-            whole results by a part; or spoil those of another profile, see `judging.profiles`.
+        StudyError: they would replace what is not this study's, or results of another machine, of
+            other pictures or benchmarks, or whole results by a part; or spoil those of another
+            profile, see `judging.profiles`.
     """
     if target.exists() and not target.is_dir():
         raise StudyError(f"{target} is a file; name a folder for the results with --results.")
@@ -60,10 +67,17 @@ def check_results(
         )
     for path, facts in known:
         same = path.name.endswith(f"-{name}.provenance.jsonl")
-        if path.parent == home and same and partial and not facts.get("partial"):
+        of = facts.get("bench", bench) if facts.get("partial") else "the whole profile"
+        if path.parent == home and same and bench and of != bench:
             raise StudyError(
-                f"{home} holds results of the whole profile, which those of --bench would replace; "
+                f"{home} holds results of {of}, which those of --bench {bench} would replace; "
                 "name another folder with --results."
+            )
+        others = {one.get("folder") for one in facts.get("corpora", ())} - {_pictures(images)}
+        if path.parent == home and others:
+            raise StudyError(
+                f"{home} holds results of other pictures ({others.pop() or 'the usual ones'}), "
+                "which these would replace or be compared with; name another folder with --results."
             )
         here = provenance.processor()
         there = {name: facts.get("machine", {}).get(name) for name in here}
@@ -72,6 +86,11 @@ def check_results(
                 f"{home} holds results of another machine ({there['cpu']}, {there['threads']} "
                 "CPUs); name this one with --machine."
             )
+
+
+def _pictures(images: str | Path | None) -> str | None:
+    """The name of a folder of pictures, as the manifests of what is made of it have it."""
+    return printable(Path(images).resolve().name) if images else None
 
 
 def check_suite(target: Path) -> None:
@@ -90,9 +109,8 @@ def publish(session: Session, target: Path) -> None:
         raise StudyError("The session is not finished; run the same command again.")
     key = state["key"]
     repeat = bool(key["repeat"])
-    check_results(
-        target, session.machine, key["profile"], partial=bool(key["bench"]), repeat=repeat
-    )
+    asked = {"bench": key["bench"], "images": key["images"], "repeat": repeat}
+    check_results(target, session.machine, key["profile"], **asked)
     facts = provenance.collect(state, session.environment, session.corpora)
     source, home = session.results, target / session.machine
     try:
@@ -127,8 +145,7 @@ def make_pages(session: Session, results: Path, pages: Path) -> None:
         StudyError: `pages` is somebody else's, or asv failed.
     """
     made = session.folder / PAGES
-    half_made = lambda folder: all(map(asv_files.is_page, asv_files.inside(folder)))  # noqa: E731
-    remove_ours(made, half_made, what="asv's own pages")
+    remove_ours(made, _half_made, what="asv's own pages")
     config = session.configure(results, made)
     run_child(
         [*ASV, "publish", "--no-pull", "--config", str(config)],
@@ -158,8 +175,13 @@ def is_pages(folder: Path) -> bool:
     """Whether a folder holds asv's pages of this project, and nobody else's file."""
     project = asv_files.settings()["project"]
     files = _object(folder / LIST).get("files")  # none of pages that were made before it was kept
-    others = set(_inside(folder)) - {LIST, *files} if isinstance(files, list) else set()
-    return not others and bool(_object(folder / "index.json").get("project") == project)
+    ours = set(_inside(folder)) <= {LIST, *files} if isinstance(files, list) else _half_made(folder)
+    return ours and bool(_object(folder / "index.json").get("project") == project)
+
+
+def _half_made(folder: Path) -> bool:
+    """Whether asv names every file there so, among its pages."""
+    return all(map(asv_files.is_page, asv_files.inside(folder)))
 
 
 def _inside(folder: Path) -> list[str]:

@@ -136,8 +136,6 @@ def open_session(
 
 def measure_in_turn(sessions: Sequence[Session], console: Console) -> None:
     """Run the rounds that are missing; who goes first changes from round to round."""
-    for session in sessions:
-        session.register_machine()
     with measurements_bar(console) as progress:
         for number in range(1, max(int(one.state["planned"]) for one in sessions) + 1):
             for session in sessions if number % 2 else reversed(sessions):

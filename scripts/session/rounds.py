@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,16 +16,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.atomic import atomic_write
-from datasets_impl.files.paths import CACHE_VARIABLE, home_folder
-from datasets_impl.files.records import json_of
+from datasets_impl.files.paths import CACHE_VARIABLE, temporary_files
 from datasets_impl.observe.log import LOG_VARIABLE, ROUND_VARIABLE
 from scripts.root import ROOT
 from scripts.session import asv_files, provenance
-from scripts.session.child import child, run_child
+from scripts.session.child import child
 from scripts.session.named_asv import ASV
 from scripts.session.state import PAGES, State
 
-MACHINES = Path(".asv-machine.json")  # in the home folder: where asv keeps the names of machines
 LEAST_FREE = 10_000_000  # bytes: less is a full disk, and asv takes its errors for those of code
 
 
@@ -35,7 +32,6 @@ class Session(State):
 
     def run(self, console: Console) -> None:
         """Run the rounds that are still missing."""
-        self.register_machine()
         if self.dropped:
             console.print(f"Starting anew: {self.dropped}.")
         if self.adding:
@@ -45,23 +41,6 @@ class Session(State):
         with measurements_bar(console) as progress:
             while self.state["done"] < self.state["planned"]:
                 self.run_round(self.state["done"] + 1, progress)
-
-    def register_machine(self) -> None:
-        # asv keeps machine names in the home folder and asks for them without one.
-        names = home_folder() / MACHINES
-        try:
-            if names.exists() and not isinstance(json_of(names), dict):
-                raise ValueError("no object")
-        except (OSError, ValueError) as error:
-            raise StudyError(
-                f"{names}, where asv keeps the names of machines, is damaged; delete it or mend it."
-            ) from error
-        run_child(
-            [*ASV, "machine", "--yes", "--machine", self.machine],
-            self.environment,
-            what=f"Registering this machine with asv in {names}",
-            output=self.folder / "asv.log",
-        )
 
     def run_round(self, number: int, progress: Progress) -> None:
         self._require_room()
@@ -149,7 +128,7 @@ class Session(State):
         Raises:
             StudyError: the disk is full.
         """
-        temporary = self.environment.get("TMPDIR") or tempfile.gettempdir()
+        temporary = self.environment.get("TMPDIR") or temporary_files()
         for place in (self.folder, Path(self.environment[CACHE_VARIABLE]), Path(temporary)):
             if shutil.disk_usage(place).free < LEAST_FREE:
                 raise StudyError(

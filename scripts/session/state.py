@@ -205,6 +205,7 @@ def _state(folder: Path) -> dict[str, Any]:
         state = json_of(folder / "session.json")
         done = state["done"]
         sound = isinstance(state["key"], dict) and len(state["rounds"]) == done
+        sound &= isinstance(state["rounds"], list) and isinstance(state["code"]["commit"], str)
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return state if sound and (not done or (folder / f"rounds-{done}").is_dir()) else {}

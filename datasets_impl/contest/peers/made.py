@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,8 +50,6 @@ def _note(target: Path) -> dict[str, object]:
 def _is_ours(target: Path) -> bool:
     """Whether `made_once` filled it, and nobody else's file is in it."""
     files = _note(target).get("files")
-    if not files and (target / NOTE).is_file():  # as it was once written, without their names
-        return re.fullmatch("[0-9a-f]{64}", (target / NOTE).read_text(errors="replace")) is not None
     return isinstance(files, list) and set(_inside(target)) <= {NOTE, *files}
 
 

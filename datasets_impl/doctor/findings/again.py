@@ -39,6 +39,12 @@ PICTURES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 INDEXED = "CREATE INDEX by_{column} ON {table} ({column});"
 
 Call = dict[str, Any]
+IN_PART = {  # how a part of such a file is read; of others nothing can be said for all
+    ".npy": "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
+    ".npz": "np.save(stored, np.load(path)[name])  # once: what is in a .npz cannot be mapped\n"
+    "self.data = np.load(stored, mmap_mode='r')  # reads only the rows you ask for",
+    ".wav": "rate, wave = scipy.io.wavfile.read(path, mmap=True)  # reads what you ask for",
+}
 
 
 def again(call: Call) -> float:
@@ -124,7 +130,7 @@ def read_whole(seen: Probes) -> Finding | None:
             f"{_times(call)}.",
             "Read only the part (map the file, or ask for it by its offset), or read it once in "
             "each worker.",
-            "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
+            IN_PART.get(Path(call["path"]).suffix.lower(), ""),
             [place_of(call)],
         )
     asked = seen.get("items", {}).get("bytes_asked", 0.0)

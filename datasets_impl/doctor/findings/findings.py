@@ -13,6 +13,15 @@ from datasets_impl.doctor.findings.again import (
     unindexed,
     whole_storage,
 )
+from datasets_impl.doctor.findings.empty import (
+    empty_batch,
+    init_raises,
+    no_batch,
+    no_samples,
+    nothing,
+    sampler_raises,
+    second_empty,
+)
 from datasets_impl.doctor.findings.finding import (
     Finding,
     Probes,
@@ -22,13 +31,11 @@ from datasets_impl.doctor.findings.hazards import (
     all_from_each,
     broken,
     cannot_start,
-    empty_batch,
     frozen,
     handles,
     lengths,
-    no_samples,
     not_collated,
-    nothing,
+    requires_grad,
     same_in_epochs,
     same_in_workers,
     seeded,
@@ -38,6 +45,7 @@ from datasets_impl.doctor.findings.integrity import (
     endless_cache,
     kept_random,
     lost_cache,
+    moved_apart,
     paired,
     replaced,
     rewritten,
@@ -80,15 +88,17 @@ from datasets_impl.doctor.findings.stuck import stuck, workers_hang
 from datasets_impl.doctor.findings.time_causes import time_causes
 
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
-    no_samples, empty_batch, nothing, alike, cannot_start, stuck, workers_hang, all_from_each,
-    frozen, same_in_workers, same_in_epochs, broken, lengths, not_collated, handles, outlier,
-    read_whole, whole_storage, large_chunks, packed_archive, index_list, same_work, unindexed,
-    large_pickle, lists_folder, grows, leaks, reopens, workers_cost, decoded_larger, float64,
-    too_many_threads, unsorted, shared, small_shared_memory, few_descriptors, little_memory,
-    more_workers_than_cores, swaps, far_away, kept_random, rewritten, stale_epoch, swallowed,
-    replaced, paired, lost_cache, endless_cache, same_order, slow_sampler, reads_all_first,
-    slow_to_make, stream_start, many_tensors, workers_restart, searches_list, slow_disk,
-    wait_in_turn, split_late, seeded, wide_values, computes_too_much,
+    no_samples, no_batch, init_raises, sampler_raises, second_empty, empty_batch, nothing, alike,
+    cannot_start, stuck, workers_hang,
+    all_from_each, frozen, same_in_workers, same_in_epochs, broken, lengths, not_collated,
+    requires_grad, handles,
+    outlier, read_whole, whole_storage, large_chunks, packed_archive, index_list, same_work,
+    unindexed, large_pickle, lists_folder, grows, leaks, reopens, workers_cost, decoded_larger,
+    float64, too_many_threads, unsorted, shared, small_shared_memory, few_descriptors,
+    little_memory, more_workers_than_cores, swaps, far_away, kept_random, rewritten, stale_epoch,
+    swallowed, moved_apart, replaced, paired, lost_cache, endless_cache, same_order, slow_sampler,
+    reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart, searches_list,
+    slow_disk, wait_in_turn, split_late, seeded, wide_values, computes_too_much,
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets_impl.doctor.findings.finding import NOTE, WRONG, Finding, Probes
+from datasets_impl.doctor.findings.finding import MECHANISM, NOTE, WRONG, Finding, Probes
 from datasets_impl.doctor.findings.user_lines import shown
 
 LEAST_AGAIN = 30  # reads of samples that were read before, for a transform to be called frozen
@@ -115,59 +115,6 @@ def same_in_epochs(seen: Probes) -> Finding | None:
     )
 
 
-def no_samples(seen: Probes) -> Finding | None:
-    """Nothing was there to be looked at, and nothing was wrong with it."""
-    look = seen.get("look", {})
-    if look.get("seen", 1) or look.get("failures") or look.get("stuck"):
-        return None
-    if look["iterable"]:
-        return Finding(
-            "no-samples",
-            "The dataset gives no sample",
-            "Going over it ended before the first.",
-            "Check where it looks for samples, and whether it can be gone over more than once.",
-            WRONG + 0.99,
-        )
-    return Finding(
-        "no-length",
-        "The dataset does not say how many samples it has",
-        "It has no `__len__`, and no sampler names its samples: a loader raises TypeError.",
-        "Give it a `__len__`, or make it an IterableDataset.",
-        WRONG + 0.99,
-        "",
-        "def __len__(self):\n    return len(self.paths)",
-    )
-
-
-def empty_batch(seen: Probes) -> Finding | None:
-    """A batch without an index, which PyTorch's own `collate_fn` cannot make."""
-    number = seen.get("inside", {}).get("empty_batch")
-    if number is None:
-        return None
-    return Finding(
-        "empty-batch",
-        "A batch is empty",
-        f"The batch_sampler gives no index in its batch {number}, where a loader raises "
-        "IndexError.",
-        "Leave empty batches out of it.",
-        WRONG + 0.98,
-    )
-
-
-def nothing(seen: Probes) -> Finding | None:
-    """Samples that hold nothing, all of them."""
-    look = seen.get("look", {})
-    if not look.get("nothing") or look["nothing"] < look["seen"]:
-        return None
-    return Finding(
-        "nothing",
-        f"Every sample is {look['none']}",
-        f"So were all {look['seen']:,} that were looked at.",
-        "Let the dataset return what it read; a loader cannot collate this.",
-        WRONG + 0.96,
-    )
-
-
 def alike(seen: Probes) -> Finding | None:
     """One sample for every index."""
     look = seen.get("look", {})
@@ -261,6 +208,25 @@ def not_collated(seen: Probes) -> Finding | None:
         f"The loader's collate function raised {why}.",
         "Give samples of one shape, or a `collate_fn` that knows what to do; timed as lists here.",
         WRONG + 0.5,
+    )
+
+
+def requires_grad(seen: Probes) -> Finding | None:
+    """Samples with a graph, which no worker hands over; without workers all is well."""
+    where = seen.get("look", {}).get("grad")
+    why = next((why for why in seen.get("failures", {}).values() if "requires grad" in why
+                or "requires_grad" in why), "")  # fmt: skip
+    if not where or not why:
+        return None
+    workers = seen.get("settings", {}).get("num_workers")
+    return Finding(
+        "requires-grad",
+        "Workers cannot hand over samples that require grad",
+        f"{where} does, and a worker raises {why}.",
+        "Give tensors without a graph: make them under `torch.no_grad()`, or detach them.",
+        WRONG + 0.48 if workers else MECHANISM + 0.6,
+        "",
+        "return sample.detach()",
     )
 
 

@@ -150,6 +150,25 @@ def paired(seen: Probes) -> Finding | None:
     )
 
 
+def moved_apart(seen: Probes) -> Finding | None:
+    """A picture that is cropped or turned in another way than its mask."""
+    found = seen.get("integrity", {}).get("apart")
+    if not found:
+        return None
+    return Finding(
+        "moved-apart",
+        "A picture and its mask do not fit each other",
+        f"{found['name']} drew anew for the second of two pictures of a sample, and moved it in "
+        f"another way in {found['times']} of {found['read']} reads.",
+        "Give both to one call of a transform of torchvision's v2, which draws once.",
+        WRONG + 0.885,
+        "",
+        "from torchvision import tv_tensors\n"
+        "picture, mask = self.transform(picture, tv_tensors.Mask(mask))  # of v2, ToImage() first",
+        shown(found["lines"]),
+    )
+
+
 def unsorted(seen: Probes) -> Finding | None:
     line = seen.get("inside", {}).get("unsorted", "")
     if not line or seen.get("items", {}).get("listed", 0.0) >= 0.5:

@@ -70,7 +70,19 @@ def why_not(loader: Any, asked: bool) -> str:
             "The loader can be saved in mid-epoch (state_dict), so no batch was fetched before "
             "its step; free=True does, for runs that are not resumed."
         )
+    if not (is_torch_loader(loader) and loader.num_workers):
+        return (
+            "Without workers a batch may depend on the step before it (random numbers, a sampler, "
+            "memory that is used again), so none was fetched before its step; free=True does."
+        )
     return ""
+
+
+def is_torch_loader(loader: Any) -> bool:
+    """Whether it is PyTorch's `DataLoader`, whose workers make batches before they are asked for,
+    each in memory of its own."""
+    utils = sys.modules.get("torch.utils.data")
+    return utils is not None and isinstance(loader, utils.DataLoader)
 
 
 def fetched(batches: Iterator[Any], many: int) -> tuple[list[Any], BaseException | None]:

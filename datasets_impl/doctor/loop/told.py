@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from datasets_impl.doctor.report.wording import amount
 from datasets_impl.files.atomic import atomic_write, check_writable
 from datasets_impl.files.records import text_of
 from datasets_impl.files.replacing import check_replaceable
+from datasets_impl.streams import believable
 
 WHAT = "what `watch` writes"
 MOST_BYTES = 1 << 24
@@ -47,16 +49,18 @@ def read(path: Path) -> Watch:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether `watch` wrote what stands there."""
+    """Whether `watch` wrote what stands there, and not somebody who speaks of it."""
     try:
-        return GENERATOR in text_of(path, MOST_BYTES)[:200]
-    except (OSError, ValueError):
+        held = json.loads(text_of(path, MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
         return False
+    return isinstance(held, dict) and held.get("generator") == GENERATOR
 
 
 def tell(record: Record, out: Path | None) -> None:
     """Print what was seen, on the standard error stream."""
-    console = Console(stderr=True, highlight=False)
+    # The program is the trainer's, so its environment stays as it is.
+    console = Console(emoji=False, stderr=True, highlight=False, _environ=believable())
     if not record.steps.count:
         if record.first_batches.count:
             console.print(
@@ -68,7 +72,7 @@ def tell(record: Record, out: Path | None) -> None:
     console.print(f"\n[bold]{verdict(loop)}[/bold]")
     for name, text in _rows(loop):
         console.print(f"  {name:<12} {text}", markup=False)
-    if out is not None and loop.step is not None:
+    if out is not None and loop.step is not None and is_ours(out):
         console.print(
             f"Next: python -m datasets_impl.doctor TARGET --beside {out}",
             markup=False,

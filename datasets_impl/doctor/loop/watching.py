@@ -26,6 +26,7 @@ from datasets_impl.files.paths import user_path
 
 T = TypeVar("T")
 OUT = "watch.json"
+LOADERS = ("DataLoader", "ThreadedLoader")  # Accelerate's share out what their sampler gives
 
 
 class Watched(Generic[T]):
@@ -80,6 +81,7 @@ class Watched(Generic[T]):
                     looked = True
                     with record.trying("The order of the sampler"):
                         _look_at_epochs(record, self.loader)
+                        _look_at_ranks(record, self.loader)
                 began = now()
                 yield batch
                 ended = now()
@@ -113,6 +115,19 @@ def _look_at_epochs(record: Record, loader: Any) -> None:
                 f"set_epoch of the {name} was not called between two epochs: what it draws by the "
                 "epoch was the same in both."
             )
+
+
+def _look_at_ranks(record: Record, loader: Any) -> None:
+    """Processes that train together are each to have samples of their own, or an epoch of theirs is
+    as many epochs as they are."""
+    trained = sys.modules.get("torch.distributed")
+    processes = trained.get_world_size() if trained and trained.is_initialized() else 1
+    drawn = type(getattr(loader, "sampler", None)).__name__
+    if processes > 1 and drawn == "RandomSampler" and type(loader).__name__ in LOADERS:
+        record.note(
+            f"{processes} processes train together, and this loader's RandomSampler gives all "
+            "samples to each: pass a DistributedSampler, unless each has a dataset of its own."
+        )
 
 
 # By identity, since loaders that are equal are not the same; and by class, since the next object
@@ -149,9 +164,11 @@ def watch(
             program writes there too, this one writes beside it, `watch-2.json`, and says so.
         free: now and then fetch a few batches ahead of time, so that the loop sees training
             without loading. The trainer waits for these first, at most ten times in all. Left
-            out where a batch could be lost by it: for an iterator, which gives each batch once,
-            and for a loader with a `state_dict`, which would count them as trained on. True for
-            these too, False for none.
+            out where that may change training: of all but a DataLoader with workers, whose batches
+            may depend on the step before them (random numbers, a sampler, memory that is used
+            again); of an iterator, which gives each batch once, so that one may be lost; and of a
+            loader with a `state_dict`, which would count them as trained on. True for these too,
+            False for none.
 
     Raises:
         BadArgument: `loader` cannot be iterated.
@@ -161,7 +178,7 @@ def watch(
         return loader
     arguments.iterable("loader", loader, "a DataLoader, or another iterable of batches")
     path = None if out is None or _is_other_rank() else _first_place(out)
-    record = _record_of(loader)
+    record, left = _record_of(loader)
     place = None
     if path is not None:
         place = _places.get(path) or _places.setdefault(path, Place(path))
@@ -169,7 +186,13 @@ def watch(
             place.records.append(record)
     if not _is_other_rank() and (record, place) not in _told:
         _told.append((record, place))
-    return Watched(loader, record, place, None if free is None else arguments.flag("free", free))
+    watched = Watched(loader, record, place, None if free is None else arguments.flag("free", free))
+    if left:
+        try:
+            weakref.finalize(loader, _leave, *left).atexit = False
+        except TypeError:  # a list cannot say when it goes; what holds it meanwhile can
+            weakref.finalize(watched, _leave, *left).atexit = False
+    return watched
 
 
 def _first_place(out: str | Path) -> Path:
@@ -178,16 +201,16 @@ def _first_place(out: str | Path) -> Path:
     return known or _given.setdefault(str(out), user_path(out))
 
 
-def _record_of(loader: Any) -> Record:
-    """Of this loader; or of one like it that is gone and was watched from the same place."""
+def _record_of(loader: Any) -> tuple[Record, tuple[Any, Any] | None]:
+    """Of this loader; or of one like it that is gone and was watched from the same place. For a
+    loader that was not known also how to `_leave` it."""
     key = id(loader), type(loader)
-    if key not in _watched:
-        place = *_calls(), *_settings(loader)
-        gone = _left.pop(place) if place in _left else None
-        _watched[key] = gone or Record(f"{type(loader).__name__} {next(_numbers)}")
-        with suppress(TypeError):  # a list cannot say when it goes
-            weakref.finalize(loader, _leave, key, place).atexit = False
-    return _watched[key]
+    if key in _watched:
+        return _watched[key], None
+    place = *_calls(), *_settings(loader)
+    gone = _left.pop(place) if place in _left else None
+    _watched[key] = gone or Record(f"{type(loader).__name__} {next(_numbers)}")
+    return _watched[key], (key, place)
 
 
 def _leave(key: tuple[int, type], place: tuple[Any, ...]) -> None:

@@ -1,9 +1,10 @@
 """What is asked of a dataset: each probe takes the subject and the seconds it may use, and answers
 with plain values.
 
-- the subject: `target` finds it, in `importing` or as a `folder`; `making` makes it anew, `loaders`
-  builds loaders over a `part` of it; `inside` says what its parts are, `looking` reads its first
-  samples (`reads`, `reading`, `raised`, with `patience`), `samples` says what they are made of;
+- the subject: `target` finds it, in `importing`, as it is `handed` over, or as a `folder`; `making`
+  makes it anew (not one that `writes`), `loaders` builds loaders over a `part` of it; `inside` says
+  what its parts are, `looking` reads its first samples (`reads`, `reading`, `raised`, with
+  `patience`), `samples` says what they are made of;
 - where a sample's time goes: `items`, `profiling` and `profile`, `attribution` by `causes`;
   `own_code`, `own_lines`, `source_lines`, `tracing` and `steps` say under which of the user's
   lines;
@@ -11,8 +12,8 @@ with plain values.
   `searching`, `queries`, `generators`, `in_turn` (locks); `chunks`, `parquet` and
   `archives` in files;
 - whether samples are right: `integrity` (with errors that are `swallowed`, `stores` that are
-  `frozen`, data that is `rewritten`), `randomness`, `rereading`, `seeding`, `epochs`,
-  `worker_seeds`, `splitting`; `narrower`, whether fewer bytes would hold them;
+  `frozen`, data that is `rewritten`, masks that move `apart`), `randomness`, `rereading`,
+  `seeding`, `epochs`, `worker_seeds`, `splitting`; `narrower`, whether fewer bytes would hold them;
 - what workers cost: `batches`, `orders` (samplers), `preparing`, `starting`, `growth`, `pickling`;
 - what there is: `machine`, `data_files`, `ceiling`, `room`, `clock`, and `thresholds` that findings
   know, too.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tarfile
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from datasets_impl.doctor.probes.callees import Callee, names_called
-from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.own_lines import users_place
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.source_lines import Line, line_at
@@ -36,7 +35,7 @@ def archives(subject: Subject) -> list[dict[str, Any]]:
             if type(archive.fileobj).__name__ in PACKED and archive.name:
                 pair = known.size, known.offset_data + known.size
                 noted.setdefault(str(archive.name), []).append(pair)
-                lines.setdefault(str(archive.name), _users_line())
+                lines.setdefault(str(archive.name), line_at(*users_place()))
         return found
 
     if "extractfile" not in names_called(subject):
@@ -55,10 +54,3 @@ def archives(subject: Subject) -> list[dict[str, Any]]:
         }
         for path, pairs in noted.items()
     ]
-
-
-def _users_line() -> Line:
-    frame: Any = sys._getframe(2)
-    while frame.f_back is not None and not is_users(frame.f_code.co_filename):
-        frame = frame.f_back
-    return line_at(frame.f_code.co_filename, frame.f_lineno)

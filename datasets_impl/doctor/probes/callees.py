@@ -17,6 +17,7 @@ from typing import Any
 
 from torch.utils.data import Dataset
 
+from datasets_impl.doctor.probes.epochs import attribute as attribute_of
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.target import Subject
@@ -175,7 +176,7 @@ def _resolved(name: str, module: ModuleType) -> Callee | None:
         return _constructor(name, function)
     if function is None or not callable(function):
         return None
-    bare = getattr(function, "__func__", function)
+    bare = attribute_of(function, "__func__") or function
     written_in_c = inspect.isbuiltin(bare) or type(bare).__name__ == CYTHON
     is_function = isinstance(function, FunctionType) or written_in_c
     if not is_function or (getattr(function, "__module__", "") or "").startswith(

@@ -15,6 +15,7 @@ from PIL import Image
 
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.chunks import chunk_of
+from datasets_impl.doctor.probes.epochs import attribute, has
 from datasets_impl.doctor.probes.samples import fingerprint, leaves
 from datasets_impl.doctor.probes.standing import Key, identity_of, key_of_call
 
@@ -131,7 +132,7 @@ def file_of(arguments: Sequence[Any]) -> str:
     first = arguments[0] if arguments else None
     name = identity_of(first) or first
     if not isinstance(name, str | Path):
-        name = getattr(first, "name", None)
+        name = attribute(first, "name")
     try:
         path = Path(name) if isinstance(name, str | Path) and len(str(name)) < 4096 else None
         return str(path) if path and (path.exists() or identity_of(first)) else ""
@@ -147,10 +148,10 @@ def bytes_of(result: Any) -> int:
         values = list(result.values() if isinstance(result, dict) else result[:MOST_VALUES])
         some = values[:MOST_VALUES]
         return sum(map(bytes_of, some)) * len(result) // len(some)
-    if hasattr(result, "memory_usage"):  # of a pandas table
+    if has(result, "memory_usage"):  # of a pandas table
         usage = result.memory_usage()
-        return int(usage.sum() if hasattr(usage, "sum") else usage)
-    if hasattr(result, "num_rows") and hasattr(result, "nbytes"):  # of Arrow
+        return int(usage.sum() if has(usage, "sum") else usage)
+    if has(result, "num_rows") and has(result, "nbytes"):  # of Arrow
         return int(result.nbytes)
     return sum(leaf.nbytes for leaf in leaves(result))
 

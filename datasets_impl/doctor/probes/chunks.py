@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.parquet import KIND, rows_of
 from datasets_impl.doctor.probes.standing import identity_of
 
@@ -16,13 +17,13 @@ def chunk_of(container: Any, selection: Any, result: Any) -> dict[str, Any]:
     rows of a row group; {} of what has none."""
     if type(container).__name__ == KIND:
         return rows_of(container, selection)
-    shape = getattr(container, "shape", None)
+    shape = attribute(container, "shape")
     if shape is None or isinstance(selection, str):
         return {}
     if listed := len(list_in(selection)):
         return {"listed": listed}
     packed = identity_of(container).endswith((".gz", ".bz2"))
-    chunk = tuple(shape) if packed else getattr(container, "chunks", None)
+    chunk = tuple(shape) if packed else attribute(container, "chunks")
     if not chunk:
         return {}
     starts = selected(selection, tuple(shape))
@@ -37,7 +38,7 @@ def chunk_of(container: Any, selection: Any, result: Any) -> dict[str, Any]:
         "bytes": touched * size,
         "taken": [stop - start for start, stop in starts],
         "dtype": str(container.dtype),
-        "compression": getattr(container, "compression", None),
+        "compression": attribute(container, "compression"),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets_impl.doctor.probes.epochs import attribute, has
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_code import DOCTOR, LIBRARIES
 
@@ -45,7 +46,7 @@ def places(dataset: Any, opened: Iterable[str] = ()) -> list[Path]:
 def _names(dataset: Any) -> Iterator[str]:
     seen = set[int]()
     for _, value, _ in parts(dataset):
-        held = getattr(value, "__dict__", None)
+        held = attribute(value, "__dict__")
         inner = list(held.values()) if isinstance(held, dict) else []
         for one in [value, *inner]:
             yield from _texts(one, DEEP, seen)
@@ -68,7 +69,7 @@ def _few(value: Any) -> list[Any]:
         return [one for pair in islice(value.items(), FIELDS) for one in pair]
     if isinstance(value, list | tuple | set | frozenset):
         return list(islice(value, FIELDS if isinstance(value, tuple) else LISTED))
-    if type(value).__module__.partition(".")[0] in FRAMES and hasattr(value, "head"):
+    if type(value).__module__.partition(".")[0] in FRAMES and has(value, "head"):
         value = value.head(LISTED).to_numpy()
     if isinstance(value, np.ndarray) and value.dtype.kind in "USO":
         return list(value.flat[: LISTED * FIELDS].tolist())

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.doctor.probes.callees import Callee, users_modules
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.raised import RAISED
@@ -91,7 +92,7 @@ def as_class(original: Any, making: Callable[..., Any]) -> Any:
 def _held(subject: Subject) -> Iterator[Callee]:
     held = [value for _, value, _ in parts(subject.dataset) if not inspect.ismodule(value)]
     for holder in (*held, *users_modules(subject)):
-        for name, value in list((getattr(holder, "__dict__", None) or {}).items()):
+        for name, value in list((attribute(holder, "__dict__") or {}).items()):
             if isinstance(value, KINDS):
                 with contextlib.suppress(*RAISED):  # it may be frozen
                     setattr(holder, name, value)

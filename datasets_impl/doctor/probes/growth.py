@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.inside import BIG, open_handles
 from datasets_impl.doctor.probes.loaders import (
     WORKERS,
@@ -25,7 +26,7 @@ from datasets_impl.doctor.probes.loaders import (
     trial_batch_of,
 )
 from datasets_impl.doctor.probes.part import part_of
-from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.raised import RAISED, InitRaised
 from datasets_impl.doctor.probes.room import at_once
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.probes.thresholds import LEAST_GROWTH, LEAST_LEAK, telling
@@ -94,6 +95,8 @@ def _of_stream(subject: Subject, seconds: float) -> dict[str, Any]:
             consume(islice(made, 2))
             (worker,) = made._iterator._workers  # type: ignore[union-attr]
             return {"few": process_memory(worker.pid).private, "workers": 1}
+    except InitRaised:
+        raise
     except RAISED:  # said elsewhere: it cannot be read or collated
         return {}
 
@@ -133,7 +136,7 @@ def _grown(
 def _with_packed_list(subject: Subject, until: float) -> Subject | None:
     """A copy of the dataset whose largest list is one array; None where it has no such list, or it
     could not be packed `until` then."""
-    held = getattr(subject.dataset, "__dict__", {})
+    held = attribute(subject.dataset, "__dict__", {})
     lists = {name: one for name, one in held.items() if isinstance(one, list) and len(one) >= BIG}
     if not lists:
         return None

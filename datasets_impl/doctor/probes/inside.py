@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.loaders import batch_size_of, start_method_of
+from datasets_impl.doctor.probes.orders import own_sampler
 from datasets_impl.doctor.probes.own_code import source_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.randomness import is_called_to_store, is_random
@@ -63,10 +65,12 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "opencv_threads": _opencv_threads(),
         "torch_threads": torch.get_num_threads(),
         "batch_size": batch_size_of(subject),
-        "worker_init": bool(getattr(subject.loader, "worker_init_fn", None)),
-        "worker_init_lines": within(getattr(subject.loader, "worker_init_fn", None)),
+        "worker_init": bool(attribute(subject.loader, "worker_init_fn")),
+        "worker_init_lines": within(attribute(subject.loader, "worker_init_fn")),
         "empty_batch": subject.empty_batch,
+        "no_batch": subject.no_batch,
         "no_key_in": subject.order.first if subject.order.late else 0.0,
+        "sampler_raised": _sampler_raised(subject),
         "note": _note(subject),
     }
     for path, value, owner in parts(subject.dataset):
@@ -91,14 +95,27 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
     return found
 
 
+def _sampler_raised(subject: Subject) -> dict[str, Any]:
+    order = subject.order
+    if not order.refused or subject.loader is None:
+        return {}
+    sampler, batched = own_sampler(subject.loader)
+    return {
+        "kind": type(sampler).__name__, "gave": order.gave, "batches": batched,
+        "why": order.raised, "lines": order.lines,
+    }  # fmt: skip
+
+
 def _note(subject: Subject) -> str:
     loader = subject.loader
+    if subject.note:
+        return subject.note
     if loader is not None and type(loader).__iter__ is not DataLoader.__iter__:
         return (
             f"{type(loader).__name__} has an __iter__ of its own, which is not called: the dataset "
             "is measured in loaders of PyTorch's."
         )
-    note = getattr(subject.dataset, "doctors_note", "")
+    note = attribute(subject.dataset, "doctors_note", "")
     return note if isinstance(note, str) else ""
 
 
@@ -124,15 +141,15 @@ def kind_name(value: Any) -> str:
 
 
 def _is_closed(value: Any) -> bool:
-    archive = (getattr(value, name, value) for name in ("zip", "fp"))
-    return getattr(value, "closed", False) is True or None in archive
+    archive = (attribute(value, name, value) for name in ("zip", "fp"))
+    return attribute(value, "closed", False) is True or None in archive
 
 
 def _is_written(value: Any) -> bool:
-    mode = getattr(value, "mode", "")
+    mode = attribute(value, "mode", "")
     if isinstance(mode, str):
         return bool(set(mode) & set("wax"))
-    return bool(getattr(value, "writable", bool)())  # of gzip, whose mode is a number
+    return bool(attribute(value, "writable", bool)())  # of gzip, whose mode is a number
 
 
 def _plain(value: Any) -> bool:
@@ -213,7 +230,7 @@ def _inner(value: Any) -> list[tuple[str, Any]]:
             if len(value) < BIG
             else []
         )
-    attributes = getattr(value, "__dict__", None)
+    attributes = attribute(value, "__dict__")
     return [(f".{name}", one) for name, one in attributes.items()] if attributes else []
 
 
@@ -260,5 +277,5 @@ def _opencv_threads() -> int | None:
 
 
 def _transform_of(dataset: Any) -> str:
-    value = getattr(dataset, "transform", None)
+    value = attribute(dataset, "transform")
     return type(value).__name__ if callable(value) else ""

@@ -15,6 +15,7 @@ from typing import Any
 from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.apart import apart
 from datasets_impl.doctor.probes.epochs import told_epoch
 from datasets_impl.doctor.probes.frozen import frozen
 from datasets_impl.doctor.probes.inside import parts
@@ -78,6 +79,7 @@ def integrity(subject: Subject, seconds: float) -> dict[str, Any]:
         kept = frozen(subject, some, before, until)
         found["frozen"] = kept.path if kept else ""
         lines["frozen"] = kept.lines(subject) if kept else []
+        found["apart"] = apart(subject, some, clock.perf_counter() + seconds / 8)
         until = clock.perf_counter() + seconds / 8
         known = {*read, *subject.avoid}
         found["rewritten"], lines["rewritten"] = rewritten(subject, some, known, until)

@@ -12,14 +12,16 @@ from torch.utils.data import DataLoader, Dataset, default_collate, get_worker_in
 from torch.utils.data._utils import worker as torch_worker
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.raised import RAISED, sentence
+from datasets_impl.doctor.probes.epochs import attribute, has
+from datasets_impl.doctor.probes.raised import RAISED, InitRaised, sentence
 from datasets_impl.doctor.probes.reading import HANG, note_in_worker
 from datasets_impl.doctor.probes.room import at_once
-from datasets_impl.doctor.probes.samples import leaves
+from datasets_impl.doctor.probes.samples import copied, leaves
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.errors import StudyError
 from datasets_impl.loading import ending_workers
 
+OWN = "datasets_impl.doctor."
 BATCH_SIZE = 32  # where the user names none
 WORKERS = 2  # where the user has none, for what only workers show
 LEAST_BATCHES = 4  # in what is measured
@@ -44,7 +46,7 @@ class Part(Dataset[Any]):
 
     def __getattr__(self, name: str) -> Any:
         """`__getitems__`, where the user's dataset has it: then loaders fetch by whole batches."""
-        if name == "__getitems__" and hasattr(self.subject.dataset, name):
+        if name == "__getitems__" and has(self.subject.dataset, name):
             return self._many
         raise AttributeError(name)
 
@@ -85,7 +87,7 @@ class There(Dataset[Any]):
         return self.count
 
     def __getitem__(self, index: int) -> Any:
-        return self.samples[index % len(self.samples)]
+        return copied(self.samples[index % len(self.samples)])
 
 
 def as_list(samples: list[Any]) -> list[Any]:
@@ -99,7 +101,7 @@ def collate_of(subject: Subject, some: Sequence[Any]) -> tuple[Any, str]:
     if subject.loader is not None and subject.loader.batch_size is None:
         return chosen, ""  # it is given one sample
     try:
-        chosen(copy.copy(list(some)))
+        chosen(copied(list(some)))
     except RAISED as error:
         return as_list, sentence(error)
     return chosen, ""
@@ -109,7 +111,7 @@ def batch_size_of(subject: Subject) -> int | None:
     if subject.loader is None:
         return min(BATCH_SIZE, max(1, subject.length or BATCH_SIZE))
     if subject.loader.batch_size is None and subject.loader.batch_sampler is not None:
-        return int(getattr(subject.loader.batch_sampler, "batch_size", BATCH_SIZE))
+        return int(attribute(subject.loader.batch_sampler, "batch_size", BATCH_SIZE))
     return subject.loader.batch_size
 
 
@@ -135,13 +137,19 @@ class WorkerInit:
         note_in_worker()
         info: Any = copy.copy(get_worker_info())
         inner = info.dataset
-        while isinstance(inner, Part) or hasattr(inner, "inner"):
+        # The user's may have an `inner` as well.
+        while type(inner).__module__.startswith(OWN) and (
+            isinstance(inner, Part) or has(inner, "inner")
+        ):
             inner = inner.subject.dataset if isinstance(inner, Part) else inner.inner
         is_users = inner is not info.dataset
         object.__setattr__(info, "dataset", inner if is_users else self.dataset)
         torch_worker._worker_info = info  # it cannot be changed, only replaced
         if self.function is not None:
-            self.function(worker)
+            try:
+                self.function(worker)
+            except RAISED as error:
+                raise InitRaised(sentence(error)) from None
 
 
 def only_noted(worker: int) -> None:
@@ -155,7 +163,7 @@ def start_method_of(subject: Subject) -> str:
 
 
 def initialised(subject: Subject) -> WorkerInit:
-    return WorkerInit(subject.dataset, getattr(subject.loader, "worker_init_fn", None))
+    return WorkerInit(subject.dataset, attribute(subject.loader, "worker_init_fn"))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from statistics import median_low
 from typing import Any
 
 import numpy as np
+import torch
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.inside import parts
@@ -16,7 +17,14 @@ from datasets_impl.doctor.probes.preparing import attributes
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.doctor.probes.randomness import is_random, noting_calls
 from datasets_impl.doctor.probes.reads import LOOKED_AT, reads
-from datasets_impl.doctor.probes.samples import comparable, fingerprint, leaves, signature, size_of
+from datasets_impl.doctor.probes.samples import (
+    Leaf,
+    comparable,
+    fingerprint,
+    leaves,
+    signature,
+    size_of,
+)
 from datasets_impl.doctor.probes.stores import sizes
 from datasets_impl.doctor.probes.target import Subject
 
@@ -48,9 +56,9 @@ def look(
                 known.called, random = bool(called), []
             else:
                 sample = read()
-        except StopIteration:
-            break
         except RAISED as error:
+            if subject.iterable and isinstance(error, StopIteration):
+                break
             known.failures.append(f"sample {index}: {sentence(error)}")
             known.broken.append(index)
         else:
@@ -82,6 +90,7 @@ class _Looked:
         self.all_one = True
         self.called = False
         self.example: list[dict[str, Any]] = []
+        self.grad = ""  # where in the first sample a tensor is that requires grad
         self.narrower = Narrower()
 
     def add(self, sample: Any, seconds: float) -> None:
@@ -97,6 +106,8 @@ class _Looked:
         self.kinds[signature(sample)] += 1
         self.sizes.append(size_of(sample))
         self.narrower.add(sample)
+        if not self.example:
+            self.grad = next((f"sample{leaf.path}" for leaf in leaves(sample) if _grad(leaf)), "")
         self.example = self.example or [
             {"path": leaf.path, "kind": leaf.kind, "bytes": leaf.nbytes} for leaf in leaves(sample)
         ]
@@ -129,5 +140,10 @@ class _Looked:
             "kinds": [[list(kind), count] for kind, count in self.kinds.most_common(4)],
             "bytes": self.nbytes,
             "example": self.example[:20],
+            "grad": self.grad,
             "narrower": self.narrower.answer(),
         }
+
+
+def _grad(leaf: Leaf) -> bool:
+    return isinstance(leaf.value, torch.Tensor) and leaf.value.requires_grad

@@ -18,7 +18,7 @@ from datasets_impl.doctor.probes.loaders import AHEAD, batch_size_of, collate_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.room import room
-from datasets_impl.doctor.probes.samples import tensors_in
+from datasets_impl.doctor.probes.samples import copied, tensors_in
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.observe.load import between, snapshot
 from datasets_impl.system.cores import cores
@@ -105,7 +105,7 @@ def _tensors(subject: Subject, size: int, seconds: float) -> int:
         if why:
             return 0
         with contextlib.suppress(*RAISED):
-            counts.append((len(some), tensors_in(collate(some))))
+            counts.append((len(some), tensors_in(collate(copied(some)))))
     if len(counts) < 2 or counts[0][0] == counts[1][0]:
         return counts[-1][1] if counts else 0
     (a, first), (b, second) = counts

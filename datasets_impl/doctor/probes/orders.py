@@ -16,9 +16,10 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sequential
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.attribution import queue_seconds
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.own_code import source_of
 from datasets_impl.doctor.probes.own_lines import is_users
-from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.raised import RAISED, places_of, sentence
 from datasets_impl.doctor.probes.source_lines import Line, line_at, name_of, parsed
 
 LEAST = 8  # keys: fewer may come in the same order by chance
@@ -32,12 +33,24 @@ DRAWS = ("randperm", "shuffle", "permutation", "permuted", "sample", "choice", "
 class Order:
     """The first that a sampler asked for; seconds before the first of all, and for the others
     together, without those in the queue for a processor. One that is `late` was broken off before
-    its first."""
+    its first; one that is `refused` raised, which `raised` tells, and none of those counts that it
+    `gave`. One that has `ended` gave all that it has."""
 
     found: list[Any] = field(default_factory=list)
     first: float = 0.0
     rest: float = 0.0
     late: bool = False
+    refused: bool = False
+    gave: int = 0
+    raised: str = ""  # a sentence without its end
+    lines: list[Line] = field(default_factory=list)  # where it did
+    ended: bool = False
+
+    def refuse(self, error: BaseException) -> Order:
+        self.refused, self.gave, self.found = True, len(self.found), []
+        self.raised = sentence(error)
+        self.lines = [line_at(*place) for place in places_of(error)]
+        return self
 
     @property
     def each(self) -> float:
@@ -45,15 +58,21 @@ class Order:
         return self.rest / (len(self.found) - 1) if len(self.found) > 1 else 0.0
 
 
-def order_of(sampler: Iterable[Any], most: int, seconds: float) -> Order:
-    """So many of a sampler, or those that come within `seconds` of its first."""
-    order, begun, until = Order(), _running(), 0.0
+def order_of(
+    sampler: Iterable[Any], most: int, seconds: float, order: Order | None = None
+) -> Order:
+    """So many of a sampler, or those that come within `seconds` of its first; they are put into
+    `order`, which has them also where the sampler raises."""
+    order = Order() if order is None else order
+    begun, until = _running(), 0.0
     for one in islice(iter(sampler), most):
         if not order.found:
             order.first, until = _running() - begun, clock.perf_counter() + seconds
         order.found.append(one)
         if clock.perf_counter() > until:
             break
+    else:
+        order.ended = len(order.found) < most
     order.rest = max(0.0, _running() - begun - order.first)
     return order
 
@@ -71,6 +90,14 @@ def own_sampler(loader: DataLoader[Any]) -> tuple[Any, bool]:
     return (None if plain else sampler), batched
 
 
+def is_empty_again(sampler: Any, order: Order) -> bool:
+    """Whether one that gave all that it has gives nothing when it is asked once more."""
+    if not order.ended or not order.found:
+        return False
+    nothing = object()
+    return next(iter(sampler), nothing) is nothing
+
+
 def keys_of(order: Order, batched: bool) -> list[Any]:
     return list(chain.from_iterable(order.found)) if batched else order.found
 
@@ -83,7 +110,7 @@ def drawn_alike(sampler: Any, order: Order, batched: bool, seconds: float) -> di
     """
     lines = next(filter(None, map(_drawing, _samplers(sampler))), [])
     keys = keys_of(order, batched)[:MOST_COMPARED]
-    if not lines or len(keys) < LEAST or not getattr(sampler, "shuffle", True) or _rises(keys):
+    if not lines or len(keys) < LEAST or not attribute(sampler, "shuffle", True) or _rises(keys):
         return {}
     with contextlib.suppress(*RAISED):
         again = order_of(_of_next_epoch(sampler), len(order.found), seconds)
@@ -96,7 +123,7 @@ def drawn_alike(sampler: Any, order: Order, batched: bool, seconds: float) -> di
 def _samplers(sampler: Any) -> Iterator[Any]:
     """It, and the one that it makes batches of."""
     yield sampler
-    if (inner := getattr(sampler, "sampler", None)) is not None:
+    if (inner := attribute(sampler, "sampler")) is not None:
         yield inner
 
 
@@ -136,9 +163,9 @@ def _rises(keys: list[Any]) -> bool:
 
 def _of_next_epoch(sampler: Any) -> Any:
     made = copy.copy(sampler)
-    if hasattr(inner := getattr(made, "sampler", None), "set_epoch"):
+    if attribute(inner := attribute(made, "sampler"), "set_epoch"):
         made.sampler = _of_next_epoch(inner)
-    if hasattr(made, "set_epoch"):
-        epoch = getattr(made, "epoch", 0)
-        made.set_epoch(epoch + 1 if isinstance(epoch, int) else 1)
+    if attribute(made, "set_epoch"):
+        epoch = attribute(made, "epoch")
+        made.set_epoch((epoch if isinstance(epoch, int) else 0) + 1)
     return made

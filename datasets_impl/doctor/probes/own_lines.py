@@ -70,6 +70,15 @@ def is_users(file: str) -> bool:
     return is_own(file) and not file.startswith(DOCTOR)
 
 
+def users_place() -> tuple[str, int]:
+    """The innermost line of the user that led to what asks for it, from a function that stands in
+    for another."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and not is_users(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
 class Watched:
     """What `watch_lines` saw. Seconds are those under the hooks."""
 

@@ -13,6 +13,7 @@ from torch.utils.data import get_worker_info
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.attribution import queue_seconds
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.loaders import Part, WorkerInit
 from datasets_impl.doctor.probes.target import Subject
 
@@ -26,7 +27,7 @@ def running() -> float:
 
 def attributes(dataset: Any) -> dict[str, bool]:
     """Of the dataset's own, whether each is set to something."""
-    held = getattr(dataset, "__dict__", None) or {}
+    held = attribute(dataset, "__dict__") or {}
     return {name: value is not None for name, value in held.items()}
 
 

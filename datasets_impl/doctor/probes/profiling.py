@@ -28,6 +28,8 @@ from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.part import part_of
 from datasets_impl.doctor.probes.profile import Attribution, Line
 from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.samples import copied
+from datasets_impl.doctor.probes.source_lines import of_function
 from datasets_impl.doctor.probes.target import Subject
 
 ROUNDS = 3  # passes with and without the profiler
@@ -91,7 +93,7 @@ def _of_collate(collate: Any, some: list[Any], seconds: float, until: float) -> 
     batches = [some[: max(FEWEST, fit)]] * (2 if fit >= FEWEST else 1)
     found = Attribution(0.0, {})
     with contextlib.suppress(*RAISED):  # it may take whole batches only
-        found = attribute(lambda samples: collate(list(samples)), batches, 1)
+        found = attribute(lambda samples: collate(copied(list(samples))), batches, 1)
     part = seconds / max(1e-9, found.total)
     return [replace(one, causes={"collating": part * one.seconds}) for one in found.lines]
 
@@ -108,7 +110,9 @@ def _causes_of_iterated(subject: Subject, seconds: float) -> dict[str, Any]:
         if clock.perf_counter() > begun + seconds / 8:
             break
     if not count:
-        return {}
+        seen = subject.answers.get("look", {}).get("seen")
+        lines = of_function(getattr(type(subject.dataset), "__iter__", None))
+        return {"second_empty": True, "iter_lines": lines} if seen else {}
     arriving: list[Any] = [iter(subject.dataset)]
 
     def epoch() -> Pass:

@@ -13,10 +13,19 @@ MOST = 300  # characters of an error's text
 IN_WORKER = "Original Traceback"  # what PyTorch writes above the text of one
 FRAME = re.compile(r'^ *File "(.+)", line (\d+), in', re.MULTILINE)
 
+INIT = "The loader's worker_init_fn raised "  # how it is told
 GUARD = (
     'put what is not needed for the dataset under `if __name__ == "__main__":`, or name a file '
     "that only has a function that makes the dataset"
 )
+
+
+class InitRaised(StudyError):
+    """What a worker's first function of the user's raised, also where it ends the worker."""
+
+    def __init__(self, text: str) -> None:
+        """`text` is of the error, or what PyTorch says of one in a worker."""
+        super().__init__(INIT + " ".join(text.rpartition(INIT)[2].split()))
 
 
 def said_by(error: BaseException) -> str:
@@ -36,12 +45,17 @@ def sentence(error: BaseException) -> str:
 
 def place_of(error: BaseException) -> str:
     """The innermost line of the user's, in brackets; "" where there is none."""
-    frames = [(one.filename, one.lineno) for one in traceback.extract_tb(error.__traceback__)]
+    return "".join(f" ({file}:{line})" for file, line in places_of(error))
+
+
+def places_of(error: BaseException) -> list[tuple[str, int]]:
+    """File and number of that line."""
+    frames = [(one.filename, one.lineno or 0) for one in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
-        frames.append((error.filename, error.lineno))
+        frames.append((error.filename, error.lineno or 0))
     frames += [(file, int(line)) for file, line in FRAME.findall(text_of(error))]
     own = [one for one in frames if is_own(one[0]) and not one[0].startswith(DOCTOR)]
-    return f" ({own[-1][0]}:{own[-1][1]})" if own else ""
+    return own[-1:]
 
 
 def text_of(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.own_code import is_own, source_of
 
 RANDOM_CLASSES = re.compile(
@@ -29,7 +30,7 @@ def is_random(name: str, value: Any) -> bool:
     kind = type(value)
     if not callable(value):
         return False
-    if getattr(value, "p", None) == 0:  # switched off
+    if attribute(value, "p") == 0:  # switched off
         return False
     if RANDOM_CLASSES.match(kind.__name__) or str(kind.__module__).startswith(RANDOM_PACKAGES):
         return True
@@ -45,7 +46,7 @@ def may_change(name: str, value: Any) -> str:
     """
     if is_random(name, value):
         return f"{type(value).__name__} draws random numbers"
-    if callable(getattr(value, "set_epoch", None)):
+    if callable(attribute(value, "set_epoch")):
         return f"{type(value).__name__} is told its epoch"
     if inspect.isfunction(value) or inspect.ismethod(value):
         found = [value]
@@ -60,7 +61,7 @@ def may_change(name: str, value: Any) -> str:
 
 def _of_function(function: Any, deep: int = 0) -> str:
     """Why a function's result may change, by its code and that of what it takes from its module."""
-    function = inspect.unwrap(getattr(function, "__func__", function))
+    function = inspect.unwrap(attribute(function, "__func__") or function)
     try:
         where = inspect.getsourcefile(function)
     except TypeError:
@@ -75,7 +76,8 @@ def _of_function(function: Any, deep: int = 0) -> str:
         value = function.__globals__.get(name)
         if inspect.isfunction(value) and (why := _of_function(value, deep + 1)):
             return why
-        inner = [value, *getattr(value, "transforms", [])]
+        several = attribute(value, "transforms")  # a `Compose`'s, or a module's
+        inner = [value, *(several if isinstance(several, Iterable) else ())]
         if any(is_random("", one) for one in inner if not inspect.isclass(one)):
             return f"{function.__qualname__} uses {name!r}, which draws random numbers"
     return ""

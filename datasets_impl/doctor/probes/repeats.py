@@ -14,7 +14,7 @@ from datasets_impl.doctor.probes.attribution import queue_seconds
 from datasets_impl.doctor.probes.callees import Callee, callees
 from datasets_impl.doctor.probes.calls import Seen
 from datasets_impl.doctor.probes.generators import Instead, callee_of, standing_in
-from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.own_lines import users_place
 from datasets_impl.doctor.probes.queries import queries
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
@@ -136,17 +136,9 @@ def _noting_draws(seen: list[Seen], reading: list[int]) -> Instead:
         def noting(*arguments: Any, **options: Any) -> Any:
             begun = clock.perf_counter()
             result = method(*arguments, **options)
-            one.note(reading[0], _users_place(), clock.perf_counter() - begun, result)
+            one.note(reading[0], users_place(), clock.perf_counter() - begun, result)
             return result
 
         return noting
 
     return instead
-
-
-def _users_place() -> tuple[str, int]:
-    """The innermost line of the user that led here."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and not is_users(frame.f_code.co_filename):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno

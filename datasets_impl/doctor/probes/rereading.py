@@ -11,7 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader, get_worker_info
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.epochs import told_epoch
+from datasets_impl.doctor.probes.epochs import attribute, told_epoch
 from datasets_impl.doctor.probes.loaders import initialised, trial_batch_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import LOOKED_AT, indices
@@ -144,7 +144,7 @@ def drawn(subject: Subject, seconds: float, index: int) -> dict[str, bool]:
     )
     by_chance = sum((times / len(seen)) ** 2 for times in Counter(seen).values()) ** len(seen)
     if restarted and not found[EQUAL[0]] and by_chance < CHANCE:
-        set_epoch = getattr(subject.dataset, "set_epoch", None)
+        set_epoch = attribute(subject.dataset, "set_epoch")
         if callable(set_epoch):
             set_epoch(1)
         found[EQUAL[1]] = list(loader) == seen

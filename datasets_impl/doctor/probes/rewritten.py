@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.samples import Leaf, fingerprint, leaves
@@ -165,7 +166,7 @@ def _inside(path: str, get: Callable[[], Any], is_record: bool, deep: int = 0) -
             found = [(f"[{key!r}]", one) for key, one in islice(value.items(), WIDE)]
         elif isinstance(value, list | tuple):
             found = [(f"[{at}]", one) for at, one in enumerate(islice(value, WIDE))]
-        elif isinstance(getattr(value, "__dict__", None), dict):
+        elif isinstance(attribute(value, "__dict__"), dict):
             found = [(f".{name}", one) for name, one in islice(vars(value).items(), WIDE)]
         for name, one in found if deep < DEEP else []:
             held = functools.partial(_same, one)

@@ -6,13 +6,13 @@ Bytes by place: a remedy's needs are those of all samples, not of the few that i
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 from rich.filesize import decimal
 
+from datasets_impl.files.paths import temporary_files
 from datasets_impl.media.workspaces import RAM_DISK
 from datasets_impl.system.hierarchy import memory_left
 
@@ -35,7 +35,7 @@ def room(folder: Path | None = None) -> Bytes:
 
 def at_once(there: Bytes | None = None) -> int:
     """Bytes that a probe may hold at once, anywhere."""
-    found = there or room(Path(tempfile.gettempdir()))
+    found = there or room(temporary_files())
     return int(TRIED_WITH * min(found.values()))
 
 

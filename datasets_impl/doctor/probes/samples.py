@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from datasets_impl.doctor.probes.epochs import attribute
+
 DEEP = 12  # levels of nesting that are followed
 MOST = 100_000  # values of a sample: there may be containers without end, or in themselves
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -71,6 +73,17 @@ class Leaf:
         return None
 
 
+def copied(value: Any, deep: int = 0) -> Any:
+    """Lists and dicts anew, and what they hold as it is: a collate function may empty what it is
+    given, or take fields out of samples."""
+    kind = type(value)
+    if deep == DEEP or kind not in (list, tuple, dict):
+        return value
+    if kind is dict:
+        return {key: copied(one, deep + 1) for key, one in value.items()}
+    return kind(copied(one, deep + 1) for one in value)
+
+
 def leaves(sample: Any) -> Iterator[Leaf]:
     """Every leaf of a sample, depth first."""
     return islice(_leaves(sample, "", 0), MOST)
@@ -108,7 +121,7 @@ def tensors_in(batch: Any) -> int:
     """Those that cross to the trainer one by one; objects are sent with what they hold."""
     found = 0
     for leaf in leaves(batch):
-        held = getattr(leaf.value, "__dict__", None)
+        held = attribute(leaf.value, "__dict__")
         if isinstance(leaf.value, torch.Tensor):
             found += 1
         elif isinstance(held, dict):

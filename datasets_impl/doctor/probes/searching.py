@@ -12,6 +12,7 @@ from typing import Any
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import MOST_MODULES, MOST_TEXT, users_modules
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.target import Subject
@@ -55,8 +56,8 @@ def places_of(homes: Homes, module: str, kind: str, name: str) -> Iterator[tuple
     steps = steps if start == "self" else [start, *steps]
     for holder in homes.get((module, kind if start == "self" else ""), []) if steps else []:
         for step in steps[:-1]:
-            holder = getattr(holder, "__dict__", {}).get(step)
-        value = getattr(holder, "__dict__", {}).get(steps[-1])
+            holder = attribute(holder, "__dict__", {}).get(step)
+        value = attribute(holder, "__dict__", {}).get(steps[-1])
         if type(value) in (list, tuple):
             yield holder, steps[-1], value
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from datasets_impl.doctor.probes.callees import Callee
+from datasets_impl.doctor.probes.epochs import attribute, has
 from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.parquet import KIND, SOURCE
 
@@ -98,8 +99,8 @@ def _place(value: Any) -> Any:
     identity = identity_of(value)
     if identity:
         return identity, getattr(value, "size", None)
-    name = getattr(value, "name", None)
-    if isinstance(name, str) and hasattr(value, "tell"):
+    name = attribute(value, "name")
+    if isinstance(name, str) and has(value, "tell"):
         return name, value.tell()
     raise _Unknown
 
@@ -117,7 +118,7 @@ def identity_of(container: Any) -> str:
         return str(getattr(container.zip, "filename", None) or getattr(container.fid, "name", ""))
     if kind == "ArrayProxy" and isinstance(container.file_like, str | PathLike):
         return fspath(container.file_like)
-    if hasattr(container, "tile") and getattr(container, "filename", None):  # a picture, undecoded
+    if has(container, "tile") and attribute(container, "filename"):  # a picture, undecoded
         return str(container.filename)
     return ""
 

@@ -15,8 +15,9 @@ from torch.utils.data import WeightedRandomSampler
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import users_modules
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.making import made_again
-from datasets_impl.doctor.probes.orders import drawn_alike, order_of, own_sampler
+from datasets_impl.doctor.probes.orders import drawn_alike, is_empty_again, order_of, own_sampler
 from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.patience import patience
 from datasets_impl.doctor.probes.raised import RAISED
@@ -37,13 +38,14 @@ def starting(
 ) -> dict[str, Any]:
     """Seconds until the sampler gives its first batch and for each later one, and of making
     everything once more, with the samples that this reads. A first time may have built files that
-    are there now. What is known before more is tried is noted: that may take too long.
+    are there now; where it writes any, it is made no second time. What is
+    known before more is tried is noted: that may take too long.
     """
     found: dict[str, Any] = {"made": subject.made_seconds, "loader_lines": loader_lines(subject)}
     loader = subject.loader
     if loader is not None and not subject.iterable and loader.batch_sampler is not None:
         sampler, batched = own_sampler(loader)
-        found["kind"] = type(sampler or loader.sampler).__name__
+        found["kind"] = type(loader.sampler if sampler is None else sampler).__name__
         with contextlib.suppress(*RAISED):
             if not subject.order.found:  # it is asked now
                 note(found)
@@ -56,6 +58,8 @@ def starting(
             again = found["sampler"] < seconds and not subject.order.late
             if sampler is not None and again:
                 found["alike"] = drawn_alike(sampler, subject.order, batched, seconds / 4)
+                with contextlib.suppress(*RAISED), patience(seconds):
+                    found |= _once_only(sampler, subject, found["loader_lines"])
             weighted = isinstance(sampler, WeightedRandomSampler) and not sampler.replacement
             if weighted and again and found["sampler"] > LEAST:
                 found["replacing"] = _with_replacement(sampler)
@@ -65,7 +69,7 @@ def starting(
         found["first_lines"] = _before_first(subject, first, seconds)
         found["buffer"] = _smaller_buffer(subject) if first < SMALLER * seconds else {}
     if subject.make is not None and subject.made_seconds > seconds / 20:
-        found |= made_again(subject, 2 * seconds)
+        found |= {"once": True} if subject.writes else made_again(subject, 2 * seconds)
     return found
 
 
@@ -83,7 +87,7 @@ def _asked(subject: Subject, seconds: float) -> dict[str, Any]:
     """Of batches, also where the sampler gives one index after the other."""
     loader: Any = subject.loader
     order, whole = subject.order, own_sampler(loader)[1]
-    size = int(getattr(loader.batch_sampler, "batch_size", 0) or 0)
+    size = int(attribute(loader.batch_sampler, "batch_size", 0) or 0)
     if order.late:
         return {"sampler": order.first, "sampler_each": 0.0, "batch": size or 1, "late": True}
     if not order.found:
@@ -113,6 +117,15 @@ def _of_sampler(
     return costliest(seen) or made
 
 
+def _once_only(sampler: Any, subject: Subject, made: list[Line]) -> dict[str, Any]:
+    if not is_empty_again(sampler, subject.order):
+        return {}
+    return {
+        "second_empty": type(sampler).__name__,
+        "iter_lines": of_function(type(sampler).__iter__) or made,
+    }
+
+
 def _with_replacement(sampler: WeightedRandomSampler) -> float:
     """Seconds before the first index, of the same sampler that may draw one twice."""
     other = copy.copy(sampler)
@@ -125,7 +138,7 @@ def _with_replacement(sampler: WeightedRandomSampler) -> float:
 def _smaller_buffer(subject: Subject) -> dict[str, Any]:
     """The attribute of the stream that seems to hold the size of its buffer, a smaller size, and
     the seconds before the first sample with that; nothing where there is no such attribute."""
-    for name, size in list((getattr(subject.dataset, "__dict__", None) or {}).items()):
+    for name, size in list((attribute(subject.dataset, "__dict__") or {}).items()):
         if type(size) is not int or size < LEAST_BUFFER or not BUFFER.search(name):
             continue
         other = copy.copy(subject.dataset)

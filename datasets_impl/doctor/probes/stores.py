@@ -16,6 +16,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor.probes.callees import users_modules
+from datasets_impl.doctor.probes.epochs import attribute, has
 from datasets_impl.doctor.probes.inside import BIG, HANDLES, kind_name, parts
 from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.samples import Leaf, leaves, size_of
@@ -36,7 +37,7 @@ class Store:
 
     @property
     def is_function(self) -> bool:
-        return hasattr(self.value, "cache_info")
+        return has(self.value, "cache_info")
 
     @property
     def filled(self) -> int:
@@ -53,7 +54,7 @@ class Store:
         if self.is_function:
             limit = self.value.cache_info().maxsize
         else:
-            limit = getattr(self.value, "maxsize", None)
+            limit = attribute(self.value, "maxsize")
         return int(limit) if isinstance(limit, int | float) and limit < sys.maxsize else None
 
     @property
@@ -145,14 +146,14 @@ def _all(subject: Subject) -> Iterator[tuple[str, Any, Any]]:
         if path.startswith(tuple(foreign)):
             continue
         owner = _is_users(type(value))
-        if not owner and hasattr(value, "__dict__") and not isinstance(value, Dataset | UserDict):
+        if not owner and has(value, "__dict__") and not isinstance(value, Dataset | UserDict):
             foreign.append(f"{path}.")
         if owner:
             kinds |= dict.fromkeys(base for base in type(value).__mro__ if _is_users(base))
         yield path, value, None
         if owner or isinstance(value, Dataset):
-            for name, function in list(getattr(value, "__dict__", {}).items()):
-                if hasattr(function, "cache_info"):
+            for name, function in list(attribute(value, "__dict__", {}).items()):
+                if has(function, "cache_info"):
                     yield f"{path}.{name}()", function, value
     for kind in kinds:
         yield from _of_names(kind, f"{kind.__name__}.")
@@ -164,10 +165,10 @@ def _of_names(home: Any, before: str) -> Iterator[tuple[str, Any, Any]]:
     for name, value in list(vars(home).items()):
         if name.startswith("__") and name.endswith("__") and not callable(value):
             continue
-        inner: Any = getattr(value, "__func__", value)  # of a static method
+        inner: Any = attribute(value, "__func__") or value  # of a static method
         if inspect.isclass(inner):
             continue
-        if callable(inner) and hasattr(inner, "cache_info") and hasattr(inner, "__wrapped__"):
+        if callable(inner) and attribute(inner, "cache_info") and attribute(inner, "__wrapped__"):
             yield f"{before}{name}()", inner, home
         elif inspect.isfunction(inner) and is_users(inner.__code__.co_filename):
             yield from ((f"{before}{name}.{one}", held, inner) for one, held in _held_by(inner))

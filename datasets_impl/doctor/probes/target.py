@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
@@ -11,11 +12,14 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
 
 from datasets_impl.doctor.probes import clock, reading
+from datasets_impl.doctor.probes.epochs import has
+from datasets_impl.doctor.probes.handed import is_data, loader_within, require_one
 from datasets_impl.doctor.probes.importing import attribute_of, imported
 from datasets_impl.doctor.probes.orders import Order, keys_of, order_of, own_sampler
 from datasets_impl.doctor.probes.parquet import note_sources
 from datasets_impl.doctor.probes.patience import Overdue, patience
 from datasets_impl.doctor.probes.raised import RAISED, sentence
+from datasets_impl.doctor.probes.writes import Writes
 from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 
@@ -38,11 +42,15 @@ class Subject:
     keys: list[Any] = field(default_factory=list)  # what the loader's sampler asks for, in part
     order: Order = field(default_factory=Order)  # what a sampler of the user's asked for, as it did
     empty_batch: int | None = None  # its number, of the first that could not be collated
+    note: str = ""  # what is to be said of how it is examined
+    no_batch: str = ""  # why the loader gives none, as a sentence without its end
     avoid: set[int] = field(default_factory=set)  # indices that raise, hang, or end the process
     stores: dict[str, int] = field(default_factory=dict)  # elements, before a sample was read
     attributes: dict[str, bool] | None = None  # of the dataset: which were set, the same
     make: Callable[[], Any] | None = None  # what the user named, once more
     made_seconds: float = 0.0  # that it took the first time
+    writes: str = ""  # what making it does to files of the user's, which is not done again
+    importing: str = ""  # what importing does, the same
     answers: dict[str, Any] = field(default_factory=dict)  # of the probes that came before
     workers_hang: bool = False  # which was seen; none are started any more
 
@@ -52,7 +60,7 @@ class Subject:
 
     @property
     def iterable(self) -> bool:
-        return isinstance(self.dataset, IterableDataset) or not hasattr(self.dataset, "__getitem__")
+        return isinstance(self.dataset, IterableDataset) or not has(self.dataset, "__getitem__")
 
     def read(self, index: int) -> Any:
         """Sample `index`, of a dataset that gives whole batches as a batch of one.
@@ -71,7 +79,7 @@ class Subject:
     @property
     def _only_batches(self) -> bool:
         own = getattr(type(self.dataset), "__getitem__", None)
-        return own in (None, Dataset.__getitem__) and hasattr(self.dataset, "__getitems__")
+        return own in (None, Dataset.__getitem__) and has(self.dataset, "__getitems__")
 
     @property
     def handing(self) -> float:
@@ -124,12 +132,16 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
             f"{target} must name both a module or file and an object in it: "
             "package.module:object or file.py:object."
         )
-    module = imported(where)
+    importing, making = Writes(programs=False), Writes()
+    with importing.on():
+        module = imported(where)
     note_sources()
     named, begun = attribute_of(module, name, target), clock.perf_counter()
-    found = made(target, named, kwargs)
+    with making.on():
+        found = made(target, named, kwargs)
     subject = with_samples(subject_of(target, found))
     subject.made_seconds = clock.perf_counter() - begun
+    subject.writes, subject.importing = making.found, importing.found
     if found is not named:
         subject.make = partial(made, target, named, kwargs)
     return subject
@@ -170,8 +182,8 @@ def _check_length(dataset: Any) -> None:
 
 
 def made(target: str, found: Any, kwargs: dict[str, Any]) -> Any:
-    """What a class or function returns; instances as they are."""
-    if isinstance(found, Dataset | DataLoader) or not callable(found):
+    """What a class or function returns; instances as they are, also those that can be called."""
+    if isinstance(found, Dataset | DataLoader) or is_data(found) or not callable(found):
         if kwargs:
             raise StudyError(
                 f"{target} is an object already and takes no --kwargs; leave them out."
@@ -199,22 +211,41 @@ def _keys(loader: DataLoader[Any]) -> tuple[list[Any], int | None, Order]:
     sampler, batched = own_sampler(loader)
     if isinstance(loader.dataset, IterableDataset) or sampler is None:
         return [], None, Order()
+    order = Order()
     try:
         with patience(FIRST):
-            order = order_of(sampler, MOST_KEYS, ASKING)
+            order_of(sampler, MOST_KEYS, ASKING, order)
         if not batched:
             return order.found, None, order
         order.found = list(map(list, order.found))
     except Overdue:
         return [], None, Order(first=FIRST, late=True)
-    except RAISED:  # it needs a training that goes on
-        return [], None, Order()
+    except RAISED as error:  # or it needs a training that goes on
+        return [], None, order.refuse(error)
     empty = next((number for number, batch in enumerate(order.found) if not batch), None)
     return keys_of(order, batched), empty, order
 
 
+def _why_no_batch(loader: DataLoader[Any], order: Order) -> str:
+    sampler, _ = own_sampler(loader)
+    if isinstance(loader.dataset, IterableDataset):
+        return ""
+    if sampler is not None:
+        empty = not (order.late or order.refused or order.found)
+        return f"{type(sampler).__name__} names no sample" if empty else ""
+    with contextlib.suppress(*RAISED):  # of a length that cannot be had, which is told elsewhere
+        if loader.drop_last and 0 < len(loader.sampler) < (loader.batch_size or 0):  # type: ignore[arg-type]
+            return (
+                f"{len(loader.sampler):,} samples fill no batch of {loader.batch_size:,}, and "  # type: ignore[arg-type]
+                "drop_last leaves the rest out"
+            )
+    return ""
+
+
 def subject_of(name: str, found: Any) -> Subject:
     note_sources()  # of what is opened when a sample is read
+    require_one(name, found)
+    found, note = loader_within(found)
     if isinstance(found, DataLoader):
         settings = {
             key: getattr(found, key)
@@ -226,15 +257,22 @@ def subject_of(name: str, found: Any) -> Subject:
         method = getattr(found.multiprocessing_context, "get_start_method", lambda: None)()
         settings["start_method"] = method
         keys, empty, order = _keys(found)
-        empty = empty if found.collate_fn is default_collate else None
         return Subject(
-            name, found.dataset, found, settings, keys=keys, order=order, empty_batch=empty
+            name,
+            found.dataset,
+            found,
+            settings,
+            keys=keys,
+            order=order,
+            note=note,
+            empty_batch=empty if found.collate_fn is default_collate else None,
+            no_batch=_why_no_batch(found, order),
         )
     if inspect.isgenerator(found):
         raise StudyError(
             f"{name} gives a generator, which can be gone over only once; name a dataset."
         )
-    if isinstance(found, Dataset) or hasattr(found, "__getitem__") or hasattr(found, "__iter__"):
+    if isinstance(found, Dataset) or has(found, "__getitem__") or has(found, "__iter__"):
         return Subject(name, found)
     raise StudyError(
         f"{name} gives a {type(found).__name__}, which is neither a dataset nor a DataLoader; name "

@@ -23,6 +23,7 @@ from typing import Any
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.raised import sentence
 from datasets_impl.doctor.probes.reading import note_in
+from datasets_impl.doctor.process.deaths import overran
 from datasets_impl.doctor.process.examine import END, GRACE, LOADING, OVER
 from datasets_impl.doctor.process.heard import LOOK, STARTING
 from datasets_impl.doctor.process.sandbox import name_semaphores
@@ -48,12 +49,13 @@ def main(arguments: list[str]) -> int:
 
     with (folder / "stacks").open("w") as stacks:
         # Without the interpreter's lock, which a function written in C may hold for ever.
-        faulthandler.dump_traceback_later(LOADING, file=stacks, exit=True)
+        faulthandler.dump_traceback_later(LOADING, file=stacks)  # it is told to end, then killed
         try:
             _answer_all(request, tell, stacks)
         except BaseException as error:
             known = isinstance(error, StudyError)
-            tell({"probe": "", "user_error" if known else "error": sentence(error)})
+            if not overran(folder / "stacks"):  # or it ends as it was told to
+                tell({"probe": "", "user_error" if known else "error": sentence(error)})
         faulthandler.cancel_dump_traceback_later()
     os._exit(0)  # without waiting for threads and workers of the user's
 
@@ -83,6 +85,8 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     subject = load(request["target"], request["kwargs"])
+    if writes := subject.writes or subject.importing:
+        tell({"probe": "", "writes": writes})
     importing = clock.monotonic() - begun  # on a busy machine too long to be passed over
     subject.avoid, subject.cost = set(request["avoid"]), request["cost"]
     subject.nbytes, subject.answers = request["bytes"], request["answers"]

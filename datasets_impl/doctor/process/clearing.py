@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,13 @@ from datasets_impl.system.running import processes
 # Programs that remove what others leave in shared memory, once all of those have ended.
 JANITORS = ("multiprocessing.resource_tracker", "torch_shm_manager")
 TIDYING = 5.0  # seconds that they get
+
+
+def told_to_end(pid: int) -> bool:
+    """As by a Ctrl-C, at which code may tidy up what it has begun to write."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGINT)
+    return True
 
 
 def clear(folder: Path, session: int = 0) -> None:

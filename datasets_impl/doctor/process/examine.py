@@ -16,18 +16,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from datasets_impl.doctor.probes.own_code import DOCTOR
 from datasets_impl.doctor.probes.raised import GUARD
 from datasets_impl.doctor.probes.reading import HANG, files_of
+from datasets_impl.doctor.process.clearing import told_to_end
 from datasets_impl.doctor.process.deaths import Sample, death, overran, where, worker_death
-from datasets_impl.doctor.process.heard import LOOK, Ask, Heard
-from datasets_impl.doctor.process.printable import shown_in
+from datasets_impl.doctor.process.heard import LOOK, Ask, Heard, complete_lines
 from datasets_impl.doctor.process.sandbox import environment, sandbox
 from datasets_impl.doctor.process.stacks import places_of, written
 from datasets_impl.doctor.process.workers import Workers
 from datasets_impl.errors import StudyError
 
 LOADING = 60.0  # seconds that importing and making the dataset may take
+ENDING = 3.0  # seconds that these get then, to end as at a Ctrl-C, before they are killed
 GRACE = 5.0  # seconds that a probe gets beyond its time, to end by itself
 DUMPING = 1.0  # seconds, to write down where it stands
 OVER, END = 1.2, 1.3  # times the budget, after which nothing more is begun, and all is ended
@@ -35,7 +35,6 @@ POLL = 0.05
 CONFIRMING = 5.0  # seconds
 RESTARTING = 12.0  # seconds, most of which workers take to import PyTorch
 MOST_STUCK = 2  # samples that may hang
-LONGEST_HEARD = 4000  # characters of a text: lines of code are long, and are not to be cut
 SLOWER = 20.0  # times a usual sample, before one that is still being read is taken to hang
 
 
@@ -60,16 +59,22 @@ def examine(
             for ask in missing
             if ask.probe not in heard.settled and not (ask.needs and ask.needs in heard.failures)
         ]
-    heard.late += [ask.probe for ask in missing if ask.probe not in heard.settled]
+        if heard.writes:  # made a second time, it may be ended half way
+            break
+    left = [ask.probe for ask in missing if ask.probe not in heard.settled]
+    once = heard.writes if heard.left > 0 else ""
+    heard.late += left
     if LOOK in heard.late and heard.looked:
         heard.late.remove(LOOK)
         heard.answers[LOOK] = heard.looked
     elif LOOK in heard.late:
-        heard.failures[LOOK] = (
-            _over_sample(*heard.stuck[0][:2]) if heard.stuck else "it was too late"
-        )
+        why = f"the dataset is made only once, as making it {once}" if once else "it was too late"
+        heard.failures[LOOK] = _over_sample(*heard.stuck[0][:2]) if heard.stuck else why
     if LOOK in heard.answers:
         heard.answers[LOOK]["stuck"] = heard.stuck
+    if once:
+        heard.once = [probe for probe in left if probe != LOOK]
+        heard.late = [probe for probe in heard.late if probe not in left]
     _confirm(target, kwargs, heard)
     _restart(target, kwargs, heard)
     return heard
@@ -85,10 +90,9 @@ def _confirm(target: str, kwargs: dict[str, Any], heard: Heard) -> None:
     answer |= dict.fromkeys(equal, False)
     if heard.hung or heard.left <= 0:
         return
-    again = Heard(answers={LOOK: heard.answers[LOOK]}, until=heard.until)
     ask = Ask("drawn", CONFIRMING, options={"index": answer["varied"]})
-    _run(target, kwargs, [ask], heard.left, again, lambda _: None)
-    answer |= {one: bool(again.answers.get("drawn", {}).get(one)) for one in equal}
+    drawn = _asked_anew(target, kwargs, heard, ask).get("drawn", {})
+    answer |= {one: bool(drawn.get(one)) for one in equal}
 
 
 def _restart(target: str, kwargs: dict[str, Any], heard: Heard) -> None:
@@ -98,20 +102,24 @@ def _restart(target: str, kwargs: dict[str, Any], heard: Heard) -> None:
         return
     if sent["refused"] or heard.left < RESTARTING / 2:
         return
-    again = Heard(answers={LOOK: heard.answers[LOOK]}, until=heard.until)
     ask = Ask("restarted", min(RESTARTING, heard.left))
+    heard.answers |= _asked_anew(target, kwargs, heard, ask)
+
+
+def _asked_anew(target: str, kwargs: dict[str, Any], heard: Heard, ask: Ask) -> dict[str, Any]:
+    """The answer in a process of its own, by the probe's name; nothing without one."""
+    if heard.writes:
+        heard.once.append(ask.probe)
+        return {}
+    again = Heard(answers={LOOK: heard.answers[LOOK]}, until=heard.until)
     _run(target, kwargs, [ask], heard.left, again, lambda _: None)
-    heard.answers |= {one: again.answers[one] for one in ["restarted"] if one in again.answers}
+    return {name: again.answers[name] for name in [ask.probe] if name in again.answers}
 
 
 def _run(
-    target: str,
-    kwargs: dict[str, Any],
-    asked: Sequence[Ask],
-    allowed: float,
-    heard: Heard,
+    target: str, kwargs: dict[str, Any], asked: Sequence[Ask], allowed: float, heard: Heard,
     started: Callable[[str], object],
-) -> None:
+) -> None:  # fmt: skip
     """One process, until it ends or a probe of it is late. Each settles a probe, or a sample."""
     with sandbox() as place:
         files = {name: place.folder / name for name in ("answers", "stacks", "said")}
@@ -137,8 +145,7 @@ def _run(
             )
         )
         with files["said"].open("w") as errors:
-            own = {**environment(place.folder), "PYTHONPATH": _python_path()}
-            child = begun(request, errors, {**os.environ, **own})
+            child = begun(request, errors, {**os.environ, **environment(place.folder)})
         place.work(child.pid)
         try:
             _Followed(child, place.folder, allowed, heard, started).until_its_end()
@@ -154,34 +161,21 @@ def begun(request: Path, said: IO[str], variables: dict[str, str]) -> subprocess
     """The process that answers a request, in a session of its own and with these `variables`."""
     return subprocess.Popen(
         [sys.executable, "-m", "datasets_impl.doctor.process.child", str(request)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=said,
-        start_new_session=True,
-        env=variables,
-    )
-
-
-def _python_path() -> str:
-    """This package is found from wherever the user's code changes to."""
-    own = str(Path(DOCTOR).parents[1])
-    return os.pathsep.join([own, *filter(None, [os.environ.get("PYTHONPATH")])])
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said,
+        start_new_session=True, env=variables,
+    )  # fmt: skip
 
 
 class _Followed:
     """What a process of probes says, and how long it takes over it."""
 
     def __init__(
-        self,
-        child: subprocess.Popen[bytes],
-        folder: Path,
-        allowed: float,
-        heard: Heard,
+        self, child: subprocess.Popen[bytes], folder: Path, allowed: float, heard: Heard,
         started: Callable[[str], object],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.child, self.folder, self.allowed = child, folder, allowed
         self.heard, self.started = heard, started
-        self.probe, self.lines = "", 0
+        self.probe, self.lines, self.told = "", 0, False
         self.begun, self.limit = time.monotonic(), LOADING
         self.sample = Sample(files_of(folder, child.pid)[0])
         self.workers = Workers(folder, child.pid)
@@ -190,7 +184,7 @@ class _Followed:
     def until_its_end(self) -> None:
         while True:
             ended = self.child.poll() is not None
-            for record in _complete_lines(self.folder / "answers")[self.lines :]:
+            for record in complete_lines(self.folder / "answers")[self.lines :]:
                 self.lines += 1
                 self._hear(record)
             self.sample.look()
@@ -199,6 +193,8 @@ class _Followed:
                 if self.probe not in {*self.heard.settled, *self.again}:
                     self._fail(ended)
                 return
+            if not (self.probe or self.told) and time.monotonic() > self._ends:
+                self.told = told_to_end(self.child.pid)
             time.sleep(POLL)
 
     def _hung(self) -> dict[str, Any]:
@@ -209,8 +205,13 @@ class _Followed:
         """Seconds that a sample may take."""
         return max(GRACE, SLOWER * self.heard.cost)
 
+    @property
+    def _ends(self) -> float:
+        """When a probe is over its time, and was able to write down where it stands."""
+        return self.begun + self.limit + DUMPING
+
     def _is_over(self) -> bool:
-        late = time.monotonic() - self.begun > self.limit + DUMPING
+        late = time.monotonic() > self._ends + (0.0 if self.probe else ENDING)
         return late or self.heard.left < -slack(self.allowed)
 
     def _hear(self, record: dict[str, Any]) -> None:
@@ -224,6 +225,8 @@ class _Followed:
             if probe != self.probe:
                 self.started(probe)
             self.probe = probe
+        elif "writes" in record:
+            heard.writes = record["writes"]
         elif "answer" in record:
             heard.answers[probe] = record["answer"]
         elif "late" in record:
@@ -291,11 +294,3 @@ def slack(allowed: float) -> float:
 
 def _over_sample(index: int, why: str) -> str:
     return f"while sample {index} was read, {why}"
-
-
-def _complete_lines(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8")
-    return [
-        shown_in(json.loads(line), LONGEST_HEARD)
-        for line in text[: text.rfind("\n") + 1].splitlines()
-    ]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from datasets_impl.doctor.process.printable import shown_in
+
+LONGEST_HEARD = 4000  # characters of a text: lines of code are long, and are not to be cut
 LOOK = "look"  # the probe that tells of every sample that it begins to read
 STARTING = "starting"  # the one that tells what it knows before it tries more
 
@@ -37,6 +42,8 @@ class Heard:
     user_error: str = ""  # a sentence for somebody who named the wrong target
     partial: dict[str, Any] = field(default_factory=dict)  # of the probe that looks at samples
     looked: dict[str, Any] = field(default_factory=dict)  # the same, once a sample was seen
+    writes: str = ""  # what making the dataset does to files of the user's
+    once: list[str] = field(default_factory=list)  # probes that would have it made once more
     until: float | None = None  # on the monotonic clock; from when on nothing more is begun
 
     @property
@@ -51,10 +58,18 @@ class Heard:
 
     @property
     def settled(self) -> set[str]:
-        return {*self.answers, *self.failures, *self.late}
+        return {*self.answers, *self.failures, *self.late, *self.once}
 
     @property
     def avoid(self) -> list[int]:
         """Indices that hang or end the process, and those that raised."""
         broken: list[int] = self.answers.get(LOOK, {}).get("broken", [])
         return [*broken, *(one[0] for one in self.stuck)]
+
+
+def complete_lines(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    return [
+        shown_in(json.loads(line), LONGEST_HEARD)
+        for line in text[: text.rfind("\n") + 1].splitlines()
+    ]

@@ -6,15 +6,17 @@ watchman removes them; where that was killed too, the next doctor that begins.
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets_impl.doctor.probes.own_code import DOCTOR
 from datasets_impl.doctor.probes.reading import FOLDER, PROCESSES
 from datasets_impl.doctor.process.clearing import clear, end_all_of, folder_of
 from datasets_impl.doctor.process.watchman import Watchman, watchman
+from datasets_impl.files.paths import temporary_files
 from datasets_impl.media import workspaces as media
 from datasets_impl.media.workspaces import (
     own_folder,
@@ -60,8 +62,10 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What a process in the sandbox adds to its environment: temporary files go to the folder."""
-    return {"TMPDIR": str(folder), FOLDER: str(folder)}
+    """What a process in the sandbox adds to its environment: temporary files go to the folder, and
+    this package is found from wherever the user's code changes to."""
+    packages = [str(Path(DOCTOR).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"TMPDIR": str(folder), FOLDER: str(folder), "PYTHONPATH": os.pathsep.join(packages)}
 
 
 def name_semaphores(folder: Path) -> None:
@@ -74,7 +78,7 @@ def sweep_dead() -> None:
 
     A process's environment may name any folder: one goes only where `sweep` knows it as ours.
     """
-    parents = {Path(tempfile.gettempdir()), temporary_parent()}
+    parents = {temporary_files(), temporary_parent()}
     for process in processes():
         folder = Path(folder_of(process))
         if owner_is_gone(folder.name):

@@ -61,9 +61,11 @@ def main() -> int:
         begun[folder] = int(session)
     # Not before: it takes longer to import than a doctor may take to examine.
     from datasets_impl.doctor.process.clearing import clear
+    from datasets_impl.media.workspaces import sweep, temporary_parent
 
     for folder, session in begun.items():  # also one that the next doctor has swept before
         clear(Path(os.fsdecode(folder)), session)
+    sweep(temporary_parent())  # a folder that it made, and was killed before it told of it
     return 0
 
 

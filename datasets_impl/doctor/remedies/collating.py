@@ -10,19 +10,24 @@ import torch
 from torch.utils.data import default_collate
 
 from datasets_impl.doctor.probes.callees import Callee
+from datasets_impl.doctor.probes.epochs import attribute, has
 from datasets_impl.doctor.probes.raised import RAISED
-from datasets_impl.doctor.probes.samples import leaves, tensors_in
+from datasets_impl.doctor.probes.samples import copied, leaves, tensors_in
 from datasets_impl.doctor.probes.standing import all_replaced
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed, used_by
 
+TENSOR = "tensor = torch.from_numpy(array)"
 MAKERS = ("tensor", "as_tensor")  # of PyTorch, from a list
 IN_FILES = ("Dataset", "Array")  # of HDF5 and Zarr: a list of rows to PyTorch
 CAUSES = ("converting", "reading", "python", "decompressing")
 LEAST_TENSORS = 4  # of a sample, that cross to the trainer one by one
 STACKED = """def collate(samples):
     return torch.from_numpy(np.stack([array for array, *_ in samples]))  # for each field"""
-IN_ARRAY = """array = file[name][()]  # all of it, read once; of a list: np.stack(arrays)
-tensor = torch.from_numpy(array)"""
+IN_ARRAY = {  # what the tensor was made of -> one array of it, in one call
+    "read": "array = file[name][()]  # all of it, read once",
+    "stacked": "array = np.stack(arrays)",
+    "listed": "array = np.array(numbers, np.float32)  # whole numbers: np.int64",
+}
 PACKED = """def collate(samples):  # {many} tensors a batch become {few}
     return {{name: torch.stack([getattr(one, name) for one in samples])
             for name in vars(samples[0]) if torch.is_tensor(getattr(samples[0], name))}}"""
@@ -40,8 +45,8 @@ class Stacked:
 
 
 def _arrays_first(used: set[str]) -> list[tuple[Callee, Any]]:
-    """What makes tensors, given one array in place of many or of what lies in a file; `used` is
-    told of it."""
+    """What makes tensors, given one array in place of many, of numbers, or of what lies in a file;
+    `used` is told of it."""
     callees = [Callee(f"torch.{name}", torch, name) for name in MAKERS]
     return [(one, _stacking(one.function, used)) for one in callees]
 
@@ -51,12 +56,33 @@ def _stacking(original: Any, used: set[str]) -> Any:
         if isinstance(data, list | tuple) and data and isinstance(data[0], np.ndarray):
             data = np.stack(data)
             used.add("stacked")
-        elif type(data).__name__ in IN_FILES and getattr(data, "shape", None):
+        elif type(data).__name__ in IN_FILES and attribute(data, "shape"):
             data = np.asarray(data[()])
             used.add("read")
+        elif not given and (array := _of_numbers(data, options.get("dtype"))) is not None:
+            data = array
+            used.add("listed")
         return original(data, *given, **options)
 
     return made
+
+
+def _of_numbers(data: Any, dtype: torch.dtype | None) -> np.ndarray | None:
+    """A list of numbers, or of lists of them, as the array that its tensor holds; None where it is
+    none, or PyTorch has to say what is wrong with it."""
+    first = data
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    if first is data or type(first) not in (bool, int, float):
+        return None
+    try:
+        kind = torch.empty(0, dtype=dtype or torch.get_default_dtype()).numpy().dtype
+        with np.errstate(over="ignore"):  # as in PyTorch
+            array = np.array(data, kind if dtype or type(first) is float else None)
+            array = array.astype(kind, copy=False) if array.dtype.kind == "f" else array
+        return array if array.dtype.kind in "bif" else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def arrays_first(at: Context) -> list[Remedy]:
@@ -71,7 +97,7 @@ def arrays_first(at: Context) -> list[Remedy]:
         Remedy(
             "arrays-first",
             "Make one array before the tensor",
-            IN_ARRAY,
+            "\n".join([*(IN_ARRAY[one] for one in IN_ARRAY if one in used), TENSOR]),
             Instead(at.part, _arrays_first(set())),
             at.subject.workers,
             "C13",
@@ -87,7 +113,7 @@ def stacked_first(at: Context) -> list[Remedy]:
         return []
     collate = Stacked(at.collate)
     try:
-        if not _equal(at.collate(list(at.samples)), collate(list(at.samples))):
+        if not _equal(at.collate(copied(at.samples)), collate(copied(at.samples))):
             return []
     except RAISED:
         return []
@@ -119,7 +145,7 @@ def packed(samples: Sequence[Any]) -> Any:
         return list(samples)
     if isinstance(first, tuple | list):
         return [packed(field) for field in zip(*samples, strict=True)]
-    if hasattr(first, "__dict__"):
+    if has(first, "__dict__"):
         return {name: packed([getattr(one, name) for one in samples]) for name in vars(first)}
     return list(samples)
 
@@ -129,7 +155,7 @@ def one_tensor_a_field(at: Context) -> list[Remedy]:
     if not at.subject.workers or len(at.samples) < 2:
         return []
     try:
-        now = tensors_in(at.collate(list(at.samples)))
+        now = tensors_in(at.collate(copied(at.samples)))
         batch = packed(at.samples)
         then = tensors_in(batch)
     except RAISED:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.loaders import Part
 from datasets_impl.doctor.probes.room import MEMORY
 from datasets_impl.doctor.remedies.remedy import Context, Remedy, unharmed
@@ -62,7 +63,7 @@ def columns(at: Context) -> list[Remedy]:
     pandas = sys.modules.get("pandas")
     if pandas is None or CAUSE not in at.found:
         return []
-    held = getattr(at.subject.dataset, "__dict__", {})
+    held = attribute(at.subject.dataset, "__dict__", {})
     tables = {name: one for name, one in held.items() if isinstance(one, pandas.DataFrame)}
     if not tables:
         return []

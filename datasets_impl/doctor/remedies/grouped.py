@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from datasets_impl.doctor.probes.callees import Callee
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.room import MEMORY
 from datasets_impl.doctor.probes.searching import homes_of
 from datasets_impl.doctor.remedies.columns import CAUSE
@@ -246,7 +247,7 @@ def grouped(at: Context) -> list[Remedy]:
     pairs = list[tuple[Callee, Any]]()
     for (_, kind), holders in homes_of(at.subject).items():
         for holder in holders:
-            for name, value in list(getattr(holder, "__dict__", {}).items()):
+            for name, value in list(attribute(holder, "__dict__", {}).items()):
                 if type(value) is pandas.DataFrame:
                     shown = f"self.{name}" if kind else name
                     pairs.append((Callee(shown, holder, name), Grouped(value)))

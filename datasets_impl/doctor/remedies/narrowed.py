@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from datasets_impl.doctor.findings.sizes import narrow_lines, widest
 from datasets_impl.doctor.probes.raised import RAISED
-from datasets_impl.doctor.probes.samples import size_of
+from datasets_impl.doctor.probes.samples import copied, size_of
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
 
 FINDING = "wide-values"
@@ -66,7 +66,7 @@ def narrowed(at: Context) -> list[Remedy]:
     made = Narrowed(at.part, leaf)
     try:
         some = [made[place] for place in range(min(2, len(at.samples)))]
-        at.collate(list(some))
+        at.collate(copied(some))
     except RAISED:  # the user's function takes no other type
         return []
     if not some or size_of(some[0]) >= size_of(at.samples[0]):

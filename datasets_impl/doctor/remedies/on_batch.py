@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.loaders import Part
 from datasets_impl.doctor.probes.raised import RAISED
-from datasets_impl.doctor.probes.samples import Leaf, leaves, signature
+from datasets_impl.doctor.probes.samples import Leaf, copied, leaves, signature
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
 
 CAUSE, LIBRARY = "transforming", "torchvision.transforms"
@@ -75,7 +76,7 @@ def held_transforms(at: Context) -> list[Remedy]:
             collate = OnLeaves(at.collate, transform, paths)
             part = _with(at, name, untouched)
             made = collate([part[place] for place in range(len(at.samples))])
-            if signature(made) != signature(at.collate(list(at.samples))):
+            if signature(made) != signature(at.collate(copied(at.samples))):
                 continue
         except RAISED:  # it does not take a batch
             continue
@@ -97,7 +98,7 @@ def held_transforms(at: Context) -> list[Remedy]:
 
 
 def _transforms(dataset: Any) -> Iterator[tuple[str, Any]]:
-    for name, value in list((getattr(dataset, "__dict__", None) or {}).items()):
+    for name, value in list((attribute(dataset, "__dict__") or {}).items()):
         library = type(value).__module__.startswith(LIBRARY)
         if name != "transform" and callable(value) and library:
             yield name, value

@@ -17,10 +17,11 @@ from torch.utils.data import default_collate
 from datasets_impl.doctor.findings.integrity import of_each_worker
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.causes import KINDS
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.loaders import AHEAD, Part, batch_size_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.room import DISK, MEMORY, SHARED, Bytes
-from datasets_impl.doctor.probes.samples import leaves, size_of
+from datasets_impl.doctor.probes.samples import copied, leaves, size_of
 from datasets_impl.doctor.probes.thresholds import TURNS
 from datasets_impl.doctor.remedies import recipes
 from datasets_impl.doctor.remedies.batched import OnBatch, Together, as_it_comes
@@ -138,7 +139,7 @@ def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Re
 
 def kept_before_transform(at: Context) -> list[Remedy]:
     """What random samples are made from, kept decoded, and transformed when one is read."""
-    transform = getattr(at.subject.dataset, "transform", None)
+    transform = attribute(at.subject.dataset, "transform")
     if not callable(transform) or not (at.may_change or not at.same_each_time):
         return []
     title = "Keep pictures decoded, transform when read"
@@ -246,7 +247,7 @@ def _without_transform(at: Context) -> Part:
 
 def transform_on_batch(at: Context) -> list[Remedy]:
     """Where the dataset goes without its `transform`, which takes a batch as it takes a sample."""
-    transform = getattr(at.subject.dataset, "transform", None)
+    transform = attribute(at.subject.dataset, "transform")
     if not callable(transform) or not at.samples:
         return []
     part = _without_transform(at)
@@ -257,7 +258,7 @@ def transform_on_batch(at: Context) -> list[Remedy]:
     if not storable(some) or not isinstance(some[0], torch.Tensor | tuple | list):
         return []
     collate = OnBatch(at.collate, transform)
-    expected, made = (next(leaves(one)) for one in (at.collate(at.samples), collate(some)))
+    expected, made = (next(leaves(one)) for one in (at.collate(copied(at.samples)), collate(some)))
     if expected.kind != made.kind:
         return []
     if at.may_change or not at.same_each_time:

@@ -86,6 +86,10 @@ def row_groups(at: Context) -> list[Remedy]:
     if call is None or make is None:
         return []
     many, title = files_of(call), "Write the file again, in small row groups"
+    if why := at.subject.writes:
+        raise Inapplicable(
+            f"{title}: this was not tried, as the dataset is made only once (making it {why})"
+        )
     small = int(call["chunk"]["rows"] * LEAST_GROUP / call["gives"])
     rows = max(batch_size_of(at.subject) or 1, small)
     needs = at.ask_for(title, {DISK: many * Path(call["path"]).stat().st_size})

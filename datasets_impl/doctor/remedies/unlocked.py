@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor.probes.callees import Callee, users_modules
+from datasets_impl.doctor.probes.epochs import has
 from datasets_impl.doctor.probes.in_turn import KINDS
 from datasets_impl.doctor.probes.inside import HANDLES, open_handles, parts
 from datasets_impl.doctor.probes.loaders import Part
@@ -176,4 +177,4 @@ def _shared(value: Any) -> bool:
     """Whether workers may change it for one another."""
     if isinstance(value, torch.Tensor):
         return bool(value.is_shared())  # type: ignore[no-untyped-call]
-    return hasattr(value, "get_lock") or (isinstance(value, BaseProxy) and not _locks(value))
+    return has(value, "get_lock") or (isinstance(value, BaseProxy) and not _locks(value))

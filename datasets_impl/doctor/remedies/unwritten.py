@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from datasets_impl.doctor.probes.callees import Callee
+from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.standing import for_users
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed, used_by
@@ -140,6 +141,6 @@ def _held(at: Context) -> list[Callee]:
     return [
         Callee(name, holder, name)
         for _, holder, _ in parts(at.subject.dataset)
-        for name, value in (getattr(holder, "__dict__", None) or {}).items()
-        if isinstance(value, IOBase) and WRITES & set(str(getattr(value, "mode", "")))
+        for name, value in (attribute(holder, "__dict__") or {}).items()
+        if isinstance(value, IOBase) and WRITES & set(str(attribute(value, "mode", "")))
     ]

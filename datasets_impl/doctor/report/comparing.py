@@ -121,7 +121,9 @@ def _parts(one: Comparison) -> Table:
     for cause in dict.fromkeys([*sides[0], *sides[1]]):
         found = [side.get(cause) for side in sides]
         if max(part.share if part else 0.0 for part in found) >= LEAST_SHARE:
-            table.add_row(f"  {cause}", *(amount(part.us) if part else "-" for part in found))
+            table.add_row(
+                Text(f"  {shown(cause)}"), *(amount(part.us) if part else "-" for part in found)
+            )
     totals = (one.before.total_us, one.after.total_us)
     table.add_row("  in all", *(amount(us) if us else "-" for us in totals))
     return table

@@ -21,7 +21,9 @@ def _waits(one: Diagnosis) -> float | None:
     return None if one.step is None else 100 * one.step.waits
 
 
-def _hazards(one: Diagnosis) -> float:
+def _hazards(one: Diagnosis) -> float | None:
+    if not one.dataset:  # its process ended over the first sample
+        return None
     return sum(found.kind == "wrong" for found in one.findings)
 
 
@@ -30,7 +32,7 @@ MEASURED = "time for batches with the loader's own workers (a larger --budget, n
 VALUES: dict[str, tuple[Value, str, str]] = {  # name -> value, unit, what it takes
     "waits": (_waits, "%", f"{STEP}, and {MEASURED}"),
     "us": (lambda one: one.as_set, "", f"samples that can be read, and {MEASURED}"),
-    "hazards": (_hazards, "", ""),
+    "hazards": (_hazards, "", "samples that can be looked at"),
 }
 SLOWER = "slower"  # of a comparison: percent, by the end of the interval that is surer
 _RULE = re.compile(r"\s*([A-Za-z][A-Za-z -]*?)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)\s*")

@@ -60,7 +60,8 @@ def diagnose(
     """
     seen = dict(heard.answers)
     inside, look, batches = (seen.get(name, {}) for name in ("inside", "look", "batches"))
-    seen |= {"settings": inside.get("settings", {}), "hung": heard.hung, "step_ms": step_ms}
+    seen |= {"settings": inside.get("settings", {}), "hung": heard.hung, "step_ms": step_ms,
+             "failures": heard.failures}  # fmt: skip
     whole, tried = account(seen), seen.get("tried", {})
     own = statistics.median(tried["own"]) if tried.get("own") else None
     there = tried.get("room", {})

@@ -28,6 +28,8 @@ WHAT = {  # probe -> what it does, as a person would say it
     "pickled": "pickling the dataset",
     "repeated": "reading a sample again and again",
     "integrity": "comparing samples with each other",
+    "drawn": "making sure of the equal numbers that workers or epochs drew",
+    "restarted": "trying workers that are not forked",
     "starting": "timing what comes before the first batch",
     "batches": "timing batches and workers",
     "growth": "watching the memory of workers",
@@ -128,6 +130,9 @@ def not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[st
         said.append(
             f"The loader's sampler gave nothing in {waited:.0f} s; samples were read by number."
         )
+    raised = seen.get("inside", {}).get("sampler_raised") or {}
+    if raised and not raised["gave"]:
+        said.append(f"The loader's sampler raised {raised['why']}; samples were read by number.")
     late = [WHAT[probe] for probe in dict.fromkeys(heard.late)] + tried.get("late", [])
     if tried.get("iterable") or seen.get("batches", {}).get("iterable"):
         why = "no sample could be read"
@@ -137,6 +142,13 @@ def not_done(heard: Heard, seen: dict[str, Any], left_out: list[str]) -> list[st
     for name, why in tried.get("failed", {}).items():
         said.append(f"The remedy {name} could not be tried: {why}.")
     said += [f"{reason}." for reason in (*tried.get("inapplicable", []), *left_out)]
+    once = [WHAT[probe] for probe in heard.once]
+    once += ["timing how it is made"] if seen.get("starting", {}).get("once") else []
+    if once:
+        said.append(
+            f"The dataset was made only once, as making it {heard.writes}; so not done: "
+            f"{'; '.join(once)}."
+        )
     if late:
         said.append(f"For lack of time not done (a larger --budget helps): {'; '.join(late)}.")
     if (foreign := seen.get("machine", {}).get("foreign", 0.0)) > FOREIGN_CORES:

@@ -19,13 +19,16 @@ from datasets_impl.doctor.report.model import Diagnosis
 from datasets_impl.doctor.report.page import GENERATOR, page
 from datasets_impl.doctor.report.terminal import print_diagnosis
 from datasets_impl.errors import StudyError
-from datasets_impl.files.atomic import atomic_write, check_writable
+from datasets_impl.files.atomic import atomic_write, atomic_writes, check_writable
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.records import text_of
 from datasets_impl.files.replacing import check_replaceable
 
 PICTURE_WIDTH = 96  # columns
 PICTURE = "doctor"  # names the parts of the picture, and tells whose it is
+# How a page and a picture of ours begin, whatever stands in those of others.
+HEAD = f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{GENERATOR}\n'
+TERMINAL = '<svg class="rich-terminal"'
 MOST_BYTES = 1 << 26  # of a file that may be ours
 FIELDS = {"schema_version", "target", "verdict", "findings", "remedies"}
 
@@ -64,10 +67,11 @@ def write_report(found: Diagnosis, out: Path) -> Path:
         found.model_dump_json(indent=1),
         json.dumps(Diagnosis.model_json_schema(), indent=1),
     )
-    for path, text in zip(_files(out), texts, strict=True):
+    files = _files(out)
+    for path in files:
         _check(path)
-        atomic_write(path, text + "\n")
-    return _files(out)[0]
+    atomic_writes({path: f"{text}\n" for path, text in zip(files, texts, strict=True)})
+    return files[0]
 
 
 def draw_session(
@@ -79,7 +83,9 @@ def draw_session(
         StudyError: see `check_places`.
     """
     with Path(os.devnull).open("w") as nowhere:
-        console = Console(record=True, width=PICTURE_WIDTH, file=nowhere, highlight=False)
+        console = Console(
+            emoji=False, record=True, width=PICTURE_WIDTH, file=nowhere, highlight=False
+        )
         typed = shown(f"$ python -m datasets_impl.doctor {shlex.join(arguments)}")
         console.print(Text(typed, style="dim"))
         print_diagnosis(found, written, console)
@@ -98,13 +104,13 @@ def _check(path: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """By what it says of itself."""
+    """By what it says of itself, not by what stands in it of others."""
     try:
         text = text_of(path, MOST_BYTES)
     except (OSError, ValueError):
         return False
     if path.suffix != ".json":
-        return GENERATOR in text[:4096] or ("<svg" in text[:256] and f"{PICTURE}-matrix" in text)
+        return text.startswith(HEAD) or (text.startswith(TERMINAL) and f"{PICTURE}-matrix" in text)
     return _is_of_diagnosis(text)
 
 
@@ -113,5 +119,7 @@ def _is_of_diagnosis(text: str) -> bool:
         held = json.loads(text)
     except (ValueError, RecursionError):
         return False
-    properties = held.get("properties") if isinstance(held, dict) else None
-    return any(isinstance(one, dict) and set(one) >= FIELDS for one in (held, properties))
+    if not isinstance(held, dict):
+        return False
+    named = held.get("properties") if held.get("title") == Diagnosis.__name__ else held
+    return isinstance(named, dict) and set(Diagnosis.model_fields) >= set(named) >= FIELDS

@@ -105,8 +105,10 @@ def drawing(name: str) -> Iterator[None]:
         "axes.axisbelow": True,
         "axes.unicode_minus": False,
     }
-    with sns.axes_style("ticks"), matplotlib.rc_context(rc):
-        yield
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # a user's own matplotlibrc changes no figure
+        with sns.axes_style("ticks"), matplotlib.rc_context(rc):
+            yield
 
 
 def plain_axes(ax: Axes, grid: str = "x") -> None:

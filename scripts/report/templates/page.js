@@ -132,8 +132,8 @@
   const of = effect => JSON.stringify([effect.arms, Object.entries(effect.factors || {}).sort()]);
   const beside = (text, name) => {
     let record;
-    try { record = JSON.parse(text); } catch { record = null; }
-    const theirs = record && Array.isArray(record.claims) ? new Map(record.claims.map(claim => [claim.id, claim])) : null;
+    let theirs;
+    try { record = JSON.parse(text); theirs = new Map(record.claims.map(claim => [claim.id, claim])); } catch { theirs = null; }
     if (!theirs) return tell(`${name} is no claims.json of this study; give the file that lies beside a report's index.html.`);
     const rows = [];
     for (const row of $$("tr[data-claim]")) {
@@ -161,7 +161,7 @@
     }));
     $("#beside").hidden = false;
     const count = rows.filter(row => row.differs).length;
-    const machines = (record.machines || []).map(machine => machine.name).join(", ");
+    const machines = (Array.isArray(record.machines) ? record.machines : []).map(machine => machine?.name).filter(Boolean).join(", ");
     tell(`${count} of ${rows.length} verdicts differ${machines ? `; yours: ${machines}` : ""}.`);
   };
   const tell = words => { $("#told").textContent = words; $("#yours").scrollIntoView(); };
