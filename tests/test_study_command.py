@@ -213,7 +213,7 @@ def test_a_study_of_other_pictures_or_benchmarks_is_not_replaced(
     (session / "rounds-1").mkdir(parents=True)
     (session / session_state.MARK).write_text(session_state.HEADER)
     key = {"images": None, "bench": None, **before}
-    state = {"key": key, "done": 1, "rounds": [{}], "published": True}
+    state = {"key": key, "done": 1, "rounds": [{}], "published": True, "code": {"commit": "a"}}
     (session / "session.json").write_text(json.dumps(state))
     (tmp_path / "photos").mkdir()
     said = told(given.format(tmp_path))
