@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,28 @@ def test_a_pass_that_was_disturbed_does_not_count() -> None:
     passes = iter([Pass(wall=1.001, blocked=1.0), Pass(wall=0.001)])
     found = in_turns(lambda _: None, range(10), lambda: next(passes), rounds=2)
     assert found.total == pytest.approx(1e-4) and not found.causes.get("waiting")
+
+
+@pytest.mark.parametrize("slower", [1.0, 1.5])
+def test_a_slower_pass_with_the_profiler_is_not_taken_from_pythons_part(
+    monkeypatch: pytest.MonkeyPatch, slower: float
+) -> None:
+    """Of the passes without it the quickest counts, so it does of those with it."""
+    walls = iter([1e-3, slower * 1e-3])
+
+    def look(get: Any, inputs: Any, until: float) -> attribution.Look:
+        wall = next(walls)
+        stats = [
+            SimpleNamespace(code=code, inlinetime=part * wall, totaltime=part * wall, calls=None)
+            for code, part in ((busy.__code__, 0.6), ("<built-in method numpy.array>", 0.4))
+        ]
+        return attribution.Look(Pass(whole=wall, wall=wall), stats, 1)
+
+    monkeypatch.setattr(attribution, "looked", look)
+    monkeypatch.setattr(attribution, "LEAST_SEEN", 0.0)
+    found = in_turns(both, range(1), lambda: Pass(wall=1e-3), rounds=2)
+    assert found.causes["python"] == pytest.approx(6e-4)
+    assert found.causes["converting"] == pytest.approx(4e-4)
 
 
 def test_the_users_lines_are_named() -> None:

@@ -95,7 +95,10 @@ def in_turns(
     left = min(LINES_SECONDS, max(until - now, LINES_TIMES * plain, LEAST_LINES))
     left /= 1 - min(MOST_QUEUED, queued)  # of the clock, in which less is done
     watched = watch_lines(get, inputs[:LINES_OF], now + left)
-    profiled = sum(look.items for look in looks) / (1 - min(0.99, queued))
+    # So do those with it: as many items are counted as there would be if all were that quick.
+    quickest = min(look.taken.wall / look.items for look in looks)
+    walls, items = sum(look.taken.wall for look in looks), sum(look.items for look in looks)
+    profiled = (walls / quickest if quickest else items) / (1 - min(0.99, queued))
     profile = Profile(chain.from_iterable(look.stats for look in looks), plain, profiled, blocked)
     found = profile.attributed(longest, watched)
     return _looped(_with_hidden(found, blocked, "reading" if paged else "waiting"))
