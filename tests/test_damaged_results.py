@@ -122,6 +122,7 @@ DAMAGE: dict[str, tuple[str, Change]] = {  # and the file that is named
     **{f"{name} {how.__name__}": (name, how(name)) for how in (cut, gigabyte) for name in FILES},
     **{f"{name} a {how}": (name, instead(make, name))
        for how, make in (("folder", Path.mkdir), ("pipe", os.mkfifo)) for name in FILES},
+    f"{RESULT} a folder": ("", instead(Path.mkdir, RESULT)),  # asv passes over it
     **{f"{name} {text[:20]!r}": (name, put(name, text))
        for name, texts in {
            RESULT: ("{}", "[]", "", "[" * 100_000), SUITE: ("[]",),

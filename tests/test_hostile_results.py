@@ -145,7 +145,6 @@ def test_tilde_is_the_home_folder(
 # ---------------------------------------------------------------------------- two sets
 
 
-
 def test_one_folder_under_two_names_is_refused(
     tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

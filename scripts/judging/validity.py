@@ -212,7 +212,8 @@ def _told(machine: MachineResults, evidence: Evidence) -> Check:
     measured = [row for row in records(evidence.cells) if row["samples"]]
     measured = [row for row in measured if row["metric"] not in ALSO]
     other = sum(
-        row["other"] or not _holds(logged.get(place_of_row(row), []), row["samples"]) for row in measured
+        row["other"] or not _holds(logged.get(place_of_row(row), []), row["samples"])
+        for row in measured
     )
     found = f"{other} of {len(measured)} cells have a number that the log does not"
     source = f"{RESULT}: result, samples; {LOG}: value"
