@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.judging.cache_state import cold_states, worst
 from scripts.judging.model import ColdState
+from scripts.judging.observed import cold_states, worst
 from scripts.report.log_words import in_words
 from scripts.report.record import Report, cell_record, study_record
 from scripts.report.remarks import remark

@@ -92,6 +92,8 @@ SECOND = GOOD[GOOD.index("[[claim]]") :]
     [
         ("margin = 0.05", 'margin = "wide"', "rules.margin"),
         ("margin = 0.05", "margin = 0", "rules.margin"),
+        ("margin = 0.05", "margin = nan", "rules.margin"),
+        ("margin = 0.05", "margin = 5", "rules.margin"),
         ("margin = 0.05", "", "rules.margin"),
         ("confidence = 0.95", "confidence = 95", "rules.confidence"),
         ("decided_share = 0.8", "decided_share = 80", "rules.decided_share"),
@@ -103,6 +105,7 @@ SECOND = GOOD[GOOD.index("[[claim]]") :]
         ('finding = "f"', "", "C01"),
         ('kind = "ratio"', 'kind = "guess"', "C01.test.one: Input tag 'guess'"),
         ('kind = "ratio"', "", "C01.test.one: Unable to extract tag using discriminator 'kind'"),
+        ('kind = "ratio"', 'kind = "ratio"\nbar = nan', "C01.test.one.bar"),
         ('kind = "ratio"', 'kind = "share"', "C01.test.one.bar"),
         ('kind = "ratio"', 'kind = "level"', "C01.test.one.bar"),
         ('kind = "ratio"', 'kind = "exact"', "C01.test.one.expect"),

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from scripts.judging import load as load_report
 from scripts.judging.correction import in_rounds
 from scripts.judging.evidence import MachineResults
 from scripts.judging.model import Cell, Reason
+from scripts.judging.observed import flagged
 from scripts.report import log_words, remarks
 from scripts.report.reasons import in_words
 from scripts.report.study import load_study
@@ -49,7 +49,7 @@ def test_flagged_cells_carry_their_rounds() -> None:
         {"factors": {"px": 64}, "benchmark": "exact.X", "skipped": "no disk", "round": 3},
         {"note": "no measurement"},
     ]
-    assert load_report.flagged(log) == {PLACE_64: (2, 3), PLACE_128: (2,)}
+    assert flagged(log) == {PLACE_64: (2, 3), PLACE_128: (2,)}
     assert log_words.remark((2, 3)) == ("rounds 2, 3 left out: disturbed by other programs")
     assert log_words.remark((2,)) == "round 2 left out: disturbed by other programs"
     assert log_words.remark(()) == ""
@@ -72,7 +72,7 @@ def test_results_without_a_log_are_named(tmp_path: Path) -> None:
 
 def test_rounds_are_counted_where_the_log_names_none() -> None:
     log = [entry(64), entry(64, **VOID), entry(64, **VOID), entry(64), entry(64, **KEPT)]
-    assert load_report.flagged(log) == {PLACE_64: (3,)}
+    assert flagged(log) == {PLACE_64: (3,)}
 
 
 def test_summary_counts_voided_repeated_and_kept() -> None:

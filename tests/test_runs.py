@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -178,22 +177,6 @@ def test_the_loaders_are_compared_where_both_have_them(
             wrote(tmp_path / name, "b", "loaders", started=10 + seed)
     for one in judge_both([tmp_path / "one"], [tmp_path / "two"], claims):
         assert set(one.evidence.cells["name"]) == ({ITEM, ARMS} if together else {ITEM})
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda log: log.write_text("{"),
-        lambda log: log.write_text("[]"),
-        lambda log: (log.unlink(), log.mkdir()),
-    ],
-    ids=["cut", "list", "folder"],
-)
-def test_a_damaged_provenance_is_named(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
-    log = wrote(tmp_path, "a", started=0).with_suffix(".provenance.jsonl")
-    spoil(log)
-    with pytest.raises(StudyError, match=r"provenance\.jsonl"):
-        find_runs([tmp_path])
 
 
 NEW, OLD, LATER = (

@@ -18,10 +18,9 @@ from asv.results import Results
 
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import APART, NAMES, TOPICS
-from scripts.judging import load
-from scripts.judging.further import further
+from scripts.judging import observed
 from scripts.judging.model import Reason
-from scripts.judging.observed import Place
+from scripts.judging.observed import Place, place_of_row
 from scripts.judging.readable import readable
 from scripts.judging.runs import ResultFile, Runs, newest_versions
 from scripts.judging.suites import level_of
@@ -151,8 +150,8 @@ def _read(files: Sequence[ResultFile], versions: Mapping[str, str]) -> Evidence:
 def _cells_of(one: ResultFile, versions: Mapping[str, str]) -> list[dict[str, Any]]:
     try:
         found = _rows(one.machine, one.results, one.suite, versions, one.beside.skipped())
-        _leave_out(found, load.disturbed(one.beside.observations))
-        found += further(found, one.beside.observations)
+        _leave_out(found, observed.disturbed(one.beside.observations))
+        found += observed.further(found, one.beside.observations)
     except (AttributeError, KeyError, SyntaxError, TypeError, ValueError) as error:
         raise StudyError(
             f"{one.path} is damaged ({_short(error)}), or does not fit "
@@ -250,11 +249,10 @@ def _leave_out(rows: list[dict[str, Any]], disturbed: Mapping[Place, list[bool]]
     the value. Whoever compares leaves such a block out whole (`inference.undisturbed`).
     """
     for row in rows:
-        factors = {name: row[name] for name in NAMES if row.get(name) is not None}
-        blocks = disturbed.get((row["benchmark"], tuple(sorted(factors.items()))))
+        blocks = disturbed.get(place_of_row(row))
         if blocks is None or row["status"] != "ok":
             continue
-        samples, reason = load.left_out(row["samples"], blocks)
+        samples, reason = observed.left_out(row["samples"], blocks)
         if samples is None:
             row |= {"samples": None, "median": None, "status": "incomplete", "reason": reason}
         else:

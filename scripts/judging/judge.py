@@ -12,7 +12,6 @@ from datasets_impl.factors import NAMES
 from scripts.judging import bandwidth, inference
 from scripts.judging.across import across
 from scripts.judging.at_scale import at_scale
-from scripts.judging.cache_state import States, cold_states, stated
 from scripts.judging.cells import judge_test
 from scripts.judging.claims import Claim, Claims, Paired, Rules, Slope, load_claims
 from scripts.judging.correction import corrected, in_rounds
@@ -25,7 +24,6 @@ from scripts.judging.grid import grid
 from scripts.judging.headline import headline
 from scripts.judging.judgement import Judgement
 from scripts.judging.lacking import alarmed, lacking
-from scripts.judging.load import Flags, flagged, marked
 from scripts.judging.loaders import loaders, scale
 from scripts.judging.model import (
     Cell,
@@ -37,6 +35,7 @@ from scripts.judging.model import (
     Verdict,
 )
 from scripts.judging.noise import noise_floor, noisy_machines
+from scripts.judging.observed import Flags, States, cold_states, flagged, marked, stated
 from scripts.judging.profiles import require_same
 from scripts.judging.readable import readable
 from scripts.judging.remote import remote

@@ -12,8 +12,8 @@ from datasets_impl.factors import is_second_name
 from scripts.judging.evidence import Evidence
 from scripts.judging.loaders import image_time, speed_of
 from scripts.judging.model import RemoteLine, RemoteRow
-from scripts.judging.observed import Place, place_of
-from scripts.judging.pairing import Row, factors_of, records
+from scripts.judging.observed import Place, place_of, place_of_row
+from scripts.judging.pairing import Row, records
 
 BENCHMARK, COSTS = "remote.OverALine", "remote.Costs"
 ARM = ("origin", "exact", "order", "about", "code", "uses")
@@ -57,7 +57,7 @@ def _log(observations: Sequence[dict[str, Any]]) -> dict[Place, dict[str, Any]]:
 
 def _row(row: Row, log: dict[Place, dict[str, Any]], confidence: float) -> RemoteRow | None:
     """None where the log does not tell what was measured."""
-    state = log.get((BENCHMARK, tuple(sorted(factors_of(row).items()))))
+    state = log.get(place_of_row(row))
     if state is None or not {"arm", *COUNTED} <= state.keys():
         return None
     time = image_time(row, confidence)

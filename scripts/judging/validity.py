@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from datasets_impl.errors import StudyError
-from datasets_impl.factors import ALSO, NAMES, second_name
+from datasets_impl.factors import ALSO, second_name
 from datasets_impl.files.records import text_of
 from datasets_impl.observe.page_cache import LEAST_READ
-from scripts.judging.cache_state import cold_states
 from scripts.judging.claims import Claims
 from scripts.judging.evidence import Evidence, MachineResults, evidence_of
-from scripts.judging.load import kept
 from scripts.judging.noise import noise_floor
-from scripts.judging.observed import Place, place_of
+from scripts.judging.observed import Place, cold_states, kept, place_of, place_of_row
+from scripts.judging.pairing import records
 from scripts.judging.runs import ResultFile, Runs, newest_versions, versions_of
 
 Level = Literal["holds", "limits", "voids"]
@@ -210,19 +209,15 @@ def _told(machine: MachineResults, evidence: Evidence) -> Check:
     for entry in machine.observations:
         if "factors" in entry and "value" in entry and not entry.get("voided"):
             logged.setdefault(place_of(entry), []).append(float(entry["value"]))
-    measured = [row for row in evidence.cells.to_dict("records") if row["samples"]]
+    measured = [row for row in records(evidence.cells) if row["samples"]]
     measured = [row for row in measured if row["metric"] not in ALSO]
     other = sum(
-        row["other"] or not _holds(logged.get(_place(row), []), row["samples"]) for row in measured
+        row["other"] or not _holds(logged.get(place_of_row(row), []), row["samples"])
+        for row in measured
     )
     found = f"{other} of {len(measured)} cells have a number that the log does not"
     source = f"{RESULT}: result, samples; {LOG}: value"
     return Check("log", "voids" if other else "holds", found, source)
-
-
-def _place(row: Mapping[Any, Any]) -> Place:
-    factors = ((name, row[name]) for name in NAMES if row.get(name) is not None)
-    return row["benchmark"], tuple(sorted(factors))
 
 
 def _holds(logged: Sequence[float], samples: Iterable[float]) -> bool:

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets_impl.observe import load
-from scripts.judging.load import flagged
 from scripts.judging.model import ColdState
-from scripts.judging.observed import place_of
+from scripts.judging.observed import flagged, place_of
 from scripts.report import wording
 
 NAMED = 12  # at most so many cells are named on the page; the log holds all

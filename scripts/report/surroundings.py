@@ -11,12 +11,12 @@ import pandas as pd
 
 from datasets_impl.factors import NAMES
 from scripts.judging import inference
-from scripts.judging.cache_state import was_cold
 from scripts.judging.claims import Claim, Claims
 from scripts.judging.declared import earlier
 from scripts.judging.evidence import Evidence, MachineResults
 from scripts.judging.judge import measured
 from scripts.judging.model import JudgedClaim, Noise
+from scripts.judging.observed import was_cold
 from scripts.report import log_words, reasons
 from scripts.report.level_words import among, join
 from scripts.report.model import Corpus, Machine

@@ -23,7 +23,7 @@ METHODS = ["fork", "forkserver", "spawn"]
 def throughput(
     study: Study, name: str, over: str, title: str, lead: str, known: list[str], **fixed: object
 ) -> Chart | str:
-    rows = select(study, "epoch", over, "", **fixed)
+    rows = select(study, "epoch", over, **fixed)
     if rows.empty or rows[over].nunique() < 2:
         return f"{title}: no run measured an epoch at two or more levels of this factor."
     return chart(

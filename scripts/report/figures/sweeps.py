@@ -11,10 +11,8 @@ from scripts.report.model import Study
 FACTORS = NAMES[: NAMES.index("transform") + 1]  # the others belong to single benchmarks
 
 
-def select(study: Study, metric: str, over: str, having: str = "", **fixed: object) -> pd.DataFrame:
+def select(study: Study, metric: str, over: str, **fixed: object) -> pd.DataFrame:
     """Rows of one sweep: the benchmark with most levels of `over`, other factors held fixed.
-
-    `having` names a factor that must be set, whatever its level.
 
     Factors in `fixed` set to None stay free; all others keep their commonest level.
     """
@@ -26,14 +24,12 @@ def select(study: Study, metric: str, over: str, having: str = "", **fixed: obje
     rows = rows[(rows["metric"] == metric) & (rows["median"] > 0)]
     rows = rows[~rows["benchmark"].astype(str).str.startswith("controls.")]
     rows = rows[rows[over].notna() & (rows[over].astype(str) != "")]
-    if having:
-        rows = rows[rows[having].notna() & (rows[having].astype(str) != "")]
     for name, level in fixed.items():
         if level is not None and name in rows.columns:
             rows = rows[rows[name] == level]
     if rows.empty:
         return rows
-    wanted = [name for name in (having, over, "impl") if name]
+    wanted = [over, "impl"]
     counts = rows.groupby("benchmark")[wanted].nunique()
     best = sorted(counts.index, key=lambda b: (*(-counts.loc[b, wanted]), b))[0]
     rows = rows[rows["benchmark"] == best]
