@@ -88,7 +88,7 @@ def main() -> int:
     if options.images is not None:
         check_images(options.images)
     check_named(CLAIMS, [])  # a study that cannot be judged must not be measured first
-    cache_dir()
+    cache_dir(pictures=options.images)
     load.most_retries()
     provenance.code_state()
     console = Console(emoji=False, stderr=True, highlight=False)

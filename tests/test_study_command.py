@@ -157,6 +157,15 @@ def test_an_environment_that_cannot_do_is_told_first(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_cache_among_the_pictures_is_refused_before_it_is_made(
+    told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pictures := tmp_path / "pictures").mkdir()
+    monkeypatch.setenv(CACHE_VARIABLE, str(pictures / "cache"))
+    assert "never written to" in told(f"--images={pictures}")
+    assert not list(pictures.iterdir()) and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "name", ["session/notes", "asv/index.html", "results/benchmarks.json", "report/index.html"]
 )

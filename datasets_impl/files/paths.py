@@ -13,6 +13,7 @@ from pathlib import Path
 
 from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError, importing
+from datasets_impl.files.replacing import is_or_holds
 
 CACHE_VARIABLE = "DATASET_STUDY_CACHE"
 IMAGES_VARIABLE = "DATASET_STUDY_IMAGES"
@@ -126,18 +127,21 @@ def _without_dots(path: Path) -> Path:
     return Path(os.path.realpath(Path(*parts[:behind])), *parts[behind:])
 
 
-def cache_dir(*, only_read: bool = False) -> Path:
+def cache_dir(*, only_read: bool = False, pictures: Path | None = None) -> Path:
     """The absolute cache folder: `$DATASET_STUDY_CACHE`, or the user's cache folder; created.
 
     Args:
         only_read: what is there is looked for first, which a folder that may not be written, such
             as one that a group shares, may hold.
+        pictures: the user's own; by default those of `images_dir`.
 
     Raises:
         MissingPackage: the variable is not set, and platformdirs is not installed.
-        StudyError: it cannot be created or written.
+        StudyError: it cannot be created or written, or is in the folder of pictures.
     """
     folder = user_path(os.environ.get(CACHE_VARIABLE) or _users_cache())
+    if pictures := pictures or images_dir():
+        check_cache(folder, pictures)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -151,6 +155,19 @@ def cache_dir(*, only_read: bool = False) -> Path:
             f"{CACHE_VARIABLE} to a folder you may write."
         )
     return folder
+
+
+def check_cache(folder: Path, pictures: Path) -> None:
+    """Before the cache folder is made.
+
+    Raises:
+        StudyError: it is in the folder of pictures, which is never written to.
+    """
+    if pictures.exists() and is_or_holds(pictures, folder):
+        raise StudyError(
+            f"The cache folder {folder} lies inside the folder of pictures {pictures}, "
+            f"which is never written to; set {CACHE_VARIABLE} to a folder outside."
+        )
 
 
 def _users_cache() -> str:
