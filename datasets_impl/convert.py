@@ -66,10 +66,10 @@ from datasets_impl.formats.addresses import (
 from datasets_impl.formats.pictures_elsewhere import plan_address
 from datasets_impl.formats.places import Folder, Place
 from datasets_impl.formats.plan import Plan
-from datasets_impl.formats.shards import SHARD
+from datasets_impl.formats.shards import SHARD, Converted
 from datasets_impl.formats.stored import Kind
 from datasets_impl.formats.unfinished import WHAT
-from datasets_impl.formats.where import Conversion, Converted
+from datasets_impl.formats.where import Conversion
 from datasets_impl.formats.workers import UNGUARDED, reads_the_program
 from datasets_impl.labelled import FORMS, LabelledFolder, as_files
 from datasets_impl.media.workspaces import own_traces
