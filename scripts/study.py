@@ -39,6 +39,7 @@ from scripts.session import asv_files, provenance, publishing, state
 from scripts.session.child import run_child
 from scripts.session.measuring import measuring
 from scripts.session.places import check_bench, check_place, check_profile, rounds_asked
+from scripts.session.revisions import without_graphs
 from scripts.session.rounds import Session
 
 
@@ -226,6 +227,8 @@ def _rendered(
     pages = "../asv/index.html"
     try:
         publishing.make_pages(session, options.results, options.out / "asv")
+        if lacking := without_graphs(options.results):
+            console.print(lacking, markup=False)
     except StudyError as error:  # such as a commit that this clone does not have
         console.print(f"{error} The report does without them.", markup=False)
         pages = ""
