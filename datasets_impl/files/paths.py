@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from datasets_impl.arguments import refused
-from datasets_impl.errors import StudyError, importing
+from datasets_impl.errors import StudyError, forbidden, importing
 from datasets_impl.files.replacing import is_or_holds
 
 CACHE_VARIABLE = "DATASET_STUDY_CACHE"
@@ -43,10 +43,7 @@ def user_path(given: str | Path) -> Path:
                 "mend the link."
             ) from error
         if error.errno not in ABSENT:
-            raise StudyError(
-                f"{path} cannot be looked at ({error.strerror or error}); name another place, or "
-                "mend its rights."
-            ) from error
+            raise forbidden(path, error) from error
     return path
 
 

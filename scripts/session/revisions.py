@@ -47,7 +47,7 @@ def commit_of(name: str) -> str:
 
 
 def without_graphs(results: Path) -> str:
-    """What asv's pages of `results` lack, in a sentence with its remedy; "" where they lack nothing.
+    """What asv's pages of `results` lack, and the remedy, in a sentence; "" where they are whole.
 
     Of a commit that is neither in the history of the one that is checked out nor tagged, asv draws
     nothing, and ends well.
