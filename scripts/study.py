@@ -114,6 +114,11 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
             f"--machine is {options.machine!r}; it names a folder and a machine on the page: up to "
             "100 letters, digits, dots, dashes and underscores, a letter or digit first."
         )
+    if options.machine.lower() == "benchmarks.json":
+        raise StudyError(
+            f"--machine is {options.machine!r}, which asv calls a file of its own among the "
+            "machines' folders; give another name."
+        )
     options.images = options.images or images_dir()
     first = "standard" if options.profile in APART else options.profile
     beside = options.out or _default_out(options, first)

@@ -65,6 +65,8 @@ def test_benchmarks_that_there_are_none_of_are_one_sentence_and_nothing_is_left(
           for value in ("1", "0", "-1", "abc", "1e9", "1000000000", "2.5", "", "²")),
         *(("machine", value, ["--machine", "letters"])
           for value in ("../x", "a/b", "", ".", "..", ".git", "-x", "x" * 101, "a b", "a\nb")),
+        *(("machine", name, [f"--machine is '{name}'", "give another name"])
+          for name in ("benchmarks.json", "Benchmarks.JSON")),
         ("images", "", ["empty"]),
         ("bench", "", ["--bench", "empty"]),
         ("bench", "(", ["--bench", "no regular expression"]),

@@ -161,7 +161,7 @@ def _cells_of(one: ResultFile, versions: Mapping[str, str]) -> list[dict[str, An
     if not found:
         raise StudyError(
             f"{one.path} holds results of another asv suite; name the results folder of this "
-            "study with --results."
+            "study."
         )
     return found
 
