@@ -32,7 +32,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     sys.path.append(sys.path.pop(0))  # the current folder, where a json.py of the user's may stand
     os.environ["PYTHONSAFEPATH"] = "1"  # nor do the workers look there first
 
-from datasets_impl.streams import told_while_imported
+from datasets_impl.streams import escaped, told_while_imported
 
 if __name__ == "__main__":
     told_while_imported("datasets_impl.convert")
@@ -189,7 +189,7 @@ def _bar(name: str, shown: bool) -> Iterator[Any]:
     console = Console(emoji=False, stderr=True)
     shown = shown and console.is_terminal  # elsewhere an empty line would be left of it
     with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
-        task = bar.add_task(f"Writing {escape(name)}", total=None)
+        task = bar.add_task(f"Writing {escape(escaped(name))}", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
@@ -210,12 +210,13 @@ def main(arguments: list[str] | None = None) -> int:
             storage_options=given,
             progress=True,
         )
+    target = escaped(options.target)
     if done.written:
-        print(f"{options.target}: wrote {done.written:,} of {done.shards:,} shards")
+        print(f"{target}: wrote {done.written:,} of {done.shards:,} shards")
         if done.replaced:
             print("They replaced a set of other pictures, or of these before they changed.")
     else:
-        print(f"{options.target} is there and current; nothing was written")
+        print(f"{target} is there and current; nothing was written")
     return 0
 
 

@@ -31,8 +31,8 @@ class StudyError(Exception):
     """A condition the user can mend; its text is one complete sentence, on one line."""
 
     def __str__(self) -> str:
-        """A name in it may hold a line's end, which is written escaped."""
-        return super().__str__().replace("\r", "\\r").replace("\n", "\\n")
+        """With what a terminal would obey in a name, such as a line's end, written escaped."""
+        return streams.escaped(super().__str__())
 
 
 class BadArgument(StudyError, ValueError):

@@ -11,6 +11,12 @@ from pathlib import Path
 from types import TracebackType
 
 WIDTH = re.compile("[1-9][0-9]{1,2}")  # columns or lines that a terminal may have
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # what a terminal obeys and does not show
+
+
+def escaped(text: object) -> str:
+    """A name, or a sentence with names in it, on one line: they may hold line ends and escapes."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 def told_while_imported(command: str, target: str = "", *, extra: str = "") -> None:

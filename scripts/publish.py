@@ -11,7 +11,7 @@ Of a commit that the branch does not have asv draws nothing; then the command sa
 
 from __future__ import annotations
 
-from datasets_impl.streams import told_while_imported
+from datasets_impl.streams import escaped, told_while_imported
 
 if __name__ == "__main__":
     told_while_imported("scripts.publish", "make publish")
@@ -29,7 +29,6 @@ from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.files.whole import whole_folder
 from datasets_impl.media.workspaces import sweep_all, temporary_folder
 from scripts.judging.judge import fitting
-from scripts.judging.readable import readable
 from scripts.judging.runs import every_run
 from scripts.render_report import FILES, render
 from scripts.report import written
@@ -79,8 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     study = load_study([results], CLAIMS)
     with fitting([results]):
         page = render(study, out / "report", "../asv/index.html", [results])[0]
-    print(f"Report: {readable(str(page))}\nasv: {readable(str(out / 'asv' / 'index.html'))}")
-    print(f"To see both: python -m http.server --bind localhost --directory {readable(str(out))}")
+    print(f"Report: {escaped(page)}\nasv: {escaped(out / 'asv' / 'index.html')}")
+    print(f"To see both: python -m http.server --bind localhost --directory {escaped(out)}")
     if lacking := without_graphs(results):
         print(lacking, file=sys.stderr)
     return 1 if lacking else 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from datasets_impl.arguments import refused
 from datasets_impl.errors import StudyError, forbidden, importing
 from datasets_impl.files.replacing import is_or_holds
+from datasets_impl.streams import escaped
 
 CACHE_VARIABLE = "DATASET_STUDY_CACHE"
 IMAGES_VARIABLE = "DATASET_STUDY_IMAGES"
@@ -196,5 +197,5 @@ def check_images(folder: Path) -> None:
 
 
 def printable(name: str) -> str:
-    """`name` as valid Unicode: a file name may hold any bytes, a manifest may not."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """`name` as valid Unicode on one line: a file name may hold any bytes, a manifest may not."""
+    return escaped(os.fsencode(name).decode("utf-8", "replace"))

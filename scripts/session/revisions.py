@@ -18,7 +18,7 @@ from rich.console import Console
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import seal
-from scripts.judging.readable import readable
+from datasets_impl.streams import escaped
 from scripts.judging.runs import every_run
 from scripts.session import provenance, state
 from scripts.session.child import answer, run_child
@@ -60,7 +60,7 @@ def without_graphs(results: Path) -> str:
     lacking = sorted(measured - {*git("rev-list", "HEAD").split(), *tags.split()})
     if not lacking:
         return ""
-    names = readable(", ".join(one[:8] for one in lacking))
+    names = escaped(", ".join(one[:8] for one in lacking))
     return (
         f"asv's pages are without the results of {names}, which this branch does not have; check "
         "out one that has them, in a shallow clone after `git fetch --unshallow`, and run it again."
