@@ -107,9 +107,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.out:
         contents = submission(every_run([arguments.results]), found)
         written.write_all(arguments.out, contents, "submission", sources=sources)
-        print(
-            f"To send: copy {escaped(arguments.out)}/results over results/ of a clone, commit on a branch"
-        )
+        out = escaped(arguments.out)
+        print(f"To send: copy {out}/results over results/ of a clone, commit on a branch")
         print("and open a pull request; or attach the folder to an issue.")
     return 0
 
