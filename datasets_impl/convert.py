@@ -32,7 +32,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:
     sys.path.append(sys.path.pop(0))  # the current folder, where a json.py of the user's may stand
     os.environ["PYTHONSAFEPATH"] = "1"  # nor do the workers look there first
 
-from datasets_impl.streams import told_while_imported
+from datasets_impl.streams import escaped, told_while_imported
 
 if __name__ == "__main__":
     told_while_imported("datasets_impl.convert")
@@ -66,10 +66,10 @@ from datasets_impl.formats.addresses import (
 from datasets_impl.formats.pictures_elsewhere import plan_address
 from datasets_impl.formats.places import Folder, Place
 from datasets_impl.formats.plan import Plan
-from datasets_impl.formats.shards import SHARD
+from datasets_impl.formats.shards import SHARD, Converted
 from datasets_impl.formats.stored import Kind
 from datasets_impl.formats.unfinished import WHAT
-from datasets_impl.formats.where import Conversion, Converted
+from datasets_impl.formats.where import Conversion
 from datasets_impl.formats.workers import UNGUARDED, reads_the_program
 from datasets_impl.labelled import FORMS, LabelledFolder, as_files
 from datasets_impl.media.workspaces import own_traces
@@ -189,7 +189,7 @@ def _bar(name: str, shown: bool) -> Iterator[Any]:
     console = Console(emoji=False, stderr=True)
     shown = shown and console.is_terminal  # elsewhere an empty line would be left of it
     with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
-        task = bar.add_task(f"Writing {escape(name)}", total=None)
+        task = bar.add_task(f"Writing {escape(escaped(name))}", total=None)
         yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
@@ -210,12 +210,13 @@ def main(arguments: list[str] | None = None) -> int:
             storage_options=given,
             progress=True,
         )
+    target = escaped(options.target)
     if done.written:
-        print(f"{options.target}: wrote {done.written:,} of {done.shards:,} shards")
+        print(f"{target}: wrote {done.written:,} of {done.shards:,} shards")
         if done.replaced:
             print("They replaced a set of other pictures, or of these before they changed.")
     else:
-        print(f"{options.target} is there and current; nothing was written")
+        print(f"{target} is there and current; nothing was written")
     return 0
 
 

@@ -8,10 +8,13 @@ into that sentence on standard error and exit code 2; see `exit_on_study_error`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import importlib.util
+import os
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ParamSpec
 
 from datasets_impl import streams
@@ -20,14 +23,16 @@ P = ParamSpec("P")
 BAD_INPUT = 2
 INTERRUPTED = 130
 UNREAD = 141  # as a shell shows the end of a program by SIGPIPE
+OWNER = 0o700  # of a umask: what it may leave to whoever makes a file
+RIGHTS = (errno.EACCES, errno.EPERM)
 
 
 class StudyError(Exception):
     """A condition the user can mend; its text is one complete sentence, on one line."""
 
     def __str__(self) -> str:
-        """A name in it may hold a line's end, which is written escaped."""
-        return super().__str__().replace("\r", "\\r").replace("\n", "\\n")
+        """With what a terminal would obey in a name, such as a line's end, written escaped."""
+        return streams.escaped(super().__str__())
 
 
 class BadArgument(StudyError, ValueError):
@@ -110,6 +115,37 @@ def _raised_in(error: Exception) -> str:
     return next((one for one in homes if one not in own), "")
 
 
+def forbidden(path: str | Path, error: OSError) -> StudyError:
+    """What to raise where rights are in the way to `path`; names the folder, or itself, that lacks
+    them."""
+    return StudyError(
+        f"{path} cannot be looked at ({error.strerror or error}); name another place, or mend the "
+        f"rights of {closed(path)}."
+    )
+
+
+def closed(path: str | Path) -> Path:
+    """The first folder on the way to `path` that may not be entered, or `path` itself."""
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - nothing is resolved
+    above = reversed(path.parents)
+    return next((one for one in above if one.is_dir() and not os.access(one, os.X_OK)), path)
+
+
+def _require_umask() -> None:
+    """That what a command makes can be used by itself.
+
+    Raises:
+        StudyError: not with this umask.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask)
+    if mask & OWNER:
+        raise StudyError(
+            f"The umask is {mask:04o}, which takes from you the rights to what you make; run it "
+            "again after `umask 022`."
+        )
+
+
 class VoidMeasurement(RuntimeError):
     """The measurement was made in another cache state than it claims; its number is no result."""
 
@@ -135,13 +171,15 @@ def require_pickled(state: dict[str, Any], *names: str) -> None:
 def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
     """Wrap a command's `main`: a `StudyError` becomes one line and exit code 2, Ctrl-C 130.
 
-    Who stops reading what it prints, as `head` does, ends it without a word.
+    So does what rights forbid. Who stops reading what it prints, as `head` does, ends it without a
+    word.
     """
 
     @functools.wraps(main)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> int:
         streams.prepare()
         try:
+            _require_umask()
             code = main(*args, **kwargs)
             why = streams.lost()
         except StudyError as error:
@@ -150,6 +188,8 @@ def exit_on_study_error(main: Callable[P, int]) -> Callable[P, int]:
             return _told("interrupted; run the same command again to go on", INTERRUPTED)
         except OSError as error:
             if streams.lost() is None:
+                if error.errno in RIGHTS and isinstance(error.filename, str):
+                    return _told(f"error: {forbidden(error.filename, error)}", BAD_INPUT, "red")
                 raise
             code, why = 0, error
         except SystemExit as ended:  # by rich with 1, which is a command's own code for other ends

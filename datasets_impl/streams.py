@@ -7,14 +7,24 @@ import io
 import os
 import re
 import sys
+import traceback
 from pathlib import Path
 from types import TracebackType
 
 WIDTH = re.compile("[1-9][0-9]{1,2}")  # columns or lines that a terminal may have
+OWN = ("__main__", "datasets_impl", "scripts", "benchmarks", "importlib", "runpy")
+IMPORTING = ("<module>", "__getattr__")  # the latter of a package whose parts come when asked for
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # what a terminal obeys and does not show
+
+
+def escaped(text: object) -> str:
+    """A name, or a sentence with names in it, on one line: they may hold line ends and escapes."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 def told_while_imported(command: str, target: str = "", *, extra: str = "") -> None:
-    """Let a missing package, or Ctrl-C, end this program in a sentence while it is imported.
+    """Let a package that is missing or fails, or Ctrl-C, end this program in a sentence while it is
+    imported.
 
     That takes seconds, in which no `main` is there yet to hear of it, and this module is all that
     can be relied on: it imports the standard library alone.
@@ -34,13 +44,34 @@ def told_while_imported(command: str, target: str = "", *, extra: str = "") -> N
             print("interrupted; run the same command again", file=sys.stderr)
             return
         missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0]
-        if not missing or sys.modules.get(missing) or importlib.util.find_spec(missing):
+        if missing and not sys.modules.get(missing) and not importlib.util.find_spec(missing):
+            said = f"needs the package {missing!r}: {remedy}."
+        elif package := _imported(trace):
+            why = escaped(f"{kind.__name__}: {error}")
+            said = f"cannot import {package!r} ({why}); mend {_at_fault()}, or {remedy}."
+        else:
             before(kind, error, trace)
             return
-        print(f"error: {command} needs the package {missing!r}: {remedy}.", file=sys.stderr)
+        print(f"error: {command} {said}", file=sys.stderr)
         sys.exit(2)
 
     sys.excepthook = told
+
+
+def _imported(trace: TracebackType | None) -> str:
+    """The package that failed while it was imported, "" where something else did."""
+    for frame, _ in traceback.walk_tb(trace):
+        home = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if home not in OWN:
+            return home if frame.f_code.co_name in IMPORTING else ""
+    return ""
+
+
+def _at_fault() -> str:
+    date = os.environ.get("SOURCE_DATE_EPOCH", "0")
+    if not re.fullmatch("[0-9]+", date):  # which packages read and do not name
+        return f"SOURCE_DATE_EPOCH, which is {date!r} and no number of seconds"
+    return "what that names in your environment or the limits of the system"
 
 
 def prepare() -> None:

@@ -9,7 +9,7 @@ writes into DIR a page (index.html), its figure and all cells as CSV.
 
 from __future__ import annotations
 
-from datasets_impl.streams import told_while_imported
+from datasets_impl.streams import escaped, told_while_imported
 
 if __name__ == "__main__":
     told_while_imported("scripts.compare", "make report")
@@ -31,7 +31,6 @@ from datasets_impl.errors import StudyError, exit_on_study_error
 from datasets_impl.files.paths import user_path
 from scripts.check_claims import check_named
 from scripts.judging.model import Repeat
-from scripts.judging.readable import readable
 from scripts.judging.repeat import repeat_of
 from scripts.report import page, repeat, wording, written
 from scripts.report.figures.chart import Chart
@@ -121,7 +120,7 @@ def show(compared: Repeat, where: Path) -> None:
         if len(cells) > SHOWN:
             console.print(f"and {len(cells) - SHOWN} more, in cells.csv", style="dim")
     console.print(f"\n{wording.plain(repeat.sentence(compared))}.", style="bold")
-    console.print("Page: ", Text(readable(str(where)), style="bold"), soft_wrap=True, sep="")
+    console.print("Page: ", Text(escaped(where), style="bold"), soft_wrap=True, sep="")
 
 
 def _side(row: dict[str, Any], side: str) -> str:

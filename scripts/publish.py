@@ -5,17 +5,18 @@
 The report's claim cards link to asv's pages, where each benchmark can be seen by machine, Python
 and torch. What those pages load from other servers is fetched by npm once and put beside them.
 Browsers let them read their numbers only from a server, such as the one that is named at the end.
+Of a commit that the branch does not have asv draws nothing; then the command says so and ends with
+1.
 """
 
 from __future__ import annotations
 
-from datasets_impl.streams import told_while_imported
+from datasets_impl.streams import escaped, told_while_imported
 
 if __name__ == "__main__":
     told_while_imported("scripts.publish", "make publish")
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -28,7 +29,6 @@ from datasets_impl.files.replacing import check_replaceable
 from datasets_impl.files.whole import whole_folder
 from datasets_impl.media.workspaces import sweep_all, temporary_folder
 from scripts.judging.judge import fitting
-from scripts.judging.readable import readable
 from scripts.judging.runs import every_run
 from scripts.render_report import FILES, render
 from scripts.report import written
@@ -39,6 +39,7 @@ from scripts.session.asv_assets import make_local
 from scripts.session.child import run_child
 from scripts.session.named_asv import ASV
 from scripts.session.places import check_place
+from scripts.session.revisions import without_graphs
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -77,9 +78,11 @@ def main(argv: list[str] | None = None) -> int:
     study = load_study([results], CLAIMS)
     with fitting([results]):
         page = render(study, out / "report", "../asv/index.html", [results])[0]
-    print(f"Report: {readable(str(page))}\nasv: {readable(str(out / 'asv' / 'index.html'))}")
-    print(f"To see both: python -m http.server --bind localhost --directory {readable(str(out))}")
-    return 0
+    print(f"Report: {escaped(page)}\nasv: {escaped(out / 'asv' / 'index.html')}")
+    print(f"To see both: python -m http.server --bind localhost --directory {escaped(out)}")
+    if lacking := without_graphs(results):
+        print(lacking, file=sys.stderr)
+    return 1 if lacking else 0
 
 
 def _asv_pages(results: Path, made: Path, temporary: Path) -> None:
@@ -95,7 +98,7 @@ def _asv_pages(results: Path, made: Path, temporary: Path) -> None:
     util.write_json(str(config), settings | {name: str(path) for name, path in places.items()})
     command = [*ASV, "publish", "--no-pull", "--config", str(config)]
     try:
-        run_child(command, os.environ, what="asv publish", output=log)
+        run_child(command, provenance.own_environment(), what="asv publish", output=log)
     except StudyError as error:
         text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
         said = text.strip().splitlines()

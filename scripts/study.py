@@ -39,6 +39,7 @@ from scripts.session import asv_files, provenance, publishing, state
 from scripts.session.child import run_child
 from scripts.session.measuring import measuring
 from scripts.session.places import check_bench, check_place, check_profile, rounds_asked
+from scripts.session.revisions import without_graphs
 from scripts.session.rounds import Session
 
 
@@ -88,7 +89,7 @@ def main() -> int:
     if options.images is not None:
         check_images(options.images)
     check_named(CLAIMS, [])  # a study that cannot be judged must not be measured first
-    cache_dir()
+    cache_dir(pictures=options.images)
     load.most_retries()
     provenance.code_state()
     console = Console(emoji=False, stderr=True, highlight=False)
@@ -112,6 +113,11 @@ def checked(options: argparse.Namespace) -> argparse.Namespace:
         raise StudyError(
             f"--machine is {options.machine!r}; it names a folder and a machine on the page: up to "
             "100 letters, digits, dots, dashes and underscores, a letter or digit first."
+        )
+    if options.machine.lower() == "benchmarks.json":
+        raise StudyError(
+            f"--machine is {options.machine!r}, which asv calls a file of its own among the "
+            "machines' folders; give another name."
         )
     options.images = options.images or images_dir()
     first = "standard" if options.profile in APART else options.profile
@@ -226,6 +232,8 @@ def _rendered(
     pages = "../asv/index.html"
     try:
         publishing.make_pages(session, options.results, options.out / "asv")
+        if lacking := without_graphs(options.results):
+            console.print(lacking, markup=False)
     except StudyError as error:  # such as a commit that this clone does not have
         console.print(f"{error} The report does without them.", markup=False)
         pages = ""

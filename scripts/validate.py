@@ -9,7 +9,7 @@ if a run is void. With `--out` the files to send are written, unless one is.
 
 from __future__ import annotations
 
-from datasets_impl.streams import told_while_imported
+from datasets_impl.streams import escaped, told_while_imported
 
 if __name__ == "__main__":
     told_while_imported("scripts.validate", "make submit")
@@ -73,7 +73,7 @@ def as_json(found: Sequence[Validity]) -> str:
 
 def show(found: Sequence[Validity], console: Console) -> None:
     for one in found:
-        console.print(Text(readable(f"{one.machine}: {one.file}"), style="bold"), soft_wrap=True)
+        console.print(Text(escaped(f"{one.machine}: {one.file}"), style="bold"), soft_wrap=True)
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
         for check in one.checks:
             table.add_row(check.name, SIGNS[check.level], Text(readable(check.found)), check.source)
@@ -107,7 +107,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.out:
         contents = submission(every_run([arguments.results]), found)
         written.write_all(arguments.out, contents, "submission", sources=sources)
-        print(f"To send: copy {arguments.out}/results over results/ of a clone, commit on a branch")
+        out = escaped(arguments.out)
+        print(f"To send: copy {out}/results over results/ of a clone, commit on a branch")
         print("and open a pull request; or attach the folder to an issue.")
     return 0
 

@@ -142,8 +142,20 @@ def test_what_is_written_has_the_rights_that_the_umask_leaves(mask: int, target:
     assert target.stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_a_line_end_in_a_name_does_not_break_the_sentence() -> None:
-    assert str(StudyError("a\nb is no file.")) == "a\\nb is no file."
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\nb", r"a\nb"), ("a\r", r"a\r"), ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+     ("\x9b2J", r"\x9b2J"), ("\x07\x7f\t", r"\x07\x7f\t"), ("hübsch \N{GRINNING FACE}", None)],
+)  # fmt: skip
+def test_what_a_terminal_would_obey_in_a_name_is_shown(
+    name: str, shown: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @exit_on_study_error
+    def main() -> int:
+        raise StudyError(f"{name} is no file.")
+
+    assert main() == BAD_INPUT
+    assert capsys.readouterr().err == f"error: {shown or name} is no file.\n"
 
 
 def test_no_temporary_file_can_be_made(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

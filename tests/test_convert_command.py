@@ -145,6 +145,18 @@ def test_what_stands_behind_a_whole_picture_does_no_harm(behind: bytes, folder: 
     assert bytes(ensure_stored(folder, "jpeg", "pack").read(3)) == picture.read_bytes()
 
 
+@pytest.mark.slow
+def test_names_that_a_terminal_would_obey_are_shown(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "red\x1b[31m\nset"
+    for said in ("wrote 1 of 1 shards", "nothing was written"):
+        assert main([str(folder), str(target), "--workers=1"]) == 0
+        out = capsys.readouterr().out
+        assert said in out and r"red\x1b[31m\nset" in out and out.count("\n") == 1
+        assert len(open_stored(target)) == len(list(folder.glob("*.jpg")))
+
+
 @pytest.mark.parametrize("end", ["source", "target"])
 @pytest.mark.parametrize("address", ["nonsense://bucket/x", "s3://", "memory:///"])
 def test_an_address_that_names_no_place(

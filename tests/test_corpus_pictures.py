@@ -20,7 +20,7 @@ from PIL import Image, JpegImagePlugin
 from datasets_impl.corpus import CorpusSpec, ensure_corpus, user_images
 from datasets_impl.corpus.__main__ import main
 from datasets_impl.errors import StudyError
-from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE
+from datasets_impl.files.paths import CACHE_VARIABLE, IMAGES_VARIABLE, cache_dir
 from tests.corpora import contents, leftovers, picture
 
 
@@ -185,6 +185,29 @@ def test_a_folder_without_pictures_is_one_sentence(
 def test_the_cache_may_not_lie_in_the_users_folder(album: Path) -> None:
     with pytest.raises(StudyError, match="never written to"):
         ensure_corpus(own(album), cache=album / "cache")
+
+
+@pytest.mark.parametrize("given", ["environment", "argument"])
+@pytest.mark.parametrize("below", ["cache", "a/b/cache"])
+def test_and_is_not_made_there_to_find_that_out(
+    album: Path, monkeypatch: pytest.MonkeyPatch, given: str, below: str
+) -> None:
+    before = sorted(album.rglob("*"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(album / below))
+    if given == "environment":
+        monkeypatch.setenv(IMAGES_VARIABLE, str(album))
+    with pytest.raises(StudyError, match=f"never written to; set {CACHE_VARIABLE}"):
+        cache_dir() if given == "environment" else ensure_corpus(own(album))
+    assert sorted(album.rglob("*")) == before
+
+
+def test_a_cache_beside_the_users_folder_is_made(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = album.with_name("album-cache")  # a name that begins alike
+    monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+    monkeypatch.setenv(IMAGES_VARIABLE, str(album))
+    assert cache_dir() == cache and cache.is_dir()
 
 
 def test_nor_in_a_second_place_where_it_is_mounted(tmp_path: Path, album: Path) -> None:

@@ -9,6 +9,7 @@ import http.server
 import io
 import os
 import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -113,8 +114,8 @@ def test_npm_is_asked_where_to_write_whatever_it_says(
     assert asv_assets.npm_pack("flot@0.8.3", tmp_path / "there").name == "flot.tgz"
 
 
-def results(tmp_path: Path) -> Path:
-    """Two machines and two Pythons, of the commit that is checked out."""
+def results(tmp_path: Path, attic: str = "") -> Path:
+    """Two machines and two Pythons, of the commit that is checked out; one machine's of another."""
     levels = {"px": [64, 256], "impl": ["naive", "preloaded"]}
     for machine, python in (("lab", "3.11"), ("lab", "3.14"), ("attic", "3.11")):
         around = Noise()
@@ -123,7 +124,7 @@ def results(tmp_path: Path) -> Path:
             [Bench("item.ByImplementation.track_item", levels,
                    lambda factors, around=around: around.around(factors["px"]))],
             machine=machine,
-            commit=provenance.git("rev-parse", "HEAD"),
+            commit=(machine == "attic" and attic) or provenance.git("rev-parse", "HEAD"),
             environment=f"existing-py{python}",
             params={"python": python, "torch": "2.14.1"},
         )  # fmt: skip
@@ -163,6 +164,30 @@ def test_somebody_elses_folder_stays_and_ours_is_replaced(
     (out / ".asv.partial" / "unfinished").write_text(whole.TEXT)
     assert command.main(given) == 0
     assert sorted(path.name for path in out.iterdir()) == ["asv", "report"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [True, False])
+def test_results_of_a_commit_that_is_not_here_are_named(
+    whole: bool,
+    known: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever repository a hook of git's names in the environment."""
+    monkeypatch.setattr(asv_assets, "npm_pack", archive)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    subprocess.run(["git", "init", "-q", tmp_path / "other"], check=True)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    found = results(tmp_path, attic="" if whole else "0123456789" * 4)
+    out = tmp_path / "out"
+    code = command.main(["--results", str(found), "--out", str(out)])
+    said = " ".join(capsys.readouterr().err.split())
+    graphs = " ".join(map(str, (out / "asv" / "graphs").rglob("item.*.json")))
+    assert "machine-lab" in graphs and ("machine-attic" in graphs) == whole
+    assert (out / "report" / "index.html").exists()
+    assert (code, said) == (0, "") if whole else code == 1 and "results of 01234567, which" in said
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -12,6 +12,7 @@ import pytest
 
 from scripts.root import ROOT
 from tests.commands import python, refused
+from tests.synthetic_results import Bench, write_results
 
 SLEEPS = "import time\nprint('here', flush=True)\ntime.sleep(600)\n"
 
@@ -32,6 +33,44 @@ def test_a_command_says_in_one_sentence_how_to_install_what_is_missing(command: 
     done = python("-S", *command, "--help")
     own = command[-1].startswith("datasets_impl")
     refused(done, "needs the package '", "pip install '<this folder>" if own else "run `make ")
+
+
+@pytest.mark.parametrize("text", ["int('x')", "raise OSError(28, 'No space left on device')"])
+@each_command
+def test_a_package_that_fails_while_a_command_is_imported_is_named(
+    command: list[str], text: str, tmp_path: Path
+) -> None:
+    """Whatever it reads then: its settings, the environment, shared memory for a lock."""
+    for name in ("numpy", "pydantic", "rich", "psutil"):
+        (tmp_path / f"{name}.py").write_text(f"def _read():\n    {text}\n\n_read()\n")
+    done = python(*command, "--help", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    why = "No space left" if "28" in text else "ValueError: invalid literal"
+    refused(done, "cannot import '", why, "mend what that names")
+
+
+def test_what_fails_in_our_own_code_is_shown_whole() -> None:
+    program = (
+        "from datasets_impl.streams import told_while_imported\ntold_while_imported('x', 'y')\n"
+    )
+    for bug in ("int('x')", "import json\njson.loads('x')"):
+        done = python("-c", program + bug)
+        assert done.returncode == 1 and "Traceback" in done.stderr, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("date", ["x", "1700000000"])
+def test_a_date_that_is_none_and_settings_of_matplotlib(date: str, tmp_path: Path) -> None:
+    write_results(
+        tmp_path / "results",
+        [Bench("item.ByImplementation.track_item", {"px": [64], "impl": ["naive"]}, lambda f: 1.0)],
+    )
+    (tmp_path / "matplotlibrc").write_bytes(b"# caf\xe9\nfont.size: 33\n")
+    given = [f"--results={tmp_path / 'results'}", f"--out={tmp_path / 'out'}"]
+    done = python("scripts/render_report.py", *given, SOURCE_DATE_EPOCH=date, MATPLOTLIBRC=tmp_path)
+    if date == "x":
+        refused(done, "mend SOURCE_DATE_EPOCH, which is 'x'")
+    else:
+        assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 @each_command

@@ -430,6 +430,25 @@ def test_the_set_is_made_again_for_other_shards_pictures_or_targets(
     assert targets is not None and targets.tolist() == [target for _, target in files]
 
 
+@pytest.mark.parametrize("same", [False, True])
+def test_what_another_conversion_made_meanwhile_is_replaced_and_told(
+    same: bool, folder: Path, others: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are begun at once: the second waits, and finds the set of the first where none stood."""
+    waited = places.locked
+
+    def after_the_first(target: Path) -> Any:
+        monkeypatch.setattr(places, "locked", waited)
+        here(folder if same else others, tmp_path / "set")
+        return waited(target)
+
+    monkeypatch.setattr(places, "locked", after_the_first)
+    done = convert_to_shards(folder, tmp_path / "set", shard_images=SIZE, executor=Here())
+    assert done == ((0, 3, False) if same else (3, 3, True))
+    assert contents(open_stored(tmp_path / "set")) == expected(folder, "jpeg", "pack")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".set")]
+
+
 def test_folders_are_classes_if_asked_for(classes: Path, tmp_path: Path) -> None:
     here(classes, tmp_path / "set", labelled=True)
     images, folder = open_stored(tmp_path / "set"), LabelledFolder(classes)

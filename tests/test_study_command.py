@@ -65,6 +65,8 @@ def test_benchmarks_that_there_are_none_of_are_one_sentence_and_nothing_is_left(
           for value in ("1", "0", "-1", "abc", "1e9", "1000000000", "2.5", "", "²")),
         *(("machine", value, ["--machine", "letters"])
           for value in ("../x", "a/b", "", ".", "..", ".git", "-x", "x" * 101, "a b", "a\nb")),
+        *(("machine", name, [f"--machine is '{name}'", "give another name"])
+          for name in ("benchmarks.json", "Benchmarks.JSON")),
         ("images", "", ["empty"]),
         ("bench", "", ["--bench", "empty"]),
         ("bench", "(", ["--bench", "no regular expression"]),
@@ -155,6 +157,15 @@ def test_an_environment_that_cannot_do_is_told_first(
     said = told()
     assert all(word in said for word in words), said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_cache_among_the_pictures_is_refused_before_it_is_made(
+    told: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pictures := tmp_path / "pictures").mkdir()
+    monkeypatch.setenv(CACHE_VARIABLE, str(pictures / "cache"))
+    assert "never written to" in told(f"--images={pictures}")
+    assert not list(pictures.iterdir()) and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

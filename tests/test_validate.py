@@ -311,6 +311,24 @@ def test_bad_input(
     assert "only read" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("lacking", ["folder", "suite", "numbers"])
+def test_no_option_is_named_that_the_command_does_not_have(
+    lacking: str,
+    written: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = tmp_path / "nothing" if lacking == "folder" else written()
+    if lacking == "suite":
+        (results / "benchmarks.json").unlink()
+    if lacking == "numbers":
+        shutil.rmtree(results)
+        write_results(results, [Bench("sorting.Suite.track_swaps", {"n": [1, 2]}, lambda f: 1.0)])
+    assert main([str(results)]) == 2
+    said = capsys.readouterr().err
+    assert str(results) in said and " name " in said and "--results" not in said
+
+
 def test_false_alarms_are_those_of_the_judge() -> None:
     (run, *_) = every_run([RESULTS / "intel-xeon-2-cores"])
     noise = noise_floor(load_evidence([run.path.parent]).cells, CLAIMS_KNOWN.rules)

@@ -32,9 +32,8 @@ from datasets_impl.corpus.photographs import Picture, bundled_photographs, sourc
 from datasets_impl.corpus.user_images import Listing, list_pictures, select_pictures
 from datasets_impl.errors import BadArgument, StudyError
 from datasets_impl.files.atomic import atomic_write
-from datasets_impl.files.paths import cache_dir, printable, user_path
+from datasets_impl.files.paths import cache_dir, check_cache, printable, user_path
 from datasets_impl.files.records import content_of
-from datasets_impl.files.replacing import is_or_holds
 from datasets_impl.system.threads import ThreadPool
 
 # ImageNet-1k averages about 0.6 bytes per pixel (110 kB at 469 x 387). The bundled photographs
@@ -184,16 +183,13 @@ def ensure_corpus(
     """
     flag("progress", progress)
     flag("verify", verify)
-    home = cache_dir(only_read=True) if cache is None else user_path(cache)
+    own = user_path(spec.images) if spec.images else None
+    home = cache_dir(only_read=True, pictures=own) if cache is None else user_path(cache)
     listing = None
     if spec.origin == "own":
-        assert spec.images is not None
-        listing = list_pictures(spec.images)
-        if is_or_holds(listing.folder, home):
-            raise StudyError(
-                f"The cache folder {home} lies inside the folder of pictures {listing.folder}, "
-                "which is never written to; choose another cache folder."
-            )
+        assert own is not None
+        check_cache(home, own)
+        listing = list_pictures(own)
     folder = home / "corpora" / _key(spec, listing)
     console = Console(emoji=False, stderr=True, quiet=not progress, highlight=False, soft_wrap=True)
 
@@ -204,7 +200,7 @@ def ensure_corpus(
     corpus = existing()
     if corpus is None:
         if cache is None:
-            cache_dir()
+            cache_dir(pictures=own)
 
         def waiting() -> None:
             console.print("corpus: waiting for another process that builds the same one")

@@ -8,6 +8,7 @@ from typing import get_args
 from datasets_impl.corpus import DEFAULT_QUALITY, Content, CorpusSpec, ensure_corpus
 from datasets_impl.errors import exit_on_study_error
 from datasets_impl.files.paths import IMAGES_VARIABLE, images_dir, user_path
+from datasets_impl.streams import escaped
 
 SHOWN = 20  # sentences about skipped files on the terminal
 
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"bytes per pixel  {manifest.bytes_per_pixel:.3f}")
     print(f"bytes per file   {sizes.smallest:,} to {sizes.largest:,}, median {sizes.median:,}")
     print(f"content hash     {manifest.content_hash}")
-    print(f"folder           {corpus.root}")
+    print(f"folder           {escaped(corpus.root)}")
     if manifest.repeated:
         print(f"{manifest.repeated:,} images repeat others: the pictures are too few or too plain")
     for sentence in manifest.skipped[:SHOWN]:

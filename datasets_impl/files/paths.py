@@ -12,7 +12,9 @@ import tempfile
 from pathlib import Path
 
 from datasets_impl.arguments import refused
-from datasets_impl.errors import StudyError, importing
+from datasets_impl.errors import StudyError, forbidden, importing
+from datasets_impl.files.replacing import is_or_holds
+from datasets_impl.streams import escaped
 
 CACHE_VARIABLE = "DATASET_STUDY_CACHE"
 IMAGES_VARIABLE = "DATASET_STUDY_IMAGES"
@@ -42,10 +44,7 @@ def user_path(given: str | Path) -> Path:
                 "mend the link."
             ) from error
         if error.errno not in ABSENT:
-            raise StudyError(
-                f"{path} cannot be looked at ({error.strerror or error}); name another place, or "
-                "mend its rights."
-            ) from error
+            raise forbidden(path, error) from error
     return path
 
 
@@ -126,18 +125,21 @@ def _without_dots(path: Path) -> Path:
     return Path(os.path.realpath(Path(*parts[:behind])), *parts[behind:])
 
 
-def cache_dir(*, only_read: bool = False) -> Path:
+def cache_dir(*, only_read: bool = False, pictures: Path | None = None) -> Path:
     """The absolute cache folder: `$DATASET_STUDY_CACHE`, or the user's cache folder; created.
 
     Args:
         only_read: what is there is looked for first, which a folder that may not be written, such
             as one that a group shares, may hold.
+        pictures: the user's own; by default those of `images_dir`.
 
     Raises:
         MissingPackage: the variable is not set, and platformdirs is not installed.
-        StudyError: it cannot be created or written.
+        StudyError: it cannot be created or written, or is in the folder of pictures.
     """
     folder = user_path(os.environ.get(CACHE_VARIABLE) or _users_cache())
+    if pictures := pictures or images_dir():
+        check_cache(folder, pictures)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -151,6 +153,19 @@ def cache_dir(*, only_read: bool = False) -> Path:
             f"{CACHE_VARIABLE} to a folder you may write."
         )
     return folder
+
+
+def check_cache(folder: Path, pictures: Path) -> None:
+    """Before the cache folder is made.
+
+    Raises:
+        StudyError: it is in the folder of pictures, which is never written to.
+    """
+    if pictures.exists() and is_or_holds(pictures, folder):
+        raise StudyError(
+            f"The cache folder {folder} lies inside the folder of pictures {pictures}, "
+            f"which is never written to; set {CACHE_VARIABLE} to a folder outside."
+        )
 
 
 def _users_cache() -> str:
@@ -182,5 +197,5 @@ def check_images(folder: Path) -> None:
 
 
 def printable(name: str) -> str:
-    """`name` as valid Unicode: a file name may hold any bytes, a manifest may not."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """`name` as valid Unicode on one line: a file name may hold any bytes, a manifest may not."""
+    return escaped(os.fsencode(name).decode("utf-8", "replace"))

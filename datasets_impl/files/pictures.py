@@ -17,7 +17,7 @@ import numpy as np
 import xxhash
 from PIL import Image, UnidentifiedImageError
 
-from datasets_impl.errors import BadImage, StudyError
+from datasets_impl.errors import BadImage, StudyError, closed
 from datasets_impl.files.paths import user_path
 from datasets_impl.files.records import require_file
 
@@ -194,6 +194,8 @@ def unreadable(path: str | Path, error: Exception) -> BadImage:
     """What to raise for a picture that is there and no picture, or that may not be read."""
     lacks = isinstance(error, MemoryError) or getattr(error, "errno", None) in LACKS
     what = "free or allow more of that; the picture may be whole" if lacks else "mend or remove it"
+    if isinstance(error, PermissionError) and isinstance(error.filename, str):
+        what = f"mend the rights of {closed(error.filename)}"
     return BadImage(f"{path} could not be read ({reason(error)}); {what}.")
 
 

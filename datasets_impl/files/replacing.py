@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import StudyError, forbidden
 from datasets_impl.files.atomic import FULL, describe_write_error
 from datasets_impl.files.records import text_of
 
@@ -38,15 +38,20 @@ def check_replaceable(
         what: what would be written, for the sentence.
 
     Raises:
-        StudyError: it is a source, holds one, is a symbolic link, is in a folder of git's, or is
-            somebody else's.
+        StudyError: it is a source, holds one, is a symbolic link, is in a folder of git's or one
+            that may not be listed, or is somebody else's.
     """
     try:
+        if target.parent.is_dir() and not os.access(target.parent, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
         _check(target, ours, sources, what)
+    except PermissionError as error:
+        raise forbidden(error.filename or target, error) from error
     except (OSError, RuntimeError) as error:  # the latter of links that lead in a circle
+        why = getattr(error, "strerror", None) or error
         raise StudyError(
-            f"{target} cannot be looked at ({error}), and is left as it is; "
-            f"choose another place for {what}."
+            f"{target} cannot be looked at ({why}), and is left as it is; choose another place for "
+            f"{what}."
         ) from error
 
 

@@ -94,11 +94,15 @@ def locked(target: Path, waiting: Callable[[], None] = lambda: None) -> Iterator
     has it, and may raise instead of waiting.
 
     Raises:
-        StudyError: the file system has no locks.
+        StudyError: the file system has no locks, or something else than a file stands there.
     """
     place = _lock_of(target)
-    if not place.is_symlink():  # where it cannot be made, as in /proc, FileLock tries for ever
-        _made(place)
+    if place.is_symlink() or (place.exists() and not place.is_file()):
+        raise StudyError(
+            f"{place} keeps two writers apart, so it is to be a file; move away what stands there, "
+            "or name another place."
+        )
+    _made(place)  # where it cannot be, as in /proc, FileLock tries for ever
     lock = FileLock(place)
     try:
         lock.acquire(timeout=0)

@@ -43,6 +43,7 @@ from datasets_impl.formats.stored import (
 )
 from datasets_impl.formats.unfinished import WHAT, naming, writing
 from datasets_impl.labelled import FORMS, as_files
+from datasets_impl.streams import escaped
 from datasets_impl.system.cores import cores
 from datasets_impl.system.threads import ThreadPool
 
@@ -185,7 +186,7 @@ def _bar(name: str, chunks: int, done: int) -> Iterator[Callable[[], Any]]:
     from rich.progress import Progress
 
     with Progress(console=Console(emoji=False, stderr=True), transient=True) as bar:
-        task = bar.add_task(f"Writing {escape(name)}", total=chunks, completed=done)
+        task = bar.add_task(f"Writing {escape(escaped(name))}", total=chunks, completed=done)
         yield lambda: bar.advance(task)
 
 

@@ -194,5 +194,6 @@ class Folder(Place):
         atomic_write(new / INDEX, index)
         atomic_write(new / HEADER, header)
         put_in_place(new, self.path, is_stored_set, sources=self.sources, what=WHAT)
-        sync(self.path.parent)
+        with naming(self.path):
+            sync(self.path.parent)
         remove_ours(self.partial, is_unfinished_set, what=WHAT)

@@ -13,7 +13,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,15 @@ SHARD = 1024
 WINDOW = 1024  # tasks that wait or run at a time
 
 Submit = Callable[..., Any]  # as `Executor.submit`; of what it returns, only `result` is asked
+
+
+class Converted(NamedTuple):
+    """`written` shards were missing, of `shards`. `replaced`: a whole set stood there of other
+    pictures, or of these before they changed."""
+
+    written: int
+    shards: int
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,8 +85,8 @@ def convert_shards(
     *,
     size: int | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> tuple[int, int]:
-    """Write the set of `plan` to `place`, unless it is there; how many shards were missing, of all.
+) -> Converted:
+    """Write the set of `plan` to `place`, unless it is there.
 
     Args:
         form: a name of `FORMATS`.
@@ -90,10 +99,11 @@ def convert_shards(
         StudyError: see `write`; or the place holds something else.
     """
     if (found := _current(plan, form, place, size)) is not None:
-        return 0, found
+        return Converted(0, found)
     with place.mine():
         if (found := _current(plan, form, place, size)) is not None:  # made meanwhile by another
-            return 0, found
+            return Converted(0, found)
+        before = place.current()  # what another has made meanwhile counts, too
         size = size or _size_begun(plan, form, place) or SHARD
         ranges = [
             range(at, min(at + size, len(plan.paths))) for at in range(0, len(plan.paths), size)
@@ -110,7 +120,8 @@ def convert_shards(
         for done, _ in enumerate(_each(submit, tasks), len(there) + 1):
             progress(done, len(ranges))
         place.finish(*_merged(plan, form, place, ranges, size))
-    return len(missing), len(ranges)
+    replaced = before is not None and before.fingerprint != plan.fingerprint
+    return Converted(len(missing), len(ranges), replaced)
 
 
 def _current(plan: Plan, form: str, place: Place, size: int | None) -> int | None:

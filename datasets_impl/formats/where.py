@@ -10,20 +10,11 @@ from datasets_impl.files.paths import current_folder
 from datasets_impl.formats.cluster import connected
 from datasets_impl.formats.places import Place
 from datasets_impl.formats.plan import Plan
-from datasets_impl.formats.shards import Submit, convert_shards
+from datasets_impl.formats.shards import Converted, Submit, convert_shards
 from datasets_impl.formats.workers import CONTEXT, UNGUARDED, submitting
 from datasets_impl.system.scheduler import FIRST_LOOKS, LOOKS, NoScheduler, NoWorkers
 
 POOLS = 3  # of workers that may break, or be lost, before it is given up
-
-
-class Converted(NamedTuple):
-    """`written` shards were missing, of `shards`. `replaced`: a whole set stood there of other
-    pictures, or of these before they changed."""
-
-    written: int
-    shards: int
-    replaced: bool = False
 
 
 def _said_by(error: Exception) -> str:
@@ -41,12 +32,9 @@ class Conversion(NamedTuple):
     told: Any
 
     def by(self, submit: Submit) -> Converted:
-        before = self.place.current()
-        found = convert_shards(
+        return convert_shards(
             self.plan, self.format, self.place, submit, size=self.size, progress=self.told
         )
-        was_other = before is not None and before.fingerprint != self.plan.fingerprint
-        return Converted(*found, replaced=was_other)
 
     def by_executor(self, executor: Any) -> Converted:
         try:

@@ -159,8 +159,7 @@ def _cells_of(one: ResultFile, versions: Mapping[str, str]) -> list[dict[str, An
         ) from error
     if not found:
         raise StudyError(
-            f"{one.path} holds results of another asv suite; name the results folder of this "
-            "study with --results."
+            f"{one.path} holds results of another asv suite; name the results folder of this study."
         )
     return found
 

@@ -218,7 +218,7 @@ def _read(folder: Path) -> Iterator[ResultFile]:
     if not os.path.isdir(folder):  # noqa: PTH112 - False too for a name that cannot be
         what = "is a file" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
         raise StudyError(
-            f"The results folder {folder} {what}; run `make study` or name another with --results."
+            f"The results folder {folder} {what}; run `make study` or name another one."
         )
     place = place_of_suite(folder)
     suite = suite_in(place)

@@ -51,7 +51,7 @@ def suite_in(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise StudyError(
             f"{path} is missing, so units of the results are unknown; run asv again, or name the "
-            "folder that holds it with --results."
+            "folder that holds it."
         ) from None
     except OSError as error:
         raise StudyError(f"{path} cannot be read ({error.strerror}); mend its rights.") from error

@@ -14,4 +14,6 @@ The page is `page` over `templates/`, with `figures`, `waffle` (a card's small p
 
 import os
 
-os.environ["MPLBACKEND"] = "agg"  # before matplotlib is imported, which ends at a name it lacks
+# Before matplotlib is imported, which ends at a name that it lacks, and at a file that is no UTF-8.
+os.environ["MPLBACKEND"] = "agg"
+os.environ["MATPLOTLIBRC"] = os.devnull  # the user's own changes no figure

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from scripts.judging.readable import readable
+from datasets_impl.streams import escaped
 from scripts.report import wording
 from scripts.report.grid import KINDS, counted, in_words, square
 from scripts.report.model import ClaimResult, Study
@@ -148,5 +148,5 @@ def print_study(study: Study, page: Path, console: Console | None = None) -> Non
     for machine in study.machines:
         for warning in machine.warnings:
             console.print(f"[yellow]{escape(f'{machine.name}: {warning}')}[/yellow]", width=columns)
-    console.print("Report: ", Text(readable(str(page)), style="bold"), soft_wrap=True, sep="")
+    console.print("Report: ", Text(escaped(page), style="bold"), soft_wrap=True, sep="")
     console.print("Next: why is your own dataset slow? `make doctor TARGET=folder`", width=columns)

@@ -72,8 +72,7 @@ def run_child(
     if code == BAD_INPUT and inherit_output:
         raise SystemExit(BAD_INPUT)
     if code:
-        where = f"; its output is in {output}" if output else ""
-        raise StudyError(f"{what} failed with exit code {code}{where}.")
+        raise _failed(what, code, f"the end of {output}" if output else "what is printed above")
 
 
 def answer(command: Sequence[str], environment: Mapping[str, str], what: str) -> str:
@@ -88,5 +87,11 @@ def answer(command: Sequence[str], environment: Mapping[str, str], what: str) ->
     if done.returncode == BAD_INPUT:
         raise SystemExit(BAD_INPUT)
     if done.returncode:
-        raise StudyError(f"{what} failed with exit code {done.returncode}.")
+        raise _failed(what, done.returncode, "what is printed above")
     return done.stdout
+
+
+def _failed(what: str, code: int, why: str) -> StudyError:
+    return StudyError(
+        f"{what} failed with exit code {code}; {why} says why: mend that, and run it again."
+    )

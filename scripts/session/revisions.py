@@ -18,6 +18,8 @@ from rich.console import Console
 
 from datasets_impl.errors import StudyError
 from datasets_impl.files.pictures import seal
+from datasets_impl.streams import escaped
+from scripts.judging.runs import every_run
 from scripts.session import provenance, state
 from scripts.session.child import answer, run_child
 from scripts.session.provenance import git
@@ -42,6 +44,27 @@ def commit_of(name: str) -> str:
             "suite of benchmarks; give one, such as BASE=main or BASE=HEAD~1."
         ) from error
     return commit
+
+
+def without_graphs(results: Path) -> str:
+    """What asv's pages of `results` lack, and the remedy, in a sentence; "" where they are whole.
+
+    Of a commit that is neither in the history of the one that is checked out nor tagged, asv draws
+    nothing, and ends well.
+
+    Raises:
+        StudyError: see `git` and `every_run`.
+    """
+    measured = {run.results.commit_hash for run in every_run([results])}
+    tags = git("for-each-ref", "--format=%(objectname) %(*objectname)", "refs/tags")
+    lacking = sorted(measured - {*git("rev-list", "HEAD").split(), *tags.split()})
+    if not lacking:
+        return ""
+    names = escaped(", ".join(one[:8] for one in lacking))
+    return (
+        f"asv's pages are without the results of {names}, which this branch does not have; check "
+        "out one that has them, in a shallow clone after `git fetch --unshallow`, and run it again."
+    )
 
 
 def changed_files(base: str, head: str) -> list[str]:

@@ -59,7 +59,8 @@ class Session(State):
         self._follow(command, number, attempt / "observations.jsonl", progress)
         if not list(attempt.glob("results/*/*-*.json")):
             raise StudyError(
-                f"asv saved no result in round {number}; see {self.folder / 'asv.log'}."
+                f"asv saved no result in round {number}; mend what the end of "
+                f"{self.folder / 'asv.log'} says, and run the same command again to go on."
             )
         here = self.root == ROOT
         if here and provenance.code_state()["hash"] != self.state["key"]["code"]:
@@ -118,8 +119,8 @@ class Session(State):
         # asv ends with 2 when single benchmarks failed; the report names those cells.
         if process.returncode not in (0, 2):
             raise StudyError(
-                f"asv ended with exit code {process.returncode} in round {number}; see "
-                f"{self.folder / 'asv.log'}."
+                f"asv ended with exit code {process.returncode} in round {number}; mend what the "
+                f"end of {self.folder / 'asv.log'} says, and run the same command again to go on."
             )
 
     def _require_room(self) -> None:
