@@ -167,9 +167,7 @@ def setting(scale: int, cell: list[int] | None = None) -> Callable[[int], None]:
 
 
 def test_another_worker_init_fn_arrives() -> None:
-    with ThreadedLoader(
-        Initialised(), 4, start_method="fork", worker_init_fn=setting(1)
-    ) as loader:
+    with ThreadedLoader(Initialised(), 4, start_method="fork", worker_init_fn=setting(1)) as loader:
         assert [batch.tolist() for batch in loader] == [[1] * 4]
         loader.worker_init_fn = setting(2)
         assert [batch.tolist() for batch in loader] == [[2] * 4]

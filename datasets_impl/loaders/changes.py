@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from types import MemberDescriptorType
 from typing import Any
 
@@ -12,12 +16,23 @@ from torch.utils.data import Subset
 
 from datasets_impl import optional
 
-LEFT_OUT = ("builtins", "torch.utils.data.dataset")  # of classes that nobody changes
+LIBRARIES = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+)
+
+
+@cache
+def of_library(module: str) -> bool:
+    """Whether its classes and functions are installed ones, which nobody changes in mid-training."""
+    found = sys.modules.get(module)
+    file = optional.value(found, "__file__") or ""
+    return str(file).startswith(LIBRARIES) or module in sys.builtin_module_names
 
 
 class Held:
     """What a dataset and those that it holds as `dataset` or `datasets` had as attributes; those of
-    their classes count too.
+    their classes count too, where these are of no library.
 
     By reference: an attribute that is bound anew is noticed, what changes inside of one is not,
     but for the indices of a `Subset`: those are also changed in place, as a list that grows is.
@@ -66,7 +81,7 @@ def indices(dataset: Any) -> dict[str, Any]:
 
 def attributes(held: Any) -> dict[str, Any]:
     """Of an object's classes, the most general first, then its own, in a `__dict__` or in slots."""
-    classes = [each for each in type(held).__mro__[::-1] if each.__module__ not in LEFT_OUT]
+    classes = [each for each in type(held).__mro__[::-1] if not of_library(each.__module__)]
     found = {name: value for each in classes for name, value in vars(each).items()}
     for name in [name for name, value in found.items() if isinstance(value, MemberDescriptorType)]:
         found[name] = optional.value(held, name)

@@ -7,13 +7,11 @@ import os
 import pickle
 import random
 import sys
-import sysconfig
 from argparse import Namespace
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
-from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -22,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets_impl import optional
-from datasets_impl.loaders.changes import PLAIN, attributes, indices, same
+from datasets_impl.loaders.changes import PLAIN, attributes, indices, of_library, same
 from datasets_impl.loaders.resumable import Resumable
 
 MOST = 20_000  # values that are looked at: some 10 ms an epoch
@@ -30,11 +28,6 @@ MOST_ITEMS = 1_000  # of a list or dictionary; of a longer one its length counts
 MOST_BYTES = 2**16  # of an array
 CLOSED = (ModuleType, type, DataLoader, Resumable)  # what these hold changes with every epoch
 DRAWING = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
-LIBRARIES = (
-    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-    str(Path(__file__).parents[1]),
-    "<frozen",
-)
 
 
 class Sent:
@@ -103,7 +96,7 @@ def _inside(each: Any) -> dict[Any, Any]:
 
 
 def _of_function(each: FunctionType) -> dict[Any, Any]:
-    if each.__code__.co_filename.startswith(LIBRARIES):
+    if of_library(str(each.__globals__.get("__name__"))):
         return {}
     found: dict[Any, Any] = {"code": each.__code__, "attributes": vars(each)}
     found |= {"defaults": each.__defaults__, "keywords": each.__kwdefaults__}
