@@ -24,7 +24,7 @@ LIBRARIES = (
 
 @cache
 def of_library(module: str) -> bool:
-    """Whether its classes and functions are installed ones, which nobody changes in mid-training."""
+    """Whether its classes and functions are installed ones, which nobody changes in training."""
     found = sys.modules.get(module)
     file = optional.value(found, "__file__") or ""
     return str(file).startswith(LIBRARIES) or module in sys.builtin_module_names

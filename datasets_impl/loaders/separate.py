@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from datasets_impl.errors import LoaderFailed, StudyError
 from datasets_impl.loaders import child
-from datasets_impl.loaders.carried import arrive
+from datasets_impl.loaders.carried import arrive, require_own
 from datasets_impl.loaders.memory import Bytes
 from datasets_impl.loaders.modes import Modes
 from datasets_impl.loaders.parcel import unpack
@@ -101,7 +101,7 @@ class Separate:
             returned.close()
 
     def runs(self) -> bool:
-        return not self.broken and self.process.is_alive()
+        return not self.broken and _lives(self.process)
 
     def begin(self, epoch: int, seed: int, state: Any = None, drawn: Any = None) -> SeparateRun:
         number = next(self._numbers)
@@ -188,7 +188,7 @@ class Separate:
             left = None if left is None else left - LOOK
             if left is not None and left <= 0:
                 raise NotInTime
-            if not self.process.is_alive():  # unheard while a fork has the other ends open too
+            if not _lives(self.process):  # unheard while a fork has the other ends open too
                 break
         if self.connection not in ready and not self.connection.poll():
             self._ended()
@@ -261,17 +261,40 @@ class SeparateRun:
 
 
 def _outcome(message: Message, held: Bytes) -> Outcome:
+    if message.kind is Kind.FAILED:
+        return Outcome(error=arrive(message.data))
     try:
-        if message.kind is Kind.FAILED:
-            return Outcome(error=arrive(message.data))
         value, ended, state, drawn = unpack(message.data, held)
         return Outcome(value, None, ended, state, drawn)
-    except Exception as error:  # what a batch is made of cannot be imported here, or the like
-        return Outcome(error=error)
+    except BaseException as error:  # what a batch is made of cannot be imported here, or the like
+        require_own(error)
+        failed = StudyError(
+            "A batch cannot be read as the process that makes batches sent it "
+            f"({type(error).__name__}: {error}); let the dataset or collate_fn give what pickle "
+            'can read in the trainer, too, or give where="trainer".'
+        )
+        failed.__cause__ = error
+        return Outcome(error=failed)
+
+
+def _lives(process: BaseProcess) -> bool:
+    """Also where the trainer ignores SIGCHLD: then the kernel forgets a process when it ends, and
+    `multiprocessing`, which asks how it ended, takes it to go on."""
+    try:
+        return process.is_alive() and os.kill(process.pid or 0, 0) is None
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it has become another user's
+        return True
 
 
 def _why(process: BaseProcess) -> str:
     who, code = f"The process that makes batches ({process.pid})", process.exitcode
+    if code is None:
+        return (
+            f"{who} has ended, and nobody knows how, since SIGCHLD is ignored; what it printed "
+            "before may say why."
+        )
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         if name != "SIGKILL":
@@ -290,9 +313,10 @@ def _close(connection: Connection, process: BaseProcess, owner: int) -> None:
         Message(Kind.STOP).send(connection)
     connection.close()
     process.join(PATIENCE)
-    if process.exitcode is None:
+    if _lives(process):
         process.kill()
         process.join()
+    _known.discard(process)  # where nobody knows how it ended; its number may be another's by then
     with contextlib.suppress(ValueError):
         process.close()
     return None
