@@ -215,6 +215,23 @@ def test_a_worker_init_fn_that_ends_the_process_is_one_sentence(
     assert [batch.tolist() for batch in loader] == [[0, 1], [2, 3]]
 
 
+class Printing(Numbered):
+    def __getitem__(self, index: int) -> Any:
+        print(f"sample {index}")
+        return index
+
+
+def test_what_a_dataset_prints_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what goes to a file or a pipe Python keeps some in memory."""
+    said = tmp_path / "said"
+    with said.open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        with ThreadedLoader(Printing(), 8, threads=1, start_method="fork") as loader:
+            list(loader)
+        monkeypatch.undo()
+    assert said.read_text().split("\n") == [*(f"sample {index}" for index in range(24)), ""]
+
+
 # --- what cannot go on --------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import os
 import pickle
 import random
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -107,6 +108,8 @@ class _Child:
             except (EOFError, OSError):
                 return
             if message.kind is Kind.STOP:
+                with contextlib.suppress(Exception):
+                    sys.stdout.flush()  # what the dataset has printed
                 return
             answers[message.kind](message)
 

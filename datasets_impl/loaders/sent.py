@@ -77,7 +77,8 @@ def _inside(each: Any) -> dict[Any, Any]:
     if isinstance(each, DRAWING):
         return {"state": pickle.dumps(each)}
     if isinstance(each, torch.Tensor):  # a shared one changes there too
-        return {} if each.is_shared() else {"version": optional.value(each, "_version")}
+        shared = each.is_shared()  # type: ignore[no-untyped-call]
+        return {} if shared else {"version": optional.value(each, "_version")}
     if type(each) is np.ndarray:
         small = each.nbytes <= MOST_BYTES and each.dtype.kind != "O"
         return {"bytes": each.tobytes()} if small else {}

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import multiprocessing
 import os
-import signal
 import threading
 import time
 import weakref
@@ -23,6 +22,7 @@ from typing import Any, NoReturn
 from datasets_impl.errors import LoaderFailed, StudyError
 from datasets_impl.loaders import child
 from datasets_impl.loaders.carried import arrive, require_own
+from datasets_impl.loaders.ending import lives, why_ended
 from datasets_impl.loaders.memory import Bytes
 from datasets_impl.loaders.modes import Modes
 from datasets_impl.loaders.parcel import unpack
@@ -101,7 +101,7 @@ class Separate:
             returned.close()
 
     def runs(self) -> bool:
-        return not self.broken and _lives(self.process)
+        return not self.broken and lives(self.process)
 
     def begin(self, epoch: int, seed: int, state: Any = None, drawn: Any = None) -> SeparateRun:
         number = next(self._numbers)
@@ -188,7 +188,7 @@ class Separate:
             left = None if left is None else left - LOOK
             if left is not None and left <= 0:
                 raise NotInTime
-            if not _lives(self.process):  # unheard while a fork has the other ends open too
+            if not lives(self.process):  # unheard while a fork has the other ends open too
                 break
         if self.connection not in ready and not self.connection.poll():
             self._ended()
@@ -227,7 +227,7 @@ class Separate:
 
     def _ended(self) -> NoReturn:
         self.process.join(PATIENCE)
-        self._break(_why(self.process))
+        self._break(why_ended(self.process))
         raise LoaderFailed(self.broken)
 
     def _cut_short(self, error: BaseException) -> None:
@@ -277,35 +277,6 @@ def _outcome(message: Message, held: Bytes) -> Outcome:
         return Outcome(error=failed)
 
 
-def _lives(process: BaseProcess) -> bool:
-    """Also where the trainer ignores SIGCHLD: then the kernel forgets a process when it ends, and
-    `multiprocessing`, which asks how it ended, takes it to go on."""
-    try:
-        return process.is_alive() and os.kill(process.pid or 0, 0) is None
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it has become another user's
-        return True
-
-
-def _why(process: BaseProcess) -> str:
-    who, code = f"The process that makes batches ({process.pid})", process.exitcode
-    if code is None:
-        return (
-            f"{who} has ended, and nobody knows how, since SIGCHLD is ignored; what it printed "
-            "before may say why."
-        )
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        if name != "SIGKILL":
-            return f"{who} was ended by {name}; code below Python that the dataset calls may crash."
-        return (
-            f"{who} was ended by SIGKILL; the kernel does that when memory runs out: take fewer "
-            "threads, or a smaller batch_size or prefetch_factor."
-        )
-    return f"{who} ended with exit code {code}; what it printed before says why."
-
-
 def _close(connection: Connection, process: BaseProcess, owner: int) -> None:
     if os.getpid() != owner:  # a fork of the trainer: the process is not its child
         return connection.close()
@@ -313,7 +284,7 @@ def _close(connection: Connection, process: BaseProcess, owner: int) -> None:
         Message(Kind.STOP).send(connection)
     connection.close()
     process.join(PATIENCE)
-    if _lives(process):
+    if lives(process):
         process.kill()
         process.join()
     _known.discard(process)  # where nobody knows how it ended; its number may be another's by then
