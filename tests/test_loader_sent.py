@@ -6,7 +6,7 @@ import gc
 import os
 import random
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import ImageFile
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from datasets_impl import ThreadedLoader
@@ -67,6 +68,8 @@ class Held(Dataset[int]):
         value = self.scaled(self.settings["scale"] * self.settings["deep"][0]["scale"])
         value *= self.values[-1] * self.long[-1] * int(self.array[0]) * int(self.tensor[0])
         value *= self.options.scale * self.options.more.scale * by_variable() * SCALES["one"]
+        value *= int(torch.ones(()).element_size() // 4)
+        value *= 2 if ImageFile.LOAD_TRUNCATED_IMAGES else 1
         value *= Settings.scale * int(os.environ.get(ENVIRONMENT, "1"))
         return value * (1 if self.drawn.getstate() == self.state else 2)
 
@@ -89,8 +92,17 @@ CHANGES: dict[str, Callable[[Held, pytest.MonkeyPatch], None]] = {
     "a variable": lambda held, patch: patch.setitem(globals(), "SCALE", 2),
     "a variable's item": lambda held, patch: patch.setitem(SCALES, "one", 2),
     "a class": lambda held, patch: patch.setattr(Settings, "scale", 2),
+    "PyTorch's dtype": lambda held, patch: torch.set_default_dtype(torch.float64),
+    "Pillow": lambda held, patch: patch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True),
     "the environment": lambda held, patch: patch.setenv(ENVIRONMENT, "2"),
 }
+
+
+@pytest.fixture(autouse=True)
+def same_dtype() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    yield
+    torch.set_default_dtype(before)
 
 
 @everywhere
@@ -111,14 +123,23 @@ def test_it_arrives_as_in_a_data_loader(
                 change(held, monkeypatch)
 
 
+def as_they_are(samples: list[int]) -> list[int]:
+    return samples
+
+
 def process_of(loader: ThreadedLoader[Any]) -> Any:
     place: Any = loader._places.now
     return place.process.pid
 
 
-def test_nothing_starts_anew_where_nothing_has_changed() -> None:
+@pytest.mark.parametrize(
+    "method",
+    ["fork", *(pytest.param(name, marks=pytest.mark.slow) for name in ("forkserver", "spawn"))],
+)
+def test_nothing_starts_anew_where_nothing_has_changed(method: str) -> None:
+    """Pickling a dataset alone writes into its class."""
     held = Held()
-    with ThreadedLoader(held, 4, collate_fn=lambda samples: samples) as loader:
+    with ThreadedLoader(held, 4, collate_fn=as_they_are, start_method=method) as loader:
         processes = set()
         for _ in range(3):
             assert list(loader) == [[1] * 4]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import MemberDescriptorType
@@ -20,6 +20,7 @@ LIBRARIES = (
     *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     str(Path(__file__).parents[1]),
 )
+CACHED = ("__slotnames__", "__annotations_cache__")  # pickle and typing keep these in a class
 
 
 @cache
@@ -81,11 +82,17 @@ def indices(dataset: Any) -> dict[str, Any]:
 
 def attributes(held: Any) -> dict[str, Any]:
     """Of an object's classes, the most general first, then its own, in a `__dict__` or in slots."""
-    classes = [each for each in type(held).__mro__[::-1] if not of_library(each.__module__)]
-    found = {name: value for each in classes for name, value in vars(each).items()}
+    found = of_classes(held, of_library)
     for name in [name for name, value in found.items() if isinstance(value, MemberDescriptorType)]:
         found[name] = optional.value(held, name)
     return found | optional.attributes(held)
+
+
+def of_classes(held: Any, leave_out: Callable[[str], bool]) -> dict[str, Any]:
+    """Of its classes, but for those of modules that are to be left out."""
+    classes = [each for each in type(held).__mro__[::-1] if not leave_out(each.__module__)]
+    found = {name: value for each in classes for name, value in vars(each).items()}
+    return {name: value for name, value in found.items() if name not in CACHED}
 
 
 def same(then: dict[Any, Any], now: dict[Any, Any]) -> bool:

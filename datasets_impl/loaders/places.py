@@ -73,9 +73,10 @@ class Places:
                 self._left.add(place)
                 mine = False
         if not mine:
+            place = self._new(loader)
+            # Afterwards: to pickle a tensor moves it to shared memory.
             self._sent = Sent(*held) if loader.where == "process" else None
-            self.now = place = self._new(loader)
-            self._owner = os.getpid()
+            self.now, self._owner = place, os.getpid()
         assert place is not None
         return place
 

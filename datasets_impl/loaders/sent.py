@@ -20,13 +20,18 @@ import torch
 from torch.utils.data import DataLoader
 
 from datasets_impl import optional
-from datasets_impl.loaders.changes import PLAIN, attributes, indices, of_library, same
+from datasets_impl.loaders.changes import PLAIN, attributes, indices, of_classes, of_library, same
 from datasets_impl.loaders.resumable import Resumable
 
 MOST = 20_000  # values that are looked at: some 10 ms an epoch
 MOST_ITEMS = 1_000  # of a list or dictionary; of a longer one its length counts
 MOST_BYTES = 2**16  # of an array
 CLOSED = (ModuleType, type, DataLoader, Resumable)  # what these hold changes with every epoch
+SETTINGS = (  # of libraries, which samples depend on
+    ("PIL.ImageFile", "LOAD_TRUNCATED_IMAGES"),
+    ("PIL.Image", "MAX_IMAGE_PIXELS"),
+    ("torchvision", "_image_backend"),
+)
 DRAWING = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
 
 
@@ -34,7 +39,7 @@ class Sent:
     """What a dataset and the functions beside it could read when they were sent.
 
     That are their attributes and what these hold, the variables that a user's own functions name,
-    the environment and the current folder.
+    the environment, the current folder, and what PyTorch and Pillow are set to.
     """
 
     def __init__(self, *roots: Any) -> None:
@@ -49,7 +54,11 @@ def _facts(roots: tuple[Any, ...]) -> Iterator[dict[Any, Any]]:
     yield dict(os.environ)
     with suppress(OSError):  # it is gone
         yield {"folder": os.getcwd()}  # noqa: PTH109 - a text, which is compared
+    yield {name: optional.value(sys.modules.get(module), name) for module, name in SETTINGS}
+    yield {"dtype": torch.get_default_dtype(), "device": str(torch.get_default_device())}
     yield dict(enumerate(roots))
+    for each in roots:
+        yield of_classes(each, "builtins".__eq__)
     queue, seen, left = deque(roots), dict[int, Any](), MOST
     while queue and left > 0:  # the nearest first
         each = queue.popleft()
