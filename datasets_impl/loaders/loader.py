@@ -70,9 +70,12 @@ class ThreadedLoader(Resumable, Generic[T]):
         threads: how many make batches; as many as there are cores by default. An iterable dataset
             is read by one.
         where: "process", in one separate process, which lives as long as the loader and hands
-            batches over in shared memory that both use again; or "trainer", in this process. An
-            attribute of the dataset or `collate_fn` that is set between epochs, and a `Subset`'s
-            indices, reach it with the next; what changes inside of an attribute, after `close()`.
+            batches over in shared memory that both use again; or "trainer", in this process.
+            What changes between epochs reaches the next, for which another process is started:
+            what is in the dataset, `collate_fn` and `worker_init_fn`, variables that your functions
+            name, the environment, the current folder. Of a list or dictionary of more than 1,000
+            items only the length counts, but for a `Subset`'s indices, and nothing of an array of
+            more than 64 KiB or of a library's own classes: call `close()` after such a change.
         start_method: of that process: fork, forkserver or spawn; the default of `multiprocessing`
             where it is left out. By forkserver and spawn it imports a PyTorch of its own, which
             adds 0.3 GB to the peak of both processes in an epoch, page cache apart (measured
