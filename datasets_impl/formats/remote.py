@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -167,7 +168,8 @@ class RemotePack(Remote):
     Raises:
         BadArgument: only one of the last two is given, or the cache is smaller than a shard.
         MissingPackage: fsspec's package for the protocol is not installed.
-        StudyError: it is no pack; or (also on access) it cannot be read, or an image is damaged.
+        StudyError: it is no pack; or (also on access) it cannot be read, an image is damaged, or
+            the pack was converted anew since it was opened.
     """
 
     def __init__(
@@ -236,13 +238,31 @@ class RemotePack(Remote):
 
     def read(self, index: int) -> bytes:
         index = position(index, len(self), self.url)
-        data, written = self._got(index), int(self.digests[index])
-        if self.cache is not None and digest(data) != written:
-            self.cache.drop(self._cached(index // self.each))  # spoilt by a crash, perhaps
-            data = self._got(index)
-        if digest(data) != written:
-            raise StudyError(f"{self.name(index)} is damaged; convert the images again.")
+        with self._as_opened():
+            data, written = self._got(index), int(self.digests[index])
+            if self.cache is not None and digest(data) != written:
+                self.cache.drop(self._cached(index // self.each))  # spoilt by a crash, perhaps
+                data = self._got(index)
+            if digest(data) != written:
+                raise StudyError(f"{self.name(index)} is damaged; convert the images again.")
         return data
+
+    @contextmanager
+    def _as_opened(self) -> Iterator[None]:
+        """Of what cannot be read: whether another set stands there since this was opened."""
+        try:
+            yield
+        except StudyError as error:
+            try:
+                changed = self._header().seal != self.header.seal
+            except StudyError:  # of which the error tells already
+                changed = False
+            if changed:
+                raise StudyError(
+                    f"{self.url} was converted anew since it was opened; open it again, with a new "
+                    "RemotePack."
+                ) from error
+            raise
 
     def _got(self, index: int) -> bytes:
         number = index // self.each
@@ -261,7 +281,8 @@ class RemotePack(Remote):
         assert self.cache is not None
         kept = {self._cached(each) for each in keep}
         fetch = partial(self._shard, number)
-        self.cache.bring(self._cached(number), self.sizes[number], fetch, kept, wait=wait)
+        with self._as_opened():
+            self.cache.bring(self._cached(number), self.sizes[number], fetch, kept, wait=wait)
 
     def holds(self, number: int) -> bool:
         """Whether a shard is in the cache."""

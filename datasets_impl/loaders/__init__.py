@@ -42,11 +42,12 @@ numbers that are put back?). `told` hears which epoch a trainer says, and `own_i
 sampler would change. An `epoch` asks for `work`: how batches are read is `reading`, each in the
 `making` of what is in a `layout` into its place, of other samples by `stacking`; `parts` are of a
 dataset, and in an error its samples are `named`. The `places` of its `threads`, which have the
-trainer's `modes`, are `here` or `separate`: a process by `starting`, whose side of it is `child`,
-told that it is the one `worker`, with random numbers `drawn` in it. `parcel` copies a batch into
-its slot, of those that `slots` has in shared and `unnamed` memory; a `wire` takes it, or `carried`
-errors, across. `memory` says where tensors lie inside of a slot, and lends what the trainer's own
-process uses again; `pinned` copies for a device.
+trainer's `modes`, are `here` or `separate`: a process by `starting`, which is another where what it
+was `sent` has changed, and `ending`, whose side of it is `child`, told that it is the one `worker`,
+with random numbers `drawn` in it. `parcel` copies a batch into its slot, of those that `slots` has
+in shared and `unnamed` memory; a `wire` takes it, or `carried` errors, across. `memory` says where
+tensors lie inside of a slot, and lends what the trainer's own process uses again; `pinned` copies
+for a device.
 
 Datasets of `images` decode by `decoding`, cut by `crops` and resize by `resizing`: `random_crops`,
 `centre_crops`, `decoded_images`; `stored_pixels` and `shards_ahead` do not.

@@ -10,8 +10,10 @@ import os
 import pickle
 import random
 import signal
+import sys
 import threading
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from multiprocessing.connection import Connection
@@ -21,11 +23,12 @@ import numpy as np
 import torch
 from torch.utils.data._utils.worker import _generate_state
 
-from datasets_impl.errors import StudyError
+from datasets_impl.errors import LoaderFailed, StudyError
 from datasets_impl.loaders.carried import carry
 from datasets_impl.loaders.drawn import OUT_OF_ORDER, Drawn
 from datasets_impl.loaders.modes import Within
-from datasets_impl.loaders.parcel import pack
+from datasets_impl.loaders.named import unsendable
+from datasets_impl.loaders.parcel import Unsendable, pack
 from datasets_impl.loaders.parts import copied
 from datasets_impl.loaders.reading import Feed, Reading
 from datasets_impl.loaders.slots import Reserved, Slots, send_descriptor
@@ -59,8 +62,22 @@ def main(
     if theirs is not None:
         theirs.close()
     torch.set_num_threads(1)
-    _Child(connection, returned, reading, usual, init).serve(Owner(trainer))
+    with _or_end():
+        _Child(connection, returned, reading, usual, init).serve(Owner(trainer))
     os._exit(0)  # threads may still be at work
+
+
+@contextlib.contextmanager
+def _or_end() -> Iterator[None]:
+    """What cannot go on, as without memory, ends at once: no thread is waited for, and the trainer
+    hears of it."""
+    try:
+        yield
+    except BaseException:
+        try:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
 
 
 class _Child:
@@ -91,6 +108,8 @@ class _Child:
             except (EOFError, OSError):
                 return
             if message.kind is Kind.STOP:
+                with contextlib.suppress(Exception):
+                    sys.stdout.flush()  # what the dataset has printed
                 return
             answers[message.kind](message)
 
@@ -102,6 +121,13 @@ class _Child:
                 self.within[message.run] = Within()  # and as `init` has set it
         except Exception as error:
             self.feeds[message.run] = error
+        except BaseException as error:
+            failed = LoaderFailed(
+                f"worker_init_fn or set_epoch raised {error!r}, which would end the process that "
+                "makes batches; let it raise another error."
+            )
+            failed.__cause__ = error
+            self.feeds[message.run] = failed
 
     def _begun(self, run: int, epoch: int, seed: int, state: Any, drawn: Any) -> Feed:
         random.seed(seed)
@@ -122,18 +148,19 @@ class _Child:
         return feed
 
     def _make(self, message: Message) -> None:
-        memory = Reserved(self.slots)
+        memory, indices = Reserved(self.slots), None
         deliver = partial(self._deliver, message.run, message.number, memory)
         feed = self.feeds[message.run]
         try:
             if isinstance(feed, Exception):
                 raise feed
-            work = feed.work(pickle.loads(message.data), memory)
+            indices = pickle.loads(message.data)
+            work = feed.work(indices, memory)
             if self.pool is None:
                 self.pool = lone_threads(self.reading.threads, "make-batch")
         except Exception as error:
-            return self._fail(partial(deliver, Outcome(error=error)))
-        work.deliver, within = deliver, self.within[message.run]
+            return self._fail(partial(deliver, indices, Outcome(error=error)))
+        work.deliver, within = partial(deliver, indices), self.within[message.run]
         self.works[message.run, message.number] = work
         for _ in range(min(self.reading.threads, work.parts)):
             self.pool.submit(within.run, work.run)
@@ -156,20 +183,25 @@ class _Child:
             if (work := self.works.pop(key, None)) is not None:
                 work.cancel()
 
-    def _deliver(self, run: int, number: int, memory: Reserved, outcome: Outcome) -> None:
+    def _deliver(
+        self, run: int, number: int, memory: Reserved, indices: Any, outcome: Outcome
+    ) -> None:
         self.works.pop((run, number), None)
         data, error = b"", outcome.error
-        if error is None:
-            try:
-                drawn = self._drawn(run)
-                data = pack((outcome.value, outcome.ended, outcome.state, drawn), memory)
-            except BaseException as failure:  # it does not pickle, or there is no memory for it
-                error = failure
-        if error is None:
-            self._send(Message(Kind.MADE, run, number, *memory.sent(), data))
-        else:
-            memory.release()
-            self._send(Message(Kind.FAILED, run, number, data=carry(error)))
+        with _or_end():
+            if error is None:
+                try:
+                    drawn = self._drawn(run)
+                    data = pack((outcome.value, outcome.ended, outcome.state, drawn), memory)
+                except Unsendable as why:
+                    error = unsendable(outcome.value, indices, self.reading.streams, why)
+                except BaseException as failure:  # there is no memory for it
+                    error = failure
+            if error is None:
+                self._send(Message(Kind.MADE, run, number, *memory.sent(), data))
+            else:
+                memory.release()
+                self._send(Message(Kind.FAILED, run, number, data=carry(error)))
         del error, outcome  # an error holds this frame, which would hold it
 
     def _drawn(self, run: int) -> Any:

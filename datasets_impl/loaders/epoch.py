@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ from datasets_impl.loaders.position import Position
 from datasets_impl.loaders.sources import chained, kept
 from datasets_impl.loaders.threads import require_process
 from datasets_impl.loaders.work import NotInTime, Outcome, Run
+from datasets_impl.system.termination import by_a_signal
 from datasets_impl.system.threads import lock_anew_in_forks
 
 
@@ -116,7 +115,7 @@ class Epoch(Iterator[Any]):
                 return
             except Exception as error:
                 # The sampler's own: the epoch goes on as far as that does, as in a `DataLoader`.
-                if self._within.locked() and not _by_a_signal(error):
+                if self._within.locked() and not by_a_signal(error):
                     self._within.release()
                 raise
             if self._said is not None:
@@ -196,13 +195,6 @@ class Unbegun(Iterator[Any]):
         for batch in self.epoch:  # no call of `next`, at whose end a signal would lose the batch
             return batch
         raise StopIteration
-
-
-def _by_a_signal(error: BaseException) -> bool:
-    """Whether a signal's handler raised it, in the middle of anything."""
-    found = [signal.getsignal(each) for each in signal.valid_signals()]
-    handlers = {getattr(getattr(each, "__func__", each), "__code__", None) for each in found}
-    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _raisable(error: BaseException | None) -> BaseException | None:

@@ -21,7 +21,7 @@ from datasets_impl.loaders import given
 from datasets_impl.loaders.drawing import Order
 from datasets_impl.loaders.epoch import Epoch, Unbegun
 from datasets_impl.loaders.places import Places
-from datasets_impl.loaders.position import Position
+from datasets_impl.loaders.position import MOST_EPOCH, Position
 from datasets_impl.loaders.reading import Collate
 from datasets_impl.loaders.resumable import Resumable
 from datasets_impl.loaders.threads import MOST_THREADS
@@ -34,6 +34,14 @@ PLACES = ("process", "trainer")
 AHEAD = 2  # batches, as for each worker of a `DataLoader`
 MOST_AHEAD = 2**31 - 1
 FIXED = {
+    "dataset",
+    "batch_size",
+    "sampler",
+    "batch_sampler",
+    "drop_last",
+    "collate_fn",
+    "generator",
+    "timeout",
     "where",
     "threads",
     "start_method",
@@ -62,9 +70,12 @@ class ThreadedLoader(Resumable, Generic[T]):
         threads: how many make batches; as many as there are cores by default. An iterable dataset
             is read by one.
         where: "process", in one separate process, which lives as long as the loader and hands
-            batches over in shared memory that both use again; or "trainer", in this process. An
-            attribute of the dataset or `collate_fn` that is set between epochs, and a `Subset`'s
-            indices, reach it with the next; what changes inside of an attribute, after `close()`.
+            batches over in shared memory that both use again; or "trainer", in this process.
+            What changes between epochs reaches the next, for which another process is started:
+            what is in the dataset, `collate_fn` and `worker_init_fn`, variables that your functions
+            name, the environment, the current folder. Of a list or dictionary of more than 1,000
+            items only the length counts, but for a `Subset`'s indices, and nothing of an array of
+            more than 64 KiB or of a library's own classes: call `close()` after such a change.
         start_method: of that process: fork, forkserver or spawn; the default of `multiprocessing`
             where it is left out. By forkserver and spawn it imports a PyTorch of its own, which
             adds 0.3 GB to the peak of both processes in an epoch, page cache apart (measured
@@ -136,7 +147,6 @@ class ThreadedLoader(Resumable, Generic[T]):
             self.threads = arguments.positive_int("threads", threads, MOST_THREADS, hint)
         self.start_method = given.start_method(start_method, where)
         self.worker_init_fn = worker_init_fn
-        arguments.function("worker_init_fn", worker_init_fn)
         ahead = AHEAD if prefetch_factor is None else prefetch_factor
         self.prefetch_factor = arguments.whole_number("prefetch_factor", ahead, 0, MOST_AHEAD)
         self.in_order = arguments.flag("in_order", in_order)
@@ -181,6 +191,10 @@ class ThreadedLoader(Resumable, Generic[T]):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in FIXED and "_beginning" in self.__dict__:  # which is made last
             raise BadArgument(f"{name} cannot be set once the loader is made; make another.")
+        if name == "worker_init_fn":
+            arguments.function(name, value)
+        elif name == "epoch":
+            value = arguments.whole_number(name, value, 0, MOST_EPOCH)
         super().__setattr__(name, value)
 
     @property

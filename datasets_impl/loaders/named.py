@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from datasets_impl import optional
+from datasets_impl.errors import StudyError
 
 MOST = 500  # characters: of a long batch the first samples will do
+OWN = (
+    'or give where="trainer", threads=1 and prefetch_factor=0, to read in the trainer\'s own thread'
+)
+OF_A_THREAD = {  # what is said of what one thread alone may do, and the remedy
+    "SQLite objects created in a thread": f"open it anew in each (threading.local), {OWN}",
+    "signal only works in main thread": "call signal.signal in worker_init_fn, which the separate "
+    f"process calls in its main thread, {OWN}",
+    "no current event loop in thread": f"run what is asynchronous by asyncio.run, {OWN}",
+}
 
 
 def add_note(error: BaseException, said: Callable[[], str]) -> None:
     with contextlib.suppress(Exception):  # it takes none, or what it is of cannot be told
         error.add_note(said())
+        what = error.args[0] if error.args else ""
+        for text, remedy in OF_A_THREAD.items():
+            if isinstance(what, str) and text in what:
+                error.add_note(f"Threads make the batches: {remedy}.")
 
 
 class noting:
@@ -53,6 +68,27 @@ def when_collated(indices: Sequence[Any], of: str) -> str:
     return (
         f"Raised when {_listed(indices)} of {of} {'were' if len(indices) > 1 else 'was'} collated."
     )
+
+
+def unsendable(value: Any, indices: Any, streams: bool, why: BaseException) -> StudyError:
+    """For a batch that does not pickle, of a stream or of samples at `indices`."""
+    indices = indices if isinstance(indices, list | tuple) else [indices]
+    if isinstance(value, list | tuple) and len(value) == len(indices):  # as they were read
+        bad = [index for index, each in zip(indices, value, strict=True) if not _pickles(each)]
+        indices = bad[:1] or indices
+    of = "what the stream gave" if streams else f"{_listed(indices)} of the dataset"
+    return StudyError(
+        f"The process that makes batches cannot send {of} ({why}); let the dataset or collate_fn "
+        'give what pickle can write, such as tensors and numbers, or give where="trainer".'
+    )
+
+
+def _pickles(value: Any) -> bool:
+    try:
+        pickle.dumps(value)
+    except BaseException:
+        return False
+    return True
 
 
 def _listed(indices: Sequence[Any]) -> str:

@@ -18,11 +18,24 @@ from datasets_impl.loaders.memory import SMALL, Bytes, aligned
 from datasets_impl.loaders.slots import Reserved
 
 
+class Unsendable(Exception):
+    """It does not pickle; the text says why."""
+
+
 def pack(value: Any, memory: Reserved) -> bytes:
-    """`value` pickled, but for what lies in the slot of `memory`, if it has one then."""
+    """`value` pickled, but for what lies in the slot of `memory`, if it has one then.
+
+    Raises:
+        Unsendable: it cannot be pickled, whatever it raises then.
+    """
     out = io.BytesIO()
     packer = _Packer(out, memory)
-    packer.dump(value)
+    try:
+        packer.dump(value)
+    except MemoryError:
+        raise
+    except BaseException as error:
+        raise Unsendable(f"{type(error).__name__}: {error}") from error
     packer.fill()
     return out.getvalue()
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import torch
 
-from datasets_impl.loaders.changes import Held
 from datasets_impl.loaders.here import Here
 from datasets_impl.loaders.memory import RecycledMemory
 from datasets_impl.loaders.pinned import PinnedRun
 from datasets_impl.loaders.reading import Reading
+from datasets_impl.loaders.sent import Sent
 from datasets_impl.loaders.separate import Separate
 from datasets_impl.loaders.work import Run
 
@@ -45,7 +45,7 @@ class Places:
 
     def __init__(self) -> None:
         self.now: Here | Separate | None = None
-        self._sent: Held | None = None  # how the separate process knows the dataset
+        self._sent: Sent | None = None  # what the separate process knows
         self._left: weakref.WeakSet[Separate] = weakref.WeakSet()
         self._pinned = False
         self._owner = 0  # the process whose threads these are: they do not survive a fork
@@ -73,9 +73,10 @@ class Places:
                 self._left.add(place)
                 mine = False
         if not mine:
-            self._sent = Held(*held) if loader.where == "process" else None
-            self.now = place = self._new(loader)
-            self._owner = os.getpid()
+            place = self._new(loader)
+            # Afterwards: to pickle a tensor moves it to shared memory.
+            self._sent = Sent(*held) if loader.where == "process" else None
+            self.now, self._owner = place, os.getpid()
         assert place is not None
         return place
 

@@ -56,8 +56,10 @@ class Resumable:
                 self._order.restore(position)  # the next attempt is to draw the same
                 raise
             # Without a call between: a signal leaves all of it to be done, or nothing.
-            iterator.epoch, self._resumed = begun, None
-            self.epoch += 1
+            mine = self.__dict__
+            following = self.epoch + 1
+            iterator.epoch, mine["_resumed"] = begun, None
+            mine["epoch"] = following
             self._told.begun()
 
     def _follow(self) -> None:

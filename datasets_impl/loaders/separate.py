@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import multiprocessing
 import os
-import signal
 import threading
 import time
 import weakref
@@ -22,7 +21,8 @@ from typing import Any, NoReturn
 
 from datasets_impl.errors import LoaderFailed, StudyError
 from datasets_impl.loaders import child
-from datasets_impl.loaders.carried import arrive
+from datasets_impl.loaders.carried import arrive, require_own
+from datasets_impl.loaders.ending import lives, why_ended
 from datasets_impl.loaders.memory import Bytes
 from datasets_impl.loaders.modes import Modes
 from datasets_impl.loaders.parcel import unpack
@@ -101,7 +101,7 @@ class Separate:
             returned.close()
 
     def runs(self) -> bool:
-        return not self.broken and self.process.is_alive()
+        return not self.broken and lives(self.process)
 
     def begin(self, epoch: int, seed: int, state: Any = None, drawn: Any = None) -> SeparateRun:
         number = next(self._numbers)
@@ -188,7 +188,7 @@ class Separate:
             left = None if left is None else left - LOOK
             if left is not None and left <= 0:
                 raise NotInTime
-            if not self.process.is_alive():  # unheard while a fork has the other ends open too
+            if not lives(self.process):  # unheard while a fork has the other ends open too
                 break
         if self.connection not in ready and not self.connection.poll():
             self._ended()
@@ -227,7 +227,7 @@ class Separate:
 
     def _ended(self) -> NoReturn:
         self.process.join(PATIENCE)
-        self._break(_why(self.process))
+        self._break(why_ended(self.process))
         raise LoaderFailed(self.broken)
 
     def _cut_short(self, error: BaseException) -> None:
@@ -261,26 +261,20 @@ class SeparateRun:
 
 
 def _outcome(message: Message, held: Bytes) -> Outcome:
+    if message.kind is Kind.FAILED:
+        return Outcome(error=arrive(message.data))
     try:
-        if message.kind is Kind.FAILED:
-            return Outcome(error=arrive(message.data))
         value, ended, state, drawn = unpack(message.data, held)
         return Outcome(value, None, ended, state, drawn)
-    except Exception as error:  # what a batch is made of cannot be imported here, or the like
-        return Outcome(error=error)
-
-
-def _why(process: BaseProcess) -> str:
-    who, code = f"The process that makes batches ({process.pid})", process.exitcode
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        if name != "SIGKILL":
-            return f"{who} was ended by {name}; code below Python that the dataset calls may crash."
-        return (
-            f"{who} was ended by SIGKILL; the kernel does that when memory runs out: take fewer "
-            "threads, or a smaller batch_size or prefetch_factor."
+    except BaseException as error:  # what a batch is made of cannot be imported here, or the like
+        require_own(error)
+        failed = StudyError(
+            "A batch cannot be read as the process that makes batches sent it "
+            f"({type(error).__name__}: {error}); let the dataset or collate_fn give what pickle "
+            'can read in the trainer, too, or give where="trainer".'
         )
-    return f"{who} ended with exit code {code}; what it printed before says why."
+        failed.__cause__ = error
+        return Outcome(error=failed)
 
 
 def _close(connection: Connection, process: BaseProcess, owner: int) -> None:
@@ -290,9 +284,10 @@ def _close(connection: Connection, process: BaseProcess, owner: int) -> None:
         Message(Kind.STOP).send(connection)
     connection.close()
     process.join(PATIENCE)
-    if process.exitcode is None:
+    if lives(process):
         process.kill()
         process.join()
+    _known.discard(process)  # where nobody knows how it ended; its number may be another's by then
     with contextlib.suppress(ValueError):
         process.close()
     return None

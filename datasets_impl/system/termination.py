@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -47,6 +48,13 @@ def stopping_on_termination(
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def by_a_signal(error: BaseException) -> bool:
+    """Whether a signal's handler raised it, in the middle of anything."""
+    found = [signal.getsignal(each) for each in signal.valid_signals()]
+    handlers = {getattr(getattr(each, "__func__", each), "__code__", None) for each in found}
+    return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def end_with_parent(signum: int = signal.SIGTERM) -> None:

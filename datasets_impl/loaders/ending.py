@@ -1,0 +1,40 @@
+"""Whether a process that makes batches lives, and how it ended, in one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from multiprocessing.process import BaseProcess
+
+
+def lives(process: BaseProcess) -> bool:
+    """Also where the trainer ignores SIGCHLD: then the kernel forgets a process when it ends, and
+    `multiprocessing`, which asks how it ended, takes it to go on."""
+    if not process.is_alive() or process.pid is None:
+        return False
+    with contextlib.suppress(PermissionError):  # it has become another user's
+        try:
+            os.kill(process.pid, 0)
+        except ProcessLookupError:
+            return False
+    return True
+
+
+def why_ended(process: BaseProcess) -> str:
+    who, code = f"The process that makes batches ({process.pid})", process.exitcode
+    if code is None:
+        return (
+            f"{who} has ended, and nobody knows how, since SIGCHLD is ignored; what it printed "
+            "before may say why."
+        )
+    if code < 0:
+        known = -code in list(signal.Signals)  # no real-time one
+        name = signal.Signals(-code).name if known else f"signal {-code}"
+        if name != "SIGKILL":
+            return f"{who} was ended by {name}; code below Python that the dataset calls may crash."
+        return (
+            f"{who} was ended by SIGKILL; the kernel does that when memory runs out: take fewer "
+            "threads, or a smaller batch_size or prefetch_factor."
+        )
+    return f"{who} ended with exit code {code}; what it printed before says why."
