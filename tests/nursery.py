@@ -71,9 +71,11 @@ class Nursery:
         self.process: subprocess.Popen[str] | None = None
         self.workers = ""  # how they start where the user does not say; "" for the platform's way
 
-    def begun(self, request: Path, said: IO[str], variables: dict[str, str]) -> Any:
+    def begun(
+        self, request: Path, said: IO[str], variables: dict[str, str], program: str = CHILD
+    ) -> Any:
         return self._fork(
-            words=[CHILD, str(request)], cwd=str(Path.cwd()), variables=variables,
+            words=[program, str(request)], cwd=str(Path.cwd()), variables=variables,
             out=os.devnull, err=said.name, workers=self.workers,
         )  # fmt: skip
 
