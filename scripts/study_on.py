@@ -9,7 +9,7 @@ measured is refused with a sentence; then the command ends with 1.
 
 from __future__ import annotations
 
-from datasets_impl.streams import told_while_imported
+from datasets_impl.streams import escaped, told_while_imported
 
 if __name__ == "__main__":
     told_while_imported("scripts.study_on", "make study")
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def tell(sentence: str) -> None:
         refused.append(sentence)
-        console.print(sentence, markup=False, soft_wrap=True)
+        console.print(escaped(sentence), markup=False, soft_wrap=True)
 
     def check() -> None:
         written.check(out / "report", FILES, "report")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from scripts import compare, update_readme
 from scripts.render_report import main as render_main
 from scripts.root import RESULTS
-from tests.claims_text import HEAD, RATIO, claim
+from tests.claims_text import HEAD, RATIO, SLOPE, claim
 from tests.standard_suite import standard_suite
 from tests.synthetic_results import Bench, Noise, edit_json, write_results
 
@@ -26,6 +27,7 @@ RULES = HEAD + claim(TEST, headline='{ px = 256, impl = "naive" }', finding="It 
 NAME = "item.ByResolution.track_item"
 FACTS = {"profile": "quick", "rounds": [{"started": "2026-01-01T00:00:00", "load": [0.1]}]}
 STEM = "01234567-existing-py3.11"
+RESULT = f"lab/{STEM}.json"
 
 
 def results(folder: Path, name: str = "lab", **more: Any) -> Path:
@@ -55,6 +57,62 @@ def refused(code: int, capsys: pytest.CaptureFixture[str]) -> str:
     assert code == 2, error
     assert error.startswith("error: ") and error.count("\n") == 1 and error.endswith(".\n"), error
     return error
+
+
+def every_sample(value: Callable[[int], float]) -> Callable[[Path], object]:
+    """By the number of the round."""
+
+    def change(data: Any) -> None:
+        column = data["result_columns"].index("samples")
+        rows = data["results"][NAME][column]
+        rows[:] = [[value(number) for number, _ in enumerate(row)] for row in rows]
+
+    return lambda folder: edit_json(folder / RESULT, change)
+
+
+def no_pixels(folder: Path) -> None:
+    """At a resolution whose logarithm there is none of, along which a slope is asked for."""
+
+    def change(data: Any) -> None:
+        column = data["result_columns"].index("params")
+        data["results"][NAME][column] = json.loads(
+            json.dumps(data["results"][NAME][column]).replace('"64"', '"0"')
+        )
+
+    edit_json(folder / RESULT, change)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fits"),
+    [
+        (every_sample(lambda round: 1.7e308), False),
+        (every_sample(lambda round: 5e-324 if round % 2 else 1.7e308), False),
+        (no_pixels, False),
+        (every_sample(lambda round: 1.0), True),
+    ],
+)
+def test_numbers_that_cannot_be_judged_are_one_sentence(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], object],
+    fits: bool,
+) -> None:
+    """And no line of NumPy's or LAPACK's own."""
+    folder, rules = results(tmp_path / "results"), tmp_path / "slope.toml"
+    slope = SLOPE.replace("ByImplementation", "ByResolution")
+    rules.write_text(HEAD + claim(TEST, slope, headline='{ px = 256, impl = "naive" }',
+                                  finding="It takes {headline}."))  # fmt: skip
+    spoil(folder)
+    arguments = ["--results", str(folder), "--claims", str(rules), "--out", str(tmp_path / "out")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as outside of tests
+        code = render_main(arguments)
+    said = capfd.readouterr().err
+    if fits:
+        assert code == 0 and not said, said
+    else:
+        assert code == 2 and said.count("\n") == 1 and str(folder) in said, said
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

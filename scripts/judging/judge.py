@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from datasets_impl.errors import StudyError
 from datasets_impl.factors import NAMES
 from scripts.judging import bandwidth, inference
@@ -140,11 +142,15 @@ def _judged(results: Sequence[Path], known: Claims, evidence: Evidence) -> Judge
 def fitting(results: Sequence[Path]) -> Iterator[None]:
     """A log or provenance of other types than ours: whatever trips over it, these hold it.
 
+    So does a number that overflows or has no logarithm, where NumPy would go on with a warning and
+    LAPACK print lines of its own.
+
     Raises:
         StudyError: in place of what was tripped over.
     """
     try:
-        yield
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise StudyError(
             f"The results in {', '.join(map(str, results))} do not fit this version of "
