@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 Done = subprocess.CompletedProcess[str]
 
@@ -29,3 +31,12 @@ def refused(done: Done, *words: str) -> None:
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
     assert "Traceback" not in done.stdout
     assert all(word in done.stderr for word in words), done.stderr
+
+
+def sentence(code: int, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one sentence of a command that refused in this process, in which these words are."""
+    error = capsys.readouterr().err
+    assert code == 2, error
+    assert error.startswith("error: ") and error.count("\n") == 1 and error.endswith(".\n"), error
+    assert all(word in error for word in words), error
+    return error

@@ -21,6 +21,7 @@ from scripts.report import figures, page
 from scripts.report.model import Study
 from scripts.root import CLAIMS
 from tests.claims_text import HEAD, RATIO, claim
+from tests.commands import sentence
 from tests.repeats import again
 from tests.synthetic_results import Bench, Noise, load_evidence, write_results
 from tests.synthetic_study import NASTY, build, drawing_less
@@ -105,19 +106,11 @@ def test_two_machines_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "second: other" in capsys.readouterr().out
 
 
-def refused(code: int, capsys: pytest.CaptureFixture[str], *words: str) -> None:
-    error = capsys.readouterr().err
-    assert code == 2
-    assert error.startswith("error: ") and error.count("\n") == 1
-    for word in words:
-        assert word in error
-
-
 def test_a_missing_folder_is_one_sentence(
     two: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     absent = tmp_path / "absent"
-    refused(compare.main([str(two[0]), str(absent)]), capsys, str(absent))
+    sentence(compare.main([str(two[0]), str(absent)]), capsys, str(absent))
 
 
 def test_the_same_folder_twice_is_one_sentence(
@@ -126,7 +119,7 @@ def test_the_same_folder_twice_is_one_sentence(
     copy = shutil.copytree(two[0], tmp_path / "copy")
     out = tmp_path / "out"
     code = run_with(compare.main, tmp_path, two[0], copy, "--out", out)
-    refused(code, capsys, "same run")
+    sentence(code, capsys, "same run")
     assert not out.exists()
 
 
@@ -135,7 +128,7 @@ def test_out_that_is_a_file_is_one_sentence(
 ) -> None:
     (tmp_path / "file").write_text("")
     arguments = [*map(str, two), "--out", str(tmp_path / "file")]
-    refused(compare.main(arguments), capsys, "give a folder")
+    sentence(compare.main(arguments), capsys, "give a folder")
 
 
 @pytest.fixture
@@ -169,7 +162,7 @@ def test_the_command_compares_the_two_runs_of_one_folder(
 def test_a_folder_with_one_run_is_one_sentence(
     two: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(run_with(compare.main, tmp_path, two[0]), capsys, "no second run", "make repeat")
+    sentence(run_with(compare.main, tmp_path, two[0]), capsys, "no second run", "make repeat")
 
 
 def test_a_machine_that_only_one_run_has_is_left_out_of_the_comparison(
@@ -195,7 +188,7 @@ def test_a_second_run_of_another_profile_is_refused_before_anything_is_judged(
     one = results(tmp_path / "one", 1)
     other = results(tmp_path / "two", 2, profile="full")
     arguments = [str(one), str(other), "--out", str(tmp_path / "out")]
-    refused(compare.main(arguments), capsys, "full", "quick", "same profile")
+    sentence(compare.main(arguments), capsys, "full", "quick", "same profile")
     assert not (tmp_path / "out").exists()
 
 

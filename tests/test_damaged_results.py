@@ -15,7 +15,7 @@ import pytest
 
 from scripts.render_report import main as render
 from tests.claims_text import HEAD, RATIO, claim
-from tests.commands import python, refused
+from tests.commands import python, refused, sentence
 from tests.synthetic_results import (
     COMMIT,
     Bench,
@@ -64,10 +64,8 @@ def said(
     """The one sentence that the report has for a folder that it refuses."""
 
     def told(folder: Path) -> str:
-        assert report(folder) == 2
-        error = capsys.readouterr().err
-        assert error.startswith("error: ") and error.count("\n") == 1, error
-        assert error.endswith(".\n") and not (tmp_path / "out").exists()
+        error = sentence(report(folder), capsys)
+        assert not (tmp_path / "out").exists()
         return error
 
     return told
