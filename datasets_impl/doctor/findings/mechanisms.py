@@ -15,7 +15,9 @@ from datasets_impl.doctor.findings.finding import (
     Finding,
     Probes,
     cheap,
+    gain_of,
     share_of,
+    tried_of,
 )
 from datasets_impl.doctor.findings.hazards import SPLIT, opened_late
 from datasets_impl.doctor.findings.time_account import account
@@ -91,6 +93,25 @@ def reopens(seen: Probes) -> Finding | None:
     )
 
 
+def connects(seen: Probes) -> Finding | None:
+    """Shaking hands with a server takes longer than its answer."""
+    made = seen.get("items", {}).get("connected", 0.0)
+    share = share_of(seen, "connecting", "waiting")
+    if made < 0.5 or share < OPENING:
+        return None
+    return Finding(
+        "connects",
+        "A connection is made anew for every item",
+        f"{made:.1f} connections an item; connecting and waiting take {share:.0%} of its time.",
+        "Keep one open in each worker, made when its first item is read.",
+        MECHANISM + 0.72,
+        "",
+        "if self.session is None:  # in __getitem__; None in __init__\n"
+        "    self.session = requests.Session()  # or the client that you use",
+        leading_to(seen, "connecting", "waiting"),
+    )
+
+
 def split_late(seen: Probes) -> Finding | None:
     """Workers of a stream that each read all of it, and give a part."""
     split = seen.get("repeated", {}).get("split")
@@ -135,23 +156,6 @@ def decoded_larger(seen: Probes) -> Finding | None:
         "X07",
         f"picture.draft('RGB', ({used_width}, {used_height}))  # before anything reads its pixels",
         leading_to(seen, "decoding", "resizing"),
-    )
-
-
-def too_many_threads(seen: Probes) -> Finding | None:
-    inside, workers = seen.get("inside", {}), seen.get("settings", {}).get("num_workers", 0)
-    threads, limit = inside.get("opencv_threads"), seen.get("ceiling", {}).get("cores", 0)
-    if not threads or not limit or workers < 2 or threads * workers <= 2 * limit:
-        return None
-    return Finding(
-        "threads",
-        "Workers start more threads than there are cores",
-        f"{workers} workers with {threads} OpenCV threads each, on {limit} cores.",
-        "One thread a worker is enough.",
-        NOTE + 0.2,
-        "C20",
-        "def worker_init_fn(worker):\n    cv2.setNumThreads(0)",
-        loader_places(seen),
     )
 
 
@@ -204,18 +208,16 @@ def wait_in_turn(seen: Probes) -> Finding | None:
 
 def workers_cost(seen: Probes) -> Finding | None:
     """Worker processes slow a cheap item down."""
-    tried = seen.get("tried", {})
     workers = seen.get("settings", {}).get("num_workers", 0)
-    none = [one for one in tried.get("remedies", []) if one["name"] == "workers-0"]
-    if not workers or not none:
+    none, gain = tried_of(seen, "workers-0"), gain_of(seen, "workers-0")
+    if not workers or none is None or gain is None:
         return None
-    gain = float(np.median(np.array(none[0]["beside"]) / np.array(none[0]["blocks"])))
     if gain < WORKERS_COST or account(seen).total > QUICK:
         return None
     if share_of(seen, "asking another process") >= LEAST_SHARE:  # which has them wait in turn
         return None
     size = seen.get("inside", {}).get("batch_size") or 1
-    batch_ms = float(np.median(none[0]["beside"])) * size / 1e3
+    batch_ms = float(np.median(none["beside"])) * size / 1e3
     step_ms = seen.get("step_ms")
     waits = batch_ms > (step_ms or SHORT_STEP)  # else a step goes on for longer than they take
     return Finding(

@@ -26,6 +26,9 @@ LEAST_COMPUTED = 0.3  # of a sample's time, that steps on more than it holds tak
 NO_STEPS = (*FETCHING, "decoding", "listing", "waiting", "collating")
 MOSTLY = 0.6  # of what making a sample takes, by a line that is named for it
 MAKING = ("transforming", "converting", "python")  # causes of the lines that make such a leaf
+UNPADDED = """\
+def collate(samples):  # the dataset pads nothing
+    return torch.nn.utils.rnn.pad_sequence(samples, batch_first=True)  # of each field"""
 
 
 def widest(seen: Probes) -> dict[str, Any] | None:
@@ -154,3 +157,32 @@ def in_order(names: list[Any], steps: dict[str, Any]) -> list[Any]:
 
 def reordered_line(steps: dict[str, Any]) -> str:
     return f"{steps['list']} = [{', '.join(in_order(steps['names'], steps))}]  # in this order"
+
+
+def mostly_padding(seen: Probes) -> list[dict[str, Any]]:
+    """Leaves of which no sample uses more than a small part; none where all of a sample is little
+    smaller without."""
+    found = [one for one in seen.get("look", {}).get("padding", [])
+             if one["length"] >= TIMES * one["used"]]  # fmt: skip
+    saved = sum(one["bytes"] * (1 - one["used"] / one["length"]) for one in found)
+    return found if saved >= (1 - 1 / TIMES) * seen.get("look", {}).get("bytes", 0.0) else []
+
+
+def padded(seen: Probes) -> Finding | None:
+    """Zeros are collated, handed over and computed on, whoever does it."""
+    found = mostly_padding(seen)
+    if not found:
+        return None
+    one = max(found, key=lambda each: int(each["bytes"]))
+    saved = sum(each["bytes"] * (1 - each["used"] / each["length"]) for each in found)
+    return Finding(
+        "padding",
+        "Samples are mostly padding",
+        f"{one['path']} is {one['length']:,} long, and no sample that was looked at fills more "
+        f"than {one['used']:,} of it; padding is {saved / seen['look']['bytes']:.0%} of a sample.",
+        "Give samples as long as they are, and pad each batch to the longest in it.",
+        MECHANISM + 0.87,
+        "",
+        UNPADDED,
+        _making(seen),
+    )

@@ -38,6 +38,11 @@ def _at_once(seen: Probes) -> int:
     return workers if share_of(seen, "waiting") >= LEAST_SHARE else min(workers, cores)
 
 
+def epoch_in_workers(seen: Probes) -> float:
+    """Seconds of its samples."""
+    return _epoch(seen) / _at_once(seen)
+
+
 def before_first(seen: Probes) -> Iterator[tuple[str, float, bool]]:
     """What passes before the first batch, its seconds, and whether it comes back in each epoch."""
     start, batches, look = (seen.get(name, {}) for name in ("starting", "batches", "look"))
@@ -153,7 +158,7 @@ def workers_restart(seen: Probes) -> Finding | None:
     seconds, workers = batches.get("preparing", 0.0), settings.get("num_workers") or 0
     if not workers or settings.get("persistent_workers"):
         return None
-    epoch = _epoch(seen) / _at_once(seen)
+    epoch = epoch_in_workers(seen)
     # Samples that take long by themselves take longer yet where workers share cores.
     if seconds < max(LEAST, epoch, batches.get("first_samples", 0.0)):
         return _imports_again(seen, epoch)

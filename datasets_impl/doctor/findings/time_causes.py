@@ -58,6 +58,11 @@ STORE = "Do it once and store what comes of it, as arrays in .npy or one mapped 
 KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done once and stored
     "asking another process": "Share one tensor, or one mapped array, that workers read directly: "
     "here every look is a request, and its answer is pickled.",
+    "running another program": "Call a library in the same process, or run it once for all files "
+    "and store what it gives: each start costs about a thousandth of a second and more.",
+    "connecting": "Connect once in each worker, when its first sample is read, and keep that open.",
+    "hashing": "Verify files once, before training, not whenever they are read.",
+    "sorting": "Sort once, in the constructor; the largest few come quicker by `heapq.nlargest`.",
     "growing arrays": "Each time all that is there is copied: append to a list and make an array "
     "of it at the end, or write into one that is made at its full size.",
     "copying in depth": "Copy only what is changed, or keep records in arrays.",

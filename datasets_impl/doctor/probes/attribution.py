@@ -21,6 +21,7 @@ from typing import Any
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.causes import Cause
+from datasets_impl.doctor.probes.growing import COPIES, KIND, LEAST_TIMES, grown_at
 from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.profile import Attribution, Line, Profile
 from datasets_impl.doctor.probes.thresholds import LOOPED
@@ -33,7 +34,8 @@ BUSY = 0.1  # share of the time in the queue for a processor
 LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
 QUICK = 30e-6  # seconds of a line that is begun again and again
-HIDING = ("waiting", "reading", "opening", "listing", "writing")  # that may be blocked
+HIDING = ("waiting", "reading", "opening", "listing", "writing", "connecting",
+          "running another program", "asking another process")  # that may be blocked  # fmt: skip
 ASKED_FOR_ONE = ("converting", "transforming")  # which say nothing of single numbers
 LINES_OF, LINES_SECONDS = 8, 2.0  # items and seconds under the slow hooks, at most
 LEAST_LINES = 0.3  # seconds, for them to be read at all
@@ -98,7 +100,7 @@ def in_turns(
     profiled = sum(look.items for look in looks) / (1 - min(0.99, queued))
     profile = Profile(chain.from_iterable(look.stats for look in looks), plain, profiled, blocked)
     found = profile.attributed(longest, watched)
-    return _looped(_with_hidden(found, blocked, "reading" if paged else "waiting"))
+    return _looped(_grown(_with_hidden(found, blocked, "reading" if paged else "waiting")))
 
 
 @dataclass
@@ -218,18 +220,32 @@ def _faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
+def _grown(found: Attribution) -> Attribution:
+    """What a line that adds to an array takes in a loop is for copying it again and again."""
+    return _all_moved(found, COPIES, KIND, lambda one: (
+        one.times >= LEAST_TIMES and one.line in grown_at(one.file)))  # fmt: skip
+
+
 def _looped(found: Attribution) -> Attribution:
     """What quick calls take in a line that is begun again and again is Python's own time: a library
     is asked for one number at a time."""
+    return _all_moved(found, ASKED_FOR_ONE, "python", lambda one: (
+        one.times >= LOOPED and one.seconds < QUICK * one.times))  # fmt: skip
+
+
+def _all_moved(
+    found: Attribution, these: Sequence[Cause], to: Cause, wanted: Callable[[Line], bool]
+) -> Attribution:
+    """What the wanted lines take by these causes, and all takes for them, is by another."""
     causes, lines = dict(found.causes), []
     for line in found.lines:
-        if line.times >= LOOPED and line.seconds < QUICK * line.times:
-            for cause in ASKED_FOR_ONE:
+        if wanted(line):
+            for cause in these:
                 part = min(line.causes.get(cause, 0.0), causes.get(cause, 0.0))
-                if part > 0:
+                if part > 0 and cause != to:
                     causes[cause] -= part
-                    causes["python"] = causes.get("python", 0.0) + part
-            line = _moved(line, dict.fromkeys(ASKED_FOR_ONE, 1.0), "python")
+                    causes[to] = causes.get(to, 0.0) + part
+            line = _moved(line, {one: 1.0 for one in these if one != to}, to)
         lines.append(line)
     return replace(found, causes=causes, lines=lines)
 

@@ -139,6 +139,7 @@ def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, An
         "starting": starting,
         "preparing": preparing,
         "prepared": prepared,
+        "threads": noted.threads,
         "first_sets": names,
         "first_lines": [line for name in names for line in assigned(subject.dataset, name)],
         "first_samples": own,

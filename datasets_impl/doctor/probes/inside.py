@@ -44,6 +44,7 @@ HANDLES = {  # type -> what users call it
     "lzma.LZMAFile": "an LZMA file",
     "shelve.DbfilenameShelf": "a shelf",
 }
+IN_FILE = "a picture that is not decoded yet"
 LISTINGS = ("listdir", "scandir", "glob", "rglob", "iglob", "iterdir")
 ORDERLESS = ("sorted", "len", "sum", "any", "all", "max", "min", "set")  # of a listing
 LABELS = re.compile(r"label|target|class_ids|lengths", re.IGNORECASE)
@@ -62,7 +63,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "lengths": [],
         "settings": {k: v for k, v in subject.settings.items() if v is None or _plain(v)},
         "start_method": start_method_of(subject),
-        "opencv_threads": _opencv_threads(),
+        "opencv_threads": opencv_threads(),
         "torch_threads": torch.get_num_threads(),
         "batch_size": batch_size_of(subject),
         "worker_init": bool(attribute(subject.loader, "worker_init_fn")),
@@ -131,9 +132,16 @@ def handle_lines(subject: Subject) -> list[Line]:
 
 def _handles(subject: Subject) -> Iterator[tuple[str, str]]:
     for path, value, _ in parts(subject.dataset):
-        kind = HANDLES.get(kind_name(value))
+        kind = HANDLES.get(kind_name(value)) or (IN_FILE if is_undecoded(value) else "")
         if kind and not _is_closed(value) and not _is_written(value):
             yield path, kind
+
+
+def is_undecoded(value: Any) -> bool:
+    """Of Pillow, a picture whose file it keeps open until its pixels are asked for."""
+    name = kind_name(value)
+    of_pillow = name.startswith("PIL.") and name.endswith("ImageFile")
+    return of_pillow and kind_name(attribute(value, "fp")) in HANDLES
 
 
 def kind_name(value: Any) -> str:
@@ -270,7 +278,7 @@ def _called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
-def _opencv_threads() -> int | None:
+def opencv_threads() -> int | None:
     """Threads that OpenCV uses in each process; None where the user's code does not use it."""
     module = sys.modules.get("cv2")
     return int(module.getNumThreads()) if module is not None else None

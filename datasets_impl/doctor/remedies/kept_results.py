@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from rich.filesize import decimal
 
-from datasets_impl.doctor.findings.again import WHOLE_TIMES, again, of_same, of_storage, of_whole
+from datasets_impl.doctor.findings.again import WHOLE_TIMES, again, of_storage, of_whole
+from datasets_impl.doctor.findings.repeated import of_same
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.probes.room import DISK, MEMORY

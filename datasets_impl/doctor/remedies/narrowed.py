@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -28,23 +28,28 @@ class Narrowed(Dataset[Any]):
         return len(self.inner)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> Any:
-        return self._changed(self.inner[index], "")
+        return changed(
+            self.inner[index], self.leaf["path"], lambda value: narrow(value, self.leaf)
+        )
 
-    def _changed(self, sample: Any, path: str) -> Any:
-        """As `samples.leaves` goes through it."""
-        if (path or "the sample") == self.leaf["path"]:
-            return narrow(sample, self.leaf)
-        if isinstance(sample, Mapping):
-            return {key: self._changed(one, f"{path}[{key!r}]") for key, one in sample.items()}
-        if isinstance(sample, tuple | list):
-            made = [self._changed(one, f"{path}[{n}]") for n, one in enumerate(sample)]
-            return type(sample)(*made) if hasattr(sample, "_fields") else type(sample)(made)
-        if is_dataclass(sample) and not isinstance(sample, type):
-            names = [one.name for one in fields(sample)]
-            return replace(
-                sample, **{n: self._changed(getattr(sample, n), f"{path}.{n}") for n in names}
-            )
-        return sample
+
+def changed(sample: Any, wanted: str, change: Callable[[Any], Any], path: str = "") -> Any:
+    """The same with another leaf at the path `wanted`, as `samples.leaves` goes through it."""
+
+    def inner(one: Any, step: str) -> Any:
+        return changed(one, wanted, change, f"{path}{step}")
+
+    if (path or "the sample") == wanted:
+        return change(sample)
+    if isinstance(sample, Mapping):
+        return {key: inner(one, f"[{key!r}]") for key, one in sample.items()}
+    if isinstance(sample, tuple | list):
+        made = [inner(one, f"[{n}]") for n, one in enumerate(sample)]
+        return type(sample)(*made) if hasattr(sample, "_fields") else type(sample)(made)
+    if is_dataclass(sample) and not isinstance(sample, type):
+        names = [one.name for one in fields(sample)]
+        return replace(sample, **{n: inner(getattr(sample, n), f".{n}") for n in names})
+    return sample
 
 
 def narrow(value: Any, leaf: dict[str, Any]) -> Any:
