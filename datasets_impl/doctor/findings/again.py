@@ -205,8 +205,8 @@ def _small_chunks(call: Call, shape: str, taken: str) -> Finding:
     return Finding(
         "small-chunks",
         "A sample is put together from very many chunks",
-        f"{call['chunk']['count']:,} chunks of {shape} are read for a sample's {taken}, each of them "
-        f"by itself; that takes {call['share']:.0%} of its time.",
+        f"{call['chunk']['count']:,} chunks of {shape} are read for a sample's {taken}, each "
+        f"of them by itself; that takes {call['share']:.0%} of its time.",
         "Write the store again, with chunks of what a sample takes.",
         MECHANISM + 0.79,
         "C11",

@@ -41,8 +41,9 @@ def of_twice(seen: Probes) -> Iterator[Call]:
     """Calls that give what they gave for the same sample."""
     for call in calls_of_samples(seen):
         within = call.get("within", 0) / max(1, call["calls"])
-        told = _tells(call) and not (call["differs"] or _makes_array(call))
-        if within >= LEAST_AGAIN and told and costly(call) and not call["full_name"].endswith(MAKES):
+        made = _makes_array(call) or call["full_name"].endswith(MAKES)
+        told = _tells(call) and not (call["differs"] or made)
+        if within >= LEAST_AGAIN and told and costly(call):
             yield call
 
 
@@ -82,7 +83,8 @@ def same_work(seen: Probes) -> Finding | None:
             "same-work",
             "The same work is done again for many samples",
             f"{call['name']} was called {call['calls']:,} times, with {call['distinct']:,} "
-            f"different arguments{times_read(call)}, and takes {call['share']:.0%} of a sample's time.",
+            f"different arguments{times_read(call)}, and takes {call['share']:.0%} of a sample's "
+            "time.",
             "Do it once and keep what comes of it, in each worker.",
             MECHANISM + 0.7,
             "C12",

@@ -68,8 +68,8 @@ def all_for_one(seen: Probes) -> Finding | None:
     if total < cheap(seen):
         return None
     for one in seen.get("repeats", {}).get("whole", []):
-        lines = [line for line in user_lines(seen)
-                 if line.file == one["file"] and one["first"] <= line.line <= one["last"]]  # fmt: skip
+        here = range(one["first"], one["last"] + 1)
+        lines = [line for line in user_lines(seen) if line.file == one["file"] and line.line in here]
         own = sum(line.causes.get(cause, 0.0) for line in lines for cause in OWN)
         if own < LEAST_SHARE * total or one["seconds"] < EXPLAINED * own:
             continue
@@ -77,8 +77,8 @@ def all_for_one(seen: Probes) -> Finding | None:
             "all-for-one",
             "All of the data is gone through for each sample",
             f"{one['name']} holds {one['size']}, about as many as there are samples or more, and "
-            f"what goes through all of it takes {own / total:.0%} of a sample's time; without it at "
-            f"most {at_most(own / total):.1f} times as fast.",
+            f"what goes through all of it takes {own / total:.0%} of a sample's time; without it "
+            f"at most {at_most(own / total):.1f} times as fast.",
             "Take the sample's part of it first; or do once, in the constructor, what needs all of "
             "it, such as grouping, sorting or scaling.",
             MECHANISM + 0.73,

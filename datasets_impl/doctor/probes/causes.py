@@ -25,8 +25,8 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
     ),
     (
         "connecting",
-        r"'(connect|do_handshake)' of '_(socket|ssl)|(^|/)socket\.py:(create_connection|getaddrinfo)"
-        r"|_socket\.getaddrinfo",
+        r"'(connect|do_handshake)' of '_(socket|ssl)"
+        r"|(^|/)socket\.py:(create_connection|getaddrinfo)|_socket\.getaddrinfo",
     ),
     ("parsing JSON", r"(^|/)json/|_json\.|orjson|ujson|simplejson|rapidjson|pandas/io/json/"),
     ("parsing CSV", r"(^|/)_?csv\.|<_csv|pandas/io/parsers/|pandas\._libs\.parsers"),

@@ -13,7 +13,7 @@ from datasets_impl.doctor.probes.standing import identity_of
 
 
 def chunk_of(container: Any, selection: Any, result: Any) -> dict[str, Any]:
-    """Shape of a chunk, and number and bytes of those that a selection touches; of a Parquet file the
+    """Shape of a chunk, how many a selection touches and their bytes; of a Parquet file the
     rows of a row group; {} of what has none."""
     if type(container).__name__ == KIND:
         return rows_of(container, selection)

@@ -37,8 +37,8 @@ class Use:
 
 
 def gone_through(subject: Subject) -> list[dict[str, Any]]:
-    """Each statement that takes a large container of the dataset whole: what it is called there, how
-    large it is, and the seconds that going through it takes at least."""
+    """Each statement that takes a large container of the dataset whole: what it is called there,
+    how large it is, and the seconds that going through it takes at least."""
     found, homes = [], homes_of(subject)
     for module in users_modules(subject):
         for use in _uses(module.__file__ or ""):
@@ -62,8 +62,8 @@ def _values(homes: Homes, module: ModuleType, use: Use) -> Iterator[Any]:
 
 
 def _size(value: Any, least: int) -> tuple[str, float] | None:
-    """In words, and the seconds of going through it; None of what holds fewer than `least`, about as
-    many as there are samples, and so is no part of all of them."""
+    """In words, and the seconds of going through it; None of what holds fewer than `least`, about
+    as many as there are samples, and so is no part of all of them."""
     if isinstance(value, np.ndarray | torch.Tensor) and value.ndim and len(value) >= least:
         size = int(value.nbytes)
         return (f"{size:,} bytes", BYTE * size) if size >= LEAST_BYTES else None
