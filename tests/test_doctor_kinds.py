@@ -27,7 +27,7 @@ from datasets_impl.doctor.findings.repeated import done_twice, same_work
 from datasets_impl.doctor.findings.searching import all_for_one
 from datasets_impl.doctor.findings.sizes import padded
 from datasets_impl.doctor.probes.causes import cause_of
-from datasets_impl.doctor.probes.growing import grown_at
+from datasets_impl.doctor.probes.statements import grown_at
 from datasets_impl.doctor.probes.idle import idle
 from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.items import items
@@ -120,6 +120,7 @@ def test_what_is_joined_once_does_not_grow() -> None:
     [
         ("Verified", "hashing"), ("AsText", "decoding base64"), ("InOrder", "sorting"),
         ("ByProgram", "running another program"),
+        ("ArrowRows", "making Python objects of Arrow data"),
     ],
 )  # fmt: skip
 def test_the_kind_of_work_is_told(name: str, kind: str, tmp_path: Path) -> None:

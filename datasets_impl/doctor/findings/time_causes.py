@@ -16,7 +16,7 @@ from datasets_impl.doctor.findings.finding import (
 )
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import at_most, leading_to, loops
-from datasets_impl.doctor.probes.causes import KINDS
+from datasets_impl.doctor.probes.causes import ARROW, KINDS
 from datasets_impl.doctor.probes.room import MEMORY
 
 CAUSES = {  # cause -> title, remedy, claim
@@ -63,6 +63,8 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "connecting": "Connect once in each worker, when its first sample is read, and keep that open.",
     "hashing": "Verify files once, before training, not whenever they are read.",
     "sorting": "Sort once, in the constructor; the largest few come quicker by `heapq.nlargest`.",
+    ARROW: "Take arrays out of it: `column.to_numpy()`, or of Hugging Face datasets "
+    "`dataset.with_format('torch')`. No Python object is made of a number then.",
     "growing arrays": "Each time all that is there is copied: append to a list and make an array "
     "of it at the end, or write into one that is made at its full size.",
     "copying in depth": "Copy only what is changed, or keep records in arrays.",

@@ -6,7 +6,7 @@ with plain values.
   what its parts are, `looking` reads its first samples (`reads`, `reading`, `raised`, with
   `patience`), `samples` says what they are made of;
 - where a sample's time goes: `items`, `profiling` and `profile`, `attribution` by `causes` and
-  `growing`;
+  `statements`;
   `own_code`, `own_lines`, `source_lines`, `tracing` and `steps` say under which of the user's
   lines;
 - calls that are seen by `standing` in for them (`callees`, `calls`): `pictures`, `repeats`,

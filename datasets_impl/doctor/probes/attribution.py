@@ -21,9 +21,16 @@ from typing import Any
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.causes import Cause
-from datasets_impl.doctor.probes.growing import COPIES, KIND, LEAST_TIMES, grown_at
 from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.profile import Attribution, Line, Profile
+from datasets_impl.doctor.probes.statements import (
+    COPIES,
+    KIND,
+    LEAST_TIMES,
+    UNSEEN,
+    grown_at,
+    unseen_at,
+)
 from datasets_impl.doctor.probes.thresholds import LOOPED
 
 LEAST_SEEN = 0.1  # seconds: what takes the processor away once must not look like a cause
@@ -100,7 +107,7 @@ def in_turns(
     profiled = sum(look.items for look in looks) / (1 - min(0.99, queued))
     profile = Profile(chain.from_iterable(look.stats for look in looks), plain, profiled, blocked)
     found = profile.attributed(longest, watched)
-    return _looped(_grown(_with_hidden(found, blocked, "reading" if paged else "waiting")))
+    return _looped(_by_text(_with_hidden(found, blocked, "reading" if paged else "waiting")))
 
 
 @dataclass
@@ -220,8 +227,12 @@ def _faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
-def _grown(found: Attribution) -> Attribution:
-    """What a line that adds to an array takes in a loop is for copying it again and again."""
+def _by_text(found: Attribution) -> Attribution:
+    """What a line that adds to an array takes in a loop is for copying it again and again; and what
+    no function accounts for, for what its text asks for."""
+    for kind in dict.fromkeys(UNSEEN.values()):
+        found = _all_moved(found, ("python",), kind, lambda one, kind=kind: (
+            unseen_at(one.file).get(one.line) == kind))  # fmt: skip
     return _all_moved(found, COPIES, KIND, lambda one: (
         one.times >= LEAST_TIMES and one.line in grown_at(one.file)))  # fmt: skip
 

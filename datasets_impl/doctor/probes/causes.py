@@ -15,6 +15,7 @@ BASIC: tuple[Cause, ...] = (
     "reading", "opening", "listing", "decoding", "resizing", "converting", "transforming",
     "python", "waiting", "collating",
 )  # fmt: skip
+ARROW = "making Python objects of Arrow data"
 # Kinds of work that the user's own code asks of a library. A row is a kind and how its functions
 # are called; whatever these do with arrays belongs to it.
 _KINDS: tuple[tuple[Cause, str], ...] = (
@@ -28,6 +29,7 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
         r"'(connect|do_handshake)' of '_(socket|ssl)"
         r"|(^|/)socket\.py:(create_connection|getaddrinfo)|_socket\.getaddrinfo",
     ),
+    (ARROW, r"(^|/)datasets/formatting/formatting\.py:(extract_\w+|_unnest)"),
     ("parsing JSON", r"(^|/)json/|_json\.|orjson|ujson|simplejson|rapidjson|pandas/io/json/"),
     ("parsing CSV", r"(^|/)_?csv\.|<_csv|pandas/io/parsers/|pandas\._libs\.parsers"),
     ("parsing XML", r"(^|/)(xml|lxml|xmltodict|bs4)[./]|pyexpat|lxml\.|ElementTree"),

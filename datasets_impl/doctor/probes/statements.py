@@ -1,4 +1,5 @@
-"""Lines of a loop that copy all that is there so far to add one more part to it."""
+"""What the text of a line tells, and the profiler does not: that it adds one more part to all that
+is there so far, in a loop; or asks for what is written in C and not seen."""
 
 from __future__ import annotations
 
@@ -8,15 +9,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import chain
 
+from datasets_impl.doctor.probes.causes import ARROW, Cause
 from datasets_impl.doctor.probes.source_lines import name_of, parsed
 
-LEAST_TIMES = 8  # that such a line is begun for a sample
+LEAST_TIMES = 8  # that a line of a loop is begun for a sample
 KIND = "growing arrays"
 COPIES = ("converting", "transforming", "python", "collating", "pandas look-ups")
 JOINS = (
     "vstack", "hstack", "dstack", "column_stack", "row_stack", "concatenate", "concat", "append",
     "insert", "stack", "cat", "r_", "c_",
 )  # fmt: skip
+UNSEEN: dict[str, Cause] = {"to_pylist": ARROW, "to_pydict": ARROW, "as_py": ARROW}
 
 
 @lru_cache(maxsize=64)
@@ -42,3 +45,15 @@ def _joins(value: ast.expr) -> bool:
     if isinstance(value, ast.Call):
         return name_of(value.func) in JOINS
     return isinstance(value, ast.Subscript) and name_of(value.value) in JOINS
+
+
+@lru_cache(maxsize=64)
+def unseen_at(file: str) -> dict[int, Cause]:
+    """By its line, the kind of work of each call that the profiler does not see."""
+    tree = parsed("".join(linecache.getlines(file)))
+    return {
+        number: UNSEEN[name_of(node.func)]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and name_of(node.func) in UNSEEN
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
