@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import socket
 import subprocess
 import threading
@@ -16,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 import zarr
-from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -343,30 +341,6 @@ class Shards(IterableDataset[Any]):
         info = get_worker_info()
         for shard in self.shards[info.id :: info.num_workers] if info else self.shards:
             yield from torch.from_numpy(shard)
-
-
-class Pictures(Frames):
-    """Opened before workers are there; decoded where that is asked for."""
-
-    decoded = False
-
-    def prepare(self) -> None:
-        Image.fromarray(self.rows[0].astype(np.uint8)).save(self.folder / "one.png")
-        self.opened = Image.open(self.folder / "one.png")
-        if self.decoded:
-            self.opened.load()
-
-
-class DecodedPictures(Pictures):
-    decoded = True
-
-
-class PackedPictures(Pictures):
-    """In memory."""
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.opened = Image.open(io.BytesIO((self.folder / "one.png").read_bytes()))
 
 
 class ArrowRows(Frames):

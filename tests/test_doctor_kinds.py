@@ -27,14 +27,13 @@ from datasets_impl.doctor.findings.repeated import done_twice, same_work
 from datasets_impl.doctor.findings.searching import all_for_one
 from datasets_impl.doctor.findings.sizes import padded
 from datasets_impl.doctor.probes.causes import cause_of
-from datasets_impl.doctor.probes.statements import grown_at
 from datasets_impl.doctor.probes.idle import idle
-from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.items import items
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.padding import used_of
 from datasets_impl.doctor.probes.profiling import causes
+from datasets_impl.doctor.probes.statements import grown_at
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.probes.whole import gone_through
 from datasets_impl.doctor.remedies.as_tensors import as_tensors, converted
@@ -339,14 +338,3 @@ def test_workers_without_a_shard_are_named(shards: int, told: int) -> None:
     named = idle_workers({"repeated": {"idle": found}})
     assert (named is not None) == bool(told)
     assert named is None or "Of 4 workers 2 gave samples" in named.evidence
-
-
-@pytest.mark.parametrize(
-    ("name", "told"), [("Pictures", True), ("DecodedPictures", False), ("PackedPictures", False)]
-)
-def test_pictures_that_keep_their_file_open_are_handles(
-    name: str, told: bool, tmp_path: Path
-) -> None:
-    made = getattr(doctor_kinds, name)(tmp_path)
-    expected = ["dataset.opened, a picture that is not decoded yet"] if told else []
-    assert open_handles(Subject("", made)) == expected

@@ -32,6 +32,7 @@ from datasets_impl.doctor.findings.finding import (
     Finding,
     Probes,
 )
+from datasets_impl.doctor.findings.handing import pickled_batches
 from datasets_impl.doctor.findings.hazards import (
     alike,
     all_from_each,
@@ -47,7 +48,6 @@ from datasets_impl.doctor.findings.hazards import (
     seeded,
     shared,
 )
-from datasets_impl.doctor.findings.handing import pickled_batches
 from datasets_impl.doctor.findings.integrity import (
     endless_cache,
     kept_random,

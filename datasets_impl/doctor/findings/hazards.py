@@ -23,7 +23,6 @@ OPENERS = {  # what is open -> how
     "shelf": 'shelve.open(self.path, "r")',
     "zip": "zipfile.ZipFile(self.path)",
     "tar": "tarfile.open(self.path)",
-    "picture": "Image.open(self.path)",
 }
 OWN_GENERATOR = """\
 if self.rng is None:  # in __getitem__; None in __init__

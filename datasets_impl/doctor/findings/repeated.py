@@ -21,9 +21,6 @@ from datasets_impl.doctor.findings.user_lines import place_of
 
 LISTINGS = ("os.listdir", "os.scandir", "glob.glob")
 LEAST_RESULT = 64  # bytes: what gives less is called for something else
-ONCE_EACH = """\
-if self.made is None:  # in __getitem__; None in __init__
-    self.made = {name}(...)"""
 
 
 def of_same(seen: Probes) -> Iterator[Call]:
@@ -31,7 +28,7 @@ def of_same(seen: Probes) -> Iterator[Call]:
     whole = [call["name"] for call in of_whole(seen)]
     for call in calls_of_samples(seen):
         made = call.get("objects") and not call["path"]  # what opens a file is told by itself
-        if call["name"] in whole or not (_tells(call) or made) or not costly(call):
+        if call["name"] in whole or not (tells(call) or made) or not costly(call):
             continue
         if again(call) >= LEAST_AGAIN and not _makes_array(call):
             yield call
@@ -42,7 +39,7 @@ def of_twice(seen: Probes) -> Iterator[Call]:
     for call in calls_of_samples(seen):
         within = call.get("within", 0) / max(1, call["calls"])
         made = _makes_array(call) or call["full_name"].endswith(MAKES)
-        told = _tells(call) and not (call["differs"] or made)
+        told = tells(call) and not (call["differs"] or made)
         if within >= LEAST_AGAIN and told and costly(call):
             yield call
 
@@ -53,9 +50,18 @@ def _makes_array(call: Call) -> bool:
     return home.partition(".")[0] in ("numpy", "torch") and not name.startswith("load")
 
 
-def _tells(call: Call) -> bool:
+def tells(call: Call) -> bool:
     """Whether it is called for what it gives."""
     return bool(call["gives"] >= LEAST_RESULT)
+
+
+def made_once(call: Call) -> str:
+    """The lines that make an object once; one that holds no data may be a connection, which no
+    worker is sent."""
+    made = f"{call['name']}(...)"
+    if tells(call):
+        return f"self.made = {made}  # in __init__"
+    return f"if self.made is None:  # in __getitem__; None in __init__\n    self.made = {made}"
 
 
 def same_work(seen: Probes) -> Finding | None:
@@ -63,20 +69,18 @@ def same_work(seen: Probes) -> Finding | None:
     for call in of_same(seen):
         if call["full_name"] in LISTINGS and lists_folder(seen):  # which says what work it is
             continue
-        if call["full_name"].endswith(MAKES) or not _tells(call):
+        if call["full_name"].endswith(MAKES) or not tells(call):
             return Finding(
                 "same-work",
                 "An object is made anew for many samples, with the same arguments",
                 f"{call['name']} was made {call['calls']:,} times, with {call['distinct']:,} "
                 f"different arguments, and takes {call['share']:.0%} of a sample's time.",
                 "Make it once, in the dataset's constructor."
-                if _tells(call)
+                if tells(call)
                 else "Make it once in each worker, when its first sample is read.",
                 MECHANISM + 0.7,
                 "C12",
-                f"self.made = {call['name']}(...)  # in __init__"
-                if _tells(call)
-                else ONCE_EACH.format(name=call["name"]),
+                made_once(call),
                 [place_of(call)],
             )
         return Finding(

@@ -69,7 +69,9 @@ def all_for_one(seen: Probes) -> Finding | None:
         return None
     for one in seen.get("repeats", {}).get("whole", []):
         here = range(one["first"], one["last"] + 1)
-        lines = [line for line in user_lines(seen) if line.file == one["file"] and line.line in here]
+        lines = [
+            line for line in user_lines(seen) if line.file == one["file"] and line.line in here
+        ]
         own = sum(line.causes.get(cause, 0.0) for line in lines for cause in OWN)
         if own < LEAST_SHARE * total or one["seconds"] < EXPLAINED * own:
             continue

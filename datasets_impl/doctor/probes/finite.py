@@ -25,7 +25,7 @@ class Finite:
             array = leaf.array
             if array is None or array.dtype.kind != "f":
                 continue
-            if not LEAST_VALUES <= array.size or array.nbytes > MOST_BYTES:
+            if not array.size >= LEAST_VALUES or array.nbytes > MOST_BYTES:
                 continue
             if np.isfinite(array).any():
                 self.some[leaf.path] = self.some.get(leaf.path, 0) + 1

@@ -44,7 +44,6 @@ HANDLES = {  # type -> what users call it
     "lzma.LZMAFile": "an LZMA file",
     "shelve.DbfilenameShelf": "a shelf",
 }
-IN_FILE = "a picture that is not decoded yet"
 LISTINGS = ("listdir", "scandir", "glob", "rglob", "iglob", "iterdir")
 ORDERLESS = ("sorted", "len", "sum", "any", "all", "max", "min", "set")  # of a listing
 LABELS = re.compile(r"label|target|class_ids|lengths", re.IGNORECASE)
@@ -132,16 +131,9 @@ def handle_lines(subject: Subject) -> list[Line]:
 
 def _handles(subject: Subject) -> Iterator[tuple[str, str]]:
     for path, value, _ in parts(subject.dataset):
-        kind = HANDLES.get(kind_name(value)) or (IN_FILE if is_undecoded(value) else "")
+        kind = HANDLES.get(kind_name(value))
         if kind and not _is_closed(value) and not _is_written(value):
             yield path, kind
-
-
-def is_undecoded(value: Any) -> bool:
-    """Of Pillow, a picture whose file it keeps open until its pixels are asked for."""
-    name = kind_name(value)
-    of_pillow = name.startswith("PIL.") and name.endswith("ImageFile")
-    return of_pillow and kind_name(attribute(value, "fp")) in HANDLES
 
 
 def kind_name(value: Any) -> str:

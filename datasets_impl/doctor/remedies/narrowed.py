@@ -28,9 +28,7 @@ class Narrowed(Dataset[Any]):
         return len(self.inner)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> Any:
-        return changed(
-            self.inner[index], self.leaf["path"], lambda value: narrow(value, self.leaf)
-        )
+        return changed(self.inner[index], self.leaf["path"], lambda value: narrow(value, self.leaf))
 
 
 def changed(sample: Any, wanted: str, change: Callable[[Any], Any], path: str = "") -> Any:

@@ -185,7 +185,13 @@ def rechunked(at: Context) -> list[Remedy]:
             cost="all of it",
             needs=needs,
             once_seconds=call["seconds"] * of_all,
-            mends=("reads-too-much", "small-chunks", "decompressing", "reading", "decoding",
-                   "waiting"),
+            mends=(
+                "reads-too-much",
+                "small-chunks",
+                "decompressing",
+                "reading",
+                "decoding",
+                "waiting",
+            ),
         )
     ]
