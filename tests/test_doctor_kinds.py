@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from datasets_impl.doctor.findings.crowded import (
     bound_to_cores,
@@ -26,9 +26,12 @@ from datasets_impl.doctor.findings.mechanisms import connects
 from datasets_impl.doctor.findings.repeated import done_twice, same_work
 from datasets_impl.doctor.findings.searching import all_for_one
 from datasets_impl.doctor.findings.sizes import padded
+from datasets_impl.doctor.probes import loaders
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.idle import idle
+from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.items import items
+from datasets_impl.doctor.probes.loaders import Part, opened
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.padding import used_of
@@ -39,6 +42,7 @@ from datasets_impl.doctor.probes.whole import gone_through
 from datasets_impl.doctor.remedies.as_tensors import as_tensors, converted
 from datasets_impl.doctor.remedies.crowded import crowded
 from datasets_impl.doctor.remedies.kept_results import read_once
+from datasets_impl.doctor.remedies.narrowed import narrowed
 from datasets_impl.doctor.remedies.once_a_sample import once_a_sample
 from datasets_impl.doctor.remedies.rechunked import rechunked
 from datasets_impl.doctor.remedies.unpadded import unpadded
@@ -338,3 +342,34 @@ def test_workers_without_a_shard_are_named(shards: int, told: int) -> None:
     named = idle_workers({"repeated": {"idle": found}})
     assert (named is not None) == bool(told)
     assert named is None or "Of 4 workers 2 gave samples" in named.evidence
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_what_the_doctor_has_opened_a_worker_opens_for_itself(tmp_path: Path) -> None:
+    """Else workers share the position in the file, and read from each other's places."""
+    made = DataLoader(doctor_kinds.Records(tmp_path), batch_size=1, num_workers=2)
+    subject = subject_of("made", made)
+    subject.answers["inside"] = {"handles": open_handles(subject)}
+    looked = look(subject, 0.5)
+    assert looked["seen"] and open_handles(subject) == ["dataset.file, an open file"]
+    with opened(subject, Part(subject, [0]), 1, which_file) as loader:
+        ((own, is_same),) = list(loader)
+    assert not is_same and own != subject.dataset.file.fileno()
+    before = subject.answers["inside"]["handles"] = open_handles(subject)
+    with opened(subject, Part(subject, [0]), 1, which_file) as loader:
+        ((_, is_same),) = list(loader)
+    assert is_same, before  # what the user has opened is left as it is
+
+
+def which_file(_: Any) -> tuple[int, bool]:
+    dataset = get_worker_info().dataset  # type: ignore[union-attr]
+    return dataset.file.fileno(), not loaders._left_open
+
+
+def test_doubles_are_tried_as_floats(tmp_path: Path) -> None:
+    made = doctor_kinds.Doubles(tmp_path)
+    at = context(made, tmp_path, look=looked_at(made), **PYTHON)
+    (remedy,) = narrowed(at)
+    assert "float64" in remedy.mends and "astype(np.float32)" in remedy.lines
+    assert remedy.dataset[3].dtype is torch.float32
+    assert torch.allclose(remedy.dataset[3].double(), at.part[3])

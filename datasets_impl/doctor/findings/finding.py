@@ -64,4 +64,4 @@ def tried_of(seen: Probes, remedy: str) -> dict[str, Any] | None:
 def gain_of(seen: Probes, remedy: str) -> float | None:
     """How many times as fast a remedy was, by the middle of its rounds; None where none was."""
     one = tried_of(seen, remedy)
-    return one and float(np.median(np.array(one["beside"]) / np.array(one["blocks"])))
+    return float(np.median(np.array(one["beside"]) / np.array(one["blocks"]))) if one else None

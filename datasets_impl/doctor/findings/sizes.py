@@ -21,6 +21,7 @@ from datasets_impl.doctor.probes.causes import FETCHING
 
 TIMES = 4.0  # smaller that a leaf could be, and the whole sample to come first
 LEAST_SAMPLE = 1_000_000  # bytes of a sample that is large
+LEAST_FIRST = 1 << 18  # bytes of float64, to come before what workers cost by that
 LEAST_PART = 0.5  # of a sample's bytes that could be saved, where that does not come first
 LEAST_COMPUTED = 0.3  # of a sample's time, that steps on more than it holds take
 NO_STEPS = (*FETCHING, "decoding", "listing", "waiting", "collating")
@@ -94,7 +95,9 @@ def narrow_lines(leaf: dict[str, Any]) -> str:
 def float64(seen: Probes) -> Finding | None:
     wide = [leaf for leaf in seen.get("look", {}).get("example", [])
             if " float64 " in leaf["kind"] and leaf["bytes"] >= 1 << 14]  # fmt: skip
-    said = wide_values(seen)
+    said, whole = wide_values(seen), account(seen)
+    moving = whole.parts.get("collating", 0.0) + (whole.hand_over or 0.0)
+    first = moving > LARGEST_SHARE * (whole.total + (whole.hand_over or 0.0))
     if not wide or (said and said.evidence.startswith(f"{wide[0]['path']} is ")):
         return None
     return Finding(
@@ -103,7 +106,7 @@ def float64(seen: Probes) -> Finding | None:
         f"{wide[0]['path']} is {wide[0]['kind']}, {wide[0]['bytes'] / 1e6:,.2f} MB: twice what "
         "float32 takes, eight times uint8, in every copy from worker to trainer.",
         "Give uint8, and convert on the device.",
-        MECHANISM + 0.5,
+        MECHANISM + (0.65 if first and wide[0]["bytes"] >= LEAST_FIRST else 0.5),
         "X03",
         "return torch.from_numpy(image)  # uint8\n"
         "batch.to(device).float().div_(255)  # in the trainer",

@@ -231,26 +231,29 @@ def _by_text(found: Attribution) -> Attribution:
     """What a line that adds to an array takes in a loop is for copying it again and again; and what
     no function accounts for, for what its text asks for."""
     for kind in dict.fromkeys(UNSEEN.values()):
-        found = _all_moved(found, ("python",), kind, lambda one, kind=kind: (
-            unseen_at(one.file).get(one.line) == kind))  # fmt: skip
-    return _all_moved(found, COPIES, KIND, lambda one: (
-        one.times >= LEAST_TIMES and one.line in grown_at(one.file)))  # fmt: skip
+        named = {(one.file, one.line) for one in found.lines
+                 if unseen_at(one.file).get(one.line) == kind}  # fmt: skip
+        found = _all_moved(found, ("python",), kind, named)
+    grown = {(one.file, one.line) for one in found.lines
+             if one.times >= LEAST_TIMES and one.line in grown_at(one.file)}  # fmt: skip
+    return _all_moved(found, COPIES, KIND, grown)
 
 
 def _looped(found: Attribution) -> Attribution:
     """What quick calls take in a line that is begun again and again is Python's own time: a library
     is asked for one number at a time."""
-    return _all_moved(found, ASKED_FOR_ONE, "python", lambda one: (
-        one.times >= LOOPED and one.seconds < QUICK * one.times))  # fmt: skip
+    looped = {(one.file, one.line) for one in found.lines
+              if one.times >= LOOPED and one.seconds < QUICK * one.times}  # fmt: skip
+    return _all_moved(found, ASKED_FOR_ONE, "python", looped)
 
 
 def _all_moved(
-    found: Attribution, these: Sequence[Cause], to: Cause, wanted: Callable[[Line], bool]
+    found: Attribution, these: Sequence[Cause], to: Cause, wanted: set[tuple[str, int]]
 ) -> Attribution:
     """What the wanted lines take by these causes, and all takes for them, is by another."""
     causes, lines = dict(found.causes), []
     for line in found.lines:
-        if wanted(line):
+        if (line.file, line.line) in wanted:
             for cause in these:
                 part = min(line.causes.get(cause, 0.0), causes.get(cause, 0.0))
                 if part > 0 and cause != to:

@@ -10,6 +10,7 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.loaders import LATE, initialised
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.loading import ending_workers
+from datasets_impl.system.cores import cores
 
 ROUNDS = 2  # samples of each worker
 MOST = 16  # workers that are started
@@ -20,7 +21,7 @@ def idle(subject: Subject, seconds: float) -> dict[str, int]:
     for that."""
     workers, until = min(subject.workers, MOST), clock.perf_counter() + seconds
     first = float(subject.answers.get("look", {}).get("first", 0.0))
-    if workers < 2 or ROUNDS * workers * (first + subject.cost) > seconds:
+    if workers < 2 or (first + ROUNDS * subject.cost) * workers / cores() > seconds:
         return {}
     loader: DataLoader[Any] = DataLoader(
         subject.dataset, batch_size=None, num_workers=workers, prefetch_factor=1,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from torch.utils.data import default_collate
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import users_modules
@@ -117,7 +118,7 @@ def _of_batch(subject: Subject, size: int, seconds: float) -> dict[str, int]:
         for index in indices(subject, few):
             with contextlib.suppress(*RAISED):
                 some.append(subject.read(index))
-        collate, why = collate_of(subject, some) if some else (None, "there is none")
+        collate, why = collate_of(subject, some) if some else (default_collate, "there is none")
         if why:
             break
         with contextlib.suppress(*RAISED):

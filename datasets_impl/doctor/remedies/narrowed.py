@@ -16,6 +16,7 @@ from datasets_impl.doctor.probes.samples import copied, size_of
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
 
 FINDING = "wide-values"
+AS_FLOAT = "image = image.astype(np.float32)  # or give uint8, and convert on the device"
 
 
 class Narrowed(Dataset[Any]):
@@ -63,8 +64,10 @@ def narrow(value: Any, leaf: dict[str, Any]) -> Any:
 
 def narrowed(at: Context) -> list[Remedy]:
     """Measured with samples that are made large all the same, so it gains that much at least."""
-    leaf = widest(at.seen)
+    leaf, lines = widest(at.seen), ""
     if leaf is None or FINDING not in at.found:
+        leaf, lines = _double(at), AS_FLOAT
+    if leaf is None:
         return []
     made = Narrowed(at.part, leaf)
     try:
@@ -78,12 +81,21 @@ def narrowed(at: Context) -> list[Remedy]:
         Remedy(
             "narrow",
             "Give class numbers" if leaf["classes"] else f"Give {leaf['to']}",
-            narrow_lines(leaf),
+            lines or narrow_lines(leaf),
             made,
             at.subject.workers,
             "X03",
             caution="the trainer converts on the device; gains more where samples are never made "
             "large",
-            mends=(FINDING, "collating"),
+            mends=(FINDING, "float64", "collating"),
         )
     ]
+
+
+def _double(at: Context) -> dict[str, Any] | None:
+    """The largest leaf that is float64."""
+    found: list[dict[str, Any]] = at.seen["look"].get("example", [])
+    wide = [one for one in found if " float64 " in one["kind"]]
+    if not wide or "float64" not in at.found:
+        return None
+    return max(wide, key=lambda one: int(one["bytes"])) | {"to": "float32", "classes": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -28,11 +29,11 @@ class Cut(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         sample = self.inner[index]
         for one in self.found:
-            sample = changed(sample, one["path"], lambda value, one=one: cut(value, one))
+            sample = changed(sample, one["path"], partial(cut, one))
         return sample
 
 
-def cut(value: Any, one: dict[str, Any]) -> Any:
+def cut(one: dict[str, Any], value: Any) -> Any:
     kept = slice(0, one["used"]) if one["end"] == "end" else slice(-one["used"], None)
     return value[(slice(None),) * one["axis"] + (kept,)]
 
