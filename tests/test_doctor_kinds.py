@@ -22,7 +22,7 @@ from datasets_impl.doctor.findings.crowded import (
 from datasets_impl.doctor.findings.empty import not_finite
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.handing import pickled_batches
-from datasets_impl.doctor.findings.mechanisms import connects
+from datasets_impl.doctor.findings.mechanisms import connects, reopens
 from datasets_impl.doctor.findings.repeated import done_twice, same_work
 from datasets_impl.doctor.findings.searching import all_for_one
 from datasets_impl.doctor.findings.sizes import padded
@@ -373,3 +373,23 @@ def test_doubles_are_tried_as_floats(tmp_path: Path) -> None:
     assert "float64" in remedy.mends and "astype(np.float32)" in remedy.lines
     assert remedy.dataset[3].dtype is torch.float32
     assert torch.allclose(remedy.dataset[3].double(), at.part[3])
+
+
+def test_a_file_that_is_opened_in_no_time_may_be_opened_again() -> None:
+    """As one that is mapped for each sample."""
+    seen = {
+        "items": {"opened": [["a.bin", 40]], "first": [COST] * 40, "connected": 0.0},
+        "causes": {"total": COST, "causes": {"opening": COST / 4, "python": COST / 4}},
+    }
+    quick = {"look": {"turn": COST / 1000}}
+    assert reopens(seen) is not None and reopens(seen | quick) is None
+
+
+def test_a_line_that_is_looked_for_from_the_start_is_read_too_much(tmp_path: Path) -> None:
+    made = doctor_kinds.Line(tmp_path)
+    subject = Subject("", made, cost=COST)
+    profile = causes(subject, 1.0) | {"collating": 0.0}
+    at = context(made, tmp_path, causes=profile, items=items(subject, 0.3))
+    first = findings(at.seen)[0]
+    assert first.name == "reads-too-much" and "gives 96 bytes" in first.evidence
+    assert any(one.startswith(line("Line")) for one in first.places), first.places

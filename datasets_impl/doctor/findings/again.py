@@ -27,6 +27,7 @@ LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
 LEAST_ASKED = 1 << 20  # bytes for an item, to be worth a word
 # The same of a file that several samples come from; buffers of a few files are no proof.
 LEAST_OF_SHARED = max(1 << 16, 4 * io.DEFAULT_BUFFER_SIZE)
+LOOPED_TIMES = 64.0  # the same, for all of what the code does to be going through it
 LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
 TAKEN = 0.05  # of a sample's time, by a call that is counted at all
 MAKES = ".__init__"  # how the names of constructors end
@@ -127,10 +128,12 @@ def read_whole(seen: Probes) -> Finding | None:
             [place_of(call)],
         )
     asked = seen.get("items", {}).get("bytes_asked", 0.0)
-    reading = share_of(seen, *FETCHING)
+    reading, shares = share_of(seen, *FETCHING), _shares_files(seen)
+    if shares and asked >= LOOPED_TIMES * size:  # a loop over lines is no reading to the profiler
+        reading += share_of(seen, "python")
     others = (of_storage(seen), of_chunks(seen), of_lists(seen))
     special = next(chain(*others), None) or unindexed(seen) or packed_archive(seen)
-    least = max(READ_TIMES * size, LEAST_OF_SHARED if _shares_files(seen) else LEAST_ASKED)
+    least = max(READ_TIMES * size, LEAST_OF_SHARED if shares else LEAST_ASKED)
     if not size or asked < least or reading < LEAST_SHARE or special:
         return None
     return _too_much(
@@ -140,7 +143,7 @@ def read_whole(seen: Probes) -> Finding | None:
         "Store samples so that one can be read alone: a mapped array, one file a sample, or a "
         "store with an index.",
         "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
-        leading_to(seen, *FETCHING),
+        leading_to(seen, *FETCHING) or leading_to(seen, "python"),
     )
 
 

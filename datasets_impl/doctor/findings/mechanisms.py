@@ -80,6 +80,8 @@ def reopens(seen: Probes) -> Finding | None:
     again = [(path, times) for path, times in opened if count and times >= 0.9 * count]
     if share < OPENING and not (again and share > 0.1):
         return None
+    if share * account(seen).total < cheap(seen):  # as of a file that is mapped
+        return None
     named = f"{again[0][0]} is opened for every item; " if again else ""
     return Finding(
         "reopens",
