@@ -387,5 +387,5 @@ class Line(Frames):
         with (self.folder / "corpus.txt").open() as file:
             for number, text in enumerate(file):  # the costly line
                 if number == index:
-                    break
-        return torch.tensor([int(one) for one in text.split()])
+                    return torch.tensor([int(one) for one in text.split()])
+        raise IndexError(index)

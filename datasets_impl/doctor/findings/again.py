@@ -19,7 +19,7 @@ from datasets_impl.doctor.findings.finding import (
     cheap,
     share_of,
 )
-from datasets_impl.doctor.findings.user_lines import leading_to, place_of, shown
+from datasets_impl.doctor.findings.user_lines import leading_to, loops, place_of, shown
 from datasets_impl.doctor.probes.causes import FETCHING
 
 WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
@@ -44,6 +44,9 @@ IN_PART = {  # how a part of such a file is read; of others nothing can be said 
     "self.data = np.load(stored, mmap_mode='r')  # reads only the rows you ask for",
     ".wav": "rate, wave = scipy.io.wavfile.read(path, mmap=True)  # reads what you ask for",
 }
+FROM_LINE = """\
+file.seek(self.starts[index])  # where each line begins, noted once in __init__
+line = file.readline()"""
 
 
 def again(call: Call) -> float:
@@ -128,9 +131,10 @@ def read_whole(seen: Probes) -> Finding | None:
             [place_of(call)],
         )
     asked = seen.get("items", {}).get("bytes_asked", 0.0)
-    reading, shares = share_of(seen, *FETCHING), _shares_files(seen)
-    if shares and asked >= LOOPED_TIMES * size:  # a loop over lines is no reading to the profiler
-        reading += share_of(seen, "python")
+    shares = _shares_files(seen)
+    looped = shares and asked >= LOOPED_TIMES * size and loops(seen)
+    fetching = (*FETCHING, "python") if looped else FETCHING  # a loop over the lines of a file
+    reading = share_of(seen, *fetching)
     others = (of_storage(seen), of_chunks(seen), of_lists(seen))
     special = next(chain(*others), None) or unindexed(seen) or packed_archive(seen)
     least = max(READ_TIMES * size, LEAST_OF_SHARED if shares else LEAST_ASKED)
@@ -142,8 +146,8 @@ def read_whole(seen: Probes) -> Finding | None:
         f"unpacking it take {reading:.0%} of its time.",
         "Store samples so that one can be read alone: a mapped array, one file a sample, or a "
         "store with an index.",
-        "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
-        leading_to(seen, *FETCHING) or leading_to(seen, "python"),
+        FROM_LINE if looped else IN_PART[".npy"],
+        leading_to(seen, *fetching),
     )
 
 
