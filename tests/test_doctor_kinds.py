@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.padding import used_of
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.statements import grown_at
+from datasets_impl.doctor.probes.steps import steps
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.probes.whole import gone_through
 from datasets_impl.doctor.remedies.as_tensors import as_tensors, converted
@@ -381,8 +383,24 @@ def test_a_file_that_is_opened_in_no_time_may_be_opened_again() -> None:
         "items": {"opened": [["a.bin", 40]], "first": [COST] * 40, "connected": 0.0},
         "causes": {"total": COST, "causes": {"opening": COST / 4, "python": COST / 4}},
     }
-    quick = {"look": {"turn": COST / 1000}}
-    assert reopens(seen) is not None and reopens(seen | quick) is None
+    quick = seen | {"look": {"turn": COST / 1000}}
+    assert reopens(seen) is not None and reopens(quick) is None
+    once = {"name": "opened-once", "beside": [4.0], "blocks": [1.0], "lines": "connect(path)"}
+    measured = reopens(quick | {"tried": {"remedies": [once]}})  # it is read when it is first asked
+    assert measured is not None and "4.0 times as fast" in measured.evidence
+    assert measured.lines == "connect(path)"
+
+
+def test_databases_that_samples_connect_to_are_files_that_they_open(tmp_path: Path) -> None:
+    connects_anew = Subject("", doctor_kinds.WardAnew(tmp_path), cost=COST)
+    found = items(connects_anew, 0.3)
+    assert found["opened"][0] == (str(tmp_path / "ward.db"), len(found["first"]))
+
+
+def test_what_is_made_large_before_its_part_is_taken_is_told(tmp_path: Path) -> None:
+    found = steps(subject_of("made", doctor_kinds.MadeLarge(tmp_path)), time.perf_counter() + 60)
+    assert found["gives"] == 400 * 400 and found["part"]["line"] == marked("the part")
+    assert [one["line"] for one in found["large"]] == [line_of("MadeLarge")]
 
 
 def test_a_line_that_is_looked_for_from_the_start_is_read_too_much(tmp_path: Path) -> None:

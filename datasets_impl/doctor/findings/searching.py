@@ -65,7 +65,7 @@ def lines_of(one: Search) -> str:
 def all_for_one(seen: Probes) -> Finding | None:
     """All that the dataset holds is computed on, for the part that a sample is."""
     total = account(seen).total
-    if total < cheap(seen):
+    if not total or total < cheap(seen):
         return None
     for one in seen.get("repeats", {}).get("whole", []):
         here = range(one["first"], one["last"] + 1)

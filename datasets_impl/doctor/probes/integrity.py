@@ -104,7 +104,8 @@ def _tells(sample: Any) -> bool:
     """Whether two equal ones are no chance, as two black pictures would be."""
     arrays = [leaf.array for leaf in leaves(sample) if leaf.array is not None and leaf.array.size]
     return comparable(sample) and any(
-        (one != one.flat[0]).any() and (one == one).any() for one in arrays  # nor two of NaN
+        (one != one.flat[0]).any() and (one == one).any()
+        for one in arrays  # nor two of NaN
     )
 
 

@@ -110,6 +110,8 @@ class _Audit:
             return
         if event == "open" and isinstance(arguments[0], str | bytes):
             self.opened[os.fsdecode(arguments[0])] += 1
+        elif event == "sqlite3.connect" and isinstance(arguments[0], str | os.PathLike):
+            self.opened[os.fspath(arguments[0])] += 1
         elif event == "socket.connect":
             self.connected += 1
         elif event in ("os.listdir", "os.scandir", "glob.glob"):
