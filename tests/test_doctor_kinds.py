@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -296,6 +298,36 @@ def test_threads_that_workers_set_are_seen_and_one_is_tried(tmp_path: Path) -> N
     tried = {"remedies": [{"name": "one-thread", "beside": [3.0, 3.0], "blocks": [1.0, 1.0]}]}
     measured = too_many_threads(seen | {"tried": tried})
     assert measured is not None and measured.rank > 2 and "3.0 times" in measured.evidence
+
+
+FORKED = """
+import torch
+from torch.utils.data import DataLoader
+from datasets_impl.doctor.probes.ceiling import _copying
+
+class Smoothed:
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return torch.nn.functional.conv2d(torch.ones(1, 3, 96, 96), torch.ones(3, 3, 9, 9))
+
+torch.set_num_threads(1)
+_copying(100_000, 0.2)
+made = DataLoader(
+    Smoothed(), num_workers=1, multiprocessing_context="fork", timeout=40,
+    worker_init_fn=lambda _: torch.set_num_threads(4),
+)
+print(len(list(made)))
+"""
+
+
+def test_workers_of_many_threads_are_not_stopped_by_what_the_doctor_did() -> None:
+    """Where the process that forks them had threads of OpenMP work for it, they would wait."""
+    told = subprocess.run(
+        [sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert told.stdout == "8\n", told.stderr
 
 
 def test_a_process_that_is_bound_to_few_cores_is_named(tmp_path: Path) -> None:

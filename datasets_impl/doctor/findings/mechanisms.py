@@ -28,6 +28,7 @@ LEAST_TENSORS = 64  # of a batch
 LEAST_WAIT, LEAST_MET = 0.2, 0.05  # of a sample's time, for a lock; samples that found it taken
 DONE_AGAIN = 0.6  # of a sample's work, that each worker does for all others
 SHORT_STEP = 10.0  # milliseconds: few training steps take less
+FOREIGN_CORES = 0.5  # used by other programs, from which on times are too long
 QUICK = 1e-3  # seconds: a sample that takes longer is what is slow, whatever workers cost
 
 
@@ -228,6 +229,9 @@ def workers_cost(seen: Probes) -> Finding | None:
     batch_ms = float(np.median(none["beside"])) * size / 1e3
     step_ms = seen.get("step_ms")
     waits = batch_ms > (step_ms or SHORT_STEP)  # else a step goes on for longer than they take
+    # Beside other programs workers cannot show what they give to samples that cost something.
+    busy = seen.get("machine", {}).get("foreign", 0.0) > FOREIGN_CORES
+    waits = waits and not (busy and account(seen).total > cheap(seen))
     return Finding(
         "workers-cost",
         "Worker processes cost more than they do",

@@ -11,7 +11,7 @@ from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import UserLine, at_most, leading_to, user_lines
 
 PROVED = 0.3  # of what a line takes, that going through the list explains at most
-EXPLAINED = 0.03  # the same of what goes through all of the data, by the least that takes
+EXPLAINED = 0.02  # the same of what goes through all of the data, by the least that takes
 OWN = ("python", "converting", "transforming", "sorting", "drawing random numbers")
 
 IN = """{name}_set = set({name})  # once; the list itself stays, for whatever else asks it

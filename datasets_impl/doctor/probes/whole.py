@@ -20,7 +20,7 @@ from datasets_impl.doctor.probes.source_lines import name_of, parsed
 from datasets_impl.doctor.probes.target import Subject
 
 LEAST_LENGTH, LEAST_BYTES = 200, 1 << 16  # elements of a container; bytes of an array
-EACH, BYTE = 5e-9, 2e-11  # seconds that going through an element, or a byte of an array, takes
+EACH, BYTE = 5e-9, 5e-11  # seconds that going through an element, or a byte of an array, takes
 ASKED = ("len", "isinstance", "id", "getattr", "hasattr", "bisect", "searchsorted", "index", "get")
 TOLD = ("shape", "dtype", "ndim", "size", "itemsize", "nbytes", "index", "get", "append", "pop",
         "setdefault", "add", "popitem", "iloc", "loc", "iat", "at", "item")  # fmt: skip
