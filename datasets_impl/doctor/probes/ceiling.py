@@ -107,7 +107,7 @@ def _copying(nbytes: int, seconds: float) -> float:
     """In a thread that ends: where the one that forks workers has had others work for it, a worker
     that uses several threads waits for those for ever."""
     with ThreadPool(1) as pool:
-        return pool.apply(_copying_here, (nbytes, seconds))
+        return pool.submit(_copying_here, nbytes, seconds).result()
 
 
 def _copying_here(nbytes: int, seconds: float) -> float:
