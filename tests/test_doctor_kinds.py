@@ -32,12 +32,12 @@ from datasets_impl.doctor.findings.sizes import padded
 from datasets_impl.doctor.probes import loaders
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.idle import idle
-from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.items import items
 from datasets_impl.doctor.probes.loaders import Part, opened
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.padding import used_of
+from datasets_impl.doctor.probes.parts import open_handles
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.statements import grown_at
 from datasets_impl.doctor.probes.steps import steps

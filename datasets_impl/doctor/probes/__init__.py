@@ -2,7 +2,8 @@
 with plain values.
 
 - the subject: `target` finds it, in `importing`, as it is `handed` over, or as a `folder`; `making`
-  makes it anew (not one that `writes`), `loaders` builds loaders over a `part` of it; `inside` says
+  makes it anew (not one that `writes`), `loaders` builds loaders over a `part` of it; `parts` are what
+  it is made of, `inside` says
   what its parts are, `looking` reads its first samples (`reads`, `reading`, `raised`, with
   `patience`), `samples` says what they are made of;
 - where a sample's time goes: `items`, `profiling` and `profile`, `attribution` by `causes` and

@@ -18,8 +18,8 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor.probes.epochs import attribute as attribute_of
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.target import Subject
 
 MOST_MODULES, MOST_TEXT = 24, 1 << 20  # of the user's, and characters of one

@@ -24,7 +24,6 @@ from torch.utils.data import get_worker_info
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import names_called, users_modules
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.loaders import (
     Part,
     WorkerInit,
@@ -33,6 +32,7 @@ from datasets_impl.doctor.probes.loaders import (
     opened_by_reads,
 )
 from datasets_impl.doctor.probes.making import Place, asking
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.preparing import running
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices

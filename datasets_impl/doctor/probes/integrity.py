@@ -18,7 +18,7 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.apart import apart
 from datasets_impl.doctor.probes.epochs import told_epoch
 from datasets_impl.doctor.probes.frozen import frozen
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.rereading import changes_with_epoch

@@ -13,6 +13,7 @@ from torch.utils.data._utils import worker as torch_worker
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.epochs import attribute, has
+from datasets_impl.doctor.probes.parts import open_handles
 from datasets_impl.doctor.probes.raised import RAISED, InitRaised, sentence
 from datasets_impl.doctor.probes.reading import HANG, note_in_worker
 from datasets_impl.doctor.probes.room import at_once
@@ -174,8 +175,6 @@ def forget(holder: Any, steps: Sequence[str], name: str, was_none: bool) -> None
 
 def opened_by_reads(subject: Subject) -> list[Way]:
     """Files that were not open before samples were read."""
-    from datasets_impl.doctor.probes.inside import open_handles
-
     before = subject.answers.get("inside", {}).get("handles")
     if before is None:
         return []

@@ -12,9 +12,9 @@ import torch
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.finite import Finite
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.narrower import Narrower
 from datasets_impl.doctor.probes.padding import Padding
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.preparing import attributes
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.doctor.probes.randomness import is_random, noting_calls

@@ -19,8 +19,8 @@ import torch
 from PIL import Image, ImageFile
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.samples import Leaf, leaves

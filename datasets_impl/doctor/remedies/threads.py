@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets_impl.doctor.probes.inside import open_handles
+from datasets_impl.doctor.probes.parts import open_handles
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy
 from datasets_impl.system.cores import cores
 
