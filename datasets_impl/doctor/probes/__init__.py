@@ -2,14 +2,12 @@
 with plain values.
 
 - the subject: `target` finds it, in `importing`, as it is `handed` over, or as a `folder`; `making`
-  makes it anew (not one that `writes`), `loaders` builds loaders over a `part` of it; `parts` are what
-  it is made of, `inside` says
-  what its parts are, `looking` reads its first samples (`reads`, `reading`, `raised`, with
-  `patience`), `samples` says what they are made of;
+  makes it anew (not one that `writes`), `loaders` builds loaders over a `part` of it; `parts` names
+  what it is made of, and `inside` looks at that; `looking` reads its first samples (`reads`,
+  `reading`, `raised`, with `patience`), `samples` says what they are made of;
 - where a sample's time goes: `items`, `profiling` and `profile`, `attribution` by `causes` and
-  `statements`;
-  `own_code`, `own_lines`, `source_lines`, `tracing` and `steps` say under which of the user's
-  lines;
+  `statements`; `own_code`, `own_lines`, `source_lines`, `tracing` and `steps` say under which of
+  the user's lines;
 - calls that are seen by `standing` in for them (`callees`, `calls`): `pictures`, `repeats`,
   `searching`, `whole`, `queries`, `generators`, `in_turn` (locks); `chunks`, `parquet` and
   `archives` in files;
