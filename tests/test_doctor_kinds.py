@@ -443,3 +443,17 @@ def test_a_line_that_is_looked_for_from_the_start_is_read_too_much(tmp_path: Pat
     first = findings(at.seen)[0]
     assert first.name == "reads-too-much" and "gives 96 bytes" in first.evidence
     assert any(one.startswith(line("Line")) for one in first.places), first.places
+
+
+def test_beside_other_programs_work_comes_before_what_workers_cost() -> None:
+    """There is no core for workers to show what they give to it."""
+    none = {"name": "workers-0", "beside": [900.0] * 3, "blocks": [300.0] * 3}
+    busy = {
+        "machine": {"foreign": 1.5}, "inside": {"batch_size": 64}, "tried": {"remedies": [none]},
+        **WORKERS,
+    }  # fmt: skip
+    for cause, first in (("parsing XML", "parsing XML"), ("python", "workers-cost")):
+        seen = busy | {"causes": {"total": COST / 2, "causes": {cause: COST / 2}}}
+        assert findings(seen)[0].name == first
+    alone = {"machine": {"foreign": 0.1}, "causes": seen["causes"]}
+    assert findings(busy | alone)[0].name == "workers-cost"

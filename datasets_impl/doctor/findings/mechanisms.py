@@ -22,6 +22,7 @@ from datasets_impl.doctor.findings.finding import (
 from datasets_impl.doctor.findings.hazards import SPLIT, opened_late
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import leading_to, loader_places, shown
+from datasets_impl.doctor.probes.causes import KINDS
 
 OPENING, OPENED_GAIN = 0.2, 1.3  # of a sample's time; times as fast without opening
 LEAST_TENSORS = 64  # of a batch
@@ -229,9 +230,10 @@ def workers_cost(seen: Probes) -> Finding | None:
     batch_ms = float(np.median(none["beside"])) * size / 1e3
     step_ms = seen.get("step_ms")
     waits = batch_ms > (step_ms or SHORT_STEP)  # else a step goes on for longer than they take
-    # Beside other programs workers cannot show what they give to samples that cost something.
+    # Beside other programs workers cannot show what they give to samples that are work.
     busy = seen.get("machine", {}).get("foreign", 0.0) > FOREIGN_CORES
-    waits = waits and not (busy and account(seen).total > cheap(seen))
+    works = any(account(seen).share(kind) >= LEAST_SHARE for kind in KINDS)
+    waits = waits and not (busy and works and account(seen).total > cheap(seen))
     return Finding(
         "workers-cost",
         "Worker processes cost more than they do",
