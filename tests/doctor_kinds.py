@@ -18,7 +18,7 @@ import torch
 import zarr
 from PIL import Image
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
 from tests.doctor_again import FRAMES, Frames, Ward
 
@@ -303,19 +303,6 @@ class Missing(Frames):
         return torch.from_numpy(row)
 
 
-def of_arrays(samples: list[Any]) -> Any:
-    return np.stack([one.numpy() for one in samples]), [1.5] * 20
-
-
-def of_lists(samples: list[Any]) -> Any:
-    return [one.reshape(-1).tolist() for one in samples]
-
-
-class Rows(Frames):
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return torch.from_numpy(self.rows[index])
-
-
 class Vocabulary:
     """As tokenisers of libraries: a class is asked to read one."""
 
@@ -333,18 +320,6 @@ class LoadsVocabulary(Frames):
         return torch.tensor(vocabulary.words[f"word-{index}"])
 
 
-class Shards(IterableDataset[Any]):
-    """Each worker takes whole shards."""
-
-    def __init__(self, shards: int) -> None:
-        self.shards = [np.full((40, 8), number) for number in range(shards)]
-
-    def __iter__(self) -> Any:
-        info = get_worker_info()
-        for shard in self.shards[info.id :: info.num_workers] if info else self.shards:
-            yield from torch.from_numpy(shard)
-
-
 class ArrowRows(Frames):
     """Rows of an Arrow table, as Python lists."""
 
@@ -354,26 +329,6 @@ class ArrowRows(Frames):
     def __getitem__(self, index: int) -> torch.Tensor:
         (row,) = self.table.slice(index, 1).to_pylist()  # the costly line
         return torch.from_numpy(np.array(row["row"][:9]))
-
-
-class Records(Frames):
-    """Opens its file when the first sample is read, as it should."""
-
-    def prepare(self) -> None:
-        (self.folder / "rows.raw").write_bytes(self.rows.tobytes())
-        self.file: Any = None
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        if self.file is None:
-            self.file = (self.folder / "rows.raw").open("rb")
-        self.file.seek(index * self.rows[0].nbytes)
-        held = self.file.read(self.rows[0].nbytes)
-        return torch.frombuffer(bytearray(held), dtype=torch.float32)
-
-
-class Doubles(Frames):
-    def __getitem__(self, index: int) -> torch.Tensor:
-        return torch.from_numpy(self.rows[index] / 255.0 + np.zeros(1))
 
 
 class Line(Frames):
