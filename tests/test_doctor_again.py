@@ -20,12 +20,12 @@ from datasets_impl.doctor.findings.again import (
     large_chunks,
     packed_archive,
     read_whole,
-    same_work,
     unindexed,
     whole_storage,
 )
 from datasets_impl.doctor.findings.finding import Finding
 from datasets_impl.doctor.findings.findings import findings
+from datasets_impl.doctor.findings.repeated import same_work
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.probes import repeats as repeats_probe
 from datasets_impl.doctor.probes.callees import callees
@@ -61,6 +61,7 @@ from tests import (
     doctor_again,
     doctor_decoded,
     doctor_habits,
+    doctor_kinds,
     doctor_lookups,
     doctor_rewritten,
     doctor_sizes,
@@ -100,7 +101,8 @@ def with_share(cause: str) -> dict[str, Any]:
 
 
 HOMES = (
-    doctor_again, doctor_decoded, doctor_habits, doctor_lookups, doctor_rewritten, doctor_sizes,
+    doctor_again, doctor_decoded, doctor_habits, doctor_kinds, doctor_lookups, doctor_rewritten,
+    doctor_sizes,
 )  # fmt: skip
 
 

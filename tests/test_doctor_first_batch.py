@@ -172,7 +172,7 @@ def test_only_a_first_sample_that_sets_something_prepares(
 ) -> None:
     subject = subject_of("x", doctor_remedied.annotated(tmp_path))
     noted = Prepared(Part(subject, [0, 1]))
-    noted.told[:] = torch.tensor([0.25, 0.5, 3.0, 1.0, 9.0])
+    noted.told[:] = torch.tensor([0.25, 0.5, 3.0, 1.0, 9.0, 4.0, 0.0])
     assert noted.seconds(0.5, lazy) == {"sent": 0.25, "init": 0.5, "first": more}
 
 

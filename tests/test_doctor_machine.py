@@ -33,7 +33,8 @@ FINE: dict[str, Any] = {
     "ahead": 2, "batch_bytes": 1 << 20, "batch_tensors": 2, "pinned": False, "foreign": 0.0,
     "swapped_in": 0.0,
     "room": {"memory": 8 * GB, "shared memory": 4 * GB, "disk": 9 * GB}, "data": [],
-    "spins": [], "quick_disks": [["/fast", 9 * GB]],
+    "spins": [], "quick_disks": [["/fast", 9 * GB]], "bound": {}, "batch_arrays": 0,
+    "batch_values": 0,
 }  # fmt: skip
 READING = {"causes": {"reading": 0.008, "decoding": 0.002}, "total": 0.01}
 

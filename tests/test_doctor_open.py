@@ -16,7 +16,8 @@ import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.doctor.findings.findings import findings
-from datasets_impl.doctor.probes.inside import look_inside, open_handles, parts
+from datasets_impl.doctor.probes.inside import look_inside
+from datasets_impl.doctor.probes.parts import open_handles, parts
 from datasets_impl.doctor.probes.target import subject_of
 from tests.test_doctor_integrity import marked_in
 

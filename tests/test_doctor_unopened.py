@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch.utils.data import Dataset, Subset, default_collate
 
-from datasets_impl.doctor.probes.inside import look_inside, open_handles
+from datasets_impl.doctor.probes.inside import look_inside
 from datasets_impl.doctor.probes.loaders import Part
+from datasets_impl.doctor.probes.parts import open_handles
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.remedies.remedies import worker_for_each_core
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable

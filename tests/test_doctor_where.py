@@ -18,8 +18,9 @@ from rich.console import Console
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from datasets_impl.doctor.findings.crowded import too_many_threads
 from datasets_impl.doctor.findings.findings import findings
-from datasets_impl.doctor.findings.mechanisms import many_tensors, too_many_threads, workers_cost
+from datasets_impl.doctor.findings.mechanisms import many_tensors, workers_cost
 from datasets_impl.doctor.findings.memory import grows, large_pickle, leaks, packed_lines
 from datasets_impl.doctor.findings.starting import slow_to_make
 from datasets_impl.doctor.probes import inside, items, pickling, profiling

@@ -19,8 +19,7 @@ from datasets_impl.doctor.findings.finding import (
     cheap,
     share_of,
 )
-from datasets_impl.doctor.findings.mechanisms import lists_folder
-from datasets_impl.doctor.findings.user_lines import leading_to, place_of, shown
+from datasets_impl.doctor.findings.user_lines import leading_to, loops, place_of, shown
 from datasets_impl.doctor.probes.causes import FETCHING
 
 WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
@@ -28,12 +27,12 @@ LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
 LEAST_ASKED = 1 << 20  # bytes for an item, to be worth a word
 # The same of a file that several samples come from; buffers of a few files are no proof.
 LEAST_OF_SHARED = max(1 << 16, 4 * io.DEFAULT_BUFFER_SIZE)
+LOOPED_TIMES = 64.0  # the same, for all of what the code does to be going through it
 LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
 TAKEN = 0.05  # of a sample's time, by a call that is counted at all
 MAKES = ".__init__"  # how the names of constructors end
 LONG_LIST = 100  # indices
-LISTINGS = ("os.listdir", "os.scandir", "glob.glob")
-LEAST_RESULT = 64  # bytes: what gives less is called for something else
+MANY_CHUNKS = 64  # that a sample is put together from
 READING = (*FETCHING, "decoding", "converting")  # what comes of having read more than is used
 PICTURES = {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 INDEXED = "CREATE INDEX by_{column} ON {table} ({column});"
@@ -45,6 +44,9 @@ IN_PART = {  # how a part of such a file is read; of others nothing can be said 
     "self.data = np.load(stored, mmap_mode='r')  # reads only the rows you ask for",
     ".wav": "rate, wave = scipy.io.wavfile.read(path, mmap=True)  # reads what you ask for",
 }
+FROM_LINE = """\
+file.seek(self.starts[index])  # where each line begins, noted once in __init__
+line = file.readline()"""
 
 
 def again(call: Call) -> float:
@@ -55,7 +57,7 @@ def again(call: Call) -> float:
 def of_whole(seen: Probes) -> Iterator[Call]:
     """Calls that give far more than a sample holds, of files that several samples come from."""
     size = seen.get("look", {}).get("bytes", 0.0)
-    for call in _calls(seen):
+    for call in calls_of_samples(seen):
         if call["gives"] < max(LEAST_BYTES, WHOLE_TIMES * size) or again(call) < LEAST_AGAIN:
             continue
         if call["full_name"].endswith(MAKES):  # what it reads is told by itself
@@ -71,47 +73,42 @@ def of_row_groups(seen: Probes) -> Iterator[Call]:
 
 def of_storage(seen: Probes) -> Iterator[Call]:
     """Calls that give a part of a storage that is read whole."""
-    for call in _calls(seen):
+    for call in calls_of_samples(seen):
         larger = call["held"] > max(WHOLE_TIMES * call["gives"], LEAST_BYTES)
-        if larger and call["path"] and _costly(call):
+        if larger and call["path"] and costly(call):
             yield call
 
 
 def of_chunks(seen: Probes) -> Iterator[Call]:
-    """Calls that read chunks of which they take a small part."""
-    for call in _calls(seen):
-        touched = call["chunk"].get("bytes", 0)
-        if touched > max(WHOLE_TIMES * call["gives"], LEAST_BYTES) and _costly(call):
+    """Calls that read chunks of which they take a small part, or very many of them."""
+    for call in calls_of_samples(seen):
+        if (too_large(call["chunk"], call["gives"]) or too_many(call["chunk"])) and costly(call):
             yield call
+
+
+def too_large(chunk: dict[str, Any], gives: int) -> bool:
+    return bool(chunk.get("bytes", 0) > max(WHOLE_TIMES * gives, LEAST_BYTES))
+
+
+def too_many(chunk: dict[str, Any]) -> bool:
+    return bool(chunk.get("count", 0) >= MANY_CHUNKS)
 
 
 def of_lists(seen: Probes) -> Iterator[Call]:
     """Calls that read what a long list of indices names."""
-    for call in _calls(seen):
-        if call["chunk"].get("listed", 0) >= LONG_LIST and _costly(call):
+    for call in calls_of_samples(seen):
+        if call["chunk"].get("listed", 0) >= LONG_LIST and costly(call):
             yield call
 
 
-def of_same(seen: Probes) -> Iterator[Call]:
-    """Calls that give what they gave for another sample."""
-    whole = [call["name"] for call in of_whole(seen)]
-    for call in _calls(seen):
-        if call["name"] in whole or call["gives"] < LEAST_RESULT or not _costly(call):
-            continue
-        home, _, made = call["full_name"].rpartition(".")
-        plain = home.partition(".")[0] in ("numpy", "torch") and not made.startswith("load")
-        if again(call) >= LEAST_AGAIN and not plain:  # an array is made that is written to
-            yield call
-
-
-def _calls(seen: Probes) -> list[Call]:
+def calls_of_samples(seen: Probes) -> list[Call]:
     """None of samples that cost next to nothing."""
     if seen.get("look", {}).get("cost", 0.0) < cheap(seen):
         return []
     return [one for one in seen.get("repeats", {}).get("calls", []) if one["share"] >= TAKEN]
 
 
-def _costly(call: Call) -> bool:
+def costly(call: Call) -> bool:
     return bool(call["share"] >= LEAST_SHARE)
 
 
@@ -127,17 +124,20 @@ def read_whole(seen: Probes) -> Finding | None:
             if pictures
             else "Far more is read than a sample holds",
             f"{call['name']} gives {decimal(call['gives'])} for a sample of {decimal(int(size))}"
-            f"{_times(call)}.",
+            f"{times_read(call)}.",
             "Read only the part (map the file, or ask for it by its offset), or read it once in "
             "each worker.",
             IN_PART.get(Path(call["path"]).suffix.lower(), ""),
             [place_of(call)],
         )
     asked = seen.get("items", {}).get("bytes_asked", 0.0)
-    reading = share_of(seen, *FETCHING)
+    shares = _shares_files(seen)
+    looped = shares and asked >= LOOPED_TIMES * size and loops(seen)
+    fetching = (*FETCHING, "python") if looped else FETCHING  # a loop over the lines of a file
+    reading = share_of(seen, *fetching)
     others = (of_storage(seen), of_chunks(seen), of_lists(seen))
     special = next(chain(*others), None) or unindexed(seen) or packed_archive(seen)
-    least = max(READ_TIMES * size, LEAST_OF_SHARED if _shares_files(seen) else LEAST_ASKED)
+    least = max(READ_TIMES * size, LEAST_OF_SHARED if shares else LEAST_ASKED)
     if not size or asked < least or reading < LEAST_SHARE or special:
         return None
     return _too_much(
@@ -146,8 +146,8 @@ def read_whole(seen: Probes) -> Finding | None:
         f"unpacking it take {reading:.0%} of its time.",
         "Store samples so that one can be read alone: a mapped array, one file a sample, or a "
         "store with an index.",
-        "self.data = np.load(path, mmap_mode='r')  # reads only the rows you ask for",
-        leading_to(seen, *FETCHING),
+        FROM_LINE if looped else IN_PART[".npy"],
+        leading_to(seen, *fetching),
     )
 
 
@@ -166,7 +166,7 @@ def _large_row_groups(call: Call, size: float) -> Finding:
         "Row groups are far larger than what a sample takes of them",
         f"{chunk['rows']:,} rows, {decimal(call['gives'])}, are read for a sample of "
         f"{decimal(int(size))}: Parquet is read by row groups, and {chunk['of']:,} rows lie in "
-        f"{chunk['groups']:,}{_times(call)}.",
+        f"{chunk['groups']:,}{times_read(call)}.",
         "Write the file again in small row groups, or read each of them once in each worker.",
         "pq.write_table(table, path, row_group_size=1000)",
         [place_of(call)],
@@ -191,6 +191,8 @@ def large_chunks(seen: Probes) -> Finding | None:
         chunk = call["chunk"]
         shape, taken = (" x ".join(map(str, chunk[one])) for one in ("chunk", "taken"))
         packed = call["path"].endswith((".gz", ".bz2"))
+        if not too_large(chunk, call["gives"]):
+            return _small_chunks(call, shape, taken)
         return _too_much(
             "A compressed file is unpacked for a part of it" if packed
             else "Chunks are far larger than what a sample takes of them",
@@ -204,6 +206,20 @@ def large_chunks(seen: Probes) -> Finding | None:
             [place_of(call)],
         )  # fmt: skip
     return None
+
+
+def _small_chunks(call: Call, shape: str, taken: str) -> Finding:
+    return Finding(
+        "small-chunks",
+        "A sample is put together from very many chunks",
+        f"{call['chunk']['count']:,} chunks of {shape} are read for a sample's {taken}, each "
+        f"of them by itself; that takes {call['share']:.0%} of its time.",
+        "Write the store again, with chunks of what a sample takes.",
+        MECHANISM + 0.79,
+        "C11",
+        f"chunks=({', '.join(map(str, call['chunk']['taken']))},)",
+        [place_of(call)],
+    )
 
 
 def packed_archive(seen: Probes) -> Finding | None:
@@ -242,37 +258,6 @@ def index_list(seen: Probes) -> Finding | None:
     return None
 
 
-def same_work(seen: Probes) -> Finding | None:
-    """A result that was there already is made anew."""
-    for call in of_same(seen):
-        if call["full_name"] in LISTINGS and lists_folder(seen):  # which says what work it is
-            continue
-        if call["full_name"].endswith(MAKES):
-            return Finding(
-                "same-work",
-                "An object is made anew for many samples, with the same arguments",
-                f"{call['name']} was made {call['calls']:,} times, with {call['distinct']:,} "
-                f"different arguments, and takes {call['share']:.0%} of a sample's time.",
-                "Make it once, in the dataset's constructor.",
-                MECHANISM + 0.7,
-                "C12",
-                f"self.made = {call['name']}(...)  # in __init__",
-                [place_of(call)],
-            )
-        return Finding(
-            "same-work",
-            "The same work is done again for many samples",
-            f"{call['name']} was called {call['calls']:,} times, with {call['distinct']:,} "
-            f"different arguments{_times(call)}, and takes {call['share']:.0%} of a sample's time.",
-            "Do it once and keep what comes of it, in each worker.",
-            MECHANISM + 0.7,
-            "C12",
-            f"@functools.lru_cache\ndef once(...):\n    return {call['name']}(...)",
-            [place_of(call)],
-        )
-    return None
-
-
 def unindexed(seen: Probes) -> Finding | None:
     """A query that goes through a whole table."""
     queries = seen.get("repeats", {}).get("queries", [])
@@ -294,7 +279,7 @@ def _too_much(title: str, evidence: str, remedy: str, lines: str, places: list[s
     return Finding("reads-too-much", title, evidence, remedy, MECHANISM + 0.8, "C11", lines, places)
 
 
-def _times(call: Call) -> str:
+def times_read(call: Call) -> str:
     if not call["path"] or call["times"] < 2:
         return ""
     return f"; {Path(call['path']).name} was read {call['times']:,} times"

@@ -138,3 +138,22 @@ def nothing(seen: Probes) -> Finding | None:
         "Let the dataset return what it read; a loader cannot collate this.",
         WRONG + 0.96,
     )
+
+
+def not_finite(seen: Probes) -> Finding | None:
+    """A step on one of them makes all weights NaN."""
+    for one in seen.get("look", {}).get("not_finite", []):
+        named = ", ".join(map(str, one["samples"][:5]))
+        where = "" if one["path"] == "the sample" else f" in {one['path']}"
+        return Finding(
+            "not-finite",
+            "Some samples are not numbers",
+            f"{len(one['samples'])} of {one['of']} that were looked at hold only NaN or infinity"
+            f"{where}, and the others numbers: sample {named}.",
+            "Look for a division by zero or the logarithm of 0 where they are made, or leave them "
+            "out.",
+            WRONG + 0.65,
+            "",
+            "scaled = (values - values.mean()) / max(values.std(), 1e-6)",
+        )
+    return None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.probes.thresholds import TURNS
 
@@ -51,3 +53,15 @@ def share_of(seen: Probes, *causes: str) -> float:
     """Of a sample's time."""
     whole = account(seen)
     return sum(whole.share(cause) for cause in causes)
+
+
+def tried_of(seen: Probes, remedy: str) -> dict[str, Any] | None:
+    """What came of trying a remedy; None where it was not tried."""
+    remedies = seen.get("tried", {}).get("remedies", [])
+    return next((one for one in remedies if one["name"] == remedy), None)
+
+
+def gain_of(seen: Probes, remedy: str) -> float | None:
+    """How many times as fast a remedy was, by the middle of its rounds; None where none was."""
+    one = tried_of(seen, remedy)
+    return float(np.median(np.array(one["beside"]) / np.array(one["blocks"]))) if one else None

@@ -9,15 +9,21 @@ from datasets_impl.doctor.findings.again import (
     large_chunks,
     packed_archive,
     read_whole,
-    same_work,
     unindexed,
     whole_storage,
+)
+from datasets_impl.doctor.findings.crowded import (
+    bound_to_cores,
+    idle_workers,
+    more_workers_than_cores,
+    too_many_threads,
 )
 from datasets_impl.doctor.findings.empty import (
     empty_batch,
     init_raises,
     no_batch,
     no_samples,
+    not_finite,
     nothing,
     sampler_raises,
     second_empty,
@@ -26,6 +32,7 @@ from datasets_impl.doctor.findings.finding import (
     Finding,
     Probes,
 )
+from datasets_impl.doctor.findings.handing import pickled_batches
 from datasets_impl.doctor.findings.hazards import (
     alike,
     all_from_each,
@@ -58,25 +65,25 @@ from datasets_impl.doctor.findings.machine import (
     far_away,
     few_descriptors,
     little_memory,
-    more_workers_than_cores,
     slow_disk,
     small_shared_memory,
     swaps,
 )
 from datasets_impl.doctor.findings.mechanisms import (
+    connects,
     decoded_larger,
     lists_folder,
     many_tensors,
     outlier,
     reopens,
     split_late,
-    too_many_threads,
     wait_in_turn,
     workers_cost,
 )
 from datasets_impl.doctor.findings.memory import grows, large_pickle, leaks
-from datasets_impl.doctor.findings.searching import searches_list
-from datasets_impl.doctor.findings.sizes import computes_too_much, float64, wide_values
+from datasets_impl.doctor.findings.repeated import done_twice, same_work
+from datasets_impl.doctor.findings.searching import all_for_one, searches_list
+from datasets_impl.doctor.findings.sizes import computes_too_much, float64, padded, wide_values
 from datasets_impl.doctor.findings.starting import (
     reads_all_first,
     slow_sampler,
@@ -89,6 +96,7 @@ from datasets_impl.doctor.findings.time_causes import time_causes
 
 HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     no_samples, no_batch, init_raises, sampler_raises, second_empty, empty_batch, nothing, alike,
+    not_finite,
     cannot_start, stuck, workers_hang,
     all_from_each, frozen, same_in_workers, same_in_epochs, broken, lengths, not_collated,
     requires_grad, handles,
@@ -98,7 +106,8 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     little_memory, more_workers_than_cores, swaps, far_away, kept_random, rewritten, stale_epoch,
     swallowed, moved_apart, replaced, paired, lost_cache, endless_cache, same_order, slow_sampler,
     reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart, searches_list,
-    slow_disk, wait_in_turn, split_late, seeded, wide_values, computes_too_much,
+    slow_disk, wait_in_turn, split_late, seeded, wide_values, computes_too_much, padded,
+    bound_to_cores, idle_workers, done_twice, connects, pickled_batches, all_for_one,
 )  # fmt: skip
 
 

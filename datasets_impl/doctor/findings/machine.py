@@ -26,7 +26,6 @@ REMOTE = {  # kinds of file system whose files are on another machine
 LAYERED = {"overlay", "aufs"}  # a container's image
 FROM_DISK = ("reading", "opening", "listing", "waiting")  # what a slow disk makes long
 LEAST_SWAPPED = 4 << 20  # bytes a second, read back from swap
-MANY = 2  # workers a core, which may still take turns without harm
 OPEN_ANYWAY = 64  # descriptors of a process that trains, beside those of batches
 
 
@@ -116,28 +115,6 @@ def little_memory(seen: Probes) -> Finding | None:
         WRONG + 0.2,
         "C09",
         places=loader_places(seen),
-    )
-
-
-def more_workers_than_cores(seen: Probes) -> Finding | None:
-    """PyTorch itself warns by the cores that are there, and not by those that may be used."""
-    machine, workers, _ = _ahead(seen)
-    cores, visible = machine.get("cores", 0), machine.get("visible", 0)
-    if not cores or workers <= MANY * cores:
-        return None
-    why = "this machine has"
-    if machine.get("quota") is not None and cores < visible:
-        why = f"this container may use of {visible}"
-    return Finding(
-        "more-workers-than-cores",
-        "There are more workers than cores",
-        f"{workers} workers, and {cores} core{'s' if cores > 1 else ''} {why}.",
-        f"Try num_workers={cores}: more only take turns, unless samples wait for a disk or a "
-        "network.",
-        NOTE + 0.25,
-        "C20",
-        f"DataLoader(..., num_workers={cores})  # len(os.sched_getaffinity(0)) sees no quota",
-        loader_places(seen),
     )
 
 

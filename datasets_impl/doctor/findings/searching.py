@@ -11,6 +11,8 @@ from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import UserLine, at_most, leading_to, user_lines
 
 PROVED = 0.3  # of what a line takes, that going through the list explains at most
+EXPLAINED = 0.02  # the same of what goes through all of the data, by the least that takes
+OWN = ("python", "converting", "transforming", "sorting", "drawing random numbers")
 
 IN = """{name}_set = set({name})  # once; the list itself stays, for whatever else asks it
 value in {name}_set  # in place of {name}"""
@@ -58,3 +60,34 @@ def lines_of(one: Search) -> str:
     """For what the line asks: whether it is there, or where."""
     asks = linecache.getline(one["file"], one["line"])
     return (WHERE if f"{one['name']}.index(" in asks else IN).format(name=one["name"])
+
+
+def all_for_one(seen: Probes) -> Finding | None:
+    """All that the dataset holds is computed on, for the part that a sample is."""
+    total = account(seen).total
+    if not total or total < cheap(seen):
+        return None
+    for one in seen.get("repeats", {}).get("whole", []):
+        here = range(one["first"], one["last"] + 1)
+        lines = [
+            line for line in user_lines(seen) if line.file == one["file"] and line.line in here
+        ]
+        own = sum(line.causes.get(cause, 0.0) for line in lines for cause in OWN)
+        if own < LEAST_SHARE * total or one["seconds"] < EXPLAINED * own:
+            continue
+        return Finding(
+            "all-for-one",
+            "All of the data is gone through for each sample",
+            f"{one['name']} holds {one['size']}, about as many as there are samples or more, and "
+            f"what goes through all of it takes {own / total:.0%} of a sample's time; without it "
+            f"at most {at_most(own / total):.1f} times as fast.",
+            "Take the sample's part of it first; or do once, in the constructor, what needs all of "
+            "it, such as grouping, sorting or scaling.",
+            MECHANISM + 0.73,
+            "",
+            f"part = {one['name']}[index]  # first; then compute on that\n"
+            "self.by_label = {label: np.flatnonzero(labels == label) for label in set(labels)}  "
+            "# or once, in __init__",
+            leading_to(seen, *OWN),
+        )
+    return None

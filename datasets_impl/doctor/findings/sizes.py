@@ -21,11 +21,15 @@ from datasets_impl.doctor.probes.causes import FETCHING
 
 TIMES = 4.0  # smaller that a leaf could be, and the whole sample to come first
 LEAST_SAMPLE = 1_000_000  # bytes of a sample that is large
+LEAST_FIRST = 1 << 18  # bytes of float64, to come before what workers cost by that
 LEAST_PART = 0.5  # of a sample's bytes that could be saved, where that does not come first
 LEAST_COMPUTED = 0.3  # of a sample's time, that steps on more than it holds take
 NO_STEPS = (*FETCHING, "decoding", "listing", "waiting", "collating")
 MOSTLY = 0.6  # of what making a sample takes, by a line that is named for it
 MAKING = ("transforming", "converting", "python")  # causes of the lines that make such a leaf
+UNPADDED = """\
+def collate(samples):  # the dataset pads nothing
+    return torch.nn.utils.rnn.pad_sequence(samples, batch_first=True)  # of each field"""
 
 
 def widest(seen: Probes) -> dict[str, Any] | None:
@@ -91,7 +95,9 @@ def narrow_lines(leaf: dict[str, Any]) -> str:
 def float64(seen: Probes) -> Finding | None:
     wide = [leaf for leaf in seen.get("look", {}).get("example", [])
             if " float64 " in leaf["kind"] and leaf["bytes"] >= 1 << 14]  # fmt: skip
-    said = wide_values(seen)
+    said, whole = wide_values(seen), account(seen)
+    moving = whole.parts.get("collating", 0.0) + (whole.hand_over or 0.0)
+    first = moving > LARGEST_SHARE * (whole.total + (whole.hand_over or 0.0))
     if not wide or (said and said.evidence.startswith(f"{wide[0]['path']} is ")):
         return None
     return Finding(
@@ -100,7 +106,7 @@ def float64(seen: Probes) -> Finding | None:
         f"{wide[0]['path']} is {wide[0]['kind']}, {wide[0]['bytes'] / 1e6:,.2f} MB: twice what "
         "float32 takes, eight times uint8, in every copy from worker to trainer.",
         "Give uint8, and convert on the device.",
-        MECHANISM + 0.5,
+        MECHANISM + (0.65 if first and wide[0]["bytes"] >= LEAST_FIRST else 0.5),
         "X03",
         "return torch.from_numpy(image)  # uint8\n"
         "batch.to(device).float().div_(255)  # in the trainer",
@@ -154,3 +160,32 @@ def in_order(names: list[Any], steps: dict[str, Any]) -> list[Any]:
 
 def reordered_line(steps: dict[str, Any]) -> str:
     return f"{steps['list']} = [{', '.join(in_order(steps['names'], steps))}]  # in this order"
+
+
+def mostly_padding(seen: Probes) -> list[dict[str, Any]]:
+    """Leaves of which no sample uses more than a small part; none where all of a sample is little
+    smaller without."""
+    found = [one for one in seen.get("look", {}).get("padding", [])
+             if one["length"] >= TIMES * one["used"]]  # fmt: skip
+    saved = sum(one["bytes"] * (1 - one["used"] / one["length"]) for one in found)
+    return found if saved >= (1 - 1 / TIMES) * seen.get("look", {}).get("bytes", 0.0) else []
+
+
+def padded(seen: Probes) -> Finding | None:
+    """Zeros are collated, handed over and computed on, whoever does it."""
+    found = mostly_padding(seen)
+    if not found:
+        return None
+    one = max(found, key=lambda each: int(each["bytes"]))
+    saved = sum(each["bytes"] * (1 - each["used"] / each["length"]) for each in found)
+    return Finding(
+        "padding",
+        "Samples are mostly padding",
+        f"{one['path']} is {one['length']:,} long, and no sample that was looked at fills more "
+        f"than {one['used']:,} of it; padding is {saved / seen['look']['bytes']:.0%} of a sample.",
+        "Give samples as long as they are, and pad each batch to the longest in it.",
+        MECHANISM + 0.87,
+        "",
+        UNPADDED,
+        _making(seen),
+    )

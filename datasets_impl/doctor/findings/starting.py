@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 from datasets_impl.doctor.findings.finding import (
     LARGE_PICKLE,
@@ -21,6 +22,10 @@ SHARE = 0.25  # of an epoch
 LONG = 10.0  # seconds, however long epochs are
 FIRST_TIMES = 50.0  # the first sample of a stream over a later one
 LEAST_PART = 0.01  # seconds before the first batch, that are told
+REPLACING = {  # samplers that go through all there is -> the same, with no more than is needed
+    "WeightedRandomSampler": "WeightedRandomSampler(weights, count, replacement=True)",
+    "RandomSampler": "RandomSampler(dataset, replacement=True, num_samples=count)",
+}
 SENT = ("spawn", "forkserver")  # how workers start that are sent a pickle
 
 
@@ -28,7 +33,10 @@ def _epoch(seen: Probes) -> float:
     """Seconds of all samples of an epoch, one after the other."""
     start, look = seen.get("starting", {}), seen.get("look", {})
     samples = start.get("batches", 0) * start.get("batch", 1) or look.get("length") or 0
-    return float(look.get("cost", 0.0) * samples)
+    each, own = float(look.get("cost", 0.0)), seen.get("tried", {}).get("own")
+    if own and not seen.get("settings", {}).get("num_workers"):  # by batches, where it reads these
+        each = min(each, 1e-6 * median(own))
+    return each * samples
 
 
 def _at_once(seen: Probes) -> int:
@@ -36,6 +44,11 @@ def _at_once(seen: Probes) -> int:
     workers = int(seen.get("settings", {}).get("num_workers") or 1)
     cores = int(seen.get("ceiling", {}).get("cores") or workers)
     return workers if share_of(seen, "waiting") >= LEAST_SHARE else min(workers, cores)
+
+
+def epoch_in_workers(seen: Probes) -> float:
+    """Seconds of its samples."""
+    return _epoch(seen) / _at_once(seen)
 
 
 def before_first(seen: Probes) -> Iterator[tuple[str, float, bool]]:
@@ -72,18 +85,17 @@ def slow_sampler(seen: Probes) -> Finding | None:
     replacing = start.get("replacing")
     measured = "" if replacing is None else f" With replacement it needs {replacing:.2f} s."
     more = "more than " if start.get("late") else ""
-    weighted = start["kind"] == "WeightedRandomSampler"
     return Finding(
         "sampler",
         "The sampler takes the time",
         f"{start['kind']} needs {more}{seconds:.2f} s before its first index, in every epoch; all "
         f"samples of an epoch take {epoch:.2f} s.{measured}",
         "Draw with replacement, draw fewer at a time, or keep what the sampler computes."
-        if weighted
+        if start["kind"] in REPLACING
         else "Draw fewer at a time, or keep what the sampler computes.",
         MECHANISM + 0.95,
         "",
-        "WeightedRandomSampler(weights, count, replacement=True)" if weighted else "",
+        REPLACING.get(start["kind"], ""),
         shown(start.get("sampler_lines", [])),
     )
 
@@ -153,7 +165,7 @@ def workers_restart(seen: Probes) -> Finding | None:
     seconds, workers = batches.get("preparing", 0.0), settings.get("num_workers") or 0
     if not workers or settings.get("persistent_workers"):
         return None
-    epoch = _epoch(seen) / _at_once(seen)
+    epoch = epoch_in_workers(seen)
     # Samples that take long by themselves take longer yet where workers share cores.
     if seconds < max(LEAST, epoch, batches.get("first_samples", 0.0)):
         return _imports_again(seen, epoch)

@@ -16,7 +16,7 @@ from datasets_impl.doctor.findings.finding import (
 )
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import at_most, leading_to, loops
-from datasets_impl.doctor.probes.causes import KINDS
+from datasets_impl.doctor.probes.causes import ARROW, KINDS
 from datasets_impl.doctor.probes.room import MEMORY
 
 CAUSES = {  # cause -> title, remedy, claim
@@ -58,6 +58,13 @@ STORE = "Do it once and store what comes of it, as arrays in .npy or one mapped 
 KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done once and stored
     "asking another process": "Share one tensor, or one mapped array, that workers read directly: "
     "here every look is a request, and its answer is pickled.",
+    "running another program": "Call a library in the same process, or run it once for all files "
+    "and store what it gives: each start costs about a thousandth of a second and more.",
+    "connecting": "Connect once in each worker, when its first sample is read, and keep that open.",
+    "hashing": "Verify files once, before training, not whenever they are read.",
+    "sorting": "Sort once, in the constructor; the largest few come quicker by `heapq.nlargest`.",
+    ARROW: "Take arrays out of it: `column.to_numpy()`, or of Hugging Face datasets "
+    "`dataset.with_format('torch')`. No Python object is made of a number then.",
     "growing arrays": "Each time all that is there is copied: append to a list and make an array "
     "of it at the end, or write into one that is made at its full size.",
     "copying in depth": "Copy only what is changed, or keep records in arrays.",

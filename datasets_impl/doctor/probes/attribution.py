@@ -23,6 +23,14 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.causes import Cause
 from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.profile import Attribution, Line, Profile
+from datasets_impl.doctor.probes.statements import (
+    COPIES,
+    KIND,
+    LEAST_TIMES,
+    UNSEEN,
+    grown_at,
+    unseen_at,
+)
 from datasets_impl.doctor.probes.thresholds import LOOPED
 
 LEAST_SEEN = 0.1  # seconds: what takes the processor away once must not look like a cause
@@ -33,7 +41,8 @@ BUSY = 0.1  # share of the time in the queue for a processor
 LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
 QUICK = 30e-6  # seconds of a line that is begun again and again
-HIDING = ("waiting", "reading", "opening", "listing", "writing")  # that may be blocked
+HIDING = ("waiting", "reading", "opening", "listing", "writing", "connecting",
+          "running another program", "asking another process")  # that may be blocked  # fmt: skip
 ASKED_FOR_ONE = ("converting", "transforming")  # which say nothing of single numbers
 LINES_OF, LINES_SECONDS = 8, 2.0  # items and seconds under the slow hooks, at most
 LEAST_LINES = 0.3  # seconds, for them to be read at all
@@ -101,7 +110,7 @@ def in_turns(
     profiled = (walls / quickest if quickest else items) / (1 - min(0.99, queued))
     profile = Profile(chain.from_iterable(look.stats for look in looks), plain, profiled, blocked)
     found = profile.attributed(longest, watched)
-    return _looped(_with_hidden(found, blocked, "reading" if paged else "waiting"))
+    return _looped(_by_text(_with_hidden(found, blocked, "reading" if paged else "waiting")))
 
 
 @dataclass
@@ -221,18 +230,39 @@ def _faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
+def _by_text(found: Attribution) -> Attribution:
+    """What a line that adds to an array takes in a loop is for copying it again and again; and what
+    no function accounts for, for what its text asks for."""
+    for kind in dict.fromkeys(UNSEEN.values()):
+        named = {(one.file, one.line) for one in found.lines
+                 if unseen_at(one.file).get(one.line) == kind}  # fmt: skip
+        found = _all_moved(found, ("python",), kind, named)
+    grown = {(one.file, one.line) for one in found.lines
+             if one.times >= LEAST_TIMES and one.line in grown_at(one.file)}  # fmt: skip
+    return _all_moved(found, COPIES, KIND, grown)
+
+
 def _looped(found: Attribution) -> Attribution:
     """What quick calls take in a line that is begun again and again is Python's own time: a library
     is asked for one number at a time."""
+    looped = {(one.file, one.line) for one in found.lines
+              if one.times >= LOOPED and one.seconds < QUICK * one.times}  # fmt: skip
+    return _all_moved(found, ASKED_FOR_ONE, "python", looped)
+
+
+def _all_moved(
+    found: Attribution, these: Sequence[Cause], to: Cause, wanted: set[tuple[str, int]]
+) -> Attribution:
+    """What the wanted lines take by these causes, and all takes for them, is by another."""
     causes, lines = dict(found.causes), []
     for line in found.lines:
-        if line.times >= LOOPED and line.seconds < QUICK * line.times:
-            for cause in ASKED_FOR_ONE:
+        if (line.file, line.line) in wanted:
+            for cause in these:
                 part = min(line.causes.get(cause, 0.0), causes.get(cause, 0.0))
-                if part > 0:
+                if part > 0 and cause != to:
                     causes[cause] -= part
-                    causes["python"] = causes.get("python", 0.0) + part
-            line = _moved(line, dict.fromkeys(ASKED_FOR_ONE, 1.0), "python")
+                    causes[to] = causes.get(to, 0.0) + part
+            line = _moved(line, {one: 1.0 for one in these if one != to}, to)
         lines.append(line)
     return replace(found, causes=causes, lines=lines)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.in_turn import in_turn
-from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.loaders import (
     WORKERS,
     Part,
@@ -20,6 +19,7 @@ from datasets_impl.doctor.probes.loaders import (
     trial_batch_of,
 )
 from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.parts import open_handles
 from datasets_impl.doctor.probes.preparing import Prepared, TimedInit, as_made, running
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
@@ -139,6 +139,7 @@ def _start(subject: Subject, part: Part, collate: Any, few: int) -> dict[str, An
         "starting": starting,
         "preparing": preparing,
         "prepared": prepared,
+        "threads": noted.threads,
         "first_sets": names,
         "first_lines": [line for name in names for line in assigned(subject.dataset, name)],
         "first_samples": own,

@@ -18,13 +18,14 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor.probes.epochs import attribute as attribute_of
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.target import Subject
 
 MOST_MODULES, MOST_TEXT = 24, 1 << 20  # of the user's, and characters of one
 OPENERS = (("lmdb", "open"),)  # classes written in C, whose calls the profiler does not see
 CYTHON = "cython_function_or_method"  # a type
+WRITTEN_IN_PYTHON, UNCHANGEABLE = 1 << 9, 1 << 8  # flags of a class
 # Module, class, method: reads a part of a file that holds many samples.
 METHODS = (
     ("pyarrow.parquet.core", "ParquetFile", "read_row_group"),
@@ -59,6 +60,12 @@ class Callee:
     @property
     def of_container(self) -> bool:
         return inspect.isclass(self.owner)
+
+    @property
+    def of_class(self) -> bool:
+        """Whether it is asked of a class, as `Tokeniser.from_file` is."""
+        held = inspect.getattr_static(self.owner, self.attribute, None)
+        return self.of_container and isinstance(held, classmethod | staticmethod)
 
     @property
     def replaceable(self) -> bool:
@@ -164,11 +171,13 @@ def _resolved(name: str, module: ModuleType) -> Callee | None:
     """Where it is a function, in a module or among the module's own names."""
     *owners, attribute = name.split(".")
     owner: Any = module
-    for step in owners:
+    for number, step in enumerate(owners, 1):
         inner = getattr(owner, step, None)
         if inner is None and owner is module:
             inner = sys.modules.get(step)  # imported inside a function
         owner = inner
+        if number == len(owners) and inspect.isclass(owner):
+            return _of_class(name, owner, attribute)
         if not isinstance(owner, ModuleType):
             return None
     function = getattr(owner, attribute, None)
@@ -184,6 +193,13 @@ def _resolved(name: str, module: ModuleType) -> Callee | None:
     ):
         return None
     return Callee(name, owner, attribute)
+
+
+def _of_class(name: str, owner: type, attribute: str) -> Callee | None:
+    """What a class written in Python is asked for."""
+    changeable = owner.__flags__ & WRITTEN_IN_PYTHON and not owner.__flags__ & UNCHANGEABLE
+    callee = Callee(name, owner, attribute)
+    return callee if changeable and callee.of_class and not attribute.startswith("_") else None
 
 
 def _constructor(name: str, made: type) -> Callee | None:

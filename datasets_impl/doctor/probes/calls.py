@@ -42,6 +42,8 @@ class Seen:
     compared: int = 0  # results with those of the same arguments
     unknown: int = 0  # calls whose arguments cannot be compared
     again: int = 0  # calls that an earlier sample had made already
+    within: int = 0  # calls that the same sample had made already
+    objects: bool = False  # a result was an object that holds no data of its own
     arrays: bool = True  # every result is an array, or a tuple of arrays and numbers
     differs: bool = False  # it gave another result for the same arguments
     gives: list[int] = field(default_factory=list)
@@ -82,8 +84,13 @@ class Seen:
         key = key_of_call(arguments, options)
         if key is None:
             self.unknown += 1
-        elif self.keys.setdefault(key, sample) != sample:
+        elif (first := self.keys.get(key)) is None:
+            self.keys[key] = sample
+        elif first != sample:
             self.again += 1
+        else:
+            self.within += 1
+        self.objects |= self.callee.makes or is_object(result)
         self._compare(key, result)
         if file := file_of(arguments):
             self.files[file] += 1
@@ -96,7 +103,8 @@ class Seen:
             given = [one for one in arguments if isinstance(one, TAKEN)]
             self.takes = max(self.takes, bytes_of(given))
             self.held.append(storage_of(result))
-        if not self.chunk and self.callee.of_container and not self.callee.makes:
+        reads = self.callee.of_container and not (self.callee.makes or self.callee.of_class)
+        if not self.chunk and reads:
             self.chunk = chunk_of(arguments[0], arguments[1], result)
 
     def told(self, whole: Sequence[float]) -> dict[str, Any]:
@@ -114,6 +122,8 @@ class Seen:
             "calls": self.calls,
             "known": self.calls - self.unknown,
             "again": self.again,
+            "within": self.within,
+            "objects": self.objects,
             "differs": self.differs,
             "arrays": self.arrays,
             "distinct": len(self.keys),
@@ -125,6 +135,14 @@ class Seen:
             "held": sorted(self.held)[len(self.held) // 2] if self.held else 0,
             "chunk": self.chunk,
         }
+
+
+def is_object(result: Any) -> bool:
+    """Whether it is there to be asked, as a client or a connection is: neither data nor of many
+    parts."""
+    kind = type(result)
+    plain = kind.__module__ in ("builtins", "numpy", "torch") or has(result, "__array__")
+    return not plain and not has(result, "__len__") and not isinstance(result, Image.Image)
 
 
 def file_of(arguments: Sequence[Any]) -> str:

@@ -15,10 +15,21 @@ BASIC: tuple[Cause, ...] = (
     "reading", "opening", "listing", "decoding", "resizing", "converting", "transforming",
     "python", "waiting", "collating",
 )  # fmt: skip
+ARROW = "making Python objects of Arrow data"
 # Kinds of work that the user's own code asks of a library. A row is a kind and how its functions
 # are called; whatever these do with arrays belongs to it.
 _KINDS: tuple[tuple[Cause, str], ...] = (
     ("asking another process", r"multiprocessing/(managers|connection|queues)\.py:"),
+    (
+        "running another program",
+        r"(^|/)subprocess\.py:|_posixsubprocess|built-in method posix\.(system|posix_spawn)",
+    ),
+    (
+        "connecting",
+        r"'(connect|do_handshake)' of '_(socket|ssl)"
+        r"|(^|/)socket\.py:(create_connection|getaddrinfo)|_socket\.getaddrinfo",
+    ),
+    (ARROW, r"(^|/)datasets/formatting/formatting\.py:(extract_\w+|_unnest)"),
     ("parsing JSON", r"(^|/)json/|_json\.|orjson|ujson|simplejson|rapidjson|pandas/io/json/"),
     ("parsing CSV", r"(^|/)_?csv\.|<_csv|pandas/io/parsers/|pandas\._libs\.parsers"),
     ("parsing XML", r"(^|/)(xml|lxml|xmltodict|bs4)[./]|pyexpat|lxml\.|ElementTree"),
@@ -49,6 +60,8 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
     ),
     ("signal processing", r"(^|/)scipy/(signal|fft)|pocketfft|librosa/|torchaudio/|(^|/)resampy/"),
     ("collecting garbage", r"built-in method gc\.collect|_cuda_(emptyCache|synchronize)"),
+    ("decoding base64", r"(^|/)base64\.py:|built-in method binascii\.(a2b|b2a)_"),
+    ("hashing", r"_hashlib|\b_(md5|sha\d|sha2|blake2)\b|xxhash"),
     ("pickling", r"'dump' of '_?pickle|_pickle\.dumps?\b|(^|/)pickle\.py:(_?dumps?|save)"),
     ("compressing", r"'compress' of|'flush' of 'zlib|\.compress>|:_?compress\w*$"),
     (
@@ -72,6 +85,7 @@ _HELPS: tuple[tuple[Cause, str], ...] = (
         r"|'(write|writelines|flush)' of '_io\.(TextIOWrapper|Buffered|FileIO)"
         r"|'commit' of 'sqlite3",
     ),
+    ("sorting", r"built-in method builtins\.sorted|'sort' of 'list'"),
     ("regular expressions", r"(^|/)(re|sre_\w+|regex)(\.py|/)|' of '(re|_regex|regex)\."),
     (
         "converting",
@@ -86,8 +100,11 @@ _HELPS: tuple[tuple[Cause, str], ...] = (
 )
 KINDS: tuple[Cause, ...] = (
     *(kind for kind, _ in _KINDS), "regular expressions", "drawing random numbers", "writing",
+    "sorting",
 )  # fmt: skip
 HOLDING = (*KINDS, "reading", "resizing")
+OWNING = ("running another program",)  # what waits or reads below it does so for it
+LENT = ("waiting", "reading", "opening")
 # What is read and unpacked, of which a sample may be a small part.
 FETCHING: tuple[Cause, ...] = (
     "reading", "opening", "decompressing", "unpickling",
@@ -169,7 +186,7 @@ def cause_of(name: str, asked_by: Cause = "python") -> Cause | None:
     """The cause that a function's name tells, or None; `asked_by` is the cause of its caller."""
     for cause, pattern in RULES:
         if pattern.search(name):
-            return cause
+            return asked_by if asked_by in OWNING and cause in LENT else cause
     for cause, pattern in HELPS:
         if pattern.search(name):
             return asked_by if asked_by in HOLDING else cause

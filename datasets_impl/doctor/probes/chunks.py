@@ -13,7 +13,7 @@ from datasets_impl.doctor.probes.standing import identity_of
 
 
 def chunk_of(container: Any, selection: Any, result: Any) -> dict[str, Any]:
-    """Shape of a chunk, and bytes of all chunks that a selection touches; of a Parquet file the
+    """Shape of a chunk, how many a selection touches and their bytes; of a Parquet file the
     rows of a row group; {} of what has none."""
     if type(container).__name__ == KIND:
         return rows_of(container, selection)
@@ -36,6 +36,7 @@ def chunk_of(container: Any, selection: Any, result: Any) -> dict[str, Any]:
         "shape": list(shape),
         "chunk": list(chunk),
         "bytes": touched * size,
+        "count": touched,
         "taken": [stop - start for start, stop in starts],
         "dtype": str(container.dtype),
         "compression": attribute(container, "compression"),

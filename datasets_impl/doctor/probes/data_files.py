@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.doctor.probes.epochs import attribute, has
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_code import DOCTOR, LIBRARIES
+from datasets_impl.doctor.probes.parts import parts
 
 MOST_PLACES = 8  # of the data, that are looked at
 LONGEST_PATH = 4096  # characters

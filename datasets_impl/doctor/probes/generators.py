@@ -14,8 +14,8 @@ import numpy as np
 
 from datasets_impl.doctor.probes.callees import Callee, users_modules
 from datasets_impl.doctor.probes.epochs import attribute
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.standing import for_users
 from datasets_impl.doctor.probes.target import Subject

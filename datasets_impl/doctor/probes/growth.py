@@ -16,7 +16,6 @@ import numpy as np
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.epochs import attribute
-from datasets_impl.doctor.probes.inside import BIG, open_handles
 from datasets_impl.doctor.probes.loaders import (
     WORKERS,
     Part,
@@ -26,6 +25,7 @@ from datasets_impl.doctor.probes.loaders import (
     trial_batch_of,
 )
 from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.parts import BIG, open_handles
 from datasets_impl.doctor.probes.raised import RAISED, InitRaised
 from datasets_impl.doctor.probes.room import at_once
 from datasets_impl.doctor.probes.target import Subject

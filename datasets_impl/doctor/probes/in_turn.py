@@ -24,9 +24,15 @@ from torch.utils.data import get_worker_info
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import names_called, users_modules
-from datasets_impl.doctor.probes.inside import parts
-from datasets_impl.doctor.probes.loaders import Part, WorkerInit, as_list, opened
+from datasets_impl.doctor.probes.loaders import (
+    Part,
+    WorkerInit,
+    as_list,
+    opened,
+    opened_by_reads,
+)
 from datasets_impl.doctor.probes.making import Place, asking
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.preparing import running
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
@@ -62,7 +68,8 @@ def in_turn(subject: Subject, seconds: float) -> dict[str, Any]:
     if not _held(subject) and not names_called(subject) & {*ON_FILES}:
         return {}
     part = _InTurn(subject, each)
-    init = _Watching(subject.dataset, getattr(subject.loader, "worker_init_fn", None))
+    function = getattr(subject.loader, "worker_init_fn", None)
+    init = _Watching(subject.dataset, function, opened_by_reads(subject))
     settings: dict[str, Any] = {"batch_size": 1, "prefetch_factor": ROUNDS}  # all are asked at once
     with opened(subject, part, TOGETHER, as_list, worker_init_fn=init, **settings) as loader:
         noted = [one for got in loader for one in ([got] if isinstance(got, Noted) else got)]

@@ -4,46 +4,25 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import inspect
 import re
 import sys
-from collections import deque
-from collections.abc import Iterator, Mapping, Sized
-from itertools import islice
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.loaders import batch_size_of, start_method_of
 from datasets_impl.doctor.probes.orders import own_sampler
 from datasets_impl.doctor.probes.own_code import source_of
+from datasets_impl.doctor.probes.parts import BIG, handles, open_handles, parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.randomness import is_called_to_store, is_random
 from datasets_impl.doctor.probes.source_lines import Line, lines_of_class, of_part, within
 from datasets_impl.doctor.probes.target import Subject
 
-DEEP = 5  # levels of objects that are looked into
-MOST = 2000  # objects in all
-BIG = 50_000  # elements of a list that workers will copy
-HANDLES = {  # type -> what users call it
-    "h5py._hl.files.File": "an HDF5 file",
-    "h5py._hl.dataset.Dataset": "an HDF5 dataset",
-    "lmdb.Environment": "an LMDB environment",
-    "builtins.Environment": "an LMDB environment",
-    "sqlite3.Connection": "an SQLite connection",
-    "zipfile.ZipFile": "a zip file",
-    "tarfile.TarFile": "a tar file",
-    "_io.BufferedReader": "an open file",
-    "_io.TextIOWrapper": "an open file",
-    "numpy.lib.npyio.NpzFile": "an npz archive",
-    "gzip.GzipFile": "a gzip file",
-    "bz2.BZ2File": "a bz2 file",
-    "lzma.LZMAFile": "an LZMA file",
-    "shelve.DbfilenameShelf": "a shelf",
-}
 LISTINGS = ("listdir", "scandir", "glob", "rglob", "iglob", "iterdir")
 ORDERLESS = ("sorted", "len", "sum", "any", "all", "max", "min", "set")  # of a listing
 LABELS = re.compile(r"label|target|class_ids|lengths", re.IGNORECASE)
@@ -62,7 +41,7 @@ def look_inside(subject: Subject, seconds: float) -> dict[str, Any]:
         "lengths": [],
         "settings": {k: v for k, v in subject.settings.items() if v is None or _plain(v)},
         "start_method": start_method_of(subject),
-        "opencv_threads": _opencv_threads(),
+        "opencv_threads": opencv_threads(),
         "torch_threads": torch.get_num_threads(),
         "batch_size": batch_size_of(subject),
         "worker_init": bool(attribute(subject.loader, "worker_init_fn")),
@@ -119,37 +98,9 @@ def _note(subject: Subject) -> str:
     return note if isinstance(note, str) else ""
 
 
-def open_handles(subject: Subject) -> list[str]:
-    """What is open for reading in the trainer's process, and would be shared by forked workers."""
-    return [f"{path}, {kind}" for path, kind in _handles(subject)]
-
-
 def handle_lines(subject: Subject) -> list[Line]:
     """Where the first of them is opened."""
-    return next((of_part(subject.dataset, path) for path, _ in _handles(subject)), [])
-
-
-def _handles(subject: Subject) -> Iterator[tuple[str, str]]:
-    for path, value, _ in parts(subject.dataset):
-        kind = HANDLES.get(kind_name(value))
-        if kind and not _is_closed(value) and not _is_written(value):
-            yield path, kind
-
-
-def kind_name(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-def _is_closed(value: Any) -> bool:
-    archive = (attribute(value, name, value) for name in ("zip", "fp"))
-    return attribute(value, "closed", False) is True or None in archive
-
-
-def _is_written(value: Any) -> bool:
-    mode = attribute(value, "mode", "")
-    if isinstance(mode, str):
-        return bool(set(mode) & set("wax"))
-    return bool(attribute(value, "writable", bool)())  # of gzip, whose mode is a number
+    return next((of_part(subject.dataset, path) for path, _ in handles(subject)), [])
 
 
 def _plain(value: Any) -> bool:
@@ -196,44 +147,6 @@ def _element(value: Any) -> str:
     return type(first).__name__
 
 
-def parts(thing: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Attributes and elements of `thing`, level by level: the path that leads there, the value, and
-    the dataset that it is a part of."""
-    queue: list[tuple[str, Any, Any, int]] = [("dataset", thing, thing, 0)]
-    seen: set[int] = set()
-    while queue and len(seen) < MOST:
-        path, value, owner, deep = queue.pop(0)
-        if id(value) in seen or isinstance(value, str | bytes | int | float | type):
-            continue
-        seen.add(id(value))
-        yield path, value, owner
-        if deep < DEEP:
-            own = value if isinstance(value, Dataset) else owner
-            queue += [(f"{path}{name}", inner, own, deep + 1) for name, inner in _inner(value)]
-
-
-def _inner(value: Any) -> list[tuple[str, Any]]:
-    if isinstance(value, np.ndarray | torch.Tensor) or inspect.ismodule(value):
-        return []
-    if kind_name(value) in HANDLES:
-        return []
-    # Others may read from a file what they are asked for: they are objects with attributes.
-    if isinstance(value, dict):
-        return (
-            [(f"[{key!r}]", one) for key, one in list(value.items())[:16]]
-            if len(value) < BIG
-            else []
-        )
-    if isinstance(value, list | tuple | deque):
-        return (
-            [(f"[{at}]", one) for at, one in enumerate(islice(value, 16))]
-            if len(value) < BIG
-            else []
-        )
-    attributes = attribute(value, "__dict__")
-    return [(f".{name}", one) for name, one in attributes.items()] if attributes else []
-
-
 def unsorted_listing(dataset: Any) -> str:
     """The call that takes files in the order of the file system, "" when there is none."""
     source = source_of(type(dataset))
@@ -270,7 +183,7 @@ def _called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
-def _opencv_threads() -> int | None:
+def opencv_threads() -> int | None:
     """Threads that OpenCV uses in each process; None where the user's code does not use it."""
     module = sys.modules.get("cv2")
     return int(module.getNumThreads()) if module is not None else None

@@ -18,7 +18,7 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.apart import apart
 from datasets_impl.doctor.probes.epochs import told_epoch
 from datasets_impl.doctor.probes.frozen import frozen
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.rereading import changes_with_epoch
@@ -103,7 +103,10 @@ def _replacing(subject: Subject, some: list[int], others: list[int], until: floa
 def _tells(sample: Any) -> bool:
     """Whether two equal ones are no chance, as two black pictures would be."""
     arrays = [leaf.array for leaf in leaves(sample) if leaf.array is not None and leaf.array.size]
-    return comparable(sample) and any((one != one.flat[0]).any() for one in arrays)
+    return comparable(sample) and any(
+        (one != one.flat[0]).any() and (one == one).any()
+        for one in arrays  # nor two of NaN
+    )
 
 
 def _stale(subject: Subject, index: int) -> bool:

@@ -44,6 +44,7 @@ def items(subject: Subject, seconds: float) -> dict[str, Any]:
         "files": files_of_data(seen.opened),
         "opens": sum(seen.opened.values()) / max(1, len(first)),
         "listed": seen.listed / max(1, len(first)),
+        "connected": seen.connected / max(1, len(first)),
     }
 
 
@@ -95,11 +96,12 @@ def _bytes_asked() -> int:
 
 
 class _Audit:
-    """Files opened and folders listed by this process, from Python's own audit events."""
+    """Files opened, folders listed and connections made by this process, from Python's own audit
+    events."""
 
     def __init__(self) -> None:
         self.opened: Counter[str] = Counter()
-        self.listed = 0
+        self.listed = self.connected = 0
         self.on = True
         sys.addaudithook(self._hook)
 
@@ -108,6 +110,10 @@ class _Audit:
             return
         if event == "open" and isinstance(arguments[0], str | bytes):
             self.opened[os.fsdecode(arguments[0])] += 1
+        elif event == "sqlite3.connect" and isinstance(arguments[0], str | os.PathLike):
+            self.opened[os.fspath(arguments[0])] += 1
+        elif event == "socket.connect":
+            self.connected += 1
         elif event in ("os.listdir", "os.scandir", "glob.glob"):
             self.listed += 1
 

@@ -13,6 +13,7 @@ from torch.utils.data._utils import worker as torch_worker
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.epochs import attribute, has
+from datasets_impl.doctor.probes.parts import open_handles
 from datasets_impl.doctor.probes.raised import RAISED, InitRaised, sentence
 from datasets_impl.doctor.probes.reading import HANG, note_in_worker
 from datasets_impl.doctor.probes.room import at_once
@@ -21,6 +22,8 @@ from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.errors import StudyError
 from datasets_impl.loading import ending_workers
 
+Way = tuple[Any, ...]
+_left_open: list[Any] = []  # of a worker
 OWN = "datasets_impl.doctor."
 BATCH_SIZE = 32  # where the user names none
 WORKERS = 2  # where the user has none, for what only workers show
@@ -130,8 +133,13 @@ class WorkerInit:
     """What a worker calls first: to the user's code it then reads the user's dataset, whatever part
     or copy of it this one reads; and the user's function is called."""
 
-    def __init__(self, dataset: Any, function: Any) -> None:
-        self.dataset, self.function = dataset, function
+    def __init__(self, dataset: Any, function: Any, opened: Sequence[Way] = ()) -> None:
+        """
+        Args:
+            opened: by which attributes one comes to a file that only the doctor's reads opened, and
+                whether it was None before; a worker opens it for itself.
+        """
+        self.dataset, self.function, self.opened = dataset, function, opened
 
     def __call__(self, worker: int) -> None:
         note_in_worker()
@@ -144,12 +152,38 @@ class WorkerInit:
             inner = inner.subject.dataset if isinstance(inner, Part) else inner.inner
         is_users = inner is not info.dataset
         object.__setattr__(info, "dataset", inner if is_users else self.dataset)
+        for *steps, name, was_none in self.opened:
+            forget(info.dataset, steps, name, was_none)
         torch_worker._worker_info = info  # it cannot be changed, only replaced
         if self.function is not None:
             try:
                 self.function(worker)
             except RAISED as error:
                 raise InitRaised(sentence(error)) from None
+
+
+def forget(holder: Any, steps: Sequence[str], name: str, was_none: bool) -> None:
+    """As it was before the first read: None, or not there. It is not closed, which would be felt by
+    the process that opened it."""
+    for step in steps:
+        holder = attribute(holder, step)
+    held = attribute(holder, "__dict__") or {}
+    if name in held:
+        _left_open.append(held.pop(name))
+        held |= {name: None} if was_none else {}
+
+
+def opened_by_reads(subject: Subject) -> list[Way]:
+    """Files that were not open before samples were read."""
+    before = subject.answers.get("inside", {}).get("handles")
+    if before is None:
+        return []
+    ways = [one.partition(",")[0].split(".")[1:] for one in open_handles(subject)
+            if one not in before]  # fmt: skip
+    known = subject.attributes or {}
+    # Of what lies deeper it is not known; most code asks whether it is None.
+    return [(*way, len(way) > 1 or way[0] in known) for way in ways
+            if way and all(map(str.isidentifier, way))]  # fmt: skip
 
 
 def only_noted(worker: int) -> None:
@@ -163,7 +197,8 @@ def start_method_of(subject: Subject) -> str:
 
 
 def initialised(subject: Subject) -> WorkerInit:
-    return WorkerInit(subject.dataset, attribute(subject.loader, "worker_init_fn"))
+    function = attribute(subject.loader, "worker_init_fn")
+    return WorkerInit(subject.dataset, function, opened_by_reads(subject))
 
 
 @contextmanager

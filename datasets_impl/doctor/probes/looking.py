@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.finite import Finite
 from datasets_impl.doctor.probes.narrower import Narrower
+from datasets_impl.doctor.probes.padding import Padding
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.preparing import attributes
 from datasets_impl.doctor.probes.raised import RAISED, sentence
 from datasets_impl.doctor.probes.randomness import is_random, noting_calls
@@ -63,6 +65,7 @@ def look(
             known.broken.append(index)
         else:
             known.add(sample, clock.perf_counter() - begun)
+            known.finite.add(index, sample)
         if len(known.times) == 1 and known.times[0] < AGAIN * seconds:
             continue  # what the first of them made may be there for all others
         if clock.perf_counter() > until and (len(known.times) >= least or len(known.broken) >= 3):
@@ -92,6 +95,8 @@ class _Looked:
         self.example: list[dict[str, Any]] = []
         self.grad = ""  # where in the first sample a tensor is that requires grad
         self.narrower = Narrower()
+        self.padding = Padding()
+        self.finite = Finite()
 
     def add(self, sample: Any, seconds: float) -> None:
         self.one = sample if not self.times else self.one
@@ -106,6 +111,7 @@ class _Looked:
         self.kinds[signature(sample)] += 1
         self.sizes.append(size_of(sample))
         self.narrower.add(sample)
+        self.padding.add(sample)
         if not self.example:
             self.grad = next((f"sample{leaf.path}" for leaf in leaves(sample) if _grad(leaf)), "")
         self.example = self.example or [
@@ -142,6 +148,8 @@ class _Looked:
             "example": self.example[:20],
             "grad": self.grad,
             "narrower": self.narrower.answer(),
+            "padding": self.padding.answer(),
+            "not_finite": self.finite.answer(),
         }
 
 

@@ -9,20 +9,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
+from torch.utils.data import default_collate
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.callees import users_modules
 from datasets_impl.doctor.probes.data_files import places
 from datasets_impl.doctor.probes.loaders import AHEAD, batch_size_of, collate_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.room import room
-from datasets_impl.doctor.probes.samples import copied, tensors_in
+from datasets_impl.doctor.probes.samples import copied, leaves, tensors_in
+from datasets_impl.doctor.probes.source_lines import calls_of
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.observe.load import between, snapshot
 from datasets_impl.system.cores import cores
 from datasets_impl.system.hierarchy import cpu_quota
+
+BINDS = "sched_setaffinity"  # the function that binds a process to cores
 
 
 def machine(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -39,10 +45,11 @@ def machine(subject: Subject, seconds: float) -> dict[str, Any]:
         "ahead": int(subject.settings.get("prefetch_factor") or AHEAD),
         "batch_bytes": int(size * subject.nbytes),
         "pinned": bool(subject.settings.get("pin_memory")) and torch.cuda.is_available(),
-        "batch_tensors": _tensors(subject, size, seconds / 2),
+        **_of_batch(subject, size, seconds / 2),
         "room": room(where[0] if where else None),
         "data": [[str(path), *on] for path in where if (on := mounted(path))],
         "spins": [str(path) for path in where if spins(path)],
+        "bound": bound(subject),
         "quick_disks": quick_disks(),
     }
     clock.sleep(max(0.0, seconds - (clock.perf_counter() - first.at)))
@@ -55,6 +62,18 @@ def machine(subject: Subject, seconds: float) -> dict[str, Any]:
 
 def _strategy() -> str:
     return str(torch.multiprocessing.get_sharing_strategy())  # type: ignore[no-untyped-call]
+
+
+def bound(subject: Subject) -> dict[str, Any]:
+    """Cores that this process may run on, where those of the doctor, which started it, are more:
+    what was imported or made has bound it. And the line that does."""
+    try:
+        own, every = (len(os.sched_getaffinity(pid)) for pid in (0, os.getppid()))
+    except (AttributeError, OSError):  # of macOS
+        return {}
+    if own >= every:
+        return {}
+    return {"own": own, "all": every, "lines": calls_of(BINDS, users_modules(subject))}
 
 
 def mounted(path: Path) -> list[str]:
@@ -89,24 +108,37 @@ def quick_disks() -> list[list[Any]]:
     return found
 
 
-def _tensors(subject: Subject, size: int, seconds: float) -> int:
-    """How many tensors a batch of the user's has, by what two and four samples become."""
-    if subject.iterable or 6 * subject.cost > seconds:
-        return 0
-    counts = []
-    for few in (2, 4):
+def _of_batch(subject: Subject, size: int, seconds: float) -> dict[str, int]:
+    """What a batch of the user's is made of, by what two and four samples become: how many tensors,
+    bytes of NumPy arrays, and how many other values."""
+    names = ("batch_tensors", "batch_arrays", "batch_values")
+    counts: list[tuple[int, tuple[int, ...]]] = []
+    for few in (2, 4) if not subject.iterable and 6 * subject.cost <= seconds else ():
         some = []
         for index in indices(subject, few):
             with contextlib.suppress(*RAISED):
                 some.append(subject.read(index))
-        if not some:
-            return 0
-        collate, why = collate_of(subject, some)
+        collate, why = collate_of(subject, some) if some else (default_collate, "there is none")
         if why:
-            return 0
+            break
         with contextlib.suppress(*RAISED):
-            counts.append((len(some), tensors_in(collate(copied(some)))))
+            counts.append((len(some), made_of(collate(copied(some)))))
     if len(counts) < 2 or counts[0][0] == counts[1][0]:
-        return counts[-1][1] if counts else 0
+        return dict(zip(names, counts[-1][1] if counts else (0, 0, 0), strict=True))
     (a, first), (b, second) = counts
-    return max(second, round(first + (size - a) * (second - first) / (b - a)))
+    return {
+        name: max(more, round(less + (size - a) * (more - less) / (b - a)))
+        for name, less, more in zip(names, first, second, strict=True)
+    }
+
+
+def made_of(batch: Any) -> tuple[int, int, int]:
+    """Tensors, which cross to the trainer one by one in shared memory; and what is pickled: bytes
+    of arrays, and other values."""
+    arrays, values = 0, 0
+    for leaf in leaves(batch):
+        if isinstance(leaf.value, np.ndarray):
+            arrays += leaf.nbytes
+        else:
+            values += not isinstance(leaf.value, torch.Tensor)
+    return tensors_in(batch), arrays, values

@@ -14,10 +14,11 @@ from torch.utils.data import get_worker_info
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.attribution import queue_seconds
 from datasets_impl.doctor.probes.epochs import attribute
-from datasets_impl.doctor.probes.loaders import Part, WorkerInit
+from datasets_impl.doctor.probes.inside import opencv_threads
+from datasets_impl.doctor.probes.loaders import Part, WorkerInit, opened_by_reads
 from datasets_impl.doctor.probes.target import Subject
 
-_SENT, _INIT, _FIRST, _LATER, _BEGAN = range(5)  # places of what a worker notes
+_SENT, _INIT, _FIRST, _LATER, _BEGAN, _TORCH, _OPENCV = range(7)  # places of what a worker notes
 
 
 def running() -> float:
@@ -61,7 +62,7 @@ class Prepared(Part):
 
     def __init__(self, part: Part) -> None:
         super().__init__(part.subject, part.indices, part.count)
-        self.told = torch.zeros(5, dtype=torch.float64).share_memory_()  # type: ignore[no-untyped-call]
+        self.told = torch.zeros(7, dtype=torch.float64).share_memory_()  # type: ignore[no-untyped-call]
         self.sent = 0.0
 
     def __getstate__(self) -> Any:
@@ -91,9 +92,14 @@ class Prepared(Part):
     def seconds(self, usual: float, lazy: bool) -> dict[str, float]:
         """By what it was spent on: arriving by a pickle, the user's `worker_init_fn`, and of the
         first read what is more than a `usual` one, where it is known to be `lazy`."""
-        sent, init, first, later, _ = self.told.tolist()
+        sent, init, first, later, *_ = self.told.tolist()
         more = max(0.0, first - max(later, usual)) if lazy else 0.0
         return {"sent": sent, "init": init, "first": more}
+
+    @property
+    def threads(self) -> dict[str, int]:
+        """That libraries have in the first worker; 0 of one that is not there."""
+        return {"torch": int(self.told[_TORCH]), "cv2": int(self.told[_OPENCV])}
 
     @property
     def began(self) -> float:
@@ -101,10 +107,11 @@ class Prepared(Part):
 
 
 class TimedInit(WorkerInit):
-    """Notes what the user's function takes in the first worker."""
+    """Notes what the user's function takes in the first worker, and the threads that it leaves."""
 
     def __init__(self, subject: Subject, told: Any) -> None:
-        super().__init__(subject.dataset, getattr(subject.loader, "worker_init_fn", None))
+        function = getattr(subject.loader, "worker_init_fn", None)
+        super().__init__(subject.dataset, function, opened_by_reads(subject))
         self.told = told
 
     def __call__(self, worker: int) -> None:
@@ -112,3 +119,4 @@ class TimedInit(WorkerInit):
         super().__call__(worker)
         if worker == 0:
             self.told[_INIT] = running() - begun
+            self.told[_TORCH], self.told[_OPENCV] = torch.get_num_threads(), opencv_threads() or 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import isinf
 from typing import Any
 
-from datasets_impl.doctor.probes.causes import HOLDING, Cause, cause_of
+from datasets_impl.doctor.probes.causes import HOLDING, LENT, OWNING, Cause, cause_of
 from datasets_impl.doctor.probes.own_code import LIBRARIES, is_own
 from datasets_impl.doctor.probes.own_lines import (
     Key,
@@ -249,12 +249,14 @@ class _Shares:
             found: Shares = {"python": 1.0}
         elif cause is None:
             found = self.of_callers(key, below | {key})
-        elif cause_of(name_of(code), HOLDING[0]) == cause:
+        elif cause not in LENT and cause_of(name_of(code), HOLDING[0]) == cause:
             found = {cause: 1.0}
-        else:  # help with texts or arrays, part of the kind of work that asks for it
-            found = defaultdict(float)
-            for asked, share in self.of_callers(key, below | {key}).items():
-                found[asked if asked in HOLDING else cause] += share
+        else:  # help with texts or arrays, part of the kind of work that asks for it; or lent to it
+            found, asking = defaultdict(float), self.of_callers(key, below | {key})
+            for asked, share in asking.items():
+                found[cause_of(name_of(code), asked) or cause] += share
+            if cause in LENT and not set(OWNING) & set(asking):
+                found = {cause: 1.0}
         if not below:  # inside a cycle the answer depends on where one came in
             self.known[key] = found
         return found

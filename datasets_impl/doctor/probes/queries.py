@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl.doctor.probes.callees import Callee
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.standing import replaced

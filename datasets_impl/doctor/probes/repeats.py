@@ -25,6 +25,7 @@ from datasets_impl.doctor.probes.standing import (
 )
 from datasets_impl.doctor.probes.steps import steps
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.whole import gone_through
 
 PLACES = 12  # spread over the dataset; at each of them two samples that follow each other
 TIMED = (12, 4, 1)  # samples, to see which calls take time; so many as there is time for
@@ -38,10 +39,12 @@ def repeats(subject: Subject, seconds: float) -> dict[str, Any]:
     tables, lists that are searched, and steps on more than a sample holds."""
     found: dict[str, Any] = {
         "calls": [], "queries": [], "archives": [], "searched": searched(subject), "steps": {},
+        "whole": [],
     }  # fmt: skip
     if subject.iterable or not subject.count:
         return found
-    found |= {"calls": calls(subject, 0.8 * seconds), "queries": queries(subject)}
+    found |= {"calls": calls(subject, 0.8 * seconds), "queries": queries(subject),
+              "whole": gone_through(subject)}  # fmt: skip
     found["archives"] = archives(subject)
     return found | {"steps": steps(subject, clock.perf_counter() + 0.2 * seconds)}
 

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, get_worker_info
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.epochs import attribute, told_epoch
+from datasets_impl.doctor.probes.idle import idle
 from datasets_impl.doctor.probes.loaders import initialised, trial_batch_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import LOOKED_AT, indices
@@ -54,7 +55,8 @@ def repeated(subject: Subject, seconds: float) -> dict[str, Any]:
         if order := _all_from_each(subject, seconds / 3):
             return {"all_from_each": True, "order": order}
         with contextlib.suppress(*RAISED):
-            return {"split": split_late(subject, until - clock.perf_counter())}
+            found = {"idle": idle(subject, (until - clock.perf_counter()) / 2)}
+            return found | {"split": split_late(subject, until - clock.perf_counter())}
         return {}
     some = indices(subject, LOOKED_AT)
     if not some:

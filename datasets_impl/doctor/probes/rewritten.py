@@ -19,7 +19,7 @@ from PIL import Image
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.epochs import attribute
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.samples import Leaf, fingerprint, leaves
 from datasets_impl.doctor.probes.source_lines import Line

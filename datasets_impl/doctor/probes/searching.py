@@ -13,7 +13,7 @@ from typing import Any
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import MOST_MODULES, MOST_TEXT, users_modules
 from datasets_impl.doctor.probes.epochs import attribute
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.target import Subject
 

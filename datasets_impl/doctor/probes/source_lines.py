@@ -57,7 +57,7 @@ def within(function: Any) -> list[Line]:
 
 
 def of_part(dataset: Any, path: str) -> list[Line]:
-    """Where the part of a dataset that `inside.parts` calls so is set: put into its container, or
+    """Where the part of a dataset that `parts.parts` calls so is set: put into its container, or
     else assigned. Where a library's object holds it, where that object is set."""
     for holder, name, rest in reversed(_holders(dataset, path)):
         if found := (put_into(holder, name) if rest else []) or assigned(holder, name):

@@ -16,8 +16,8 @@ from typing import Any
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.loaders import LATE, initialised
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.source_lines import Line, lines_of_class, name_of, of_function
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.loading import ending_workers

@@ -28,14 +28,14 @@ def replaced(callee: Callee, function: Callable[..., Any]) -> Iterator[None]:
     owner, name = callee.owner, callee.attribute
     own = vars(owner).get(name) if callee.of_container else None
     original = callee.function
-    setattr(owner, name, function)
+    setattr(owner, name, staticmethod(function) if callee.of_class else function)
     try:
         yield
     finally:
         if callee.of_container and own is None:  # it was inherited
             delattr(owner, name)
         else:
-            setattr(owner, name, original)
+            setattr(owner, name, original if own is None else own)
 
 
 @contextmanager

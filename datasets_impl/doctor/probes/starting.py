@@ -16,6 +16,7 @@ from torch.utils.data import WeightedRandomSampler
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import users_modules
 from datasets_impl.doctor.probes.epochs import attribute
+from datasets_impl.doctor.probes.loaders import batch_size_of
 from datasets_impl.doctor.probes.making import made_again
 from datasets_impl.doctor.probes.orders import drawn_alike, is_empty_again, order_of, own_sampler
 from datasets_impl.doctor.probes.own_lines import watch_lines
@@ -47,12 +48,12 @@ def starting(
         sampler, batched = own_sampler(loader)
         found["kind"] = type(loader.sampler if sampler is None else sampler).__name__
         with contextlib.suppress(*RAISED):
-            if not subject.order.found:  # it is asked now
-                note(found)
-            found |= _asked(subject, seconds / 4)
-            note(found)
             with contextlib.suppress(*RAISED), patience(seconds):  # it does not say, or drains it
                 found["batches"] = len(loader.batch_sampler)  # type: ignore[arg-type]
+            if not subject.order.found:  # it is asked now, and may not answer in time
+                note(found | {"sampler": seconds, "sampler_each": 0.0, "late": True,
+                              "batch": batch_size_of(subject) or 1})  # fmt: skip
+            found |= _asked(subject, seconds / 4)
             note(found)
             found["sampler_lines"] = _of_sampler(subject, sampler, found, seconds)
             again = found["sampler"] < seconds and not subject.order.late

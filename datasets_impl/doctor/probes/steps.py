@@ -19,8 +19,8 @@ import torch
 from PIL import Image, ImageFile
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.samples import Leaf, leaves
@@ -56,6 +56,12 @@ class Step:
     @property
     def key(self) -> tuple[Any, ...]:
         return self.file, self.line, self.path, self.position
+
+    @property
+    def scales(self) -> bool:
+        """Whether what it makes is what it takes in another size, by how it is called."""
+        text = linecache.getline(self.file, self.line) if self.line else self.name
+        return bool(TAKES.search(text))
 
     def told(self) -> dict[str, Any]:
         code = linecache.getline(self.file, self.line).strip()[:LONGEST] if self.line else ""
@@ -96,7 +102,7 @@ def _chosen(seen: list[Step], sample: int, whole: float) -> dict[str, Any]:
             continue
         least = TIMES * max(sample, last.gives)
         large = [one for one in seen[:at] if not one.part and one.gives >= least
-                 and TIMES * one.takes >= one.gives]  # fmt: skip
+                 and (TIMES * one.takes >= one.gives or one.scales)]  # fmt: skip
         if not large:
             continue
         within = next((one for one in seen[at:] if one.part and one.path), None)

@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from datasets_impl.doctor.probes.callees import users_modules
 from datasets_impl.doctor.probes.epochs import attribute, has
-from datasets_impl.doctor.probes.inside import BIG, HANDLES, kind_name, parts
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parts import BIG, HANDLES, kind_name, parts
 from datasets_impl.doctor.probes.samples import Leaf, leaves, size_of
 from datasets_impl.doctor.probes.source_lines import Line, of_function, of_part, put_by_name
 from datasets_impl.doctor.probes.target import Subject

@@ -24,8 +24,8 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED, said_by
 from datasets_impl.doctor.probes.samples import fingerprint, leaves
 from datasets_impl.doctor.probes.source_lines import Line, line_at, name_of, parsed

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from datasets_impl.doctor.probes.callees import users_modules
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.own_lines import is_users
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.source_lines import (
     Line,
     line_at,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from datasets_impl.doctor.findings.sizes import in_order, reordered_line
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.loaders import Part
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.samples import leaves, signature
 from datasets_impl.doctor.probes.source_lines import STEP

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from rich.filesize import decimal
 
-from datasets_impl.doctor.findings.again import WHOLE_TIMES, again, of_same, of_storage, of_whole
+from datasets_impl.doctor.findings.again import WHOLE_TIMES, again, of_storage, of_whole
+from datasets_impl.doctor.findings.repeated import made_once, of_same, tells
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.causes import KINDS
 from datasets_impl.doctor.probes.room import DISK, MEMORY
@@ -27,7 +28,6 @@ WORK = (*KINDS, "python", "decoding", "resizing", "transforming", "reading", "co
 ONCE = """@functools.lru_cache(maxsize={count})  # in each worker, {size} a result
 def once({given}):
     return {call}"""
-MADE = "self.made = {call}  # in __init__; samples use what is there"
 MAPPED = """np.save(stored, {call})  # once, for each file
 array = np.load(stored, mmap_mode="r")  # reads only what is taken of it"""
 OF_ARCHIVE = """zipfile.ZipFile(path).extractall(folder)  # once, for each file: its arrays as .npy
@@ -151,8 +151,8 @@ def read_once(at: Context) -> list[Remedy]:
     title, size = f"{what} in each worker", calls[0]["gives"]
     many = files_of(calls[0]) * parts
     lines = ONCE.format(count=many, size=decimal(size), given=given, call=_text(calls[0]))
-    if at.callees[calls[0]["name"]].makes:
-        title, lines = "Make it once", MADE.format(call=_text(calls[0]))
+    if at.callees[calls[0]["name"]].makes or not tells(calls[0]):
+        title, lines = "Make it once", made_once(calls[0])
     needs = {MEMORY: max(1, at.subject.workers) * many * size}
     return [
         Remedy(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from datasets_impl.doctor.probes.samples import copied, size_of
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
 
 FINDING = "wide-values"
+AS_FLOAT = "image = image.astype(np.float32)  # or give uint8, and convert on the device"
 
 
 class Narrowed(Dataset[Any]):
@@ -28,23 +29,26 @@ class Narrowed(Dataset[Any]):
         return len(self.inner)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> Any:
-        return self._changed(self.inner[index], "")
+        return changed(self.inner[index], self.leaf["path"], lambda value: narrow(value, self.leaf))
 
-    def _changed(self, sample: Any, path: str) -> Any:
-        """As `samples.leaves` goes through it."""
-        if (path or "the sample") == self.leaf["path"]:
-            return narrow(sample, self.leaf)
-        if isinstance(sample, Mapping):
-            return {key: self._changed(one, f"{path}[{key!r}]") for key, one in sample.items()}
-        if isinstance(sample, tuple | list):
-            made = [self._changed(one, f"{path}[{n}]") for n, one in enumerate(sample)]
-            return type(sample)(*made) if hasattr(sample, "_fields") else type(sample)(made)
-        if is_dataclass(sample) and not isinstance(sample, type):
-            names = [one.name for one in fields(sample)]
-            return replace(
-                sample, **{n: self._changed(getattr(sample, n), f"{path}.{n}") for n in names}
-            )
-        return sample
+
+def changed(sample: Any, wanted: str, change: Callable[[Any], Any], path: str = "") -> Any:
+    """The same with another leaf at the path `wanted`, as `samples.leaves` goes through it."""
+
+    def inner(one: Any, step: str) -> Any:
+        return changed(one, wanted, change, f"{path}{step}")
+
+    if (path or "the sample") == wanted:
+        return change(sample)
+    if isinstance(sample, Mapping):
+        return {key: inner(one, f"[{key!r}]") for key, one in sample.items()}
+    if isinstance(sample, tuple | list):
+        made = [inner(one, f"[{n}]") for n, one in enumerate(sample)]
+        return type(sample)(*made) if hasattr(sample, "_fields") else type(sample)(made)
+    if is_dataclass(sample) and not isinstance(sample, type):
+        names = [one.name for one in fields(sample)]
+        return replace(sample, **{n: inner(getattr(sample, n), f".{n}") for n in names})
+    return sample
 
 
 def narrow(value: Any, leaf: dict[str, Any]) -> Any:
@@ -60,8 +64,10 @@ def narrow(value: Any, leaf: dict[str, Any]) -> Any:
 
 def narrowed(at: Context) -> list[Remedy]:
     """Measured with samples that are made large all the same, so it gains that much at least."""
-    leaf = widest(at.seen)
+    leaf, lines = widest(at.seen), ""
     if leaf is None or FINDING not in at.found:
+        leaf, lines = _double(at), AS_FLOAT
+    if leaf is None:
         return []
     made = Narrowed(at.part, leaf)
     try:
@@ -75,12 +81,21 @@ def narrowed(at: Context) -> list[Remedy]:
         Remedy(
             "narrow",
             "Give class numbers" if leaf["classes"] else f"Give {leaf['to']}",
-            narrow_lines(leaf),
+            lines or narrow_lines(leaf),
             made,
             at.subject.workers,
             "X03",
             caution="the trainer converts on the device; gains more where samples are never made "
             "large",
-            mends=(FINDING, "collating"),
+            mends=(FINDING, "float64", "collating"),
         )
     ]
+
+
+def _double(at: Context) -> dict[str, Any] | None:
+    """The largest leaf that is float64."""
+    found: list[dict[str, Any]] = at.seen["look"].get("example", [])
+    wide = [one for one in found if " float64 " in one["kind"]]
+    if not wide or "float64" not in at.found:
+        return None
+    return max(wide, key=lambda one: int(one["bytes"])) | {"to": "float32", "classes": 0}

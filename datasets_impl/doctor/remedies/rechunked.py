@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets_impl.doctor.findings.again import LEAST_BYTES, WHOLE_TIMES, of_chunks
+from datasets_impl.doctor.findings.again import of_chunks, too_large, too_many
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.chunks import chunk_of, selected
 from datasets_impl.doctor.probes.room import DISK
@@ -102,7 +102,7 @@ class Rewritten:
         inner = self.kind.inner(container)
         if name not in self.arrays:
             nbytes, read = np.asarray(made).nbytes, chunk_of(container, selection, made)
-            if read.get("bytes", 0) <= max(WHOLE_TIMES * nbytes, LEAST_BYTES):
+            if not (too_large(read, nbytes) or too_many(read)):
                 return
             chunk = tuple(stop - start for start, stop in box)
             place = self.folder / f"array-{len(self.arrays)}"
@@ -185,6 +185,13 @@ def rechunked(at: Context) -> list[Remedy]:
             cost="all of it",
             needs=needs,
             once_seconds=call["seconds"] * of_all,
-            mends=("reads-too-much", "decompressing", "reading", "decoding", "waiting"),
+            mends=(
+                "reads-too-much",
+                "small-chunks",
+                "decompressing",
+                "reading",
+                "decoding",
+                "waiting",
+            ),
         )
     ]

@@ -49,7 +49,7 @@ def other_workers(at: Context) -> list[Remedy]:
 def _foremost(at: Context) -> tuple[int, ...]:
     """Of quick samples none first: that takes no time to start, and is often the best. Of those
     that wait more than there are cores, which wait at the same time."""
-    if at.found[:1] == ["waiting"]:
+    if at.found and at.found[0] in WAITS:
         return (2 * cores(),)
     return (0, cores()) if at.cost < QUICK else (cores(),)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from datasets_impl.doctor.remedies.as_tensors import converted
 from datasets_impl.doctor.remedies.clones import clones
 from datasets_impl.doctor.remedies.collating import (
     arrays_first,
@@ -12,6 +13,7 @@ from datasets_impl.doctor.remedies.collating import (
 )
 from datasets_impl.doctor.remedies.columns import columns
 from datasets_impl.doctor.remedies.cropped_first import cropped_first
+from datasets_impl.doctor.remedies.crowded import crowded
 from datasets_impl.doctor.remedies.decoding import another_decoder, reduced_size
 from datasets_impl.doctor.remedies.drawn import drawn
 from datasets_impl.doctor.remedies.grouped import grouped
@@ -21,6 +23,7 @@ from datasets_impl.doctor.remedies.kept_results import read_once, stored_results
 from datasets_impl.doctor.remedies.mapped import mapped
 from datasets_impl.doctor.remedies.narrowed import narrowed
 from datasets_impl.doctor.remedies.on_batch import held_transforms
+from datasets_impl.doctor.remedies.once_a_sample import once_a_sample
 from datasets_impl.doctor.remedies.opened_once import opened_once
 from datasets_impl.doctor.remedies.preloaded import preloaded
 from datasets_impl.doctor.remedies.rechunked import rechunked
@@ -41,6 +44,7 @@ from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
 from datasets_impl.doctor.remedies.uneven import uneven
 from datasets_impl.doctor.remedies.unlocked import unlocked
+from datasets_impl.doctor.remedies.unpadded import unpadded
 from datasets_impl.doctor.remedies.unwritten import unwritten
 
 REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
@@ -52,6 +56,7 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     unpacked,
     read_once,
     row_groups,
+    once_a_sample,
     stored_results,
     substitutes,
     columns,
@@ -64,8 +69,11 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     unlocked,
     stacked_first,
     narrowed,
+    unpadded,
     cropped_first,
     one_tensor_a_field,
+    converted,
+    crowded,
     worker_for_each_core,
     transform_on_batch,
     held_transforms,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datasets_impl.doctor.probes.inside import open_handles
+from datasets_impl.doctor.probes.parts import open_handles
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy
 from datasets_impl.system.cores import cores
 
-WAITS = ("waiting", "far-away")  # threads beyond the cores wait at the same time
+WAITS = ("waiting", "far-away", "connecting", "connects")  # threads wait at the same time
 BESIDE = ("decoding", "resizing", "decompressing", "reading")  # several threads at the same time
 RELEASES = (*BESIDE, "decoded-larger", "reads-too-much")
 HANDS_OVER = ("workers-cost", "hand-over", "many-tensors")

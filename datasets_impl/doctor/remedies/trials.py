@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from datasets_impl.doctor.probes import clock
-from datasets_impl.doctor.probes.inside import parts
 from datasets_impl.doctor.probes.loaders import (
     LEAST_BATCHES,
     Part,
@@ -18,6 +17,7 @@ from datasets_impl.doctor.probes.loaders import (
     trial_batch_of,
 )
 from datasets_impl.doctor.probes.part import part_of
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.pictures import noting_sizes
 from datasets_impl.doctor.probes.raised import RAISED, said_by, sentence
 from datasets_impl.doctor.probes.randomness import may_change

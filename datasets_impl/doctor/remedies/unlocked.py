@@ -19,8 +19,8 @@ from torch.utils.data import Dataset
 from datasets_impl.doctor.probes.callees import Callee, users_modules
 from datasets_impl.doctor.probes.epochs import has
 from datasets_impl.doctor.probes.in_turn import KINDS
-from datasets_impl.doctor.probes.inside import HANDLES, open_handles, parts
 from datasets_impl.doctor.probes.loaders import Part
+from datasets_impl.doctor.probes.parts import HANDLES, open_handles, parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.standing import all_replaced
 from datasets_impl.doctor.remedies.remedy import Context, Remedy, unharmed

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from datasets_impl.doctor.probes.inside import open_handles
 from datasets_impl.doctor.probes.loaders import Part
+from datasets_impl.doctor.probes.parts import open_handles
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable
 

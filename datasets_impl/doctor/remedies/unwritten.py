@@ -14,7 +14,7 @@ from typing import Any
 
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.epochs import attribute
-from datasets_impl.doctor.probes.inside import parts
+from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.standing import for_users
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed, used_by
 

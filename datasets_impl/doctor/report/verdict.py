@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets_impl.doctor.findings.finding import WORTH
+from datasets_impl.doctor.findings.mechanisms import FOREIGN_CORES
 from datasets_impl.doctor.probes.reading import HANG
 from datasets_impl.doctor.probes.room import priced
 from datasets_impl.doctor.process.heard import LOOK, Heard
@@ -14,7 +15,6 @@ from datasets_impl.doctor.report.wording import amount, times_as
 KEEPS = ("stored", "cached")  # remedies that keep finished samples, whatever takes their time
 RESULTS = "stored-results"  # the one that keeps what a function of the user's gives
 HELD = "wait-in-turn"  # a finding
-FOREIGN_CORES = 0.5  # used by other programs, from which on times are too long
 
 WHAT = {  # probe -> what it does, as a person would say it
     "": "making the dataset once more",

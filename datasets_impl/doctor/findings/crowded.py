@@ -1,0 +1,127 @@
+"""More processes or threads than there are cores for them."""
+
+from __future__ import annotations
+
+from datasets_impl.doctor.findings.finding import (
+    LEAST_SHARE,
+    MECHANISM,
+    NOTE,
+    WORKERS_COST,
+    Finding,
+    Probes,
+    gain_of,
+    share_of,
+)
+from datasets_impl.doctor.findings.starting import LEAST, epoch_in_workers
+from datasets_impl.doctor.findings.user_lines import loader_places, shown
+
+MANY = 2  # workers a core, which may still take turns without harm
+LEAST_GAIN = 1.2  # of one thread a worker, to be what is named first
+LIBRARIES = {  # whose threads -> the line that leaves one
+    "PyTorch": "torch.set_num_threads(1)",
+    "OpenCV": "cv2.setNumThreads(0)",
+}
+
+
+def bound_to_cores(seen: Probes) -> Finding | None:
+    """What is imported or made may bind the process, and all that it starts, to a part of the
+    cores."""
+    bound, workers = seen.get("machine", {}).get("bound"), _workers(seen)
+    if not bound or bound["own"] >= min(bound["all"], workers):
+        return None
+    own, cores = bound["own"], bound["all"]
+    return Finding(
+        "bound-to-cores",
+        "Workers may not use all cores",
+        f"Importing or making the dataset bound the process to {own} of {cores} cores, which its "
+        f"{workers} workers inherit.",
+        "Leave that out, or undo it in each worker.",
+        MECHANISM + 0.9,
+        "",
+        "def worker_init_fn(worker):\n    os.sched_setaffinity(0, range(os.cpu_count()))",
+        shown(bound["lines"]),
+    )
+
+
+def threads_of(seen: Probes) -> tuple[str, int]:
+    """The library that has most threads in each worker, and how many."""
+    inside, counted = seen.get("inside", {}), seen.get("batches", {}).get("threads", {})
+    found = {"PyTorch": counted.get("torch") or 1,
+             "OpenCV": counted.get("cv2") or inside.get("opencv_threads") or 1}  # fmt: skip
+    name = max(found, key=lambda one: found[one])
+    return name, int(found[name])
+
+
+def too_many_threads(seen: Probes) -> Finding | None:
+    (library, threads), workers = threads_of(seen), _workers(seen)
+    limit = seen.get("ceiling", {}).get("cores", 0)
+    if not limit or workers < 2 or threads * workers <= 2 * limit:
+        return None
+    gain = gain_of(seen, "one-thread") or 1.0
+    own = library == "PyTorch"  # it takes one thread a worker, where nobody says otherwise
+    return Finding(
+        "threads",
+        "Workers start more threads than there are cores",
+        f"{workers} workers with {threads} {library} threads each, on {limit} cores."
+        + (f" With one thread each an epoch is {gain:.1f} times as fast." if gain > 1 else ""),
+        "One thread a worker is enough.",
+        MECHANISM + 0.7 if gain >= LEAST_GAIN else NOTE + 0.2,
+        "C20",
+        f"def worker_init_fn(worker):\n    {LIBRARIES[library]}",
+        (own and shown(seen.get("inside", {}).get("worker_init_lines", []))) or loader_places(seen),
+    )
+
+
+def more_workers_than_cores(seen: Probes) -> Finding | None:
+    """PyTorch itself warns by the cores that are there, and not by those that may be used."""
+    machine, workers, batches = seen.get("machine", {}), _workers(seen), seen.get("batches", {})
+    cores, visible = machine.get("cores", 0), machine.get("visible", 0)
+    if not cores or workers <= MANY * cores:
+        return None
+    why = "this machine has"
+    if machine.get("quota") is not None and cores < visible:
+        why = f"this container may use of {visible}"
+    starting = batches.get("starting", 0.0) - batches.get("preparing", 0.0)
+    epoch, gain = epoch_in_workers(seen), gain_of(seen, f"workers-{cores}") or 1.0
+    anew = not seen.get("settings", {}).get("persistent_workers")
+    waits = share_of(seen, "waiting", "connecting") >= LEAST_SHARE  # more of which is well
+    starts = anew and batches.get("start_workers") == workers and starting >= max(LEAST, epoch)
+    costs, said = not waits and (starts or gain >= WORKERS_COST), ""
+    if costs and starts:
+        said = f" Each epoch starts them for {starting:.1f} s, and its samples take {epoch:.1f} s."
+    elif costs:
+        said = f" With {cores} an epoch is {gain:.1f} times as fast."
+    return Finding(
+        "more-workers-than-cores",
+        "There are more workers than cores",
+        f"{workers} workers, and {cores} core{'s' if cores > 1 else ''} {why}.{said}",
+        f"Try num_workers={cores}: more only take turns, unless samples wait for a disk or a "
+        "network.",
+        MECHANISM + 0.83 if costs else NOTE + 0.25,
+        "C20",
+        f"DataLoader(..., num_workers={cores})  # len(os.sched_getaffinity(0)) sees no quota",
+        loader_places(seen),
+    )
+
+
+def _workers(seen: Probes) -> int:
+    return int(seen.get("settings", {}).get("num_workers") or 0)
+
+
+def idle_workers(seen: Probes) -> Finding | None:
+    """They are started, take memory, and end at once."""
+    answer = seen.get("repeated", {}).get("idle", {})
+    if not answer.get("idle"):
+        return None
+    busy = answer["workers"] - answer["idle"]
+    return Finding(
+        "idle-workers",
+        "Some workers have nothing to do",
+        f"Of {answer['workers']} workers {busy} gave samples: there are fewer shards than workers.",
+        "Split the data into at least as many shards as workers, or let workers share the samples "
+        "of a shard.",
+        MECHANISM + 0.95,
+        "",
+        f"DataLoader(..., num_workers={busy})  # or more shards",
+        loader_places(seen),
+    )
