@@ -26,7 +26,7 @@ WHOLE_TIMES = 4.0  # bytes that a call gives over those of a sample
 LEAST_BYTES = 1 << 18  # of what is read, to be worth a word
 LEAST_ASKED = 1 << 20  # bytes for an item, to be worth a word
 # The same of a file that several samples come from; buffers of a few files are no proof.
-LEAST_OF_SHARED = max(1 << 16, 4 * io.DEFAULT_BUFFER_SIZE)
+LEAST_OF_SHARED = max(1 << 16, 2 * io.DEFAULT_BUFFER_SIZE)
 LOOPED_TIMES = 64.0  # the same, for all of what the code does to be going through it
 LEAST_AGAIN = 0.3  # of the calls, that another sample had made already
 TAKEN = 0.05  # of a sample's time, by a call that is counted at all
