@@ -327,8 +327,8 @@ class ArrowRows(Frames):
         self.table = pa.table({"row": pa.array(self.rows.reshape(FRAMES, -1).tolist())})
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        (row,) = self.table.slice(index, 1).to_pylist()  # the costly line
-        return torch.from_numpy(np.array(row["row"][:9]))
+        row = self.table.slice(index, 1).to_pylist()[0]["row"][:9]  # the costly line
+        return torch.from_numpy(np.array(row))
 
 
 class Line(Frames):
