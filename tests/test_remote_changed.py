@@ -102,10 +102,18 @@ def test_in_the_midst_of_an_epoch(where: str, tmp_path: Path) -> None:
             list(batches)
 
 
+def folder_gone(folder: Path) -> None:
+    """At once: another process writes into it meanwhile."""
+    shutil.rmtree(folder.rename(folder.with_name("gone")))
+
+
+def files_gone(folder: Path) -> None:
+    for path in list(folder.iterdir()):
+        path.unlink(missing_ok=True)  # may have got its last name since
+
+
 @everywhere
-@pytest.mark.parametrize(
-    "gone", [shutil.rmtree, lambda folder: [*map(Path.unlink, folder.iterdir())]]
-)
+@pytest.mark.parametrize("gone", [folder_gone, files_gone])
 def test_a_cache_that_goes_in_the_midst_of_an_epoch(
     gone: Callable[[Path], Any], where: str, tmp_path: Path
 ) -> None:
