@@ -17,7 +17,7 @@ RIVALS = NAMES if len(GRID.lines_ms) > 1 else [name for name in NAMES if name in
 FEW = 64  # images whose pixels are compared
 
 
-class OverALine(_Sparse):
+class OverALine(_Benchmark if GRID.topics else _Sparse):
     """The first epoch, from opening on, when nothing was fetched before."""
 
     param_names = ["n", "px", "bandwidth", "latency_ms", "impl"]
