@@ -22,6 +22,7 @@ from datasets_impl.doctor.findings.crowded import (
 )
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.handing import pickled_batches
+from datasets_impl.doctor.findings.mechanisms import workers_cost
 from datasets_impl.doctor.probes import loaders
 from datasets_impl.doctor.probes.idle import idle
 from datasets_impl.doctor.probes.loaders import Part, opened
@@ -150,6 +151,28 @@ def test_workers_that_take_longer_to_start_than_their_epoch_come_first() -> None
     ):
         note = more_workers_than_cores(seen | other)
         assert note is not None and note.rank < 1, other
+
+
+def test_where_none_is_best_no_smaller_number_of_workers_comes_first() -> None:
+    def tried(name: str, us: float) -> dict[str, Any]:
+        return {"name": name, "beside": [100.0] * 3, "blocks": [us] * 3}
+
+    seen: dict[str, Any] = {
+        "machine": {"cores": 2, "visible": 2},
+        "settings": {"num_workers": 8},
+        "batches": {"starting": 2.0, "preparing": 0.1, "start_workers": 8},
+        "look": {"length": 100, "cost": 1e-5},
+        "ceiling": {"cores": 2},
+        "causes": {"total": 1e-5, "causes": {"reading": 1e-5}},
+        "inside": {"batch_size": 4},
+        "step_ms": 0.001,
+        "tried": {"remedies": [tried("workers-0", 10.0), tried("workers-2", 50.0)]},
+    }
+    more, none = more_workers_than_cores(seen), workers_cost(seen)
+    assert more is not None and none is not None and none.rank > more.rank > 1
+    seen["step_ms"] = 1000.0  # hides what a batch takes, and not the start of eight workers
+    more, none = more_workers_than_cores(seen), workers_cost(seen)
+    assert more is not None and none is not None and more.rank > none.rank
 
 
 @pytest.mark.usefixtures("forked_workers")

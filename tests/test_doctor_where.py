@@ -215,6 +215,9 @@ def cost(
     }  # fmt: skip
 
 
+TURN = {"look": {"turn": 5e-8}}
+
+
 @pytest.mark.parametrize(
     ("seen", "is_note"),
     [
@@ -222,6 +225,9 @@ def cost(
         (cost(600, 200, 32), False),
         (cost(60, 30, 32, step_ms=1.0), False),
         (cost(600, 200, 32, step_ms=100.0), True),
+        (cost(30, 12, 64) | TURN, False),  # tensors in memory
+        (cost(60, 30, 32) | TURN, True),
+        (cost(30, 12, 64, step_ms=10.0) | TURN, True),
     ],
 )
 def test_workers_that_cost_less_than_a_step_are_worth_knowing(

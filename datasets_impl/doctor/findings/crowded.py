@@ -12,6 +12,7 @@ from datasets_impl.doctor.findings.finding import (
     gain_of,
     share_of,
 )
+from datasets_impl.doctor.findings.mechanisms import workers_cost
 from datasets_impl.doctor.findings.starting import LEAST, epoch_in_workers
 from datasets_impl.doctor.findings.user_lines import loader_places, shown
 
@@ -91,13 +92,15 @@ def more_workers_than_cores(seen: Probes) -> Finding | None:
         said = f" Each epoch starts them for {starting:.1f} s, and its samples take {epoch:.1f} s."
     elif costs:
         said = f" With {cores} an epoch is {gain:.1f} times as fast."
+    none = workers_cost(seen)  # where that mends more, it is told first
+    rank = MECHANISM + 0.83 if none is None or none.rank < MECHANISM else MECHANISM + 0.5
     return Finding(
         "more-workers-than-cores",
         "There are more workers than cores",
         f"{workers} workers, and {cores} core{'s' if cores > 1 else ''} {why}.{said}",
         f"Try num_workers={cores}: more only take turns, unless samples wait for a disk or a "
         "network.",
-        MECHANISM + 0.83 if costs else NOTE + 0.25,
+        rank if costs else NOTE + 0.25,
         "C20",
         f"DataLoader(..., num_workers={cores})  # len(os.sched_getaffinity(0)) sees no quota",
         loader_places(seen),

@@ -229,7 +229,9 @@ def workers_cost(seen: Probes) -> Finding | None:
     size = seen.get("inside", {}).get("batch_size") or 1
     batch_ms = float(np.median(none["beside"])) * size / 1e3
     step_ms = seen.get("step_ms")
-    waits = batch_ms > (step_ms or SHORT_STEP)  # else a step goes on for longer than they take
+    # Samples that cost nothing are small, and so are the steps that train on them.
+    there = float(np.median(none["blocks"])) * 1e-6 < cheap(seen) / 2
+    waits = batch_ms > (step_ms or (0.0 if there else SHORT_STEP))  # else a step outlasts a batch
     # Beside other programs workers cannot show what they give to samples that are work.
     busy = seen.get("machine", {}).get("foreign", 0.0) > FOREIGN_CORES
     works = any(account(seen).share(kind) >= LEAST_SHARE for kind in KINDS)
