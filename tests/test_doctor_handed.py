@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, TensorDataset
 
 from datasets_impl import ThreadedLoader
 from datasets_impl.doctor import watch
 from datasets_impl.doctor.probes.inside import look_inside
-from datasets_impl.doctor.probes.target import made, subject_of
+from datasets_impl.doctor.probes.target import load, made, subject_of
 from datasets_impl.errors import StudyError
 
 ROWS = TensorDataset(torch.rand(64, 3), torch.arange(64))
@@ -28,6 +31,8 @@ SEVERAL: list[tuple[Any, str]] = [
     ({"train": ROWS, "val": ROWS}, r"a dict of 2 datasets \('train', 'val'\); name one"),
     ((ROWS, None), "a tuple of TensorDataset, None; name one"),
     ((ThreadedLoader(ROWS), watch(loader(), out=None)), "a tuple of 2 loaders"),
+    (dict, "gives the class dict and not what it makes; name a function that calls it"),
+    (TensorDataset, "gives the class TensorDataset"),
 ]
 SAMPLES: list[Any] = [
     [torch.full((50,), index) for index in range(40)],
@@ -90,3 +95,48 @@ def test_the_loader_within_a_watched_one_is_examined() -> None:
     assert subject.loader is inner and subject.dataset is ROWS
     assert look_inside(subject, 1.0)["note"] == ""
     assert "threads" in subject_of("x", watch(ThreadedLoader(ROWS, 8), out=None)).note
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("s3://bucket/photos", "is an address, and only folders of this machine"),
+        ("file:///photos", "is an address"),
+        ("train.ipynb:make", "train.ipynb is a notebook, which cannot be imported; save"),
+        ("train.ipynb", "train.ipynb is a notebook"),
+        (".train:make", "is named from within its package; name it as package.module:object"),
+        ("..package.train:make", "is named from within its package"),
+    ],
+)
+def test_what_cannot_be_imported_by_its_name_is_told(target: str, said: str) -> None:
+    with pytest.raises(StudyError, match=said):
+        load(target, {})
+
+
+def test_names_that_look_alike_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".hidden", "photos.ipynb", "file:"):
+        folder = tmp_path / name
+        folder.mkdir()
+        Image.new("RGB", (8, 8)).save(folder / "one.jpg")
+        assert load(name, {}).count == 1
+    (tmp_path / "train.py").write_text("data = [1, 2, 3]\n")
+    for name in ("./train.py:data", str(tmp_path / "train.py:data")):
+        assert load(name, {}).count == 3
+
+
+@pytest.mark.parametrize("name", ["random", "torch", "types", "inspect", "train"])
+def test_a_file_with_the_name_of_a_module_takes_nothing_from_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    before = sys.modules.get(name)
+    (tmp_path / f"{name}.py").write_text("data = [1, 2, 3]\n")
+    assert load(f"{tmp_path / name}.py:data", {}).count == 3
+    found = sys.modules.pop(name)
+    assert (found is before) == (name != "train")
+    if before is not None:
+        sys.modules[name] = before

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import COUNT
+from conftest import COUNT, ROOT
 
 from datasets_impl import decoders
 from datasets_impl.errors import BadArgument, MissingPackage, StudyError
@@ -158,12 +160,23 @@ def test_threads_that_cannot_be_started(folder: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(threads.threading.Thread, "start", limited)
     before = torch.get_num_threads()
-    with pytest.raises(StudyError, match="3 threads cannot be started"):
+    with pytest.raises(StudyError, match=r"3 threads cannot be started .*; give fewer as"):
         next(iter(decoded(folder, threads=3)))
     for thread in started:
         thread.join(60)
         assert not thread.is_alive()
     assert torch.get_num_threads() == before
+
+
+def test_threads_of_a_program_that_has_ended() -> None:
+    program = """
+import atexit
+from datasets_impl import ThreadedLoader
+loader = ThreadedLoader([1, 2, 3], where="trainer")
+atexit.register(lambda: print(len(list(loader))))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert "interpreter shutdown); read batches before the program ends." in done.stderr
 
 
 @pytest.mark.parametrize("ratio", [(1e-308, 1e-308), (1, 1e9)])

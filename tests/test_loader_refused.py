@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import warnings
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,48 @@ def test_an_epoch_without_batches_is_told(given: dict[str, Any], why: str) -> No
 def test_an_epoch_with_batches_is_not(more: dict[str, Any]) -> None:
     assert list(ThreadedLoader(TensorDataset(torch.arange(8)), where="trainer", **more))
     assert list(ThreadedLoader(Stream(), where="trainer")), "of which nobody knows the length"
+
+
+class Told(Stream):
+    """A stream that says how long it is, rightly or not."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+
+@pytest.mark.parametrize("where", ["trainer", "process"])
+def test_an_epoch_of_what_was_gone_over_before_is_told(where: str) -> None:
+    orders: list[dict[str, Any]] = [
+        {"sampler": (index for index in range(8)), "batch_size": 2},
+        {"batch_sampler": iter([[0, 1], [2]])},
+    ]
+    for order in orders:
+        loader = ThreadedLoader(TensorDataset(torch.arange(8)), where=where, **order)
+        with warnings.catch_warnings(action="error"):
+            assert list(loader)
+        said = "An epoch had no batches: its sampler gave no indices; what can be gone over only"
+        with pytest.warns(RuntimeWarning, match=said) as told:
+            assert list(loader) == []
+        assert len(told) == 1 and told[0].filename == __file__
+        with warnings.catch_warnings(action="error"), pytest.raises(RuntimeWarning, match=said):
+            list(loader)  # and nothing is held up by that
+        with pytest.warns(RuntimeWarning, match=said):
+            assert list(loader) == []
+
+
+@pytest.mark.parametrize("where", ["trainer", "process"])
+def test_a_stream_that_is_longer_than_it_says_is_told(where: str) -> None:
+    batches = len(list(ThreadedLoader(Stream(), 2, where=where)))
+    count = len(list(ThreadedLoader(Stream(), 1, where=where)))
+    said = f"The dataset's length promised 1 batches, and the epoch had {batches}"
+    with pytest.warns(RuntimeWarning, match=said):
+        assert len(list(ThreadedLoader(Told(2), 2, where=where))) == batches
+    with warnings.catch_warnings(action="error"):
+        for length in (count, count + 9):
+            assert len(list(ThreadedLoader(Told(length), 2, where=where))) == batches
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])

@@ -21,6 +21,7 @@ from PIL import Image
 from datasets_impl.contest.peers.made import made_once
 from datasets_impl.corrected.mapped import ReadOnlyMappedDataset
 from datasets_impl.errors import StudyError
+from datasets_impl.files.atomic import MARK
 from datasets_impl.files.replacing import check_replaceable, put_in_place, remove_ours
 from datasets_impl.files.whole import holder_of, locked, whole_folder
 from datasets_impl.formats import ensure_stored
@@ -155,17 +156,18 @@ def test_what_others_wrote_is_there_afterwards(
 
 
 def test_a_folder_that_was_put_aside_and_left_is_swept(tmp_path: Path) -> None:
-    aside, work = tmp_path / ".set.old.abc_1234", tmp_path / ".set.old.my__work"
-    copy = tmp_path / ".set.old.2024"
+    aside, work = tmp_path / f".set.old.abc_1234{MARK}", tmp_path / f".set.old.my__work{MARK}"
+    names = ("2024", "20240101", "original", "backup_1")
+    copies = [tmp_path / f".set.old.{name}" for name in names]
     planted(aside.parent, {}, {})
-    for folder in (aside, copy):
+    for folder in (aside, *copies):
         (folder / "set").mkdir(parents=True)
         (folder / "set" / HEADER).write_text("[]")
     work.mkdir()
     (work / "thesis.txt").write_text("years of work")
     build(tmp_path / "set", [])
     assert not aside.exists() and (work / "thesis.txt").exists()
-    assert (copy / "set" / HEADER).exists(), "a user's own copy of it"
+    assert all((copy / "set" / HEADER).exists() for copy in copies), "a user's own copies of it"
 
 
 @pytest.mark.parametrize("how", [build, remove])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,11 +79,18 @@ def test_every_error_arrives_with_the_traceback(error: Any) -> None:
     assert next(batches).tolist() == [2, 3]
 
 
+def stops(samples: list[Any]) -> Any:
+    raise StopIteration
+
+
 @everywhere
 def test_a_dataset_cannot_end_an_epoch_unnoticed(where: str) -> None:
     """In a `DataLoader` the rest of the epoch would be left out without a word."""
-    with pytest.raises(LoaderFailed, match="raised StopIteration"):
+    with pytest.raises(LoaderFailed, match="raised StopIteration") as found:
         list(ThreadedLoader(Raising(StopIteration), 2, where=where))
+    assert "sample 1 of the dataset" in "".join(found.value.__notes__)
+    with pytest.raises(LoaderFailed, match=r"collate_fn .*raised StopIteration"):
+        list(ThreadedLoader(Numbered(), 2, where=where, collate_fn=stops))
 
 
 def test_a_batch_that_does_not_pickle_is_an_error() -> None:
@@ -172,6 +180,25 @@ def test_a_process_that_cannot_be_started_is_one_sentence(
     monkeypatch.setattr(os, "fork", fork)
     with pytest.raises(StudyError, match=r'^The process .* cannot be started .*where="trainer"'):
         next(iter(ThreadedLoader(Numbered(), 2, start_method="fork")))
+
+
+@pytest.mark.slow
+def test_temporary_files_that_lie_too_deep_for_a_socket_are_told(tmp_path: Path) -> None:
+    program = """
+from datasets_impl import ThreadedLoader
+if __name__ == "__main__":
+    next(iter(ThreadedLoader([1, 2, 3], start_method="forkserver")))
+"""
+    (tmp_path / "train.py").write_text(program)
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    said_of = {deep: 'give where="trainer" or set TMPDIR to a folder with', Path("/tmp"): ""}
+    for folder, said in said_of.items():
+        done = subprocess.run(
+            [sys.executable, "train.py"], capture_output=True, text=True, cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert bool(done.returncode) == bool(said) and said in done.stderr, done.stderr
 
 
 @pytest.mark.slow

@@ -411,3 +411,52 @@ def test_what_another_thread_may_not_do_is_told_with_the_remedy(
         assert [batch.tolist() for batch in own] == [[5, 5]]
     finally:
         signal.signal(signal.SIGUSR2, before)
+
+
+CLOSES = """
+import os
+from datasets_impl import ThreadedLoader
+from datasets_impl.errors import LoaderFailed
+
+class Closes(list):  # what it has not opened, as a daemon does
+    def __getitem__(self, index):
+        if index == 3:
+            os.closerange(3, 1000)
+        return super().__getitem__(index)
+
+try:
+    print(len(list(ThreadedLoader(Closes(range(8)), 2, start_method="fork"))))
+except LoaderFailed as error:
+    print(error)
+loader = ThreadedLoader(list(range(8)), 2, start_method="fork")
+kept = list(loader)
+os.closerange(3, 1000)
+mine = [open(f"{number}.txt", "wb") for number in range(30)]  # under numbers that were the loader's
+del kept
+print(sum(map(len, loader)))
+loader.close()
+for file in mine:
+    file.write(b"mine")
+    file.close()
+print({open(f"{number}.txt").read() for number in range(30)})
+again = iter(loader)
+next(again)
+os.closerange(3, 1000)
+try:
+    list(again)
+except LoaderFailed as error:
+    print(error)
+print(sum(map(len, loader)))
+"""
+
+
+def test_descriptors_that_others_close_cost_an_epoch_and_no_file(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSES], capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert not done.stderr
+    there, count, own, here, again = done.stdout.splitlines()
+    assert there.startswith("The process that makes batches (")  # that it goes on, or has ended
+    assert (count, own, again) == ("8", "{'mine'}", "8")
+    assert here.startswith("The program has closed the connection")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -174,3 +175,15 @@ def test_a_mark_is_not_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(StudyError):
         cache.read(NAMES[0], SIZE, 0, 1, fetching(NAMES[0], []))
     assert theirs.read_bytes() == b""
+
+
+def test_a_folder_that_was_cleared_away_is_made_again(tmp_path: Path) -> None:
+    cache, fetched = ShardCache(tmp_path / "cache", 3 * SIZE), list[str]()
+    for _ in range(2):
+        found = cache.read(NAMES[0], SIZE, 0, SIZE, fetching(NAMES[0], fetched))
+        assert found == made(NAMES[0])[:SIZE]
+        shutil.rmtree(cache.folder)
+    assert fetched == NAMES[:1] * 2
+    cache.bring(NAMES[0], SIZE, fetching(NAMES[0], fetched))
+    ShardCache(cache.folder, 3 * SIZE)
+    assert (cache.folder / LOCK).read_bytes() == MARK

@@ -258,6 +258,7 @@ def test_an_address_that_does_not_answer_is_not_called_empty(
         (BlockingIOError(11, "Resource temporarily unavailable"), "temporarily unavailable"),
         (EOFError("unexpected EOF"), "no process or thread"),
         (RuntimeError("can't start new thread"), "no process or thread"),
+        (OSError("AF_UNIX path too long"), "(AF_UNIX path too long); set TMPDIR to a folder with"),
     ],
 )
 def test_workers_that_cannot_be_started_end_it_in_a_sentence(

@@ -205,3 +205,20 @@ def test_a_lone_surrogate_is_written_escaped(tmp_path: Path) -> None:
 def test_where_nothing_can_be_written_is_told_before_anything_is_rendered(out: str) -> None:
     with pytest.raises(StudyError, match=out):
         check(Path(out), ["index.html"], "report")
+
+
+def test_a_full_disk_leaves_the_earlier_report_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not some of its files beside some of the new one."""
+    before, after = {"a": "one", "b": "two"}, {"a": "1" * 100, "b": "2" * 50}
+    write_all(tmp_path, before, "report")
+    held = snapshot(tmp_path)
+    full = shutil.disk_usage(tmp_path)._replace(free=97 + 47 + 100 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: full)
+    with pytest.raises(StudyError, match=r"disk is full: .* needs 244 bytes; free some space"):
+        write_all(tmp_path, after, "report")
+    assert snapshot(tmp_path) == held
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: full._replace(free=full.free + 1))
+    write_all(tmp_path, after, "report")
+    assert {name: (tmp_path / name).read_text() for name in after} == after

@@ -116,6 +116,12 @@ def temporary_files() -> Path:
         ) from error
 
 
+def socket_too_deep(error: Exception) -> str:
+    """What to do where a socket, which is made among the temporary files, would have too long a
+    name; "" for any other error."""
+    return "set TMPDIR to a folder with a shorter path" if "AF_UNIX" in str(error) else ""
+
+
 def _without_dots(path: Path) -> Path:
     """Without "..", which `os.path.abspath` takes away without a look at links."""
     parts = path.parts

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -17,12 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datasets_impl.errors import StudyError, forbidden
-from datasets_impl.files.atomic import FULL, describe_write_error
+from datasets_impl.files.atomic import FULL, MARK, describe_write_error
 from datasets_impl.files.records import text_of
 
 Recognise = Callable[[Path], bool]
 NOTE = "put-aside"
-DRAWN = re.compile("[a-z0-9_]{8}")  # what `mkdtemp` adds to a name
 TEXT = "What stands here is being deleted; if nothing runs that does, it may be deleted.\n"
 
 
@@ -136,7 +134,8 @@ def _aside(target: Path) -> Iterator[Path]:
     A note says so, since of what was half deleted by a process that was killed no header may be
     left.
     """
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+    begins = f".{target.name}.old."
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=begins, suffix=MARK))
     try:
         try:
             (aside / NOTE).write_text(TEXT)
@@ -185,11 +184,11 @@ def _sweep(target: Path, ours: Recognise) -> None:
     """Delete what was put aside by a process that was killed before it could."""
     begins = f".{target.name}.old."
     for aside in target.parent.glob(f"{glob.escape(begins)}*"):
-        if not DRAWN.fullmatch(aside.name.removeprefix(begins)):
-            continue  # such as 2024: a user's own copy of what was made here
         names = {path.name for path in aside.iterdir()} if aside.is_dir() else {""}
-        known = _noted(aside) or (target.name in names and _says_so(ours, aside / target.name))
-        if not aside.is_symlink() and names <= {NOTE, target.name} and (known or not names):
+        # Without a note one may be a copy of the user's, such as 2024 or original, by its name.
+        marked = aside.name.endswith(MARK) and (not names or _says_so(ours, aside / target.name))
+        known = _noted(aside) or marked
+        if not aside.is_symlink() and names <= {NOTE, target.name} and known:
             shutil.rmtree(aside)
 
 

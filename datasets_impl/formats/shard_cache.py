@@ -113,6 +113,8 @@ class ShardCache:
             failed = self._failed.get(name)
             if wait and failed and failed[0] > begun:  # while this thread waited for it
                 raise StudyError(str(failed[1])) from failed[1]
+            with self._writing():
+                self.folder.mkdir(parents=True, exist_ok=True)  # somebody may have cleared it away
             with self._writing(), self._alone():
                 part = self._begun(name, size, keep, spare_all=wait)
             if part is not None:

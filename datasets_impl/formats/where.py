@@ -6,7 +6,7 @@ from concurrent.futures import BrokenExecutor, CancelledError
 from typing import Any, NamedTuple
 
 from datasets_impl.errors import StudyError
-from datasets_impl.files.paths import current_folder
+from datasets_impl.files.paths import current_folder, socket_too_deep
 from datasets_impl.formats.cluster import connected
 from datasets_impl.formats.places import Place
 from datasets_impl.formats.plan import Plan
@@ -75,9 +75,12 @@ class Conversion(NamedTuple):
                     ) from error
             except (EOFError, OSError, RuntimeError) as error:  # of `multiprocessing`
                 current_folder()  # in which they begin
+                remedy = socket_too_deep(error)
                 why = getattr(error, "strerror", None) or "no process or thread is left"
+                why = str(error) if remedy else why
                 raise StudyError(
-                    f"The workers cannot be started ({why}); raise that limit, or take fewer."
+                    f"The workers cannot be started ({why}); "
+                    f"{remedy or 'raise that limit, or take fewer'}."
                 ) from error
         raise StudyError(
             f"Workers were ended {POOLS} times, perhaps for want of memory; what was written is "

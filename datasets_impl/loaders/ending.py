@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+
+NAP = 0.01  # seconds between two looks at whether it still lives
 
 
 def lives(process: BaseProcess) -> bool:
@@ -21,8 +25,31 @@ def lives(process: BaseProcess) -> bool:
     return True
 
 
+def wait_for_end(process: BaseProcess, seconds: float) -> None:
+    """As `join`, which takes one that has closed its descriptors to have ended, and then waits
+    without end for it."""
+    until = time.monotonic() + seconds
+    wait([process.sentinel], seconds)
+    while lives(process) and time.monotonic() < until:
+        time.sleep(NAP)
+
+
+def identity(descriptor: int) -> tuple[int, int] | None:
+    """Of what it leads to, None where it is closed: its number may be another file's by then."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def why_ended(process: BaseProcess) -> str:
     who, code = f"The process that makes batches ({process.pid})", process.exitcode
+    if lives(process):
+        return (
+            f"{who} has closed its connection and goes on; let the dataset close no descriptors "
+            "that it has not opened, as os.closerange does."
+        )
     if code is None:
         return (
             f"{who} has ended, and nobody knows how, since SIGCHLD is ignored; what it printed "

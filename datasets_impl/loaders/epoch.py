@@ -28,6 +28,7 @@ class Epoch(Iterator[Any]):
         in_order: hand out batches in the order of their indices, and else as they are ready.
         timeout: seconds that a batch may take; 0 for as long as it takes.
         reread: make batches that were handed out before, too, and leave them out.
+        ended: told how many batches the epoch had, where it came to its end.
 
     Raises:
         LoaderFailed: no batch came in time.
@@ -44,6 +45,7 @@ class Epoch(Iterator[Any]):
         in_order: bool,
         timeout: float,
         reread: bool,
+        ended: Callable[[int], None],
     ) -> None:
         self._run, self._order, self._indices = run, order, indices
         self._state = order.teller(indices)
@@ -51,6 +53,7 @@ class Epoch(Iterator[Any]):
         self._ahead, self._in_order, self._timeout = ahead, in_order, timeout
         self._owner = os.getpid()
         self._reread = reread
+        self._ended = ended
         self._number = 0 if reread else position.given  # of the next batch to be asked for
         self._waiting: dict[int, Any] = {}  # asked for; what the sampler said after its indices
         self._made: dict[int, Outcome] = {}
@@ -100,8 +103,11 @@ class Epoch(Iterator[Any]):
                 finally:
                     del error
             return value
+        ends = not self._over
         self._end()
         self._within.release()
+        if ends:
+            self._ended(self._position.given)
         raise StopIteration
 
     def _ask(self, most: int) -> None:
@@ -198,12 +204,14 @@ class Unbegun(Iterator[Any]):
 
 
 def _raisable(error: BaseException | None) -> BaseException | None:
-    """What is raised for an error of a sample."""
+    """What is raised for an error of a batch."""
     if not isinstance(error, StopIteration):
         return error
     failed = LoaderFailed(
-        "A sample raised StopIteration, which would end the epoch unnoticed; let the dataset "
-        "raise another error."
+        "The dataset, collate_fn or worker_init_fn raised StopIteration, which would end the epoch "
+        "unnoticed; let it raise another error."
     )
     failed.__cause__ = error
+    if "__notes__" in vars(error):  # which samples it was raised for
+        vars(failed)["__notes__"] = vars(error)["__notes__"]
     return failed

@@ -167,6 +167,25 @@ def warn_of_nothing(loader: Any) -> None:
     warnings.warn(f"An epoch has no batches: {why}.", RuntimeWarning, stacklevel=3)
 
 
+def warn_at_the_end(loader: Any, streams: bool, count: int) -> None:
+    """One sentence where an epoch that came to its end had no batches, which nothing said before,
+    or more than its length says, as `DataLoader` tells it of a stream."""
+    told, what = length(loader), ""
+    if count == 0 and told != 0:
+        who = "dataset gave no sample, or too few for one" if streams else "sampler gave no indices"
+        what = (
+            f"An epoch had no batches: its {who}; what can be gone over only once, as a generator, "
+            "is to be made anew for each epoch."
+        )
+    elif streams and told is not None and count > told:
+        what = (
+            f"The dataset's length promised {told:,} batches, and the epoch had {count:,}; mend "
+            "its __len__."
+        )
+    if what:
+        warnings.warn(what, RuntimeWarning, stacklevel=4)
+
+
 def seconds(name: str, value: Any) -> float:
     """A time to wait, 0 or more."""
     number = isinstance(value, int | float) and not isinstance(value, bool)

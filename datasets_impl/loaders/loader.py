@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -264,6 +265,7 @@ class ThreadedLoader(Resumable, Generic[T]):
             self.in_order,
             self.timeout,
             reread=self._streams and resumed and position.dataset is None,
+            ended=partial(given.warn_at_the_end, self._plain, self._streams),
         )
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ their own, and the trainer only maps what they made: per batch one small message
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import multiprocessing
 import os
@@ -22,7 +23,7 @@ from typing import Any, NoReturn
 from datasets_impl.errors import LoaderFailed, StudyError
 from datasets_impl.loaders import child
 from datasets_impl.loaders.carried import arrive, require_own
-from datasets_impl.loaders.ending import lives, why_ended
+from datasets_impl.loaders.ending import identity, lives, wait_for_end, why_ended
 from datasets_impl.loaders.memory import Bytes
 from datasets_impl.loaders.modes import Modes
 from datasets_impl.loaders.parcel import unpack
@@ -34,6 +35,10 @@ from datasets_impl.loaders.work import CLOSED, NotInTime, Outcome
 
 PATIENCE = 5.0  # seconds that the process gets to end by itself
 LOOK = 1.0  # seconds between two looks at whether it lives
+SHUT = (
+    "The program has closed the connection to the process that makes batches, as os.closerange "
+    "does; begin a new epoch."
+)
 ASIDE = 0.05  # seconds between two looks of a thread at what another one received for it
 Inbox = deque[tuple[int, Outcome]]
 
@@ -88,8 +93,9 @@ class Separate:
         _OURS.add(self.process)
         try:
             self.process.start()
-            ended = weakref.finalize(self, _close, self.connection, self.process, os.getpid())
-            self._close = ended
+            self._which = identity(self.connection.fileno())
+            held = self.connection, self._which, self.process, os.getpid()
+            self._close = weakref.finalize(self, _close, *held)
         except BaseException:
             if self.process.pid is not None:  # a signal came when it had started
                 self.process.kill()
@@ -101,6 +107,8 @@ class Separate:
             returned.close()
 
     def runs(self) -> bool:
+        if not self.broken and identity(self.connection.fileno()) != self._which:
+            self._break(SHUT)
         return not self.broken and lives(self.process)
 
     def begin(self, epoch: int, seed: int, state: Any = None, drawn: Any = None) -> SeparateRun:
@@ -165,6 +173,8 @@ class Separate:
         except (NotInTime, LoaderFailed):
             raise
         except BaseException as error:
+            if isinstance(error, OSError) and error.errno == errno.EBADF:
+                self._break(SHUT)
             if not waits:
                 self._cut_short(error)
             closed = isinstance(error, OSError | ValueError) and not self._close.alive
@@ -226,7 +236,7 @@ class Separate:
             self._close()
 
     def _ended(self) -> NoReturn:
-        self.process.join(PATIENCE)
+        wait_for_end(self.process, PATIENCE)
         self._break(why_ended(self.process))
         raise LoaderFailed(self.broken)
 
@@ -277,13 +287,19 @@ def _outcome(message: Message, held: Bytes) -> Outcome:
         return Outcome(error=failed)
 
 
-def _close(connection: Connection, process: BaseProcess, owner: int) -> None:
+def _close(
+    connection: Connection, which: tuple[int, int] | None, process: BaseProcess, owner: int
+) -> None:
+    if identity(connection.fileno()) != which:
+        # The trainer closed it, and the other end of its sentinel: files of their numbers stay.
+        vars(connection)["_handle"] = None
+        vars(process)["_popen"].finalizer.cancel()
     if os.getpid() != owner:  # a fork of the trainer: the process is not its child
         return connection.close()
     with contextlib.suppress(OSError):  # closing alone is not heard while a fork has it open too
         Message(Kind.STOP).send(connection)
     connection.close()
-    process.join(PATIENCE)
+    wait_for_end(process, PATIENCE)
     if lives(process):
         process.kill()
         process.join()

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from datasets_impl.errors import StudyError
+from datasets_impl.loaders.ending import identity
 from datasets_impl.loaders.layout import Leaf
 from datasets_impl.loaders.memory import Bytes, aligned, laid_out, lease
 from datasets_impl.loaders.unnamed import allocate, lacking, require_memory, unnamed_file
@@ -197,6 +198,7 @@ class Returns:
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor, self._owner = descriptor, os.getpid()
+        self._which = identity(descriptor)
         self._unsent: deque[int] = deque()  # while the pipe is full
 
     def lease(self, memory: mmap.mmap, nbytes: int, number: int) -> Bytes:
@@ -212,6 +214,8 @@ class Returns:
 
     def _send(self) -> None:
         while self._unsent:
+            if not self._is_open():
+                return None
             try:
                 number = self._unsent.popleft()
             except IndexError:  # the garbage collector or another thread was here
@@ -224,8 +228,13 @@ class Returns:
                 return None
         return None
 
+    def _is_open(self) -> bool:
+        """Not where the trainer has closed it, and perhaps opened a file of that number."""
+        return identity(self._descriptor) == self._which
+
     def __del__(self) -> None:
-        os.close(self._descriptor)
+        if self._is_open():
+            os.close(self._descriptor)
 
 
 class MappedSlots:

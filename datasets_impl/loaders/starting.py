@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datasets_impl.errors import StudyError
-from datasets_impl.files.paths import current_folder
+from datasets_impl.files.paths import current_folder, socket_too_deep
 
 
 @contextlib.contextmanager
@@ -27,7 +27,8 @@ def starting() -> Iterator[None]:
         why = "ended at once, and what it printed before says why"
         end = ', or keep what your program runs below `if __name__ == "__main__":`'
     except OSError as error:  # no descriptor, process or memory is left
-        why, end = f"cannot be started ({error.strerror or error})", " or raise that limit"
+        why = f"cannot be started ({error.strerror or error})"
+        end = f" or {socket_too_deep(error) or 'raise that limit'}"
     except (AttributeError, TypeError, pickle.PicklingError) as error:
         why, end = f"cannot be sent the dataset ({error})", ' or start_method="fork"'
     else:

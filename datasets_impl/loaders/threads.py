@@ -81,9 +81,9 @@ def lone_threads(count: int, name: str) -> ThreadPoolExecutor:
         all_started.abort()
         pool.shutdown(wait=False, cancel_futures=True)
         if isinstance(error, RuntimeError):
-            raise StudyError(
-                f"{count} threads cannot be started ({error}); give fewer as `threads`."
-            ) from error
+            ends = "shutdown" in str(error)
+            remedy = "read batches before the program ends" if ends else "give fewer as `threads`"
+            raise StudyError(f"{count} threads cannot be started ({error}); {remedy}.") from error
         raise
     finally:
         torch.set_num_threads(before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,6 +39,7 @@ def write_all(
     """
     encoded = {name: text.encode("utf-8", "backslashreplace") for name, text in contents.items()}
     check(out, encoded, kind, sources=sources)
+    _require_room(out, encoded)
     known = _known(out)
     new = {name: [digest(content)] for name, content in encoded.items()}
     # Old and new at first: a run that is killed half-way leaves some of each.
@@ -81,6 +83,23 @@ def check(out: Path, names: Iterable[str], kind: Kind, *, sources: Iterable[Path
             lambda path, name=name: _is_ours(path, known.get(name, [])),  # type: ignore[misc]
             sources=sources,
             what=f"the {kind}",
+        )
+
+
+def _require_room(out: Path, contents: Mapping[str, bytes]) -> None:
+    """That all can be written: a full disk would leave some files of this run beside earlier ones.
+
+    Raises:
+        StudyError: there is no room for it.
+    """
+    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    held = {name: path.stat().st_size for name in contents if (path := out / name).is_file()}
+    more = sum(max(0, len(content) - held.get(name, 0)) for name, content in contents.items())
+    needed = more + max(map(len, contents.values()), default=0)  # beside the one it replaces
+    if shutil.disk_usage(place).free < needed:
+        raise StudyError(
+            f"The disk is full: {out} needs {needed:,} bytes; free some space and rerun, or name "
+            "another folder."
         )
 
 

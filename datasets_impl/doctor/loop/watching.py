@@ -138,6 +138,7 @@ _numbers = itertools.count(1)
 _places: dict[Path, Place] = {}
 _given: dict[str, Path] = {}  # where each `out` led first
 _told: list[tuple[Record, Place | None]] = []  # at the end of the program
+_process = 0  # whose loops these are
 
 
 def watch(
@@ -177,6 +178,7 @@ def watch(
     if isinstance(loader, Watched):
         return loader
     arguments.iterable("loader", loader, "a DataLoader, or another iterable of batches")
+    _tell_at_the_end()
     path = None if out is None or _is_other_rank() else _first_place(out)
     record, left = _record_of(loader)
     place = None
@@ -214,7 +216,8 @@ def _record_of(loader: Any) -> tuple[Record, tuple[Any, Any] | None]:
 
 
 def _leave(key: tuple[int, type], place: tuple[Any, ...]) -> None:
-    _left[place] = _watched.pop(key)
+    if key in _watched:  # not in a fork, which has begun anew
+        _left[place] = _watched.pop(key)
 
 
 def _calls() -> Iterator[Any]:
@@ -273,15 +276,31 @@ def _is_other_rank() -> bool:
         return False
 
 
-def _at_exit(owner: int = os.getpid()) -> None:
+def _tell_at_the_end() -> None:
+    """Of this process, whose loops are its own also where it was forked, as a daemon is.
+
+    Those that `torch.multiprocessing.spawn` starts may end without `atexit`.
+    """
+    global _process
+    if _process == os.getpid():
+        return
+    _process = os.getpid()
+    for held in (_watched, _left, _places, _told):
+        held.clear()
+    atexit.register(_at_exit, _process)
+    started = sys.modules.get("multiprocessing.process")
+    if started is not None and started.parent_process() is not None:
+        finalize = sys.modules["multiprocessing.util"].Finalize
+        finalize(None, _at_exit, (_process,), exitpriority=0)
+
+
+def _at_exit(owner: int) -> None:
     if os.getpid() != owner:  # a worker that was forked
         return
-    for record, place in _told:
+    while _told:
+        record, place = _told.pop(0)
         try:
             _report(record, place)
         except Exception as error:  # the program's own end is not to be disturbed
             with suppress(Exception):
                 print(f"watch: {record.name} cannot be told: {said_by(error)}.", file=sys.stderr)
-
-
-atexit.register(_at_exit)

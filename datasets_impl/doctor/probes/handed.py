@@ -47,8 +47,14 @@ def is_data(found: Any) -> bool:
 def require_one(name: str, found: Any) -> None:
     """
     Raises:
-        StudyError: it is a list, tuple or dict that holds loaders or datasets, not samples.
+        StudyError: it is a list, tuple or dict that holds loaders or datasets, not samples; or a
+            class.
     """
+    if isinstance(found, type):
+        raise StudyError(
+            f"{name} gives the class {found.__name__} and not what it makes; name a function that "
+            "calls it."
+        )
     if not isinstance(found, list | tuple | dict) or isinstance(found, Dataset):
         return
     held = list(islice(found.values() if isinstance(found, dict) else found, MOST))

@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from datasets_impl.doctor.probes.raised import GUARD, RAISED, sentence, text_of
@@ -15,6 +16,31 @@ from datasets_impl.errors import StudyError
 from datasets_impl.files.paths import user_path
 
 READERS = ("argparse", "optparse", "click", "docopt", "absl")  # of command lines
+_USERS: list[ModuleType] = []  # files that were imported here
+
+
+def require_importable(target: str) -> None:
+    """That no folder is meant that is elsewhere, nor a module that cannot be imported by itself.
+
+    Raises:
+        StudyError: it is an address, a notebook, or named from within its package.
+    """
+    where = target.rpartition(":")[0]
+    if "://" in target:
+        raise StudyError(
+            f"{target} is an address, and only folders of this machine are looked at as they "
+            "are; name a function that makes a dataset of it, as file.py:object."
+        )
+    if ".ipynb" in (Path(target).suffix, Path(where).suffix):
+        raise StudyError(
+            f"{where or target} is a notebook, which cannot be imported; save what makes the "
+            "dataset as a .py file, and name an object in that."
+        )
+    if where.startswith(".") and where.lstrip(".").replace(".", "").isidentifier():
+        raise StudyError(
+            f"{where} is named from within its package; name it as package.module:object in the "
+            "folder above, or as file.py:object."
+        )
 
 
 def imported(where: str) -> Any:
@@ -62,10 +88,12 @@ def module_of(where: str) -> Any:
         path = user_path(where).resolve()
         if not path.is_file():
             raise StudyError(f"There is no file {where}; check the path before the colon.")
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        name = _free_name(path)
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module  # workers that are not forked unpickle by this name
+        _USERS.append(module)
+        sys.modules[name] = module  # workers that are not forked unpickle by this name
         sys.path.insert(0, str(path.parent))
         spec.loader.exec_module(module)
         return module
@@ -79,6 +107,14 @@ def module_of(where: str) -> Any:
             f"The module {where} could not be imported ({error}); run the doctor in the folder "
             "that holds it, or name the file."
         ) from error
+
+
+def _free_name(path: Path) -> str:
+    """The name by which the file is imported: its own, unless what others import by that, such as
+    `random`, would become the file."""
+    known = sys.modules.get(path.stem)
+    taken = known is not None and not any(known is one for one in _USERS)
+    return f"{path.stem}_of_{path.parent.name}" if taken else path.stem
 
 
 def attribute_of(module: Any, name: str, target: str) -> Any:

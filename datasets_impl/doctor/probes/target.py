@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, default_colla
 from datasets_impl.doctor.probes import clock, reading
 from datasets_impl.doctor.probes.epochs import has
 from datasets_impl.doctor.probes.handed import is_data, loader_within, require_one
-from datasets_impl.doctor.probes.importing import attribute_of, imported
+from datasets_impl.doctor.probes.importing import attribute_of, imported, require_importable
 from datasets_impl.doctor.probes.orders import Order, keys_of, order_of, own_sampler
 from datasets_impl.doctor.probes.parquet import note_sources
 from datasets_impl.doctor.probes.patience import Overdue, patience
@@ -121,6 +121,7 @@ def load(target: str, kwargs: dict[str, Any]) -> Subject:
         from datasets_impl.doctor.probes.folder import FolderImages
 
         return Subject(target, FolderImages(str(folder)))
+    require_importable(target)
     if ":" not in target:
         raise StudyError(
             f"{target} is no folder; name a folder of images, package.module:object or "
