@@ -10,8 +10,10 @@ import socket
 import sqlite3
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import torch
@@ -366,3 +368,63 @@ class MadeLarge(Frames):
         picture = picture.resize((400, 400))  # the costly line
         picture = picture.crop((0, 0, 40, 40))  # the part
         return torch.from_numpy(np.array(picture))
+
+
+class PoolAnew(Frames):
+    """A pool of threads for work that takes less than to start one of them."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            parts = list(pool.map(np.sum, self.rows[index][:16]))  # the costly line
+        return torch.tensor(parts)
+
+
+class PoolKept(Frames):
+    """The same, in a pool that stays."""
+
+    def prepare(self) -> None:
+        self.pool: Any = None
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(max_workers=2)
+        return torch.tensor(list(self.pool.map(np.sum, self.rows[index][:16])))
+
+
+def filled_up(samples: list[Any]) -> torch.Tensor:
+    """To the length of the longest of all, whatever the batch holds."""
+    batch = torch.zeros(len(samples), 2000, 40)
+    for place, one in enumerate(samples):
+        batch[place, : len(one)] = one
+    return batch
+
+
+def filled_up_with_lengths(samples: list[Any]) -> Any:
+    return filled_up(samples), torch.tensor([len(one) for one in samples])
+
+
+def filled(folder: Any, collate: Any) -> DataLoader[Any]:
+    return DataLoader(AsLong(folder), batch_size=8, collate_fn=collate)
+
+
+class Gzipped(Frames):
+    """A chunk for each sample, which HDF5 unpacks."""
+
+    compression: str | None = "gzip"
+
+    def prepare(self) -> None:
+        with h5py.File(self.folder / "rows.h5", "w") as file:
+            file.create_dataset(
+                "rows", data=self.rows, chunks=(1, *self.rows.shape[1:]),
+                compression=self.compression,
+            )  # fmt: skip
+        self.file: Any = None
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self.file is None:
+            self.file = h5py.File(self.folder / "rows.h5", "r")
+        return torch.from_numpy(self.file["rows"][index])  # the costly line
+
+
+class AsItIs(Gzipped):
+    compression = None

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from datasets_impl.doctor.__main__ import main, questions
+from datasets_impl.doctor.findings.mechanisms import outlier
 from datasets_impl.doctor.findings.memory import leaks
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.samples import leaves
@@ -281,6 +282,35 @@ def test_memory_that_malloc_keeps_is_no_leak() -> None:
     assert leaks(private(60, 66, 72, 78)) is None
     assert leaks(private(60, 100, 117, 134)) is None
     assert leaks(private(60, 90, 121, 152)) is not None
+
+
+def items_of(slow: int, times: float) -> dict[str, Any]:
+    """Of a hundred samples of 1 ms so many that take longer."""
+    taken = [1e-3 * times] * slow + [1e-3] * (100 - slow)
+    return {"items": {"first": taken, "second": taken, "indices": list(range(100))},
+            "settings": {"num_workers": 2}}  # fmt: skip
+
+
+.mark.parametrize(("slow", "times"), [(1, 30.0), (5, 20.0), (8, 15.0)])
+def test_a_few_slow_samples_are_named_whether_one_or_some(slow: int, times: float) -> None:
+    found = outlier(items_of(slow, times))
+    assert found is not None and f"the slowest {slow} % take" in found.evidence
+    assert "in_order=False" in found.lines
+
+
+.mark.parametrize(("slow", "times"), [(5, 4.0), (40, 20.0), (2, 12.0), (1, 9.0)])
+def test_what_is_a_little_slower_or_no_exception_is_none_of_a_few(slow: int, times: float) -> None:
+    assert outlier(items_of(slow, times)) is None
+
+
+.mark.parametrize(
+    ("batch", "told"), [(32, []), (None, ["python"]), (512, ["python"]), (64, ["python"])]
+)
+def test_a_batch_that_no_step_waits_for_long_is_no_problem(batch: Any, told: list[str]) -> None:
+    """As of a row of a mapped file, which takes little more than what is cheap by itself."""
+    seen = {"look": {"turn": 6e-8}, "causes": {"total": 9e-5, "causes": {"python": 6e-5}},
+            "inside": {"batch_size": batch}}  # fmt: skip
+    assert [one.name for one in time_causes(seen)] == told
 
 
 def test_of_many_small_causes_the_largest_is_named() -> None:

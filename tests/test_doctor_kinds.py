@@ -21,6 +21,7 @@ from datasets_impl.doctor.findings.sizes import padded
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.items import items
 from datasets_impl.doctor.probes.looking import look
+from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.padding import used_of
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.statements import grown_at
@@ -75,6 +76,32 @@ def test_what_is_filled_is_no_padding(name: str, tmp_path: Path) -> None:
     assert padded(at.seen) is None and unpadded(at) == []
 
 
+@pytest.mark.parametrize("name", ["filled_up", "filled_up_with_lengths"])
+def test_batches_that_the_collate_function_fills_up_are_named(name: str, tmp_path: Path) -> None:
+    made = doctor_kinds.filled(tmp_path, getattr(doctor_kinds, name))
+    facts = machine(subject_of("made", made), 0.3)
+    at = context(made, tmp_path, machine=facts, **with_share("collating"))
+    found = findings(at.seen)[0]
+    assert found.name == "padding" and "2,000 long" in found.evidence
+    assert "longest of 4 samples takes" in found.evidence and "pad_sequence" in found.lines
+    (remedy,) = unpadded(at)
+    longest = max(len(one) for one in at.samples)
+    own, cut = at.collate(at.samples), remedy.collate(at.samples)
+    if name == "filled_up_with_lengths":
+        assert torch.equal(own[1], cut[1])
+        own, cut = own[0], cut[0]
+    assert torch.equal(own[:, :longest], cut) and cut.is_contiguous()
+    quick = at.seen | {"causes": {"total": COST, "causes": {"python": 0.9 * COST}}}
+    assert padded(quick) is None, "moving them takes little time"
+
+
+def test_batches_that_are_padded_to_their_longest_are_no_padding(tmp_path: Path) -> None:
+    made = doctor_kinds.as_long(tmp_path)
+    facts = machine(subject_of("made", made), 0.3)
+    at = context(made, tmp_path, machine=facts, **with_share("collating"))
+    assert facts["batch_padding"] == [] and padded(at.seen) is None and unpadded(at) == []
+
+
 @pytest.mark.parametrize(
     ("values", "end", "used"),
     [
@@ -109,7 +136,7 @@ def test_what_is_joined_once_does_not_grow() -> None:
     ("name", "kind"),
     [
         ("Verified", "hashing"), ("AsText", "decoding base64"), ("InOrder", "sorting"),
-        ("ByProgram", "running another program"),
+        ("ByProgram", "running another program"), ("PoolAnew", "starting threads"),
         ("ArrowRows", "making Python objects of Arrow data"),
     ],
 )  # fmt: skip
@@ -120,6 +147,11 @@ def test_the_kind_of_work_is_told(name: str, kind: str, tmp_path: Path) -> None:
     assert most == kind, found["causes"]
     costly = max(found["lines"], key=lambda one: sum(one["causes"].values()))
     assert costly["line"] == line_of(name)
+
+
+def test_a_pool_that_stays_starts_nothing(tmp_path: Path) -> None:
+    found = causes(Subject("", doctor_kinds.PoolKept(tmp_path), cost=COST), 1.0)
+    assert found["causes"].get("starting threads", 0.0) < 0.1 * found["total"], found["causes"]
 
 
 def test_who_waits_for_another_program_does_not_wait_for_anything_else() -> None:
@@ -272,3 +304,14 @@ def test_a_line_that_is_looked_for_from_the_start_is_read_too_much(tmp_path: Pat
     first = findings(at.seen)[0]
     assert first.name == "reads-too-much" and "gives 96 bytes" in first.evidence
     assert any(one.startswith(line("Line")) for one in first.places), first.places
+
+
+@pytest.mark.parametrize(("name", "cause"), [("Gzipped", "decompressing"), ("AsItIs", "reading")])
+def test_what_hdf5_unpacks_is_told_from_what_it_reads(
+    name: str, cause: str, tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **with_share("reading"))
+    for call in at.seen["repeats"]["calls"]:
+        call["share"] = 0.9 if call["name"] == "Dataset[]" else 0.01
+    first = findings(at.seen)[0]
+    assert first.name == cause, [one.name for one in findings(at.seen)]

@@ -46,7 +46,8 @@ def bound_to_cores(seen: Probes) -> Finding | None:
 def threads_of(seen: Probes) -> tuple[str, int]:
     """The library that has most threads in each worker, and how many."""
     inside, counted = seen.get("inside", {}), seen.get("batches", {}).get("threads", {})
-    found = {"PyTorch": counted.get("torch") or 1,
+    set_by_reads = seen.get("look", {}).get("threads", {}).get("count", 1)
+    found = {"PyTorch": max(counted.get("torch") or 1, set_by_reads),
              "OpenCV": counted.get("cv2") or inside.get("opencv_threads") or 1}  # fmt: skip
     name = max(found, key=lambda one: found[one])
     return name, int(found[name])
@@ -58,7 +59,10 @@ def too_many_threads(seen: Probes) -> Finding | None:
     if not limit or workers < 2 or threads * workers <= 2 * limit:
         return None
     gain = gain_of(seen, "one-thread") or 1.0
-    own = library == "PyTorch"  # it takes one thread a worker, where nobody says otherwise
+    # PyTorch takes one thread a worker, where nobody says otherwise.
+    asked = seen.get("look", {}).get("threads", {}).get("lines") or seen.get("inside", {}).get(
+        "worker_init_lines", []
+    )
     return Finding(
         "threads",
         "Workers start more threads than there are cores",
@@ -68,7 +72,7 @@ def too_many_threads(seen: Probes) -> Finding | None:
         MECHANISM + 0.7 if gain >= LEAST_GAIN else NOTE + 0.2,
         "C20",
         f"def worker_init_fn(worker):\n    {LIBRARIES[library]}",
-        (own and shown(seen.get("inside", {}).get("worker_init_lines", []))) or loader_places(seen),
+        (library == "PyTorch" and shown(asked)) or loader_places(seen),
     )
 
 

@@ -24,6 +24,7 @@ from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import leading_to, loader_places, shown
 from datasets_impl.doctor.probes.causes import KINDS
 
+FEW = 0.15  # of the samples, that take most of the time
 OPENING, OPENED_GAIN = 0.2, 1.3  # of a sample's time; times as fast without opening
 LEAST_TENSORS = 64  # of a batch
 LEAST_WAIT, LEAST_MET = 0.2, 0.05  # of a sample's time, for a lock; samples that found it taken
@@ -41,18 +42,28 @@ def outlier(seen: Probes) -> Finding | None:
     times = np.minimum(first, second) if second else np.array(first)
     if len(times) < 20 or times.max() < 1e-3 or seen.get("look", {}).get("iterable"):
         return None
-    slowest = np.argsort(times)[::-1][: max(1, len(times) // 100)]
-    share, median = times[slowest].sum() / times.sum(), float(np.median(times))
-    if times[slowest[0]] < OUTLIER_TIMES * median or share < OUTLIER_SHARE:
+    order, median = np.argsort(times)[::-1], float(np.median(times))
+    far = int((times >= max(1e-3, OUTLIER_TIMES * median)).sum())
+    if not far:
         return None
-    named = ", ".join(str(answer["indices"][i]) for i in slowest[:5])
+    count, least = max(1, len(times) // 100), OUTLIER_SHARE
+    if times[order[:count]].sum() < least * times.sum():  # more of them, each of them less slow
+        count, least = far, LEAST_SHARE
+    share = times[order[:count]].sum() / times.sum()
+    if share < least or count > FEW * len(times):
+        return None
+    workers = seen.get("settings", {}).get("num_workers") or 0
+    named = ", ".join(str(answer["indices"][i]) for i in order[: min(5, count)])
     return Finding(
         "outlier",
         "A few samples are far slower than the rest",
-        f"Sample {named} takes {1e3 * times[slowest[0]]:.1f} ms, the median {1e3 * median:.2f} ms; "
-        f"the slowest 1 % take {share:.0%} of the time.",
-        "Look at these samples first: every batch that holds one waits for it.",
+        f"Sample {named} takes {1e3 * times[order[0]]:.1f} ms, the median {1e3 * median:.2f} ms; "
+        f"the slowest {max(0.01, count / len(times)):.0%} take {share:.0%} of the time.",
+        "Look at these samples first: every batch that holds one waits for it. Cut them, or make "
+        "batches of about equal cost.",
         MECHANISM + 0.9,
+        "",
+        "DataLoader(..., in_order=False)  # other batches go first meanwhile" if workers > 1 else "",
         places=shown(answer.get("slow_lines", [])),
     )
 

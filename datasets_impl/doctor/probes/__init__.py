@@ -16,7 +16,7 @@ with plain values.
   `seeding`, `epochs`, `worker_seeds`, `splitting`; `narrower` and `padding`, whether fewer bytes
   would hold them;
 - what workers cost: `batches`, `orders` (samplers), `preparing`, `starting`, `growth`, `pickling`,
-  `idle`;
+  `set_threads`, `idle`;
 - what there is: `machine`, `data_files`, `ceiling`, `room`, `clock`, and `thresholds` that findings
   know, too.
 """

@@ -69,7 +69,8 @@ def _again(subject: Subject, first: Sequence[tuple[Any, float]], seconds: float)
     until = clock.perf_counter() + 0.6 * seconds
     second = seconds_of_items(subject, [index for index, _ in first])
     both = np.minimum(second, [taken for _, taken in first]) if first else np.empty(0)
-    for place in np.argsort(both)[::-1][: max(5, len(both) // 100)]:
+    far = int((both >= FAR * np.median(both)).sum()) if first else 0
+    for place in np.argsort(both)[::-1][: max(5, len(both) // 100, far)]:
         if clock.perf_counter() > until:
             break
         more = seconds_of_items(subject, [first[place][0]] * 3)

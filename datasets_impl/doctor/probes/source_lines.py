@@ -11,6 +11,7 @@ import functools
 import inspect
 import linecache
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
@@ -116,6 +117,17 @@ def put_by_name(modules: Iterable[ModuleType], name: str, kind: type | None = No
     return found
 
 
+def set_by_name(home: str, name: str) -> list[Line]:
+    """The lines of a module that set a variable to something."""
+    file = getattr(sys.modules.get(home), "__file__", None) or ""
+    tree = parsed("".join(linecache.getlines(file)))
+    pairs = [(node, pair) for node in ast.walk(tree) if isinstance(node, ast.Assign)
+             for target in node.targets for pair in _one_by_one(target, node.value)]  # fmt: skip
+    numbers = {node.lineno for node, (target, value) in pairs
+               if isinstance(target, ast.Name) and target.id == name and not _is_none(value)}  # fmt: skip
+    return [line_at(file, number) for number in sorted(numbers)]
+
+
 def puts_something(file: str, number: int) -> bool:
     """Whether the statement of this line puts something into a container."""
     tree = parsed("".join(linecache.getlines(file)))
@@ -180,7 +192,7 @@ def _set_by(node: ast.AST) -> list[str]:
     else:
         return []
     return [name for pair in pairs for target, value in _one_by_one(*pair)
-            if not (isinstance(value, ast.Constant) and value.value is None)
+            if not _is_none(value)
             for inner in ast.walk(target) if (name := _own(inner))
             and isinstance(inner.ctx, ast.Store)]  # type: ignore[attr-defined] # fmt: skip
 
@@ -190,6 +202,10 @@ def _one_by_one(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.e
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         return list(zip(target.elts, value.elts, strict=False))
     return [(target, value)]
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _puts(node: ast.AST, name: str) -> bool:
