@@ -428,3 +428,39 @@ class Gzipped(Frames):
 
 class AsItIs(Gzipped):
     compression = None
+
+
+class Across(Frames):
+    """A column of a table that lies in rows."""
+
+    def prepare(self) -> None:
+        self.voxels = np.arange(2_000_000, dtype=np.float32).reshape(20_000, 100)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self.voxels[:, index].copy())  # the costly line
+
+
+class AcrossTensor(Across):
+    """Of PyTorch, and by an axis in the middle."""
+
+    def prepare(self) -> None:
+        self.voxels = torch.arange(2_000_000).reshape(4000, 100, 5)  # type: ignore[assignment]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.voxels[:, index] + 1  # type: ignore[return-value]  # the costly line
+
+
+class Along(Across):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self.voxels[index].copy())  # the costly line
+
+
+class AcrossInOrder(Across):
+    """Its memory is in the order that columns ask for."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.voxels = np.asfortranarray(self.voxels)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self.voxels[:, index].copy())  # the costly line

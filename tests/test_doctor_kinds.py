@@ -16,7 +16,7 @@ from datasets_impl.doctor.findings.empty import not_finite
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.mechanisms import connects, reopens
 from datasets_impl.doctor.findings.repeated import done_twice, same_work
-from datasets_impl.doctor.findings.searching import all_for_one
+from datasets_impl.doctor.findings.searching import all_for_one, scattered
 from datasets_impl.doctor.findings.sizes import padded
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.items import items
@@ -31,6 +31,7 @@ from datasets_impl.doctor.probes.whole import gone_through
 from datasets_impl.doctor.remedies.kept_results import read_once
 from datasets_impl.doctor.remedies.once_a_sample import once_a_sample
 from datasets_impl.doctor.remedies.rechunked import rechunked
+from datasets_impl.doctor.remedies.turned import turned
 from datasets_impl.doctor.remedies.unpadded import unpadded
 from tests import doctor_kinds
 from tests.test_doctor_again import COST, context, line_of, same_samples, with_share
@@ -315,3 +316,33 @@ def test_what_hdf5_unpacks_is_told_from_what_it_reads(
         call["share"] = 0.9 if call["name"] == "Dataset[]" else 0.01
     first = findings(at.seen)[0]
     assert first.name == cause, [one.name for one in findings(at.seen)]
+
+
+def taken_by(name: str, cause: str = "converting") -> dict[str, Any]:
+    """As if the costly line took most of the time."""
+    told = {"file": doctor_kinds.__file__, "line": line_of(name), "function": "", "code": "",
+            "causes": {cause: 0.9 * COST}, "times": 1.0}  # fmt: skip
+    return {"causes": {"total": COST, "causes": {cause: 0.9 * COST}, "lines": [told]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [("Across", "4 bytes at each of 20,000"), ("AcrossTensor", "40 bytes at each of 4,000")],
+)
+def test_what_is_picked_out_of_all_rows_is_named_and_turned(
+    name: str, places: str, tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **taken_by(name))
+    first = findings(at.seen)[0]
+    assert first.name == "scattered" and places in first.evidence
+    assert "self.voxels[index]  # in place of self.voxels[:, index]" in first.lines
+    assert first.places[0].startswith(line(name))
+    (remedy,) = turned(at)
+    assert first.name in remedy.mends
+    same_samples(at, remedy)
+
+
+@pytest.mark.parametrize("name", ["Along", "AcrossInOrder"])
+def test_what_lies_together_is_not_scattered(name: str, tmp_path: Path) -> None:
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **taken_by(name))
+    assert scattered(at.seen) is None and turned(at) == []

@@ -50,15 +50,18 @@ def homes_of(subject: Subject) -> Homes:
     return found
 
 
-def places_of(homes: Homes, module: str, kind: str, name: str) -> Iterator[tuple[Any, str, Any]]:
-    """The objects that hold the list of that name, its attribute, and the list."""
+def places_of(
+    homes: Homes, module: str, kind: str, name: str, of: tuple[type, ...] = (list, tuple)
+) -> Iterator[tuple[Any, str, Any]]:
+    """The objects that hold the list of that name, or what is `of` other types, its attribute, and
+    the list."""
     start, *steps = name.split(".")
     steps = steps if start == "self" else [start, *steps]
     for holder in homes.get((module, kind if start == "self" else ""), []) if steps else []:
         for step in steps[:-1]:
             holder = attribute(holder, "__dict__", {}).get(step)
         value = attribute(holder, "__dict__", {}).get(steps[-1])
-        if type(value) in (list, tuple):
+        if type(value) in of:
             yield holder, steps[-1], value
 
 

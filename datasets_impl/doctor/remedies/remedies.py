@@ -115,7 +115,7 @@ def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Re
     needs = at.ask_for(title, {place: size * count})
     samples, reading = at.read
     mends = (*KINDS, "python", "decoding", "resizing", "transforming", "decoded-larger", "waiting",
-             "reads-too-much", "index-list", "opening", "reading", "reopens",
+             "reads-too-much", "index-list", "scattered", "opening", "reading", "reopens",
              "lists-folder")  # fmt: skip
     if not storable(samples):
         raise differ
