@@ -291,19 +291,19 @@ def items_of(slow: int, times: float) -> dict[str, Any]:
             "settings": {"num_workers": 2}}  # fmt: skip
 
 
-.mark.parametrize(("slow", "times"), [(1, 30.0), (5, 20.0), (8, 15.0)])
+@pytest.mark.parametrize(("slow", "times"), [(1, 30.0), (5, 20.0), (8, 15.0)])
 def test_a_few_slow_samples_are_named_whether_one_or_some(slow: int, times: float) -> None:
     found = outlier(items_of(slow, times))
     assert found is not None and f"the slowest {slow} % take" in found.evidence
     assert "in_order=False" in found.lines
 
 
-.mark.parametrize(("slow", "times"), [(5, 4.0), (40, 20.0), (2, 12.0), (1, 9.0)])
+@pytest.mark.parametrize(("slow", "times"), [(5, 4.0), (40, 20.0), (2, 12.0), (1, 9.0)])
 def test_what_is_a_little_slower_or_no_exception_is_none_of_a_few(slow: int, times: float) -> None:
     assert outlier(items_of(slow, times)) is None
 
 
-.mark.parametrize(
+@pytest.mark.parametrize(
     ("batch", "told"), [(32, []), (None, ["python"]), (512, ["python"]), (64, ["python"])]
 )
 def test_a_batch_that_no_step_waits_for_long_is_no_problem(batch: Any, told: list[str]) -> None:

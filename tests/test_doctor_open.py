@@ -158,7 +158,7 @@ def test_what_a_module_holds_open_is_named(of_module: Any, tmp_path: Path) -> No
     assert found.name == "handles" and found.evidence.startswith(
         f"FILE of {of_module.__name__}, an open file"
     )
-    assert [place.rpartition("  ")[2] for place in found.places] == [
+    assert [place.partition("  ")[2] for place in found.places] == [
         'FILE = open(path, "rb")  # opened for all'[:40] + "…"
     ]
 

@@ -26,6 +26,7 @@ from datasets_impl.doctor.probes.causes import KINDS
 
 FEW = 0.15  # of the samples, that take most of the time
 OPENING, OPENED_GAIN = 0.2, 1.3  # of a sample's time; times as fast without opening
+MOST_OPENED = 2.0  # the same, from which on what is read too much is read to open it
 LEAST_TENSORS = 64  # of a batch
 LEAST_WAIT, LEAST_MET = 0.2, 0.05  # of a sample's time, for a lock; samples that found it taken
 DONE_AGAIN = 0.6  # of a sample's work, that each worker does for all others
@@ -58,12 +59,14 @@ def outlier(seen: Probes) -> Finding | None:
         "outlier",
         "A few samples are far slower than the rest",
         f"Sample {named} takes {1e3 * times[order[0]]:.1f} ms, the median {1e3 * median:.2f} ms; "
-        f"the slowest {max(0.01, count / len(times)):.0%} take {share:.0%} of the time.",
+        f"the slowest {100 * max(0.01, count / len(times)):.0f} % take {share:.0%} of the time.",
         "Look at these samples first: every batch that holds one waits for it. Cut them, or make "
         "batches of about equal cost.",
         MECHANISM + 0.9,
         "",
-        "DataLoader(..., in_order=False)  # other batches go first meanwhile" if workers > 1 else "",
+        "DataLoader(..., in_order=False)  # other batches go first meanwhile"
+        if workers > 1
+        else "",
         places=shown(answer.get("slow_lines", [])),
     )
 
@@ -107,7 +110,7 @@ def reopens(seen: Probes) -> Finding | None:
         "A file is opened anew for every item",
         f"{named}{costs}",
         "Open it once in each worker, when its first item is read.",
-        MECHANISM + 0.6,
+        MECHANISM + (0.805 if lazy and gain >= MOST_OPENED else 0.6),
         "",
         tried["lines"] if tried and lazy else opened_late("dataset.file", " ".join(places)),
         places,

@@ -60,8 +60,8 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "here every look is a request, and its answer is pickled.",
     "running another program": "Call a library in the same process, or run it once for all files "
     "and store what it gives: each start costs about a thousandth of a second and more.",
-    "starting threads": "Keep one pool in each worker, made when its first sample is read; or do it "
-    "in a loop: workers run beside each other already.",
+    "starting threads": "Keep one pool in each worker, made when its first sample is read; or do "
+    "it in a loop: workers run beside each other already.",
     "connecting": "Connect once in each worker, when its first sample is read, and keep that open.",
     "hashing": "Verify files once, before training, not whenever they are read.",
     "sorting": "Sort once, in the constructor; the largest few come quicker by `heapq.nlargest`.",

@@ -109,7 +109,10 @@ KINDS: tuple[Cause, ...] = (
     "sorting",
 )  # fmt: skip
 HOLDING = (*KINDS, "reading", "resizing")
-OWNING = ("running another program", "starting threads")  # what waits or reads below it does so for it
+OWNING = (
+    "running another program",
+    "starting threads",
+)  # what waits or reads below it does so for it
 LENT = ("waiting", "reading", "opening")
 # What is read and unpacked, of which a sample may be a small part.
 FETCHING: tuple[Cause, ...] = (

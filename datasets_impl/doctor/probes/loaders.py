@@ -14,7 +14,7 @@ from torch.utils.data._utils import worker as torch_worker
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.epochs import attribute, has
-from datasets_impl.doctor.probes.parts import OF, open_handles
+from datasets_impl.doctor.probes.parts import OF, kind_name, open_handles
 from datasets_impl.doctor.probes.raised import RAISED, InitRaised, sentence
 from datasets_impl.doctor.probes.reading import HANG, note_in_worker
 from datasets_impl.doctor.probes.room import at_once
@@ -178,6 +178,8 @@ def forget(holder: Any, steps: Sequence[str], name: str, was_none: bool) -> None
     held = attribute(holder, "__dict__") or {}
     if name in held:
         _left_open.append(held.pop(name))
+        if kind_name(_left_open[-1]).endswith(".Environment"):  # LMDB opens a store once in each
+            _left_open.pop().close()  # of another process: it stays open there
         held |= {name: None} if was_none else {}
 
 

@@ -121,10 +121,11 @@ def set_by_name(home: str, name: str) -> list[Line]:
     """The lines of a module that set a variable to something."""
     file = getattr(sys.modules.get(home), "__file__", None) or ""
     tree = parsed("".join(linecache.getlines(file)))
-    pairs = [(node, pair) for node in ast.walk(tree) if isinstance(node, ast.Assign)
-             for target in node.targets for pair in _one_by_one(target, node.value)]  # fmt: skip
-    numbers = {node.lineno for node, (target, value) in pairs
-               if isinstance(target, ast.Name) and target.id == name and not _is_none(value)}  # fmt: skip
+    sets = (node for node in ast.walk(tree) if isinstance(node, ast.Assign))
+    pairs = ((node.lineno, target, value) for node in sets for one in node.targets
+             for target, value in _one_by_one(one, node.value))  # fmt: skip
+    numbers = {number for number, target, value in pairs
+               if getattr(target, "id", "") == name and not _is_none(value)}  # fmt: skip
     return [line_at(file, number) for number in sorted(numbers)]
 
 
