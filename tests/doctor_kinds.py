@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import h5py
+import lmdb
 import numpy as np
 import pyarrow as pa
 import torch
@@ -464,3 +465,68 @@ class AcrossInOrder(Across):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         return torch.from_numpy(self.voxels[:, index].copy())  # the costly line
+
+
+class NumberByNumber(Frames):
+    """A file that is read two bytes at a time."""
+
+    def prepare(self) -> None:
+        (self.folder / "row").write_bytes(bytes(4000))
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        found = []
+        with (self.folder / "row").open("rb") as file:
+            for _ in range(2000):
+                found.append(file.read(2)[0])  # the costly line
+        return torch.tensor(found)
+
+
+class PartByPart(Frames):
+    """A file that is read in large parts."""
+
+    def prepare(self) -> None:
+        (self.folder / "row").write_bytes(bytes(100 << 18))
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        found = 0
+        with (self.folder / "row").open("rb") as file:
+            for _ in range(100):
+                found += len(file.read(1 << 18))  # the costly line
+        return torch.tensor(found)
+
+
+class ArchiveAnew(Frames):
+    """An archive of many arrays, each of which is a sample."""
+
+    def prepare(self) -> None:
+        np.savez(self.folder / "rows.npz", **{f"row{at}": row for at, row in enumerate(self.rows)})
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.load(self.folder / "rows.npz")[f"row{index}"])
+
+
+class RowFiles(Frames):
+    """Each a file of its own, which nobody keeps open."""
+
+    def prepare(self) -> None:
+        for at, row in enumerate(self.rows):
+            np.save(self.folder / f"{at}.npy", row)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.load(self.folder / f"{index}.npy"))
+
+
+class StoreLate(Frames):
+    """LMDB, opened when the first sample is read."""
+
+    def prepare(self) -> None:
+        with lmdb.open(str(self.folder / "rows")) as store, store.begin(write=True) as writing:
+            for index in range(FRAMES):
+                writing.put(str(index).encode(), bytes([index]))
+        self.store: Any = None
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self.store is None:
+            self.store = lmdb.open(str(self.folder / "rows"), readonly=True, lock=False)
+        with self.store.begin() as reading:
+            return torch.tensor(list(reading.get(str(index).encode())))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.findings.empty import not_finite
 from datasets_impl.doctor.findings.findings import findings
@@ -20,9 +21,11 @@ from datasets_impl.doctor.findings.searching import all_for_one, scattered
 from datasets_impl.doctor.findings.sizes import padded
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.items import items
+from datasets_impl.doctor.probes.loaders import Part, opened
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.padding import used_of
+from datasets_impl.doctor.probes.preparing import attributes
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.statements import grown_at
 from datasets_impl.doctor.probes.steps import steps
@@ -30,6 +33,7 @@ from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.probes.whole import gone_through
 from datasets_impl.doctor.remedies.kept_results import read_once
 from datasets_impl.doctor.remedies.once_a_sample import once_a_sample
+from datasets_impl.doctor.remedies.opened_once import opened_once
 from datasets_impl.doctor.remedies.rechunked import rechunked
 from datasets_impl.doctor.remedies.turned import turned
 from datasets_impl.doctor.remedies.unpadded import unpadded
@@ -346,3 +350,43 @@ def test_what_is_picked_out_of_all_rows_is_named_and_turned(
 def test_what_lies_together_is_not_scattered(name: str, tmp_path: Path) -> None:
     at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **taken_by(name))
     assert scattered(at.seen) is None and turned(at) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"), [("NumberByNumber", "python"), ("PartByPart", "reading")]
+)
+def test_reading_number_by_number_is_a_loop(name: str, cause: str, tmp_path: Path) -> None:
+    found = causes(Subject("", getattr(doctor_kinds, name)(tmp_path), cost=COST), 1.0)["causes"]
+    other = {"python": "reading", "reading": "python"}[cause]
+    assert found[cause] > 3 * found.get(other, 0.0), found
+
+
+def test_an_archive_of_arrays_is_opened_once_and_an_array_is_not(tmp_path: Path) -> None:
+    answers = with_share("reading")
+    at = context(doctor_kinds.ArchiveAnew(tmp_path), tmp_path, **answers)
+    (remedy,) = opened_once(at)
+    assert "np.load(self.path)" in remedy.lines or "numpy.load(self.path)" in remedy.lines
+    same_samples(at, remedy)
+    (tmp_path / "tried").rmdir()
+    assert opened_once(context(doctor_kinds.RowFiles(tmp_path), tmp_path, **answers)) == []
+
+
+def test_what_is_read_to_open_a_file_is_told_as_that(tmp_path: Path) -> None:
+    once = {"name": "opened-once", "beside": [8.0], "blocks": [1.0], "lines": "open(path)"}
+    found = {"opened": [("rows.zip", 20)], "first": [COST] * 20, "bytes_asked": 4e6, "opens": 1.0}
+    seen = {"items": found, "look": {"cost": COST, "bytes": 64.0}, **with_share("reading")}
+    told = [one.name for one in findings(seen)]
+    assert told[0] == "reads-too-much"
+    told = [one.name for one in findings(seen | {"tried": {"remedies": [once]}})]
+    assert told[:2] == ["reopens", "reads-too-much"]
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_store_that_the_doctor_opened_opens_in_workers_too(tmp_path: Path) -> None:
+    made = doctor_kinds.StoreLate(tmp_path)
+    subject = subject_of("made", DataLoader(made, batch_size=None, num_workers=2))
+    subject.attributes, subject.answers["inside"] = attributes(made), {"handles": []}
+    assert int(subject.read(7)) == 7
+    with opened(subject, Part(subject, [3, 5]), 2, None, batch_size=None) as loader:
+        assert [int(one) for one in loader] == [3, 5]
+    assert int(subject.read(9)) == 9, "the doctor's own stays open"
