@@ -104,7 +104,7 @@ def reopens(seen: Probes) -> Finding | None:
     costs = f"opening takes {share:.0%} of its time."
     if lazy:
         costs = f"opened once in each worker, samples come {gain:.1f} times as fast."
-    places = leading_to(seen, "opening") or (leading_to(seen, "reading") if lazy else [])
+    places = leading_to(seen, "opening", *(("reading",) if lazy else ()))
     return Finding(
         "reopens",
         "A file is opened anew for every item",

@@ -33,7 +33,7 @@ def hold() -> None:
         elif not (users and _kept):
             original(count)
 
-    torch.set_num_threads = called
+    torch.set_num_threads = called  # type: ignore[assignment]
 
 
 def keep(count: int) -> None:

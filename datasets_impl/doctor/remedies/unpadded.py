@@ -84,7 +84,7 @@ def _in_collate(at: Context) -> list[Remedy]:
     found = padded_batches(at.seen)
     if not found:
         return []
-    ways = [CutBatch(at.collate, found)]
+    ways: list[Any] = [CutBatch(at.collate, found)]
     if isinstance(at.samples[0], torch.Tensor):
         ways.insert(0, partial(pad_sequence, batch_first=True))
     expected = ways[-1](copied(at.samples))
