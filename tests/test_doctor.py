@@ -319,6 +319,16 @@ def test_of_many_small_causes_the_largest_is_named() -> None:
     assert [one.name for one in time_causes(seen)] == ["transforming"]
 
 
+@pytest.mark.parametrize(
+    ("copying", "told"), [(160.0, []), (40.0, ["collating", "converting"]), (110.0, ["collating"])]
+)
+def test_a_copy_that_is_as_quick_as_one_can_be_is_no_cause(copying: float, told: list[str]) -> None:
+    """As of large rows of a mapped file, which are copied out of it and into a batch."""
+    seen = {"causes": {"total": 18e-5, "collating": 22e-5, "causes": {"converting": 16e-5}},
+            "ceiling": {"copying": copying, "limit": copying}}  # fmt: skip
+    assert sorted(one.name for one in time_causes(seen)) == told
+
+
 def test_a_batch_is_fetched_in_the_structure_of_its_samples() -> None:
     images = torch.arange(12, dtype=torch.uint8).reshape(3, 4)
     for wrap in (lambda x: x, lambda x: (x,), lambda x: {"image": x.numpy()}):
