@@ -530,3 +530,25 @@ class StoreLate(Frames):
             self.store = lmdb.open(str(self.folder / "rows"), readonly=True, lock=False)
         with self.store.begin() as reading:
             return torch.tensor(list(reading.get(str(index).encode())))
+
+
+class JoinedAnew(Frames):
+    """All episodes are made one, for a step of one of them."""
+
+    def prepare(self) -> None:
+        self.episodes = [*self.rows.reshape(20, -1, 96)]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        steps = np.concatenate(self.episodes)  # the costly line
+        return torch.from_numpy(steps[index])
+
+
+class OwnEpisode(JoinedAnew):
+    """The list is gone through, and not what its arrays hold."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        for episode in self.episodes:  # the costly line
+            if index < len(episode):
+                break
+            index -= len(episode)
+        return torch.from_numpy(episode[index])

@@ -390,3 +390,13 @@ def test_a_store_that_the_doctor_opened_opens_in_workers_too(tmp_path: Path) -> 
     with opened(subject, Part(subject, [3, 5]), 2, None, batch_size=None) as loader:
         assert [int(one) for one in loader] == [3, 5]
     assert int(subject.read(9)) == 9, "the doctor's own stays open"
+
+
+@pytest.mark.parametrize(("name", "told"), [("JoinedAnew", True), ("OwnEpisode", False)])
+def test_arrays_of_a_list_that_are_joined_are_all_of_the_data(
+    name: str, told: bool, tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **taken_by(name))
+    found = all_for_one(at.seen)
+    assert (found is not None) == told
+    assert found is None or "self.episodes holds 1,474,560 bytes" in found.evidence
