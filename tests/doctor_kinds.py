@@ -552,3 +552,25 @@ class OwnEpisode(JoinedAnew):
                 break
             index -= len(episode)
         return torch.from_numpy(episode[index])
+
+
+class SeenByUsers(Frames):
+    """What a user has seen is looked up in a list of their own, time and again."""
+
+    def prepare(self) -> None:
+        self.seen = [list(range(at, 4000 + at)) for at in range(FRAMES)]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        seen = self.seen[index]
+        found = [one for one in range(3990, 4020) if one not in seen]  # the costly line
+        return torch.tensor(found)
+
+
+class SeenBySets(SeenByUsers):
+    def prepare(self) -> None:
+        self.seen = [set(range(at, 4000 + at)) for at in range(FRAMES)]  # type: ignore[misc]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        seen = self.seen[index]
+        found = [one for one in range(3990, 4020) if one not in seen]  # the costly line
+        return torch.tensor(found)

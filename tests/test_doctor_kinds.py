@@ -17,7 +17,7 @@ from datasets_impl.doctor.findings.empty import not_finite
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.mechanisms import connects, reopens
 from datasets_impl.doctor.findings.repeated import done_twice, same_work
-from datasets_impl.doctor.findings.searching import all_for_one, scattered
+from datasets_impl.doctor.findings.searching import all_for_one, scattered, searches_list
 from datasets_impl.doctor.findings.sizes import padded
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.items import items
@@ -31,6 +31,7 @@ from datasets_impl.doctor.probes.statements import grown_at
 from datasets_impl.doctor.probes.steps import steps
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.probes.whole import gone_through
+from datasets_impl.doctor.remedies.hashed import hashed
 from datasets_impl.doctor.remedies.kept_results import read_once
 from datasets_impl.doctor.remedies.once_a_sample import once_a_sample
 from datasets_impl.doctor.remedies.opened_once import opened_once
@@ -400,3 +401,18 @@ def test_arrays_of_a_list_that_are_joined_are_all_of_the_data(
     found = all_for_one(at.seen)
     assert (found is not None) == told
     assert found is None or "self.episodes holds 1,474,560 bytes" in found.evidence
+
+
+@pytest.mark.parametrize(("name", "told"), [("SeenByUsers", True), ("SeenBySets", False)])
+def test_a_list_of_lists_that_are_searched_is_named(name: str, told: bool, tmp_path: Path) -> None:
+    answers = taken_by(name, "python")
+    answers["causes"]["lines"][0]["times"] = 30.0
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **answers)
+    for one in at.seen["repeats"]["searched"]:
+        one["seconds"] = COST / 30  # as if it had been measured
+    found = searches_list(at.seen)
+    assert (found is not None) == told and hashed(at) == []
+    assert found is None or (
+        "self.seen[index] holds 4,000" in found.evidence
+        and "self.seen_sets = [set(one) for one in self.seen]" in found.lines
+    )

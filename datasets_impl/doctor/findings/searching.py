@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from datasets_impl.doctor.findings.finding import LEAST_SHARE, MECHANISM, Finding, Probes, cheap
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import UserLine, at_most, leading_to, user_lines
+from datasets_impl.doctor.probes.thresholds import OF_EACH
 
 PROVED = 0.3  # of what a line takes, that going through the list explains at most
 EXPLAINED = 0.02  # the same of what goes through all of the data, by the least that takes
@@ -21,6 +22,8 @@ IN = """{name}_set = set({name})  # once; the list itself stays, for whatever el
 value in {name}_set  # in place of {name}"""
 WHERE = """{name}_places = {{one: at for at, one in reversed([*enumerate({name})])}}  # once
 {name}_places[value]  # in place of {name}.index(value)"""
+
+SETS = "{name}_sets = [set(one) for one in {name}]  # once; ask {name}_sets[index]"
 
 Search = dict[str, Any]
 
@@ -61,6 +64,8 @@ def searches_list(seen: Probes) -> Finding | None:
 
 def lines_of(one: Search) -> str:
     """For what the line asks: whether it is there, or where."""
+    if one["name"].endswith(OF_EACH):
+        return SETS.format(name=one["name"].removesuffix(OF_EACH))
     asks = linecache.getline(one["file"], one["line"])
     return (WHERE if f"{one['name']}.index(" in asks else IN).format(name=one["name"])
 

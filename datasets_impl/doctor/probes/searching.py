@@ -16,6 +16,7 @@ from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.thresholds import OF_EACH
 
 LONG = 200  # elements
 TIMES = 3  # that one is gone through to find out how long that takes
@@ -29,8 +30,10 @@ def searched(subject: Subject) -> list[dict[str, Any]]:
     its length, and the seconds of going through it."""
     found, homes = [], homes_of(subject)
     for module, (kind, line, name) in _searches(users_modules(subject)):
-        lists = (one for _, _, one in places_of(homes, module.__name__, kind, name))
-        value = next(lists, None)
+        held = places_of(homes, module.__name__, kind, name.removesuffix(OF_EACH))
+        value = next((one for _, _, one in held), None)
+        if name.endswith(OF_EACH):  # of several lists the first tells of all
+            value = value[0] if value and type(value[0]) in (list, tuple) else None
         if value is None or len(value) < LONG:
             continue
         with contextlib.suppress(*RAISED):  # of elements that cannot be compared
@@ -84,11 +87,21 @@ def _of_text(file: str) -> list[Search]:
             continue
         for function in home.body:
             if isinstance(function, ast.FunctionDef) and function.name != "__init__":
+                known = _elements(function)
                 found += [
-                    (getattr(home, "name", ""), getattr(node, "lineno", 0), name)
+                    (getattr(home, "name", ""), getattr(node, "lineno", 0), known.get(name, name))
                     for node in ast.walk(function) for name in _gone_through(node)
                 ]  # fmt: skip
     return found
+
+
+def _elements(function: ast.FunctionDef) -> dict[str, str]:
+    """Names of a function that are set to an element: of `seen = self.seen[index]` which list."""
+    return {
+        node.targets[0].id: f"{name}{OF_EACH}" for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Subscript) and (name := _name(node.value.value))
+    }  # fmt: skip
 
 
 def _gone_through(node: Any) -> list[str]:
