@@ -561,8 +561,8 @@ class SeenByUsers(Frames):
         self.seen = [list(range(at, 4000 + at)) for at in range(FRAMES)]
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        seen = self.seen[index]
-        found = [one for one in range(3990, 4020) if one not in seen]  # the costly line
+        seen, first = self.seen[index], 3990
+        found = [one for one in range(first, 4020) if one not in seen]  # the costly line
         return torch.tensor(found)
 
 

@@ -15,6 +15,7 @@ from datasets_impl.doctor.probes.callees import MOST_MODULES, MOST_TEXT, users_m
 from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.source_lines import one_by_one
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.probes.thresholds import OF_EACH
 
@@ -97,10 +98,13 @@ def _of_text(file: str) -> list[Search]:
 
 def _elements(function: ast.FunctionDef) -> dict[str, str]:
     """Names of a function that are set to an element: of `seen = self.seen[index]` which list."""
+    sets = (node for node in ast.walk(function) if isinstance(node, ast.Assign))
+    pairs = (pair for node in sets for target in node.targets
+             for pair in one_by_one(target, node.value))  # fmt: skip
     return {
-        node.targets[0].id: f"{name}{OF_EACH}" for node in ast.walk(function)
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        and isinstance(node.value, ast.Subscript) and (name := _name(node.value.value))
+        target.id: f"{name}{OF_EACH}" for target, value in pairs
+        if isinstance(target, ast.Name) and isinstance(value, ast.Subscript)
+        and (name := _name(value.value))
     }  # fmt: skip
 
 

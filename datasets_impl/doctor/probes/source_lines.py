@@ -123,7 +123,7 @@ def set_by_name(home: str, name: str) -> list[Line]:
     tree = parsed("".join(linecache.getlines(file)))
     sets = (node for node in ast.walk(tree) if isinstance(node, ast.Assign))
     pairs = ((node.lineno, target, value) for node in sets for one in node.targets
-             for target, value in _one_by_one(one, node.value))  # fmt: skip
+             for target, value in one_by_one(one, node.value))  # fmt: skip
     numbers = {number for number, target, value in pairs
                if getattr(target, "id", "") == name and not _is_none(value)}  # fmt: skip
     return [line_at(file, number) for number in sorted(numbers)]
@@ -192,13 +192,13 @@ def _set_by(node: ast.AST) -> list[str]:
         pairs = [(node.target, node.value)]
     else:
         return []
-    return [name for pair in pairs for target, value in _one_by_one(*pair)
+    return [name for pair in pairs for target, value in one_by_one(*pair)
             if not _is_none(value)
             for inner in ast.walk(target) if (name := _own(inner))
             and isinstance(inner.ctx, ast.Store)]  # type: ignore[attr-defined] # fmt: skip
 
 
-def _one_by_one(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+def one_by_one(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
     """Of `a, b = c, d` both."""
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         return list(zip(target.elts, value.elts, strict=False))
