@@ -27,7 +27,7 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
     (
         "starting threads",
         r"(^|/)threading\.py:start$|built-in method _thread\.start"
-        r"|concurrent/futures/thread\.py:(__init__|_adjust_thread_count)$"
+        r"|concurrent/futures/thread\.py:__init__$"
         r"|multiprocessing/pool\.py:(__init__|_repopulate_pool\w*)$",
     ),
     (
