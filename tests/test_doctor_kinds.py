@@ -142,7 +142,7 @@ def test_what_is_joined_once_does_not_grow() -> None:
     ("name", "kind"),
     [
         ("Verified", "hashing"), ("AsText", "decoding base64"), ("InOrder", "sorting"),
-        ("ByProgram", "running another program"), ("PoolAnew", "starting threads"),
+        ("ByProgram", "running another program"),
         ("ArrowRows", "making Python objects of Arrow data"),
     ],
 )  # fmt: skip
@@ -153,6 +153,15 @@ def test_the_kind_of_work_is_told(name: str, kind: str, tmp_path: Path) -> None:
     assert most == kind, found["causes"]
     costly = max(found["lines"], key=lambda one: sum(one["causes"].values()))
     assert costly["line"] == line_of(name)
+
+
+def test_a_pool_that_is_made_for_each_sample_starts_threads(tmp_path: Path) -> None:
+    """On a busy machine most of it is waiting for these to begin."""
+    found = causes(Subject("", doctor_kinds.PoolAnew(tmp_path), cost=COST), 1.0)
+    assert found["causes"]["starting threads"] > 0.15 * found["total"], found["causes"]
+    lock = "<method 'acquire' of '_thread.lock' objects>"
+    assert cause_of(lock, "starting threads") == "starting threads"
+    assert cause_of(lock) == "waiting"
 
 
 def test_a_pool_that_stays_starts_nothing(tmp_path: Path) -> None:
