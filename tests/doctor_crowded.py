@@ -54,3 +54,25 @@ class Records(Frames):
 class Doubles(Frames):
     def __getitem__(self, index: int) -> torch.Tensor:
         return torch.from_numpy(self.rows[index] / 255.0 + np.zeros(1))
+
+
+class SetsThreads(Frames):
+    """Tells PyTorch of four threads, as each worker does at its first sample."""
+
+    ready = False
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if not self.ready:
+            torch.set_num_threads(4)  # the costly line
+            self.ready = True
+        return torch.tensor(torch.get_num_threads())
+
+
+class SetsThreadsBefore(Frames):
+    """In its constructor, which changes nothing of workers: each begins with one."""
+
+    def prepare(self) -> None:
+        torch.set_num_threads(4)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.tensor(torch.get_num_threads())

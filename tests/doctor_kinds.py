@@ -10,8 +10,11 @@ import socket
 import sqlite3
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import h5py
+import lmdb
 import numpy as np
 import pyarrow as pa
 import torch
@@ -366,3 +369,208 @@ class MadeLarge(Frames):
         picture = picture.resize((400, 400))  # the costly line
         picture = picture.crop((0, 0, 40, 40))  # the part
         return torch.from_numpy(np.array(picture))
+
+
+class PoolAnew(Frames):
+    """A pool of threads for work that takes less than to start one of them."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            parts = list(pool.map(np.sum, self.rows[index][:16]))  # the costly line
+        return torch.tensor(parts)
+
+
+class PoolKept(Frames):
+    """The same, in a pool that stays."""
+
+    def prepare(self) -> None:
+        self.pool: Any = None
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self.pool is None:
+            self.pool = ThreadPoolExecutor(max_workers=2)
+        return torch.tensor(list(self.pool.map(np.sum, self.rows[index][:16])))
+
+
+def filled_up(samples: list[Any]) -> torch.Tensor:
+    """To the length of the longest of all, whatever the batch holds."""
+    batch = torch.zeros(len(samples), 2000, 40)
+    for place, one in enumerate(samples):
+        batch[place, : len(one)] = one
+    return batch
+
+
+def filled_up_with_lengths(samples: list[Any]) -> Any:
+    return filled_up(samples), torch.tensor([len(one) for one in samples])
+
+
+def filled(folder: Any, collate: Any) -> DataLoader[Any]:
+    return DataLoader(AsLong(folder), batch_size=8, collate_fn=collate)
+
+
+class Gzipped(Frames):
+    """A chunk for each sample, which HDF5 unpacks."""
+
+    compression: str | None = "gzip"
+
+    def prepare(self) -> None:
+        with h5py.File(self.folder / "rows.h5", "w") as file:
+            file.create_dataset(
+                "rows", data=self.rows, chunks=(1, *self.rows.shape[1:]),
+                compression=self.compression,
+            )  # fmt: skip
+        self.file: Any = None
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self.file is None:
+            self.file = h5py.File(self.folder / "rows.h5", "r")
+        return torch.from_numpy(self.file["rows"][index])  # the costly line
+
+
+class AsItIs(Gzipped):
+    compression = None
+
+
+class Across(Frames):
+    """A column of a table that lies in rows."""
+
+    def prepare(self) -> None:
+        self.voxels = np.arange(2_000_000, dtype=np.float32).reshape(20_000, 100)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self.voxels[:, index].copy())  # the costly line
+
+
+class AcrossTensor(Across):
+    """Of PyTorch, and by an axis in the middle."""
+
+    def prepare(self) -> None:
+        self.voxels = torch.arange(2_000_000).reshape(4000, 100, 5)  # type: ignore[assignment]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.voxels[:, index] + 1  # type: ignore[return-value]  # the costly line
+
+
+class Along(Across):
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self.voxels[index].copy())  # the costly line
+
+
+class AcrossInOrder(Across):
+    """Its memory is in the order that columns ask for."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.voxels = np.asfortranarray(self.voxels)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(self.voxels[:, index].copy())  # the costly line
+
+
+class NumberByNumber(Frames):
+    """A file that is read two bytes at a time."""
+
+    def prepare(self) -> None:
+        (self.folder / "row").write_bytes(bytes(4000))
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        found = []
+        with (self.folder / "row").open("rb") as file:
+            for _ in range(2000):
+                found.append(file.read(2)[0])  # the costly line
+        return torch.tensor(found)
+
+
+class PartByPart(Frames):
+    """A file that is read in large parts."""
+
+    def prepare(self) -> None:
+        (self.folder / "row").write_bytes(bytes(100 << 18))
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        found = 0
+        with (self.folder / "row").open("rb") as file:
+            for _ in range(100):
+                found += len(file.read(1 << 18))  # the costly line
+        return torch.tensor(found)
+
+
+class ArchiveAnew(Frames):
+    """An archive of many arrays, each of which is a sample."""
+
+    def prepare(self) -> None:
+        np.savez(self.folder / "rows.npz", **{f"row{at}": row for at, row in enumerate(self.rows)})
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.load(self.folder / "rows.npz")[f"row{index}"])
+
+
+class RowFiles(Frames):
+    """Each a file of its own, which nobody keeps open."""
+
+    def prepare(self) -> None:
+        for at, row in enumerate(self.rows):
+            np.save(self.folder / f"{at}.npy", row)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return torch.from_numpy(np.load(self.folder / f"{index}.npy"))
+
+
+class StoreLate(Frames):
+    """LMDB, opened when the first sample is read."""
+
+    def prepare(self) -> None:
+        with lmdb.open(str(self.folder / "rows")) as store, store.begin(write=True) as writing:
+            for index in range(FRAMES):
+                writing.put(str(index).encode(), bytes([index]))
+        self.store: Any = None
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if self.store is None:
+            self.store = lmdb.open(str(self.folder / "rows"), readonly=True, lock=False)
+        with self.store.begin() as reading:
+            return torch.tensor(list(reading.get(str(index).encode())))
+
+
+class JoinedAnew(Frames):
+    """All episodes are made one, for a step of one of them."""
+
+    def prepare(self) -> None:
+        self.episodes = [*self.rows.reshape(20, -1, 96)]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        steps = np.concatenate(self.episodes)  # the costly line
+        return torch.from_numpy(steps[index])
+
+
+class OwnEpisode(JoinedAnew):
+    """The list is gone through, and not what its arrays hold."""
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        for episode in self.episodes:  # the costly line
+            if index < len(episode):
+                break
+            index -= len(episode)
+        return torch.from_numpy(episode[index])
+
+
+class SeenByUsers(Frames):
+    """What a user has seen is looked up in a list of their own, time and again."""
+
+    def prepare(self) -> None:
+        self.seen = [list(range(at, 4000 + at)) for at in range(FRAMES)]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        seen, first = self.seen[index], 3990
+        found = [one for one in range(first, 4020) if one not in seen]  # the costly line
+        return torch.tensor(found)
+
+
+class SeenBySets(SeenByUsers):
+    def prepare(self) -> None:
+        self.seen = [set(range(at, 4000 + at)) for at in range(FRAMES)]  # type: ignore[misc]
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        seen = self.seen[index]
+        found = [one for one in range(3990, 4020) if one not in seen]  # the costly line
+        return torch.tensor(found)

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from datasets_impl.doctor.__main__ import main, questions
+from datasets_impl.doctor.findings.mechanisms import outlier
 from datasets_impl.doctor.findings.memory import leaks
 from datasets_impl.doctor.findings.time_causes import time_causes
 from datasets_impl.doctor.probes.samples import leaves
@@ -283,10 +284,49 @@ def test_memory_that_malloc_keeps_is_no_leak() -> None:
     assert leaks(private(60, 90, 121, 152)) is not None
 
 
+def items_of(slow: int, times: float) -> dict[str, Any]:
+    """Of a hundred samples of 1 ms so many that take longer."""
+    taken = [1e-3 * times] * slow + [1e-3] * (100 - slow)
+    return {"items": {"first": taken, "second": taken, "indices": list(range(100))},
+            "settings": {"num_workers": 2}}  # fmt: skip
+
+
+@pytest.mark.parametrize(("slow", "times"), [(1, 30.0), (5, 20.0), (8, 15.0)])
+def test_a_few_slow_samples_are_named_whether_one_or_some(slow: int, times: float) -> None:
+    found = outlier(items_of(slow, times))
+    assert found is not None and f"the slowest {slow} % take" in found.evidence
+    assert "in_order=False" in found.lines
+
+
+@pytest.mark.parametrize(("slow", "times"), [(5, 4.0), (40, 20.0), (2, 12.0), (1, 9.0)])
+def test_what_is_a_little_slower_or_no_exception_is_none_of_a_few(slow: int, times: float) -> None:
+    assert outlier(items_of(slow, times)) is None
+
+
+@pytest.mark.parametrize(
+    ("batch", "told"), [(32, []), (None, ["python"]), (512, ["python"]), (64, ["python"])]
+)
+def test_a_batch_that_no_step_waits_for_long_is_no_problem(batch: Any, told: list[str]) -> None:
+    """As of a row of a mapped file, which takes little more than what is cheap by itself."""
+    seen = {"look": {"turn": 6e-8}, "causes": {"total": 9e-5, "causes": {"python": 6e-5}},
+            "inside": {"batch_size": batch}}  # fmt: skip
+    assert [one.name for one in time_causes(seen)] == told
+
+
 def test_of_many_small_causes_the_largest_is_named() -> None:
     parts = {"transforming": 27e-5, "decoding": 23e-5, "collating": 18e-5, "resizing": 17e-5}
     seen = {"causes": {"total": 1e-3, "causes": parts}}
     assert [one.name for one in time_causes(seen)] == ["transforming"]
+
+
+@pytest.mark.parametrize(
+    ("copying", "told"), [(160.0, []), (40.0, ["collating", "converting"]), (110.0, ["collating"])]
+)
+def test_a_copy_that_is_as_quick_as_one_can_be_is_no_cause(copying: float, told: list[str]) -> None:
+    """As of large rows of a mapped file, which are copied out of it and into a batch."""
+    seen = {"causes": {"total": 18e-5, "collating": 22e-5, "causes": {"converting": 16e-5}},
+            "ceiling": {"copying": copying, "limit": copying}}  # fmt: skip
+    assert sorted(one.name for one in time_causes(seen)) == told
 
 
 def test_a_batch_is_fetched_in_the_structure_of_its_samples() -> None:

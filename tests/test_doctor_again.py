@@ -59,6 +59,7 @@ from datasets_impl.doctor.remedies.trials import may_change_of, tried
 from datasets_impl.doctor.remedies.uneven import uneven
 from tests import (
     doctor_again,
+    doctor_crowded,
     doctor_decoded,
     doctor_habits,
     doctor_kinds,
@@ -101,8 +102,8 @@ def with_share(cause: str) -> dict[str, Any]:
 
 
 HOMES = (
-    doctor_again, doctor_decoded, doctor_habits, doctor_kinds, doctor_lookups, doctor_rewritten,
-    doctor_sizes,
+    doctor_again, doctor_crowded, doctor_decoded, doctor_habits, doctor_kinds, doctor_lookups,
+    doctor_rewritten, doctor_sizes,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import DataLoader, default_collate, get_worker_info
 
 from datasets_impl.doctor.findings.crowded import (
     bound_to_cores,
@@ -29,12 +29,13 @@ from datasets_impl.doctor.probes.loaders import Part, opened
 from datasets_impl.doctor.probes.looking import look
 from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.parts import open_handles
+from datasets_impl.doctor.probes.set_threads import hold
 from datasets_impl.doctor.probes.target import subject_of
 from datasets_impl.doctor.remedies.as_tensors import as_tensors, converted
 from datasets_impl.doctor.remedies.crowded import crowded
 from datasets_impl.doctor.remedies.narrowed import narrowed
 from tests import doctor_crowded
-from tests.test_doctor_again import COST, context, with_share
+from tests.test_doctor_again import COST, context, line_of, with_share
 from tests.test_doctor_kinds import looked_at
 
 PYTHON = with_share("python")
@@ -84,6 +85,38 @@ def test_threads_that_workers_set_are_seen_and_one_is_tried(tmp_path: Path) -> N
     tried = {"remedies": [{"name": "one-thread", "beside": [3.0, 3.0], "blocks": [1.0, 1.0]}]}
     measured = too_many_threads(seen | {"tried": tried})
     assert measured is not None and measured.rank > 2 and "3.0 times" in measured.evidence
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process of the probes; undone after the test."""
+    monkeypatch.setattr(torch, "set_num_threads", torch.set_num_threads)
+    hold()
+
+
+@pytest.mark.usefixtures("held")
+def test_threads_that_the_dataset_sets_in_a_worker_are_seen_and_one_is_tried(
+    tmp_path: Path,
+) -> None:
+    before = torch.get_num_threads()
+    made = DataLoader(doctor_crowded.SetsThreads(tmp_path), num_workers=2)
+    told = looked_at(made)
+    assert torch.get_num_threads() == before, "workers that are forked would wait for these"
+    at = context(made, tmp_path, look=told, ceiling={"cores": 2}, **PYTHON)
+    found = too_many_threads(at.seen)
+    assert found is not None and "4 PyTorch threads" in found.evidence
+    assert found.places[0].startswith(f"doctor_crowded.py:{line_of('SetsThreads')}  ")
+    (remedy,) = crowded(at)
+    for changes, count in (({}, 4), (remedy.changes, 1)):
+        with opened(at.subject, at.part, 2, default_collate, **changes) as loader:
+            assert {int(one) for batch in loader for one in batch} == {count}
+
+
+@pytest.mark.usefixtures("held")
+def test_threads_that_are_set_before_workers_start_are_none_of_theirs(tmp_path: Path) -> None:
+    made = DataLoader(doctor_crowded.SetsThreadsBefore(tmp_path), num_workers=2)
+    at = context(made, tmp_path, look=looked_at(made), ceiling={"cores": 2}, **PYTHON)
+    assert too_many_threads(at.seen) is None and crowded(at) == []
 
 
 FORKED = """

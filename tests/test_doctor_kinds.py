@@ -11,25 +11,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from datasets_impl.doctor.findings.empty import not_finite
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.findings.mechanisms import connects, reopens
 from datasets_impl.doctor.findings.repeated import done_twice, same_work
-from datasets_impl.doctor.findings.searching import all_for_one
+from datasets_impl.doctor.findings.searching import all_for_one, scattered, searches_list
 from datasets_impl.doctor.findings.sizes import padded
 from datasets_impl.doctor.probes.causes import cause_of
 from datasets_impl.doctor.probes.items import items
+from datasets_impl.doctor.probes.loaders import Part, opened
 from datasets_impl.doctor.probes.looking import look
+from datasets_impl.doctor.probes.machine import machine
 from datasets_impl.doctor.probes.padding import used_of
+from datasets_impl.doctor.probes.preparing import attributes
 from datasets_impl.doctor.probes.profiling import causes
 from datasets_impl.doctor.probes.statements import grown_at
 from datasets_impl.doctor.probes.steps import steps
 from datasets_impl.doctor.probes.target import Subject, subject_of
 from datasets_impl.doctor.probes.whole import gone_through
+from datasets_impl.doctor.remedies.hashed import hashed
 from datasets_impl.doctor.remedies.kept_results import read_once
 from datasets_impl.doctor.remedies.once_a_sample import once_a_sample
+from datasets_impl.doctor.remedies.opened_once import opened_once
 from datasets_impl.doctor.remedies.rechunked import rechunked
+from datasets_impl.doctor.remedies.turned import turned
 from datasets_impl.doctor.remedies.unpadded import unpadded
 from tests import doctor_kinds
 from tests.test_doctor_again import COST, context, line_of, same_samples, with_share
@@ -73,6 +80,32 @@ def test_what_is_filled_is_no_padding(name: str, tmp_path: Path) -> None:
     made = getattr(doctor_kinds, name)(tmp_path)
     at = context(made, tmp_path, look=looked_at(made), **PYTHON)
     assert padded(at.seen) is None and unpadded(at) == []
+
+
+@pytest.mark.parametrize("name", ["filled_up", "filled_up_with_lengths"])
+def test_batches_that_the_collate_function_fills_up_are_named(name: str, tmp_path: Path) -> None:
+    made = doctor_kinds.filled(tmp_path, getattr(doctor_kinds, name))
+    facts = machine(subject_of("made", made), 0.3)
+    at = context(made, tmp_path, machine=facts, **with_share("collating"))
+    found = findings(at.seen)[0]
+    assert found.name == "padding" and "2,000 long" in found.evidence
+    assert "longest of 4 samples takes" in found.evidence and "pad_sequence" in found.lines
+    (remedy,) = unpadded(at)
+    longest = max(len(one) for one in at.samples)
+    own, cut = at.collate(at.samples), remedy.collate(at.samples)
+    if name == "filled_up_with_lengths":
+        assert torch.equal(own[1], cut[1])
+        own, cut = own[0], cut[0]
+    assert torch.equal(own[:, :longest], cut) and cut.is_contiguous()
+    quick = at.seen | {"causes": {"total": COST, "causes": {"python": 0.9 * COST}}}
+    assert padded(quick) is None, "moving them takes little time"
+
+
+def test_batches_that_are_padded_to_their_longest_are_no_padding(tmp_path: Path) -> None:
+    made = doctor_kinds.as_long(tmp_path)
+    facts = machine(subject_of("made", made), 0.3)
+    at = context(made, tmp_path, machine=facts, **with_share("collating"))
+    assert facts["batch_padding"] == [] and padded(at.seen) is None and unpadded(at) == []
 
 
 @pytest.mark.parametrize(
@@ -120,6 +153,20 @@ def test_the_kind_of_work_is_told(name: str, kind: str, tmp_path: Path) -> None:
     assert most == kind, found["causes"]
     costly = max(found["lines"], key=lambda one: sum(one["causes"].values()))
     assert costly["line"] == line_of(name)
+
+
+def test_a_pool_that_is_made_for_each_sample_starts_threads(tmp_path: Path) -> None:
+    """On a busy machine most of it is waiting for these to begin."""
+    found = causes(Subject("", doctor_kinds.PoolAnew(tmp_path), cost=COST), 1.0)
+    assert found["causes"]["starting threads"] > 0.15 * found["total"], found["causes"]
+    lock = "<method 'acquire' of '_thread.lock' objects>"
+    assert cause_of(lock, "starting threads") == "starting threads"
+    assert cause_of(lock) == "waiting"
+
+
+def test_a_pool_that_stays_starts_nothing(tmp_path: Path) -> None:
+    found = causes(Subject("", doctor_kinds.PoolKept(tmp_path), cost=COST), 1.0)
+    assert found["causes"].get("starting threads", 0.0) < 0.1 * found["total"], found["causes"]
 
 
 def test_who_waits_for_another_program_does_not_wait_for_anything_else() -> None:
@@ -272,3 +319,109 @@ def test_a_line_that_is_looked_for_from_the_start_is_read_too_much(tmp_path: Pat
     first = findings(at.seen)[0]
     assert first.name == "reads-too-much" and "gives 96 bytes" in first.evidence
     assert any(one.startswith(line("Line")) for one in first.places), first.places
+
+
+@pytest.mark.parametrize(("name", "cause"), [("Gzipped", "decompressing"), ("AsItIs", "reading")])
+def test_what_hdf5_unpacks_is_told_from_what_it_reads(
+    name: str, cause: str, tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **with_share("reading"))
+    for call in at.seen["repeats"]["calls"]:
+        call["share"] = 0.9 if call["name"] == "Dataset[]" else 0.01
+    first = findings(at.seen)[0]
+    assert first.name == cause, [one.name for one in findings(at.seen)]
+
+
+def taken_by(name: str, cause: str = "converting") -> dict[str, Any]:
+    """As if the costly line took most of the time."""
+    told = {"file": doctor_kinds.__file__, "line": line_of(name), "function": "", "code": "",
+            "causes": {cause: 0.9 * COST}, "times": 1.0}  # fmt: skip
+    return {"causes": {"total": COST, "causes": {cause: 0.9 * COST}, "lines": [told]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [("Across", "4 bytes at each of 20,000"), ("AcrossTensor", "40 bytes at each of 4,000")],
+)
+def test_what_is_picked_out_of_all_rows_is_named_and_turned(
+    name: str, places: str, tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **taken_by(name))
+    first = findings(at.seen)[0]
+    assert first.name == "scattered" and places in first.evidence
+    assert "self.voxels[index]  # in place of self.voxels[:, index]" in first.lines
+    assert first.places[0].startswith(line(name))
+    (remedy,) = turned(at)
+    assert first.name in remedy.mends
+    same_samples(at, remedy)
+
+
+@pytest.mark.parametrize("name", ["Along", "AcrossInOrder"])
+def test_what_lies_together_is_not_scattered(name: str, tmp_path: Path) -> None:
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **taken_by(name))
+    assert scattered(at.seen) is None and turned(at) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"), [("NumberByNumber", "python"), ("PartByPart", "reading")]
+)
+def test_reading_number_by_number_is_a_loop(name: str, cause: str, tmp_path: Path) -> None:
+    found = causes(Subject("", getattr(doctor_kinds, name)(tmp_path), cost=COST), 1.0)["causes"]
+    other = {"python": "reading", "reading": "python"}[cause]
+    assert found[cause] > 3 * found.get(other, 0.0), found
+
+
+def test_an_archive_of_arrays_is_opened_once_and_an_array_is_not(tmp_path: Path) -> None:
+    answers = with_share("reading")
+    at = context(doctor_kinds.ArchiveAnew(tmp_path), tmp_path, **answers)
+    (remedy,) = opened_once(at)
+    assert "np.load(self.path)" in remedy.lines or "numpy.load(self.path)" in remedy.lines
+    same_samples(at, remedy)
+    (tmp_path / "tried").rmdir()
+    assert opened_once(context(doctor_kinds.RowFiles(tmp_path), tmp_path, **answers)) == []
+
+
+def test_what_is_read_to_open_a_file_is_told_as_that(tmp_path: Path) -> None:
+    once = {"name": "opened-once", "beside": [8.0], "blocks": [1.0], "lines": "open(path)"}
+    found = {"opened": [("rows.zip", 20)], "first": [COST] * 20, "bytes_asked": 4e6, "opens": 1.0}
+    seen = {"items": found, "look": {"cost": COST, "bytes": 64.0}, **with_share("reading")}
+    told = [one.name for one in findings(seen)]
+    assert told[0] == "reads-too-much"
+    told = [one.name for one in findings(seen | {"tried": {"remedies": [once]}})]
+    assert told[:2] == ["reopens", "reads-too-much"]
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_a_store_that_the_doctor_opened_opens_in_workers_too(tmp_path: Path) -> None:
+    made = doctor_kinds.StoreLate(tmp_path)
+    subject = subject_of("made", DataLoader(made, batch_size=None, num_workers=2))
+    subject.attributes, subject.answers["inside"] = attributes(made), {"handles": []}
+    assert int(subject.read(7)) == 7
+    with opened(subject, Part(subject, [3, 5]), 2, None, batch_size=None) as loader:
+        assert [int(one) for one in loader] == [3, 5]
+    assert int(subject.read(9)) == 9, "the doctor's own stays open"
+
+
+@pytest.mark.parametrize(("name", "told"), [("JoinedAnew", True), ("OwnEpisode", False)])
+def test_arrays_of_a_list_that_are_joined_are_all_of_the_data(
+    name: str, told: bool, tmp_path: Path
+) -> None:
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **taken_by(name))
+    found = all_for_one(at.seen)
+    assert (found is not None) == told
+    assert found is None or "self.episodes holds 1,474,560 bytes" in found.evidence
+
+
+@pytest.mark.parametrize(("name", "told"), [("SeenByUsers", True), ("SeenBySets", False)])
+def test_a_list_of_lists_that_are_searched_is_named(name: str, told: bool, tmp_path: Path) -> None:
+    answers = taken_by(name, "python")
+    answers["causes"]["lines"][0]["times"] = 30.0
+    at = context(getattr(doctor_kinds, name)(tmp_path), tmp_path, **answers)
+    for one in at.seen["repeats"]["searched"]:
+        one["seconds"] = COST / 30  # as if it had been measured
+    found = searches_list(at.seen)
+    assert (found is not None) == told and hashed(at) == []
+    assert found is None or (
+        "self.seen[index] holds 4,000" in found.evidence
+        and "self.seen_sets = [set(one) for one in self.seen]" in found.lines
+    )

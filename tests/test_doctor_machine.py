@@ -34,7 +34,7 @@ FINE: dict[str, Any] = {
     "swapped_in": 0.0,
     "room": {"memory": 8 * GB, "shared memory": 4 * GB, "disk": 9 * GB}, "data": [],
     "spins": [], "quick_disks": [["/fast", 9 * GB]], "bound": {}, "batch_arrays": 0,
-    "batch_values": 0,
+    "batch_values": 0, "batch_padding": [],
 }  # fmt: skip
 READING = {"causes": {"reading": 0.008, "decoding": 0.002}, "total": 0.01}
 

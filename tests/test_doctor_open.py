@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import importlib
 import lzma
 import shelve
+import sys
 from collections import OrderedDict, UserDict
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datasets_impl.doctor.findings.findings import findings
 from datasets_impl.doctor.probes.inside import look_inside
+from datasets_impl.doctor.probes.loaders import Part, initialised, opened
 from datasets_impl.doctor.probes.parts import open_handles, parts
 from datasets_impl.doctor.probes.target import subject_of
 from tests.test_doctor_integrity import marked_in
@@ -104,3 +107,72 @@ class Lazy(UserDict[str, Any]):
 def test_dictionaries_are_looked_into_where_they_hold_their_values(kind: Any) -> None:
     found = dict((path, value) for path, value, _ in parts(Holds(kind(rows=np.zeros(3)))))
     assert any(path.endswith("['rows']") for path in found)
+
+
+OF_MODULE = """
+from torch.utils.data import DataLoader, Dataset
+
+FILE = None
+
+
+class Rows(Dataset):
+    def __init__(self, path, late):
+        self.path = path
+        if not late:
+            open_rows(path)
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        if FILE is None:
+            open_rows(self.path)
+        FILE.seek(index)
+        return FILE.read(1)[0]
+
+
+def open_rows(path):
+    global FILE
+    FILE = open(path, "rb")  # opened for all
+"""
+
+
+@pytest.fixture
+def of_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    name = f"rows_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(OF_MODULE)
+    (tmp_path / "rows").write_bytes(bytes(range(8)))
+    monkeypatch.syspath_prepend(tmp_path)
+    made = importlib.import_module(name)
+    yield made
+    if made.FILE is not None:
+        made.FILE.close()
+    del sys.modules[name]
+
+
+def test_what_a_module_holds_open_is_named(of_module: Any, tmp_path: Path) -> None:
+    made = of_module.Rows(tmp_path / "rows", late=False)
+    subject = subject_of("x", DataLoader(made, num_workers=2))
+    seen = {"inside": look_inside(subject, 60.0), "settings": subject.settings}
+    (found,) = findings(seen)
+    assert found.name == "handles" and found.evidence.startswith(
+        f"FILE of {of_module.__name__}, an open file"
+    )
+    assert [place.partition("  ")[2] for place in found.places] == [
+        'FILE = open(path, "rb")  # opened for all'[:40] + "…"
+    ]
+
+
+@pytest.mark.usefixtures("forked_workers")
+def test_what_a_module_opens_when_it_is_first_asked_each_worker_opens(
+    of_module: Any, tmp_path: Path
+) -> None:
+    made = of_module.Rows(tmp_path / "rows", late=True)
+    subject = subject_of("x", DataLoader(made, num_workers=1))
+    subject.answers["inside"] = look_inside(subject, 60.0)
+    assert subject.answers["inside"]["handles"] == []
+    assert subject.read(3) == 3 and open_handles(subject)
+    worker = initialised(subject)
+    assert worker.opened == [(of_module.__name__, "FILE", True)]
+    with opened(subject, Part(subject, [1, 2]), 1, None, batch_size=None) as loader:
+        assert list(loader) == [1, 2]

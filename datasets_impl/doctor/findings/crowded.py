@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from datasets_impl.doctor.findings.finding import (
     LEAST_SHARE,
     MECHANISM,
@@ -12,12 +14,13 @@ from datasets_impl.doctor.findings.finding import (
     gain_of,
     share_of,
 )
-from datasets_impl.doctor.findings.mechanisms import workers_cost
+from datasets_impl.doctor.findings.mechanisms import FOREIGN_CORES, workers_cost
 from datasets_impl.doctor.findings.starting import LEAST, epoch_in_workers
 from datasets_impl.doctor.findings.user_lines import loader_places, shown
 
 MANY = 2  # workers a core, which may still take turns without harm
 LEAST_GAIN = 1.2  # of one thread a worker, to be what is named first
+THREADED = ("transforming", "converting", "resizing")  # what PyTorch does in several
 LIBRARIES = {  # whose threads -> the line that leaves one
     "PyTorch": "torch.set_num_threads(1)",
     "OpenCV": "cv2.setNumThreads(0)",
@@ -47,10 +50,17 @@ def bound_to_cores(seen: Probes) -> Finding | None:
 def threads_of(seen: Probes) -> tuple[str, int]:
     """The library that has most threads in each worker, and how many."""
     inside, counted = seen.get("inside", {}), seen.get("batches", {}).get("threads", {})
-    found = {"PyTorch": counted.get("torch") or 1,
+    set_by_reads = seen.get("look", {}).get("threads", {}).get("count", 1)
+    found = {"PyTorch": max(counted.get("torch") or 1, set_by_reads),
              "OpenCV": counted.get("cv2") or inside.get("opencv_threads") or 1}  # fmt: skip
     name = max(found, key=lambda one: found[one])
     return name, int(found[name])
+
+
+def asked_in(seen: Probes) -> list[Any]:
+    """The lines that ask PyTorch for threads in a worker, which has one where nobody does."""
+    by_reads = seen.get("look", {}).get("threads", {}).get("lines")
+    return list(by_reads or seen.get("inside", {}).get("worker_init_lines", []))
 
 
 def too_many_threads(seen: Probes) -> Finding | None:
@@ -59,17 +69,19 @@ def too_many_threads(seen: Probes) -> Finding | None:
     if not limit or workers < 2 or threads * workers <= 2 * limit:
         return None
     gain = gain_of(seen, "one-thread") or 1.0
-    own = library == "PyTorch"  # it takes one thread a worker, where nobody says otherwise
+    # Beside other programs more threads win a larger share of the cores, and show no loss.
+    busy = seen.get("machine", {}).get("foreign", 0.0) > FOREIGN_CORES
+    asked_for = library == "PyTorch" and asked_in(seen) and share_of(seen, *THREADED) >= LEAST_SHARE
     return Finding(
         "threads",
         "Workers start more threads than there are cores",
         f"{workers} workers with {threads} {library} threads each, on {limit} cores."
         + (f" With one thread each an epoch is {gain:.1f} times as fast." if gain > 1 else ""),
         "One thread a worker is enough.",
-        MECHANISM + 0.7 if gain >= LEAST_GAIN else NOTE + 0.2,
+        MECHANISM + 0.7 if gain >= LEAST_GAIN or (busy and asked_for) else NOTE + 0.2,
         "C20",
         f"def worker_init_fn(worker):\n    {LIBRARIES[library]}",
-        (own and shown(seen.get("inside", {}).get("worker_init_lines", []))) or loader_places(seen),
+        (library == "PyTorch" and shown(asked_in(seen))) or loader_places(seen),
     )
 
 

@@ -25,6 +25,7 @@ LARGER = 6.0  # pixels decoded over pixels used
 WORKERS_COST = 1.3
 WORTH = 1.1  # the whole interval of a remedy's gain must be above this to be recommended
 NEAR = 1.5  # times the ceiling's time: nothing is left to find
+LITTLE_MORE, HIDDEN = 3.0, 5e-3  # times a cheap item; seconds of a batch
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,17 @@ class Finding:
 Probes = dict[str, Any]  # probe -> its answer (one that failed is missing); the loader's settings
 
 
-def cheap(seen: Probes) -> float:
-    """Seconds: an item that takes less on this machine is no problem by itself."""
+def nothing(seen: Probes) -> float:
+    """Seconds: an item that takes less on this machine costs next to nothing."""
     return TURNS * float(seen.get("look", {}).get("turn", 0.0))
+
+
+def cheap(seen: Probes) -> float:
+    """Seconds: an item that takes less on this machine is no problem by itself; nor is one that
+    takes a little more, where a whole batch takes less than half of a short training step."""
+    least = nothing(seen)
+    batch = seen.get("inside", {}).get("batch_size")
+    return max(least, min(LITTLE_MORE * least, HIDDEN / batch)) if batch else least
 
 
 def share_of(seen: Probes, *causes: str) -> float:

@@ -82,7 +82,7 @@ from datasets_impl.doctor.findings.mechanisms import (
 )
 from datasets_impl.doctor.findings.memory import grows, large_pickle, leaks
 from datasets_impl.doctor.findings.repeated import done_twice, same_work
-from datasets_impl.doctor.findings.searching import all_for_one, searches_list
+from datasets_impl.doctor.findings.searching import all_for_one, scattered, searches_list
 from datasets_impl.doctor.findings.sizes import computes_too_much, float64, padded, wide_values
 from datasets_impl.doctor.findings.starting import (
     reads_all_first,
@@ -108,6 +108,7 @@ HAZARDS: tuple[Callable[[Probes], Finding | None], ...] = (
     reads_all_first, slow_to_make, stream_start, many_tensors, workers_restart, searches_list,
     slow_disk, wait_in_turn, split_late, seeded, wide_values, computes_too_much, padded,
     bound_to_cores, idle_workers, done_twice, connects, pickled_batches, all_for_one,
+    scattered,
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from datasets_impl.doctor.findings.finding import (
     Probes,
     cheap,
     gain_of,
+    nothing,
     share_of,
     tried_of,
 )
@@ -24,7 +25,9 @@ from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import leading_to, loader_places, shown
 from datasets_impl.doctor.probes.causes import KINDS
 
+FEW = 0.15  # of the samples, that take most of the time
 OPENING, OPENED_GAIN = 0.2, 1.3  # of a sample's time; times as fast without opening
+MOST_OPENED = 2.0  # the same, from which on what is read too much is read to open it
 LEAST_TENSORS = 64  # of a batch
 LEAST_WAIT, LEAST_MET = 0.2, 0.05  # of a sample's time, for a lock; samples that found it taken
 DONE_AGAIN = 0.6  # of a sample's work, that each worker does for all others
@@ -41,18 +44,30 @@ def outlier(seen: Probes) -> Finding | None:
     times = np.minimum(first, second) if second else np.array(first)
     if len(times) < 20 or times.max() < 1e-3 or seen.get("look", {}).get("iterable"):
         return None
-    slowest = np.argsort(times)[::-1][: max(1, len(times) // 100)]
-    share, median = times[slowest].sum() / times.sum(), float(np.median(times))
-    if times[slowest[0]] < OUTLIER_TIMES * median or share < OUTLIER_SHARE:
+    order, median = np.argsort(times)[::-1], float(np.median(times))
+    far = int((times >= max(1e-3, OUTLIER_TIMES * median)).sum())
+    if not far:
         return None
-    named = ", ".join(str(answer["indices"][i]) for i in slowest[:5])
+    count, least = max(1, len(times) // 100), OUTLIER_SHARE
+    if times[order[:count]].sum() < least * times.sum():  # more of them, each of them less slow
+        count, least = far, LEAST_SHARE
+    share = times[order[:count]].sum() / times.sum()
+    if share < least or count > FEW * len(times):
+        return None
+    workers = seen.get("settings", {}).get("num_workers") or 0
+    named = ", ".join(str(answer["indices"][i]) for i in order[: min(5, count)])
     return Finding(
         "outlier",
         "A few samples are far slower than the rest",
-        f"Sample {named} takes {1e3 * times[slowest[0]]:.1f} ms, the median {1e3 * median:.2f} ms; "
-        f"the slowest 1 % take {share:.0%} of the time.",
-        "Look at these samples first: every batch that holds one waits for it.",
+        f"Sample {named} takes {1e3 * times[order[0]]:.1f} ms, the median {1e3 * median:.2f} ms; "
+        f"the slowest {100 * max(0.01, count / len(times)):.0f} % take {share:.0%} of the time.",
+        "Look at these samples first: every batch that holds one waits for it. Cut them, or make "
+        "batches of about equal cost.",
         MECHANISM + 0.9,
+        "",
+        "DataLoader(..., in_order=False)  # other batches go first meanwhile"
+        if workers > 1
+        else "",
         places=shown(answer.get("slow_lines", [])),
     )
 
@@ -90,13 +105,13 @@ def reopens(seen: Probes) -> Finding | None:
     costs = f"opening takes {share:.0%} of its time."
     if lazy:
         costs = f"opened once in each worker, samples come {gain:.1f} times as fast."
-    places = leading_to(seen, "opening") or (leading_to(seen, "reading") if lazy else [])
+    places = leading_to(seen, "opening", *(("reading",) if lazy else ()))
     return Finding(
         "reopens",
         "A file is opened anew for every item",
         f"{named}{costs}",
         "Open it once in each worker, when its first item is read.",
-        MECHANISM + 0.6,
+        MECHANISM + (0.805 if lazy and gain >= MOST_OPENED else 0.6),
         "",
         tried["lines"] if tried and lazy else opened_late("dataset.file", " ".join(places)),
         places,
@@ -230,7 +245,7 @@ def workers_cost(seen: Probes) -> Finding | None:
     batch_ms = float(np.median(none["beside"])) * size / 1e3
     step_ms = seen.get("step_ms")
     # Samples that cost nothing are small, and so are the steps that train on them.
-    there = float(np.median(none["blocks"])) * 1e-6 < cheap(seen) / 2
+    there = float(np.median(none["blocks"])) * 1e-6 < nothing(seen) / 2
     waits = batch_ms > (step_ms or (0.0 if there else SHORT_STEP))  # else a step outlasts a batch
     # Beside other programs workers cannot show what they give to samples that are work.
     busy = seen.get("machine", {}).get("foreign", 0.0) > FOREIGN_CORES

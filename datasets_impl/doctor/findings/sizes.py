@@ -171,11 +171,25 @@ def mostly_padding(seen: Probes) -> list[dict[str, Any]]:
     return found if saved >= (1 - 1 / TIMES) * seen.get("look", {}).get("bytes", 0.0) else []
 
 
+def padded_batches(seen: Probes) -> list[dict[str, Any]]:
+    """Leaves that the collate function makes far longer than the longest of a batch, and that are
+    most of it; none where moving batches takes little time."""
+    whole = account(seen)
+    moving = whole.parts.get("collating", 0.0) + (whole.hand_over or 0.0)
+    found = [one for one in seen.get("machine", {}).get("batch_padding", [])
+             if one["length"] >= TIMES * one["used"]]  # fmt: skip
+    saved = sum(one["bytes"] * (1 - one["used"] / one["length"]) for one in found)
+    much = found and saved >= (1 - 1 / TIMES) * found[0]["of"]
+    total = whole.total + (whole.hand_over or 0.0)
+    slow = moving >= LARGEST_SHARE * total and total > cheap(seen)
+    return found if much and slow else []
+
+
 def padded(seen: Probes) -> Finding | None:
     """Zeros are collated, handed over and computed on, whoever does it."""
     found = mostly_padding(seen)
     if not found:
-        return None
+        return _padded_in_batches(seen)
     one = max(found, key=lambda each: int(each["bytes"]))
     saved = sum(each["bytes"] * (1 - each["used"] / each["length"]) for each in found)
     return Finding(
@@ -188,4 +202,22 @@ def padded(seen: Probes) -> Finding | None:
         "",
         UNPADDED,
         _making(seen),
+    )
+
+
+def _padded_in_batches(seen: Probes) -> Finding | None:
+    found = padded_batches(seen)
+    if not found:
+        return None
+    one = max(found, key=lambda each: int(each["bytes"]))
+    return Finding(
+        "padding",
+        "Batches are mostly padding",
+        f"The collate function makes a batch {one['length']:,} long, and the longest of "
+        f"{one['samples']} samples takes {one['used']:,} of it.",
+        "Pad each batch to the longest in it.",
+        MECHANISM + 0.87,
+        "",
+        UNPADDED,
+        leading_to(seen, "collating", "python"),
     )

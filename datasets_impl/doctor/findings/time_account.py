@@ -15,6 +15,7 @@ ORDER = (*BASIC, *KINDS)
 
 # How functions are called that the profiler does not see -> what they do; they are timed apart.
 UNSEEN = {"numpy.random.": "drawing random numbers", "lmdb.open": "opening"}
+PACKED = ("gzip", "szip")  # of chunks of HDF5, which take longer to unpack than to read
 
 
 @dataclass(frozen=True)
@@ -43,17 +44,20 @@ def account(answers: Answers) -> Account:
     collating = float(causes.get("collating", 0.0))
     parts["collating"] = parts.get("collating", 0.0) + collating
     total = float(causes.get("total", 0.0)) + collating
-    for kind, call in unseen(answers):
-        part = min(parts.get("python", 0.0), call["share"] * total)
-        parts["python"] = parts.get("python", 0.0) - part
+    for kind, held_for, call in unseen(answers):
+        part = min(parts.get(held_for, 0.0), call["share"] * total)
+        parts[held_for] = parts.get(held_for, 0.0) - part
         parts[kind] = parts.get(kind, 0.0) + part
     ordered = {name: parts[name] for name in ORDER if parts.get(name)}
     return Account(total, ordered, batches.get("hand_over"), batches.get("starting"))
 
 
-def unseen(answers: Answers) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Calls that the profile holds for Python's own time, and what they do."""
+def unseen(answers: Answers) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Calls whose work the profile does not see: what they do, what it holds them for, and the
+    call."""
     for call in answers.get("repeats", {}).get("calls", []):
         for name, kind in UNSEEN.items():
             if call["full_name"].startswith(name):
-                yield kind, call
+                yield kind, "python", call
+        if call.get("chunk", {}).get("compression") in PACKED:  # unpacked within the library
+            yield "decompressing", "reading", call

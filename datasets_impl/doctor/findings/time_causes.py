@@ -48,6 +48,7 @@ CAUSES = {  # cause -> title, remedy, claim
     "listing": ("Listing folders takes the time", "List once, in the constructor.", "C12"),
 }
 
+COPYING = ("converting", "collating")
 VAGUE = 1.5  # times as much must operations take that are called nothing, to come before a kind
 LOOP = (
     "Looping in Python takes the time",
@@ -60,6 +61,8 @@ KIND_REMEDIES = {  # kind of work -> what to do about it; the others are done on
     "here every look is a request, and its answer is pickled.",
     "running another program": "Call a library in the same process, or run it once for all files "
     "and store what it gives: each start costs about a thousandth of a second and more.",
+    "starting threads": "Keep one pool in each worker, made when its first sample is read; or do "
+    "it in a loop: workers run beside each other already.",
     "connecting": "Connect once in each worker, when its first sample is read, and keep that open.",
     "hashing": "Verify files once, before training, not whenever they are read.",
     "sorting": "Sort once, in the constructor; the largest few come quicker by `heapq.nlargest`.",
@@ -105,11 +108,15 @@ def time_causes(seen: Probes) -> list[Finding]:
     near = limit and limit < 1e6 * whole.total and float(np.median(own)) < NEAR * limit
     if not whole.total or whole.total < cheap(seen) or near:
         return []
+    # A copy that is as quick as one can be is no cause.
+    copying = 1e-6 * NEAR * seen.get("ceiling", {}).get("copying", 0.0)
+    parts = {cause: seconds for cause, seconds in whole.parts.items()
+             if cause not in COPYING or seconds > copying}  # fmt: skip
     found = []
-    largest = max(whole.parts.values(), default=0.0) / whole.total
+    largest = max(parts.values(), default=0.0) / whole.total
     least = min(LEAST_SHARE, max(LARGEST_SHARE, largest))
     named = any(whole.share(kind) >= least for kind in KINDS)
-    for cause, seconds in whole.parts.items():
+    for cause, seconds in parts.items():
         share = seconds / whole.total
         if share < least:
             continue

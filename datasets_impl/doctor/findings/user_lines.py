@@ -44,11 +44,11 @@ def user_lines(seen: Probes) -> list[UserLine]:
         for one in seen.get("causes", {}).get("lines", [])
     ]
     total = account(seen).total
-    for kind, call in unseen(seen):
+    for kind, held_for, call in unseen(seen):
         for one in found:
             if (one.file, one.line) == (call["file"], call["line"]):
-                part = min(one.causes.get("python", 0.0), call["share"] * total)
-                one.causes.update(python=one.causes.get("python", 0.0) - part)
+                part = min(one.causes.get(held_for, 0.0), call["share"] * total)
+                one.causes[held_for] = one.causes.get(held_for, 0.0) - part
                 one.causes[kind] = one.causes.get(kind, 0.0) + part
     return found
 

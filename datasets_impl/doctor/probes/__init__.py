@@ -9,14 +9,14 @@ with plain values.
   `statements`; `own_code`, `own_lines`, `source_lines`, `tracing` and `steps` say under which of
   the user's lines;
 - calls that are seen by `standing` in for them (`callees`, `calls`): `pictures`, `repeats`,
-  `searching`, `whole`, `queries`, `generators`, `in_turn` (locks); `chunks`, `parquet` and
-  `archives` in files;
+  `searching`, `whole`, `scattered`, `queries`, `generators`, `in_turn` (locks); `chunks`,
+  `parquet` and `archives` in files;
 - whether samples are right: `finite`, `integrity` (with errors that are `swallowed`, `stores` that
   are `frozen`, data that is `rewritten`, masks that move `apart`), `randomness`, `rereading`,
   `seeding`, `epochs`, `worker_seeds`, `splitting`; `narrower` and `padding`, whether fewer bytes
   would hold them;
 - what workers cost: `batches`, `orders` (samplers), `preparing`, `starting`, `growth`, `pickling`,
-  `idle`;
+  `set_threads`, `idle`;
 - what there is: `machine`, `data_files`, `ceiling`, `room`, `clock`, and `thresholds` that findings
   know, too.
 """

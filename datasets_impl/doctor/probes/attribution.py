@@ -40,10 +40,10 @@ DISTURBED = 3.0  # times as long as another pass with the profiler
 BUSY = 0.1  # share of the time in the queue for a processor
 LATE = 8  # times that a moment is asked for
 LEAST_HIDDEN = 0.1  # share of the time, for waiting that no function tells to be believed
-QUICK = 30e-6  # seconds of a line that is begun again and again
 HIDING = ("waiting", "reading", "opening", "listing", "writing", "connecting",
           "running another program", "asking another process")  # that may be blocked  # fmt: skip
-ASKED_FOR_ONE = ("converting", "transforming")  # which say nothing of single numbers
+# Which say nothing of single numbers -> seconds of a line that is begun again and again.
+ASKED_FOR_ONE = {("converting", "transforming"): 30e-6, ("reading",): 3e-6}
 LINES_OF, LINES_SECONDS = 8, 2.0  # items and seconds under the slow hooks, at most
 LEAST_LINES = 0.3  # seconds, for them to be read at all
 LINES_TIMES = 40.0  # times that an item takes without hooks, within which one is read under them
@@ -245,9 +245,11 @@ def _by_text(found: Attribution) -> Attribution:
 def _looped(found: Attribution) -> Attribution:
     """What quick calls take in a line that is begun again and again is Python's own time: a library
     is asked for one number at a time."""
-    looped = {(one.file, one.line) for one in found.lines
-              if one.times >= LOOPED and one.seconds < QUICK * one.times}  # fmt: skip
-    return _all_moved(found, ASKED_FOR_ONE, "python", looped)
+    for causes, quick in ASKED_FOR_ONE.items():
+        looped = {(one.file, one.line) for one in found.lines
+                  if one.times >= LOOPED and one.seconds < quick * one.times}  # fmt: skip
+        found = _all_moved(found, causes, "python", looped)
+    return found
 
 
 def _all_moved(

@@ -25,6 +25,12 @@ _KINDS: tuple[tuple[Cause, str], ...] = (
         r"(^|/)subprocess\.py:|_posixsubprocess|built-in method posix\.(system|posix_spawn)",
     ),
     (
+        "starting threads",
+        r"(^|/)threading\.py:start$|built-in method _thread\.start"
+        r"|concurrent/futures/thread\.py:__init__$"
+        r"|multiprocessing/pool\.py:(__init__|_repopulate_pool\w*)$",
+    ),
+    (
         "connecting",
         r"'(connect|do_handshake)' of '_(socket|ssl)"
         r"|(^|/)socket\.py:(create_connection|getaddrinfo)|_socket\.getaddrinfo",
@@ -103,7 +109,10 @@ KINDS: tuple[Cause, ...] = (
     "sorting",
 )  # fmt: skip
 HOLDING = (*KINDS, "reading", "resizing")
-OWNING = ("running another program",)  # what waits or reads below it does so for it
+OWNING = (
+    "running another program",
+    "starting threads",
+)  # what waits or reads below it does so for it
 LENT = ("waiting", "reading", "opening")
 # What is read and unpacked, of which a sample may be a small part.
 FETCHING: tuple[Cause, ...] = (

@@ -17,10 +17,16 @@ from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.loaders import batch_size_of, start_method_of
 from datasets_impl.doctor.probes.orders import own_sampler
 from datasets_impl.doctor.probes.own_code import source_of
-from datasets_impl.doctor.probes.parts import BIG, handles, open_handles, parts
+from datasets_impl.doctor.probes.parts import BIG, OF, handles, open_handles, parts
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.randomness import is_called_to_store, is_random
-from datasets_impl.doctor.probes.source_lines import Line, lines_of_class, of_part, within
+from datasets_impl.doctor.probes.source_lines import (
+    Line,
+    lines_of_class,
+    of_part,
+    set_by_name,
+    within,
+)
 from datasets_impl.doctor.probes.target import Subject
 
 LISTINGS = ("listdir", "scandir", "glob", "rglob", "iglob", "iterdir")
@@ -100,7 +106,9 @@ def _note(subject: Subject) -> str:
 
 def handle_lines(subject: Subject) -> list[Line]:
     """Where the first of them is opened."""
-    return next((of_part(subject.dataset, path) for path, _ in handles(subject)), [])
+    path = next((path for path, _ in handles(subject)), "")
+    name, _, home = path.partition(OF)
+    return set_by_name(home, name) if home else of_part(subject.dataset, path) if path else []
 
 
 def _plain(value: Any) -> bool:

@@ -6,22 +6,24 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import psutil
 
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.attribution import SCHEDULED, queue_seconds
 from datasets_impl.doctor.probes.data_files import files_of_data
 from datasets_impl.doctor.probes.own_lines import watch_lines
 from datasets_impl.doctor.probes.raised import RAISED
-from datasets_impl.doctor.probes.reads import reads, seconds_of_items
+from datasets_impl.doctor.probes.reads import reads
 from datasets_impl.doctor.probes.source_lines import Line
 from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.probes.tracing import costliest
 
 FEW, FAR = 20, 10.0  # samples, and times as slow as the usual one, for a sample to be looked at
+LEAST = 1e-9  # seconds of a sample
 
 
 def items(subject: Subject, seconds: float) -> dict[str, Any]:
@@ -51,14 +53,13 @@ def items(subject: Subject, seconds: float) -> dict[str, Any]:
 def _timed(subject: Subject, seconds: float) -> list[tuple[Any, float]]:
     until, found = clock.perf_counter() + seconds, []
     for index, read in reads(subject):
-        begun = clock.perf_counter()
         try:
-            read()
+            taken = _taken(read)
         except StopIteration:
             break
         except RAISED:
             continue
-        found.append((index, clock.perf_counter() - begun))
+        found.append((index, taken))
         if clock.perf_counter() > until:
             break
     return found
@@ -67,14 +68,34 @@ def _timed(subject: Subject, seconds: float) -> list[tuple[Any, float]]:
 def _again(subject: Subject, first: Sequence[tuple[Any, float]], seconds: float) -> list[float]:
     """Of each index, a second time; of the slowest of both times, the quickest of some more."""
     until = clock.perf_counter() + 0.6 * seconds
-    second = seconds_of_items(subject, [index for index, _ in first])
+    second = [_again_taken(subject, index) for index, _ in first]
     both = np.minimum(second, [taken for _, taken in first]) if first else np.empty(0)
-    for place in np.argsort(both)[::-1][: max(5, len(both) // 100)]:
+    far = int((both >= FAR * np.median(both)).sum()) if first else 0
+    for place in np.argsort(both)[::-1][: max(5, len(both) // 100, far)]:
         if clock.perf_counter() > until:
             break
-        more = seconds_of_items(subject, [first[place][0]] * 3)
+        more = [_again_taken(subject, first[place][0]) for _ in range(3)]
         second[place] = min(second[place], *more)
     return second
+
+
+def _again_taken(subject: Subject, index: Any) -> float:
+    """Of a sample that raises as long as it took to."""
+
+    def read() -> None:
+        with contextlib.suppress(*RAISED):
+            subject.read(index)
+
+    return _taken(read)
+
+
+def _taken(read: Callable[[], Any]) -> float:
+    """Seconds, but for those in the queue for a processor: a sample that another program came
+    before is no slow one."""
+    queued, begun = queue_seconds(), clock.perf_counter()
+    read()
+    taken = clock.perf_counter() - begun
+    return max(LEAST, taken - (queue_seconds() - queued))
 
 
 def _slow_lines(subject: Subject, chosen: Sequence[Any], times: Any, seconds: float) -> list[Line]:
@@ -109,7 +130,8 @@ class _Audit:
         if not self.on:
             return
         if event == "open" and isinstance(arguments[0], str | bytes):
-            self.opened[os.fsdecode(arguments[0])] += 1
+            if (path := os.fsdecode(arguments[0])) != SCHEDULED:  # opened by the doctor itself
+                self.opened[path] += 1
         elif event == "sqlite3.connect" and isinstance(arguments[0], str | os.PathLike):
             self.opened[os.fspath(arguments[0])] += 1
         elif event == "socket.connect":

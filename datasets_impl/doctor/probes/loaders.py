@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from torch.utils.data._utils import worker as torch_worker
 
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.epochs import attribute, has
-from datasets_impl.doctor.probes.parts import open_handles
+from datasets_impl.doctor.probes.parts import OF, kind_name, open_handles
 from datasets_impl.doctor.probes.raised import RAISED, InitRaised, sentence
 from datasets_impl.doctor.probes.reading import HANG, note_in_worker
 from datasets_impl.doctor.probes.room import at_once
@@ -133,13 +134,18 @@ class WorkerInit:
     """What a worker calls first: to the user's code it then reads the user's dataset, whatever part
     or copy of it this one reads; and the user's function is called."""
 
-    def __init__(self, dataset: Any, function: Any, opened: Sequence[Way] = ()) -> None:
+    def __init__(
+        self, dataset: Any, function: Any, opened: Sequence[Way] = (), threads: int = 0
+    ) -> None:
         """
         Args:
-            opened: by which attributes one comes to a file that only the doctor's reads opened, and
-                whether it was None before; a worker opens it for itself.
+            opened: by which attributes of the dataset ("") or of a module one comes to a file that
+                only the doctor's reads opened, and whether it was None before; a worker opens it
+                for itself.
+            threads: that the code gives PyTorch in each worker, which it may do only once.
         """
         self.dataset, self.function, self.opened = dataset, function, opened
+        self.threads = threads
 
     def __call__(self, worker: int) -> None:
         note_in_worker()
@@ -152,14 +158,16 @@ class WorkerInit:
             inner = inner.subject.dataset if isinstance(inner, Part) else inner.inner
         is_users = inner is not info.dataset
         object.__setattr__(info, "dataset", inner if is_users else self.dataset)
-        for *steps, name, was_none in self.opened:
-            forget(info.dataset, steps, name, was_none)
+        for home, *steps, name, was_none in self.opened:
+            forget(sys.modules.get(home) if home else info.dataset, steps, name, was_none)
         torch_worker._worker_info = info  # it cannot be changed, only replaced
         if self.function is not None:
             try:
                 self.function(worker)
             except RAISED as error:
                 raise InitRaised(sentence(error)) from None
+        if self.threads:
+            torch.set_num_threads(self.threads)
 
 
 def forget(holder: Any, steps: Sequence[str], name: str, was_none: bool) -> None:
@@ -170,6 +178,8 @@ def forget(holder: Any, steps: Sequence[str], name: str, was_none: bool) -> None
     held = attribute(holder, "__dict__") or {}
     if name in held:
         _left_open.append(held.pop(name))
+        if kind_name(_left_open[-1]).endswith(".Environment"):  # LMDB opens a store once in each
+            _left_open.pop().close()  # of another process: it stays open there
         held |= {name: None} if was_none else {}
 
 
@@ -178,12 +188,13 @@ def opened_by_reads(subject: Subject) -> list[Way]:
     before = subject.answers.get("inside", {}).get("handles")
     if before is None:
         return []
-    ways = [one.partition(",")[0].split(".")[1:] for one in open_handles(subject)
-            if one not in before]  # fmt: skip
+    paths = [one.partition(",")[0] for one in open_handles(subject) if one not in before]
+    ways = [path.split(".")[1:] for path in paths if OF not in path]
     known = subject.attributes or {}
     # Of what lies deeper it is not known; most code asks whether it is None.
-    return [(*way, len(way) > 1 or way[0] in known) for way in ways
-            if way and all(map(str.isidentifier, way))]  # fmt: skip
+    found: list[Way] = [("", *way, len(way) > 1 or way[0] in known) for way in ways
+                        if way and all(map(str.isidentifier, way))]  # fmt: skip
+    return found + [(*reversed(path.split(OF)), True) for path in paths if OF in path]
 
 
 def only_noted(worker: int) -> None:
@@ -198,7 +209,8 @@ def start_method_of(subject: Subject) -> str:
 
 def initialised(subject: Subject) -> WorkerInit:
     function = attribute(subject.loader, "worker_init_fn")
-    return WorkerInit(subject.dataset, function, opened_by_reads(subject))
+    threads = subject.answers.get("look", {}).get("threads", {}).get("count", 0)
+    return WorkerInit(subject.dataset, function, opened_by_reads(subject), threads)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from datasets_impl.doctor.probes.samples import (
     signature,
     size_of,
 )
+from datasets_impl.doctor.probes.set_threads import NOTED
 from datasets_impl.doctor.probes.stores import sizes
 from datasets_impl.doctor.probes.target import Subject
 
@@ -43,6 +44,7 @@ def look(
     `note` is told what is known so far, and which sample is `reading`, before each of them.
     """
     until = clock.perf_counter() + seconds / 2
+    NOTED.clear()  # of what was made before: workers begin with one thread
     subject.stores = sizes(subject)
     subject.attributes = attributes(subject.dataset)
     known, least = _Looked(subject), 3 if subject.iterable else 2  # the first may be slow
@@ -135,6 +137,7 @@ class _Looked:
             "seen": len(self.times),
             "cost": self.cost,
             "turn": self.subject.turn,
+            "threads": dict(NOTED),
             "first": self.times[0] if self.times else 0.0,
             "none": self.none,
             "nothing": self.nothing,

@@ -18,6 +18,7 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.callees import users_modules
 from datasets_impl.doctor.probes.data_files import places
 from datasets_impl.doctor.probes.loaders import AHEAD, batch_size_of, collate_of
+from datasets_impl.doctor.probes.padding import of_batch
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
 from datasets_impl.doctor.probes.room import room
@@ -108,11 +109,12 @@ def quick_disks() -> list[list[Any]]:
     return found
 
 
-def _of_batch(subject: Subject, size: int, seconds: float) -> dict[str, int]:
+def _of_batch(subject: Subject, size: int, seconds: float) -> dict[str, Any]:
     """What a batch of the user's is made of, by what two and four samples become: how many tensors,
-    bytes of NumPy arrays, and how many other values."""
+    bytes of NumPy arrays, and how many other values; and what of it is filled up."""
     names = ("batch_tensors", "batch_arrays", "batch_values")
     counts: list[tuple[int, tuple[int, ...]]] = []
+    padding: dict[str, Any] = {"batch_padding": []}
     for few in (2, 4) if not subject.iterable and 6 * subject.cost <= seconds else ():
         some = []
         for index in indices(subject, few):
@@ -122,11 +124,14 @@ def _of_batch(subject: Subject, size: int, seconds: float) -> dict[str, int]:
         if why:
             break
         with contextlib.suppress(*RAISED):
-            counts.append((len(some), made_of(collate(copied(some)))))
+            batch = collate(copied(some))
+            counts.append((len(some), made_of(batch)))
+            padding["batch_padding"] = of_batch(some, batch)
     if len(counts) < 2 or counts[0][0] == counts[1][0]:
-        return dict(zip(names, counts[-1][1] if counts else (0, 0, 0), strict=True))
+        last = counts[-1][1] if counts else (0, 0, 0)
+        return dict(zip(names, last, strict=True)) | padding
     (a, first), (b, second) = counts
-    return {
+    return padding | {
         name: max(more, round(less + (size - a) * (more - less) / (b - a)))
         for name, less, more in zip(names, first, second, strict=True)
     }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from datasets_impl.doctor.probes.samples import leaves
+from datasets_impl.doctor.probes.samples import leaves, size_of
 
 Array = np.ndarray[Any, Any]
 
@@ -82,3 +83,30 @@ class Padding:
                 "bytes": one.nbytes,
             })  # fmt: skip
         return found
+
+
+def of_batch(samples: Sequence[Any], batch: Any) -> list[dict[str, Any]]:
+    """Leaves of a batch that the collate function has filled up: of each the axis, its length, what
+    the longest of the samples has, its bytes and those of the batch."""
+    found, size = [], size_of(batch)
+    for leaf in leaves(batch):
+        array = leaf.array
+        if array is None or not LEAST_BYTES <= leaf.nbytes <= MOST_BYTES:
+            continue
+        for axis, length in list(enumerate(array.shape))[1:] if len(array) == len(samples) else []:
+            longest = longest_of(samples, array.shape, axis)
+            rest = np.moveaxis(array, axis, 0)[longest:]
+            if rest.size and (rest == rest.flat[0]).all():
+                found.append({
+                    "path": leaf.path, "axis": axis, "length": length, "used": longest,
+                    "samples": len(samples), "bytes": leaf.nbytes, "of": size,
+                })  # fmt: skip
+    return found
+
+
+def longest_of(samples: Sequence[Any], shape: Sequence[int], axis: int) -> int:
+    """Of samples that a batch of that shape is made of; its own length where none fits."""
+    own = (leaf.array.shape for one in samples for leaf in leaves(one) if leaf.array is not None)
+    fit = (one[axis - 1] for one in own if len(one) == len(shape) - 1
+           and (*shape[1:axis], *shape[axis + 1 :]) == (*one[: axis - 1], *one[axis:]))  # fmt: skip
+    return int(max(fit, default=shape[axis]))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ import torch
 from torch.utils.data import Dataset
 
 from datasets_impl.doctor.probes.epochs import attribute
+from datasets_impl.doctor.probes.own_lines import is_users
 from datasets_impl.doctor.probes.target import Subject
 
 DEEP = 5  # levels of objects that are looked into
 MOST = 2000  # objects in all
 BIG = 50_000  # elements of a list that workers will copy
+OF = " of "  # between a variable and its module
 HANDLES = {  # type -> what users call it
     "h5py._hl.files.File": "an HDF5 file",
     "h5py._hl.dataset.Dataset": "an HDF5 dataset",
@@ -80,10 +83,23 @@ def open_handles(subject: Subject) -> list[str]:
 
 
 def handles(subject: Subject) -> Iterator[tuple[str, str]]:
-    for path, value, _ in parts(subject.dataset):
+    for path, value in chain(_held(subject), _held_by_modules(subject)):
         kind = HANDLES.get(kind_name(value))
         if kind and not _is_closed(value) and not _is_written(value):
             yield path, kind
+
+
+def _held(subject: Subject) -> Iterator[tuple[str, Any]]:
+    yield from ((path, value) for path, value, _ in parts(subject.dataset))
+
+
+def _held_by_modules(subject: Subject) -> Iterator[tuple[str, Any]]:
+    """Variables of the user's modules that the dataset's classes come from."""
+    homes = dict.fromkeys(type(one).__module__ for _, one, _ in parts(subject.dataset))
+    for home in homes:
+        module = sys.modules.get(home)
+        if is_users(attribute(module, "__file__") or "<"):
+            yield from ((f"{name}{OF}{home}", one) for name, one in list(vars(module).items()))
 
 
 def kind_name(value: Any) -> str:

@@ -15,7 +15,7 @@ from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.attribution import queue_seconds
 from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.inside import opencv_threads
-from datasets_impl.doctor.probes.loaders import Part, WorkerInit, opened_by_reads
+from datasets_impl.doctor.probes.loaders import Part, WorkerInit, initialised
 from datasets_impl.doctor.probes.target import Subject
 
 _SENT, _INIT, _FIRST, _LATER, _BEGAN, _TORCH, _OPENCV = range(7)  # places of what a worker notes
@@ -110,8 +110,8 @@ class TimedInit(WorkerInit):
     """Notes what the user's function takes in the first worker, and the threads that it leaves."""
 
     def __init__(self, subject: Subject, told: Any) -> None:
-        function = getattr(subject.loader, "worker_init_fn", None)
-        super().__init__(subject.dataset, function, opened_by_reads(subject))
+        one = initialised(subject)
+        super().__init__(one.dataset, one.function, one.opened, one.threads)
         self.told = told
 
     def __call__(self, worker: int) -> None:

@@ -18,6 +18,7 @@ from datasets_impl.doctor.probes.own_lines import users_place
 from datasets_impl.doctor.probes.queries import queries
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.reads import indices
+from datasets_impl.doctor.probes.scattered import scattered
 from datasets_impl.doctor.probes.searching import searched
 from datasets_impl.doctor.probes.standing import (
     all_replaced,
@@ -39,7 +40,7 @@ def repeats(subject: Subject, seconds: float) -> dict[str, Any]:
     tables, lists that are searched, and steps on more than a sample holds."""
     found: dict[str, Any] = {
         "calls": [], "queries": [], "archives": [], "searched": searched(subject), "steps": {},
-        "whole": [],
+        "whole": [], "scattered": scattered(subject),
     }  # fmt: skip
     if subject.iterable or not subject.count:
         return found

@@ -15,7 +15,9 @@ from datasets_impl.doctor.probes.callees import MOST_MODULES, MOST_TEXT, users_m
 from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.parts import parts
 from datasets_impl.doctor.probes.raised import RAISED
+from datasets_impl.doctor.probes.source_lines import one_by_one
 from datasets_impl.doctor.probes.target import Subject
+from datasets_impl.doctor.probes.thresholds import OF_EACH
 
 LONG = 200  # elements
 TIMES = 3  # that one is gone through to find out how long that takes
@@ -29,8 +31,10 @@ def searched(subject: Subject) -> list[dict[str, Any]]:
     its length, and the seconds of going through it."""
     found, homes = [], homes_of(subject)
     for module, (kind, line, name) in _searches(users_modules(subject)):
-        lists = (one for _, _, one in places_of(homes, module.__name__, kind, name))
-        value = next(lists, None)
+        held = places_of(homes, module.__name__, kind, name.removesuffix(OF_EACH))
+        value = next((one for _, _, one in held), None)
+        if name.endswith(OF_EACH):  # of several lists the first tells of all
+            value = value[0] if value and type(value[0]) in (list, tuple) else None
         if value is None or len(value) < LONG:
             continue
         with contextlib.suppress(*RAISED):  # of elements that cannot be compared
@@ -50,15 +54,18 @@ def homes_of(subject: Subject) -> Homes:
     return found
 
 
-def places_of(homes: Homes, module: str, kind: str, name: str) -> Iterator[tuple[Any, str, Any]]:
-    """The objects that hold the list of that name, its attribute, and the list."""
+def places_of(
+    homes: Homes, module: str, kind: str, name: str, of: tuple[type, ...] = (list, tuple)
+) -> Iterator[tuple[Any, str, Any]]:
+    """The objects that hold the list of that name, or what is `of` other types, its attribute, and
+    the list."""
     start, *steps = name.split(".")
     steps = steps if start == "self" else [start, *steps]
     for holder in homes.get((module, kind if start == "self" else ""), []) if steps else []:
         for step in steps[:-1]:
             holder = attribute(holder, "__dict__", {}).get(step)
         value = attribute(holder, "__dict__", {}).get(steps[-1])
-        if type(value) in (list, tuple):
+        if type(value) in of:
             yield holder, steps[-1], value
 
 
@@ -81,11 +88,24 @@ def _of_text(file: str) -> list[Search]:
             continue
         for function in home.body:
             if isinstance(function, ast.FunctionDef) and function.name != "__init__":
+                known = _elements(function)
                 found += [
-                    (getattr(home, "name", ""), getattr(node, "lineno", 0), name)
+                    (getattr(home, "name", ""), getattr(node, "lineno", 0), known.get(name, name))
                     for node in ast.walk(function) for name in _gone_through(node)
                 ]  # fmt: skip
     return found
+
+
+def _elements(function: ast.FunctionDef) -> dict[str, str]:
+    """Names of a function that are set to an element: of `seen = self.seen[index]` which list."""
+    sets = (node for node in ast.walk(function) if isinstance(node, ast.Assign))
+    pairs = (pair for node in sets for target in node.targets
+             for pair in one_by_one(target, node.value))  # fmt: skip
+    return {
+        target.id: f"{name}{OF_EACH}" for target, value in pairs
+        if isinstance(target, ast.Name) and isinstance(value, ast.Subscript)
+        and (name := _name(value.value))
+    }  # fmt: skip
 
 
 def _gone_through(node: Any) -> list[str]:

@@ -11,6 +11,7 @@ import functools
 import inspect
 import linecache
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
@@ -116,6 +117,18 @@ def put_by_name(modules: Iterable[ModuleType], name: str, kind: type | None = No
     return found
 
 
+def set_by_name(home: str, name: str) -> list[Line]:
+    """The lines of a module that set a variable to something."""
+    file = getattr(sys.modules.get(home), "__file__", None) or ""
+    tree = parsed("".join(linecache.getlines(file)))
+    sets = (node for node in ast.walk(tree) if isinstance(node, ast.Assign))
+    pairs = ((node.lineno, target, value) for node in sets for one in node.targets
+             for target, value in one_by_one(one, node.value))  # fmt: skip
+    numbers = {number for number, target, value in pairs
+               if getattr(target, "id", "") == name and not _is_none(value)}  # fmt: skip
+    return [line_at(file, number) for number in sorted(numbers)]
+
+
 def puts_something(file: str, number: int) -> bool:
     """Whether the statement of this line puts something into a container."""
     tree = parsed("".join(linecache.getlines(file)))
@@ -179,17 +192,21 @@ def _set_by(node: ast.AST) -> list[str]:
         pairs = [(node.target, node.value)]
     else:
         return []
-    return [name for pair in pairs for target, value in _one_by_one(*pair)
-            if not (isinstance(value, ast.Constant) and value.value is None)
+    return [name for pair in pairs for target, value in one_by_one(*pair)
+            if not _is_none(value)
             for inner in ast.walk(target) if (name := _own(inner))
             and isinstance(inner.ctx, ast.Store)]  # type: ignore[attr-defined] # fmt: skip
 
 
-def _one_by_one(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
+def one_by_one(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]:
     """Of `a, b = c, d` both."""
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         return list(zip(target.elts, value.elts, strict=False))
     return [(target, value)]
+
+
+def _is_none(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _puts(node: ast.AST, name: str) -> bool:

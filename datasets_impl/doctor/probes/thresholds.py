@@ -9,6 +9,7 @@ LEAST_OF_BATCH = 1e-3  # seconds that a sampler takes for a batch: no step notic
 LEAST_LEAK = 16e6  # bytes an epoch: freed memory that malloc keeps grows by less
 TURNS = 1000  # of a Python loop: an item that takes no longer is no problem by itself
 LOOPED = 50  # times that a line is begun for a sample, to be called a part of a loop
+OF_EACH = "[index]"  # behind the name of a list whose elements are lists
 
 
 def telling(grown: float, samples: int, of: int) -> bool:

@@ -17,6 +17,7 @@ from datasets_impl.doctor.probes.callees import MOST_MODULES, MOST_TEXT, users_m
 from datasets_impl.doctor.probes.epochs import attribute
 from datasets_impl.doctor.probes.searching import Homes, homes_of
 from datasets_impl.doctor.probes.source_lines import name_of, parsed
+from datasets_impl.doctor.probes.statements import JOINS
 from datasets_impl.doctor.probes.target import Subject
 
 LEAST_LENGTH, LEAST_BYTES = 200, 1 << 16  # elements of a container; bytes of an array
@@ -34,6 +35,7 @@ class Use:
     first: int
     last: int
     name: str
+    joined: bool  # whether arrays that it holds are made one
 
 
 def gone_through(subject: Subject) -> list[dict[str, Any]]:
@@ -42,7 +44,9 @@ def gone_through(subject: Subject) -> list[dict[str, Any]]:
     found, homes = [], homes_of(subject)
     for module in users_modules(subject):
         for use in _uses(module.__file__ or ""):
-            held = (_size(one, subject.count // 2) for one in _values(homes, module, use))
+            values = _values(homes, module, use)
+            held = (_size(_joined(one) if use.joined else one, subject.count // 2)
+                    for one in values)  # fmt: skip
             size = next(filter(None, held), None)
             if size is not None:
                 found.append({
@@ -59,6 +63,21 @@ def _values(homes: Homes, module: ModuleType, use: Use) -> Iterator[Any]:
         for step in steps:
             holder = (attribute(holder, "__dict__") or {}).get(step)
         yield holder
+
+
+def _joined(value: Any) -> Any:
+    """As large as all arrays of a list together; what holds no arrays as it is."""
+    arrays = (
+        [one for one in value if isinstance(one, np.ndarray | torch.Tensor) and one.ndim]
+        if (type(value) in (list, tuple))
+        else []
+    )
+    if not arrays or len(arrays) < len(value):
+        return value
+    rows = sum(map(len, arrays))
+    return np.broadcast_to(
+        np.uint8(0), (rows, sum(int(one.nbytes) for one in arrays) // max(1, rows))
+    )
 
 
 def _size(value: Any, least: int) -> tuple[str, float] | None:
@@ -97,12 +116,15 @@ def _of_function(function: ast.FunctionDef, kind: str) -> Iterator[Use]:
             continue
         if hasattr(node, "body") and not isinstance(node, ast.For):
             continue
+        calls = (one for one in ast.walk(node) if isinstance(one, ast.Call))
+        joined = {dotted(one) for call in calls if name_of(call.func) in JOINS for one in call.args}
         for name in dict.fromkeys(_looped_over(node) if isinstance(node, ast.For) else
                                   _taken_whole(node)):  # fmt: skip
             start, _, rest = name.partition(".")
             name = f"{known[start]}{'.' * bool(rest)}{rest}" if start in known else name
             if name.startswith("self.") or "." not in name:
-                yield Use(kind, node.lineno, node.end_lineno or node.lineno, name)
+                last = node.end_lineno or node.lineno
+                yield Use(kind, node.lineno, last, name, name in joined)
 
 
 def _looped_over(loop: ast.For) -> Iterator[str]:

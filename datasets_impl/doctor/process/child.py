@@ -72,6 +72,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
     import torch
 
     from datasets_impl.doctor.probes.loaders import batch_size_of
+    from datasets_impl.doctor.probes.set_threads import hold
     from datasets_impl.doctor.probes.target import load
     from datasets_impl.doctor.process.plan import FOREMOST, plan
     from datasets_impl.doctor.process.table import PROBES
@@ -81,6 +82,7 @@ def _answer_all(request: dict[str, Any], tell: Tell, stacks: Any) -> None:
             sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as Python has it
     # As in a worker; and a second thread that a neighbour keeps from running makes the first wait.
     torch.set_num_threads(1)
+    hold()
     # No compiled files beside the user's, neither by this process nor by workers that are spawned.
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"

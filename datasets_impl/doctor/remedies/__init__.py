@@ -5,7 +5,7 @@ lines to add. Of a loader's settings: `remedies`, `threads`, `uneven`, `preloade
 `crowded` (threads, cores). Of work that is kept: `stored` (samples), `kept_results`,
 `once_a_sample`. Of files: `opened_once`, `unopened`, `unlocked`, `mapped`, `sliced_first`,
 `rechunked` and `row_groups` by `rewriting`, `indexed`, `unwritten`. Of what a sample is made by:
-`decoding`, `cropped_first`, `drawn`, `hashed`, `columns`, `grouped`, `substitutes`. Of what is
-sent: `clones`, `narrowed`, `unpadded`. Of batches: `collating`, `batched`, `on_batch`,
+`decoding`, `cropped_first`, `drawn`, `hashed`, `turned`, `columns`, `grouped`, `substitutes`. Of
+what is sent: `clones`, `narrowed`, `unpadded`. Of batches: `collating`, `batched`, `on_batch`,
 `as_tensors`.
 """

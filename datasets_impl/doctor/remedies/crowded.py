@@ -6,10 +6,9 @@ import os
 import sys
 from typing import Any
 
-import torch
-
 from datasets_impl.doctor.findings.crowded import LIBRARIES, threads_of
 from datasets_impl.doctor.probes.loaders import initialised
+from datasets_impl.doctor.probes.set_threads import keep
 from datasets_impl.doctor.remedies.remedy import Context, Remedy
 from datasets_impl.system.cores import cores
 
@@ -28,7 +27,7 @@ class Then:
 
 
 def one_thread() -> None:
-    torch.set_num_threads(1)
+    keep(1)
     if opencv := sys.modules.get("cv2"):
         opencv.setNumThreads(0)
 

@@ -8,6 +8,7 @@ from datasets_impl.doctor.findings.searching import lines_of, searches
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.room import MEMORY
 from datasets_impl.doctor.probes.searching import homes_of, places_of
+from datasets_impl.doctor.probes.thresholds import OF_EACH
 from datasets_impl.doctor.remedies.remedy import Context, Instead, Remedy, unharmed
 
 ENTRY = 100  # bytes of an element in a set, about
@@ -51,7 +52,7 @@ class HashedTuple(_Hashed, tuple[Any, ...]):
 
 def hashed(at: Context) -> list[Remedy]:
     """Where the elements can be looked up by their hash, and samples stay as they are."""
-    found = [one for one, _ in searches(at.seen)]
+    found = [one for one, _ in searches(at.seen) if not one["name"].endswith(OF_EACH)]
     if not found:
         return []
     pairs, size, homes = list[Any](), 0, homes_of(at.subject)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from datasets_impl.doctor.probes.callees import Callee
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.standing import Key, for_users, key_of_call
@@ -25,6 +27,7 @@ from datasets_impl.doctor.remedies.remedy import (
 
 OPENERS = (  # module, name
     ("h5py", "File"),
+    ("numpy", "load"),
     ("zipfile", "ZipFile"),
     ("tarfile", "open"),
     ("lmdb", "open"),
@@ -86,9 +89,12 @@ class Opened:
             return self.original(*given, **options)
         if self.owner != os.getpid():
             self.owner, self.kept = os.getpid(), {}
-        self.used = True
         if key not in self.kept:
-            self.kept[key] = Lasting(self.original(*given, **options))
+            opened = self.original(*given, **options)
+            if isinstance(opened, np.ndarray):  # of a file that is not kept open
+                return opened
+            self.kept[key] = Lasting(opened)
+        self.used = True
         return self.kept[key]
 
     def close(self) -> None:

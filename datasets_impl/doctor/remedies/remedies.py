@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from datasets_impl.doctor.findings.finding import cheap
 from datasets_impl.doctor.findings.integrity import of_each_worker
 from datasets_impl.doctor.probes import clock
 from datasets_impl.doctor.probes.causes import KINDS
@@ -22,7 +23,6 @@ from datasets_impl.doctor.probes.loaders import AHEAD, Part, batch_size_of
 from datasets_impl.doctor.probes.raised import RAISED
 from datasets_impl.doctor.probes.room import DISK, MEMORY, SHARED, Bytes
 from datasets_impl.doctor.probes.samples import copied, leaves, size_of
-from datasets_impl.doctor.probes.thresholds import TURNS
 from datasets_impl.doctor.remedies import recipes
 from datasets_impl.doctor.remedies.batched import OnBatch, Together, as_it_comes
 from datasets_impl.doctor.remedies.remedy import Context, Inapplicable, Remedy, alike
@@ -96,7 +96,7 @@ def cached(at: Context) -> list[Remedy]:
 
 
 def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Remedy]:
-    if not storable(at.samples) or at.cost < TURNS * at.subject.turn:
+    if not storable(at.samples) or at.cost < cheap(at.seen):
         return []
     if at.may_change or not at.same_each_time:
         why = at.may_change or "samples differ from read to read"
@@ -115,7 +115,7 @@ def _kept(at: Context, name: str, title: str, place: str, claim: str) -> list[Re
     needs = at.ask_for(title, {place: size * count})
     samples, reading = at.read
     mends = (*KINDS, "python", "decoding", "resizing", "transforming", "decoded-larger", "waiting",
-             "reads-too-much", "index-list", "opening", "reading", "reopens",
+             "reads-too-much", "index-list", "scattered", "opening", "reading", "reopens",
              "lists-folder")  # fmt: skip
     if not storable(samples):
         raise differ

@@ -42,6 +42,7 @@ from datasets_impl.doctor.remedies.row_groups import row_groups
 from datasets_impl.doctor.remedies.sliced_first import sliced_first
 from datasets_impl.doctor.remedies.substitutes import substitutes
 from datasets_impl.doctor.remedies.threads import threads
+from datasets_impl.doctor.remedies.turned import turned
 from datasets_impl.doctor.remedies.uneven import uneven
 from datasets_impl.doctor.remedies.unlocked import unlocked
 from datasets_impl.doctor.remedies.unpadded import unpadded
@@ -62,6 +63,7 @@ REMEDIES: tuple[Callable[[Context], list[Remedy]], ...] = (
     columns,
     grouped,
     hashed,
+    turned,
     drawn,
     unwritten,
     arrays_first,
