@@ -37,9 +37,21 @@ class Slow(Made):
         return index
 
 
+class Last(Made):
+    """The first sample is made when the last one is: when others have been taken."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 0:
+            release.wait(600)
+        if index == COUNT - 1:
+            release.set()
+        return index
+
+
 @everywhere
 def test_a_slow_sample_need_not_hold_up_the_others(where: str) -> None:
-    made = ThreadedLoader(Slow("tuple"), None, in_order=False, threads=2, where=where)
+    release.clear()  # before a process is forked, which has a copy of it
+    made = ThreadedLoader(Last("tuple"), None, in_order=False, threads=2, where=where)
     found = [int(each) for each in made]
     assert sorted(found) == list(range(COUNT)) and found[0] != 0
     assert [int(each) for each in ThreadedLoader(Slow("tuple"), None, threads=2)] == sorted(found)
@@ -47,9 +59,11 @@ def test_a_slow_sample_need_not_hold_up_the_others(where: str) -> None:
 
 @everywhere
 def test_a_batch_that_takes_too_long_is_an_error(where: str) -> None:
-    made = ThreadedLoader(Slow("tuple"), 2, timeout=0.01, where=where)
-    with pytest.raises(LoaderFailed, match=r"^No batch came within 0.01 seconds; .*\.$"):
-        next(iter(made))
+    release.clear()
+    with ThreadedLoader[Any](Stuck("tuple"), 2, timeout=0.01, where=where) as made:
+        with pytest.raises(LoaderFailed, match=r"^No batch came within 0.01 seconds; .*\.$"):
+            next(iter(made))
+        release.set()
 
 
 @everywhere

@@ -27,19 +27,32 @@ from datasets_impl.doctor.loop.told import read, verdict
 from datasets_impl.doctor.probes import clock
 from datasets_impl.errors import StudyError
 from datasets_impl.loading import touch
-from tests.watched import Waiting, loop_in, numbers
+from tests.watched import loop_in, numbers
 
 pytestmark = pytest.mark.usefixtures("own_loops")
 
 
-def test_waits_and_what_free_loading_would_give_are_told_apart(tmp_path: Path) -> None:
+def test_waits_and_what_free_loading_would_give_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A step and a wait of one length: half is waiting, and free loading is twice as fast."""
-    out = tmp_path / "watch.json"
-    for _batch in watch(Waiting(0.004), out=out):
-        time.sleep(0.004)
+    now, out = [0.0], tmp_path / "watch.json"
+
+    def spend() -> None:
+        now[0] += 0.004
+
+    def late() -> Iterator[int]:
+        for batch in range(6 * held.APART):
+            spend()
+            yield batch
+
+    monkeypatch.setattr(clock, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(held, "wait_for_rest", lambda: True)
+    for _batch in watch(late(), out=out, free=True):
+        spend()
     loop = loop_in(out)
-    assert loop.waits == pytest.approx(0.5, abs=0.2)
-    assert loop.if_free is None or loop.if_free.times > 1.2
+    assert loop.waits == pytest.approx(0.5, abs=0.1)
+    assert loop.if_free is not None and loop.if_free.times == pytest.approx(2.0)
 
 
 def around(usual: float) -> list[Pair]:
