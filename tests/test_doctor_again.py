@@ -131,6 +131,7 @@ Makes = Callable[[Context], list[Remedy]]
         ("Notes", same_work, "with 1 different arguments; notes.json was read", (read_once,)),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_what_is_read_again_is_named_with_its_line_and_mended(
     name: str, finds: Finds, says: str, makes: tuple[Makes, ...], tmp_path: Path
 ) -> None:
@@ -364,6 +365,7 @@ def test_many_small_tensors_become_one_for_each_field(tmp_path: Path) -> None:
     assert "many-tensors" in remedy.mends
 
 
+@pytest.mark.filterwarnings("ignore:Creating a tensor from a list")
 def test_arrays_are_stacked_before_they_become_a_tensor(tmp_path: Path) -> None:
     answers = {"causes": {"total": 0.0, "causes": {}, "collating": COST}}
     at = context(doctor_again.collated(tmp_path), tmp_path, **answers)

@@ -170,6 +170,7 @@ def test_an_object_that_is_kept_is_left(tmp_path: Path) -> None:
     assert same_work(at.seen) is None and read_once(at) == []
 
 
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_what_a_sample_does_twice_is_done_once(tmp_path: Path) -> None:
     at = context(doctor_kinds.ReadTwice(tmp_path), tmp_path, **PYTHON)
     found = done_twice(at.seen)
