@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.errors import Unsupported
@@ -48,6 +49,11 @@ COUNT, PX = 12, 48
 LONGEST = ("test_study_stopped", "test_study_on", "test_compare_revisions")
 FRESH = "DATASET_STUDY_TEST_IN_FRESH_PROCESS"
 SHORT = "tested-"  # how links to folders of tests begin
+# The same examples in every run, and no verdict on how long one takes.
+settings.register_profile(
+    "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fixed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
