@@ -351,15 +351,16 @@ def drawn(study: Study, shared: Callable[..., Path]) -> Figures:
 
 
 @pytest.fixture(scope="session")
-def report(study: Study, drawn: Figures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(study: Study, drawn: Figures, shared: Callable[..., Path]) -> Path:
     """The folder with its report."""
     from scripts.render_report import render
 
-    out = tmp_path_factory.mktemp("report")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scripts.report.figures.build", lambda _: drawn)
-        render(study, out, "https://example.org/asv/")
-    return out
+    def fill(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("scripts.report.figures.build", lambda _: drawn)
+            render(study, folder / "report", "https://example.org/asv/")
+
+    return shared("report", fill) / "report"
 
 
 @pytest.fixture

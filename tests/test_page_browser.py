@@ -22,7 +22,15 @@ from scripts.root import RESULTS
 from tests.browsing import NO_PLAYWRIGHT, PATIENCE, needs_browser, paged
 from tests.browsing import browser as browser
 from tests.shown import as_shown
-from tests.synthetic_study import ENVIRONMENTS, IDS, MACHINES, build, drawing_less, selectable
+from tests.synthetic_study import (
+    ENVIRONMENTS,
+    IDS,
+    MACHINES,
+    build,
+    drawing_each_shape,
+    drawing_less,
+    selectable,
+)
 
 pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
@@ -56,7 +64,8 @@ def with_loaders() -> Study:
 @pytest.fixture(scope="module")
 def address(shared: Callable[..., Path]) -> str:
     def rendered(folder: Path) -> None:
-        render(with_loaders(), folder / "page", "https://example.org/asv/")
+        with drawing_each_shape():
+            render(with_loaders(), folder / "page", "https://example.org/asv/")
 
     return (shared("page", rendered) / "page" / "index.html").as_uri()
 
