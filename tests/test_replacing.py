@@ -222,7 +222,7 @@ for _ in range(int(sys.argv[2])):
 print(flush=True)
 with locked(count.with_name("set")):
     print(flush=True)
-    time.sleep(60 if sys.argv[3:] else 0)
+    time.sleep(600 if sys.argv[3:] else 0)
 """
 
 
