@@ -200,12 +200,12 @@ def test_closing_ends_waiting_in_another_thread(in_order: bool, where: str) -> N
 
     thread = threading.Thread(target=iterate)
     thread.start()
-    assert begun.wait(60)
+    assert begun.wait(600)
     closing = threading.Thread(target=made.close)
     closing.start()
-    thread.join(60)
+    thread.join(600)
     release.set()
-    closing.join(60)
+    closing.join(600)
     assert not thread.is_alive() and not closing.is_alive() and "closed" in errors[0]
 
 
@@ -290,8 +290,8 @@ def test_the_garbage_collector_may_end_the_epoch_whose_batch_is_prepared() -> No
     made: Any = ThreadedLoader(Collecting(), 2, where="trainer", threads=1, prefetch_factor=1)
     list(made)
     begun, go = threading.Event(), threading.Event()
-    made._places.now._pool.submit(lambda: (begun.set(), go.wait(60)))
-    assert begun.wait(60)
+    made._places.now._pool.submit(lambda: (begun.set(), go.wait(600)))
+    assert begun.wait(600)
     gc.freeze()  # it looks at what this test makes
     try:
         circle: list[Any] = [Unbegun(made._begin)]
@@ -302,6 +302,6 @@ def test_the_garbage_collector_may_end_the_epoch_whose_batch_is_prepared() -> No
         go.set()
         assert until(lambda: ended() is None)
         with ThreadPoolExecutor(1) as other:
-            assert other.submit(lambda: len(list(made))).result(60) == 6, "it holds no lock"
+            assert other.submit(lambda: len(list(made))).result(600) == 6, "it holds no lock"
     finally:
         gc.unfreeze()

@@ -129,7 +129,7 @@ def test_what_a_killed_process_began_is_cleared(tmp_path: Path) -> None:
 
     process = multiprocessing.get_context("fork").Process(target=begin)
     process.start()
-    assert said.wait(60) and cache.held() == SIZE
+    assert said.wait(600) and cache.held() == SIZE
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()
