@@ -30,12 +30,6 @@ def launched() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as started:
-        yield started
-
-
 def paged(of: Any, **options: Any) -> Any:
     """A new page of a browser, or of a context of it."""
     page = of.new_page(**options)

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from multiprocessing.util import Finalize, get_temp_dir
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
@@ -361,6 +361,14 @@ def report(study: Study, drawn: Figures, shared: Callable[..., Path]) -> Path:
             render(study, folder / "report", "https://example.org/asv/")
 
     return shared("report", fill) / "report"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from tests.browsing import launched
+
+    with launched() as started:
+        yield started
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from scripts.report.grid import KINDS
 from scripts.report.model import Study
 from scripts.report.wording import FEW
 from tests import synthetic_study
-from tests.browsing import browser as browser
 from tests.browsing import needs_browser, paged
 from tests.synthetic_environments import with_environments
 from tests.synthetic_study import drawing_less

@@ -20,7 +20,6 @@ from scripts.report.instead import QUESTIONS
 from scripts.report.model import Study
 from scripts.root import RESULTS
 from tests.browsing import NO_PLAYWRIGHT, PATIENCE, needs_browser, paged
-from tests.browsing import browser as browser
 from tests.shown import as_shown
 from tests.synthetic_study import (
     ENVIRONMENTS,
