@@ -152,7 +152,7 @@ def test_only_bookkeeping_keeps_the_interpreter_to_itself() -> None:
     try:
         trainers.multiply(1)  # its threads start
         held = switches_during("bookkeeping", 1000)
-        given = until(lambda: switches_during("waiting", 20_000) > 2)  # where there is a core for it
+        given = until(lambda: switches_during("waiting", 20_000) > 2)  # once a core is free
     finally:
         trainers.sys.setswitchinterval(before)
     assert held <= 2 and given
