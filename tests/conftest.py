@@ -6,7 +6,6 @@ fails when anything is left in the temporary folder or in shared memory at its e
 
 from __future__ import annotations
 
-import functools
 import gc
 import os
 import pickle
@@ -18,10 +17,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from multiprocessing.util import Finalize, get_temp_dir
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from datasets_impl.corpus import Corpus, CorpusSpec, ensure_corpus
 from datasets_impl.errors import Unsupported
@@ -49,6 +49,11 @@ COUNT, PX = 12, 48
 LONGEST = ("test_study_stopped", "test_study_on", "test_compare_revisions")
 FRESH = "DATASET_STUDY_TEST_IN_FRESH_PROCESS"
 SHORT = "tested-"  # how links to folders of tests begin
+# The same examples in every run, and no verdict on how long one takes.
+settings.register_profile(
+    "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("fixed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -105,6 +110,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         params = item.callspec.params.values() if hasattr(item, "callspec") else ()
         levels = {level for level in params if isinstance(level, str)}
+        if item.get_closest_marker("fresh_process") and FRESH not in os.environ:
+            item.fixturenames.append("of_fresh_process")  # type: ignore[attr-defined]
         if item.get_closest_marker("fresh_process") or levels & {"spawn", "forkserver"}:
             item.add_marker("slow")
 
@@ -122,14 +129,24 @@ def pytest_xdist_auto_num_workers() -> int:
     return -(-3 * cores() // 2)
 
 
-@functools.cache
-def _fresh(file: str) -> subprocess.CompletedProcess[str]:
-    """The tests of a file that are marked `fresh_process`, in an interpreter of their own."""
-    command = [sys.executable, "-m", "pytest", "-rfE", "-p", "no:cacheprovider", file]
-    command += ["-m", "fresh_process"]
-    return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, FRESH: "1"}, capture_output=True, text=True
-    )
+@pytest.fixture
+def of_fresh_process(
+    request: pytest.FixtureRequest, shared: Callable[..., Path]
+) -> tuple[int, str]:
+    """How the tests of a file ended that are marked `fresh_process`, in an interpreter of their
+    own, and what it said."""
+    file = request.node.nodeid.partition("::")[0]
+
+    def run(folder: Path) -> None:
+        command = [sys.executable, "-m", "pytest", "-rfE", "-p", "no:cacheprovider", file]
+        command += ["-m", "fresh_process"]
+        variables = {**os.environ, FRESH: "1"}
+        done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True)
+        (folder / "code").write_text(str(done.returncode))
+        (folder / "said").write_text(done.stdout + done.stderr)
+
+    found = shared(f"fresh-{Path(file).stem}", run)
+    return int((found / "code").read_text()), (found / "said").read_text()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -138,12 +155,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
     What earlier tests freed would be used again, and not be seen to grow.
     """
-    if not pyfuncitem.get_closest_marker("fresh_process") or FRESH in os.environ:
+    if "of_fresh_process" not in pyfuncitem.funcargs:
         return None
-    done = _fresh(pyfuncitem.nodeid.partition("::")[0])
-    failed = {line.partition(" - ")[0].partition(" ")[2] for line in done.stdout.splitlines()}
-    ended = done.returncode in (0, 1)
-    assert ended and pyfuncitem.nodeid not in failed, done.stdout + done.stderr
+    code, said = pyfuncitem.funcargs["of_fresh_process"]
+    failed = {line.partition(" - ")[0].partition(" ")[2] for line in said.splitlines()}
+    assert code in (0, 1) and pyfuncitem.nodeid not in failed, said
     return True
 
 
@@ -335,15 +351,24 @@ def drawn(study: Study, shared: Callable[..., Path]) -> Figures:
 
 
 @pytest.fixture(scope="session")
-def report(study: Study, drawn: Figures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(study: Study, drawn: Figures, shared: Callable[..., Path]) -> Path:
     """The folder with its report."""
     from scripts.render_report import render
 
-    out = tmp_path_factory.mktemp("report")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("scripts.report.figures.build", lambda _: drawn)
-        render(study, out, "https://example.org/asv/")
-    return out
+    def fill(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("scripts.report.figures.build", lambda _: drawn)
+            render(study, folder / "report", "https://example.org/asv/")
+
+    return shared("report", fill) / "report"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from tests.browsing import launched
+
+    with launched() as started:
+        yield started
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import counting_worker
+from tests.leftovers import until
 from tests.relay import Relay, free_port
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,7 @@ class Cluster:
 
     def __init__(self, home: Path, workers: int) -> None:
         self.home, self.told, self.relay = home, home / "told", Relay()
+        self.held = home / "held"
         self.told.touch()
         (home / "log").unlink(missing_ok=True)  # of a cluster before
         address = home / "scheduler.json"
@@ -84,7 +86,7 @@ class Cluster:
                     "DASK_TEMPORARY_DIRECTORY": str(self.home),
                     "TMPDIR": str(self.home),  # what a killed worker leaves goes with it
                     counting_worker.FILE: str(self.told),
-                    counting_worker.PAUSE: "0.3",
+                    counting_worker.HELD: str(self.held),
                 },
                 stdout=log,
                 stderr=log,
@@ -105,13 +107,19 @@ class Cluster:
 
     @contextlib.contextmanager
     def converting(self, after: int, convert: Any, *given: Any, **more: Any) -> Iterator[Any]:
-        """A conversion that has begun so many shards."""
+        """A conversion that has begun so many shards, and makes no other one for now."""
         after += self.begun()
+        said = self.held.with_suffix(".new")
+        said.write_text(str(after))
+        said.rename(self.held)
         with ThreadPoolExecutor(1) as thread:
             running: Future[Any] = thread.submit(convert, *given, on=self.on, **more)
-            while self.begun() < after and not running.done():
-                time.sleep(0.05)
-            yield running
+            try:
+                while self.begun() < after and not running.done():
+                    time.sleep(0.05)
+                yield running
+            finally:
+                self.held.unlink(missing_ok=True)
 
     def cut_off(self, seconds: float, running: Future[Any]) -> int:
         """Have one worker reach nobody while it writes; how many shards it made meanwhile."""
@@ -120,7 +128,9 @@ class Cluster:
             time.sleep(0.02)
         with self.relay.cut():
             before = self._of_the_cut_off("made")
+            self.held.unlink()  # all go on
             time.sleep(seconds)
+            assert until(lambda: self._of_the_cut_off("made") > before)
             return self._of_the_cut_off("made") - before
 
     def end(self) -> None:

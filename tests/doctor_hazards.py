@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from datasets_impl.system.cores import cores
 from tests.doctor_gallery import Files, Rows
 
 
 def workers_for_quick_rows(folder: str) -> DataLoader[Any]:
-    return DataLoader(Rows(folder), batch_size=4, num_workers=8)
+    workers = min(8, 2 * cores())  # what more of them cost is another finding
+    return DataLoader(Rows(folder), batch_size=4, num_workers=workers)
 
 
 class Mapped(Rows):

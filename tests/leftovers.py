@@ -20,7 +20,7 @@ import psutil
 from datasets_impl.system.owners import PREFIX, here
 
 SHARED = Path("/dev/shm")
-PATIENCE = 60  # seconds; only what is left takes them
+PATIENCE = 120  # seconds; only what is left takes them
 KEPT = "torchinductor_"  # PyTorch's cache, which importing torchvision makes
 MADE = ("torch_", "sem.", "psm_", PREFIX, "doctor-", "stored-")
 
@@ -117,7 +117,7 @@ def gone(process: psutil.Process) -> bool:
         return True
 
 
-def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 600) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

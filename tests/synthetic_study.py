@@ -35,6 +35,7 @@ from scripts.report.model import ClaimResult, Corpus, FieldRow, Machine, Point, 
 
 NASTY = """<script>alert("x")</script> & 'quote' 100% a_b {c} #1 $2 ~^ | *bold* `code` \\end"""
 MACHINES = ("bench-a", "bench-b")
+SHAPES = ("C01", "C02", "C03", "C07", "C16", "C18", "X03", "X04")  # see `evidence`
 IDS = [f"C{i:02}" for i in range(1, 21)] + [f"X{i:02}" for i in range(1, 13)]
 Quantity = Literal["ratio", "share", "slope", "amount", "value"]
 TITLES = {
@@ -57,6 +58,16 @@ def drawing_less() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "claim_chart", lambda *_: None)
         patch.setattr(figures, "DRAWN", [])
+        yield
+
+
+@contextmanager
+def drawing_each_shape() -> Iterator[None]:
+    """Of claims whose evidence has one shape, the first has a figure."""
+    real = figures.claim_chart
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "claim_chart", lambda study, claim: real(study, claim)
+                      if claim.id in SHAPES else None)  # fmt: skip
         yield
 
 

@@ -21,10 +21,6 @@ from scripts.report.figures.panels import by_outcome, line_factor
 from scripts.report.grid import boundary, in_words, square
 from tests.synthetic_study import build
 
-# The same examples in every run, and no verdict on how long one takes.
-settings.register_profile("fixed", derandomize=True, deadline=None)
-settings.load_profile("fixed")
-
 NUMERIC = {
     "n": [256, 1024, 4096],
     "px": [64, 128, 256, 512],

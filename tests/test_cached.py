@@ -139,7 +139,7 @@ class Drawing:
 
     def __getitem__(self, index: int) -> torch.Tensor:
         if index:
-            self.both.wait(60)
+            self.both.wait(600)
         self.made += 1
         return torch.tensor([self.made] * 4)
 

@@ -89,7 +89,7 @@ def test_process_goes_back_and_group_is_removed(throttling: Path) -> None:
 
 def test_a_child_still_running_goes_back_too(throttling: Path) -> None:
     with limited_bandwidth(throttling, 10 * MB) as group:
-        child = subprocess.Popen(["sleep", "60"])
+        child = subprocess.Popen(["sleep", "600"])
     try:
         assert not group.folder.exists()
         assert child.poll() is None
@@ -120,7 +120,7 @@ def test_group_of_a_killed_owner_is_swept_and_of_a_live_one_not(throttling: Path
         "import sys, time; from pathlib import Path\n"
         "from datasets_impl.media.cgroup import limited_bandwidth\n"
         f"with limited_bandwidth(Path({str(throttling)!r}), 10**7) as group:\n"
-        "    print(group.folder, flush=True); time.sleep(60)"
+        "    print(group.folder, flush=True); time.sleep(600)"
     )
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None

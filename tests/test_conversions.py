@@ -169,7 +169,7 @@ def test_nobody_waits_for_an_image_that_has_begun_after_ctrl_c() -> None:
 
     def one(value: int, ended: threading.Event) -> None:
         _thread.interrupt_main()
-        told.append(ended.wait(60))
+        told.append(ended.wait(600))
 
     with pytest.raises(KeyboardInterrupt):
         list(conversion._each(one, [0], threads=1))

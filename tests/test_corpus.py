@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -101,7 +101,6 @@ def test_impossible_arguments_are_one_sentence(wrong: dict[str, int]) -> None:
         replace(SMALL, **wrong)  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 40),
     st.integers(1, 40),
@@ -136,7 +135,6 @@ def test_eight_orientations_differ() -> None:
     assert len({cut(pixels, Window(2, 1, turn), 5).tobytes() for turn in range(8)}) == 8
 
 
-@settings(deadline=None)
 @given(st.integers(0, 5), st.integers(1, 80), st.integers(1, 20))
 def test_each_run_of_images_uses_every_picture_once(seed: int, count: int, sources: int) -> None:
     groups = assign_sources(seed, count, sources)

@@ -101,6 +101,7 @@ def test_an_epoch_sees_other_crops_and_a_seed_decides_them(photographs: Corpus) 
     np.testing.assert_array_equal(made(photographs.root), first.numpy())
 
 
+@pytest.mark.filterwarnings("ignore:.*Pillow decodes it:RuntimeWarning")
 def test_images_of_any_shape_and_mode(photographs: Corpus, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(photographs.root, tmp_path / "images"))
     for name, mode, size in (

@@ -101,7 +101,7 @@ def test_a_real_cluster_tells_machines_and_others_work(
         """As the study begins, somebody else has work done at the first address."""
         with distributed.Client(cluster.on, set_as_default=False) as other:
             first = min(other.scheduler_info(n_workers=-1)["workers"])
-            other.submit(sum, [1, 2], workers=[first]).result(60)
+            other.submit(sum, [1, 2], workers=[first]).result(600)
         return studies()
 
     def studies() -> Any:

@@ -231,6 +231,7 @@ def test_row_groups_that_the_code_counts_on_are_left(tmp_path: Path) -> None:
     assert row_groups(at) == []
 
 
+@pytest.mark.filterwarnings("ignore:Creating a tensor from a list")
 def test_an_array_is_made_before_the_tensor(tmp_path: Path) -> None:
     at = context(doctor_habits.OfFile(tmp_path), tmp_path, **with_share("converting"))
     (remedy,) = arrays_first(at)

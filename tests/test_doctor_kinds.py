@@ -39,7 +39,7 @@ from datasets_impl.doctor.remedies.rechunked import rechunked
 from datasets_impl.doctor.remedies.turned import turned
 from datasets_impl.doctor.remedies.unpadded import unpadded
 from tests import doctor_kinds
-from tests.test_doctor_again import COST, context, line_of, same_samples, with_share
+from tests.test_doctor_again import COST, context, line_of, said_first, same_samples, with_share
 
 PYTHON = with_share("python")
 
@@ -122,10 +122,7 @@ def test_what_an_array_uses_of_its_length(values: list[int], end: str, used: int
 
 @pytest.mark.parametrize("name", ["Stacked", "Joined"])
 def test_an_array_that_grows_in_a_loop_is_named(name: str, tmp_path: Path) -> None:
-    made = getattr(doctor_kinds, name)(tmp_path)
-    profile = causes(Subject("", made, cost=COST), 1.0)
-    at = context(made, tmp_path, causes=profile | {"collating": 0.0})
-    first = findings(at.seen)[0]
+    first = said_first(getattr(doctor_kinds, name)(tmp_path), tmp_path)
     assert first.name == "growing arrays" and "append to a list" in first.remedy
     number = line_of(name) or marked("grows")
     assert first.places[0].startswith(f"doctor_kinds.py:{number}  ")
@@ -217,6 +214,7 @@ def test_an_object_that_is_kept_is_left(tmp_path: Path) -> None:
     assert same_work(at.seen) is None and read_once(at) == []
 
 
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_what_a_sample_does_twice_is_done_once(tmp_path: Path) -> None:
     at = context(doctor_kinds.ReadTwice(tmp_path), tmp_path, **PYTHON)
     found = done_twice(at.seen)
@@ -313,10 +311,8 @@ def test_what_is_made_large_before_its_part_is_taken_is_told(tmp_path: Path) -> 
 
 def test_a_line_that_is_looked_for_from_the_start_is_read_too_much(tmp_path: Path) -> None:
     made = doctor_kinds.Line(tmp_path)
-    subject = Subject("", made, cost=COST)
-    profile = causes(subject, 1.0) | {"collating": 0.0}
-    at = context(made, tmp_path, causes=profile, items=items(subject, 0.3))
-    first = findings(at.seen)[0]
+    read = items(Subject("", made, cost=COST), 0.3)
+    first = said_first(made, tmp_path, items=read)
     assert first.name == "reads-too-much" and "gives 96 bytes" in first.evidence
     assert any(one.startswith(line("Line")) for one in first.places), first.places
 

@@ -10,12 +10,10 @@ import pandas as pd
 import pytest
 
 from datasets_impl.doctor.findings.findings import findings
-from datasets_impl.doctor.probes.profiling import causes
-from datasets_impl.doctor.probes.target import Subject
 from datasets_impl.doctor.remedies.grouped import Grouped, grouped
 from datasets_impl.doctor.remedies.kept_results import read_once, unpacked
 from tests import doctor_lookups
-from tests.test_doctor_again import COST, context, line_of, same_samples, with_share
+from tests.test_doctor_again import context, line_of, said_first, same_samples, with_share
 
 
 def line(name: str) -> str:
@@ -27,11 +25,7 @@ LOOKING_UP = with_share("pandas look-ups")
 
 @pytest.mark.parametrize("name", ["Masked", "GroupedAnew"])
 def test_looking_up_rows_is_named_with_its_line(name: str, tmp_path: Path) -> None:
-    made = getattr(doctor_lookups, name)(tmp_path)
-    profile = causes(Subject("", made, cost=COST), 1.0)
-    # A busy machine has time for few epochs that tell what collating takes.
-    at = context(made, tmp_path, causes=profile | {"collating": 0.0})
-    first = findings(at.seen)[0]
+    first = said_first(getattr(doctor_lookups, name)(tmp_path), tmp_path)
     assert first.name == "pandas look-ups" and "group the table once" in first.remedy
     assert first.places[0].startswith(line(name))
 

@@ -78,6 +78,7 @@ def dict_of(attributes: Any) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")
 def test_a_zarr_store_is_written_again_with_all_that_it_holds(tmp_path: Path) -> None:
     """In shards; the array that is a store by itself, below, is in none."""
     lines = lines_of(rechunked, "Climate", tmp_path)

@@ -126,7 +126,7 @@ def test_what_a_killed_doctor_left_goes_with_the_next(ward: Path, scratch: Path)
     for process in processes:
         if process not in others:
             process.kill()
-    doctor.wait(60)
+    doctor.wait()
     assert any("sem." in path for path in _left(ward, "ours")) and list(scratch.iterdir())
     sweep_dead()
     assert not _left(ward, "ours") and not list(scratch.iterdir())

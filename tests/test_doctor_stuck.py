@@ -21,6 +21,7 @@ from datasets_impl.doctor.process.stacks import places_of, stand_of, threads
 from datasets_impl.doctor.report.diagnosis import diagnose
 from tests import doctor_hanging, doctor_hazards
 from tests.doctor_hanging import HANGING
+from tests.leftovers import until
 
 pytestmark = pytest.mark.usefixtures("forked")
 slow = pytest.mark.slow
@@ -51,14 +52,14 @@ def test_a_worker_that_hangs_is_named_with_its_line(hangs: Callable[..., Any], w
     assert ("forkserver" in first.remedy) is (name == "deadlock-after-fork")
     assert set(heard.failures.values()) == {HANG}
     assert any(said.startswith(f"Not done, as {HANG}: ") for said in found.not_done)
-    assert not [one for one in psutil.process_iter() if str(ward) in " ".join(_line(one))]
+    assert until(lambda: not [1 for one in psutil.process_iter() if str(ward) in _line(one)])
 
 
-def _line(process: psutil.Process) -> list[str]:
+def _line(process: psutil.Process) -> str:
     try:
-        return process.cmdline()
+        return " ".join(process.cmdline())
     except psutil.Error:
-        return []
+        return ""
 
 
 @slow

@@ -22,6 +22,7 @@ from datasets_impl.errors import StudyError
 from datasets_impl.files.look import LOOK
 from tests.commands import python
 from tests.folders import snapshot
+from tests.leftovers import until
 
 REPOSITORY = Path(__file__).parents[1]
 NAMES = ("index.html", "diagnosis.json", "schema.json")
@@ -155,7 +156,7 @@ def test_command_writes_what_its_schema_says_and_leaves_nothing_else(
     assert main([str(folder), "--budget", "10", "--out", str(out), "--step-ms", "10000"]) == 0
     assert snapshot(folder) == before, "the user's files are as they were"
     assert not list(scratch.iterdir()), "no temporary file is left"
-    assert not [pid for pid in psutil.pids() if _started_by(tmp_path, pid)]
+    assert until(lambda: not any(_started_by(tmp_path, pid) for pid in psutil.pids()))
     assert {path.name for path in out.iterdir()} == set(NAMES)
     written = json.loads((out / "diagnosis.json").read_text())
     jsonschema.validate(written, json.loads((out / "schema.json").read_text()))

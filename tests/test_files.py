@@ -193,6 +193,7 @@ def deep(bits: int) -> Image.Image:
     return Image.fromarray((ramp * 1300).astype(np.uint16) if bits == 16 else ramp.astype(np.int32))
 
 
+@pytest.mark.filterwarnings("ignore:.*Pillow decodes it:RuntimeWarning")
 def test_of_sixteen_bits_the_higher_eight_are_kept(tmp_path: Path) -> None:
     deep(16).save(tmp_path / "a.jpg", "PNG")
     wanted = (np.arange(48).reshape(6, 8) * 1300) >> 8

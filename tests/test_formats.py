@@ -99,7 +99,7 @@ def test_converted_once_and_again_only_when_images_changed(
     assert contents(ensure_stored(folder, kind, name)) == expected(folder, kind, name)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @pytest.mark.parametrize("name", [name for name, kind in CASES if kind == "jpeg"])
 @given(
     blobs=st.lists(st.binary(min_size=1, max_size=1200), min_size=1, max_size=150),

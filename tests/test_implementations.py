@@ -27,7 +27,6 @@ from datasets_impl.variants.raw_files import RawFileDataset
 from tests.further import EVERY as IMPLEMENTATIONS
 from tests.further import available, registered
 
-pytestmark = pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
 every_implementation = pytest.mark.parametrize(
     "name",
     [

@@ -16,10 +16,6 @@ from scripts.judging.claims import Rules
 from scripts.judging.inference import Interval
 from scripts.judging.model import Outcome, Verdict
 
-# The same examples in every run, and no verdict on how long one takes.
-settings.register_profile("fixed", derandomize=True, deadline=None)
-settings.load_profile("fixed")
-
 RULES = Rules(margin=0.05, confidence=0.95, decided_share=0.8, false_alarm_gate=0.05)
 TRIALS = 2000
 # Four standard deviations of a binomial share around 95 % in so many trials.

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +206,8 @@ def _kill(name: str, home: Path, place: str) -> None:
     process.suspend()  # or it would see its children die
     children = process.children(recursive=True)
     for each in children:
-        each.send_signal(signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):  # it was about to end
+            each.kill()
     command.kill()
     code_of(command)
     psutil.wait_procs(children)

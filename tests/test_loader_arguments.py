@@ -163,7 +163,7 @@ def test_threads_that_cannot_be_started(folder: Path, monkeypatch: pytest.Monkey
     with pytest.raises(StudyError, match=r"3 threads cannot be started .*; give fewer as"):
         next(iter(decoded(folder, threads=3)))
     for thread in started:
-        thread.join(60)
+        thread.join(600)
         assert not thread.is_alive()
     assert torch.get_num_threads() == before
 

@@ -194,7 +194,7 @@ def test_a_process_that_was_replaced_ends_with_its_last_epoch() -> None:
         dataset.value = 2
         list(loader)
         assert [batch.item() for batch in under_way] == [1] * 3
-        first.process.join(60)  # though the iterator is still held
+        first.process.join(600)  # though the iterator is still held
         assert first.process.exitcode == 0
 
 

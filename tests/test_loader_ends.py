@@ -37,9 +37,21 @@ class Slow(Made):
         return index
 
 
+class Last(Made):
+    """The first sample is made when the last one is: when others have been taken."""
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 0:
+            release.wait(600)
+        if index == COUNT - 1:
+            release.set()
+        return index
+
+
 @everywhere
 def test_a_slow_sample_need_not_hold_up_the_others(where: str) -> None:
-    made = ThreadedLoader(Slow("tuple"), None, in_order=False, threads=2, where=where)
+    release.clear()  # before a process is forked, which has a copy of it
+    made = ThreadedLoader(Last("tuple"), None, in_order=False, threads=2, where=where)
     found = [int(each) for each in made]
     assert sorted(found) == list(range(COUNT)) and found[0] != 0
     assert [int(each) for each in ThreadedLoader(Slow("tuple"), None, threads=2)] == sorted(found)
@@ -47,9 +59,11 @@ def test_a_slow_sample_need_not_hold_up_the_others(where: str) -> None:
 
 @everywhere
 def test_a_batch_that_takes_too_long_is_an_error(where: str) -> None:
-    made = ThreadedLoader(Slow("tuple"), 2, timeout=0.01, where=where)
-    with pytest.raises(LoaderFailed, match=r"^No batch came within 0.01 seconds; .*\.$"):
-        next(iter(made))
+    release.clear()
+    with ThreadedLoader[Any](Stuck("tuple"), 2, timeout=0.01, where=where) as made:
+        with pytest.raises(LoaderFailed, match=r"^No batch came within 0.01 seconds; .*\.$"):
+            next(iter(made))
+        release.set()
 
 
 @everywhere
@@ -186,12 +200,12 @@ def test_closing_ends_waiting_in_another_thread(in_order: bool, where: str) -> N
 
     thread = threading.Thread(target=iterate)
     thread.start()
-    assert begun.wait(60)
+    assert begun.wait(600)
     closing = threading.Thread(target=made.close)
     closing.start()
-    thread.join(60)
+    thread.join(600)
     release.set()
-    closing.join(60)
+    closing.join(600)
     assert not thread.is_alive() and not closing.is_alive() and "closed" in errors[0]
 
 
@@ -276,8 +290,8 @@ def test_the_garbage_collector_may_end_the_epoch_whose_batch_is_prepared() -> No
     made: Any = ThreadedLoader(Collecting(), 2, where="trainer", threads=1, prefetch_factor=1)
     list(made)
     begun, go = threading.Event(), threading.Event()
-    made._places.now._pool.submit(lambda: (begun.set(), go.wait(60)))
-    assert begun.wait(60)
+    made._places.now._pool.submit(lambda: (begun.set(), go.wait(600)))
+    assert begun.wait(600)
     gc.freeze()  # it looks at what this test makes
     try:
         circle: list[Any] = [Unbegun(made._begin)]
@@ -288,6 +302,6 @@ def test_the_garbage_collector_may_end_the_epoch_whose_batch_is_prepared() -> No
         go.set()
         assert until(lambda: ended() is None)
         with ThreadPoolExecutor(1) as other:
-            assert other.submit(lambda: len(list(made))).result(60) == 6, "it holds no lock"
+            assert other.submit(lambda: len(list(made))).result(600) == 6, "it holds no lock"
     finally:
         gc.unfreeze()

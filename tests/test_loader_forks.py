@@ -52,7 +52,7 @@ class Waits(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         if threading.current_thread() is not threading.main_thread():
             self.begun.set()
-            self.go.wait(60)
+            self.go.wait(600)
         return iter(range(3))
 
 
@@ -64,10 +64,10 @@ def test_a_fork_while_another_thread_begins_an_epoch(what: str, where: str) -> N
     batches, found = iter(made), []
     thread = threading.Thread(target=lambda: found.extend(batches))
     thread.start()
-    assert order.begun.wait(60)
+    assert order.begun.wait(600)
     child = in_a_fork(lambda: len(list(made if what == "loader" else batches)))
     order.go.set()
-    thread.join(60)
+    thread.join(600)
     assert child == len(found) == 3
 
 
@@ -86,7 +86,7 @@ def test_a_process_that_is_killed_is_heard_of_though_a_fork_has_its_pipes(
         return fork()
 
     monkeypatch.setattr(multiprocessing.popen_fork.os, "fork", twice)
-    made: Any = ThreadedLoader(Waiting(), 2, start_method="fork", timeout=60)
+    made: Any = ThreadedLoader(Waiting(), 2, start_method="fork", timeout=600)
     batches = iter(made)
     next(batches)
     monkeypatch.undo()

@@ -155,7 +155,7 @@ def test_an_interrupt_is_no_error_of_the_batch_that_is_made_meanwhile() -> None:
 
 def test_a_loader_goes_on_after_an_interrupt_in_a_message() -> None:
     """No lock stays held, and nothing is waited for that was lost."""
-    made: Any = ThreadedLoader(Made("bytes", 1), 1, threads=1, timeout=60, start_method="fork")
+    made: Any = ThreadedLoader(Made("bytes", 1), 1, threads=1, timeout=600, start_method="fork")
     at, was, files = 0, [""], (separate.__file__, wire.__file__)
     while was:
         list(made)  # has a process

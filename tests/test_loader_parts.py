@@ -55,7 +55,7 @@ def test_samples_of_a_part_are_read_by_all_threads() -> None:
 
     class Meeting(Made):
         def __getitem__(self, index: int) -> Any:
-            both.wait(60)
+            both.wait(600)
             seen.add(threading.get_ident())
             return index
 

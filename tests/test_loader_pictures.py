@@ -168,6 +168,7 @@ def test_of_a_stored_set(form: str, folder: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_damaged_pictures_are_read_or_named_whatever_the_damage(folder: Path) -> None:
     """Bytes changed and cut at random: an image or a sentence, never a library's own error."""
     draw = random.Random(0)

@@ -42,7 +42,7 @@ class Recorded:
         self.looks += 1
         if self.looks <= self.made:
             return self.asked[self.looks - 1], Outcome(self.looks)
-        assert self.ended.wait(60), "it is ended before the thread is waited for"
+        assert self.ended.wait(600), "it is ended before the thread is waited for"
         raise NotInTime
 
     def end(self) -> None:
@@ -59,7 +59,7 @@ def test_an_epoch_that_ends_waits_for_no_look(more: int) -> None:
     assert [held.receive(60)[0] for _ in range(3)] == [0, 1, 2]
     assert until(lambda: run.looks == 3 + more)
     held.end()
-    held._thread.join(60)
+    held._thread.join(600)
     assert not held._thread.is_alive() and run.looks == 3 + more, "it looks only for what is asked"
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,12 @@ from scripts.report.grid import KINDS
 from scripts.report.model import Study
 from scripts.report.wording import FEW
 from tests import synthetic_study
+from tests.browsing import needs_browser, paged
 from tests.synthetic_environments import with_environments
 from tests.synthetic_study import drawing_less
 
 MACHINES = tuple(f"bench-{number:02}" for number in range(30))
 pytestmark = pytest.mark.slow
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def study_of(count: int) -> Study:
@@ -42,9 +40,19 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="module")
-def html(study: Study) -> str:
-    with drawing_less():
-        return page.page(study, figures.build(study), "")
+def rendered(study: Study, shared: Callable[..., Path]) -> Path:
+    """Its page, which takes long, so one worker of the tests makes it for all."""
+
+    def fill(folder: Path) -> None:
+        with drawing_less():
+            render(study, folder)
+
+    return shared("thirty", fill) / "index.html"
+
+
+@pytest.fixture(scope="module")
+def html(rendered: Path) -> str:
+    return rendered.read_text(encoding="utf-8")
 
 
 class Tables(HTMLParser):
@@ -129,30 +137,13 @@ def test_the_page_grows_by_the_cells_of_a_machine_alone(html: str) -> None:
     assert len(html) < len(four) + 1.1 * each * (len(MACHINES) - FEW)
 
 
-@pytest.fixture(scope="module")
-def address(study: Study, tmp_path_factory: pytest.TempPathFactory) -> str:
-    with drawing_less():
-        return Path(render(study, tmp_path_factory.mktemp("page"))[0]).as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if BROWSER is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is installed")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=BROWSER, args=arguments)
-        yield started
-        started.close()
-
-
+@needs_browser
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_page_of_thirty_fits_and_shows_one_machine(
-    browser: Any, address: str, width: int
+    browser: Any, rendered: Path, width: int
 ) -> None:
-    opened = browser.new_page(viewport={"width": width, "height": 900})
-    opened.goto(address)
+    opened = paged(browser, viewport={"width": width, "height": 900})
+    opened.goto(rendered.as_uri())
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
     if width == 1440:
         assert opened.evaluate("document.documentElement.scrollHeight") <= 12_000

@@ -47,7 +47,6 @@ def short(
 
 
 @pytest.mark.usefixtures("on_disk")
-@pytest.mark.filterwarnings("ignore:The image decoding:DeprecationWarning")
 @pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize("function", ["epoch", "item", "item_share", "construction", "first_batch"])
 def test_number_is_positive(function: str, impl: str) -> None:

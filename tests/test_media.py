@@ -144,7 +144,7 @@ from datasets_impl.media import workspaces as media
 media.RAM_DISK = Path(sys.argv[3])
 with media.workspace(Path(sys.argv[1]), sys.argv[2]) as folder:
     print(folder, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -59,7 +59,7 @@ def workers(count: int, work: Callable[[], Any]) -> Iterator[list[Any]]:
         for ours, _ in pairs:
             ours.send("end")
         for process in processes:
-            process.join(10)
+            process.join()
             assert process.exitcode == 0
     finally:
         for process in processes:
@@ -303,7 +303,7 @@ def test_an_error_while_sampling_is_raised_at_the_end(monkeypatch: pytest.Monkey
 
     with pytest.raises(Unsupported, match="no such file"), PeakMemory(interval=0.001) as peak:
         monkeypatch.setattr(memory, "tree_memory", refuse)
-        peak._thread.join(10)
+        peak._thread.join()
     assert not peak._thread.is_alive()
 
 

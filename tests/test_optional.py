@@ -100,7 +100,7 @@ def test_what_a_dataset_has_is_used() -> None:
 
 
 @pytest.mark.parametrize("made", [Plain, Keys, Itself, Properties, Inside])
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_a_cache_is_filled_from_it(made: Any) -> None:
     assert torch.equal(CachedDataset(made())[3], torch.full((3,), 3))
 

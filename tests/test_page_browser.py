@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,16 +19,21 @@ from scripts.report.facets import IN_MEMORY
 from scripts.report.instead import QUESTIONS
 from scripts.report.model import Study
 from scripts.root import RESULTS
+from tests.browsing import NO_PLAYWRIGHT, PATIENCE, needs_browser, paged
 from tests.shown import as_shown
-from tests.synthetic_study import ENVIRONMENTS, IDS, MACHINES, build, drawing_less, selectable
+from tests.synthetic_study import (
+    ENVIRONMENTS,
+    IDS,
+    MACHINES,
+    build,
+    drawing_each_shape,
+    drawing_less,
+    selectable,
+)
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(NAMES)} is installed")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PROOF = 60.0  # seconds that it may take on a busy machine
+pytestmark = needs_browser
 
 
 def with_loaders() -> Study:
@@ -59,17 +63,10 @@ def with_loaders() -> Study:
 @pytest.fixture(scope="module")
 def address(shared: Callable[..., Path]) -> str:
     def rendered(folder: Path) -> None:
-        render(with_loaders(), folder / "page", "https://example.org/asv/")
+        with drawing_each_shape():
+            render(with_loaders(), folder / "page", "https://example.org/asv/")
 
     return (shared("page", rendered) / "page" / "index.html").as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +79,7 @@ def context(browser: Any) -> Iterator[Any]:
 @pytest.fixture
 def page(context: Any, address: str) -> Iterator[Any]:
     """The page at 1440 px; a fault of its script or a request of its own fails the test."""
-    opened = context.new_page()
+    opened = paged(context)
     faults: list[str] = []
     requests: list[str] = []
     opened.on("console", lambda message: faults.append(message.text))
@@ -97,7 +94,7 @@ def page(context: Any, address: str) -> Iterator[Any]:
 
 def until(page: Any, condition: str, given: Any = None) -> None:
     """Wait for it. The browser's own waiting evaluates text, which the page's policy forbids."""
-    late = time.monotonic() + PROOF
+    late = time.monotonic() + PATIENCE
     while not page.evaluate(condition, given):
         assert time.monotonic() < late, condition
         page.wait_for_timeout(20)
@@ -125,7 +122,7 @@ def claims(page: Any) -> list[str]:
 def test_page_fits_and_has_no_violation(
     browser: Any, address: str, width: int, scheme: str
 ) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = paged(browser, viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -173,7 +170,7 @@ COLOURS = """[...document.querySelectorAll('body, body *')].map(e => {
 
 def test_on_paper_nothing_is_cut_and_nothing_is_pale(browser: Any, address: str) -> None:
     """What is wider than the paper makes a browser shrink every page of it."""
-    page = browser.new_page(viewport={"width": 703, "height": 1000})
+    page = paged(browser, viewport={"width": 703, "height": 1000})
     page.goto(address)
     page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -226,7 +223,7 @@ def test_a_selection_survives_being_sent_and_counts_its_cells(
     page.locator("#select select[name=workers]").select_option("4")
     sent = page.evaluate("location.href")
     assert sent == f"{address}#machine={MACHINES[1]}&workers=4"
-    there = context.new_page()
+    there = paged(context)
     there.goto(sent)
     assert claims(there) == claims(page) == ["C07", "X04"]
     told = there.locator("details[data-claim=C07] .chosen").inner_text()
@@ -264,7 +261,7 @@ def test_each_preset_and_each_environment_selects(context: Any, tmp_path: Path) 
     last = replace(base.claims[-1], by_environment=beside)
     with drawing_less():
         render(replace(base, claims=[*base.claims[:-1], last]), tmp_path, "")
-    page = context.new_page()
+    page = paged(context)
     page.goto((tmp_path / "index.html").as_uri())
     everything, links = claims(page), page.locator(".presets a")
     assert links.count() == 4
@@ -405,7 +402,7 @@ def test_a_citation_has_the_address_that_others_reach_the_page_by(
     context: Any, page: Any, address: str
 ) -> None:
     elsewhere, text = "https://example.org/study/", Path(url2pathname(urlsplit(address).path))
-    published = context.new_page()
+    published = paged(context)
     published.route(elsewhere, lambda asked: asked.fulfill(path=text, content_type="text/html"))
     published.goto(elsewhere)
     for opened, expected in ((published, f"{elsewhere}#C04"), (page, "{the address of this page}")):
@@ -511,7 +508,7 @@ def test_printing_opens_every_card_and_closes_it_again(page: Any) -> None:
 
 def test_without_a_script_everything_is_there(browser: Any, address: str) -> None:
     context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+    page = paged(context)
     page.goto(f"{address}#C07")
     assert page.locator("#select").is_hidden() and page.locator("#ask").is_hidden()
     assert page.locator("#C07").is_visible(), "its anchor opens a card"
@@ -536,7 +533,7 @@ TOUCHING = """() => [...document.querySelectorAll('svg.figure')].flatMap(svg => 
 
 @pytest.mark.parametrize("width", [1440, 390])
 def test_no_text_of_a_figure_touches_another_or_is_small(browser: Any, width: int) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = paged(browser, viewport={"width": width, "height": 900})
     page.goto((RESULTS / "report" / "index.html").as_uri())
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert page.evaluate(TOUCHING) == []
@@ -550,7 +547,7 @@ def test_the_committed_page_answers_in_two_screens_and_is_small(
     browser: Any, record_property: Callable[[str, object], None]
 ) -> None:
     path = RESULTS / "report" / "index.html"
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page = paged(browser, viewport={"width": 1440, "height": 900})
     page.goto(path.as_uri())
     assert page.evaluate("document.documentElement.scrollHeight") <= 12_000
     assert page.locator(".answer li").count() == 5

@@ -24,11 +24,10 @@ from datasets_impl.files import whole
 from scripts import publish as command
 from scripts.session import asv_assets, provenance
 from scripts.session.asv_assets import ASSETS, FOLDER, make_local
+from tests.browsing import launched, needs_browser, paged
 from tests.synthetic_results import Bench, Noise, write_results
 
 WWW = Path(asv.__file__).parent / "www"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def pages(tmp_path: Path) -> Path:
@@ -216,15 +215,11 @@ def address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(NAMES)} is installed")
+@needs_browser
 def test_a_browser_without_network_shows_grid_benchmark_and_filters(address: str) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     faults: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page()
+    with launched() as browser:
+        page = paged(browser)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("requestfailed", lambda request: faults.append(request.url))
         elsewhere: list[str] = []
@@ -252,5 +247,4 @@ def test_a_browser_without_network_shows_grid_benchmark_and_filters(address: str
         page.wait_for_function(
             "!document.querySelector('#main-graph').innerText.includes('python-3.14')"
         )
-        browser.close()
     assert link and not faults and not elsewhere

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets_impl.errors import StudyError
@@ -72,7 +72,6 @@ def test_a_smaller_batch_fits_into_memory_of_a_larger_one() -> None:
     assert take(batches, (8, *SHAPE[1:])).shape == (8, *SHAPE[1:])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), max_size=40), st.integers(1, 4))
 def test_no_two_batches_that_are_held_overlap(steps: list[tuple[int, int]], most: int) -> None:
     batches, held = RecycledMemory(most=most), {}

@@ -128,17 +128,17 @@ def test_a_fork_while_another_thread_connects(
     def waiting(*given: Any) -> Any:
         if threading.current_thread() is not threading.main_thread():
             connects.set()
-            go.wait(60)
+            go.wait(600)
         return file_system(*given)
 
     monkeypatch.setattr(remote, "file_system", waiting)
     images.__setstate__(images.__getstate__())  # not connected yet
     thread = threading.Thread(target=lambda: images.system)
     thread.start()
-    assert connects.wait(60)
+    assert connects.wait(600)
     assert in_a_fork(lambda: images.system.protocol) == "memory"
     go.set()
-    thread.join(60)
+    thread.join(600)
 
 
 def test_folders_are_classes_where_they_are_asked_for(

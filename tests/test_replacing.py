@@ -112,7 +112,7 @@ def remove(target: Path, sources: list[Path]) -> None:
     remove_ours(target, ours, sources=sources)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @pytest.mark.parametrize("act", [put_file, put_folder, build, remove])
 @given(
     tree=trees,
@@ -224,7 +224,7 @@ for _ in range(int(sys.argv[2])):
 print(flush=True)
 with locked(count.with_name("set")):
     print(flush=True)
-    time.sleep(60 if sys.argv[3:] else 0)
+    time.sleep(600 if sys.argv[3:] else 0)
 """
 
 
@@ -330,7 +330,7 @@ NAMES = ["photos", "photos/1.jpg", "photos/deep", "notes", "notes/a.txt", ".", "
          "photos.pixels.header", ".new.lock"]  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @pytest.mark.parametrize("writer", WRITERS)
 @given(
     planted=st.dictionaries(

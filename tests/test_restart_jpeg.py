@@ -65,7 +65,7 @@ def made(case: dict[str, Any]) -> bytes:
     )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(CASES, st.sampled_from([8, 32, 64, 1000]))
 def test_not_a_pixel_changes(case: dict[str, Any], spacing: int) -> None:
     data = made(case)
@@ -75,7 +75,7 @@ def test_not_a_pixel_changes(case: dict[str, Any], spacing: int) -> None:
     np.testing.assert_array_equal(decoded(record.jpeg), decoded(data))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(CASES, st.data())
 def test_a_region_holds_the_pixels_of_its_box(case: dict[str, Any], data: Any) -> None:
     whole = made(case)
@@ -150,7 +150,7 @@ def test_an_ordinary_jpeg_is_its_own_record() -> None:
     assert not record.has_restarts and bytes(record.jpeg) == data
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9), st.integers(0, 255))
 def test_damaged_bytes_never_crash(place: int, value: int) -> None:
     data = bytearray(encoded(picture(48, 48), quality=80))

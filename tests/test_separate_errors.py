@@ -140,7 +140,7 @@ def noted(notes: Any) -> BaseException:
     ],
 )
 def test_whatever_an_error_is_like_the_trainer_does_not_wait_for_ever(error: Any) -> None:
-    batches = iter(ThreadedLoader(Raising(error), 2, timeout=60))
+    batches = iter(ThreadedLoader(Raising(error), 2, timeout=600))
     with pytest.raises(type(error())):
         next(batches)
     assert next(batches).tolist() == [2, 3]

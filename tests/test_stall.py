@@ -67,10 +67,10 @@ def test_a_sleep_that_ends_early_is_continued(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_waiting_step_leaves_the_cpu_alone() -> None:
     step = WaitingStep(200)
-    busy, start = time.process_time(), time.perf_counter()
+    busy, start = time.thread_time(), time.perf_counter()
     step(start)
     assert time.perf_counter() - start >= 0.2
-    assert time.process_time() - busy < 0.1
+    assert time.thread_time() - busy < 0.1
 
 
 def test_a_multiplying_step_counts_what_it_took() -> None:

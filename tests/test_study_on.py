@@ -289,14 +289,14 @@ def test_a_study_on_two_hosts_and_one_of_another_commit(
                 started(tmp_path, "worker", "--no-nanny", "--nthreads", "1", "--host",
                         f"127.0.0.{number}", "--local-directory", str(tmp_path / f"w{number}"),
                         HOME=str(tmp_path), DATASET_STUDY_HOST=f"machine {number % 4 or 1}",
-                        **without_torchvision(tmp_path, root))
+                        **without_torchvision(tmp_path, root, torch=False))
             )  # fmt: skip
         while (tmp_path / "dask.log").read_text().count("Registered to") < 4:
             time.sleep(0.1)
         done = python(
             *("-m", "scripts.study_on", "--on", on, "--rounds=2", f"--bench={ONE_CELL}"),
             *("--out", tmp_path / "out"), at=clone, HOME=tmp_path,
-            **without_torchvision(tmp_path, clone),
+            **without_torchvision(tmp_path, clone, torch=False),
         )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert "127.0.0.3 is left out: its clone is at" in done.stderr, done.stderr

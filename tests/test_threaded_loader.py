@@ -154,6 +154,7 @@ def test_the_same_batches_in_a_separate_process(
 
 
 @every_method
+@pytest.mark.filterwarnings("ignore:An epoch has no batches:RuntimeWarning")
 def test_ragged_empty_single_and_unbatched_in_a_separate_process(method: str) -> None:
     """Each by its own constructor, as users have it."""
     kinds = [*SAMPLES]
@@ -227,6 +228,7 @@ def test_the_same_refusal_in_the_trainers_process() -> None:
 
 @everywhere
 @pytest.mark.parametrize("count", [1, 0])
+@pytest.mark.filterwarnings("ignore:An epoch has no batches:RuntimeWarning")
 def test_few_samples(count: int, where: str) -> None:
     given: dict[str, Any] = {"batch_size": 4}
     made = ThreadedLoader(Made("tuple", count), **given, where=where)

@@ -34,6 +34,7 @@ from datasets_impl.loaders.decoded_images import DecodedImages
 from datasets_impl.loading import Shuffled
 from datasets_impl.observe.load import tree_seconds
 from datasets_impl.observe.log import LOG_VARIABLE
+from tests.leftovers import until
 from tests.with_cells import records, tiny
 
 pytestmark = pytest.mark.usefixtures("threads_as_before", "own_children")
@@ -118,9 +119,9 @@ def test_a_process_that_cannot_time_a_unit_is_one_sentence(
 
 def test_a_waiting_trainer_needs_no_timing_and_waits(own_cache: Path) -> None:
     assert TRAINERS["waiting"].units(5) == 5000 and not own_cache.exists()
-    begun, busy = time.perf_counter(), time.process_time()
+    begun, busy = time.perf_counter(), time.thread_time()
     trainers.wait(50_000)
-    assert time.perf_counter() - begun >= 0.05 and time.process_time() - busy < 0.04
+    assert time.perf_counter() - begun >= 0.05 and time.thread_time() - busy < 0.04
 
 
 def switches_during(name: str, units: int) -> int:
@@ -151,10 +152,10 @@ def test_only_bookkeeping_keeps_the_interpreter_to_itself() -> None:
     try:
         trainers.multiply(1)  # its threads start
         held = switches_during("bookkeeping", 1000)
-        given = switches_during("waiting", 20_000)
+        given = until(lambda: switches_during("waiting", 20_000) > 2)  # once a core is free
     finally:
         trainers.sys.setswitchinterval(before)
-    assert held <= 2 < given
+    assert held <= 2 and given
 
 
 def test_the_trainer_that_computes_leaves_cores_to_the_loader() -> None:

@@ -25,21 +25,35 @@ from datasets_impl.doctor.loop.record import MOST_KEPT, Pair, Record, Times
 from datasets_impl.doctor.loop.seen import loop_of
 from datasets_impl.doctor.loop.told import read, verdict
 from datasets_impl.doctor.probes import clock
+from datasets_impl.doctor.probes.attribution import queue_seconds
 from datasets_impl.errors import StudyError
 from datasets_impl.loading import touch
-from tests.watched import Waiting, loop_in, numbers
+from tests.watched import loop_in, numbers
 
 pytestmark = pytest.mark.usefixtures("own_loops")
 
 
-def test_waits_and_what_free_loading_would_give_are_told_apart(tmp_path: Path) -> None:
+def test_waits_and_what_free_loading_would_give_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A step and a wait of one length: half is waiting, and free loading is twice as fast."""
-    out = tmp_path / "watch.json"
-    for _batch in watch(Waiting(0.004), out=out):
-        time.sleep(0.004)
+    now, out = [0.0], tmp_path / "watch.json"
+
+    def spend() -> None:
+        now[0] += 0.004
+
+    def late() -> Iterator[int]:
+        for batch in range(6 * held.APART):
+            spend()
+            yield batch
+
+    monkeypatch.setattr(clock, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(held, "wait_for_rest", lambda: True)
+    for _batch in watch(late(), out=out, free=True):
+        spend()
     loop = loop_in(out)
-    assert loop.waits == pytest.approx(0.5, abs=0.2)
-    assert loop.if_free is None or loop.if_free.times > 1.2
+    assert loop.waits == pytest.approx(0.5, abs=0.1)
+    assert loop.if_free is not None and loop.if_free.times == pytest.approx(2.0)
 
 
 def around(usual: float) -> list[Pair]:
@@ -267,11 +281,25 @@ def test_no_batch_is_given_back_while_loading_is_free(monkeypatch: pytest.Monkey
     assert {pair.free for pair in watched.record.pairs[1:]} == {20.0}
 
 
+latest = [0.0]
+
+
+def running() -> float:
+    """A clock that stands still while this thread waits for a processor; the kernel tells of that a
+    moment later."""
+    latest[0] = max(latest[0], time.perf_counter() - queue_seconds())
+    return latest[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_waiting_is_what_the_benchmark_of_stalls_takes_for_it(workers: int) -> None:
+def test_waiting_is_what_the_benchmark_of_stalls_takes_for_it(
+    workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both of the same steps: until the pages of a batch are mapped, with giving them back. What
-    others on the machine take falls on one of the two clocks alone, so several loops are tried."""
+    others on the machine take falls on one of the two clocks alone, so that several loops are
+    tried; the queue for a processor counts on neither."""
+    monkeypatch.setattr(clock, "perf_counter", running)
     apart = [_apart(workers)]
     while len(apart) < 8 and min(apart) >= 0.03:
         apart.append(_apart(workers))
@@ -284,13 +312,13 @@ def _apart(workers: int) -> float:
     watched = watch(DataLoader(large, batch_size=2, num_workers=workers), out=None, free=False)
     batches, waited, trained = iter(watched), 0.0, 0.0
     for number in range(40):
-        asked = time.perf_counter()
+        asked = running()
         touch(next(batches))
-        arrived = time.perf_counter()
+        arrived = running()
         time.sleep(0.008)  # a step beside which it is little that a mapped batch is looked at
         if number:
             waited += arrived - asked
-            trained += time.perf_counter() - arrived
+            trained += running() - arrived
     del batches
     told = loop_of(watched.record).waits
     assert told is not None

@@ -91,7 +91,7 @@ def test_a_run_that_was_killed_half_way_is_taken_up(
     assert snapshot(tmp_path) == snapshot(tmp_path.with_name(f"{tmp_path.name}-whole"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     users=st.dictionaries(
         st.sampled_from(["index.html", "figures/a.svg", "figures/z.svg", "notes/n.txt", "b.csv"]),
