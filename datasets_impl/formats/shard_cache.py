@@ -177,7 +177,8 @@ class ShardCache:
             raise
         finally:
             try:
-                with self._writing(), self._alone():
+                # Cleared away by somebody meanwhile: it is not held then, and is brought again.
+                with self._writing(), suppress(FileNotFoundError), self._alone():
                     if whole:
                         path.rename(self.folder / name)
                     else:

@@ -36,7 +36,7 @@ class Question:
 
 MANY_READS = "raise `threads=`."
 AHEAD = "read a `RemotePack`."
-ONE_BY_ONE = "the pictures one by one"  # a second way, which needs its number
+ONE_BY_ONE = "picture by picture"  # a second way, which needs its number
 QUESTIONS = (
     Question("yes", "local", "no", "raw", "gathered", "preloaded"),
     Question("yes", "network", "no", "raw", "gathered-preloaded", "preloaded",
@@ -268,10 +268,8 @@ def _gain(row: LoaderRow | RemoteRow, usual: LoaderRow | RemoteRow) -> str:
 def _decision(
     question: Question, row: LoaderRow | RemoteRow, usual: LoaderRow | RemoteRow
 ) -> Decision:
-    over = ""
-    if isinstance(row, RemoteRow):
-        over = f", {LINE[0]} ms from the store, over {LINE[1]} MB/s"
-    measured = bool(over) or question.storage == "local"
+    from_store = isinstance(row, RemoteRow)
+    measured = from_store or question.storage == "local"
     code = with_many(row.code) if question.advice and not measured else row.code
     return Decision(
         arm=row.arm,
@@ -279,7 +277,7 @@ def _decision(
         about=row.about,
         code=with_setting(code, row.setting),
         gain=_gain(row, usual) if measured else "",
-        usual=f"{usual.about}{over}",
+        usual=usual.about.partition(",")[0] if from_store else usual.about,
         question=question,
         advice="" if measured else question.advice,
         inside=bool(of_the_trainer(row.code)),

@@ -223,6 +223,7 @@ def context(study: Study, figures: Figures, asv_pages: str) -> dict[str, Any]:
         "decisions": instead.decisions(
             instead.first_machine(study.loaders), instead.first_machine(study.remote)
         ),
+        "line": instead.LINE,
         "slow_storage": instead.slow_storage(study.claims),
         "pixels": next((c.effect for c in study.claims if c.id == "C18" and c.effect), None),
         "boundaries": {claim.id: claim.boundary for claim in study.claims if claim.boundary},
