@@ -56,7 +56,7 @@ STORED = remedy("stored", "Store the samples decoded", 19.7, "decoding")
 def diagnosis(*remedies: dict[str, Any], **answers: Any) -> Diagnosis:
     causes = {"total": 1e-3, "causes": {"decoding": 9e-4}}
     tried = {"own": [1000.0], "samples": 10, "batch": 10, "remedies": list(remedies)}
-    return diagnose("x", Heard({"look": LOOK, "causes": causes, "tried": tried, **answers}))
+    return diagnose("x", Heard({"look": LOOK, "causes": causes, "tried": tried} | answers))
 
 
 def said(one: Diagnosis) -> str:
@@ -119,3 +119,11 @@ def test_names_keep_their_letters_within_a_sentence(title: str, within: str) -> 
     assert lower(title) == within
     one = diagnosis(remedy("one", title, 3.0), causes={})
     assert one.verdict == f"Nothing is wrong; it can still be faster: {within}."
+
+
+@pytest.mark.parametrize(("gain", "first"), [(5.8, "converting"), (1.2, "reading")])
+def test_what_reads_number_by_number_is_the_conversion(gain: float, first: str) -> None:
+    """As h5py does for `torch.tensor(dataset)`: an array of it is read at once."""
+    causes = {"total": 1e-3, "causes": {"converting": 4.6e-4, "reading": 4.9e-4}}
+    told = diagnosis(remedy("arrays-first", "Make one array", gain, "converting"), causes=causes)
+    assert told.findings[0].name == first

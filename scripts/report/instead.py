@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -65,6 +66,7 @@ STORED = {  # where the files are -> in words
     "network": "network (NFS)",
     "object": "object storage",
 }
+EACH = re.compile(r"(,| of) an object for each image$")  # goes without saying in the table
 LINE = (20, 250)  # ms to the first byte and MB/s of the line that these rows are told for
 
 
@@ -277,7 +279,7 @@ def _decision(
         about=row.about,
         code=with_setting(code, row.setting),
         gain=_gain(row, usual) if measured else "",
-        usual=usual.about.partition(",")[0] if from_store else usual.about,
+        usual=EACH.sub("", usual.about),
         question=question,
         advice="" if measured else question.advice,
         inside=bool(of_the_trainer(row.code)),

@@ -13,6 +13,7 @@ from datasets_impl.doctor.findings.finding import (
     Finding,
     Probes,
     cheap,
+    gain_of,
 )
 from datasets_impl.doctor.findings.time_account import account
 from datasets_impl.doctor.findings.user_lines import at_most, leading_to, loops
@@ -129,6 +130,8 @@ def time_causes(seen: Probes) -> list[Finding]:
             f"{share:.0%} of a sample's {1e3 * whole.total:.2f} ms; without it at most "
             f"{at_most(share):.1f} times as fast."
         )
+        if cause == "converting":  # number by number it reads, too: what was gained is its part
+            share = max(share, 1 - 1 / (gain_of(seen, "arrays-first") or 1.0))
         vague = cause == "python" and title != LOOP[0] and named
         rank = SHARE + min(share, 0.99) / (VAGUE if vague else 1.0)
         lines = leading_to(seen, cause)
