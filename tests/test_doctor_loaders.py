@@ -231,6 +231,7 @@ class Named(Numbers):
         return {"x": super().__getitem__(index), "id": index}, [index]
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize(
     ("dataset", "collate"), [(Numbers(), emptying), (Named(), taking_out), (Named(), leaving)]
 )

@@ -71,6 +71,7 @@ OPENED = {
 }
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize("kind", OPENED)
 def test_what_is_open_is_named_by_its_kind_and_opened_late(kind: str, tmp_path: Path) -> None:
     opened, how = OPENED[kind]
@@ -150,6 +151,7 @@ def of_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     del sys.modules[name]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_what_a_module_holds_open_is_named(of_module: Any, tmp_path: Path) -> None:
     made = of_module.Rows(tmp_path / "rows", late=False)
     subject = subject_of("x", DataLoader(made, num_workers=2))
